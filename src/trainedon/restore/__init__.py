@@ -1,0 +1,5 @@
+"""Restore: the audited model paints the hidden part back."""
+
+from trainedon.restore.restorers import RESTORERS, Guided, Join, Masked, Naive, Restorer, parse_restorer
+
+__all__ = ["RESTORERS", "Guided", "Join", "Masked", "Naive", "Restorer", "parse_restorer"]

@@ -1,0 +1,56 @@
+"""The noise path `x_t = alpha_t x + sigma_t eps` that a model was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import DDPMScheduler
+
+from trainedon.errors import UserError
+
+SCHEDULE_KEYS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
+PREDICTIONS = ("epsilon", "sample", "v_prediction")
+
+
+@dataclass(frozen=True, eq=False)
+class NoisePath:
+    """alphas, sigmas: float32 (T,) on the CPU, index t in [0, T); `alpha_t^2 + sigma_t^2 = 1` for DDPM-style models."""
+
+    alphas: torch.Tensor
+    sigmas: torch.Tensor
+
+    @classmethod
+    def from_scheduler(cls, config: dict) -> NoisePath:
+        """From a diffusers scheduler configuration: linear, scaled-linear, squared-cosine and trained betas, with
+        or without rescaling to zero terminal signal-to-noise ratio (Lin et al., arXiv 2305.08891, Algorithm 1)."""
+        arguments = {key: config[key] for key in SCHEDULE_KEYS if config.get(key) is not None}
+        if config.get("rescale_betas_zero_snr"):
+            arguments["rescale_betas_zero_snr"] = True
+        try:
+            alpha_bars = DDPMScheduler(**arguments).alphas_cumprod.double()
+        except (NotImplementedError, TypeError, ValueError) as error:
+            raise UserError(f"the model's noise schedule cannot be read ({error}): check scheduler_config.json") from None
+        alpha_bars = alpha_bars.clamp(0, 1)
+        return cls(alpha_bars.sqrt().float(), (1 - alpha_bars).sqrt().float())
+
+    def __len__(self) -> int:
+        return len(self.alphas)
+
+    def at(self, t: torch.Tensor | int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """alpha_t and sigma_t, shaped to multiply pictures `like` (n, c, h, w); t = -1 stands for the clean picture."""
+        t = torch.as_tensor(t).cpu().reshape(-1)
+        clean = t < 0
+        shape = (-1, *[1] * (like.ndim - 1))
+        alpha = torch.where(clean, 1.0, self.alphas[t.clamp(min=0)]).view(shape)
+        sigma = torch.where(clean, 0.0, self.sigmas[t.clamp(min=0)]).view(shape)
+        return alpha.to(like), sigma.to(like)
+
+    def like_ddpm(self, t: int) -> int:
+        """The timestep whose signal-to-noise ratio is nearest to that of step `t` of the usual DDPM path (linear betas
+        1e-4..0.02, T = 1000), in which the papers give their timesteps. The same `t` on that path."""
+        reference = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+        alpha_bar = (1 - reference).cumprod(0)[t]
+        wanted = (alpha_bar / (1 - alpha_bar)).log()
+        ratios = (self.alphas.double().clamp(min=1e-12) / self.sigmas.double().clamp(min=1e-12)).log() * 2
+        return int((ratios - wanted).abs().argmin())

@@ -1,0 +1,132 @@
+"""The model under audit, seen through one interface."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+
+from trainedon.targets.path import NoisePath
+
+PAD = 8
+# The smallest alpha that a prediction of the clean picture is divided by: at zero terminal signal-to-noise ratio the
+# noise says nothing of the picture, and a large but finite answer is what the callers' clipping expects.
+SMALLEST_ALPHA = 2.0**-12
+
+
+class Denoised(NamedTuple):
+    """What the network says of `x_t`: noise and clean picture, each like `x_t` (n, c, h, w)."""
+
+    noise: torch.Tensor
+    clean: torch.Tensor
+
+
+@dataclass
+class Evaluations:
+    """Network passes so far, in rows (one picture through the network once is one): forward and backward."""
+
+    forward: int = 0
+    backward: int = 0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run records of its model. `digest` is the sha256 of the files that decide its answers."""
+
+    name: str
+    digest: str
+    family: str
+    parameters: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Target(ABC):
+    """A diffusion model under audit. Attacks are written against this class alone.
+
+    shape: (c, h, w) of a picture. path: its noise path. prediction: what the network answers. classes: number of class
+    labels, None for an unconditional model. rows: how many pictures go through the network at once.
+    """
+
+    identity: Identity
+    shape: tuple[int, int, int]
+    path: NoisePath
+    prediction: str
+    classes: int | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    rows: int = 64
+    evaluations: Evaluations = field(default_factory=Evaluations)
+
+    @abstractmethod
+    def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """The network's raw answer, (n, c, h, w)."""
+
+    @abstractmethod
+    def features(
+        self, pictures: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Activations of the network at `layer` (None: the middle of the way up) for the noise-free `alpha_t x`.
+
+        Returns float32 (n, channels, fh, fw); one evaluation a picture.
+        """
+
+    @abstractmethod
+    def attention(self, pictures: torch.Tensor, t: int, labels: torch.Tensor | None = None) -> torch.Tensor | None:
+        """How much self-attention each place receives, averaged over heads and layers: float32 (n, h, w), at the
+        picture's size. None, and no evaluation, when the network has no self-attention."""
+
+    @property
+    def timesteps(self) -> int:
+        return len(self.path)
+
+    def denoise(self, x_t: torch.Tensor, t: torch.Tensor | int, labels: torch.Tensor | None = None) -> Denoised:
+        """Noise and clean picture in `x_t`, whatever the network was trained to answer.
+
+        x_t: float32 (n, c, h, w). t: int or int64 (n,) timestep index in [0, T). labels: int64 (n,) when the model is
+        class-conditional. Counts n forward evaluations. Differentiable in `x_t` where gradients are enabled.
+        """
+        t = torch.as_tensor(t, device=self.device).expand(len(x_t))
+        answer = self._in_chunks(self._predict, x_t, t, labels)
+        self.evaluations.forward += len(x_t)
+        alpha, sigma = self.path.at(t, x_t)
+        if self.prediction == "epsilon":
+            return Denoised(answer, (x_t - sigma * answer) / alpha.clamp(min=SMALLEST_ALPHA))
+        if self.prediction == "sample":
+            return Denoised((x_t - alpha * answer) / sigma.clamp(min=SMALLEST_ALPHA), answer)
+        return Denoised(sigma * x_t + alpha * answer, alpha * x_t - sigma * answer)  # v, arXiv 2202.00512, appendix D
+
+    def noised(self, pictures: torch.Tensor, t: torch.Tensor | int, noise: torch.Tensor) -> torch.Tensor:
+        """`alpha_t x + sigma_t eps`, shapes (n, c, h, w); t = -1 gives the pictures back."""
+        alpha, sigma = self.path.at(t, pictures)
+        return alpha * pictures + sigma * noise
+
+    @contextmanager
+    def counted(self) -> Iterator[Evaluations]:
+        """Evaluations made inside the block."""
+        before = Evaluations(self.evaluations.forward, self.evaluations.backward)
+        spent = Evaluations()
+        yield spent
+        spent.forward = self.evaluations.forward - before.forward
+        spent.backward = self.evaluations.backward - before.backward
+
+    def _in_chunks(self, network, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """Rows through the network, at most `rows` at once, filled up to a multiple of PAD.
+
+        Kernels are chosen by batch size, and a lone row may take one that rounds otherwise; filled-up batches take the
+        same one, so that a picture's answer does not depend on how many others come along.
+        """
+        answers = []
+        for start in range(0, len(x), self.rows):
+            part = slice(start, start + self.rows)
+            xs, ts, ls = x[part], t[part], None if labels is None else labels[part]
+            n, missing = len(xs), -len(xs) % PAD
+            if missing:
+                xs = torch.cat([xs, xs[:1].detach().expand(missing, *xs.shape[1:])])
+                ts = torch.cat([ts, ts[:1].expand(missing)])
+                ls = None if ls is None else torch.cat([ls, ls[:1].expand(missing)])
+            answers.append(network(xs, ts, ls)[:n])
+        return answers[0] if len(answers) == 1 else torch.cat(answers)

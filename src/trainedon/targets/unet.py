@@ -1,0 +1,98 @@
+"""Pixel-space UNets of diffusers, unconditional and class-conditional."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DModel
+from diffusers.models.attention_processor import Attention
+from torch.nn import functional as F
+
+from trainedon.targets.target import Target
+
+
+@dataclass(eq=False)
+class PixelUNet(Target):
+    """`UNet2DModel`: DDPM, DDIM and their kin."""
+
+    unet: UNet2DModel = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        # channels-last halves the time of a forward pass on CPU, and makes it independent of the batch size
+        self.unet = self.unet.requires_grad_(False).eval().to(self.device, memory_format=torch.channels_last)
+        self._attentions = [module for module in self.unet.modules() if isinstance(module, Attention)]
+
+    def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        x_t = x_t.to(memory_format=torch.channels_last)
+        answer = self.unet(x_t, t, class_labels=labels).sample
+        return answer[:, : self.shape[0]].contiguous()  # models that also learn the variance answer 2c channels
+
+    def layers(self) -> list[str]:
+        """Names that `features` takes, in the order of the network."""
+        down = [f"down_blocks.{i}" for i in range(len(self.unet.down_blocks))]
+        return [*down, "mid_block", *(f"up_blocks.{i}" for i in range(len(self.unet.up_blocks)))]
+
+    def features(
+        self, pictures: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        layer = layer or f"up_blocks.{len(self.unet.up_blocks) // 2}"
+        seen: list[torch.Tensor] = []
+
+        def keep(_module, _inputs, output):
+            seen.append(output[0] if isinstance(output, tuple) else output)
+
+        hook = self.unet.get_submodule(layer).register_forward_hook(keep)
+        try:
+            self._evaluate_clean(pictures, t, labels, seen)
+        finally:
+            hook.remove()
+        return torch.cat(seen).contiguous()
+
+    def attention(self, pictures: torch.Tensor, t: int, labels: torch.Tensor | None = None) -> torch.Tensor | None:
+        if not self._attentions:
+            return None
+        received: list[torch.Tensor] = []  # one (n, h, w) a layer, reset for every chunk
+        chunks: list[torch.Tensor] = []
+
+        def keep(module, inputs, _output):
+            received.append(_attention_received(module, inputs[0], self.shape[1:]))
+
+        def close(_module, _inputs, _output):
+            chunks.append(torch.stack(received).mean(0))
+            received.clear()
+
+        hooks = [module.register_forward_hook(keep) for module in self._attentions]
+        hooks.append(self.unet.register_forward_hook(close))
+        try:
+            self._evaluate_clean(pictures, t, labels, chunks)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat(chunks)
+
+    @torch.no_grad()
+    def _evaluate_clean(self, pictures, t, labels, seen: list[torch.Tensor]) -> None:
+        """One pass over `alpha_t x`; whatever a hook appended to `seen` loses the rows that fill up the batch."""
+        t = torch.full((len(pictures),), t, device=self.device)
+        alpha, _ = self.path.at(t, pictures)
+        for start in range(0, len(pictures), self.rows):
+            part = slice(start, start + self.rows)
+            x = (alpha * pictures)[part]  # (b, c, h, w)
+            self._in_chunks(self._predict, x, t[part], None if labels is None else labels[part])
+            seen[-1] = seen[-1][: len(x)].float()
+        self.evaluations.forward += len(pictures)
+
+
+def _attention_received(module: Attention, hidden: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Attention that each place receives from all places, mean over heads: (n, c, h, w) -> (n, *size)."""
+    n, c, h, w = hidden.shape
+    tokens = hidden.reshape(n, c, h * w)
+    if module.group_norm is not None:
+        tokens = module.group_norm(tokens)
+    tokens = tokens.transpose(1, 2)  # (n, hw, c)
+    query = module.head_to_batch_dim(module.to_q(tokens))
+    key = module.head_to_batch_dim(module.to_k(tokens))
+    received = module.get_attention_scores(query, key).mean(1)  # (n * heads, hw)
+    received = received.reshape(n, -1, h, w).mean(1, keepdim=True)
+    return F.interpolate(received, size=size, mode="bilinear", align_corners=False)[:, 0]

@@ -1,0 +1,212 @@
+"""Train a small DDPM whose members are known (Ho et al., arXiv 2006.11239, Algorithm 1).
+
+Every random choice is a function of (seed, step), so a training that was killed and goes on from its checkpoint
+ends with the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from safetensors.torch import load_file, save_file
+
+from trainedon.errors import UserError
+from trainedon.noise import generator
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights, besides the pictures.
+
+    The learning rate rises over `warmup` steps and falls to zero along a half cosine: the decay to the end is what
+    makes a small model remember.
+    """
+
+    size: int = 32
+    channels: int = 3
+    classes: int | None = None
+    widths: tuple[int, ...] = (32, 64, 96)
+    attention: bool = True
+    layers: int = 1
+    timesteps: int = 1000
+    betas: str = "linear"
+    prediction: str = "epsilon"
+    zero_snr: bool = False
+    passes: int = 400
+    batch_size: int = 16
+    learning_rate: float = 8e-4
+    warmup: int = 200
+    ema: float = 0.998
+    seed: int = 0
+
+    def unet(self) -> UNet2DModel:
+        """The network with weights drawn from the seed."""
+        down = ["DownBlock2D"] * len(self.widths)
+        up = ["UpBlock2D"] * len(self.widths)
+        if self.attention:
+            down[-1], up[0] = "AttnDownBlock2D", "AttnUpBlock2D"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return UNet2DModel(
+                sample_size=self.size,
+                in_channels=self.channels,
+                out_channels=self.channels,
+                layers_per_block=self.layers,
+                block_out_channels=self.widths,
+                down_block_types=tuple(down),
+                up_block_types=tuple(up),
+                norm_num_groups=math.gcd(16, *self.widths),
+                add_attention=self.attention,
+                num_class_embeds=self.classes,
+            )
+
+    def scheduler(self) -> DDPMScheduler:
+        return DDPMScheduler(
+            num_train_timesteps=self.timesteps,
+            beta_schedule=self.betas,
+            prediction_type=self.prediction,
+            rescale_betas_zero_snr=self.zero_snr,
+        )
+
+
+def _regression_target(recipe: Recipe, x0: torch.Tensor, eps: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
+    if recipe.prediction == "epsilon":
+        return eps
+    if recipe.prediction == "sample":
+        return x0
+    return ab.sqrt() * eps - (1 - ab).sqrt() * x0  # v, Salimans & Ho, arXiv 2202.00512
+
+
+def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    if step < recipe.warmup:
+        return recipe.learning_rate * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _save_checkpoint(out: Path, step: int, unet: UNet2DModel, ema: dict, optimizer: torch.optim.Optimizer) -> None:
+    tensors = {f"ema.{name}": value for name, value in ema.items()}
+    for name, parameter in unet.named_parameters():
+        tensors[f"unet.{name}"] = parameter.detach()
+        tensors |= {f"adam.{key}.{name}": value for key, value in optimizer.state[parameter].items()}
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    temporary = out / f"{CHECKPOINT}.tmp"
+    save_file(tensors, temporary, metadata={"step": str(step)})
+    os.replace(temporary, out / CHECKPOINT)
+
+
+def _load_checkpoint(out: Path, unet: UNet2DModel, ema: dict, optimizer: torch.optim.Optimizer) -> int:
+    path = out / CHECKPOINT
+    if not path.exists():
+        return 0
+    from safetensors import safe_open
+
+    tensors = load_file(path)
+    for name, parameter in unet.named_parameters():
+        parameter.data.copy_(tensors[f"unet.{name}"])
+        ema[name].copy_(tensors[f"ema.{name}"])
+        optimizer.state[parameter] = {"step": tensors[f"adam.step.{name}"].clone()} | {
+            key: torch.empty_like(parameter).copy_(tensors[f"adam.{key}.{name}"]) for key in ("exp_avg", "exp_avg_sq")
+        }
+    with safe_open(path, "pt") as file:
+        return int(file.metadata()["step"])
+
+
+def _truncate_log(path: Path, step: int) -> None:
+    """Drop what the log says of steps after the checkpoint: they are done again."""
+    if path.exists():
+        rows = list(csv.reader(path.open()))
+        rows = rows[:1] + [row for row in rows[1:] if len(row) == 3 and int(row[0]) <= step]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+
+def train(
+    pictures: torch.Tensor,
+    out: Path,
+    recipe: Recipe,
+    *,
+    labels: torch.Tensor | None = None,
+    checkpoint_every: int = 200,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Path:
+    """Train on `pictures` and write a diffusers `DDPMPipeline` folder with the averaged (EMA) weights.
+
+    pictures: float32 (n, c, h, w) in [-1, 1]; every one is a member.
+    labels: int64 (n,) in [0, recipe.classes), for a class-conditional network.
+    progress: called with (step, steps, mean loss since the last call).
+
+    `out` also receives `log.csv` (step, loss, learning rate) and, while unfinished, a checkpoint from which the same
+    call goes on. Raises UserError when the loss is no longer finite.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / "model_index.json").exists():
+        return out
+    n = len(pictures)
+    unet = recipe.unet().to(memory_format=torch.channels_last).train()
+    parameters = dict(unet.named_parameters())
+    ema = {name: value.detach().clone() for name, value in parameters.items()}
+    optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.learning_rate, weight_decay=0.0)
+    scheduler = recipe.scheduler()
+    alpha_bars = scheduler.alphas_cumprod
+    batches = math.ceil(n / recipe.batch_size)
+    steps = recipe.passes * batches
+    first = _load_checkpoint(out, unet, ema, optimizer)
+    _truncate_log(out / "log.csv", first)
+    log = (out / "log.csv").open("a", newline="")
+    if first == 0:
+        log.write("step,loss,learning_rate\n")
+    losses: list[float] = []
+    for step in range(first, steps):
+        epoch, batch = divmod(step, batches)
+        order = generator(recipe.seed, "order", epoch).permutation(n)
+        rows = torch.from_numpy(order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size])
+        rng = generator(recipe.seed, "step", step)
+        t = torch.from_numpy(rng.integers(0, recipe.timesteps, len(rows)))
+        x0 = pictures[rows]  # (b, c, h, w)
+        eps = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
+        ab = alpha_bars[t].view(-1, 1, 1, 1)
+        x_t = (ab.sqrt() * x0 + (1 - ab).sqrt() * eps).to(memory_format=torch.channels_last)
+        answer = unet(x_t, t, class_labels=None if labels is None else labels[rows]).sample
+        loss = torch.nn.functional.mse_loss(answer, _regression_target(recipe, x0, eps, ab))
+        rate = _learning_rate(recipe, step, steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+        optimizer.step()
+        decay = min(recipe.ema, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for name, value in parameters.items():
+                ema[name].lerp_(value, 1 - decay)
+        losses.append(loss.item())
+        done = step + 1
+        if not math.isfinite(losses[-1]):
+            raise UserError(f"training diverged at step {done}: try a smaller --learning-rate (now {recipe.learning_rate:g})")
+        if done % checkpoint_every == 0 or done == steps:
+            mean = sum(losses) / len(losses)
+            losses.clear()
+            log.write(f"{done},{mean:.6f},{rate:.3e}\n")
+            log.flush()
+            _save_checkpoint(out, done, unet, ema, optimizer)
+            if progress:
+                progress(done, steps, mean)
+    log.close()
+    for name, value in parameters.items():
+        value.data.copy_(ema[name])
+    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    DDPMPipeline(unet=unet.eval(), scheduler=scheduler).save_pretrained(out, safe_serialization=True)
+    (out / CHECKPOINT).unlink(missing_ok=True)
+    return out
