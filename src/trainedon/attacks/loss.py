@@ -1,0 +1,50 @@
+"""The naive attack: how well the model predicts noise that was added to the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from trainedon.attacks.attack import Attack, Cost
+from trainedon.attacks.registry import register
+from trainedon.errors import UserError
+from trainedon.noise import NoiseStream
+from trainedon.pictures import Batch
+from trainedon.targets import Target
+
+
+@register
+@dataclass(frozen=True)
+class Loss(Attack):
+    """Minus the mean squared error of the predicted noise, `- mean (e(x_t, t) - eps)^2` (arXiv 2301.13188, section 5.2.1).
+
+    t: timestep of the usual DDPM path; on another path the one with the nearest signal-to-noise ratio. draws: how many
+    draws of the noise are averaged.
+    """
+
+    t: int = 200
+    draws: int = 1
+    seed: int = 0
+
+    name: ClassVar[str] = "loss"
+    title: ClassVar[str] = "Loss threshold"
+    paper: ClassVar[str] = "arXiv 2301.13188"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.t < 1000 or self.draws < 1:
+            raise UserError("loss: t must lie in 0..999 and draws must be 1 or more")
+
+    def cost(self, target: Target) -> Cost:
+        return Cost(self.draws)
+
+    def _score(self, target: Target, batch: Batch) -> torch.Tensor:
+        t = target.path.like_ddpm(self.t)
+        errors = []
+        for draw in range(self.draws):
+            noise = NoiseStream(batch.sha256, [draw] * len(batch), target.shape, seed=self.seed, device=target.device)
+            eps = noise.next()  # (n, c, h, w)
+            answer = target.denoise(target.noised(batch.pixels, t, eps), t, batch.labels)
+            errors.append((answer.noise - eps).square().double().flatten(1).mean(1))
+        return -torch.stack(errors).mean(0)

@@ -1,0 +1,42 @@
+"""The audited model as its own judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from trainedon.compare.scope import shrunk
+from trainedon.compare.similarity import Encoder
+
+if TYPE_CHECKING:
+    from trainedon.targets import Target
+
+
+@dataclass(frozen=True)
+class Own(Encoder):
+    """Features of the audited network itself, for the noise-free picture: no download, any domain.
+
+    layer: name of a network part (None: the middle of the way up). t: timestep of the usual DDPM path (linear betas,
+    T = 1000); on another path the one with the nearest signal-to-noise ratio is used.
+
+    The feature map stays spread out (where a thing is matters as much as what it is), so the vector has
+    channels * fh * fw entries. For `region`, each place is weighted by the hidden share w of its area:
+    entries are multiplied by sqrt(w), which makes the cosine `sum w a b / sqrt(sum w a^2 * sum w b^2)`.
+    One evaluation of the network a picture.
+    """
+
+    layer: str | None = None
+    t: int = 100
+    scope: str = "region"
+    name: ClassVar[str] = "own"
+
+    def _vectors(
+        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
+    ) -> torch.Tensor:
+        labels = None if labels is None else labels.to(target.device)
+        features = target.features(pixels, target.path.like_ddpm(self.t), self.layer, labels)  # (n, d, fh, fw)
+        if weight is not None:
+            features = features * shrunk(weight, *features.shape[2:]).sqrt()
+        return features.flatten(1)

@@ -1,0 +1,119 @@
+"""One interface for everything that says how alike an original and its restoration are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from trainedon.compare.scope import SCOPES, check_scope, look
+from trainedon.errors import UserError
+
+if TYPE_CHECKING:
+    from trainedon.targets import Target
+
+
+class Similarity(ABC):
+    """How alike two pictures are; higher = more alike, equal pictures are the highest.
+
+    `encode` is done once for the originals and once for each set of restorations; `compare` sets two codes against
+    each other. What a code looks like is each class's own affair. A code depends on its picture alone, not on the
+    other pictures of the batch.
+    """
+
+    name: ClassVar[str]
+
+    def check(self) -> None:  # noqa: B027 (most need nothing)
+        """Raises UserError when a package that this similarity needs is missing; loads nothing."""
+
+    @abstractmethod
+    def encode(
+        self,
+        target: Target,
+        pixels: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> Any:
+        """The code of each picture, for `compare`.
+
+        pixels: float32 (n, c, h, w) in [-1, 1]; mask: bool (n, h, w), True = hidden, None = compare whole pictures;
+        labels: int64 (n,) where the audited model takes them.
+        """
+
+    @abstractmethod
+    def compare(self, original: Any, restored: Any) -> torch.Tensor:
+        """Similarity of each pair of codes: float64 (n,), on the CPU. NaN where it is not defined."""
+
+    def similarity(
+        self,
+        target: Target,
+        originals: torch.Tensor,
+        restored: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Similarity of each original and its restoration, arguments as in `encode`: float64 (n,), on the CPU."""
+        return self.compare(self.encode(target, originals, mask, labels), self.encode(target, restored, mask, labels))
+
+
+class Encoder(Similarity):
+    """Picture -> vector that carries meaning; the similarity is the cosine of two vectors, in [-1, 1]."""
+
+    scopes: ClassVar[tuple[str, ...]] = SCOPES
+    scope: str
+
+    def __post_init__(self) -> None:
+        check_scope(self.name, self.scope, self.scopes)
+
+    def encode(
+        self,
+        target: Target,
+        pixels: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Vectors, float32 (n, d)."""
+        seen, weight = look(pixels.to(target.device), mask, self.scope)
+        return self._vectors(target, seen, weight, labels)
+
+    @abstractmethod
+    def _vectors(
+        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Vectors of the pictures: float32 (n, d). weight: float32 (n, h, w), how much each place counts."""
+
+    def compare(self, original: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
+        # in double precision, because near 1 the distance 1 - cosine is what tells pictures apart
+        a, b = original.cpu().double(), restored.cpu().double()
+        return (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1)).sqrt()
+
+
+@dataclass(frozen=True)
+class Ensemble(Similarity):
+    """The plain mean of several similarities, each on its own scale."""
+
+    members: tuple[Similarity, ...]
+    name: ClassVar[str] = "ensemble"
+
+    def __post_init__(self) -> None:
+        if len(self.members) < 2:
+            raise UserError("an ensemble needs two similarities or more")
+
+    def check(self) -> None:
+        for member in self.members:
+            member.check()
+
+    def encode(
+        self,
+        target: Target,
+        pixels: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> tuple[Any, ...]:
+        return tuple(member.encode(target, pixels, mask, labels) for member in self.members)
+
+    def compare(self, original: tuple[Any, ...], restored: tuple[Any, ...]) -> torch.Tensor:
+        each = [member.compare(a, b) for member, a, b in zip(self.members, original, restored, strict=True)]
+        return torch.stack(each).mean(0)

@@ -1,0 +1,75 @@
+"""DINOv2 and CLIP, from a local folder or the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from trainedon.compare.scope import shrunk
+from trainedon.compare.similarity import Encoder
+from trainedon.degrade.vision import (
+    CLIP,
+    IMAGENET,
+    OPENAI,
+    in_chunks,
+    input_side,
+    load_vision,
+    prefix_tokens,
+    resized,
+    standardised,
+)
+
+if TYPE_CHECKING:
+    from trainedon.targets import Target
+
+
+@dataclass(frozen=True)
+class DinoV2(Encoder):
+    """DINOv2 (Oquab et al., arXiv 2304.07193) or DINO: the CLS token of the picture or crop; for `region` the mean of
+    the patch tokens, each weighted by the hidden share of its area.
+
+    source: a folder, or a hub id `owner/name`, optionally `owner/name@revision`.
+    """
+
+    source: str
+    scope: str = "region"
+    name: ClassVar[str] = "dinov2"
+
+    def _vectors(
+        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
+    ) -> torch.Tensor:
+        network = load_vision(self.source, pixels.device)
+        side = input_side(network)
+        shown = standardised(resized(pixels, side, side), IMAGENET)
+        tokens = in_chunks(lambda rows: network(pixel_values=rows).last_hidden_state, shown)  # (n, tokens, d)
+        if weight is None:
+            return tokens[:, 0]
+        patches = side // network.config.patch_size
+        weight = shrunk(weight, patches, patches).flatten(1).unsqueeze(2)  # (n, patches^2, 1)
+        return (tokens[:, prefix_tokens(network) :] * weight).sum(1) / weight.sum(1)
+
+
+@dataclass(frozen=True)
+class Clip(Encoder):
+    """CLIP's picture vector (Radford et al., arXiv 2103.00020), the paper's choice for natural pictures.
+
+    It belongs to a picture as a whole, so pictures or crops are compared, not regions. source: as for `DinoV2`.
+    """
+
+    source: str
+    scope: str = "picture"
+    name: ClassVar[str] = "clip"
+    scopes: ClassVar[tuple[str, ...]] = ("picture", "crop")
+
+    def _vectors(
+        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
+    ) -> torch.Tensor:
+        network = load_vision(self.source, pixels.device, CLIP)
+        side = input_side(network)
+
+        def project(rows: torch.Tensor) -> torch.Tensor:
+            return network.visual_projection(network.vision_model(pixel_values=rows).pooler_output)
+
+        return in_chunks(project, standardised(resized(pixels, side, side), OPENAI))

@@ -1,0 +1,34 @@
+"""Stage 3: which part of a picture is hidden (regions of interest) and what is done there (degradations)."""
+
+from trainedon.degrade.degradation import Blur, Degradation, Downsample, Hide, Noise, parse_degradation
+from trainedon.degrade.roi import (
+    Attention,
+    Center,
+    Face,
+    Full,
+    Inverted,
+    MaskFolder,
+    Quadrant,
+    Random,
+    Roi,
+    parse_roi,
+)
+
+__all__ = [
+    "Attention",
+    "Blur",
+    "Center",
+    "Degradation",
+    "Downsample",
+    "Face",
+    "Full",
+    "Hide",
+    "Inverted",
+    "MaskFolder",
+    "Noise",
+    "Quadrant",
+    "Random",
+    "Roi",
+    "parse_degradation",
+    "parse_roi",
+]

@@ -1,0 +1,115 @@
+"""What is done to the hidden part of a picture."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from trainedon.degrade.places import smooth
+from trainedon.errors import UserError
+from trainedon.noise import generator
+
+if TYPE_CHECKING:
+    from trainedon.pictures import Batch
+
+DEGRADATIONS = "hide, noise:SIGMA, blur:SIGMA, downsample:FACTOR"
+
+
+class Degradation(ABC):
+    """A degradation of the masked part; the kept part comes back bit for bit.
+
+    reveals: whether something of the hidden part is left in the degraded picture. Where it is not, the restorer is
+    given the kept part alone; where it is, a restorer may start from the degraded picture.
+    """
+
+    reveals: ClassVar[bool] = True
+
+    def __call__(self, batch: Batch, mask: torch.Tensor, *, seed: int = 0) -> torch.Tensor:
+        """The degraded pictures, float32 (n, c, h, w) in [-1, 1]; mask: bool (n, h, w), True = degrade."""
+        changed = self._change(batch, seed).clamp(-1, 1)
+        return torch.where(mask.unsqueeze(1).to(changed.device), changed, batch.pixels)
+
+    @abstractmethod
+    def _change(self, batch: Batch, seed: int) -> torch.Tensor:
+        """The whole pictures, degraded."""
+
+
+@dataclass(frozen=True)
+class Hide(Degradation):
+    """Nothing of the hidden part is given away: it becomes mid-grey, and the model is to invent it."""
+
+    reveals: ClassVar[bool] = False
+
+    def _change(self, batch: Batch, seed: int) -> torch.Tensor:
+        return torch.zeros_like(batch.pixels)
+
+
+@dataclass(frozen=True)
+class Noise(Degradation):
+    """Gaussian noise of standard deviation `sigma` is added, in units of [-1, 1], a function of digest and seed."""
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        _check_positive("noise", self.sigma)
+
+    def _change(self, batch: Batch, seed: int) -> torch.Tensor:
+        shape = batch.pixels.shape[1:]
+        # a key of its own, so that this noise is none of those that the restorer draws
+        rows = [generator("degradation", digest, seed).standard_normal(shape, np.float32) for digest in batch.sha256]
+        return batch.pixels + self.sigma * torch.from_numpy(np.stack(rows)).to(batch.pixels.device)
+
+
+@dataclass(frozen=True)
+class Blur(Degradation):
+    """Gaussian blur, `sigma` in pixels of the picture that the model sees."""
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        _check_positive("blur", self.sigma)
+
+    def _change(self, batch: Batch, seed: int) -> torch.Tensor:
+        return smooth(batch.pixels, self.sigma)
+
+
+@dataclass(frozen=True)
+class Downsample(Degradation):
+    """Blocks of `factor` x `factor` pixels become their mean."""
+
+    factor: int
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.factor, int) and self.factor >= 2):
+            raise UserError(f"downsample:{self.factor} is not possible: give a whole number of pixels, 2 or more")
+
+    def _change(self, batch: Batch, seed: int) -> torch.Tensor:
+        h, w = batch.pixels.shape[2:]
+        small = F.avg_pool2d(batch.pixels, self.factor, ceil_mode=True)  # blocks cut by the edge average what is there
+        return small.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)[:, :, :h, :w]
+
+
+def _check_positive(name: str, sigma: float) -> None:
+    if not (0 < sigma < math.inf):
+        raise UserError(f"{name}:{sigma} is not possible: give a positive number")
+
+
+def parse_degradation(text: str) -> Degradation:
+    """`hide`, `noise:0.5`, `blur:2` or `downsample:4`. Raises UserError that lists the choices."""
+    name, _, value = text.strip().partition(":")
+    try:
+        if name == "hide" and not value:
+            return Hide()
+        if name == "downsample":
+            return Downsample(int(value))
+        if name in ("noise", "blur"):
+            return {"noise": Noise, "blur": Blur}[name](float(value))
+    except ValueError:
+        pass  # no number after the colon: the same message as for an unknown name
+    raise UserError(f"degradation {text!r} is not known: choose one of {DEGRADATIONS}")

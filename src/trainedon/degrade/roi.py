@@ -1,0 +1,255 @@
+"""Regions of interest: which part of a picture is hidden from the model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from trainedon.degrade import places
+from trainedon.degrade.faces import check_face_package, find_faces
+from trainedon.degrade.vision import cls_attention
+from trainedon.errors import PictureError, UserError
+from trainedon.noise import generator
+
+if TYPE_CHECKING:
+    from trainedon.pictures import Batch, Entry
+    from trainedon.targets import Target
+
+ROIS = (
+    "attention[:RATIO[:DINO]], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, masks:DIR, "
+    "inverted(ANY OF THEM)"
+)
+WHITE = 128  # a mask file hides what is at least this bright, of 255
+
+
+class Roi(ABC):
+    """A rule that says which part of a picture is hidden. A function of the picture (and the model) alone."""
+
+    @abstractmethod
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        """True = hidden. Returns bool (n, h, w) on the device of `batch.pixels`, shaped like the pictures."""
+
+    def notes(self, batch: Batch) -> tuple[str, ...]:
+        """What a reader should know of each picture's region, n texts, mostly empty."""
+        return ("",) * len(batch)
+
+
+@dataclass(frozen=True)
+class Attention(Roi):
+    """The places that draw most attention (Fu et al., arXiv 2403.08487, mask by attention).
+
+    ratio: hidden share of the picture. source: "own" = the self-attention of the audited model for the noise-free
+    picture at timestep `t`; otherwise the folder or hub id of a DINO vision transformer, whose CLS token is asked.
+    """
+
+    ratio: float = 0.25
+    source: str = "own"
+    t: int = 100
+
+    def __post_init__(self) -> None:
+        places.check_ratio(self.ratio)
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        """Raises UserError when the audited model is asked and has no self-attention."""
+        if self.source == "own":
+            pixels, labels = batch.pixels.to(target.device), batch.labels
+            labels = None if labels is None else labels.to(target.device)
+            saliency = target.attention(pixels, target.path.like_ddpm(self.t), labels)
+            if saliency is None:
+                raise UserError(
+                    "the model has no self-attention to choose a region by: "
+                    "choose center or face, or name a DINO model as attention:RATIO:FOLDER"
+                )
+        else:
+            saliency = cls_attention(self.source, batch.pixels)
+        return places.salient(saliency, self.ratio).to(batch.pixels.device)
+
+
+@dataclass(frozen=True)
+class Face(Roi):
+    """An ellipse over the largest face (YuNet), grown or shrunk to `ratio`; the centre where no face is found."""
+
+    ratio: float = 0.25
+
+    def __post_init__(self) -> None:
+        places.check_ratio(self.ratio)
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        h, w = batch.pixels.shape[2:]
+        middle = places.center(h, w, self.ratio)
+        faces = find_faces(batch.pixels)
+        masks = [middle if face is None else places.ellipse(h, w, face.box, self.ratio) for face in faces]
+        return torch.stack(masks).to(batch.pixels.device)
+
+    def notes(self, batch: Batch) -> tuple[str, ...]:
+        missing = "no face was found, so the centre is hidden instead"
+        return tuple(missing if face is None else "" for face in find_faces(batch.pixels))
+
+
+@dataclass(frozen=True)
+class Center(Roi):
+    """A square in the middle, of `ratio` of the picture."""
+
+    ratio: float = 0.25
+
+    def __post_init__(self) -> None:
+        places.check_ratio(self.ratio)
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        return _same(batch, places.center(*batch.pixels.shape[2:], self.ratio))
+
+
+@dataclass(frozen=True)
+class Random(Roi):
+    """A rectangle of random place and shape, of `ratio` of the picture: a function of its digest and `seed`."""
+
+    ratio: float = 0.25
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        places.check_ratio(self.ratio)
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        h, w = batch.pixels.shape[2:]
+        keys = (generator("random region", digest, self.seed) for digest in batch.sha256)
+        return torch.stack([places.rectangle(h, w, self.ratio, key) for key in keys]).to(batch.pixels.device)
+
+
+@dataclass(frozen=True)
+class Quadrant(Roi):
+    """One quarter: 0 upper left, 1 upper right, 2 lower left, 3 lower right. The four cover a picture once."""
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if self.k not in range(4):
+            raise UserError(f"quadrant:{self.k} does not exist: choose 0, 1, 2 or 3")
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        h, w = batch.pixels.shape[2:]
+        lower = (torch.arange(h) >= h // 2).view(-1, 1)
+        right = (torch.arange(w) >= w // 2).view(1, -1)
+        return _same(batch, (lower == bool(self.k & 2)) & (right == bool(self.k & 1)))
+
+
+@dataclass(frozen=True)
+class Full(Roi):
+    """The whole picture: the model is given nothing of it."""
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        return _same(batch, torch.ones(batch.pixels.shape[2:], dtype=torch.bool))
+
+
+@dataclass(frozen=True)
+class MaskFolder(Roi):
+    """Masks drawn by hand: for `a/b.jpg` the picture `a/b.jpg` or `a/b.png` (any format) below `path`; white = hidden.
+
+    A mask is cropped and resized (nearest) like its picture. One that hides nothing, or is missing, is a UserError.
+    """
+
+    path: str | Path
+
+    @cached_property
+    def _entries(self) -> dict[str, Entry]:
+        from trainedon.pictures import scan
+
+        entries: dict[str, Entry] = {}
+        for entry in scan(Path(self.path)):
+            entries.setdefault(entry.name, entry)
+            entries.setdefault(_stem(entry.name), entry)
+        return entries
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        if batch.names is None:
+            raise UserError("a folder of masks needs pictures with names: choose another region")
+        size = tuple(batch.pixels.shape[2:])
+        return torch.stack([self._read(name, size) for name in batch.names]).to(batch.pixels.device)
+
+    def _read(self, name: str, size: tuple[int, int]) -> torch.Tensor:
+        # a row of an array file (file.npz#12) has no suffix to drop
+        entry = self._entries.get(name) or ("#" not in name and self._entries.get(_stem(name)))
+        if not entry:
+            raise UserError(f"{self.path} holds no mask for {name}: add {name} (white = hidden)")
+        try:
+            rgb = entry.read().rgb
+        except PictureError as error:
+            raise UserError(f"the mask {entry.name} in {self.path} cannot be read: {error}") from None
+        mask = torch.from_numpy(_nearest(rgb.mean(axis=2) >= WHITE, size))
+        if not mask.any():
+            raise UserError(f"the mask {entry.name} in {self.path} hides nothing: paint the part to hide white")
+        return mask
+
+
+@dataclass(frozen=True)
+class Inverted(Roi):
+    """Everything but the region of another rule: tells what the model remembers of the surroundings."""
+
+    roi: Roi
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        mask = ~self.roi.mask(target, batch)
+        if not mask.flatten(1).any(dim=1).all():
+            raise UserError(f"{self} hides nothing: choose a region that leaves a part of the picture")
+        return mask
+
+    def notes(self, batch: Batch) -> tuple[str, ...]:
+        return self.roi.notes(batch)
+
+
+def _same(batch: Batch, mask: torch.Tensor) -> torch.Tensor:
+    return mask.to(batch.pixels.device).expand(len(batch), -1, -1).clone()
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The centre of `mask` with the shape of `size`, nearest pixels: bool (h0, w0) -> bool (h, w)."""
+    h, w = size
+    step = min(mask.shape[0] / h, mask.shape[1] / w)  # mask pixels a picture pixel, the shorter side deciding
+    y, x = ((whole - step * side) / 2 + step * (np.arange(side) + 0.5) for whole, side in zip(mask.shape, size))
+    return mask[np.ix_(y.astype(int), x.astype(int))]
+
+
+def parse_roi(text: str) -> Roi:
+    """A region as the command line writes it, such as `center:0.25` or `inverted(face)`.
+
+    Raises UserError that lists the choices, and UserError when a package that the region needs is missing.
+    """
+    text = text.strip()
+    if text.startswith("inverted(") and text.endswith(")"):
+        return Inverted(parse_roi(text[len("inverted(") : -1]))
+    name, *values = text.split(":", 2 if text.startswith("attention") else 1)
+    try:
+        roi = _build(name, values)
+    except ValueError:
+        roi = None  # something that is not a number stands for one
+    if roi is None:
+        raise UserError(f"region {text!r} is not known: choose one of {ROIS}")
+    if isinstance(roi, Face):
+        check_face_package()
+    return roi
+
+
+def _build(name: str, values: list[str]) -> Roi | None:
+    simple = {"face": Face, "center": Center, "random": Random}
+    if name in simple:
+        return simple[name](*map(float, values))
+    if name == "attention":
+        return Attention(*map(float, values[:1]), *values[1:])
+    if name == "quadrant" and values:
+        return Quadrant(int(values[0]))
+    if name == "full" and not values:
+        return Full()
+    if name == "masks" and values and values[0]:
+        if not Path(values[0]).is_dir():
+            raise UserError(f"{values[0]} is not a folder: give the folder that holds the masks")
+        return MaskFolder(values[0])
+    return None

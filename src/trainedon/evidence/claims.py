@@ -1,0 +1,74 @@
+"""The claim ladder: what may be said, decided by rule from tests and controls, never by a person's choice of words.
+
+0 not estimable; 1 scores alone, or nothing found; 2 a difference that may have other causes than training; 3 consistent
+with training, given exchangeable unseen pictures; 4 randomised evidence, which needs a split drawn by the auditor: no
+rule here leads to it.
+"""
+
+from __future__ import annotations
+
+from trainedon.evidence.documents import Blind, Claim, SetEvidence
+from trainedon.evidence.pvalues import smallest_p
+
+LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
+
+NOTHING = "No sign of training was found; this does not show that the pictures were not used."
+ALONE = (
+    "These are scores alone: without pictures that the model cannot have seen there is nothing to compare them with, "
+    "so they do not say whether the pictures were used for training."
+)
+DIFFERENT = (
+    "The suspect pictures score higher than the unseen ones, but the two sets also differ by themselves, without the "
+    "model, so the difference cannot be put down to training."
+)
+UNCHECKED = (
+    "The suspect pictures score higher than the unseen ones, but it could not be checked whether the two sets differ "
+    "by themselves, so the difference cannot be put down to training."
+)
+CONSISTENT = (
+    "The scores are consistent with training on at least some of the suspect pictures, given that nothing else sets "
+    "these apart from the unseen pictures (that the two are exchangeable)."
+)
+
+
+def is_found(evidence: SetEvidence) -> bool:
+    """Whether the suspects as a set score higher than unseen pictures, after correction for the attacks tried."""
+    return evidence.p_value_holm is not None and evidence.p_value_holm < LEVEL
+
+
+def claim(
+    evidence: SetEvidence, blind: Blind, *, suspects: int, unseen: int, given_unseen: bool, attacks: int = 1
+) -> Claim:
+    """The claim for one of `attacks` attacks tried.
+
+    `suspects` and `unseen` count the pictures that it scored; `given_unseen`: whether any unseen pictures were given.
+    """
+    if suspects == 0:
+        return _not_estimable("no suspect picture could be scored")
+    if not given_unseen:
+        return Claim(level=1, sentence=ALONE, because="no unseen pictures were given")
+    if unseen == 0:
+        return _not_estimable("no unseen picture could be scored")
+    if attacks * smallest_p(suspects, unseen) >= LEVEL:
+        counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, attacks tried: {attacks}"
+        return _not_estimable(f"no outcome could give a p-value below {LEVEL} ({counts})")
+    measured = f"the p-value of the set is {evidence.p_value_holm:.2g}"
+    if not is_found(evidence):
+        return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
+    if blind.separates or blind.codec_mismatch or blind.resolution_mismatch:
+        controls = {
+            "the blind baseline separates the sets": blind.separates,
+            "file formats differ": blind.codec_mismatch,
+            "sizes differ": blind.resolution_mismatch,
+        }
+        failed = ", ".join(words for words, failed in controls.items() if failed)
+        return Claim(level=2, sentence=DIFFERENT, because=f"{measured}, but {failed}")
+    if blind.separates is None:
+        return Claim(
+            level=2, sentence=UNCHECKED, because=f"{measured}, but the blind baseline was not run: {blind.reason}"
+        )
+    return Claim(level=3, sentence=CONSISTENT, because=f"{measured}, and the blind baseline does not separate the sets")
+
+
+def _not_estimable(because: str) -> Claim:
+    return Claim(level=0, sentence=f"Not estimable: {because}.", because=because)

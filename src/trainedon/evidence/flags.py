@@ -1,0 +1,158 @@
+"""Flags: what a reader must know before using the numbers.
+
+Each has a code, the reason it was raised, what that means and what to do (the manner of AutoAttack, Croce & Hein,
+arXiv 2003.01690). `KNOWN` holds the words, the functions below it the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from trainedon.evidence import thresholds
+from trainedon.evidence.blind import Facts, Findings
+from trainedon.evidence.claims import is_found
+from trainedon.evidence.documents import AttackAudit, AttackEvaluation, Flag
+from trainedon.evidence.scores import Scores, count_reasons, is_duplicate
+
+FEW_FOR_RATES = thresholds.needed("0.01")  # 299
+FEW_FOR_P_VALUES = 99  # 1 / (1 + 99) is the first conformal p-value to reach 0.01
+
+# code: (meaning, remedy)
+KNOWN = {
+    "no-unseen": (
+        "A score means nothing by itself: there is nothing to compare it with.",
+        "Give pictures of the same kind and origin that the model cannot have seen, with --unseen.",
+    ),
+    "few-unseen": (
+        "With so few unseen pictures small p-values and low false-positive rates are out of reach.",
+        "Add unseen pictures of the same kind and origin.",
+    ),
+    "blind-baseline-separates": (
+        "The two sets can be told apart without the model, so a difference of scores need not come from training.",
+        "Choose unseen pictures that match the others in origin, subject, date and processing.",
+    ),
+    "blind-baseline-not-run": (
+        "It was not checked whether the two sets can be told apart without the model.",
+        "Give at least ten usable pictures a side, as pictures and not as scores alone.",
+    ),
+    "codec-mismatch": (
+        "File formats leave traces in the pixels that an attack can mistake for training.",
+        "Save both sets in the same way, or take both from the same source.",
+    ),
+    "resolution-mismatch": (
+        "Pictures of other sizes are resized by other amounts, which an attack can mistake for training.",
+        "Choose unseen pictures of the same sizes, or take both sets from the same source.",
+    ),
+    "excluded-pictures": (
+        "Pictures that could not be used have no part in any number.",
+        "Look up the reasons in pictures.parquet and repair or replace the files.",
+    ),
+    "duplicates": (
+        "Each picture counts once: later copies, and copies in another set, were left out.",
+        "Remove the copies; a picture that is in two sets must leave one of them.",
+    ),
+    "not-scored": (
+        "Pictures without a finite score have no part in any number.",
+        "Look up the reasons in scores.parquet; if they are many, trust the numbers less.",
+    ),
+    "attack-below-chance": (
+        "The scores run against the direction that training would give them: the attack does not work on this model, "
+        "or the sets differ in some other way.",
+        "Do not turn the scores round. Try another attack, and look at how the sets were put together.",
+    ),
+    "multiple-attacks": (
+        "Several attacks are several chances to find something by luck; the p-values of the set are corrected for that "
+        "(Holm).",
+        "Choose one attack before you look at any score.",
+    ),
+    "attacks-disagree": (
+        "The claim speaks of the first attack named; another attack, alone, would lead to another one.",
+        "Report all attacks, never the best of them.",
+    ),
+}
+
+
+def flag(code: str, raised_because: str) -> Flag:
+    """A flag of a known code (KeyError otherwise), raised for the reason given as a whole sentence."""
+    meaning, remedy = KNOWN[code]
+    return Flag(code=code, raised_because=raised_because, meaning=meaning, remedy=remedy)
+
+
+def of_evaluation(attacks: Sequence[AttackEvaluation]) -> list[Flag]:
+    """Flags about the attacks of an evaluation."""
+    flags = []
+    unseen = min(attack.n_unseen for attack in attacks)
+    if unseen < FEW_FOR_RATES:
+        because = f"Unseen pictures scored: {unseen}; a false-positive rate of 1 % needs {FEW_FOR_RATES}."
+        flags.append(flag("few-unseen", because))
+    return flags + _below_chance((attack.name, attack.auc_ci) for attack in attacks)
+
+
+def of_audit(attacks: Sequence[AttackAudit], given_unseen: bool) -> list[Flag]:
+    """Flags about the attacks of an audit."""
+    flags = []
+    unseen = min(attack.n_unseen for attack in attacks)
+    if not given_unseen:
+        flags.append(flag("no-unseen", "No unseen pictures were given."))
+    elif unseen < FEW_FOR_P_VALUES:
+        because = f"Unseen pictures scored: {unseen}; a p-value of 0.01 for one picture needs {FEW_FOR_P_VALUES}."
+        flags.append(flag("few-unseen", because))
+    flags += _below_chance((attack.name, attack.set.effect_ci) for attack in attacks)
+    if len(attacks) > 1:
+        flags.append(flag("multiple-attacks", f"Attacks tried: {len(attacks)}."))
+    found = [attack.name for attack in attacks if is_found(attack.set)]
+    if 0 < len(found) < len(attacks):
+        because = f"Of {len(attacks)} attacks, these found a difference: {', '.join(found)}."
+        flags.append(flag("attacks-disagree", because))
+    return flags
+
+
+def _below_chance(intervals: Iterable[tuple[str, tuple[float, float] | None]]) -> list[Flag]:
+    return [
+        flag("attack-below-chance", f"The AUC of {name} lies between {ci[0]:.2f} and {ci[1]:.2f}, wholly below 0.5.")
+        for name, ci in intervals
+        if ci is not None and ci[1] < 0.5
+    ]
+
+
+def of_controls(findings: Findings) -> list[Flag]:
+    """Flags about what the two sets look like without the model."""
+    flags, blind = [], findings.blind
+    if blind.separates:
+        because = f"File and colour facts alone tell the sets apart: AUC {blind.auc:.2f}, p = {blind.p_value:.2g}."
+        flags.append(flag("blind-baseline-separates", because))
+    if blind.separates is None:
+        flags.append(flag("blind-baseline-not-run", f"The blind baseline was not run: {blind.reason}."))
+    if findings.codec:
+        flags.append(flag("codec-mismatch", f"The sets differ in file format: {findings.codec}."))
+    if findings.resolution:
+        flags.append(flag("resolution-mismatch", f"The sets differ in size: {findings.resolution}."))
+    return flags
+
+
+def of_inputs(scores: Scores, pictures: Sequence[Facts] | None, sets: Sequence[str]) -> list[Flag]:
+    """Flags about pictures that do not count. `scores` already joined to the inventory, `pictures`."""
+    flags = []
+    listed = {(p["set"], p["picture"]): p.get("reason") for p in pictures or () if p["set"] in sets}
+    excluded = {key for key, reason in listed.items() if reason and not is_duplicate(str(reason))}
+    unscored = [row for row in scores.rows if row.score is None]
+    copies = {(row.set, row.picture) for row in unscored if is_duplicate(row.reason)}
+    if excluded:
+        because = f"Of {len(listed)} pictures {len(excluded)} could not be used."
+        flags.append(flag("excluded-pictures", because))
+    if copies:
+        flags.append(flag("duplicates", f"Exact copies of other pictures: {len(copies)}."))
+    for attack in scores.attacks:
+        failed = [
+            row
+            for row in unscored
+            if (row.attack, row.attack_repr) == attack
+            and (row.set, row.picture) not in excluded
+            and not is_duplicate(row.reason)
+        ]
+        if failed:
+            because = (
+                f"{attack.name} left {len(failed)} without a score, most often because {count_reasons(failed)[0][0]}."
+            )
+            flags.append(flag("not-scored", because))
+    return flags

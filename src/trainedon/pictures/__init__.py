@@ -1,0 +1,29 @@
+"""Stage 1: a folder, a parquet file or an array becomes decoded, hashed, de-duplicated pictures."""
+
+from trainedon.pictures.batch import Batch, fit
+from trainedon.pictures.decoding import decode
+from trainedon.pictures.items import (
+    Item,
+    cross_duplicates,
+    inventory,
+    inventory_digest,
+    read_inventory,
+    write_inventory,
+)
+from trainedon.pictures.picture import Entry, Picture
+from trainedon.pictures.sources import scan
+
+__all__ = [
+    "Batch",
+    "Entry",
+    "Item",
+    "Picture",
+    "cross_duplicates",
+    "decode",
+    "fit",
+    "inventory",
+    "inventory_digest",
+    "read_inventory",
+    "scan",
+    "write_inventory",
+]

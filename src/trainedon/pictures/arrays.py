@@ -1,0 +1,171 @@
+"""Numpy `.npz` files of raw pixels, read row by row; nothing is unpickled, and nothing is loaded as a whole."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from trainedon.errors import PictureError, UserError
+from trainedon.pictures.decoding import MAX_PIXELS
+from trainedon.pictures.picture import MAX_ROWS, Entry
+
+IMAGE_ARRAYS = ("images", "arr_0", "x")
+LABEL_ARRAY = "labels"
+_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class _Array:
+    """The header of one array inside the archive, and where its values start."""
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    fortran: bool
+    offset: int  # bytes before the first value
+    size: int  # bytes, header included
+
+
+class _Reader:
+    """Rows of an array. One file is open at a time; compressed data is cheap to read forward, backward starts again."""
+
+    def __init__(self) -> None:
+        self._array: _Array | None = None
+
+    def row(self, array: _Array, number: int) -> bytes:
+        if self._array != array:
+            self.close()
+            self._archive = zipfile.ZipFile(array.path)
+            self._stream = self._archive.open(f"{array.name}.npy")
+            self._array = array
+        size = math.prod(array.shape[1:])
+        self._stream.seek(array.offset + number * size)
+        return self._stream.read(size)
+
+    def close(self) -> None:
+        if self._array is not None:
+            self._array = None
+            self._stream.close()
+            self._archive.close()
+
+
+@dataclass(frozen=True)
+class _RowEntry(Entry):
+    name: str
+    label: int | None
+    reader: _Reader
+    array: _Array
+    row: int
+
+    def data(self) -> np.ndarray:
+        try:
+            values = self.reader.row(self.array, self.row)
+            return np.frombuffer(values, np.uint8).reshape(self.array.shape[1:])
+        except _DAMAGE:
+            self.reader.close()
+            raise PictureError("the .npz file is damaged here") from None
+
+
+def array_entries(files: list[tuple[str, Path]], limit: int | None) -> list[Entry]:
+    """Entries of the rows of `.npz` files (name to show, path), file by file, named `file.npz#12`.
+
+    The pictures are the array `images`, `arr_0` or `x`, or the only one with four dimensions:
+    uint8 (n, h, w, 1 | 3 | 4) or (n, h, w). An integer array `labels` (n,) is taken along.
+    Raises UserError when there is no such array, or a file is damaged or empty.
+    """
+    reader = _Reader()
+    entries: list[Entry] = []
+    for shown, path in files:
+        if len(entries) == limit:
+            break
+        array, labels = _describe(path)
+        rows = array.shape[0] if limit is None else min(array.shape[0], limit - len(entries))
+        for row in range(rows):
+            label = None if labels is None else int(labels[row])
+            entries.append(_RowEntry(f"{shown}#{row}", label, reader, array, row))
+    return entries
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except _DAMAGE:
+        raise UserError(f"{path} is not a readable .npz file; save it again with numpy.savez") from None
+
+
+def _describe(path: Path) -> tuple[_Array, np.ndarray | None]:
+    """The checked picture array of a file and its labels, int64 (n,) or None."""
+    with _readable(path), zipfile.ZipFile(path) as archive:
+        members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        arrays = {array.name: array for array in (_header(archive, info, path) for info in members)}
+        images = _choose(arrays, path)
+        _check(images)
+        labels = arrays.get(LABEL_ARRAY)
+        if labels is None:
+            return images, None
+        if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+            raise UserError(
+                f"{path}: labels must be {images.shape[0]} whole numbers, one a picture, "
+                f"not {labels.dtype} {labels.shape}; save them so, or leave them out"
+            )
+        with archive.open(f"{LABEL_ARRAY}.npy") as stream:
+            return images, np.lib.format.read_array(stream, allow_pickle=False).astype(np.int64)
+
+
+def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> _Array:
+    with archive.open(info) as stream:
+        shape, fortran, dtype = _read_header(stream)
+        return _Array(path, info.filename[:-4], shape, dtype, fortran, stream.tell(), info.file_size)
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    return np.lib.format.read_array_header_2_0(stream)
+
+
+def _choose(arrays: dict[str, _Array], path: Path) -> _Array:
+    for name in IMAGE_ARRAYS:
+        if name in arrays:
+            return arrays[name]
+    four = [array for array in arrays.values() if len(array.shape) == 4]
+    if len(four) == 1:
+        return four[0]
+    found = ", ".join(f"{array.name} {array.dtype} {array.shape}" for array in arrays.values()) or "nothing"
+    raise UserError(f"{path} has no clear picture array among: {found}; name it 'images'")
+
+
+def _check(array: _Array) -> None:
+    """Raise UserError unless the array is uint8 pictures of a usable size and as long as its header says."""
+    where, shape = f"{array.path}: {array.name}", array.shape
+    if array.dtype != np.uint8:
+        raise UserError(
+            f"{where} holds {array.dtype}, whose scale is not known; save whole numbers from 0 to 255 as uint8 "
+            "(from 0..1: (x * 255).round().astype('uint8'))"
+        )
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3, 4)):
+        raise UserError(f"{where} has shape {shape}; it must be (n, h, w, 1 or 3 or 4) or, for grey, (n, h, w)")
+    if array.fortran and shape[0] > 0:
+        raise UserError(f"{where} is stored in Fortran order; save numpy.ascontiguousarray of it")
+    if math.prod(shape) == 0:
+        raise UserError(f"{where} holds no pictures (shape {shape}); give one that does")
+    if shape[0] > MAX_ROWS or shape[1] * shape[2] > MAX_PIXELS:
+        raise UserError(
+            f"{where} is too large (shape {shape}); split it into parts of up to {MAX_ROWS} pictures "
+            f"of {MAX_PIXELS // 10**6} megapixels"
+        )
+    if array.size != array.offset + math.prod(shape):
+        raise UserError(f"{array.path} is damaged: {array.name} is shorter or longer than it says; save it again")

@@ -1,0 +1,98 @@
+"""Pictures brought to a model's size, many at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from trainedon.pictures.picture import Picture
+
+
+def fit(rgb: np.ndarray, size: tuple[int, int], channels: int) -> torch.Tensor:
+    """Resize with Lanczos until the picture just covers `size`, cut out the centre, scale to [-1, 1].
+
+    rgb: uint8 (h, w, 3) in [0, 255]. size: (height, width) in pixels. channels: 3, or 1 for grey (ITU-R 601 luma).
+    Returns float32 (channels, height, width). Sizes and offsets are those of torchvision's Resize and CenterCrop.
+    A picture that has the size already is passed on exactly: x / 127.5 - 1, nothing else.
+    Raises ValueError for another shape, dtype or number of channels.
+    """
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+        raise ValueError(f"need uint8 (h, w, 3), got {rgb.dtype} {rgb.shape}")
+    if channels not in (1, 3):
+        raise ValueError(f"need 1 or 3 channels, got {channels}")
+    image = Image.fromarray(rgb)
+    if channels == 1:
+        image = image.convert("L")
+    height, width = size
+    box = _centre_box(image.width, image.height, width, height)
+    values = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box), dtype=np.float32)
+    scaled = values / np.float32(127.5) - np.float32(1)
+    return torch.from_numpy(scaled.reshape(height, width, channels).transpose(2, 0, 1).copy())
+
+
+def _centre_box(width: int, height: int, to_width: int, to_height: int) -> tuple[float, float, float, float]:
+    """The part of the picture, in its own pixels, that the centre crop of the resized picture shows.
+
+    Resizing that part alone gives the same pixels, and a picture of 1 x 1 000 000 is never blown up as a whole.
+    """
+    if width * to_height <= height * to_width:  # the width decides
+        new_width, new_height = to_width, max(to_height, to_width * height // width)
+    else:
+        new_width, new_height = max(to_width, to_height * width // height), to_height
+    left, top = round((new_width - to_width) / 2), round((new_height - to_height) / 2)
+    x, y = width / new_width, height / new_height
+    return left * x, top * y, min((left + to_width) * x, width), min((top + to_height) * y, height)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures as a model sees them.
+
+    pixels: float32 (n, c, h, w) in [-1, 1].
+    sha256: n hex digests, the keys of the pictures' noise.
+    labels: int64 (n,), or None when the pictures have none.
+    """
+
+    pixels: torch.Tensor
+    sha256: tuple[str, ...]
+    labels: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.dtype != torch.float32:
+            raise ValueError(f"need float32 (n, c, h, w), got {self.pixels.dtype} {tuple(self.pixels.shape)}")
+        if len(self.sha256) != len(self.pixels):
+            raise ValueError(f"{len(self.pixels)} pictures but {len(self.sha256)} digests")
+        if self.labels is not None and (self.labels.shape != self.pixels.shape[:1] or self.labels.dtype != torch.int64):
+            raise ValueError(
+                f"need int64 ({len(self.pixels)},) labels, got {self.labels.dtype} {tuple(self.labels.shape)}"
+            )
+
+    @classmethod
+    def of(cls, pixels: torch.Tensor, labels: torch.Tensor | None = None) -> Batch:
+        """A batch of tensors that come from no file: each row's digest is that of its float32 bytes in C order."""
+        rows = pixels.detach().cpu().contiguous()
+        return cls(pixels, tuple(hashlib.sha256(row.numpy().tobytes()).hexdigest() for row in rows), labels)
+
+    @classmethod
+    def from_pictures(cls, pictures: Sequence[Picture], size: tuple[int, int], channels: int) -> Batch:
+        """Decoded pictures (one or more), each brought to (height, width) by `fit`; labels only if all have one."""
+        labels = [picture.label for picture in pictures]
+        return cls(
+            torch.stack([fit(picture.rgb, size, channels) for picture in pictures]),
+            tuple(picture.sha256 for picture in pictures),
+            None if None in labels else torch.tensor(labels, dtype=torch.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.sha256)
+
+    def __getitem__(self, rows: slice) -> Batch:
+        """The rows of a slice, as a batch."""
+        if not isinstance(rows, slice):
+            raise TypeError("a batch is cut by slices: batch[a:b]")
+        return Batch(self.pixels[rows], self.sha256[rows], None if self.labels is None else self.labels[rows])

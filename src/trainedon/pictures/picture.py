@@ -1,0 +1,77 @@
+"""One picture, and the promise of one: an entry is listed at once and read when its turn comes."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainedon.errors import PictureError
+from trainedon.pictures.decoding import check_pixels, decode
+
+Facts = dict[str, int | float | str]
+
+MAX_ROWS = 5_000_000  # of a table, whose list of entries is held in memory
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    name: path below the folder with `/`, or the name that a table gives, or `file.npz#12`.
+    sha256: hex digest of the file's bytes; for a row of an array, of the row's bytes in C order.
+    rgb: uint8 (h, w, 3) in [0, 255].
+    facts: `format`, `mode`, `width`, `height` (pixels), `bytes`.
+    label: class number, or None.
+    """
+
+    name: str
+    sha256: str
+    rgb: np.ndarray
+    facts: Facts
+    label: int | None
+
+
+class Entry(ABC):
+    """Something that can be read as a picture, each time anew, so that a list of entries stays small."""
+
+    name: str
+    label: int | None
+
+    @abstractmethod
+    def data(self) -> bytes | np.ndarray:
+        """The stored form: a file's bytes, or an array uint8 (h, w) or (h, w, c). Raises PictureError."""
+
+    def read(self) -> Picture:
+        """Read and decode. Raises PictureError with a short reason when the picture cannot be used."""
+        data = self.data()
+        rgb, facts = unpack(data)
+        return Picture(self.name, digest(data), rgb, facts, self.label)
+
+
+def digest(data: bytes | np.ndarray) -> str:
+    """sha256, hex, of the bytes (of an array: in C order)."""
+    return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()
+
+
+def unpack(data: bytes | np.ndarray) -> tuple[np.ndarray, Facts]:
+    """rgb uint8 (h, w, 3) and facts, of a file's bytes or of an array uint8 (h, w), (h, w, 1), (h, w, 3) or (h, w, 4).
+
+    Raises PictureError.
+    """
+    if isinstance(data, bytes):
+        return decode(data)
+    height, width = data.shape[:2]
+    check_pixels(width, height)
+    values = data.reshape(height, width, -1)
+    channels = values.shape[2]
+    if channels not in (1, 3, 4):
+        raise PictureError(f"{channels} channels; 1, 3 or 4 can be used")
+    rgb = np.repeat(values, 3, axis=2) if channels == 1 else values[..., :3].copy()
+    if channels == 4:  # flattened on white, in exact integers
+        alpha = values[..., 3:].astype(np.uint32)
+        rgb = ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+    return rgb, {"format": "NPZ", "mode": mode, "width": width, "height": height, "bytes": data.nbytes}

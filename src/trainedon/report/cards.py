@@ -1,0 +1,215 @@
+"""Which pictures the page shows, and what it says about each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from trainedon.report import words
+from trainedon.report.charts import Strip
+from trainedon.report.figures import LARGEST, Figure, figure, load, longest_side, tinted
+from trainedon.report.folder import Restored, RunFolder
+
+TOP = 24  # the strongest of a set
+SAMPLE = 12  # of the rest of that set, by digest
+OPEN = 8  # shown without unfolding
+MOST_RESTORATIONS = 4
+FALSE_DISCOVERIES = 0.1  # level of the Benjamini-Hochberg verdict, where audit.json states no other
+STANDS_OUT, DOES_NOT, NO_VERDICT = "Stands out", "Does not stand out", "No verdict"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One picture of the page with everything that is said about it."""
+
+    name: str
+    set: str
+    rank: int
+    of: int
+    score: float
+    sentence: str
+    p_value: float | None
+    q_value: float | None
+    verdict: str | None
+    truth: bool | None
+    figures: tuple[Figure, ...]
+    more: int  # restorations that were kept but are not shown
+    strip: Markup
+
+    @property
+    def revealed(self) -> str:
+        """How the verdict compares with the truth, where both are known."""
+        if self.truth is None or self.verdict not in (STANDS_OUT, DOES_NOT):
+            return ""
+        if self.truth:
+            return "recognised" if self.verdict == STANDS_OUT else "missed"
+        return "false alarm" if self.verdict == STANDS_OUT else "rightly passed over"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cards under one heading: `cards` are open, `folded` are behind a line that the reader opens."""
+
+    title: str
+    note: str
+    cards: tuple[Card, ...]
+    folded: tuple[Card, ...] = ()
+    label: str = ""
+
+
+class Cards:
+    """Builds the cards of a run. The first attack of the document leads: its scores, ranks and p-values are shown."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self.attack = run.attacks[0]
+        self.strip = Strip(self.attack.unseen, self.attack.of(run.asked))
+        self.level = run.document.get("set", {}).get("q_level") or FALSE_DISCOVERIES
+        entries = run.document.get("pictures") or []
+        self.findings = {(entry.get("picture"), entry.get("sha256")): entry for entry in entries}
+        self.kept = {
+            row: kept
+            for set_name in (run.asked, "unseen")
+            for row in self.attack.rows(set_name)
+            if (kept := run.restored(self.attack.sha256[row]))
+        }
+
+    def groups(self) -> list[Group]:
+        """The groups of the page, strongest first, then the fair samples."""
+        if self.run.kind == "audit":
+            choices = [*self._asked("suspect"), *self._reference()]
+        else:
+            choices = [*self._asked("member"), *self._asked("unseen")]
+        choices = [choice for choice in choices if len(choice[2]) or len(choice[3])]
+        shown = {row for choice in choices for row in (*choice[2], *choice[3])}
+        side = longest_side(sum(self._pictures(row) for row in shown))
+        return [
+            Group(title, note, self._cards(rows, side), self._cards(folded, side), label)
+            for title, note, rows, folded, label in choices
+        ]
+
+    def verdict(self, row: int) -> str | None:
+        """The verdict of one suspect: named by Benjamini-Hochberg, or not. None where the run gives no verdicts."""
+        if self.run.kind != "audit" or self.attack.sets[row] != "suspect":
+            return None
+        q = self.finding(row).get("q_value")
+        if q is None:
+            return NO_VERDICT if self.run.truth is not None else None
+        return STANDS_OUT if q <= self.level else DOES_NOT
+
+    def finding(self, row: int) -> dict:
+        """The entry of audit.json about one row of the scores, empty when there is none."""
+        name, digest = self.attack.pictures[row], self.attack.sha256[row]
+        return self.findings.get((name, digest)) or self.findings.get((name, None)) or {}
+
+    def truth(self, row: int) -> bool | None:
+        """Whether the model was trained on the suspect, where the demo knows."""
+        if self.run.truth is None or self.attack.sets[row] != "suspect":
+            return None
+        return self.run.truth.get(self.attack.pictures[row])
+
+    def truth_table(self) -> list[tuple[str, int, int]] | None:
+        """(verdict, how many trained on, how many never seen) over all suspects, or None without truth."""
+        if self.run.truth is None:
+            return None
+        pairs = [(self.verdict(row), self.truth(row)) for row in self.attack.rows("suspect")]
+        rows = [(v, pairs.count((v, True)), pairs.count((v, False))) for v in (STANDS_OUT, DOES_NOT, NO_VERDICT)]
+        return [row for row in rows if row[0] != NO_VERDICT or row[1] or row[2]]
+
+    def example(self) -> Card | None:
+        """The strongest picture of the asked set that has evidence pictures, large."""
+        rows = [row for row in self._strongest(self.run.asked) if row in self.kept]
+        return self._card(rows[0], LARGEST) if rows else None
+
+    def _strongest(self, set_name: str) -> np.ndarray:
+        rows = self.attack.rows(set_name)
+        return rows[np.lexsort(([self.attack.pictures[row] for row in rows], -self.attack.scores[rows]))]
+
+    def _sample(self, rows: Sequence[int]) -> list[int]:
+        """By digest, which nobody chose; pictures whose evidence was kept come first."""
+        key = {row: (row not in self.kept, self.attack.sha256[row] or "", self.attack.pictures[row]) for row in rows}
+        return sorted(rows, key=key.__getitem__)[:SAMPLE]
+
+    def _asked(self, set_name: str) -> list[tuple]:
+        rows = self._strongest(set_name)
+        top, rest = rows[:TOP], rows[TOP:]
+        what, n = words.SETS[set_name], words.count(len(rows))
+        note = f"All {n}, the highest score first." if not len(rest) else f"The {TOP} highest scores of {n}."
+        title = f"The {what}, strongest first"
+        choices = [(title, note, top[:OPEN], top[OPEN:], f"The next {len(top) - OPEN} {what}")]
+        if len(rest):
+            sample = self._sample(rest)
+            sample.sort(key=lambda row: -self.attack.scores[row])
+            note = f"{len(sample)} of the other {words.count(len(rest))}, picked by digest, so that nobody chose them."
+            choices.append((f"A fair sample of the other {what}", note, [], sample, f"Show these {len(sample)} {what}"))
+        return choices
+
+    def _reference(self) -> list[tuple]:
+        rows = self._strongest("unseen")
+        if not len(rows):
+            return []
+        sample = self._sample(rows if len(rows) <= TOP + SAMPLE else rows[TOP:])
+        sample.sort(key=lambda row: -self.attack.scores[row])
+        half = OPEN // 2
+        beyond = "" if len(rows) <= TOP + SAMPLE else f" (the {TOP} highest scores aside)"
+        note = (
+            f"{len(sample)} of the {words.count(len(rows))} unseen pictures{beyond}, picked by digest. "
+            "This is how the model treats pictures that it was not trained on."
+        )
+        label = f"{len(sample) - half} more unseen pictures"
+        return [("Unseen pictures, for comparison", note, sample[:half], sample[half:], label)]
+
+    def _cards(self, rows: Sequence[int], side: int) -> tuple[Card, ...]:
+        return tuple(self._card(row, side) for row in rows)
+
+    def _card(self, row: int, side: int) -> Card:
+        attack, score = self.attack, float(self.attack.scores[row])
+        set_name = str(attack.sets[row])
+        peers = attack.of(set_name)
+        unseen = set_name == "unseen"
+        below = int(np.searchsorted(attack.unseen, score, side="left"))
+        sentence = words.standing(attack.name == "drc", below, len(attack.unseen) - unseen, unseen)
+        finding = self.finding(row) if set_name == "suspect" else {}
+        kept = self.kept.get(row)
+        return Card(
+            name=attack.pictures[row],
+            set=set_name,
+            rank=len(peers) - int(np.searchsorted(peers, score, side="right")) + 1,
+            of=len(peers),
+            score=score,
+            sentence=sentence,
+            p_value=finding.get("p_value"),
+            q_value=finding.get("q_value"),
+            verdict=self.verdict(row),
+            truth=self.truth(row),
+            figures=self._figures(kept, attack.pictures[row], side) if kept else (),
+            more=max(0, len(kept.restorations) - MOST_RESTORATIONS) if kept else 0,
+            strip=self.strip.mark(score, sentence, not unseen),
+        )
+
+    def _pictures(self, row: int) -> int:
+        kept = self.kept.get(row)
+        return 4 + min(MOST_RESTORATIONS, len(kept.restorations)) if kept else 0
+
+    def _figures(self, kept: Restored, name: str, side: int) -> tuple[Figure, ...]:
+        original = load(kept.original)
+        if original is None:
+            return ()
+        region = load(kept.region) if kept.region else None
+        wanted: list[tuple[Image.Image | None, str, str]] = [
+            (original, "Original", "the original picture"),
+            (tinted(original, region) if region else None, "Hidden part", "the part that was hidden, in colour"),
+            (load(kept.degraded) if kept.degraded else None, "Given to the model", "what the model was given"),
+        ]
+        restorations = kept.restorations[:MOST_RESTORATIONS]
+        for i, path in enumerate(restorations, start=1):
+            caption = f"Painted back {i}" if len(restorations) > 1 else "Painted back"
+            wanted.append((load(path), caption, "what the model painted back"))
+        difference = load(kept.difference) if kept.difference else None
+        wanted.append((difference, "Where they differ", "where the restoration departs from the original"))
+        label = words.shorten(name, 48)
+        return tuple(figure(image, caption, f"{label}: {alt}", side) for image, caption, alt in wanted if image)

@@ -1,0 +1,129 @@
+"""The page: one template, one style sheet, one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from trainedon.report import sections, words
+from trainedon.report.cards import Cards
+from trainedon.report.folder import RunFolder, read
+
+
+def render(run: Path) -> Path:
+    """Write `RUN/report.html` from what the run folder holds and return its path.
+
+    Reads run.json, audit.json or evaluation.json, scores.parquet and, where they exist, pictures.parquet, restored/
+    and truth.json. The file is replaced whole or not at all. The same folder gives the same bytes.
+    Raises UserError when `run` is not a run folder or its statistics or scores are missing or damaged.
+    """
+    folder = read(Path(run))
+    target = folder.path / "report.html"
+    _replace(target, page(folder).encode("utf-8"))
+    return target
+
+
+def page(run: RunFolder) -> str:
+    """The whole page as text."""
+    css = resources.files("trainedon.report").joinpath("templates/report.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return _environment().get_template("report.html.j2").render(css=Markup(css), policy=Markup(policy), **context(run))
+
+
+def context(run: RunFolder) -> dict[str, Any]:
+    """Everything that the template shows."""
+    cards = Cards(run) if run.attacks else None
+    claim = run.document.get("claim") or {}
+    return {
+        "kind": run.kind,
+        "asked": words.SETS[run.asked],
+        "question": words.QUESTIONS[run.kind],
+        "claim": claim,
+        "ladder": words.LADDER,
+        "together": words.together(run.document.get("set") or {}),
+        "headline": sections.headline(run),
+        "facts": sections.facts(run),
+        "sets": sections.sets(run),
+        "excluded": sections.excluded(run),
+        "most_excluded": sections.MOST_EXCLUDED,
+        "flags": run.document.get("flags") or [],
+        "restores": any(attack.name == "drc" for attack in run.attacks),
+        "leading": run.attacks[0] if run.attacks else None,
+        "example": cards.example() if cards else None,
+        "strip": cards.strip if cards and (len(cards.attack.unseen) or len(cards.attack.of(run.asked))) else None,
+        "groups": cards.groups() if cards else [],
+        "truth": cards.truth_table() if cards else None,
+        "level": cards.level if cards else None,
+        "has_verdicts": bool(cards and any(entry.get("q_value") is not None for entry in cards.findings.values())),
+        "n_unseen": len(cards.attack.unseen) if cards else 0,
+        "histograms": sections.histograms(run),
+        "rocs": sections.rocs(run),
+        "attacks": sections.attacks(run),
+        "choices": words.flat(run.run.get("choices") or {}),
+        "inputs": run.run.get("inputs") or {},
+        "command": run.run.get("command"),
+        "versions": words.flat(run.run.get("versions") or {}),
+        "protocol": run.document.get("protocol"),
+        "attribution": run.run.get("attribution"),
+        "version": (run.run.get("versions") or {}).get("trainedon") or _version(),
+        "document_name": "audit.json" if run.kind == "audit" else "evaluation.json",
+        "has_restored": (run.path / "restored").is_dir(),
+    }
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("trainedon.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printed,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["words"] = words
+    return environment
+
+
+def _printed(value: Any) -> Any:
+    """What an expression of the template prints: never None, never a character that hides or reorders others."""
+    if value is None:
+        return "—"
+    return words.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _version() -> str:
+    try:
+        return metadata.version("trainedon")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write `content` beside `target` and move it there in one step."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".report-", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,95 @@
+"""ROC curves as inline SVG, on a linear and on a logarithmic axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from trainedon.report.charts import line, path, svg, text
+
+MOST_CURVES = 8  # as many as there are distinct strokes in the style sheet
+SIZE = (380, 372)
+LEFT, TOP, SIDE = 46.0, 10.0, 320.0
+
+
+def curve(members: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(fpr, tpr), both float64 and rising from 0 to 1: one point for each threshold that a score allows.
+
+    members, unseen: sorted finite scores, higher = member; equal scores share one threshold.
+    """
+    thresholds = np.unique(np.concatenate([members, unseen]))[::-1]
+    tpr = 1 - np.searchsorted(members, thresholds, side="left") / len(members)
+    fpr = 1 - np.searchsorted(unseen, thresholds, side="left") / len(unseen)
+    return np.concatenate([[0.0], fpr]), np.concatenate([[0.0], tpr])
+
+
+def roc(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], log: bool) -> Markup:
+    """One chart of up to `MOST_CURVES` curves.
+
+    curves: (label, members, unseen), the scores sorted and finite and neither empty.
+    log: both axes logarithmic, down to the smallest false-positive rate that the unseen pictures can show.
+    """
+    smallest = 1 / max((len(unseen) for _, _, unseen in curves), default=1)
+    floor = 10.0 ** min(-1, math.floor(math.log10(smallest) + 1e-9)) if log else 0.0
+
+    def place(rate: float) -> float:
+        if not log:
+            return rate
+        return 1 - math.log10(max(rate, floor)) / math.log10(floor)
+
+    def at(fpr: float, tpr: float) -> tuple[float, float]:
+        return LEFT + SIDE * place(fpr), TOP + SIDE * (1 - place(tpr))
+
+    body = _grid(at, floor, log)
+    chance = np.geomspace(floor, 1, 2) if log else np.array([0.0, 1.0])
+    body.append(path([at(v, v) for v in chance], "chance"))
+    for i, (_, members, unseen) in reversed(list(enumerate(curves[:MOST_CURVES]))):
+        body.append(path(_thinned(*curve(members, unseen), at), f"curve s{i}"))
+    body.append(text(LEFT + SIDE / 2, TOP + SIDE + 36, "unseen pictures wrongly accused", anchor="middle"))
+    turn = f'transform="rotate(-90 11 {TOP + SIDE / 2:.0f})"'
+    body.append(
+        f'<text x="11" y="{TOP + SIDE / 2:.0f}" text-anchor="middle" {turn}>training pictures recognised</text>'
+    )
+    kind = "logarithmic axes" if log else "linear axes"
+    names = ", ".join(label for label, _, _ in curves[:MOST_CURVES])
+    desc = f"True-positive rate against false-positive rate of {names}. The dotted line is guessing."
+    return svg(*SIZE, f"ROC, {kind}", desc, body, "roc")
+
+
+def swatch(i: int) -> Markup:
+    """The stroke of curve `i`, for the legend."""
+    return Markup(f'<svg class="swatch" viewBox="0 0 44 8" aria-hidden="true">{line(0, 4, 44, 4, f"curve s{i}")}</svg>')
+
+
+def _grid(at, floor: float, log: bool) -> list[str]:
+    if log:
+        ticks = [10.0**power for power in range(round(math.log10(floor)), 1)]
+    else:
+        ticks = [0, 0.25, 0.5, 0.75, 1]
+    low = floor if log else 0.0
+    body = []
+    for tick in ticks:
+        x, y = at(tick, tick)
+        label = f"{100 * tick:g} %"
+        last = "end" if tick == 1 else "middle"
+        body += [line(x, TOP, x, TOP + SIDE, "grid"), line(LEFT, y, LEFT + SIDE, y, "grid")]
+        body += [text(x, TOP + SIDE + 16, label, anchor=last), text(LEFT - 6, y + 4, label, anchor="end")]
+    (x0, y0), (x1, y1) = at(low, low), at(1, 1)
+    return [*body, path([(x0, y1), (x0, y0), (x1, y0)], "axis")]
+
+
+def _thinned(fpr: np.ndarray, tpr: np.ndarray, at) -> list[tuple[float, float]]:
+    """The curve as a staircase on the chart, without the points that fall on the same tenth of a unit."""
+    points = []
+    previous = 0.0
+    for x, y in zip(fpr, tpr, strict=True):
+        points += [at(x, previous), at(x, y)]
+        previous = y
+    kept: list[tuple[float, float]] = []
+    for i, point in enumerate(points):
+        if i in (0, len(points) - 1) or math.dist(point, kept[-1]) >= 0.9:
+            kept.append(point)
+    return kept

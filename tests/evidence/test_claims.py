@@ -1,0 +1,92 @@
+"""The ladder, rung by rung, and the words on it."""
+
+import itertools
+
+import pytest
+
+from trainedon.evidence.claims import claim
+from trainedon.evidence.documents import Blind, SetEvidence
+from trainedon.evidence.flags import KNOWN, flag
+from trainedon.evidence.pvalues import smallest_p
+
+NEVER = ("prove", "contain", "was copied", "were copied", "probability", "likely", "member")
+
+
+def evidence(p):
+    given = {"p_value": p, "p_value_holm": p, "n_permutations": 9999, "effect": 0.7, "effect_ci": (0.6, 0.8)}
+    return SetEvidence(**given, effect_ci_method="delong")
+
+
+def blind(separates=False, codec=False, resolution=False):
+    numbers = {"auc": None, "auc_ci": None, "p_value": None, "level": 0.05, "n_pictures": 9, "n_unseen": 9}
+    reason = "too few" if separates is None else None
+    return Blind(**numbers, separates=separates, codec_mismatch=codec, resolution_mismatch=resolution, reason=reason)
+
+
+def level(p=0.001, control=None, suspects=40, unseen=200, given_unseen=True, attacks=1):
+    counts = {"suspects": suspects, "unseen": unseen, "given_unseen": given_unseen, "attacks": attacks}
+    return claim(evidence(p), control or blind(), **counts)
+
+
+def test_zero_when_nothing_could_be_found():
+    assert level(suspects=0).level == 0
+    assert level(unseen=0).level == 0
+    assert level(suspects=1, unseen=98).level == 0
+    assert level(suspects=1, unseen=100).level == 3
+    assert level(suspects=1, unseen=150, attacks=2).level == 0
+    assert level(suspects=1, unseen=98).sentence.startswith("Not estimable: ")
+
+
+def test_one_without_unseen_pictures_whatever_the_numbers():
+    found = level(given_unseen=False, unseen=0)
+    assert found.level == 1
+    assert found.sentence.startswith("These are scores alone")
+
+
+def test_one_when_nothing_is_found_and_the_sentence_says_so():
+    for p in (0.01, 0.5):
+        found = level(p=p)
+        assert found.level == 1
+        assert found.sentence == "No sign of training was found; this does not show that the pictures were not used."
+
+
+@pytest.mark.parametrize("control", [blind(True), blind(codec=True), blind(resolution=True), blind(None)])
+def test_two_when_a_control_fails_or_was_not_run(control):
+    assert level(control=control).level == 2
+
+
+def test_three_needs_a_finding_and_every_control():
+    found = level(p=0.0099)
+    assert found.level == 3
+    assert "consistent with training" in found.sentence
+    assert "exchangeable" in found.sentence
+
+
+def test_no_combination_reaches_four_or_uses_a_forbidden_word():
+    for p, separates, codec, m, n, given in itertools.product(
+        (1e-4, 0.5), (True, False, None), (True, False), (0, 1, 40), (0, 20, 500), (True, False)
+    ):
+        found = level(p, blind(separates, codec), m, n if given else 0, given)
+        assert found.level <= 3
+        if not given:
+            assert found.level <= 1
+        if separates is not False or codec:
+            assert found.level <= 2
+        text = (found.sentence + found.because).lower()
+        assert not [word for word in NEVER if word in text]
+        assert found.sentence.endswith(".")
+
+
+def test_not_estimable_agrees_with_the_test_itself():
+    for m, n in itertools.product((1, 2, 3, 10), (1, 5, 13, 14, 99, 100)):
+        assert (level(suspects=m, unseen=n).level == 0) is (smallest_p(m, n) >= 0.01)
+
+
+def test_every_flag_says_what_it_means_and_what_to_do():
+    for code, (meaning, remedy) in KNOWN.items():
+        raised = flag(code, "Because.")
+        assert (raised.code, raised.meaning, raised.remedy) == (code, meaning, remedy)
+        assert meaning.endswith(".")
+        assert remedy.endswith(".")
+    with pytest.raises(KeyError):
+        flag("unheard-of", "Because.")

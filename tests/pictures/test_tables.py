@@ -1,0 +1,245 @@
+"""Parquet and npz: columns and arrays found or asked for, rows read lazily, damage named."""
+
+import hashlib
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trainedon.errors import PictureError, UserError
+from trainedon.pictures import inventory, scan
+
+
+@pytest.fixture
+def files(encoded, rgb):
+    """Forty different PNG files, as bytes."""
+    return [encoded("PNG", rgb // 2 + np.uint8(shade)) for shade in range(40)]
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    """A function (columns, row_group_size, name) -> path of a parquet file."""
+
+    def write(columns: dict, rows: int = 7, name: str = "faces.parquet"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table(columns), path, row_group_size=rows)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def npz(tmp_path):
+    """A function (compressed, name, arrays) -> path of an npz file."""
+
+    def write(compressed: bool = False, name: str = "faces.npz", **arrays):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        (np.savez_compressed if compressed else np.savez)(path, **arrays)
+        return path
+
+    return write
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("column", ["image", "img", "picture", "anything"])
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_parquet_of_bytes(parquet, files, column, kind):
+    entries = scan(parquet({"id": list(range(40)), column: pa.array(files, kind)}))
+    assert [entry.name for entry in entries] == [f"faces.parquet#{row}" for row in range(40)]
+    assert [entry.read().sha256 for entry in entries] == [sha(data) for data in files]
+    assert entries[0].label is None
+
+
+def test_parquet_of_hugging_face_structs(parquet, files, rgb):
+    images = [{"bytes": data, "path": f"dir/{row:03}.png"} for row, data in enumerate(files)]
+    entries = scan(parquet({"image": images, "label": [row % 3 for row in range(40)], "thumb": files}))
+    assert [entry.name for entry in entries] == [f"dir/{row:03}.png" for row in range(40)]
+    assert [entry.label for entry in entries] == [row % 3 for row in range(40)]
+    np.testing.assert_array_equal(entries[5].read().rgb, rgb // 2 + np.uint8(5))
+
+
+def test_parquet_rows_may_be_read_in_any_order(parquet, files):
+    path = parquet({"image": files}, rows=25)
+    entries = scan(path)
+    for row in (39, 0, 24, 3, 25, 25, 38, 17, 1):
+        assert entries[row].read().sha256 == sha(files[row])
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["b", "a", "c"], ["b", "a", "c"]),
+        (["same", "same", "c"], ["faces.parquet#0", "faces.parquet#1", "faces.parquet#2"]),
+        (["a", None, "c"], ["faces.parquet#0", "faces.parquet#1", "faces.parquet#2"]),
+    ],
+)
+def test_parquet_names_are_taken_when_every_row_has_its_own(parquet, files, names, expected):
+    assert [entry.name for entry in scan(parquet({"file_name": names, "image": files[:3]}))] == expected
+
+
+def test_parquet_rows_without_a_picture_are_refused_one_by_one(parquet, files, tmp_path):
+    (tmp_path / "secret.png").write_bytes(files[1])
+    path = str(tmp_path / "secret.png")  # a table may name files, but none but itself is opened
+    images = [{"bytes": files[0], "path": "a"}, {"bytes": None, "path": path}, None, {"bytes": b"", "path": "d"}]
+    items = inventory(parquet({"image": images}), "suspect")
+    assert [item.reason for item in items] == [
+        None,
+        "the row holds no picture, at most the path of one",
+        "the row holds no picture, at most the path of one",
+        "empty file",
+    ]
+
+
+@pytest.mark.parametrize("columns", [{"a": [b"x"], "b": [b"y"]}, {"image": ["path.png"]}, {"n": [1]}])
+def test_parquet_without_a_clear_column_names_the_columns(parquet, columns):
+    with pytest.raises(UserError, match="no clear picture column among: ") as error:
+        scan(parquet(columns))
+    assert all(f"{name} (" in str(error.value) for name in columns) and "\n" not in str(error.value)
+
+
+def test_a_folder_of_parquet_shards(parquet, files, tmp_path):
+    parquet({"image": files[:10], "label": list(range(10))}, name="shards/b.parquet")
+    parquet({"image": files[10:]}, name="shards/a.parquet")
+    entries = scan(tmp_path / "shards")
+    assert [entry.name for entry in entries] == [f"a.parquet#{i}" for i in range(30)] + [
+        f"b.parquet#{i}" for i in range(10)
+    ]
+    assert [entry.read().sha256 for entry in entries] == [sha(data) for data in files[10:] + files[:10]]
+    assert entries[0].label is None and entries[-1].label == 9
+    assert [entry.name for entry in scan(tmp_path / "shards", limit=31)][-1] == "b.parquet#0"
+
+
+def test_a_parquet_file_that_is_none_or_empty_is_refused(tmp_path, parquet):
+    (tmp_path / "text.parquet").write_text("PAR1 not really")
+    with pytest.raises(UserError, match="not a readable parquet file"):
+        scan(tmp_path / "text.parquet")
+    with pytest.raises(UserError, match="holds no rows"):
+        scan(parquet({"image": pa.array([], pa.binary())}))
+    with pytest.raises(UserError, match="does not exist"):
+        scan(tmp_path / "gone.parquet")
+
+
+def test_a_damaged_page_spoils_its_rows_only(parquet, files):
+    path = parquet({"image": files}, rows=20)
+    data = bytearray(path.read_bytes())
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    data[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+    path.write_bytes(bytes(data))
+    items = inventory(path, "suspect")
+    assert {item.reason for item in items[:20]} == {"the parquet file is damaged here"}
+    assert {item.reason for item in items[20:]} == {None}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("name", ["images", "arr_0", "x", "faces"])
+def test_npz_rows(npz, rgb, compressed, name):
+    pixels = np.stack([rgb // 2 + np.uint8(shade) for shade in range(30)])
+    entries = scan(npz(compressed, **{name: pixels, "labels": np.arange(30) % 4, "other": np.zeros(5)}))
+    for row in itertools.chain(range(30), (3, 29, 0)):
+        picture = entries[row].read()
+        assert picture.name == f"faces.npz#{row}" and picture.label == row % 4
+        assert picture.sha256 == sha(pixels[row].tobytes())
+        np.testing.assert_array_equal(picture.rgb, pixels[row])
+    assert picture.facts == {"format": "NPZ", "mode": "RGB", "width": 16, "height": 12, "bytes": 576}
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 5), (2, 4, 5, 1)])
+def test_npz_of_grey(npz, shape):
+    pixels = np.arange(40, dtype=np.uint8).reshape(shape)
+    picture = scan(npz(images=pixels))[1].read()
+    np.testing.assert_array_equal(picture.rgb, np.repeat(pixels[1].reshape(4, 5, 1), 3, axis=2))
+    assert picture.facts["mode"] == "L" and picture.label is None
+
+
+def test_npz_alpha_is_flattened_on_white(npz):
+    pixels = np.array([[[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128]]]], dtype=np.uint8)
+    np.testing.assert_array_equal(scan(npz(images=pixels))[0].read().rgb, [[[10, 20, 30], [255] * 3, [127] * 3]])
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((2, 4, 4, 3), np.float32), "float32, whose scale is not known"),
+        (np.zeros((2, 4, 4, 3), np.int64), "int64, whose scale is not known"),
+        (np.zeros((2, 3, 8, 8), np.uint8), "shape .* must be"),
+        (np.zeros((2, 4, 4, 2), np.uint8), "shape .* must be"),
+        (np.zeros((4, 4), np.uint8), "shape .* must be"),
+        (np.zeros((0, 4, 4, 3), np.uint8), "holds no pictures"),
+        (np.zeros((3, 0, 4, 3), np.uint8), "holds no pictures"),
+        (np.asfortranarray(np.zeros((2, 4, 4, 3), np.uint8)), "Fortran order"),
+        (np.array([{"code": "os.system"}] * 2, dtype=object), "object, whose scale is not known"),
+    ],
+)
+def test_npz_arrays_that_cannot_be_used(npz, array, reason):
+    with pytest.raises(UserError, match=reason) as error:
+        scan(npz(images=array))
+    assert "\n" not in str(error.value)
+
+
+def test_npz_without_a_clear_array_names_the_arrays(npz):
+    four = np.zeros((1, 2, 2, 3), np.uint8)
+    with pytest.raises(UserError, match=r"among: a uint8 \(1, 2, 2, 3\), b uint8 .*; name it 'images'"):
+        scan(npz(a=four, b=four))
+
+
+@pytest.mark.parametrize("labels", [np.arange(3), np.zeros(2), np.array(["a", "b"]), np.array([None, 1], object)])
+def test_npz_labels_must_be_one_whole_number_a_picture(npz, labels):
+    with pytest.raises(UserError, match="labels must be 2 whole numbers"):
+        scan(npz(images=np.zeros((2, 4, 4, 3), np.uint8), labels=labels))
+
+
+def test_npz_headers_that_lie_are_refused_before_anything_is_loaded(tmp_path):
+    import zipfile
+
+    def write(shape, body=b"\0" * 48):
+        path = tmp_path / "bomb.npz"
+        with zipfile.ZipFile(path, "w") as archive, archive.open("images.npy", "w") as stream:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(body)
+        return path
+
+    assert len(scan(write((1, 4, 4, 3)))) == 1
+    for shape in ((10**12, 1, 1, 3), (1, 10**6, 10**6, 3)):
+        with pytest.raises(UserError, match="too large"):
+            scan(write(shape), limit=1)
+    for shape in ((2, 4, 4, 3), (1, 4, 3, 3)):
+        with pytest.raises(UserError, match="shorter or longer than it says"):
+            scan(write(shape))
+
+
+def test_npz_damage_is_named(npz, tmp_path):
+    (tmp_path / "text.npz").write_text("not a zip")
+    with pytest.raises(UserError, match=r"not a readable \.npz file"):
+        scan(tmp_path / "text.npz")
+    noise = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+    path = npz(True, images=noise)
+    data = bytearray(path.read_bytes())
+    data[60_000:60_040] = b"\0" * 40
+    path.write_bytes(bytes(data))
+    reasons = [item.reason for item in inventory(path, "unseen")]
+    assert reasons[0] is None and reasons[-1] == "the .npz file is damaged here"
+
+
+def test_a_folder_of_npz_files_and_its_limit(npz, tmp_path):
+    for name, count in (("b", 3), ("a", 2)):
+        npz(name=f"arrays/{name}.npz", images=np.zeros((count, 4, 4, 3), np.uint8))
+    assert [e.name for e in scan(tmp_path / "arrays")] == ["a.npz#0", "a.npz#1", "b.npz#0", "b.npz#1", "b.npz#2"]
+    assert [e.name for e in scan(tmp_path / "arrays", limit=3)] == ["a.npz#0", "a.npz#1", "b.npz#0"]
+
+
+def test_a_damaged_npz_row_can_raise_again_and_leaves_others_readable(npz):
+    path = npz(images=np.zeros((2, 4, 4, 3), np.uint8))
+    entries = scan(path)
+    path.unlink()
+    for _ in range(2):
+        with pytest.raises(PictureError, match="damaged here"):
+            entries[0].read()
