@@ -26,7 +26,13 @@ class NoiseStream:
     """
 
     def __init__(
-        self, sha256: Sequence[str], draws: Sequence[int], shape: Sequence[int], *, seed: int, device: torch.device | str
+        self,
+        sha256: Sequence[str],
+        draws: Sequence[int],
+        shape: Sequence[int],
+        *,
+        seed: int,
+        device: torch.device | str,
     ) -> None:
         self._keys = list(zip(sha256, draws, strict=True))
         self._shape, self._seed, self._device = tuple(shape), seed, device

@@ -80,8 +80,18 @@ def test_counts_by_hand():
 
 @pytest.mark.parametrize(
     ("n", "level", "estimable"),
-    [(12, "0.05", False), (58, "0.05", False), (59, "0.05", True), (298, "0.01", False), (299, "0.01", True)]
-    + [(1024, "0.01", True), (1024, "0.001", False), (2994, "0.001", False), (2995, "0.001", True), (0, "0.05", False)],
+    [
+        (0, "0.05", False),
+        (12, "0.05", False),
+        (58, "0.05", False),
+        (59, "0.05", True),
+        (298, "0.01", False),
+        (299, "0.01", True),
+        (1024, "0.01", True),
+        (1024, "0.001", False),
+        (2994, "0.001", False),
+        (2995, "0.001", True),
+    ],
 )
 def test_a_rate_that_n_cannot_carry_is_not_counted(n, level, estimable):
     half = (n + 1) // 2

@@ -121,8 +121,10 @@ def test_the_inventory_accounts_for_every_picture():
 
 
 def test_a_picture_counts_once_within_and_across_sets():
-    digest = [hashlib.sha256(bytes([i])).hexdigest() for i in range(3)]
+    digest = [hashlib.sha256(bytes([i])).hexdigest() for i in range(4)]
     rows = [
+        row("d", "unseen", 1, sha256=digest[3]),
+        row("c", "unseen", 1, sha256=digest[3]),
         row("b", "unseen", 1, sha256=digest[0]),
         row("a", "unseen", 1, sha256=digest[0]),
         row("s", "suspect", 1, sha256=digest[0]),
@@ -135,8 +137,9 @@ def test_a_picture_counts_once_within_and_across_sets():
         (r.set, r.picture, r.attack): r.reason for r in without_duplicates(Scores.from_rows(rows)).rows if r.reason
     }
     assert reasons == {
-        ("unseen", "b", "unnamed"): "exact duplicate of a",
-        ("suspect", "s", "unnamed"): "also among the unseen pictures",
+        ("unseen", "b", "unnamed"): "also among the suspects",
+        ("unseen", "d", "unnamed"): "exact duplicate of c",
+        ("unseen", "a", "unnamed"): "also among the suspects",
         ("unseen", "u", "unnamed"): "also among the members",
     }
 

@@ -46,13 +46,15 @@ class Attack(ABC):
     """One attack with all its parameters, as a frozen dataclass: its `repr` names every one of them.
 
     A class declares what it is as data: `name` (as on the command line), `title`, `paper` (arXiv id or venue) and
-    `needs` beyond the noise prediction (nothing, or of: gradients, labels, captions, shadows, reference, samples).
+    `needs` beyond the noise prediction (nothing, or of: gradients, labels, captions, shadows, reference, samples), and
+    whether it `shows` exhibits.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
+    shows: ClassVar[bool] = False
 
     @abstractmethod
     def cost(self, target: Target) -> Cost:
@@ -80,7 +82,9 @@ class Attack(ABC):
         """Scores, and what there is to show. Validates, moves to the device, and goes in chunks of `target.rows`."""
         batch = pictures if isinstance(pictures, Batch) else Batch.of(pictures)
         if tuple(batch.pixels.shape[1:]) != target.shape:
-            raise UserError(f"the model takes pictures of {target.shape}, not {tuple(batch.pixels.shape[1:])}: fit them first")
+            raise UserError(
+                f"the model takes pictures of {target.shape}, not {tuple(batch.pixels.shape[1:])}: fit them first"
+            )
         if target.classes is not None and batch.labels is None:
             raise UserError(f"the model was trained with {target.classes} classes: give the pictures' class labels")
         if batch.labels is not None:

@@ -47,6 +47,7 @@ class DRC(Attack):
     title: ClassVar[str] = "Degrade-Restore-Compare"
     paper: ClassVar[str] = "arXiv 2403.08487"
     needs: ClassVar[tuple[str, ...]] = ("gradients",)
+    shows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name, parse in (("roi", parse_roi), ("degradation", parse_degradation), ("restorer", parse_restorer)):

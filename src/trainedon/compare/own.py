@@ -32,6 +32,9 @@ class Own(Encoder):
     scope: str = "region"
     name: ClassVar[str] = "own"
 
+    def evaluations(self) -> int:
+        return 1
+
     def _vectors(
         self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
     ) -> torch.Tensor:

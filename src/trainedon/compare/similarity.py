@@ -28,6 +28,10 @@ class Similarity(ABC):
     def check(self) -> None:  # noqa: B027 (most need nothing)
         """Raises UserError when a package that this similarity needs is missing; loads nothing."""
 
+    def evaluations(self) -> int:
+        """Evaluations of the audited network for one code."""
+        return 0
+
     @abstractmethod
     def encode(
         self,
@@ -104,6 +108,9 @@ class Ensemble(Similarity):
     def check(self) -> None:
         for member in self.members:
             member.check()
+
+    def evaluations(self) -> int:
+        return sum(member.evaluations() for member in self.members)
 
     def encode(
         self,

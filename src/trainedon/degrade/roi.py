@@ -35,6 +35,10 @@ class Roi(ABC):
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
         """True = hidden. Returns bool (n, h, w) on the device of `batch.pixels`, shaped like the pictures."""
 
+    def evaluations(self, target: Target) -> int:
+        """Evaluations of the audited network that finding the region costs, per picture."""
+        return 0
+
     def notes(self, batch: Batch) -> tuple[str, ...]:
         """What a reader should know of each picture's region, n texts, mostly empty."""
         return ("",) * len(batch)
@@ -54,6 +58,9 @@ class Attention(Roi):
 
     def __post_init__(self) -> None:
         places.check_ratio(self.ratio)
+
+    def evaluations(self, target: Target) -> int:
+        return int(self.source == "own")
 
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
         """Raises UserError when the audited model is asked and has no self-attention."""
@@ -197,6 +204,9 @@ class Inverted(Roi):
         if not mask.flatten(1).any(dim=1).all():
             raise UserError(f"{self} hides nothing: choose a region that leaves a part of the picture")
         return mask
+
+    def evaluations(self, target: Target) -> int:
+        return self.roi.evaluations(target)
 
     def notes(self, batch: Batch) -> tuple[str, ...]:
         return self.roi.notes(batch)

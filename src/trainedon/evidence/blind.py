@@ -190,6 +190,8 @@ def resolution_mismatch(first: Sequence[Facts], unseen: Sequence[Facts]) -> str 
     below the level for one of them (Bonferroni over the two)."""
     for side in ("width", "height"):
         a, b = (np.array([float(p[side]) for p in pictures]) for pictures in (first, unseen))  # type: ignore[arg-type]
+        if np.ptp(np.concatenate([a, b])) == 0:
+            continue
         apart = a.max() < b.min() or b.max() < a.min()
         if apart or ks_2samp(a, b, method="asymp").pvalue * 2 < MISMATCH_LEVEL:
             return f"the median {side} is {np.median(a):.0f} pixels here and {np.median(b):.0f} among the unseen ones"

@@ -51,7 +51,8 @@ class Rate(Document):
     fpr_ci: Interval | None
     threshold: float | None = Field(description="conformal, from the calibration half; positive is score > threshold")
     estimable: bool
-    n_needed: Count = Field(description="unseen pictures that this level needs")
+    n: Count = Field(description="unseen pictures scored, both halves")
+    needed: Count = Field(description="unseen pictures that this level needs")
     note: str | None
 
 

@@ -96,7 +96,8 @@ def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, 
         fpr_ci=counted and counted.fpr_ci,
         threshold=counted and counted.threshold,
         estimable=counted is not None,
-        n_needed=needed,
+        n=n,
+        needed=needed,
         note=note,
     )
 

@@ -63,8 +63,8 @@ def auc(positive: np.ndarray, negative: np.ndarray, *, level: float = LEVEL, wid
 
 
 def _newcombe(value: float, m: int, n: int, z: float) -> tuple[float, float]:
-    """All q with |value - q| <= z s(q), s the Hanley-McNeil error at q for equal sizes (Newcombe, Statistics in Medicine
-    25, 2006, part 2, method 5)."""
+    """All q with |value - q| <= z s(q), s the Hanley-McNeil error at q with the mean size for both sets (Newcombe,
+    Statistics in Medicine 25, 2006, part 2, method 5)."""
 
     def excess(q: float) -> float:
         spread = 1 + ((m + n) / 2 - 1) * ((1 - q) / (2 - q) + q / (1 + q))

@@ -144,11 +144,11 @@ def complete(scores: Scores, pictures: Iterable[Mapping[str, object]], sets: Seq
 def without_duplicates(scores: Scores) -> Scores:
     """Take the score from every picture whose bytes were already counted, so that no picture counts twice.
 
-    Inside a set the first by name stays. A suspect that is also unseen is known, so it is no suspect; an unseen picture
-    that is also a member is not unseen. Rows without a sha256 are never taken for duplicates.
+    Inside a set the first by name stays. A picture that is also a suspect or a member is not unseen: it leaves the
+    unseen. Rows without a sha256 are never taken for duplicates.
     """
-    order = {"member": 0, "unseen": 1, "suspect": 2}
-    said = {"member": "also among the members", "unseen": "also among the unseen pictures"}
+    order = {"member": 0, "suspect": 1, "unseen": 2}
+    said = {"member": "also among the members", "suspect": "also among the suspects"}
     first: dict[tuple[str, str, str], Row] = {}
     reasons: dict[Row, str] = {}
     for row in sorted(scores.rows, key=lambda row: (order[row.set], row.picture)):

@@ -56,11 +56,13 @@ class Batch:
     pixels: float32 (n, c, h, w) in [-1, 1].
     sha256: n hex digests, the keys of the pictures' noise.
     labels: int64 (n,), or None when the pictures have none.
+    names: n relative names, or None for pictures that come from no file.
     """
 
     pixels: torch.Tensor
     sha256: tuple[str, ...]
     labels: torch.Tensor | None = None
+    names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype != torch.float32:
@@ -86,6 +88,7 @@ class Batch:
             torch.stack([fit(picture.rgb, size, channels) for picture in pictures]),
             tuple(picture.sha256 for picture in pictures),
             None if None in labels else torch.tensor(labels, dtype=torch.int64),
+            tuple(picture.name for picture in pictures),
         )
 
     def __len__(self) -> int:
@@ -95,4 +98,5 @@ class Batch:
         """The rows of a slice, as a batch."""
         if not isinstance(rows, slice):
             raise TypeError("a batch is cut by slices: batch[a:b]")
-        return Batch(self.pixels[rows], self.sha256[rows], None if self.labels is None else self.labels[rows])
+        labels = None if self.labels is None else self.labels[rows]
+        return Batch(self.pixels[rows], self.sha256[rows], labels, None if self.names is None else self.names[rows])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import torch
 
@@ -56,7 +57,7 @@ class Naive(Restorer):
     def restore(self, target, masked, noise, *, steps, start=1.0):
         grid = timesteps(target.timesteps, steps, start)
         x = target.noised(masked.degraded, grid[0], noise.next())
-        for t, s in zip(grid, grid[1:], strict=False):
+        for t, s in pairwise(grid):
             x = reverse_step(target, target.denoise(x, t, masked.labels), t, s, eta=self.eta, noise=noise.next())
         return masked.paste(masked.original, x.clamp(-1, 1))
 
@@ -109,7 +110,7 @@ class Guided(Restorer):
     def restore(self, target, masked, noise, *, steps, start=1.0):
         grid = timesteps(target.timesteps, steps, start)
         x = begin(target, masked, grid[0], noise)
-        for t, s in zip(grid, grid[1:], strict=False):
+        for t, s in pairwise(grid):
             denoised, pull = self._agreement(target, masked, x, t)
             alpha_t, _ = target.path.at(t, x)
             alpha_s, _ = target.path.at(s, x)

@@ -27,7 +27,7 @@ def jumps(steps: int, length: int, resamplings: int) -> list[tuple[int, int]]:
     RePaint's schedule (Lugmayr et al., arXiv 2201.09865, Algorithm 1 and its time schedule): every `length` steps the
     walk goes back up by `length` steps, until each stretch was walked `resamplings` times.
     """
-    left = {at: resamplings - 1 for at in range(0, steps - length, length)}  # counted from the clean end
+    left = dict.fromkeys(range(0, steps - length, length), resamplings - 1)  # counted from the clean end
     moves, at = [], steps
     while at > 0:
         at -= 1

@@ -159,7 +159,9 @@ def _load_unet(folder: Path) -> tuple[UNet2DModel, dict]:
     if name != "UNet2DModel":
         raise UserError(f"{folder}: network class {name!r} is not supported: give one of {SUPPORTED}")
     if config.get("class_embed_type") not in (None, "None"):
-        raise UserError(f"{folder}: class_embed_type {config['class_embed_type']!r} is not supported: only num_class_embeds")
+        raise UserError(
+            f"{folder}: class_embed_type {config['class_embed_type']!r} is not supported: only num_class_embeds"
+        )
     _shape(config)
     weights = _weight_files(folder)
     try:
@@ -216,7 +218,9 @@ def _device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}): try --device cpu") from None
+        raise UserError(
+            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}): try --device cpu"
+        ) from None
     return chosen
 
 

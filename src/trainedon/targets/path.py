@@ -30,7 +30,9 @@ class NoisePath:
         try:
             alpha_bars = DDPMScheduler(**arguments).alphas_cumprod.double()
         except (NotImplementedError, TypeError, ValueError) as error:
-            raise UserError(f"the model's noise schedule cannot be read ({error}): check scheduler_config.json") from None
+            raise UserError(
+                f"the model's noise schedule cannot be read ({error}): check scheduler_config.json"
+            ) from None
         alpha_bars = alpha_bars.clamp(0, 1)
         return cls(alpha_bars.sqrt().float(), (1 - alpha_bars).sqrt().float())
 

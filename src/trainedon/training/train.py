@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from trainedon.errors import UserError
 from trainedon.noise import generator
+from trainedon.runs.folder import write_json
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -103,7 +104,7 @@ def _save_checkpoint(out: Path, step: int, unet: UNet2DModel, ema: dict, optimiz
     tensors = {name: value.contiguous() for name, value in tensors.items()}
     temporary = out / f"{CHECKPOINT}.tmp"
     save_file(tensors, temporary, metadata={"step": str(step)})
-    os.replace(temporary, out / CHECKPOINT)
+    temporary.replace(out / CHECKPOINT)
 
 
 def _load_checkpoint(out: Path, unet: UNet2DModel, ema: dict, optimizer: torch.optim.Optimizer) -> int:
@@ -151,6 +152,7 @@ def train(
     call goes on. Raises UserError when the loss is no longer finite.
     """
     out.mkdir(parents=True, exist_ok=True)
+    _check_recipe(out, recipe)
     if (out / "model_index.json").exists():
         return out
     n = len(pictures)
@@ -194,7 +196,9 @@ def train(
         losses.append(loss.item())
         done = step + 1
         if not math.isfinite(losses[-1]):
-            raise UserError(f"training diverged at step {done}: try a smaller --learning-rate (now {recipe.learning_rate:g})")
+            raise UserError(
+                f"training diverged at step {done}: try a smaller --learning-rate (now {recipe.learning_rate:g})"
+            )
         if done % checkpoint_every == 0 or done == steps:
             mean = sum(losses) / len(losses)
             losses.clear()
@@ -206,7 +210,30 @@ def train(
     log.close()
     for name, value in parameters.items():
         value.data.copy_(ema[name])
-    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
-    DDPMPipeline(unet=unet.eval(), scheduler=scheduler).save_pretrained(out, safe_serialization=True)
+    _save_pipeline(DDPMPipeline(unet=unet.eval(), scheduler=scheduler), out)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return out
+
+
+def _save_pipeline(pipeline: DDPMPipeline, out: Path) -> None:
+    """The pipeline's folders, and its index last: a folder with an index is a whole model."""
+    unfinished = out / ".unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    pipeline.save_pretrained(unfinished, safe_serialization=True)
+    for part in sorted(unfinished.iterdir(), key=lambda path: path.name == "model_index.json"):
+        shutil.rmtree(out / part.name, ignore_errors=True)
+        part.replace(out / part.name)
+    unfinished.rmdir()
+
+
+def _check_recipe(out: Path, recipe: Recipe) -> None:
+    path = out / "recipe.json"
+    now = json.loads(json.dumps(asdict(recipe)))
+    if path.exists():
+        before = json.loads(path.read_text("utf-8"))
+        differing = [
+            f"{key} was {before.get(key)}, is {value}" for key, value in now.items() if before.get(key) != value
+        ]
+        if differing:
+            raise UserError(f"{out} was begun with another recipe ({'; '.join(differing)}): choose another --out")
+    write_json(path, now)

@@ -1,0 +1,322 @@
+"""The command line: parse, call, print. Nothing else is decided here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import warnings
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+# Threads that wait by spinning slow each other down on machines whose cores are shared; must be set before torch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from trainedon.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Was this diffusion model trained on this picture? Degrade-Restore-Compare, and honest statistics.",
+)
+out_console = Console(highlight=False)
+progress_console = Console(stderr=True)
+
+Model = Annotated[str, typer.Argument(help="Local diffusers folder, or hub id (owner/name or owner/name@revision).")]
+Out = Annotated[Path, typer.Option(help="The run folder: new, or that of the same command, which then goes on.")]
+Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`.")]
+Seed = Annotated[int, typer.Option(help="Seed of all noise.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Take the first N pictures of each source, in sorted order.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Rows that go through the network at once.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
+Unseen = Annotated[
+    Path | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")
+]
+
+
+@app.command()
+def audit(
+    model: Model,
+    suspects: Annotated[Path, typer.Argument(help="Folder, parquet file or .npz of the pictures in question.")],
+    out: Out,
+    unseen: Unseen = None,
+    attacks: Attacks = "drc",
+    seed: Seed = 0,
+    limit: Limit = None,
+    batch_size: BatchSize = 64,
+    device: Device = "cpu",
+) -> None:
+    """Were these pictures used to train the model?"""
+    sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
+    document = _execute("audit", model, sets, attacks, seed, limit, batch_size, device, out)
+    _print_audit(document)
+    _say(f"Page: {out / 'report.html'}")
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    members: Annotated[Path, typer.Option(help="Pictures that the model was trained on.")],
+    unseen: Annotated[Path, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
+    out: Out,
+    attacks: Attacks = "drc",
+    seed: Seed = 0,
+    limit: Limit = None,
+    batch_size: BatchSize = 64,
+    device: Device = "cpu",
+) -> None:
+    """How much does the model leak? For models whose training pictures are known."""
+    sets = {"member": members, "unseen": unseen}
+    document = _execute("evaluate", model, sets, attacks, seed, limit, batch_size, device, out)
+    _print_evaluation(document)
+    _say(f"Page: {out / 'report.html'}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where pictures and run are written.")] = Path("trainedon-demo"),
+    seed: Seed = 0,
+) -> None:
+    """Audit the embedded model on designs that it has seen and designs that it has not. About a minute."""
+    from trainedon.demo import demo as scene
+
+    truth = scene.prepare(out / "pictures", seed)
+    sets = {"suspect": out / "pictures" / "suspects", "unseen": out / "pictures" / "unseen"}
+    extra = {"truth": truth, "attribution": scene.ATTRIBUTION}
+    folder = scene.model_folder()
+    document = _execute(
+        "audit", str(folder), sets, "drc", seed, None, 64, "cpu", out / "run", name="OpenMoji demo", **extra
+    )
+    _print_audit(document)
+    named = {
+        p.picture for p in document.pictures if p.q_value is not None and p.q_value <= document.false_discovery_rate
+    }
+    right = sum(truth[picture] for picture in named)
+    _say(
+        f"The truth, which the audit was not told: of {sum(truth.values())} designs that the model was trained on, "
+        f"{right} were named; of {len(truth) - sum(truth.values())} that it never saw, {len(named) - right}."
+    )
+    _say(f"Page: {out / 'run' / 'report.html'}")
+
+
+@app.command()
+def train(
+    pictures: Annotated[Path, typer.Argument(help="Folder, parquet file or .npz to draw the members from.")],
+    out: Annotated[Path, typer.Option(help="The model's folder; the same command goes on where it stopped.")],
+    draw: Annotated[
+        int | None, typer.Option(min=1, help="How many members are drawn at random; all when not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draw, the weights and the noise.")] = 0,
+    size: Annotated[int, typer.Option(min=8, help="Side of the pictures in pixels.")] = 32,
+    grey: Annotated[bool, typer.Option(help="One channel instead of three.")] = False,
+    passes: Annotated[int, typer.Option(min=1, help="Passes over the members.")] = 400,
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Highest; it decays to zero.")] = 8e-4,
+    widths: Annotated[str, typer.Option(help="Channels of each level of the network.")] = "32,64,96",
+    layers: Annotated[int, typer.Option(min=1, help="Residual blocks a level.")] = 1,
+    attention: Annotated[bool, typer.Option(help="Self-attention at the lowest level.")] = True,
+    betas: Annotated[str, typer.Option(help="linear, scaled_linear, squaredcos_cap_v2.")] = "linear",
+    prediction: Annotated[str, typer.Option(help="epsilon, sample, v_prediction.")] = "epsilon",
+    zero_snr: Annotated[bool, typer.Option(help="Rescale the betas to zero terminal signal-to-noise ratio.")] = False,
+) -> None:
+    """Train a small diffusion model whose members are known."""
+    from trainedon.runs.folder import locked
+    from trainedon.training import Recipe, draw_members, read_members
+    from trainedon.training import train as train_model
+
+    with _Bars() as bars, locked(out):
+        manifest = draw_members(
+            pictures, out, draw=draw, seed=seed, progress=lambda d, t: bars("reading pictures", d, t)
+        )
+        pixels, labels = read_members(pictures, manifest, size, 1 if grey else 3)
+        recipe = Recipe(
+            size=size,
+            channels=1 if grey else 3,
+            classes=None if labels is None else int(labels.max()) + 1,
+            widths=_widths(widths),
+            attention=attention,
+            layers=layers,
+            betas=betas,
+            prediction=prediction,
+            zero_snr=zero_snr,
+            passes=passes,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+        )
+        train_model(
+            pixels, out, recipe, labels=labels, progress=lambda d, t, loss: bars(f"training, loss {loss:.4f}", d, t)
+        )
+    _say(f"Model: {out}; its {manifest['members']} members are named in {out / 'manifest.json'}")
+
+
+@app.command("attacks")
+def list_attacks() -> None:
+    """What attacks there are, what they need, and their parameters."""
+    from trainedon.attacks import attacks as known
+
+    table = Table("attack", "what it is", "paper", "needs", "parameters and defaults", box=None, padding=(0, 2, 0, 0))
+    for name, attack in known().items():
+        defaults = ", ".join(f"{field.name}={field.default}" for field in fields(attack))
+        needs = ", ".join(("noise prediction", *attack.needs))
+        table.add_row(name, attack.title, attack.paper, needs, defaults)
+    out_console.print(table)
+    _say("Parameters go in parentheses: --attacks 'drc(roi=attention:0.25, steps=10), loss(t=100)'")
+    _say("The network passes that an attack costs on a model are in run.json of a run, before it starts scoring.")
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Statistics and page again from the stored scores; no model and no pictures are needed."""
+    from trainedon.evidence import Audit
+    from trainedon.runs import conclude
+
+    document = conclude(run)
+    (_print_audit if isinstance(document, Audit) else _print_evaluation)(document)
+    _say(f"Page: {run / 'report.html'}")
+
+
+def _execute(
+    kind: str,
+    model: str,
+    sets: dict,
+    attacks: str,
+    seed: int,
+    limit: int | None,
+    rows: int,
+    device: str,
+    out: Path,
+    name: str | None = None,
+    **extra: Any,
+) -> Any:
+    from dataclasses import replace
+
+    from trainedon.attacks import parse_attacks
+    from trainedon.runs import Plan, run
+    from trainedon.targets import load_target
+
+    chosen = parse_attacks(attacks, seed=seed)
+    target = load_target(model, device=device, rows=rows)
+    if name:
+        target.identity = replace(target.identity, name=name)
+    command = shlex.join(["trainedon", *sys.argv[1:]])
+    plan = Plan(kind=kind, sets=sets, attacks=chosen, seed=seed, limit=limit, command=command, **extra)
+    with _Bars() as bars:
+        return run(target, plan, out, bars)
+
+
+class _Bars:
+    """Progress bars on the terminal, one for each thing that is said to progress."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=progress_console,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        key = what.partition(",")[0]
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(_plain(what), total=total)
+        self._progress.update(self._tasks[key], completed=done, description=_plain(what))
+
+
+def _print_evaluation(document: Any) -> None:
+    table = Table(
+        "attack",
+        "AUC",
+        "95 % interval",
+        "ASR*",
+        "TPR@1%FPR",
+        "TPR@0.1%FPR",
+        "NFE",
+        "s/picture",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for attack in document.attacks:
+        rates = [_rate(attack.tpr_at_fpr.get(level)) for level in ("0.01", "0.001")]
+        interval = "" if attack.auc_ci is None else f"{attack.auc_ci[0]:.3f} to {attack.auc_ci[1]:.3f}"
+        costs = [_number(attack.nfe_per_picture, 0), _number(attack.seconds_per_picture, 3)]
+        table.add_row(attack.name, _number(attack.auc, 4), interval, _number(attack.asr, 3), *rates, *costs)
+    out_console.print(table)
+    _say("* best threshold picked on the same pictures: optimistic, printed because papers do")
+    _print_flags(document)
+
+
+def _print_audit(document: Any) -> None:
+    table = Table("picture", "score", "p", "q", box=None, padding=(0, 2, 0, 0))
+    for row in document.pictures[:12]:
+        table.add_row(_plain(row.picture), _number(row.score, 4), _number(row.p_value, 4), _number(row.q_value, 4))
+    out_console.print(table)
+    if len(document.pictures) > 12:
+        _say(f"... and {len(document.pictures) - 12} more, in audit.json")
+    _print_flags(document)
+    _say(f"Claim level {document.claim.level}: {document.claim.sentence}")
+
+
+def _print_flags(document: Any) -> None:
+    for flag in document.flags:
+        _say(f"flag {flag.code}: {flag.raised_because}")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _rate(rate: Any) -> str:
+    if rate is None or not rate.estimable:
+        return "-" if rate is None else (rate.note or "not estimable")
+    return f"{rate.tpr:.3f} ({rate.tpr_ci[0]:.2f} to {rate.tpr_ci[1]:.2f})"
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(width) for width in text.split(","))
+    except ValueError:
+        raise UserError(f"--widths {text!r}: give whole numbers joined by commas, such as 32,64,96") from None
+
+
+def _plain(text: str) -> str:
+    """Without control characters, which a file name may hold and a terminal would obey, and without markup."""
+    from rich.markup import escape
+
+    return escape("".join(character if character.isprintable() else "?" for character in text))
+
+
+def _say(text: str) -> None:
+    out_console.print(_plain(text), soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: bad input ends with one line and exit code 2, an interrupt with 130."""
+    warnings.filterwarnings("ignore")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, highlight=False).print(f"trainedon: {_plain(str(error))}", soft_wrap=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        Console(stderr=True).print("trainedon: stopped; the same command goes on from here")
+        raise SystemExit(130) from None

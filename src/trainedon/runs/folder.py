@@ -1,0 +1,83 @@
+"""The run folder: one audit, every file written whole, resumed by the same command."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trainedon.errors import UserError
+
+SCHEMA_VERSION = 1
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """The whole text or none of it: temporary file, fsync, rename."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: object) -> None:
+    write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_run(out: Path) -> dict:
+    """run.json of a run folder. Raises UserError when there is none."""
+    try:
+        return json.loads((out / "run.json").read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{out} is not a run folder: it has no run.json") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{out / 'run.json'} cannot be read ({error})") from None
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """The folder for this process alone. Raises UserError when another one works in it, or it cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}): choose another --out") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"another process is working on {out}: wait for it, or choose another --out") from None
+        yield
+
+
+def check_same(out: Path, identity: dict) -> dict | None:
+    """The record of an earlier run in `out` when it is the same one, None when the folder is new.
+
+    Raises UserError that says which choices differ, or that the folder holds something else.
+    """
+    if not (out / "run.json").exists():
+        strangers = sorted(path.name for path in out.iterdir() if path.name not in (".lock", "run.json.tmp"))
+        if strangers:
+            raise UserError(f"{out} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
+        return None
+    earlier = read_run(out)
+    if earlier.get("schema_version") != SCHEMA_VERSION:
+        raise UserError(f"{out} was written by another version of trainedon: choose another --out")
+    before = _flat(earlier.get("identity", {}))
+    now = _flat(identity)
+    differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if differing:
+        said = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing[:3])
+        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise UserError(f"{out} holds a run with other choices ({said}{more}): repeat them, or choose another --out")
+    return earlier
+
+
+def _flat(value: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}.{key}" if prefix else key).items()}

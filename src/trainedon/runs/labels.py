@@ -1,0 +1,40 @@
+"""Class labels for pictures that come without, by the audited model's own judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from trainedon.noise import NoiseStream
+from trainedon.pictures import Batch, Item
+from trainedon.targets import Target
+
+BATCH = 64
+
+
+def infer_labels(
+    target: Target, items: Sequence[Item], entries: dict, progress: Callable[[str, int, int], None]
+) -> dict[str, int]:
+    """The class under which the model itself predicts each picture's noise best, digest -> label.
+
+    For a class-conditional model and pictures without labels. One evaluation a class and draw, four draws at timesteps
+    spread over the path; the same noise for every class.
+    """
+    labels: dict[str, int] = {}
+    for start in range(0, len(items), BATCH):
+        part = items[start : start + BATCH]
+        batch = Batch.from_pictures([entries[i.set, i.picture].read() for i in part], target.shape[1:], target.shape[0])
+        pixels = batch.pixels.to(target.device)
+        errors = np.zeros((len(part), target.classes or 0))
+        for draw, t in enumerate(map(target.path.like_ddpm, (100, 300, 500, 700))):
+            eps = NoiseStream(batch.sha256, [draw] * len(part), target.shape, seed=0, device=target.device).next()
+            x_t = target.noised(pixels, t, eps)
+            for label in range(errors.shape[1]):
+                with torch.no_grad():
+                    answer = target.denoise(x_t, t, torch.full((len(part),), label, device=target.device))
+                errors[:, label] += (answer.noise - eps).square().double().flatten(1).mean(1).cpu().numpy()
+        labels |= {str(item.sha256): int(best) for item, best in zip(part, errors.argmin(1), strict=True)}
+        progress("class labels", min(start + BATCH, len(items)), len(items))
+    return labels

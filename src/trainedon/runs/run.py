@@ -1,0 +1,205 @@
+"""One audit from inputs to page: inventory, scores, statistics, report."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from trainedon import evidence, report
+from trainedon.attacks import Attack
+from trainedon.errors import UserError
+from trainedon.pictures import (
+    Item,
+    cross_duplicates,
+    inventory,
+    inventory_digest,
+    read_inventory,
+    scan,
+    write_inventory,
+)
+from trainedon.runs.engine import score_all
+from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run, write_atomic, write_json
+from trainedon.runs.labels import infer_labels
+from trainedon.targets import Target
+
+MOST_CLASSES = 100  # above this, trying every class for every picture costs more than the audit itself
+PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked. kind: `audit` or `evaluate`. sets: set name (`suspect`, `member`, `unseen`) -> source.
+
+    truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
+    """
+
+    kind: str
+    sets: dict[str, Path]
+    attacks: Sequence[Attack]
+    seed: int = 0
+    limit: int | None = None
+    command: str = ""
+    attribution: str | None = None
+    truth: dict[str, bool] | None = None
+
+
+def run(target: Target, plan: Plan, out: Path, progress: Progress) -> evidence.Audit | evidence.Evaluation:
+    """Execute a plan in the folder `out`, or go on with it, and write scores, statistics and page.
+
+    progress: called with (what, done, total). Returns the statistics. Raises UserError for bad input, and when `out`
+    holds something else; nothing there is overwritten then.
+    """
+    for attack in plan.attacks:
+        attack.check(target)
+    items, entries = _take_stock(plan, progress)
+    with locked(out):
+        earlier = check_same(out, _identity(target, plan, items))
+        record = earlier or _record(target, plan, items)
+        if record["status"] != "complete":
+            write_json(out / "run.json", record)
+            if target.classes is not None:
+                items = _with_labels(target, items, entries, out, record, progress)
+            if plan.truth is not None:
+                write_json(out / "truth.json", plan.truth)
+            if not (out / "pictures.parquet").exists():
+                write_inventory(items, out / "pictures.parquet")
+            score_all(target, plan.attacks, items, entries, out, progress)
+            shutil.rmtree(out / "shards", ignore_errors=True)
+            record |= {"finished": _now()}
+            write_json(out / "run.json", record)
+        document = _conclude(out, record)
+        write_json(out / "run.json", record | {"status": "complete"})
+        return document
+
+
+def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
+    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
+    record = read_run(out)
+    with locked(out):
+        return _conclude(out, record)
+
+
+def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
+    scores = evidence.read_scores(out / "scores.parquet")
+    rows = [item.__dict__ for item in read_inventory(out / "pictures.parquet")]
+    if record["kind"] == "audit":
+        document = evidence.audit(scores, rows)
+        write_atomic(out / "audit.json", evidence.to_json(document))
+    else:
+        document = evidence.evaluate(scores, rows)
+        write_atomic(out / "evaluation.json", evidence.to_json(document))
+    report.render(out)
+    return document
+
+
+def _take_stock(plan: Plan, progress: Progress) -> tuple[list[Item], dict]:
+    items: list[Item] = []
+    entries: dict = {}
+    for name, source in plan.sets.items():
+        found = inventory(source, name, plan.limit, lambda done, total, n=name: progress(f"reading {n}", done, total))
+        if not any(item.reason is None for item in found):
+            raise UserError(f"{source} holds no picture that can be used ({found[0].picture}: {found[0].reason})")
+        items += found
+        entries |= {(name, entry.name): entry for entry in scan(source, plan.limit)}
+    items = cross_duplicates(items)
+    if "unseen" in plan.sets and not any(item.reason is None for item in items if item.set == "unseen"):
+        raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
+    return items, entries
+
+
+def _with_labels(target: Target, items: list[Item], entries: dict, out: Path, record: dict, progress: Progress) -> list:
+    """Every usable picture with a class label that the model knows."""
+    wrong = [i for i in items if i.reason is None and i.label is not None and not 0 <= i.label < (target.classes or 0)]
+    if wrong:
+        raise UserError(
+            f"{wrong[0].picture} has class label {wrong[0].label}: the model knows 0 to {target.classes - 1}"
+        )
+    missing = [item for item in items if item.reason is None and item.label is None]
+    if not missing:
+        return items
+    if target.classes > MOST_CLASSES:
+        raise UserError(
+            f"the model was trained with {target.classes} classes and {missing[0].picture} has no class label: "
+            "put the pictures into folders named by class number, or give a parquet file with a label column"
+        )
+    store = out / "labels.json"
+    if not store.exists():
+        write_json(store, infer_labels(target, missing, entries, progress))
+    labels = json.loads(store.read_text("utf-8"))
+    record["notes"].append(
+        f"{len(missing)} pictures came without a class label; each was given the class under which the model predicts "
+        f"its noise best ({4 * target.classes} evaluations a picture, not counted in the attacks' costs)"
+    )
+    return [replace(i, label=labels[i.sha256]) if i.reason is None and i.label is None else i for i in items]
+
+
+def _identity(target: Target, plan: Plan, items: list[Item]) -> dict:
+    """What makes two runs the same one: neither paths nor batch size, which change no score."""
+    return {
+        "kind": plan.kind,
+        "model": target.identity.digest,
+        "pictures": {name: inventory_digest(i for i in items if i.set == name) for name in plan.sets},
+        "attacks": [repr(attack) for attack in plan.attacks],
+        "device": target.device.type,
+    }
+
+
+def _record(target: Target, plan: Plan, items: list[Item]) -> dict:
+    counts = {name: sum(item.set == name for item in items) for name in plan.sets}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "running",
+        "kind": plan.kind,
+        "command": plan.command,
+        "started": _now(),
+        "finished": None,
+        "identity": _identity(target, plan, items),
+        "choices": {
+            "attacks": [repr(attack) for attack in plan.attacks],
+            "seed": plan.seed,
+            "limit": plan.limit,
+            "device": str(target.device),
+            "rows": target.rows,
+            "pictures": f"shorter side to {target.shape[1]} x {target.shape[2]} pixels by Lanczos, centre cut out",
+        },
+        "model": {
+            "name": target.identity.name,
+            "digest": target.identity.digest,
+            "family": target.identity.family,
+            "parameters": target.identity.parameters,
+            "shape": list(target.shape),
+            "prediction": target.prediction,
+            "timesteps": target.timesteps,
+            "conditioning": "none" if target.classes is None else f"class ({target.classes})",
+        },
+        "inputs": {
+            name: {
+                "path": str(source),
+                "digest": inventory_digest(i for i in items if i.set == name),
+                "pictures": counts[name],
+            }
+            for name, source in plan.sets.items()
+        },
+        "costs": [
+            {
+                "attack": repr(a),
+                "forward_per_picture": a.cost(target).forward,
+                "backward_per_picture": a.cost(target).backward,
+            }
+            for a in plan.attacks
+        ],
+        "notes": list(target.identity.notes),
+        "attribution": plan.attribution,
+        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,53 @@
+"""Which pictures a model is trained on, drawn at random and on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from trainedon.errors import UserError
+from trainedon.noise import generator
+from trainedon.pictures import Batch, inventory, scan
+from trainedon.runs.folder import write_json
+
+MANIFEST = "manifest.json"
+
+
+def draw_members(
+    source: Path, out: Path, *, draw: int | None, seed: int, progress: Callable[[int, int], None] | None = None
+) -> dict:
+    """Draw `draw` members (None: all) from the usable pictures of `source` and write `out/manifest.json`.
+
+    The manifest holds the seed and, for every picture, name, sha256 and whether it is a member; the others are known to
+    be unseen. A manifest that is there already must agree. Raises UserError when there are too few pictures.
+    """
+    usable = [item for item in inventory(source, "member", progress=progress) if item.reason is None]
+    count = len(usable) if draw is None else draw
+    if not 1 <= count <= len(usable):
+        raise UserError(f"{count} members cannot be drawn from {len(usable)} pictures that can be used in {source}")
+    chosen = set(generator(seed, "members").choice(len(usable), count, replace=False).tolist())
+    manifest = {
+        "seed": seed,
+        "members": count,
+        "pictures": [
+            {"picture": item.picture, "sha256": item.sha256, "member": i in chosen} for i, item in enumerate(usable)
+        ],
+    }
+    path = out / MANIFEST
+    if path.exists() and json.loads(path.read_text("utf-8")) != manifest:
+        raise UserError(f"{out} was begun with other pictures, another seed or another draw: choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, manifest)
+    return manifest
+
+
+def read_members(source: Path, manifest: dict, size: int, channels: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The members' pixels, float32 (n, c, size, size) in [-1, 1], and labels int64 (n,) if every picture has one."""
+    members = {row["picture"] for row in manifest["pictures"] if row["member"]}
+    batch = Batch.from_pictures(
+        [entry.read() for entry in scan(source) if entry.name in members], (size, size), channels
+    )
+    return batch.pixels, batch.labels
