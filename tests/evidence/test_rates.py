@@ -35,6 +35,10 @@ def test_halves_do_not_follow_the_digest_itself():
     assert abs((mask & low).sum() / low.sum() - 0.5) < 0.05
 
 
+def test_the_split_is_frozen_with_the_protocol():
+    assert np.flatnonzero(calibration_mask(rows(12))).tolist() == [0, 3, 4, 6, 7, 8]
+
+
 def test_without_digests_the_name_decides():
     some = [r._replace(sha256=None) for r in rows(100)]
     mask = calibration_mask(some)
@@ -69,7 +73,7 @@ def test_false_positive_rate_holds_over_the_draw_of_calibration_and_test():
 
 
 def test_counts_by_hand():
-    members, calibration = np.array([9.0, 99, 99.5, 500]), np.arange(200.0)
+    members, calibration = np.array([9.0, 99, 198, 500]), np.arange(200.0)
     evaluation = np.array([0.0] * 97 + [198, 199, 200])
     counted = count(members, calibration, evaluation, "0.01")  # k = 2: the second largest is 198
     assert (counted.threshold, counted.true_positives, counted.false_positives) == (198.0, 1, 2)

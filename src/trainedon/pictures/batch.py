@@ -17,7 +17,7 @@ def fit(rgb: np.ndarray, size: tuple[int, int], channels: int) -> torch.Tensor:
     """Resize with Lanczos until the picture just covers `size`, cut out the centre, scale to [-1, 1].
 
     rgb: uint8 (h, w, 3) in [0, 255]. size: (height, width) in pixels. channels: 3, or 1 for grey (ITU-R 601 luma).
-    Returns float32 (channels, height, width). Sizes and offsets are those of torchvision's Resize and CenterCrop.
+    Returns float32 (channels, height, width). Rounded like torchvision's Resize and CenterCrop for a square.
     A picture that has the size already is passed on exactly: x / 127.5 - 1, nothing else.
     Raises ValueError for another shape, dtype or number of channels.
     """

@@ -89,7 +89,10 @@ def check_pixels(width: int, height: int) -> None:
 
 @contextmanager
 def _strict() -> Iterator[None]:
-    """Pillow without warnings, and without the leniency that other libraries switch on for the whole process."""
+    """Pillow without warnings, and without the leniency that other libraries switch on for the whole process.
+
+    Both are settings of the process, so pictures are decoded by one thread at a time.
+    """
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():

@@ -15,8 +15,9 @@ from trainedon.pictures.picture import MAX_ROWS, Entry
 
 IMAGE_COLUMNS = ("image", "img", "picture")
 NAME_COLUMNS = ("name", "file_name", "filename", "path")
-_BATCH_ROWS = 16
-_BUFFER = 2**20  # bytes; without it a whole column chunk, often hundreds of MB, is read at once
+_BATCH_ROWS = 4
+# Bytes. Without it a whole column chunk, often hundreds of MB, is read at once; with it, one page of the file.
+_BUFFER = 2**20
 
 
 @dataclass(frozen=True)
