@@ -76,7 +76,9 @@ def test_the_contract_of_every_similarity(name, scope, build, target, batch_of):
     near = torch.where(mask.unsqueeze(1), 0.9 * originals + 0.1 * others, originals)
     far = torch.where(mask.unsqueeze(1), others, originals)
 
-    code = similarity.encode(target, originals, mask)
+    with target.counted() as spent:
+        code = similarity.encode(target, originals, mask)
+    assert spent.forward == 5 * similarity.evaluations()
     same = similarity.compare(code, code)
     to_near, to_far = (similarity.similarity(target, originals, restored, mask) for restored in (near, far))
     assert to_near.shape == (5,) and to_near.dtype == torch.float64 and to_near.isfinite().all()
@@ -84,8 +86,12 @@ def test_the_contract_of_every_similarity(name, scope, build, target, batch_of):
     assert to_near.mean() > to_far.mean()
     torch.testing.assert_close(similarity.compare(code, similarity.encode(target, near, mask)), to_near, rtol=0, atol=0)
 
-    alone = similarity.encode(target, near[3:4], mask[3:4])
-    torch.testing.assert_close(similarity.compare(code[3:4], alone) if name != "ensemble" else to_near[3:4], to_near[3:4])
+    alone = similarity.similarity(target, originals[3:4], near[3:4], mask[3:4])
+    torch.testing.assert_close(alone, to_near[3:4], rtol=1e-9, atol=1e-12)
+    backwards = similarity.similarity(target, originals.flip(0), near.flip(0), mask.flip(0))
+    torch.testing.assert_close(backwards.flip(0), to_near, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(("name", "scope"), TABLE)
 def test_grey_pictures_can_be_compared(name, scope, build, grey_target, batch_of):
     similarity = build(name, scope)

@@ -1,5 +1,3 @@
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -20,11 +18,6 @@ from trainedon.errors import UserError
 from trainedon.pictures import Batch
 
 RULES = [Attention(0.3), Center(0.1), Random(0.25), Random(0.25, seed=1), Quadrant(2), Full(), Inverted(Center(0.4))]
-
-
-@dataclass(frozen=True)
-class NamedBatch(Batch):  # until Batch has names itself
-    names: tuple[str, ...] | None = None
 
 
 @pytest.mark.parametrize("roi", RULES, ids=repr)
@@ -63,9 +56,14 @@ def test_attention_follows_the_model(target, batch_of):
     assert len({mask.numpy().tobytes() for mask in masks}) > 1  # and differs from picture to picture
 
 
+@pytest.mark.parametrize("roi", [*RULES, Inverted(Attention())], ids=repr)
+def test_announced_evaluations_are_those_made(roi, target, batch_of):
+    with target.counted() as spent:
+        roi.mask(target, batch_of(3))
+    assert (spent.forward, spent.backward) == (3 * roi.evaluations(target), 0)
+
+
 def test_attention_needs_a_model_that_has_it(target_without_attention, batch_of):
-    if target_without_attention.attention(batch_of(1).pixels, 100) is not None:
-        pytest.fail("the target of this test must have no self-attention")
     with pytest.raises(UserError, match="no self-attention"):
         Attention().mask(target_without_attention, batch_of(1))
 
@@ -103,7 +101,7 @@ def test_mask_folder_reads_white_as_hidden(tmp_path, target, batch_of):
     save_mask(tmp_path / "sub" / "b.png", drawn.T)
     save_mask(tmp_path / "c.npz#1.png", 255 - drawn)
     plain = batch_of(3)
-    batch = NamedBatch(plain.pixels, plain.sha256, names=("a.jpg", "sub/b.png", "c.npz#1"))
+    batch = Batch(plain.pixels, plain.sha256, names=("a.jpg", "sub/b.png", "c.npz#1"))
     masks = MaskFolder(tmp_path).mask(target, batch).numpy()
     np.testing.assert_array_equal(masks, [drawn > 0, drawn.T > 0, drawn == 0])
 
@@ -114,7 +112,7 @@ def test_mask_folder_crops_and_resizes_like_a_picture(tmp_path, target, batch_of
     drawn[:, :8] = 255  # cut away with the sides
     save_mask(tmp_path / "wide.png", drawn)
     plain = batch_of(1)
-    batch = NamedBatch(plain.pixels, plain.sha256, names=("wide.png",))
+    batch = Batch(plain.pixels, plain.sha256, names=("wide.png",))
     expected = Quadrant(0).mask(target, plain)
     assert torch.equal(MaskFolder(tmp_path).mask(target, batch), expected)
 
@@ -125,7 +123,7 @@ def test_mask_folder_says_what_is_wrong(tmp_path, target, batch_of):
     plain = batch_of(1)
 
     def use(name):
-        MaskFolder(tmp_path).mask(target, NamedBatch(plain.pixels, plain.sha256, names=(name,)))
+        MaskFolder(tmp_path).mask(target, Batch(plain.pixels, plain.sha256, names=(name,)))
 
     with pytest.raises(UserError, match=r"holds no mask for missing\.png"):
         use("missing.png")
@@ -136,7 +134,7 @@ def test_mask_folder_says_what_is_wrong(tmp_path, target, batch_of):
     with pytest.raises(UserError, match="holds no mask"):
         use("black.npz#3")  # a row of an array file does not share the mask of the file
     with pytest.raises(UserError, match="needs pictures with names"):
-        MaskFolder(tmp_path).mask(target, NamedBatch(plain.pixels, plain.sha256))
+        MaskFolder(tmp_path).mask(target, Batch(plain.pixels, plain.sha256))
 
 
 @pytest.mark.parametrize(

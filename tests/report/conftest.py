@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
+from trainedon.report import render
 
 RUN = {
     "schema_version": 1,
@@ -133,12 +137,14 @@ def audit(new_run) -> Builder:
         entries.append({"picture": name, "sha256": sha(name), "score": score, "p_value": p, "q_value": 2 * p})
     for i in range(40):
         build.score(f"unseen-{i}.png", "unseen", 0.3 + 0.012 * i)
-        if i % 4 == 0:
-            build.restore(f"unseen-{i}.png", "unseen", 100 + i)
+    for name in sorted((f"unseen-{i}.png" for i in range(40)), key=sha)[:12]:
+        build.restore(name, "unseen", 100 + len(name))
     build.exclude("broken.jpg", "suspect", "the file is cut short")
     build.document = {
         "claim": {"level": 3, "sentence": "These pictures are consistent with training, given alike unseen pictures."},
-        "set": {"p_value": 0.0012},
+        "set": {"p_value": 0.0012, "p_value_holm": 0.0012, "effect": 0.83, "effect_ci": [0.7, 0.92]},
+        "false_discovery_rate": 0.05,
+        "blind": {"separates": False, "auc": 0.52, "auc_ci": [0.41, 0.63]},
         "pictures": entries,
         "flags": [FLAG],
         "attacks": [{"name": "drc", "repr": "DRC(t=100)", "set": {"p_value": 0.0012}, "n_not_scored": 0}],
@@ -170,7 +176,56 @@ def evaluation(new_run) -> Builder:
     strong = {"tpr": 0.72, "tpr_ci": [0.59, 0.83], "fpr": 0.0, "fpr_ci": [0.0, 0.1], "threshold": 0.9}
     build.document["attacks"] = [
         {"name": "drc", "repr": "DRC(t=100)", "auc": 0.981, "auc_ci": [0.95, 0.998], "asr": 0.95}
-        | {"tpr_at_fpr": {"0.01": {**strong, "estimable": True}, "0.001": {"estimable": False, "tpr": None, "n": 30}}},
+        | {
+            "tpr_at_fpr": {
+                "0.01": {**strong, "estimable": True},
+                "0.001": {"estimable": False, "tpr": None, "n_needed": 2995},
+            }
+        },
         {"name": "loss", "repr": "LOSS(t=100)", "auc": 0.5, "auc_ci": [0.4, 0.6], "asr": 0.55, "tpr_at_fpr": {}},
     ]
     return build
+
+
+VOID = {"meta", "img", "br", "hr", "link", "input", "source", "col", "wbr"}
+
+
+class Html(HTMLParser):
+    """Reads a page strictly: every tag closed in order. Keeps the elements and the text that a reader sees."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open, self.elements, self.pieces = [], [], []
+        self.feed(page)
+        self.close()
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.pieces.append(data)
+
+    @property
+    def text(self) -> str:
+        """All text with white space (narrow and unbreakable too) collapsed."""
+        return re.sub(r"\s+", " ", " ".join(self.pieces))
+
+    def all(self, tag: str) -> list[dict]:
+        """The attributes of every element of one kind."""
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+@pytest.fixture
+def page():
+    """`page(builder)` -> the page of that run, rendered and read strictly."""
+    return lambda build: Html(render(build.write()).read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,20 +28,20 @@ START_REVEALED = 0.5
 class DRC(Attack):
     """Hide a region, let the model restore it from its own prior, and compare it with the original by meaning.
 
-    roi: which region is hidden. degradation: what is done there. restorer: how the model paints it back, in `steps`
-    steps. restorations: how many times, each with noise of its own. encoder: what is compared, over `scope` (region,
-    crop, picture; None: the encoder's own). pooling: mean, median or max over the restorations. Texts are parsed as on
-    the command line.
+    roi: which region is hidden, or several, one after another. degradation: what is done there. restorer: how the model
+    paints it back, in `steps` steps. restorations: how many times for each region, with noise of their own. encoder:
+    what is compared, over `scope` (region, crop, picture; None: the encoder's own). pooling: mean-log, mean, median or
+    max over all restorations. Texts are parsed as on the command line.
     """
 
-    roi: Roi | str = "center:0.25"
+    roi: Roi | str = "cover"
     degradation: Degradation | str = "hide"
     restorer: Restorer | str = "guided"
     steps: int = 20
-    restorations: int = 2
+    restorations: int = 1
     encoder: Similarity | str = "own"
     scope: str | None = None
-    pooling: str = "mean"
+    pooling: str = "mean-log"
     seed: int = 0
 
     name: ClassVar[str] = "drc"
@@ -60,65 +61,75 @@ class DRC(Attack):
         pool(torch.zeros(1, 1), self.pooling)
 
     def rows(self) -> int:
-        return self.restorations
+        return len(self.roi.parts) * self.restorations
 
     def cost(self, target: Target) -> Cost:
+        regions = len(self.roi.parts)
         forward, backward = self.restorer.evaluations(self.steps)
-        looks = self.roi.evaluations(target) + self.encoder.evaluations() * (1 + self.restorations)
-        return Cost(looks + forward * self.restorations, backward * self.restorations)
+        looks = self.encoder.evaluations() * regions * (1 + self.restorations)
+        restored = regions * self.restorations
+        return Cost(self.roi.evaluations(target) + looks + restored * forward, restored * backward)
 
     def _score(self, target: Target, batch: Batch) -> Judged:
-        hidden = self.roi.mask(target, batch)  # (n, h, w)
-        degraded = self.degradation(batch, hidden, seed=self.seed)  # (n, c, h, w)
-        restored = self.restore(target, batch, degraded, hidden)  # (n, r, c, h, w)
-        similarities = self._compare(target, batch, restored, hidden)  # (n, r)
+        regions = [roi.mask(target, batch) for roi in self.roi.parts]  # each (n, h, w)
+        degraded = [self.degradation(batch, hidden, seed=self.seed) for hidden in regions]  # each (n, c, h, w)
+        restored = self.restore(target, batch, degraded, regions)  # (n, regions, restorations, c, h, w)
+        similarities = torch.cat(
+            [self._compare(target, batch, restored[:, k], hidden) for k, hidden in enumerate(regions)], dim=1
+        )  # (n, regions * restorations)
         exhibits = tuple(
-            Exhibit(
-                {
-                    "original": batch.pixels[i].cpu(),
-                    "region": hidden[i].cpu().float().mul(2).sub(1).expand(target.shape),
-                    "degraded": degraded[i].cpu(),
-                    **{f"restored-{k + 1}": picture.cpu() for k, picture in enumerate(restored[i])},
-                    "difference": _difference(batch.pixels[i], restored[i]).cpu(),
-                },
-                tuple(similarities[i].tolist()),
-            )
+            _exhibit(batch.pixels[i], [m[i] for m in regions], [d[i] for d in degraded], restored[i], similarities[i])
             for i in range(len(batch))
         )
-        return Judged(pool(similarities, self.pooling).numpy(), exhibits)
+        return Judged(pool(similarities, self.pooling, self.encoder.highest).numpy(), exhibits)
 
-    def restore(self, target: Target, batch: Batch, degraded: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """All restorations: (n, c, h, w) and bool (n, h, w) -> float32 (n, restorations, c, h, w)."""
-        r = self.restorations
-        noise = NoiseStream(
-            [digest for digest in batch.sha256 for _ in range(r)],
-            [*range(r)] * len(batch),
-            target.shape,
-            seed=self.seed,
-            device=target.device,
+    def restore(
+        self, target: Target, batch: Batch, degraded: Sequence[torch.Tensor], regions: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """All restorations of all regions side by side, each with noise of its own.
+
+        degraded: a float32 (n, c, h, w) for each region; regions: a bool (n, h, w) each, True = hidden.
+        Returns float32 (n, regions, restorations, c, h, w).
+        """
+        n, rows = len(batch), self.rows()
+        keys = [digest for digest in batch.sha256 for _ in range(rows)]
+        noise = NoiseStream(keys, [*range(rows)] * n, target.shape, seed=self.seed, device=target.device)
+        labels = None if batch.labels is None else batch.labels.repeat_interleave(rows)
+        masked = Masked(
+            original=batch.pixels.repeat_interleave(rows, dim=0),
+            degraded=self._spread(degraded),
+            hidden=self._spread(regions),
+            labels=labels,
         )
-        repeated = {
-            "original": batch.pixels,
-            "degraded": degraded,
-            "hidden": hidden,
-            "labels": batch.labels,
-        }
-        masked = Masked(**{k: None if v is None else v.repeat_interleave(r, dim=0) for k, v in repeated.items()})
         start = START_REVEALED if self.degradation.reveals else 1.0
         restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=start)
-        return restored.unflatten(0, (len(batch), r))
+        return restored.unflatten(0, (n, len(regions), self.restorations))
+
+    def _spread(self, by_region: Sequence[torch.Tensor]) -> torch.Tensor:
+        """One tensor (n, ...) a region -> (n * regions * restorations, ...), a picture's rows side by side."""
+        return torch.stack(list(by_region), dim=1).repeat_interleave(self.restorations, dim=1).flatten(0, 1)
 
     def _compare(self, target: Target, batch: Batch, restored: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """Similarities of (n, restorations, c, h, w) to the originals: float64 (n, restorations)."""
         original = self.encoder.encode(target, batch.pixels, hidden, batch.labels)
-        return torch.stack(
-            [
-                self.encoder.compare(original, self.encoder.encode(target, restored[:, k], hidden, batch.labels))
-                for k in range(self.restorations)
-            ],
-            dim=1,
-        )
+        codes = [self.encoder.encode(target, pictures, hidden, batch.labels) for pictures in restored.unbind(1)]
+        return torch.stack([self.encoder.compare(original, code) for code in codes], dim=1)
 
 
-def _difference(original: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
-    """Where the restorations differ from the original, mean over them: black = equal, white = as far as can be."""
-    return (restored - original).abs().mean(0).sub(1).clamp(-1, 1)
+def _exhibit(
+    original: torch.Tensor,
+    regions: Sequence[torch.Tensor],
+    degraded: Sequence[torch.Tensor],
+    restored: torch.Tensor,
+    similarities: torch.Tensor,
+) -> Exhibit:
+    """One picture's evidence. The first region's pictures have plain names, those of the others end in its number."""
+    pictures = {"original": original}
+    for k, (hidden, given) in enumerate(zip(regions, degraded, strict=True), start=1):
+        suffix = "" if k == 1 else f"-{k}"
+        pictures[f"region{suffix}"] = hidden.float().mul(2).sub(1).expand(original.shape)
+        pictures[f"degraded{suffix}"] = given
+    every = restored.flatten(0, 1)  # (regions * restorations, c, h, w)
+    pictures |= {f"restored-{k}": picture for k, picture in enumerate(every, start=1)}
+    pictures["difference"] = (every - original).abs().amax(0).sub(1).clamp(-1, 1)
+    return Exhibit({name: pixels.cpu() for name, pixels in pictures.items()}, tuple(similarities.tolist()))

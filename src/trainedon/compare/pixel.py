@@ -24,6 +24,7 @@ class Pixel(Similarity):
 
     scope: str = "region"
     name: ClassVar[str] = "pixel"
+    highest: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         check_scope(self.name, self.scope)

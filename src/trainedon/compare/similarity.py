@@ -24,6 +24,7 @@ class Similarity(ABC):
     """
 
     name: ClassVar[str]
+    highest: ClassVar[float] = 1.0  # the similarity of two equal pictures
 
     def check(self) -> None:  # noqa: B027 (most need nothing)
         """Raises UserError when a package that this similarity needs is missing; loads nothing."""
@@ -108,6 +109,10 @@ class Ensemble(Similarity):
     def check(self) -> None:
         for member in self.members:
             member.check()
+
+    @property
+    def highest(self) -> float:  # type: ignore[override]
+        return sum(member.highest for member in self.members) / len(self.members)
 
     def evaluations(self) -> int:
         return sum(member.evaluations() for member in self.members)

@@ -11,6 +11,8 @@ from trainedon.degrade.roi import (
     Quadrant,
     Random,
     Roi,
+    Several,
+    cover,
     parse_roi,
 )
 
@@ -29,6 +31,8 @@ __all__ = [
     "Quadrant",
     "Random",
     "Roi",
+    "Several",
+    "cover",
     "parse_degradation",
     "parse_roi",
 ]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from trainedon.targets import Target
 
 ROIS = (
-    "attention[:RATIO[:DINO]], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, masks:DIR, "
-    "inverted(ANY OF THEM)"
+    "cover, attention[:RATIO[:DINO]], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, masks:DIR, "
+    "inverted(ANY OF THEM), or several joined by +, hidden one after another"
 )
 WHITE = 128  # a mask file hides what is at least this bright, of 255
 
@@ -34,6 +34,11 @@ class Roi(ABC):
     @abstractmethod
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
         """True = hidden. Returns bool (n, h, w) on the device of `batch.pixels`, shaped like the pictures."""
+
+    @property
+    def parts(self) -> tuple[Roi, ...]:
+        """The regions that are hidden one after another, each on its own: mostly just this one."""
+        return (self,)
 
     def evaluations(self, target: Target) -> int:
         """Evaluations of the audited network that finding the region costs, per picture."""
@@ -212,6 +217,31 @@ class Inverted(Roi):
         return self.roi.notes(batch)
 
 
+@dataclass(frozen=True)
+class Several(Roi):
+    """Several regions, hidden one after another; its mask is all of them together."""
+
+    rois: tuple[Roi, ...]
+
+    @property
+    def parts(self) -> tuple[Roi, ...]:
+        return self.rois
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        return torch.stack([roi.mask(target, batch) for roi in self.rois]).any(0)
+
+    def evaluations(self, target: Target) -> int:
+        return sum(roi.evaluations(target) for roi in self.rois)
+
+
+def cover() -> Several:
+    """The centre, then each quadrant: every part of the picture is hidden once, and the middle once more whole.
+
+    What one region says of a picture depends on what happens to lie there; a blank corner is restored by any model.
+    """
+    return Several((Center(0.25), *(Quadrant(k) for k in range(4))))
+
+
 def _same(batch: Batch, mask: torch.Tensor) -> torch.Tensor:
     return mask.to(batch.pixels.device).expand(len(batch), -1, -1).clone()
 
@@ -234,6 +264,10 @@ def parse_roi(text: str) -> Roi:
     Raises UserError that lists the choices, and UserError when a package that the region needs is missing.
     """
     text = text.strip()
+    if text == "cover":
+        return cover()
+    if "+" in text:
+        return Several(tuple(parse_roi(part) for part in text.split("+")))
     if text.startswith("inverted(") and text.endswith(")"):
         return Inverted(parse_roi(text[len("inverted(") : -1]))
     name, *values = text.split(":", 2 if text.startswith("attention") else 1)

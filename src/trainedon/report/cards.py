@@ -68,7 +68,8 @@ class Cards:
         self.run = run
         self.attack = run.attacks[0]
         self.strip = Strip(self.attack.unseen, self.attack.of(run.asked))
-        self.level = run.document.get("set", {}).get("q_level") or FALSE_DISCOVERIES
+        level = run.document.get("false_discovery_rate")
+        self.level = FALSE_DISCOVERIES if level is None else level
         entries = run.document.get("pictures") or []
         self.findings = {(entry.get("picture"), entry.get("sha256")): entry for entry in entries}
         self.kept = {
@@ -91,6 +92,11 @@ class Cards:
             Group(title, note, self._cards(rows, side), self._cards(folded, side), label)
             for title, note, rows, folded, label in choices
         ]
+
+    @property
+    def has_verdicts(self) -> bool:
+        """Whether any suspect has a q-value, on which a verdict rests."""
+        return any(entry.get("q_value") is not None for entry in self.findings.values())
 
     def verdict(self, row: int) -> str | None:
         """The verdict of one suspect: named by Benjamini-Hochberg, or not. None where the run gives no verdicts."""
@@ -120,19 +126,22 @@ class Cards:
         rows = [(v, pairs.count((v, True)), pairs.count((v, False))) for v in (STANDS_OUT, DOES_NOT, NO_VERDICT)]
         return [row for row in rows if row[0] != NO_VERDICT or row[1] or row[2]]
 
-    def example(self) -> Card | None:
-        """The strongest picture of the asked set that has evidence pictures, large."""
+    def example(self) -> tuple[Card, Markup] | None:
+        """The strongest picture of the asked set that has evidence pictures, large, and its score explained."""
         rows = [row for row in self._strongest(self.run.asked) if row in self.kept]
-        return self._card(rows[0], LARGEST) if rows else None
+        if not rows:
+            return None
+        card = self._card(rows[0], LARGEST)
+        return card, self.strip.square(card.score, card.sentence)
 
     def _strongest(self, set_name: str) -> np.ndarray:
         rows = self.attack.rows(set_name)
         return rows[np.lexsort(([self.attack.pictures[row] for row in rows], -self.attack.scores[rows]))]
 
     def _sample(self, rows: Sequence[int]) -> list[int]:
-        """By digest, which nobody chose; pictures whose evidence was kept come first."""
-        key = {row: (row not in self.kept, self.attack.sha256[row] or "", self.attack.pictures[row]) for row in rows}
-        return sorted(rows, key=key.__getitem__)[:SAMPLE]
+        """The first by digest, which nobody chose, the highest score first. The run keeps the same ones' evidence."""
+        chosen = sorted(rows, key=lambda row: (self.attack.sha256[row] or "", self.attack.pictures[row]))[:SAMPLE]
+        return sorted(chosen, key=lambda row: -self.attack.scores[row])
 
     def _asked(self, set_name: str) -> list[tuple]:
         rows = self._strongest(set_name)
@@ -143,7 +152,6 @@ class Cards:
         choices = [(title, note, top[:OPEN], top[OPEN:], f"The next {len(top) - OPEN} {what}")]
         if len(rest):
             sample = self._sample(rest)
-            sample.sort(key=lambda row: -self.attack.scores[row])
             note = f"{len(sample)} of the other {words.count(len(rest))}, picked by digest, so that nobody chose them."
             choices.append((f"A fair sample of the other {what}", note, [], sample, f"Show these {len(sample)} {what}"))
         return choices
@@ -152,12 +160,10 @@ class Cards:
         rows = self._strongest("unseen")
         if not len(rows):
             return []
-        sample = self._sample(rows if len(rows) <= TOP + SAMPLE else rows[TOP:])
-        sample.sort(key=lambda row: -self.attack.scores[row])
+        sample = self._sample(rows)
         half = OPEN // 2
-        beyond = "" if len(rows) <= TOP + SAMPLE else f" (the {TOP} highest scores aside)"
         note = (
-            f"{len(sample)} of the {words.count(len(rows))} unseen pictures{beyond}, picked by digest. "
+            f"{len(sample)} of {words.count(len(rows))}, picked by digest, so that nobody chose them. "
             "This is how the model treats pictures that it was not trained on."
         )
         label = f"{len(sample) - half} more unseen pictures"

@@ -6,6 +6,7 @@ units of each chart's own view box, chosen so that the lettering stays readable 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,8 @@ from markupsafe import Markup, escape
 
 from trainedon.report.words import clean, number
 
-STRIP = (320, 46)
+STRIP = (320, 56)
+SQUARE = 160
 HISTOGRAM = (400, 250)
 RUG = 240  # ticks; larger sets are thinned by rank, which keeps their shape
 
@@ -59,12 +61,21 @@ def limits(*sets: np.ndarray) -> tuple[float, float]:
 
 def density(values: np.ndarray, low: float, high: float, points: int = 56) -> np.ndarray:
     """float64 (points,) in [0, 1]: a Gaussian kernel density of the scores between `low` and `high`, highest at 1."""
-    values = thinned(values, 1000)
-    spread = min(float(values.std()), float(np.subtract(*np.percentile(values, [75, 25]))) / 1.34 or np.inf)
-    width = max(0.9 * spread * len(values) ** -0.2, (high - low) / 120)
-    grid = np.linspace(low, high, points)[:, None]
-    curve = np.exp(-0.5 * ((grid - values[None]) / width) ** 2).sum(axis=1)
+    places = thinned((values - low) / (high - low), 1000)  # in [0, 1], so that no score is too large to square
+    spread = min(float(places.std()), float(np.subtract(*np.percentile(places, [75, 25]))) / 1.34 or np.inf)
+    width = max(0.9 * spread * len(places) ** -0.2, 1 / 120)
+    grid = np.linspace(0, 1, points)[:, None]
+    curve = np.exp(-0.5 * ((grid - places[None]) / width) ** 2).sum(axis=1)
     return curve / curve.max() if curve.max() > 0 else curve
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers between `low` and `high`: steps of 1, 2 or 5 times a power of ten, at most `most` of them."""
+    for step in (m * 10.0**e for e in range(math.floor(math.log10((high - low) / most)), 400) for m in (1, 2, 5)):
+        first, last = math.ceil(low / step), math.floor(high / step)
+        if last - first < most:
+            return [i * step for i in range(first, last + 1)]
+    return []
 
 
 class Strip:
@@ -75,36 +86,54 @@ class Strip:
         self.unseen = unseen
         self.low, self.high = limits(unseen, others)
 
-    def x(self, score: float) -> float:
-        """Where `score` lies on the strip."""
-        return 4 + (STRIP[0] - 8) * min(1.0, max(0.0, (score - self.low) / (self.high - self.low)))
+    def x(self, score: float, width: float = STRIP[0]) -> float:
+        """Where `score` lies on a scale of `width` units."""
+        return 4 + (width - 8) * min(1.0, max(0.0, (score - self.low) / (self.high - self.low)))
+
+    def hill(self, width: float, base: float, height: float) -> list[str]:
+        """The density of the unseen scores, with a tick a picture below it (thinned when there are many)."""
+        body = [line(4, base, width - 4, base, "axis")]
+        if len(self.unseen):
+            heights = base - height * density(self.unseen, self.low, self.high)
+            xs = np.linspace(4, width - 4, len(heights))
+            body.append(path([(4, base), *zip(xs, heights, strict=True), (width - 4, base)], "area u", closed=True))
+            marks = "".join(f"M{self.x(s, width):.1f} {base:g}v4" for s in thinned(self.unseen, 120))
+            body.append(f'<path d="{marks}" class="rug u"/>')
+        return body
 
     def defs(self) -> Markup:
         """The background that all strips of the page share."""
-        body = [line(4, 32, STRIP[0] - 4, 32, "axis")]
-        if len(self.unseen):
-            heights = 32 - 22 * density(self.unseen, self.low, self.high)
-            xs = np.linspace(4, STRIP[0] - 4, len(heights))
-            body.append(path([(4, 32), *zip(xs, heights, strict=True), (STRIP[0] - 4, 32)], "area u", closed=True))
-            ticks = "".join(f"M{self.x(s):.1f} 32v4" for s in thinned(self.unseen, 120))
-            body.append(f'<path d="{ticks}" class="rug u"/>')
-        size = f'width="{STRIP[0]}" height="{STRIP[1]}"'
-        return Markup(
-            f'<svg class="defs" {size} aria-hidden="true"><defs><g id="strip">{"".join(body)}</g></defs></svg>'
-        )
+        body = "".join(self.hill(STRIP[0], 38, 27))
+        return Markup(f'<svg class="defs" aria-hidden="true"><defs><g id="strip">{body}</g></defs></svg>')
 
-    def mark(self, score: float, sentence: str, suspect: bool) -> Markup:
+    def mark(self, score: float, sentence: str, asked: bool) -> Markup:
         """One picture's strip: the shared background and a marker at its score."""
         x = self.x(score)
-        kind = "m" if suspect else "u"
-        anchor = "start" if x < 60 else "end" if x > STRIP[0] - 60 else "middle"
+        kind = "m" if asked else "u"
+        anchor = "start" if x < 30 else "end" if x > STRIP[0] - 30 else "middle"
         body = [
             '<use href="#strip"/>',
-            line(x, 9, x, 36, f"needle {kind}"),
-            f'<circle cx="{x:.1f}" cy="8" r="4.5" class="dot {kind}"/>',
-            text(x, 45.5, number(score), "value", anchor),
+            line(x, 8, x, 42, f"needle {kind}"),
+            f'<circle cx="{x:.1f}" cy="7" r="4.5" class="dot {kind}"/>',
+            text(x, 53.5, number(score), "value", anchor),
         ]
         return svg(*STRIP, f"Score {number(score)} on the scale of the unseen pictures", sentence, body, "strip")
+
+    def square(self, score: float, sentence: str) -> Markup:
+        """The same as a square with its parts named, to explain the strips."""
+        x = self.x(score, SQUARE)
+        peak = int(np.argmax(density(self.unseen, self.low, self.high))) if len(self.unseen) else 0
+        middle = min(max(4 + (SQUARE - 8) * peak / 55, 36), SQUARE - 36)
+        body = [
+            *self.hill(SQUARE, 126, 58),
+            line(x, 34, x, 131, "needle m"),
+            f'<circle cx="{x:.1f}" cy="32" r="5" class="dot m"/>',
+            text(min(max(x, 36), SQUARE - 36), 20, "this picture", "value", "middle"),
+            text(SQUARE - 4, 150, "score →", anchor="end"),
+        ]
+        if len(self.unseen):
+            body.append(text(middle, 118, "unseen", "value", "middle"))
+        return svg(SQUARE, SQUARE, "The score among those of the unseen pictures", sentence, body, "square")
 
 
 def histogram(sets: Sequence[tuple[str, str, np.ndarray]], title: str) -> Markup:
@@ -132,9 +161,13 @@ def histogram(sets: Sequence[tuple[str, str, np.ndarray]], title: str) -> Markup
         body.append(text(left + 190 * row + 17, 16, f"{label} ({len(values)})"))
     floor = base + 8 + 11 * len(sets) + 6
     body.append(line(left, floor, right, floor, "axis"))
-    for value in np.linspace(low, high, 5)[1:-1]:
+    for value in ticks(low, high):
         x = left + (right - left) * (value - low) / (high - low)
-        body += [line(x, floor, x, floor + 4, "axis"), text(x, floor + 17, number(value), anchor="middle")]
+        body += [line(x, floor, x, floor + 4, "axis"), text(x, floor + 17, _tick(value), anchor="middle")]
     body += [text(left, floor + 33, "← lower score"), text(right, floor + 33, "higher score →", anchor="end")]
     middles = ", ".join(f"{label}: median {number(float(np.median(values)))}" for label, _, values in sets)
     return svg(HISTOGRAM[0], floor + 40, title, middles or "No scores.", body, "histogram")
+
+
+def _tick(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
+from trainedon.evidence.scores import AttackKey, Scores, complete, read_scores, without_duplicates
 
 DOCUMENTS = {"audit": "audit.json", "evaluate": "evaluation.json"}
-COLUMNS = ("picture", "sha256", "set", "attack", "attack_repr", "score", "reason", "nfe", "seconds")
+ASKED = {"audit": "suspect", "evaluate": "member"}
 HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -29,7 +30,6 @@ class Restored:
     degraded: Path | None
     restorations: tuple[Path, ...]
     difference: Path | None
-    shown: int | None  # which restoration `difference` belongs to, counted from 1, where the run says so
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ class RunFolder:
     path: Path
     run: dict[str, Any]
     document: dict[str, Any]
-    attacks: tuple[Attack, ...]  # in the order of the document; the first one leads the page
-    inventory: tuple[dict[str, Any], ...]
+    attacks: tuple[Attack, ...]  # in the order in which they were named; the first one leads the page
     truth: dict[str, bool] | None
 
     @property
@@ -82,7 +81,7 @@ class RunFolder:
     @property
     def asked(self) -> str:
         """The set that the question is about: `suspect` in an audit, `member` in an evaluation."""
-        return "suspect" if self.kind == "audit" else "member"
+        return ASKED[self.kind]
 
     def restored(self, sha256: str | None) -> Restored | None:
         """The evidence pictures of one picture, or None where the run kept none."""
@@ -90,38 +89,37 @@ class RunFolder:
             return None
         folder = self.path / "restored" / sha256[:16]
         original = _file(folder, "original.png")
-        if original is None:
+        if original is None or not _file(folder, "evidence.json"):  # which is written last
             return None
         numbered = (_file(folder, f"restored-{i}.png") for i in range(1, 100))
-        evidence = _json(folder / "evidence.json") if _file(folder, "evidence.json") else {}
         return Restored(
             original=original,
             region=_file(folder, "region.png"),
             degraded=_file(folder, "degraded.png"),
             restorations=tuple(path for path in numbered if path),
             difference=_file(folder, "difference.png"),
-            shown=evidence.get("difference_of"),
         )
 
 
 def read(path: Path) -> RunFolder:
-    """Read the run folder `path`. Raises UserError when it is not one, or lacks its statistics or scores."""
+    """Read the run folder `path`. Raises UserError when it is none, or its statistics or scores cannot be read."""
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: give the folder that an audit or evaluation has written")
     run = _json(path / "run.json")
     if run.get("kind") not in DOCUMENTS:
         raise UserError(f"{path / 'run.json'} names no known kind of run: expected audit or evaluate")
     document = _json(path / DOCUMENTS[run["kind"]])
-    scores = path / "scores.parquet"
-    if not scores.is_file():
-        raise UserError(f"{scores} is missing: run the same command again to finish the run")
-    pictures = path / "pictures.parquet"
+    asked = ASKED[run["kind"]]
+    scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen")
+    scores.require(asked)
+    inventory = _inventory(path / "pictures.parquet")
+    # The same preparation as in the statistics, so that a copy that counts for nothing there counts for nothing here.
+    scores = without_duplicates(complete(scores, inventory, (asked, "unseen")))
     return RunFolder(
         path=path,
         run=run,
         document=document,
-        attacks=_attacks(_table(scores), _order(document)),
-        inventory=tuple(_table(pictures).to_pylist()) if pictures.is_file() else (),
+        attacks=tuple(_attack(scores, key) for key in scores.attacks),
         truth=_json(path / "truth.json") if (path / "truth.json").is_file() else None,
     )
 
@@ -143,54 +141,31 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _table(path: Path) -> pa.Table:
+def _inventory(path: Path) -> tuple[dict[str, Any], ...]:
+    if not path.is_file():
+        return ()
     try:
-        return pq.read_table(path)
+        return tuple(pq.read_table(path, columns=["picture", "sha256", "set", "reason"]).to_pylist())
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} is not a readable parquet file ({reason}): run the same command again") from None
+        raise UserError(f"{path} is not a readable inventory ({reason}): run the same command again") from None
 
 
-def _order(document: dict[str, Any]) -> list[str]:
-    return [attack.get("repr") or attack.get("name") or "" for attack in document.get("attacks") or []]
+def _attack(scores: Scores, key: AttackKey) -> Attack:
+    rows = [row for row in scores.rows if (row.attack, row.attack_repr) == key]
 
-
-def _attacks(table: pa.Table, order: list[str]) -> tuple[Attack, ...]:
-    missing = {"picture", "set", "score"} - set(table.column_names)
-    if missing:
-        raise UserError(f"scores.parquet lacks the columns {', '.join(sorted(missing))}: run the same command again")
-    columns = {name: table[name].to_pylist() if name in table.column_names else None for name in COLUMNS}
-    n = table.num_rows
-    names = columns["attack"] or ["score"] * n
-    keys = [key or name for key, name in zip(columns["attack_repr"] or [None] * n, names, strict=True)]
-    groups: dict[str, list[int]] = {}
-    for row, key in enumerate(keys):
-        groups.setdefault(key, []).append(row)
-
-    def place(key: str) -> int:
-        name = names[groups[key][0]]
-        return next((i for i, known in enumerate(order) if known in (key, name)), len(order))
-
-    return tuple(_attack(key, groups[key], columns, names) for key in sorted(groups, key=place))
-
-
-def _attack(key: str, rows: list[int], columns: dict[str, list | None], names: list[str]) -> Attack:
-    def take(column: str) -> list:
-        values = columns[column]
-        return [None] * len(rows) if values is None else [values[row] for row in rows]
-
-    def mean(column: str) -> float | None:
-        known = [value for value in take(column) if value is not None]
+    def mean(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
         return float(np.mean(known)) if known else None
 
     return Attack(
-        name=names[rows[0]],
-        repr=key,
-        pictures=tuple(take("picture")),
-        sha256=tuple(take("sha256")),
-        sets=np.array(take("set"), dtype=str),
-        scores=np.array([np.nan if value is None else value for value in take("score")], dtype=np.float64),
-        reasons=tuple(take("reason")),
-        nfe=mean("nfe"),
-        seconds=mean("seconds"),
+        name=key.name,
+        repr=key.repr,
+        pictures=tuple(row.picture for row in rows),
+        sha256=tuple(row.sha256 for row in rows),
+        sets=np.array([row.set for row in rows], dtype=str),
+        scores=np.array([np.nan if row.score is None else row.score for row in rows], dtype=np.float64),
+        reasons=tuple(row.reason for row in rows),
+        nfe=mean([row.nfe for row in rows]),
+        seconds=mean([row.seconds for row in rows]),
     )

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from trainedon.report import sections, words
 from trainedon.report.cards import Cards
-from trainedon.report.folder import RunFolder, read
+from trainedon.report.folder import DOCUMENTS, RunFolder, read
 
 
 def render(run: Path) -> Path:
@@ -41,15 +41,15 @@ def page(run: RunFolder) -> str:
 
 def context(run: RunFolder) -> dict[str, Any]:
     """Everything that the template shows."""
-    cards = Cards(run) if run.attacks else None
-    claim = run.document.get("claim") or {}
+    cards = Cards(run)
     return {
         "kind": run.kind,
         "asked": words.SETS[run.asked],
         "question": words.QUESTIONS[run.kind],
-        "claim": claim,
+        "claim": {"level": None, "sentence": None, "because": None} | (run.document.get("claim") or {}),
         "ladder": words.LADDER,
-        "together": words.together(run.document.get("set") or {}),
+        "together": words.together(run.document.get("set") or {}, len(run.attacks)),
+        "blind": words.blind(run.document.get("blind") or {}),
         "headline": sections.headline(run),
         "facts": sections.facts(run),
         "sets": sections.sets(run),
@@ -57,25 +57,35 @@ def context(run: RunFolder) -> dict[str, Any]:
         "most_excluded": sections.MOST_EXCLUDED,
         "flags": run.document.get("flags") or [],
         "restores": any(attack.name == "drc" for attack in run.attacks),
-        "leading": run.attacks[0] if run.attacks else None,
-        "example": cards.example() if cards else None,
-        "strip": cards.strip if cards and (len(cards.attack.unseen) or len(cards.attack.of(run.asked))) else None,
-        "groups": cards.groups() if cards else [],
-        "truth": cards.truth_table() if cards else None,
-        "level": cards.level if cards else None,
-        "has_verdicts": bool(cards and any(entry.get("q_value") is not None for entry in cards.findings.values())),
-        "n_unseen": len(cards.attack.unseen) if cards else 0,
+        "leading": run.attacks[0].name,
+        "example": cards.example(),
+        "strip": cards.strip,
+        "groups": cards.groups(),
+        "truth": cards.truth_table(),
+        "level": cards.level,
+        "has_verdicts": cards.has_verdicts,
+        "n_unseen": len(run.attacks[0].unseen),
         "histograms": sections.histograms(run),
         "rocs": sections.rocs(run),
         "attacks": sections.attacks(run),
+        **_record(run),
+    }
+
+
+def _record(run: RunFolder) -> dict[str, Any]:
+    """What the last section shows, and what the program wrote about itself."""
+    versions = run.run.get("versions") or {}
+    return {
         "choices": words.flat(run.run.get("choices") or {}),
-        "inputs": run.run.get("inputs") or {},
+        "inputs": sections.inputs(run),
+        "costs": sections.costs(run),
+        "notes": run.run.get("notes") or [],
         "command": run.run.get("command"),
-        "versions": words.flat(run.run.get("versions") or {}),
+        "versions": words.flat(versions),
         "protocol": run.document.get("protocol"),
         "attribution": run.run.get("attribution"),
-        "version": (run.run.get("versions") or {}).get("trainedon") or _version(),
-        "document_name": "audit.json" if run.kind == "audit" else "evaluation.json",
+        "version": versions.get("trainedon") or _version(),
+        "document_name": DOCUMENTS[run.kind],
         "has_restored": (run.path / "restored").is_dir(),
     }
 

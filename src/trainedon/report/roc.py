@@ -11,8 +11,8 @@ from markupsafe import Markup
 from trainedon.report.charts import line, path, svg, text
 
 MOST_CURVES = 8  # as many as there are distinct strokes in the style sheet
-SIZE = (380, 372)
-LEFT, TOP, SIDE = 46.0, 10.0, 320.0
+SIZE = (392, 372)
+LEFT, TOP, SIDE = 58.0, 10.0, 320.0
 
 
 def curve(members: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

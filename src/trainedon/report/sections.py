@@ -40,13 +40,13 @@ def entries(run: RunFolder) -> list[tuple[Attack, dict[str, Any], str]]:
 
 def headline(run: RunFolder) -> list[Stat]:
     """The large numbers of an evaluation: those of the first attack."""
-    if run.kind != "evaluate" or not run.attacks:
+    if run.kind != "evaluate":
         return []
     _, entry, _ = entries(run)[0]
     auc = entry.get("auc")
     stats = [Stat("AUC", words.number(auc), words.pairs(auc, entry.get("auc_ci")))]
     for level in LEVELS:
-        value, meaning = words.caught(level, rate(entry, level))
+        value, meaning = words.caught(level, rate(entry, level), len(run.attacks[0].unseen))
         stats.append(Stat(f"TPR at {100 * level:g} % FPR", value, meaning))
     return stats
 
@@ -75,29 +75,49 @@ def facts(run: RunFolder) -> list[tuple[str, str, str]]:
     ]
 
 
-def sets(run: RunFolder) -> list[tuple[str, int, int, int]]:
-    """(name of the set, given, scored by the first attack, left out) for each set of the run."""
+def costs(run: RunFolder) -> list[str]:
+    """What each attack asks of the network for one picture, as planned."""
+    labels = {attack.repr: label for attack, _, label in entries(run)}
+    lines = []
+    for cost in run.run.get("costs") or []:
+        label = labels.get(cost.get("attack"), cost.get("attack"))
+        forward, backward = cost.get("forward_per_picture"), cost.get("backward_per_picture")
+        also = f" and {words.count(backward)} backward" if backward else ""
+        lines.append(f"{label}: {words.count(forward)} forward{also} passes of the network a picture")
+    return lines
+
+
+def inputs(run: RunFolder) -> list[tuple[str, str]]:
+    """(set, where its pictures came from) as the run recorded it."""
     result = []
-    for name in ("suspect", "member", "unseen"):
-        rows = [row for row in run.inventory if row.get("set") == name]
-        scored = len(run.attacks[0].rows(name)) if run.attacks else 0
-        listed = int((run.attacks[0].sets == name).sum()) if run.attacks else 0
-        given = len(rows) or listed
-        if given:
-            result.append((words.SETS[name], given, scored, given - scored))
+    for name, given in (run.run.get("inputs") or {}).items():
+        source = given if isinstance(given, dict) else {"path": given}
+        digest = str(source.get("digest") or "").removeprefix("sha256:")[:12]
+        where = words.shorten(str(source.get("path") or "not recorded"), 160)
+        result.append((f"{name} pictures", f"{where}, digest {digest}" if digest else where))
     return result
 
 
+def sets(run: RunFolder) -> list[tuple[str, int, int, int]]:
+    """(name of the set, given, scored by the first attack, left out) for each set of the run."""
+    first = run.attacks[0]
+    given = {name: int((first.sets == name).sum()) for name in (run.asked, "unseen")}
+    scored = {name: len(first.rows(name)) for name in given}
+    return [(words.SETS[name], n, scored[name], n - scored[name]) for name, n in given.items()]
+
+
 def excluded(run: RunFolder) -> list[tuple[str, str, str]]:
-    """(picture, set, reason) of every picture that could not be used or, by some attack, not be scored."""
-    rows = [(row["picture"], row["set"], row["reason"]) for row in run.inventory if row.get("reason")]
-    known = {row[:2] for row in rows}
+    """(picture, set, reason) of every picture without a score; `reason` names the attack where only some failed."""
+    failed: dict[tuple[str, str, str], list[str]] = {}
     for attack, _, label in entries(run):
         for i in np.flatnonzero(~np.isfinite(attack.scores)):
-            if (attack.pictures[i], attack.sets[i]) not in known:
-                reason = f"not scored by {label}: {attack.reasons[i] or 'no reason recorded'}"
-                rows.append((attack.pictures[i], str(attack.sets[i]), reason))
-    return rows
+            key = (attack.pictures[i], str(attack.sets[i]), attack.reasons[i] or "no reason recorded")
+            failed.setdefault(key, []).append(label)
+    every = len(run.attacks)
+    return [
+        (name, set_name, reason if len(labels) == every else f"{', '.join(labels)}: {reason}")
+        for (name, set_name, reason), labels in failed.items()
+    ]
 
 
 def histograms(run: RunFolder) -> list[tuple[str, Markup]]:
@@ -144,9 +164,10 @@ def attacks(run: RunFolder) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """The table of attacks: column heads, and (repr, cells) a row."""
     rows = [(attack.repr, _cells(run, attack, entry, label)) for attack, entry, label in entries(run)]
     if run.kind == "audit":
-        heads = ["Attack", "p-value of the set", "Suspects", "Unseen", "Not scored"]
+        heads = ["Attack", "p-value of the set", "corrected (Holm)", "Suspect above unseen", "Suspects", "Unseen"]
+        heads.append("Not scored")
     else:
-        heads = ["Attack", "AUC", "95 % interval", "TPR at 1 % FPR", "TPR at 0.1 % FPR"]
+        heads = ["Attack", "AUC (95 % interval)", "TPR at 1 % FPR", "TPR at 0.1 % FPR"]
         heads += ["Best accuracy (optimistic)", "Training", "Unseen", "Not scored"]
     return [*heads, "NFE a picture", "Seconds a picture"], rows
 
@@ -162,7 +183,10 @@ def _cells(run: RunFolder, attack: Attack, entry: dict[str, Any], label: str) ->
         words.number(attack.seconds if seconds is None else seconds, 2),
     ]
     if run.kind == "audit":
-        return [label, words.p_value((entry.get("set") or {}).get("p_value")), *counts, *costs]
-    rates = [words.rate(level, rate(entry, level)) for level in LEVELS]
-    auc = [words.number(entry.get("auc")), words.interval(entry.get("auc_ci"))]
-    return [label, *auc, *rates, words.share(entry.get("asr")), *counts, *costs]
+        found = entry.get("set") or {}
+        tests = [words.p_value(found.get("p_value")), words.p_value(found.get("p_value_holm"))]
+        return [label, *tests, words.share(found.get("effect")), *counts, *costs]
+    rates = [words.rate(level, rate(entry, level), unseen) for level in LEVELS]
+    auc = words.number(entry.get("auc"))
+    auc += f" ({words.interval(entry['auc_ci'])})" if entry.get("auc_ci") else ""
+    return [label, auc, *rates, words.share(entry.get("asr")), *counts, *costs]

@@ -18,10 +18,13 @@ SETS = {"suspect": "suspect pictures", "unseen": "unseen pictures", "member": "t
 CHANNELS = {1: "grey", 3: "colour"}
 LADDER = (
     ("Not estimable", "Too few pictures could be scored to say anything."),
-    ("Scores only", "There is no comparison that a claim could rest on, or the comparison shows no difference."),
-    ("Different, but so without the model", "A test that never looks at the model tells the sets apart as well."),
-    ("Consistent with training", "The pictures stand out, provided that the unseen ones are of the same kind."),
-    ("Randomised evidence", "Chance alone, drawn by the auditor, decided which pictures were used."),
+    (
+        "Scores alone, or nothing found",
+        "There is nothing to compare with, or the comparison shows no sign of training.",
+    ),
+    ("Different, but not only by training", "The sets may differ by themselves, without the model."),
+    ("Consistent with training", "The pictures stand out, and nothing else was found that sets them apart."),
+    ("Randomised evidence", "Chance, drawn by the auditor, decided which pictures were used."),
 )
 
 
@@ -46,8 +49,10 @@ def number(value: float | None, digits: int = 3) -> str:
     """A measured number to `digits` significant digits."""
     if value is None or not math.isfinite(value):
         return "—"
-    if value == 0 or 1e-4 <= abs(value) < 10**digits:
-        decimals = digits if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    if value == round(value) and abs(value) < 10**6:
+        return count(value).replace("-", "−")
+    if 1e-4 <= abs(value) < 10**digits:
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
         return f"{value:.{decimals}f}".replace("-", "−")
     return f"{value:.{digits - 1}e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
 
@@ -59,10 +64,10 @@ def share(value: float | None) -> str:
     percent = 100 * value
     shown = f"{percent:.1f}"
     if percent < 100 and shown == "100.0":
-        return "> 99.9 %"
+        return "more than 99.9\u00a0%"
     if percent > 0 and shown == "0.0":
-        return "< 0.1 %"
-    return f"{shown.removesuffix('.0')} %"
+        return "less than 0.1\u00a0%"
+    return f"{shown.removesuffix('.0')}\u00a0%"
 
 
 def interval(bounds: list[float | None] | None, show: Any = number) -> str:
@@ -74,11 +79,14 @@ def interval(bounds: list[float | None] | None, show: Any = number) -> str:
 
 def p_value(p: float | None) -> str:
     """A p-value to two significant digits."""
-    return "—" if p is None else number(p, 2)
+    text = number(p, 2)
+    return text.rstrip("0") if "." in text and "e" not in text else text
 
 
 def odds(p: float) -> str:
     """How often something of chance `p` is expected, for readers who do not think in decimals."""
+    if p >= 0.995:
+        return "every time"
     if p >= 0.095:
         return f"about {round(100 * p)} times in 100"
     return f"about once in {count(round(1 / p))}"
@@ -87,12 +95,6 @@ def odds(p: float) -> str:
 def needed(level: float) -> int:
     """How many unseen pictures a rate of `level` needs: zero alarms must bound it at 95 % confidence."""
     return math.ceil(math.log(0.05) / math.log1p(-level))
-
-
-def ordinal(n: int) -> str:
-    """1st, 2nd, 3rd, 4th, ..."""
-    suffix = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{count(n)}{suffix}"
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:
@@ -160,41 +162,65 @@ def pairs(auc: float | None, bounds: list[float | None] | None) -> str:
             "Given one training picture and one unseen picture, the attack tells which is which no better than a "
             "coin would, as far as these pictures can show."
         )
-    ci = f" (95 % interval: {interval(bounds, share)})" if known else ""
-    return f"Given one training picture and one unseen picture, the attack picks the right one {share(auc)} of the time{ci}."
+    ci = f" (95\u00a0% interval: {interval(bounds, share)})" if known else ""
+    game = "Given one training picture and one unseen picture, the attack picks the right one"
+    return f"{game} {share(auc)} of the time{ci}."
 
 
-def caught(level: float, rate: dict[str, Any] | None) -> tuple[str, str]:
-    """TPR at FPR <= `level`: (what to print large, what it means)."""
+def caught(level: float, record: dict[str, Any] | None, n: int) -> tuple[str, str]:
+    """TPR at FPR <= `level` with `n` unseen pictures: (what to print large, what it means)."""
     limit = f"1 in {count(round(1 / level))}"
-    if not rate or not rate.get("estimable", rate.get("tpr") is not None):
-        have, need = (rate or {}).get("n"), (rate or {}).get("needed") or needed(level)
-        numbers = f"n = {count(have)}, need {count(need)}" if have is not None else f"need {count(need)}"
-        return "not estimable", f"With false alarms kept to {limit} unseen pictures at most ({numbers} unseen pictures)."
-    tpr, bounds = rate.get("tpr"), rate.get("tpr_ci")
-    ci = f" (95 % interval: {interval(bounds, share)})" if bounds else ""
-    return share(tpr), f"of the training pictures are recognised{ci} when false alarms are kept to {limit} at most."
+    value, why = _rate(level, record, n)
+    if value is None:
+        return "not estimable", f"How many training pictures are recognised with false alarms kept to {limit} ({why})."
+    bounds = record.get("tpr_ci")
+    ci = f" (95\u00a0% interval: {interval(bounds, share)})" if bounds else ""
+    return share(value), f"of the training pictures are recognised{ci} when false alarms are kept to {limit}."
 
 
-def rate(level: float, record: dict[str, Any] | None) -> str:
+def rate(level: float, record: dict[str, Any] | None, n: int) -> str:
     """TPR at FPR <= `level` as one cell of a table."""
-    value, _ = caught(level, record)
-    bounds = (record or {}).get("tpr_ci")
-    if value == "not estimable":
-        have, need = (record or {}).get("n"), (record or {}).get("needed") or needed(level)
-        return f"not estimable ({f'n = {count(have)}, ' if have is not None else ''}need {count(need)})"
-    return f"{value} ({interval(bounds, share)})" if bounds else value
+    value, why = _rate(level, record, n)
+    if value is None:
+        return f"not estimable ({why})"
+    bounds = record.get("tpr_ci")
+    return f"{share(value)} ({interval(bounds, share)})" if bounds else share(value)
 
 
-def together(finding: dict[str, Any]) -> str:
-    """What the test of the whole set found."""
-    p = finding.get("p_value")
+def _rate(level: float, record: dict[str, Any] | None, n: int) -> tuple[float | None, str]:
+    record = record or {}
+    if record.get("estimable", True) and record.get("tpr") is not None:
+        return record["tpr"], ""
+    need = record.get("n_needed") or needed(level)
+    return None, f"n\u00a0=\u00a0{count(n)}, need\u00a0{count(need)}" if n < need else "no training picture was scored"
+
+
+def together(finding: dict[str, Any], attacks: int) -> str:
+    """What the test of the whole set found, after correction for the number of attacks tried."""
+    raw, holm = finding.get("p_value"), finding.get("p_value_holm")
+    p = raw if holm is None else holm
     if p is None:
         return ""
+    corrected = f" (corrected for {attacks} attacks)" if attacks > 1 and holm is not None else ""
+    effect, bounds = finding.get("effect"), finding.get("effect_ci")
+    ci = f" (95\u00a0% interval: {interval(bounds, share)})" if bounds else ""
+    pair = f" In {share(effect)} of pairs{ci} the suspect picture scores higher than the unseen one." if effect else ""
     return (
-        f"All suspect pictures together: p = {p_value(p)}. If suspect and unseen pictures were alike to the model, "
-        f"a difference this large would be expected {odds(p)}."
+        f"All suspect pictures together: p = {p_value(p)}{corrected}. If the model treated suspect and unseen pictures "
+        f"alike, a difference this large would be expected {odds(p)}.{pair}"
     )
+
+
+def blind(finding: dict[str, Any]) -> str:
+    """What the control found that never looks at the model."""
+    separates, auc = finding.get("separates"), finding.get("auc")
+    if separates is None or auc is None:
+        reason = finding.get("reason")
+        return f"The control that never looks at the model was not run: {reason}." if reason else ""
+    bounds = finding.get("auc_ci")
+    ci = f", 95\u00a0% interval {interval(bounds)}" if bounds else ""
+    finds = "tells the two sets apart" if separates else "does not tell the two sets apart"
+    return f"A control that never looks at the model, only at files and colours, {finds} (AUC {number(auc)}{ci})."
 
 
 def parameters(n: int) -> str:

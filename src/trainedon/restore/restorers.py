@@ -113,9 +113,8 @@ class Guided(Restorer):
         for t, s in pairwise(grid):
             denoised, pull = self._agreement(target, masked, x, t)
             alpha_t, _ = target.path.at(t, x)
-            alpha_s, _ = target.path.at(s, x)
-            painted = reverse_step(target, denoised, t, s, eta=self.eta, noise=noise.next())
-            painted = painted + self.scale * alpha_t * alpha_s * pull
+            pulled = (denoised.clean + self.scale * alpha_t * pull).clamp(-1, 1)
+            painted = reverse_step(target, Denoised(denoised.noise, pulled), t, s, eta=self.eta, noise=noise.next())
             x = masked.paste(target.noised(masked.original, s, noise.next()), painted)
         return masked.paste(masked.original, x.clamp(-1, 1))
 
