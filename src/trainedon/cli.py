@@ -92,7 +92,7 @@ def demo(
     extra = {"truth": truth, "attribution": scene.ATTRIBUTION}
     folder = scene.model_folder()
     document = _execute(
-        "audit", str(folder), sets, "drc", seed, None, 64, "cpu", out / "run", name="OpenMoji demo", **extra
+        "audit", str(folder), sets, scene.ATTACK, seed, None, 64, "cpu", out / "run", name="OpenMoji demo", **extra
     )
     _print_audit(document)
     named = {

@@ -34,11 +34,11 @@ class DRC(Attack):
     max over all restorations. Texts are parsed as on the command line.
     """
 
-    roi: Roi | str = "cover"
+    roi: Roi | str = "center:0.25"
     degradation: Degradation | str = "hide"
     restorer: Restorer | str = "guided"
     steps: int = 20
-    restorations: int = 1
+    restorations: int = 2
     encoder: Similarity | str = "own"
     scope: str | None = None
     pooling: str = "mean-log"
