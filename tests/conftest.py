@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from PIL import Image
+
+from trainedon.training import Recipe, draw_members, read_members, train
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +18,71 @@ def shared() -> Path:
     if not (folder / "targets").is_dir():
         pytest.skip("needs the real pictures and targets in ../shared, which are not part of this project")
     return folder
+
+
+def _tiny_unet(**changes: object) -> UNet2DModel:
+    options: dict = {
+        "sample_size": 16,
+        "in_channels": 3,
+        "out_channels": 3,
+        "layers_per_block": 1,
+        "block_out_channels": (8, 16),
+        "norm_num_groups": 4,
+        "attention_head_dim": 4,
+        "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+        "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return UNet2DModel(**(options | changes))
+
+
+TARGETS: dict[str, tuple[dict, dict]] = {
+    "epsilon": ({}, {}),
+    "v, zero terminal SNR": (
+        {},
+        {"prediction_type": "v_prediction", "beta_schedule": "scaled_linear", "rescale_betas_zero_snr": True},
+    ),
+    "sample, cosine betas": ({}, {"prediction_type": "sample", "beta_schedule": "squaredcos_cap_v2"}),
+    "class-conditional": ({"num_class_embeds": 3}, {}),
+    "grey": ({"in_channels": 1, "out_channels": 1}, {}),
+    "learned variance": ({"out_channels": 6}, {"variance_type": "learned_range"}),
+}
+
+
+@pytest.fixture(scope="session")
+def target_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One diffusers folder of each kind of target, made through the real classes with weights drawn at random."""
+    root = tmp_path_factory.mktemp("targets")
+    folders = {}
+    for number, (name, (unet, scheduler)) in enumerate(TARGETS.items()):
+        folders[name] = root / str(number)
+        DDPMPipeline(unet=_tiny_unet(**unet), scheduler=DDPMScheduler(**scheduler)).save_pretrained(folders[name])
+    return folders
+
+
+@pytest.fixture(scope="session")
+def toy_pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders `members` (24) and `unseen` (24): 16 x 16 PNGs of coloured blobs, all alike in kind."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:16, :16]
+    for name in ("members", "unseen"):
+        (root / name).mkdir()
+        for number in range(24):
+            picture = np.broadcast_to(rng.uniform(150, 255, 3), (16, 16, 3)).copy()
+            for _ in range(4):
+                (cy, cx), radius = rng.uniform(0, 16, 2), rng.uniform(2, 5)
+                picture[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = rng.uniform(0, 255, 3)
+            Image.fromarray(picture.astype(np.uint8)).save(root / name / f"{number:02d}.png")
+    return {name: root / name for name in ("members", "unseen")}
+
+
+@pytest.fixture(scope="session")
+def overtrained(toy_pictures: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model trained on the toy members until it knows them by heart."""
+    out = tmp_path_factory.mktemp("overtrained")
+    manifest = draw_members(toy_pictures["members"], out, draw=None, seed=0)
+    pixels, _ = read_members(toy_pictures["members"], manifest, 16, 3)
+    recipe = Recipe(size=16, widths=(16, 32), passes=500, batch_size=24, learning_rate=3e-3, warmup=20, ema=0.98)
+    return train(pixels, out, recipe)

@@ -60,7 +60,7 @@ def test_each_picture_has_its_evidence_and_its_sentence(audit, page):
     captions = [
         "Original",
         "Hidden part",
-        "Given to the model",
+        "Degraded",
         "Painted back 1",
         "Painted back 2",
         "Where they differ",

@@ -13,8 +13,8 @@ from trainedon.noise import generator
 
 # Designs leave much of a picture blank, and what lies in one region may be nothing: every part is hidden in turn.
 ATTACK = "drc(roi=cover, steps=10, restorations=1)"
-SUSPECTS = 12  # of each kind: seen by the model, and not
-UNSEEN = 76
+SUSPECTS = 10  # of each kind: seen by the model, and not
+UNSEEN = 100
 ATTRIBUTION = (
     "The artworks are designed by OpenMoji, the open-source emoji and icon project (openmoji.org), licence CC BY-SA 4.0; "
     "rendered here at 32 x 32 pixels. The embedded model was trained on 256 of them."

@@ -209,7 +209,7 @@ class Cards:
         wanted: list[tuple[Image.Image | None, str, str]] = [
             (original, "Original", "the original picture"),
             (tinted(original, region) if region else None, "Hidden part", "the part that was hidden, in colour"),
-            (load(kept.degraded) if kept.degraded else None, "Given to the model", "what the model was given"),
+            (load(kept.degraded) if kept.degraded else None, "Degraded", "what the model was given"),
         ]
         restorations = kept.restorations[:MOST_RESTORATIONS]
         for i, path in enumerate(restorations, start=1):

@@ -6,6 +6,7 @@ kept pixels come back exactly as they are in `original`.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -38,6 +39,10 @@ class Restorer(ABC):
     """eta: share of fresh noise in each step, 0 deterministic, 1 the model's posterior."""
 
     eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise UserError(f"restorer: eta must lie between 0 and 1, not {self.eta:g}")
 
     @abstractmethod
     def restore(
@@ -77,6 +82,7 @@ class Join(Restorer):
     jump: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.resamplings < 1 or self.jump < 1:
             raise UserError("join: resamplings and jump must be 1 or more")
 
@@ -106,6 +112,11 @@ class Guided(Restorer):
     """
 
     scale: float = 5.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.scale < math.inf:
+            raise UserError(f"guided: scale must be a number from 0 up, not {self.scale:g}")
 
     def restore(self, target, masked, noise, *, steps, start=1.0):
         grid = timesteps(target.timesteps, steps, start)
@@ -152,8 +163,9 @@ def parse_restorer(text: str) -> Restorer:
         key, _, value = part.partition("=")
         if key not in kinds:
             raise UserError(f"restorer {name} has no parameter {key!r}: it has {', '.join(kinds)}")
+        number, called = (int, "whole number") if kinds[key] == "int" else (float, "number")
         try:
-            arguments[key] = int(value) if kinds[key] == "int" else float(value)
+            arguments[key] = number(value)
         except ValueError:
-            raise UserError(f"restorer {name}: {key}={value!r} is not a number") from None
+            raise UserError(f"restorer {name}: {key}={value!r} is not a {called}") from None
     return RESTORERS[name](**arguments)

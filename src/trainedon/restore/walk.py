@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from trainedon.errors import UserError
 from trainedon.targets import Denoised, Target
 
 CLEAN = -1
@@ -12,12 +13,15 @@ CLEAN = -1
 def timesteps(total: int, steps: int, start: float = 1.0) -> list[int]:
     """`steps` timesteps from the top of the noise path down, evenly spaced, then CLEAN: length steps + 1.
 
-    start: share of the path that is walked; 1 begins at the last timestep, total - 1.
+    start: share of the path that is walked; 1 begins at the last timestep, total - 1. Raises UserError when the path
+    has fewer timesteps than that.
     """
     top = start * total
+    if steps < 1:
+        raise UserError(f"{steps} steps are no walk: at least 1 is needed")
     grid = [max(round(top - i * top / steps) - 1, 0) for i in range(steps)]
     if len(set(grid)) < steps:
-        raise ValueError(f"{steps} steps do not fit into {round(top)} timesteps")
+        raise UserError(f"{steps} steps do not fit into {round(top)} timesteps: take fewer steps")
     return [*grid, CLEAN]
 
 

@@ -50,8 +50,15 @@ def load_target(model: str | Path, *, device: str = "cpu", rows: int = 64) -> Ta
     """The model at a local diffusers folder, or on the hub (`owner/name` or `owner/name@revision`).
 
     rows: how many pictures go through the network at once. Raises UserError when the folder is not a model that is
-    supported, when its weights are a pickle, incomplete or not finite.
+    supported, when its weights are a pickle, incomplete or not finite, when a part of it may not be read.
     """
+    try:
+        return _load(model, device, rows)
+    except PermissionError as error:
+        raise UserError(f"{error.filename or model} cannot be read: no permission") from None
+
+
+def _load(model: str | Path, device: str, rows: int) -> Target:
     folder, name = _folder(model)
     index = folder / "model_index.json"
     if index.is_file():
@@ -91,13 +98,10 @@ def load_target(model: str | Path, *, device: str = "cpu", rows: int = 64) -> Ta
 
 def _folder(model: str | Path) -> tuple[Path, str]:
     path = Path(model)
-    try:
-        if path.is_dir():
-            return path, path.name or str(path.resolve().name)
-        if path.exists():
-            raise UserError(f"{model} is a file: give the diffusers folder that holds model_index.json or config.json")
-    except PermissionError:
-        raise UserError(f"{model} cannot be read: no permission") from None
+    if path.is_dir():
+        return path, path.name or str(path.resolve().name)
+    if path.exists():
+        raise UserError(f"{model} is a file: give the diffusers folder that holds model_index.json or config.json")
     if not HUB_ID.fullmatch(str(model)):
         raise UserError(f"{model} does not exist: give a diffusers folder or a hub id such as owner/name")
     return _download(*str(model).partition("@")[::2])
@@ -115,9 +119,8 @@ def _download(repository: str, revision: str) -> tuple[Path, str]:
             ignore_patterns=["*.non_ema.*"],
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"{repository} is no local folder and could not be fetched from the hub ({reason}): "
+            f"{repository} is no local folder and could not be fetched from the hub ({_brief(error)}): "
             "check the name and the connection"
         ) from None
     return Path(folder), f"{repository}@{Path(folder).name}"  # the snapshot's folder is named by its commit
@@ -132,9 +135,9 @@ def _open_pipeline(folder: Path, index: dict) -> tuple[Path, dict | None]:
         raise UserError(f"pipelines of class {family} ({described}) are not supported yet: give one of {SUPPORTED}")
     scheduler = None
     if "scheduler" in parts:
-        library, name = parts["scheduler"]
-        if library != "diffusers" or name not in SCHEDULERS:
-            raise UserError(f"scheduler {library}.{name} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
+        if parts["scheduler"] not in [["diffusers", name] for name in SCHEDULERS]:
+            described = ".".join(map(str, parts["scheduler"]))
+            raise UserError(f"scheduler {described} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
         scheduler = _read_json(folder / "scheduler" / "scheduler_config.json")
     return folder / "unet", scheduler
 
@@ -142,15 +145,17 @@ def _open_pipeline(folder: Path, index: dict) -> tuple[Path, dict | None]:
 def _read_json(path: Path) -> dict:
     try:
         value = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is missing: the model folder is incomplete") from None
-    except PermissionError:
-        raise UserError(f"{path} cannot be read: no permission") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, OSError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable JSON ({error}): the model folder is damaged") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} does not hold a JSON object: the model folder is damaged")
     return value
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _load_unet(folder: Path) -> tuple[UNet2DModel, dict]:
@@ -168,14 +173,15 @@ def _load_unet(folder: Path) -> tuple[UNet2DModel, dict]:
         # the network is built without drawing its weights, which the file replaces anyway
         with torch.device("meta"):
             unet = UNet2DModel.from_config(config)
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{folder / 'config.json'} does not describe a UNet2DModel ({error})") from None
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{folder / 'config.json'} does not describe a UNet2DModel ({_brief(error)})") from None
+    for path in weights:
+        path.open("rb").close()  # safetensors would say of a file that may not be read that it does not exist
     try:
         state = {key: value for path in weights for key, value in load_file(path).items()}
         unet.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{folder}: the weights do not fit the configuration ({reason})") from None
+        raise UserError(f"{folder}: the weights do not fit the configuration ({_brief(error)})") from None
     for key, value in unet.state_dict().items():
         if not torch.isfinite(value).all():
             raise UserError(f"{folder}: the weights hold NaN or infinity (first in {key}): the model cannot be audited")
@@ -204,8 +210,9 @@ def _shape(config: dict) -> tuple[int, int, int]:
     channels = config.get("in_channels", 3)
     if channels not in (1, 3):
         raise UserError(f"the network takes {channels} channels: only grey (1) and RGB (3) pictures are supported")
-    if config.get("out_channels", 3) not in (channels, 2 * channels):
-        raise UserError(f"the network takes {channels} channels and answers {config['out_channels']}: not supported")
+    answers = config.get("out_channels", 3)
+    if answers not in (channels, 2 * channels):
+        raise UserError(f"the network takes {channels} channels and answers {answers}: not supported")
     size = config.get("sample_size")
     size = [size, size] if isinstance(size, int) else size
     if not (isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)):

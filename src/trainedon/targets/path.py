@@ -29,11 +29,14 @@ class NoisePath:
             arguments["rescale_betas_zero_snr"] = True
         try:
             alpha_bars = DDPMScheduler(**arguments).alphas_cumprod.double()
-        except (NotImplementedError, TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
-                f"the model's noise schedule cannot be read ({error}): check scheduler_config.json"
+                f"the model's noise schedule cannot be read ({reason}): check scheduler_config.json"
             ) from None
-        alpha_bars = alpha_bars.clamp(0, 1)
+        falling = (alpha_bars <= torch.cat([alpha_bars.new_ones(1), alpha_bars[:-1]])).all()
+        if not (len(alpha_bars) and falling and alpha_bars[-1] >= 0):  # NaN compares false
+            raise UserError("the model's noise schedule does not go from picture to noise: check scheduler_config.json")
         return cls(alpha_bars.sqrt().float(), (1 - alpha_bars).sqrt().float())
 
     def __len__(self) -> int:

@@ -1,0 +1,178 @@
+"""What every restorer promises, on a small real network."""
+
+import pytest
+import torch
+
+from trainedon.errors import UserError
+from trainedon.restore import RESTORERS, Guided, Join, Masked, Naive, parse_restorer
+
+EVERY = [
+    Naive(),
+    Naive(eta=0),
+    Join(),
+    Join(eta=0.5, resamplings=3, jump=2),
+    Guided(),
+    Guided(eta=0, scale=1),
+    Guided(scale=1000),
+]
+SHAPE = (3, 8, 8)
+
+
+def masked(rows) -> Masked:
+    """Pictures numbered `rows`, each with a hidden patch of its own."""
+    pictures = [torch.rand(SHAPE, generator=torch.Generator().manual_seed(row)) * 2 - 1 for row in rows]
+    original = torch.stack(pictures)
+    hidden = torch.zeros(len(original), 8, 8, dtype=torch.bool)
+    for mask, row in zip(hidden, rows):
+        mask[row % 4 : row % 4 + 4, 2:7] = True
+    degraded = torch.where(hidden[:, None], torch.zeros_like(original), original)
+    return Masked(original, degraded, hidden)
+
+
+@pytest.fixture(scope="module")
+def target(toy):
+    return toy()
+
+
+def test_every_restorer_is_tested():
+    assert {type(restorer) for restorer in EVERY} == set(RESTORERS.values())
+
+
+@pytest.mark.parametrize("restorer", EVERY, ids=repr)
+@pytest.mark.parametrize("start", [1.0, 0.5])
+def test_the_kept_part_comes_back_exact_and_the_cost_is_as_declared(target, stream, restorer, start):
+    given = masked(range(5))
+    with target.counted() as spent:
+        restored = restorer.restore(target, given, stream(range(5)), steps=4, start=start)
+    kept = ~given.hidden[:, None].expand_as(restored)
+    assert restored.shape == given.original.shape and restored.dtype == torch.float32
+    assert torch.equal(restored[kept], given.original[kept])
+    assert restored.abs().max() <= 1 and not restored.requires_grad
+    assert not torch.equal(restored[~kept], given.original[~kept])
+    assert (spent.forward, spent.backward) == tuple(5 * passes for passes in restorer.evaluations(4))
+
+
+@pytest.mark.parametrize("restorer", EVERY, ids=repr)
+def test_a_restoration_depends_on_its_own_picture_alone(target, stream, restorer):
+    """To the bit: not on batch size, order or neighbours; and the same call gives the same pictures."""
+    rows = list(range(11))
+    whole = restorer.restore(target, masked(rows), stream(rows), steps=3)
+    assert torch.equal(restorer.restore(target, masked(rows), stream(rows), steps=3), whole)
+    order = [7, 0, 10]
+    assert torch.equal(restorer.restore(target, masked(order), stream(order), steps=3), whole[order])
+    assert torch.equal(restorer.restore(target, masked([4]), stream([4]), steps=3), whole[4:5])
+    crowd = [20, 4, 21, 22]
+    assert torch.equal(restorer.restore(target, masked(crowd), stream(crowd), steps=3)[1], whole[4])
+    target.rows = 5
+    try:
+        assert torch.equal(restorer.restore(target, masked(rows), stream(rows), steps=3), whole)
+    finally:
+        target.rows = 64
+
+
+@pytest.mark.parametrize("restorer", EVERY, ids=repr)
+def test_another_draw_or_seed_paints_otherwise(target, stream, restorer):
+    given = masked(range(3))
+    restored = [
+        restorer.restore(target, given, stream(range(3), draw=draw, seed=seed), steps=3)
+        for draw, seed in ((0, 0), (1, 0), (0, 1))
+    ]
+    hidden = given.hidden[:, None].expand_as(given.original)
+    assert all(
+        not torch.equal(one[hidden], other[hidden])
+        for one, other in zip(restored, restored[1:] + restored[:1], strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"prediction_type": "sample"},
+        {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
+        {"rescale_betas_zero_snr": True},
+        {"beta_schedule": "squaredcos_cap_v2"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("restorer", [*EVERY, Guided(scale=1e30)], ids=repr)
+def test_no_path_and_no_scale_makes_it_diverge(toy, stream, scheduler, restorer):
+    given = masked(range(3))
+    restored = restorer.restore(toy(**scheduler), given, stream(range(3)), steps=12)
+    assert torch.isfinite(restored).all() and restored.abs().max() <= 1
+
+
+@pytest.mark.parametrize("restorer", [Naive(), Join(), Guided()], ids=repr)
+def test_nothing_hidden_and_everything_hidden(target, stream, restorer):
+    given = masked(range(3))
+    nothing = Masked(given.original, given.original, torch.zeros_like(given.hidden))
+    assert torch.equal(restorer.restore(target, nothing, stream(range(3)), steps=2), given.original)
+    blank = torch.zeros_like(given.original)
+    everything = Masked(given.original, blank, torch.ones_like(given.hidden))
+    others = Masked(given.original.flip(0), blank, torch.ones_like(given.hidden))
+    one, other = (restorer.restore(target, batch, stream(range(3)), steps=2) for batch in (everything, others))
+    assert torch.equal(one, other), "what is hidden must not leak into the restoration"
+
+
+@pytest.mark.parametrize("restorer", EVERY, ids=repr)
+def test_hidden_pixels_do_not_leak(target, stream, restorer):
+    given = masked(range(3))
+    swapped = torch.where(given.hidden[:, None], given.original.flip(0), given.original)
+    one = restorer.restore(target, given, stream(range(3)), steps=3)
+    other = restorer.restore(target, Masked(swapped, given.degraded, given.hidden), stream(range(3)), steps=3)
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("restorer", [Naive(), Join(), Guided()], ids=repr)
+def test_labels_reach_the_network(toy, stream, restorer):
+    target, given = toy({"num_class_embeds": 2}), masked(range(3))
+    zeros, ones = (
+        restorer.restore(
+            target,
+            Masked(given.original, given.degraded, given.hidden, torch.full((3,), label)),
+            stream(range(3)),
+            steps=3,
+        )
+        for label in (0, 1)
+    )
+    assert not torch.equal(zeros, ones)
+
+
+@pytest.mark.parametrize(
+    ("text", "restorer"),
+    [
+        ("naive", Naive()),
+        ("join", Join()),
+        ("join:resamplings=5,jump=10,eta=0.5", Join(eta=0.5, resamplings=5, jump=10)),
+        ("guided", Guided()),
+        ("guided:scale=3,eta=0", Guided(eta=0.0, scale=3.0)),
+        ("guided:", Guided()),
+    ],
+)
+def test_parse(text, restorer):
+    assert parse_restorer(text) == restorer
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "unknown restorer ''"),
+        ("Guided", "unknown restorer 'Guided': choose one of naive, join, guided"),
+        ("guided(scale=3)", "unknown restorer"),
+        ("naive:scale=3", "restorer naive has no parameter 'scale': it has eta"),
+        ("guided:scale", "scale='' is not a number"),
+        ("guided:scale=much", "scale='much' is not a number"),
+        ("guided:scale=nan", "scale"),
+        ("guided:scale=inf", "scale"),
+        ("guided:scale=-1", "scale"),
+        ("guided:eta=1.5", "eta"),
+        ("join:eta=-0.1", "eta"),
+        ("naive:eta=nan", "eta"),
+        ("join:resamplings=2.5", "resamplings='2.5' is not a whole number"),
+        ("join:resamplings=0", "must be 1 or more"),
+        ("join:jump=0", "must be 1 or more"),
+    ],
+)
+def test_parse_refuses_in_one_line(text, message):
+    with pytest.raises(UserError) as caught:
+        parse_restorer(text)
+    assert message in str(caught.value) and "\n" not in str(caught.value)

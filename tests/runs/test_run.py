@@ -1,0 +1,202 @@
+"""The run folder: contents, resume, refusals."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from trainedon.attacks import parse_attacks
+from trainedon.errors import UserError
+from trainedon.runs import Plan, conclude, run
+from trainedon.targets import load_target
+
+ATTACKS = "drc(steps=2), loss"
+COLUMNS = ["picture", "sha256", "set", "attack", "attack_repr", "score", "reason", "nfe", "seconds"]
+
+
+def silent(what, done, total):
+    pass
+
+
+def table(out):
+    """The scores without the one column that is a measurement of time."""
+    return pq.read_table(out / "scores.parquet").drop_columns(["seconds"]).to_pylist()
+
+
+def evaluation(toy_pictures, attacks=ATTACKS, **changes):
+    sets = {"member": toy_pictures["members"], "unseen": toy_pictures["unseen"]}
+    return Plan(**{"kind": "evaluate", "sets": sets, "attacks": parse_attacks(attacks)} | changes)
+
+
+@pytest.fixture(scope="module")
+def model(target_folders):
+    return target_folders["epsilon"]
+
+
+@pytest.fixture(scope="module")
+def finished(model, toy_pictures, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "run"
+    run(load_target(model), evaluation(toy_pictures), out, silent)
+    return out
+
+
+def test_an_evaluation_leaves_what_the_design_promises(finished):
+    left = {"run.json", "pictures.parquet", "scores.parquet", "evaluation.json", "report.html", "restored", ".lock"}
+    assert {path.name for path in finished.iterdir()} == left
+    record = json.loads((finished / "run.json").read_text())
+    assert record["status"] == "complete" and record["finished"] and record["model"]["parameters"] > 0
+    scores = pq.read_table(finished / "scores.parquet")
+    assert scores.column_names == COLUMNS
+    assert len(scores) == 2 * 48
+    rows = scores.to_pylist()
+    assert {row["set"] for row in rows} == {"member", "unseen"}
+    assert [row["attack"] for row in rows] == ["drc"] * 48 + ["loss"] * 48
+    assert all(row["score"] is not None and row["reason"] is None for row in rows)
+    assert {row["nfe"] for row in rows if row["attack"] == "loss"} == {1}
+    document = json.loads((finished / "evaluation.json").read_text())
+    assert [attack["name"] for attack in document["attacks"]] == ["drc", "loss"]
+    assert {path.name for path in next((finished / "restored").iterdir()).iterdir()} >= {
+        *("original.png", "region.png", "degraded.png", "restored-1.png", "restored-2.png", "difference.png"),
+        "evidence.json",
+    }
+
+
+def test_the_same_plan_gives_the_same_table_in_another_folder_and_batch_size(finished, model, toy_pictures, tmp_path):
+    run(load_target(model, rows=8), evaluation(toy_pictures), tmp_path / "again", silent)
+    assert table(tmp_path / "again") == table(finished)
+
+
+def test_a_finished_run_is_not_done_again(finished, model, toy_pictures):
+    before = (finished / "scores.parquet").stat().st_mtime_ns
+    target = load_target(model)
+    run(target, evaluation(toy_pictures), finished, silent)
+    assert (finished / "scores.parquet").stat().st_mtime_ns == before
+    assert target.evaluations.forward == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attacks": "loss"}, "other choices.*attacks"),
+        ({"attacks": ATTACKS, "limit": 5}, "other choices.*pictures"),
+    ],
+)
+def test_other_choices_are_refused_and_nothing_is_overwritten(finished, model, toy_pictures, changes, message):
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("*.*")}
+    with pytest.raises(UserError, match=message):
+        run(load_target(model), evaluation(toy_pictures, **changes), finished, silent)
+    assert {path: path.stat().st_mtime_ns for path in finished.glob("*.*")} == before
+
+
+def test_another_model_is_refused(finished, target_folders, toy_pictures):
+    with pytest.raises(UserError, match="other choices.*model"):
+        run(load_target(target_folders["learned variance"]), evaluation(toy_pictures), finished, silent)
+
+
+def test_a_folder_of_other_things_is_refused(model, toy_pictures, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match=r"not empty and is no run folder \(it holds letter.txt\)"):
+        run(load_target(model), evaluation(toy_pictures), tmp_path, silent)
+
+
+def test_statistics_and_page_come_back_from_the_scores_alone(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "evaluation.json").unlink()
+    (copy / "report.html").unlink()
+    conclude(copy)
+    assert (copy / "evaluation.json").read_text() == (finished / "evaluation.json").read_text()
+    assert (copy / "report.html").stat().st_size > 10_000
+
+
+def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
+    finished, model, toy_pictures, tmp_path, monkeypatch
+):
+    """An exception at every moment at which progress is told, each time gone on with."""
+    monkeypatch.setattr("trainedon.runs.engine.SHARD", 12)
+    whole = tmp_path / "whole"
+    run(load_target(model), evaluation(toy_pictures), whole, silent)
+    assert table(whole) == table(finished)
+
+    class Stop(Exception):
+        pass
+
+    def stopping(what, done, total):
+        if what in ("drc", "loss") and not (tmp_path / f"{what}{done}").exists():
+            (tmp_path / f"{what}{done}").touch()
+            raise Stop
+
+    out, stops = tmp_path / "stopped", 0
+    while True:
+        try:
+            run(load_target(model), evaluation(toy_pictures), out, stopping)
+            break
+        except Stop:
+            stops += 1
+    assert stops == 8
+    assert table(out) == table(whole)
+    kept = lambda folder: {p.relative_to(folder): p.read_bytes() for p in folder.rglob("restored/*/*")}
+    assert kept(out) == kept(whole)
+
+
+def test_killed_and_run_again(finished, model, toy_pictures, tmp_path, trainedon):
+    out = tmp_path / "killed"
+    arguments = ["evaluate", model, "--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
+    arguments += ["--attacks", ATTACKS, "--out", out]
+    code = "import trainedon.runs.engine as e; e.SHARD = 6; from trainedon.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("shards/*/*.parquet")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "scores.parquet").exists()
+    again = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert table(out) == table(finished)
+    assert "drc" in again.stdout and "AUC" in again.stdout
+
+
+def test_bad_pictures_are_named_excluded_and_counted(model, toy_pictures, tmp_path):
+    folder = tmp_path / "suspects"
+    shutil.copytree(toy_pictures["members"], folder)
+    shutil.copy(folder / "00.png", folder / "copy.png")
+    (folder / "broken.png").write_bytes((folder / "01.png").read_bytes()[:60])
+    shutil.copy(folder / "02.png", toy_pictures["unseen"] / "zz-known.png")
+    try:
+        sets = {"suspect": folder, "unseen": toy_pictures["unseen"]}
+        plan = Plan(kind="audit", sets=sets, attacks=parse_attacks("loss"), truth={"00.png": True})
+        document = run(load_target(model), plan, tmp_path / "run", silent)
+    finally:
+        (toy_pictures["unseen"] / "zz-known.png").unlink()
+    rows = {row["picture"]: row for row in table(tmp_path / "run")}
+    assert rows["copy.png"]["reason"] == "exact duplicate of 00.png" and rows["copy.png"]["score"] is None
+    assert rows["broken.png"]["reason"] and rows["broken.png"]["score"] is None
+    assert rows["zz-known.png"]["reason"] == "also among the suspects"
+    assert len(document.pictures) == 26 and sum(row.score is not None for row in document.pictures) == 24
+    assert json.loads((tmp_path / "run" / "audit.json").read_text())["claim"]["level"] in (1, 2)
+    assert json.loads((tmp_path / "run" / "truth.json").read_text()) == {"00.png": True}
+
+
+def test_without_unseen_pictures_there_is_no_more_than_scores(model, toy_pictures, tmp_path):
+    plan = Plan(kind="audit", sets={"suspect": toy_pictures["members"]}, attacks=parse_attacks("loss"), limit=5)
+    document = run(load_target(model), plan, tmp_path / "run", silent)
+    assert document.claim.level == 1
+    assert len(document.pictures) == 5 and all(row.p_value is None for row in document.pictures)
+
+
+def test_classes_are_inferred_where_pictures_have_none_and_the_run_says_so(target_folders, toy_pictures, tmp_path):
+    out = tmp_path / "run"
+    target = load_target(target_folders["class-conditional"])
+    run(target, evaluation(toy_pictures, "loss", limit=6), out, silent)
+    labels = {row["label"] for row in pq.read_table(out / "pictures.parquet").to_pylist()}
+    assert labels <= {0, 1, 2}
+    (note,) = json.loads((out / "run.json").read_text())["notes"]
+    assert note.startswith("12 pictures came without a class label")

@@ -1,0 +1,59 @@
+"""The command line as a user meets it."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def call(*arguments):
+    command = [sys.executable, "-c", "from trainedon.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["audit", "nowhere", "{pictures}", "--out", "{out}"], "nowhere does not exist"),
+        (["audit", "{model}", "nothing-here", "--out", "{out}"], "nothing-here"),
+        (
+            ["audit", "{model}", "{pictures}", "--out", "{pictures}", "--attacks", "loss"],
+            "not empty and is no run folder",
+        ),
+        (["audit", "{model}", "{pictures}", "--out", "{out}", "--attacks", "magic"], "unknown attack 'magic'"),
+        (["audit", "{model}", "{pictures}", "--out", "{out}", "--device", "abacus"], "device 'abacus' cannot be used"),
+        (["report", "{pictures}"], "is not a run folder"),
+        (["train", "{pictures}", "--out", "{out}", "--draw", "99"], "99 members cannot be drawn from 24"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, target_folders, toy_pictures, tmp_path):
+    places = {"model": target_folders["epsilon"], "pictures": toy_pictures["members"], "out": tmp_path / "out"}
+    result = call(*(argument.format(**places) for argument in arguments))
+    assert result.returncode == 2
+    assert message in result.stderr and "Traceback" not in result.stderr
+    assert result.stderr.strip().splitlines()[-1].startswith("trainedon: ")
+
+
+def test_audit_prints_the_claim_and_report_prints_it_again(target_folders, toy_pictures, tmp_path):
+    arguments = [target_folders["epsilon"], toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
+    result = call("audit", *arguments, "--attacks", "loss", "--limit", 12, "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    assert "Claim level" in result.stdout
+    again = call("report", tmp_path / "run")
+    assert again.returncode == 0 and again.stdout == result.stdout
+
+
+def test_attacks_lists_each_with_its_paper_and_defaults():
+    result = call("attacks")
+    assert result.returncode == 0
+    assert "drc" in result.stdout and "2403.08487" in result.stdout and "draws=1" in result.stdout
+
+
+def test_train_makes_a_model_that_can_be_audited(toy_pictures, tmp_path):
+    options = ["--size", 16, "--widths", "8,16", "--passes", 2, "--draw", 10, "--batch-size", 5]
+    result = call("train", toy_pictures["members"], "--out", tmp_path / "model", *options)
+    assert result.returncode == 0, result.stderr
+    run = ["--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"], "--attacks", "loss"]
+    result = call("evaluate", tmp_path / "model", *run, "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    assert "AUC" in result.stdout

@@ -1,0 +1,208 @@
+"""Training: the recipe alone decides the weights, a killed one goes on, and what comes out is a model to audit."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from trainedon.errors import UserError
+from trainedon.targets import load_target
+from trainedon.training import Recipe, train
+
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+
+
+class Stop(Exception):
+    """Stands for whatever ends a training from outside."""
+
+
+def stop_at(monkeypatch, step: int | None) -> None:
+    """The learning rate of that step is never told: training ends there, its optimiser step undone."""
+    from trainedon.training import train as _  # noqa: F401
+    import trainedon.training.train  # noqa: F401
+
+    module = sys.modules["trainedon.training.train"]
+    told = module.__dict__.setdefault("_told", module._learning_rate)
+
+    def tell(recipe, now, steps):
+        if now == step:
+            raise Stop
+        return told(recipe, now, steps)
+
+    monkeypatch.setattr(module, "_learning_rate", tell)
+
+
+@pytest.fixture
+def whole(pictures, recipe, tmp_path) -> Path:
+    """The folder of a training that nothing disturbed."""
+    return train(pictures, tmp_path / "whole", recipe, checkpoint_every=2)
+
+
+def assert_same(one: Path, other: Path) -> None:
+    assert (one / WEIGHTS).read_bytes() == (other / WEIGHTS).read_bytes()
+    assert (one / "log.csv").read_text() == (other / "log.csv").read_text()
+    assert sorted(p.name for p in one.iterdir()) == sorted(p.name for p in other.iterdir())
+
+
+def test_the_folder_is_a_model_to_audit(whole, pictures, recipe):
+    assert {path.name for path in whole.iterdir()} == {
+        *("model_index.json", "unet", "scheduler", "recipe.json", "log.csv"),
+    }
+    target = load_target(whole)
+    assert target.shape == (3, 8, 8) and target.timesteps == 1000 and target.identity.notes == ()
+    assert torch.isfinite(target.denoise(pictures, 100).clean).all()
+    start = recipe.unet().state_dict()
+    moved = [name for name, value in target.unet.state_dict().items() if not torch.equal(value, start[name])]
+    assert len(moved) > 0.9 * len(start), "training must move the weights"
+
+
+def test_the_log(whole):
+    rows = list(csv.DictReader((whole / "log.csv").open()))
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    assert all(0 < float(row["loss"]) < 3 for row in rows)
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates[0] == 1e-3 and rates == sorted(rates, reverse=True)
+
+
+def test_progress_is_told(pictures, recipe, tmp_path):
+    told = []
+    train(pictures, tmp_path / "m", recipe, checkpoint_every=4, progress=lambda *args: told.append(args))
+    assert [args[:2] for args in told] == [(4, 6), (6, 6)] and all(math.isfinite(args[2]) for args in told)
+
+
+@pytest.mark.parametrize("steps", [(0,), (1,), (2,), (3,), (5,), (1, 1, 3, 4)])
+def test_stopped_and_gone_on_is_as_if_never_stopped(whole, pictures, recipe, tmp_path, monkeypatch, steps):
+    out = tmp_path / "stopped"
+    for step in steps:
+        stop_at(monkeypatch, step)
+        with pytest.raises(Stop):
+            train(pictures, out, recipe, checkpoint_every=2)
+        assert not (out / "model_index.json").exists()
+    stop_at(monkeypatch, None)
+    train(pictures, out, recipe, checkpoint_every=2)
+    assert_same(out, whole)
+
+
+KILLED = """
+import os, signal, sys, torch
+from pathlib import Path
+from trainedon.training import Recipe, train
+pictures = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+recipe = Recipe(size=8, widths=(8, 8), attention=False, passes=3, batch_size=5, warmup=2, learning_rate=1e-3)
+kill = lambda done, steps, loss: done == 4 and os.kill(os.getpid(), signal.SIGKILL)
+train(pictures, Path(sys.argv[1]), recipe, checkpoint_every=2, progress=kill)
+"""
+
+
+def test_killed_and_gone_on_is_as_if_never_killed(whole, pictures, recipe, tmp_path):
+    out = tmp_path / "killed"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(out)], env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (out / "checkpoint.safetensors").exists() and not (out / "model_index.json").exists()
+    (out / "checkpoint.safetensors.tmp").write_bytes(b"half a checkp")
+    with (out / "log.csv").open("a") as log:
+        log.write("6,0.1")  # a line that was begun
+    train(pictures, out, recipe, checkpoint_every=2)
+    (out / "checkpoint.safetensors.tmp").unlink(missing_ok=True)
+    assert_same(out, whole)
+
+
+def test_a_finished_model_is_left_alone(whole, pictures, recipe):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.safetensors")}
+    train(pictures, whole, recipe, checkpoint_every=2)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.safetensors")} == before
+
+
+def test_another_recipe_is_refused_and_nothing_overwritten(whole, pictures, recipe):
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="passes was 3, is 4; seed was 0, is 1") as caught:
+        train(pictures, whole, replace(recipe, passes=4, seed=1))
+    assert "choose another --out" in str(caught.value) and "\n" not in str(caught.value)
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_a_model_of_someone_else_is_not_taken_for_a_trained_one(whole, pictures, recipe):
+    (whole / "recipe.json").unlink()
+    with pytest.raises(UserError, match="choose another --out"):
+        train(pictures, whole, recipe)
+    assert not (whole / "recipe.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_a_damaged_recipe_is_refused(whole, pictures, recipe, text):
+    (whole / "recipe.json").write_text(text)
+    with pytest.raises(UserError, match="recipe.json") as caught:
+        train(pictures, whole, recipe)
+    assert "\n" not in str(caught.value)
+
+
+def test_divergence_is_said(pictures, recipe, tmp_path):
+    with pytest.raises(UserError, match="diverged at step .*smaller --learning-rate") as caught:
+        train(pictures, tmp_path / "m", replace(recipe, learning_rate=1e30, warmup=0), checkpoint_every=1)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "m/model_index.json").exists()
+
+
+def test_the_seed_decides(whole, pictures, recipe, tmp_path):
+    other = train(pictures, tmp_path / "other", replace(recipe, seed=1), checkpoint_every=2)
+    assert (other / WEIGHTS).read_bytes() != (whole / WEIGHTS).read_bytes()
+    torch.manual_seed(123)
+    again = train(pictures, tmp_path / "again", recipe, checkpoint_every=2)
+    assert_same(again, whole)
+
+
+def test_the_checkpoint_interval_changes_nothing_but_the_log(whole, pictures, recipe, tmp_path):
+    rare = train(pictures, tmp_path / "rare", recipe)
+    assert (rare / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape"),
+    [
+        ({"channels": 1, "prediction": "sample", "betas": "scaled_linear"}, (1, 8, 8)),
+        ({"classes": 2, "prediction": "v_prediction", "zero_snr": True, "attention": True}, (3, 8, 8)),
+    ],
+)
+def test_other_kinds_of_model(pictures, recipe, tmp_path, changes, shape):
+    recipe = replace(recipe, passes=1, **changes)
+    labels = torch.arange(8) % 2 if recipe.classes else None
+    target = load_target(train(pictures[:, : shape[0]], tmp_path / "m", recipe, labels=labels))
+    assert (target.shape, target.prediction, target.classes) == (shape, recipe.prediction, recipe.classes)
+    scheduler = recipe.scheduler()
+    torch.testing.assert_close(target.path.alphas**2, scheduler.alphas_cumprod, rtol=0, atol=1e-6)
+
+
+def test_the_averaged_weights_are_saved(pictures, recipe, tmp_path):
+    """One step of decay 0.1: ten per cent the start, ninety the first step (Adam moves each weight by its rate)."""
+    recipe = replace(recipe, passes=1, batch_size=8, warmup=1)
+    out = train(pictures, tmp_path / "m", recipe)
+    start, saved = recipe.unet().state_dict(), load_file(out / WEIGHTS)
+    largest = max((saved[name] - start[name]).abs().max().item() for name in start)
+    assert largest == pytest.approx(0.9e-3, rel=0.01)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
+def test_training_lowers_the_error_of_what_is_predicted(pictures, tmp_path, prediction):
+    """Mean squared error of noise, picture and velocity, by the same algebra as `Target.denoise`."""
+    recipe = Recipe(
+        size=8, widths=(16, 16), attention=False, passes=150, batch_size=8, learning_rate=3e-3, warmup=5, ema=0.9,
+        prediction=prediction,
+    )
+    early = train(pictures, tmp_path / "early", replace(recipe, passes=1))
+    late = train(pictures, tmp_path / "late", recipe)
+    noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(1))
+    errors = []
+    for folder in (early, late):
+        target = load_target(folder)
+        noisy = target.noised(pictures, 400, noise)
+        errors.append((target.denoise(noisy, 400).clean - pictures).square().mean().item())
+    assert errors[1] < 0.7 * errors[0]
