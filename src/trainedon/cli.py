@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from typer.exceptions import TyperException
 
 from trainedon.errors import UserError
 
@@ -87,8 +88,9 @@ def demo(
     """Audit the embedded model on designs that it has seen and designs that it has not. About a minute."""
     from trainedon.demo import demo as scene
 
-    truth = scene.prepare(out / "pictures", seed)
-    sets = {"suspect": out / "pictures" / "suspects", "unseen": out / "pictures" / "unseen"}
+    pictures = out / f"pictures-{seed}"
+    truth = scene.prepare(pictures, seed)
+    sets = {"suspect": pictures / "suspects", "unseen": pictures / "unseen"}
     extra = {"truth": truth, "attribution": scene.ATTRIBUTION}
     folder = scene.model_folder()
     document = _execute(
@@ -162,12 +164,10 @@ def list_attacks() -> None:
     """What attacks there are, what they need, and their parameters."""
     from trainedon.attacks import attacks as known
 
-    table = Table("attack", "what it is", "paper", "needs", "parameters and defaults", box=None, padding=(0, 2, 0, 0))
     for name, attack in known().items():
-        defaults = ", ".join(f"{field.name}={field.default}" for field in fields(attack))
-        needs = ", ".join(("noise prediction", *attack.needs))
-        table.add_row(name, attack.title, attack.paper, needs, defaults)
-    out_console.print(table)
+        _say(f"{name}: {attack.title} ({attack.paper})")
+        _say(f"  needs: {', '.join(('noise prediction', *attack.needs))}")
+        _say(f"  parameters: {', '.join(f'{field.name}={field.default}' for field in fields(attack))}")
     _say("Parameters go in parentheses: --attacks 'drc(roi=attention:0.25, steps=10), loss(t=100)'")
     _say("The network passes that an attack costs on a model are in run.json of a run, before it starts scoring.")
 
@@ -313,10 +313,13 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     try:
-        app()
+        app(standalone_mode=False)
     except UserError as error:
         Console(stderr=True, highlight=False).print(f"trainedon: {_plain(str(error))}", soft_wrap=True)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         Console(stderr=True).print("trainedon: stopped; the same command goes on from here")
         raise SystemExit(130) from None
+    except TyperException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None

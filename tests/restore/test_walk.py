@@ -35,7 +35,7 @@ def test_timesteps_fall_evenly_from_the_top_to_the_clean_picture(total, start):
         assert min(gaps) >= 1 and max(gaps) - min(gaps) <= 1
 
 
-@pytest.mark.parametrize("arguments", [(10, 11), (1000, 600, 0.5), (1000, 1001), (10, 1, 0.01), (10, 0), (10, -1)])
+@pytest.mark.parametrize("arguments", [(10, 11), (1000, 600, 0.5), (1000, 1001), (10, 0), (10, -1)])
 def test_more_steps_than_there_are_timesteps_are_refused(arguments):
     with pytest.raises(UserError, match="steps"):
         timesteps(*arguments)

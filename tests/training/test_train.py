@@ -1,8 +1,10 @@
 """Training: the recipe alone decides the weights, a killed one goes on, and what comes out is a model to audit."""
 
 import csv
+import importlib
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,13 +26,10 @@ class Stop(Exception):
     """Stands for whatever ends a training from outside."""
 
 
-def stop_at(monkeypatch, step: int | None) -> None:
+def stop_at(monkeypatch, step: int) -> None:
     """The learning rate of that step is never told: training ends there, its optimiser step undone."""
-    from trainedon.training import train as _  # noqa: F401
-    import trainedon.training.train  # noqa: F401
-
-    module = sys.modules["trainedon.training.train"]
-    told = module.__dict__.setdefault("_told", module._learning_rate)
+    module = importlib.import_module("trainedon.training.train")
+    told = module._learning_rate
 
     def tell(recipe, now, steps):
         if now == step:
@@ -40,15 +39,20 @@ def stop_at(monkeypatch, step: int | None) -> None:
     monkeypatch.setattr(module, "_learning_rate", tell)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(pictures, recipe, tmp_path_factory) -> Path:
+    return train(pictures, tmp_path_factory.mktemp("training") / "m", recipe, checkpoint_every=2)
+
+
 @pytest.fixture
-def whole(pictures, recipe, tmp_path) -> Path:
-    """The folder of a training that nothing disturbed."""
-    return train(pictures, tmp_path / "whole", recipe, checkpoint_every=2)
+def whole(undisturbed, tmp_path) -> Path:
+    """The folder of a training that nothing disturbed, for the test to do with as it likes."""
+    return Path(shutil.copytree(undisturbed, tmp_path / "whole"))
 
 
 def assert_same(one: Path, other: Path) -> None:
     assert (one / WEIGHTS).read_bytes() == (other / WEIGHTS).read_bytes()
-    assert (one / "log.csv").read_text() == (other / "log.csv").read_text()
+    assert (one / "log.csv").read_bytes() == (other / "log.csv").read_bytes()
     assert sorted(p.name for p in one.iterdir()) == sorted(p.name for p in other.iterdir())
 
 
@@ -65,7 +69,7 @@ def test_the_folder_is_a_model_to_audit(whole, pictures, recipe):
 
 
 def test_the_log(whole):
-    rows = list(csv.DictReader((whole / "log.csv").open()))
+    rows = list(csv.DictReader((whole / "log.csv").read_text().splitlines()))
     assert [row["step"] for row in rows] == ["2", "4", "6"]
     assert all(0 < float(row["loss"]) < 3 for row in rows)
     rates = [float(row["learning_rate"]) for row in rows]
@@ -82,11 +86,10 @@ def test_progress_is_told(pictures, recipe, tmp_path):
 def test_stopped_and_gone_on_is_as_if_never_stopped(whole, pictures, recipe, tmp_path, monkeypatch, steps):
     out = tmp_path / "stopped"
     for step in steps:
-        stop_at(monkeypatch, step)
-        with pytest.raises(Stop):
+        with monkeypatch.context() as patch, pytest.raises(Stop):
+            stop_at(patch, step)
             train(pictures, out, recipe, checkpoint_every=2)
         assert not (out / "model_index.json").exists()
-    stop_at(monkeypatch, None)
     train(pictures, out, recipe, checkpoint_every=2)
     assert_same(out, whole)
 
@@ -140,13 +143,13 @@ def test_a_model_of_someone_else_is_not_taken_for_a_trained_one(whole, pictures,
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"])
 def test_a_damaged_recipe_is_refused(whole, pictures, recipe, text):
     (whole / "recipe.json").write_text(text)
-    with pytest.raises(UserError, match="recipe.json") as caught:
+    with pytest.raises(UserError, match=r"recipe\.json is damaged") as caught:
         train(pictures, whole, recipe)
     assert "\n" not in str(caught.value)
 
 
 def test_divergence_is_said(pictures, recipe, tmp_path):
-    with pytest.raises(UserError, match="diverged at step .*smaller --learning-rate") as caught:
+    with pytest.raises(UserError, match=r"diverged at step .*smaller --learning-rate") as caught:
         train(pictures, tmp_path / "m", replace(recipe, learning_rate=1e30, warmup=0), checkpoint_every=1)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "m/model_index.json").exists()
@@ -194,8 +197,15 @@ def test_the_averaged_weights_are_saved(pictures, recipe, tmp_path):
 def test_training_lowers_the_error_of_what_is_predicted(pictures, tmp_path, prediction):
     """Mean squared error of noise, picture and velocity, by the same algebra as `Target.denoise`."""
     recipe = Recipe(
-        size=8, widths=(16, 16), attention=False, passes=150, batch_size=8, learning_rate=3e-3, warmup=5, ema=0.9,
+        size=8,
+        widths=(8, 8),
+        attention=False,
         prediction=prediction,
+        passes=40,
+        batch_size=8,
+        learning_rate=5e-3,
+        warmup=2,
+        ema=0.8,
     )
     early = train(pictures, tmp_path / "early", replace(recipe, passes=1))
     late = train(pictures, tmp_path / "late", recipe)
@@ -205,4 +215,4 @@ def test_training_lowers_the_error_of_what_is_predicted(pictures, tmp_path, pred
         target = load_target(folder)
         noisy = target.noised(pictures, 400, noise)
         errors.append((target.denoise(noisy, 400).clean - pictures).square().mean().item())
-    assert errors[1] < 0.7 * errors[0]
+    assert errors[1] < 0.8 * errors[0], errors

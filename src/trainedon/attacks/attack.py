@@ -19,11 +19,12 @@ class Exhibit:
     """What an attack can show of one picture.
 
     pictures: name -> float32 (c, h, w) in [-1, 1], in the order in which they are to be seen.
-    similarities: one a restoration, higher = more alike.
+    similarities: one a restoration, higher = more alike. note: what a reader should know, mostly empty.
     """
 
     pictures: dict[str, torch.Tensor]
     similarities: tuple[float, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from trainedon.degrade import Degradation, Roi, parse_degradation, parse_roi
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
-from trainedon.restore import Masked, Restorer, parse_restorer
+from trainedon.restore import Masked, Restorer, parse_restorer, timesteps
 from trainedon.targets import Target
 
 # Where something of the hidden part is left in the degraded picture, the walk begins half-way up the noise path: from
@@ -60,6 +60,15 @@ class DRC(Attack):
             raise UserError("drc: steps and restorations must be 1 or more")
         pool(torch.zeros(1, 1), self.pooling)
 
+    def check(self, target: Target) -> None:
+        self.encoder.check()
+        timesteps(target.timesteps, self.steps, self.start)
+
+    @property
+    def start(self) -> float:
+        """The share of the noise path that a restoration walks."""
+        return START_REVEALED if self.degradation.reveals else 1.0
+
     def rows(self) -> int:
         return len(self.roi.parts) * self.restorations
 
@@ -78,8 +87,10 @@ class DRC(Attack):
             [self._compare(target, batch, restored[:, k], hidden) for k, hidden in enumerate(regions)], dim=1
         )  # (n, regions * restorations)
         exhibits = tuple(
-            _exhibit(batch.pixels[i], [m[i] for m in regions], [d[i] for d in degraded], restored[i], similarities[i])
-            for i in range(len(batch))
+            _exhibit(
+                batch.pixels[i], [m[i] for m in regions], [d[i] for d in degraded], restored[i], similarities[i], note
+            )
+            for i, note in enumerate(self.roi.notes(batch))
         )
         return Judged(pool(similarities, self.pooling, self.encoder.highest).numpy(), exhibits)
 
@@ -101,8 +112,7 @@ class DRC(Attack):
             hidden=self._spread(regions),
             labels=labels,
         )
-        start = START_REVEALED if self.degradation.reveals else 1.0
-        restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=start)
+        restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=self.start)
         return restored.unflatten(0, (n, len(regions), self.restorations))
 
     def _spread(self, by_region: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -122,6 +132,7 @@ def _exhibit(
     degraded: Sequence[torch.Tensor],
     restored: torch.Tensor,
     similarities: torch.Tensor,
+    note: str,
 ) -> Exhibit:
     """One picture's evidence. The first region's pictures have plain names, those of the others end in its number."""
     pictures = {"original": original}
@@ -132,4 +143,4 @@ def _exhibit(
     every = restored.flatten(0, 1)  # (regions * restorations, c, h, w)
     pictures |= {f"restored-{k}": picture for k, picture in enumerate(every, start=1)}
     pictures["difference"] = (every - original).abs().amax(0).sub(1).clamp(-1, 1)
-    return Exhibit({name: pixels.cpu() for name, pixels in pictures.items()}, tuple(similarities.tolist()))
+    return Exhibit({name: pixels.cpu() for name, pixels in pictures.items()}, tuple(similarities.tolist()), note)

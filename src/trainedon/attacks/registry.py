@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib.metadata import entry_points
@@ -25,7 +26,10 @@ def register(attack: type[Attack]) -> type[Attack]:
 def attacks() -> dict[str, type[Attack]]:
     """All attacks by name: our own, and those that other packages offer as entry points `trainedon.attacks`."""
     for point in entry_points(group=ENTRY_POINTS):
-        register(point.load())
+        try:
+            register(point.load())
+        except Exception as error:
+            raise UserError(f"the attack {point.name} of another package cannot be loaded ({error})") from error
     return dict(sorted(_attacks.items()))
 
 
@@ -58,21 +62,25 @@ def _parse_one(spec: str, known: dict[str, type[Attack]], given: dict[str, objec
     for part in filter(None, map(str.strip, _split(rest[:-1]))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or key not in parameters:
-            raise UserError(f"{name} has no parameter {key!r}: it has {', '.join(parameters)}")
-        arguments[key] = _typed(name, key, _literal(value), parameters[key].type)
+            raise UserError(
+                f"{name} has no parameter {key!r}: it has {', '.join(parameters)} (a value that holds a comma needs quotes)"
+            )
+        arguments[key] = _typed(name, key, value, parameters[key].type)
     return known[name](**arguments)
 
 
-def _typed(attack: str, key: str, value: object, annotation: object) -> object:
-    """Numbers where the attack declares numbers, so that a word there is an error and not a crash in the middle."""
-    kind = str(annotation)
-    if kind == "int" and not (isinstance(value, int) and not isinstance(value, bool)):
-        raise UserError(f"{attack}: {key} takes a whole number, not {value!r}")
-    if kind == "float":
-        if not isinstance(value, int | float):
-            raise UserError(f"{attack}: {key} takes a number, not {value!r}")
+def _typed(attack: str, key: str, text: str, annotation: object) -> object:
+    """Numbers where the attack declares numbers, text everywhere else; quotes around a text are dropped."""
+    value = _literal(text)
+    if annotation == "int":
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UserError(f"{attack}: {key} takes a whole number, not {text!r}")
+        return value
+    if annotation == "float":
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise UserError(f"{attack}: {key} takes a number, not {text!r}")
         return float(value)
-    return value
+    return value if value is None or isinstance(value, str) else text
 
 
 def _literal(text: str) -> object:

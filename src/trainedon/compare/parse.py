@@ -37,6 +37,6 @@ def _parse_one(text: str, scope: str | None) -> Similarity:
         return SOURCED[name](value, **chosen)
     if name == "own":
         t, _, layer = (value or str(Own.t)).partition(":")
-        if t.isdecimal():
+        if t.isdecimal() and int(t) < 1000:
             return Own(layer=layer or None, t=int(t), **chosen)
     raise UserError(f"encoder {text!r} is not known: choose one of {SIMILARITIES}")

@@ -266,8 +266,9 @@ def parse_roi(text: str) -> Roi:
     text = text.strip()
     if text == "cover":
         return cover()
-    if "+" in text:
-        return Several(tuple(parse_roi(part) for part in text.split("+")))
+    parts = _joined(text)
+    if len(parts) > 1:
+        return Several(tuple(roi for part in parts for roi in parse_roi(part).parts))
     if text.startswith("inverted(") and text.endswith(")"):
         return Inverted(parse_roi(text[len("inverted(") : -1]))
     name, *values = text.split(":", 2 if text.startswith("attention") else 1)
@@ -280,6 +281,20 @@ def parse_roi(text: str) -> Roi:
     if isinstance(roi, Face):
         check_face_package()
     return roi
+
+
+def _joined(text: str) -> list[str]:
+    """Split at every + outside parentheses; a folder's name may hold one too, so a region with a path stands alone."""
+    if "masks:" in text:
+        return [text]
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "+" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def _build(name: str, values: list[str]) -> Roi | None:

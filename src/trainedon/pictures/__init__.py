@@ -1,6 +1,6 @@
 """Stage 1: a folder, a parquet file or an array becomes decoded, hashed, de-duplicated pictures."""
 
-from trainedon.pictures.batch import Batch, fit
+from trainedon.pictures.batch import Batch, fit, load_pictures
 from trainedon.pictures.decoding import decode
 from trainedon.pictures.items import (
     Item,
@@ -23,6 +23,7 @@ __all__ = [
     "fit",
     "inventory",
     "inventory_digest",
+    "load_pictures",
     "read_inventory",
     "scan",
     "write_inventory",

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 
 from trainedon.pictures.picture import Picture
+from trainedon.pictures.sources import scan
+
+if TYPE_CHECKING:
+    from trainedon.targets import Target
 
 
 def fit(rgb: np.ndarray, size: tuple[int, int], channels: int) -> torch.Tensor:
@@ -100,3 +106,12 @@ class Batch:
             raise TypeError("a batch is cut by slices: batch[a:b]")
         labels = None if self.labels is None else self.labels[rows]
         return Batch(self.pixels[rows], self.sha256[rows], labels, None if self.names is None else self.names[rows])
+
+
+def load_pictures(path: str | Path, target: Target, limit: int | None = None) -> Batch:
+    """All pictures of a folder, parquet file or `.npz`, at the target's size, in memory at once.
+
+    Raises PictureError for one that cannot be used, UserError when there is none.
+    """
+    pictures = [entry.read() for entry in scan(Path(path), limit)]
+    return Batch.from_pictures(pictures, target.shape[1:], target.shape[0])

@@ -140,8 +140,8 @@ def cross_duplicates(items: Sequence[Item]) -> list[Item]:
 
 
 def inventory_digest(items: Iterable[Item]) -> str:
-    """sha256, hex, over the (set, picture, sha256) rows; it does not depend on their order."""
-    rows = sorted(json.dumps([item.set, item.picture, item.sha256]) for item in items)
+    """sha256, hex, over the (set, picture, sha256, label) rows; it does not depend on their order."""
+    rows = sorted(json.dumps([item.set, item.picture, item.sha256, item.label]) for item in items)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
@@ -18,7 +19,8 @@ TOP = 24  # the strongest of a set
 SAMPLE = 12  # of the rest of that set, by digest
 OPEN = 8  # shown without unfolding
 MOST_RESTORATIONS = 4
-FALSE_DISCOVERIES = 0.1  # level of the Benjamini-Hochberg verdict, where audit.json states no other
+MOST_REGIONS = 6
+FALSE_DISCOVERIES = 0.05  # level of the Benjamini-Hochberg verdict, where audit.json states no other
 STANDS_OUT, DOES_NOT, NO_VERDICT = "Stands out", "Does not stand out", "No verdict"
 
 
@@ -193,13 +195,23 @@ class Cards:
             verdict=self.verdict(row),
             truth=self.truth(row),
             figures=self._figures(kept, attack.pictures[row], side) if kept else (),
-            more=max(0, len(kept.restorations) - MOST_RESTORATIONS) if kept else 0,
+            more=len(kept.restorations) - len(self._shown(kept)) if kept else 0,
             strip=self.strip.mark(score, sentence, not unseen),
         )
 
+    @staticmethod
+    def _shown(kept: Restored) -> list[tuple[Path | None, Path]]:
+        """Restorations to show, each with what the model was given if that was not the first region's: where several
+        regions were hidden in turn, the first restoration of each."""
+        if not kept.others:
+            return [(None, path) for path in kept.restorations[:MOST_RESTORATIONS]]
+        each = len(kept.restorations) // (1 + len(kept.others))  # restorations a region
+        first = kept.restorations[:: max(1, each)]
+        return list(zip((None, *kept.others), first))[:MOST_REGIONS]
+
     def _pictures(self, row: int) -> int:
         kept = self.kept.get(row)
-        return 4 + min(MOST_RESTORATIONS, len(kept.restorations)) if kept else 0
+        return 4 + sum(1 + (given is not None) for given, _ in self._shown(kept)) if kept else 0
 
     def _figures(self, kept: Restored, name: str, side: int) -> tuple[Figure, ...]:
         original = load(kept.original)
@@ -211,9 +223,11 @@ class Cards:
             (tinted(original, region) if region else None, "Hidden part", "the part that was hidden, in colour"),
             (load(kept.degraded) if kept.degraded else None, "Degraded", "what the model was given"),
         ]
-        restorations = kept.restorations[:MOST_RESTORATIONS]
-        for i, path in enumerate(restorations, start=1):
-            caption = f"Painted back {i}" if len(restorations) > 1 else "Painted back"
+        shown = self._shown(kept)
+        for i, (given, path) in enumerate(shown, start=1):
+            if given is not None:
+                wanted.append((load(given), f"Given {i}", "what the model was given when another part was hidden"))
+            caption = f"Painted back {i}" if len(shown) > 1 else "Painted back"
             wanted.append((load(path), caption, "what the model painted back"))
         difference = load(kept.difference) if kept.difference else None
         wanted.append((difference, "Where they differ", "where the restoration departs from the original"))

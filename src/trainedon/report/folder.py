@@ -28,6 +28,7 @@ class Restored:
     original: Path
     region: Path | None
     degraded: Path | None
+    others: tuple[Path, ...]  # what was given when further regions were hidden, one after another
     restorations: tuple[Path, ...]
     difference: Path | None
 
@@ -96,6 +97,7 @@ class RunFolder:
             original=original,
             region=_file(folder, "region.png"),
             degraded=_file(folder, "degraded.png"),
+            others=tuple(path for i in range(2, 100) if (path := _file(folder, f"degraded-{i}.png"))),
             restorations=tuple(path for path in numbered if path),
             difference=_file(folder, "difference.png"),
         )

@@ -72,8 +72,8 @@ class Naive(Restorer):
 
 @dataclass(frozen=True)
 class Join(Restorer):
-    """The paper's restoration (arXiv 2403.08487, eq. 4): at every step the kept pixels are noised from the original, the
-    hidden ones come from the model, and the two are joined.
+    """The paper's restoration (arXiv 2403.08487, eq. 4): at every step the kept pixels are noised from the original,
+    the hidden ones come from the model, and the two are joined.
 
     With `resamplings` above 1 the walk goes back up by `jump` steps and down again (RePaint, arXiv 2201.09865).
     """

@@ -46,7 +46,9 @@ class Exhibits:
         for name, pixels in exhibit.pictures.items():
             _image(pixels).save(folder / f"{name}.png")
         record = {"picture": picture, "sha256": sha256, "set": set_name, "attack": attack, "score": score}
-        write_json(folder / "evidence.json", record | {"similarities": list(exhibit.similarities)})
+        write_json(
+            folder / "evidence.json", record | {"similarities": list(exhibit.similarities), "note": exhibit.note}
+        )
         self._kept[sha256] = _Kept(sha256, set_name, score)
 
     def prune(self) -> None:

@@ -62,6 +62,7 @@ def check_same(out: Path, identity: dict) -> dict | None:
     if not (out / "run.json").exists():
         strangers = sorted(path.name for path in out.iterdir() if path.name not in (".lock", "run.json.tmp"))
         if strangers:
+            (out / ".lock").unlink()  # nothing of ours stays in a stranger's folder
             raise UserError(f"{out} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
         return None
     earlier = read_run(out)

@@ -29,7 +29,9 @@ def infer_labels(
         pixels = batch.pixels.to(target.device)
         errors = np.zeros((len(part), target.classes or 0))
         for draw, t in enumerate(map(target.path.like_ddpm, (100, 300, 500, 700))):
-            eps = NoiseStream(batch.sha256, [draw] * len(part), target.shape, seed=0, device=target.device).next()
+            # keys of its own, so that an attack's noise is none of that by which the class was chosen
+            keys = [f"class {digest}" for digest in batch.sha256]
+            eps = NoiseStream(keys, [draw] * len(part), target.shape, seed=0, device=target.device).next()
             x_t = target.noised(pixels, t, eps)
             for label in range(errors.shape[1]):
                 with torch.no_grad():

@@ -59,13 +59,15 @@ def run(target: Target, plan: Plan, out: Path, progress: Progress) -> evidence.A
     for attack in plan.attacks:
         attack.check(target)
     items, entries = _take_stock(plan, progress)
+    missing = _without_label(target, items)
     with locked(out):
         earlier = check_same(out, _identity(target, plan, items))
         record = earlier or _record(target, plan, items)
         if record["status"] != "complete":
             write_json(out / "run.json", record)
-            if target.classes is not None:
-                items = _with_labels(target, items, entries, out, record, progress)
+            if missing:
+                items = _with_labels(target, items, missing, entries, out, progress)
+                record["notes"] = [*target.identity.notes, _labels_note(target, missing)]
             if plan.truth is not None:
                 write_json(out / "truth.json", plan.truth)
             if not (out / "pictures.parquet").exists():
@@ -114,30 +116,41 @@ def _take_stock(plan: Plan, progress: Progress) -> tuple[list[Item], dict]:
     return items, entries
 
 
-def _with_labels(target: Target, items: list[Item], entries: dict, out: Path, record: dict, progress: Progress) -> list:
-    """Every usable picture with a class label that the model knows."""
-    wrong = [i for i in items if i.reason is None and i.label is not None and not 0 <= i.label < (target.classes or 0)]
+def _without_label(target: Target, items: list[Item]) -> list[Item]:
+    """Usable pictures that a class-conditional model needs a label for. Raises UserError for labels it cannot take."""
+    if target.classes is None:
+        return []
+    usable = [item for item in items if item.reason is None]
+    wrong = [item for item in usable if item.label is not None and not 0 <= item.label < target.classes]
     if wrong:
         raise UserError(
             f"{wrong[0].picture} has class label {wrong[0].label}: the model knows 0 to {target.classes - 1}"
         )
-    missing = [item for item in items if item.reason is None and item.label is None]
-    if not missing:
-        return items
-    if target.classes > MOST_CLASSES:
+    missing = [item for item in usable if item.label is None]
+    if missing and target.classes > MOST_CLASSES:
         raise UserError(
             f"the model was trained with {target.classes} classes and {missing[0].picture} has no class label: "
             "put the pictures into folders named by class number, or give a parquet file with a label column"
         )
+    return missing
+
+
+def _with_labels(
+    target: Target, items: list[Item], missing: list[Item], entries: dict, out: Path, progress: Progress
+) -> list[Item]:
+    """Every usable picture with a class label; those that were inferred are kept in `labels.json`."""
     store = out / "labels.json"
     if not store.exists():
         write_json(store, infer_labels(target, missing, entries, progress))
     labels = json.loads(store.read_text("utf-8"))
-    record["notes"].append(
-        f"{len(missing)} pictures came without a class label; each was given the class under which the model predicts "
-        f"its noise best ({4 * target.classes} evaluations a picture, not counted in the attacks' costs)"
-    )
     return [replace(i, label=labels[i.sha256]) if i.reason is None and i.label is None else i for i in items]
+
+
+def _labels_note(target: Target, missing: list[Item]) -> str:
+    return (
+        f"{len(missing)} pictures came without a class label; each was given the class under which the model predicts "
+        f"its noise best ({4 * (target.classes or 0)} evaluations a picture, not counted in the attacks' costs)"
+    )
 
 
 def _identity(target: Target, plan: Plan, items: list[Item]) -> dict:

@@ -9,6 +9,7 @@ from diffusers import UNet2DModel
 from diffusers.models.attention_processor import Attention
 from torch.nn import functional as F
 
+from trainedon.errors import UserError
 from trainedon.targets.target import Target
 
 
@@ -37,6 +38,8 @@ class PixelUNet(Target):
         self, pictures: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
     ) -> torch.Tensor:
         layer = layer or f"up_blocks.{len(self.unet.up_blocks) // 2}"
+        if layer not in self.layers():
+            raise UserError(f"the model has no layer {layer!r}: it has {', '.join(self.layers())}")
         seen: list[torch.Tensor] = []
 
         def keep(_module, _inputs, output):

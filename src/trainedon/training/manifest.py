@@ -37,7 +37,11 @@ def draw_members(
         ],
     }
     path = out / MANIFEST
-    if path.exists() and json.loads(path.read_text("utf-8")) != manifest:
+    try:
+        earlier = json.loads(path.read_text("utf-8")) if path.exists() else manifest
+    except ValueError:
+        raise UserError(f"{path} is damaged: choose another --out") from None
+    if earlier != manifest:
         raise UserError(f"{out} was begun with other pictures, another seed or another draw: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, manifest)

@@ -6,7 +6,6 @@ ends with the same weights as one that was not.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import shutil
@@ -21,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from trainedon.errors import UserError
 from trainedon.noise import generator
-from trainedon.runs.folder import write_json
+from trainedon.runs.folder import write_atomic, write_json
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -124,13 +123,12 @@ def _load_checkpoint(out: Path, unet: UNet2DModel, ema: dict, optimizer: torch.o
         return int(file.metadata()["step"])
 
 
-def _truncate_log(path: Path, step: int) -> None:
-    """Drop what the log says of steps after the checkpoint: they are done again."""
-    if path.exists():
-        rows = list(csv.reader(path.open()))
-        rows = rows[:1] + [row for row in rows[1:] if len(row) == 3 and int(row[0]) <= step]
-        with path.open("w", newline="") as file:
-            csv.writer(file).writerows(rows)
+def _begin_log(path: Path, step: int) -> None:
+    """The log's head, and what it says up to the checkpoint: later steps are done again."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    rows = [line for line in lines if line.count(",") == 2 and line.split(",")[0].isdigit()]
+    kept = [row for row in rows if int(row.split(",")[0]) <= step]
+    write_atomic(path, "\n".join(["step,loss,learning_rate", *kept, ""]))
 
 
 def train(
@@ -149,7 +147,7 @@ def train(
     progress: called with (step, steps, mean loss since the last call).
 
     `out` also receives `log.csv` (step, loss, learning rate) and, while unfinished, a checkpoint from which the same
-    call goes on. Raises UserError when the loss is no longer finite.
+    call goes on. Raises UserError when the loss is no longer finite, or `out` holds another recipe or another model.
     """
     out.mkdir(parents=True, exist_ok=True)
     _check_recipe(out, recipe)
@@ -165,10 +163,7 @@ def train(
     batches = math.ceil(n / recipe.batch_size)
     steps = recipe.passes * batches
     first = _load_checkpoint(out, unet, ema, optimizer)
-    _truncate_log(out / "log.csv", first)
-    log = (out / "log.csv").open("a", newline="")
-    if first == 0:
-        log.write("step,loss,learning_rate\n")
+    _begin_log(out / "log.csv", first)
     losses: list[float] = []
     for step in range(first, steps):
         epoch, batch = divmod(step, batches)
@@ -202,12 +197,11 @@ def train(
         if done % checkpoint_every == 0 or done == steps:
             mean = sum(losses) / len(losses)
             losses.clear()
-            log.write(f"{done},{mean:.6f},{rate:.3e}\n")
-            log.flush()
+            with (out / "log.csv").open("a", encoding="utf-8", newline="\n") as log:
+                log.write(f"{done},{mean:.6f},{rate:.3e}\n")
             _save_checkpoint(out, done, unet, ema, optimizer)
             if progress:
                 progress(done, steps, mean)
-    log.close()
     for name, value in parameters.items():
         value.data.copy_(ema[name])
     _save_pipeline(DDPMPipeline(unet=unet.eval(), scheduler=scheduler), out)
@@ -230,10 +224,17 @@ def _check_recipe(out: Path, recipe: Recipe) -> None:
     path = out / "recipe.json"
     now = json.loads(json.dumps(asdict(recipe)))
     if path.exists():
-        before = json.loads(path.read_text("utf-8"))
+        try:
+            before = json.loads(path.read_text("utf-8"))
+        except ValueError:
+            before = None
+        if not isinstance(before, dict):
+            raise UserError(f"{path} is damaged: choose another --out")
         differing = [
             f"{key} was {before.get(key)}, is {value}" for key, value in now.items() if before.get(key) != value
         ]
         if differing:
             raise UserError(f"{out} was begun with another recipe ({'; '.join(differing)}): choose another --out")
+    elif (out / "model_index.json").exists():
+        raise UserError(f"{out} holds a model that was not trained by this command: choose another --out")
     write_json(path, now)
