@@ -29,6 +29,10 @@ def table(out):
     return pq.read_table(out / "scores.parquet").drop_columns(["seconds"]).to_pylist()
 
 
+def evidence_pictures(out):
+    return {path.relative_to(out): path.read_bytes() for path in out.glob("restored/*/*")}
+
+
 def evaluation(toy_pictures, attacks=ATTACKS, **changes):
     sets = {"member": toy_pictures["members"], "unseen": toy_pictures["unseen"]}
     return Plan(**{"kind": "evaluate", "sets": sets, "attacks": parse_attacks(attacks)} | changes)
@@ -83,8 +87,8 @@ def test_a_finished_run_is_not_done_again(finished, model, toy_pictures):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"attacks": "loss"}, "other choices.*attacks"),
-        ({"attacks": ATTACKS, "limit": 5}, "other choices.*pictures"),
+        ({"attacks": "loss"}, r"other choices.*attacks"),
+        ({"attacks": ATTACKS, "limit": 5}, r"other choices.*pictures"),
     ],
 )
 def test_other_choices_are_refused_and_nothing_is_overwritten(finished, model, toy_pictures, changes, message):
@@ -95,7 +99,7 @@ def test_other_choices_are_refused_and_nothing_is_overwritten(finished, model, t
 
 
 def test_another_model_is_refused(finished, target_folders, toy_pictures):
-    with pytest.raises(UserError, match="other choices.*model"):
+    with pytest.raises(UserError, match=r"other choices.*model"):
         run(load_target(target_folders["learned variance"]), evaluation(toy_pictures), finished, silent)
 
 
@@ -141,8 +145,7 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
             stops += 1
     assert stops == 8
     assert table(out) == table(whole)
-    kept = lambda folder: {p.relative_to(folder): p.read_bytes() for p in folder.rglob("restored/*/*")}
-    assert kept(out) == kept(whole)
+    assert evidence_pictures(out) == evidence_pictures(whole)
 
 
 def test_killed_and_run_again(finished, model, toy_pictures, tmp_path, trainedon):

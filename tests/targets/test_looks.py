@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from trainedon.errors import UserError
 from trainedon.targets import load_target
 
 
@@ -36,7 +37,7 @@ def test_no_hook_stays_behind(saved, noisy):
     target = load_target(saved())
     target.features(noisy, 50)
     target.attention(noisy, 50)
-    with pytest.raises(AttributeError):
+    with pytest.raises(UserError, match=r"no layer .no_such_layer."):
         target.features(noisy, 50, "no_such_layer")
     assert not any(module._forward_hooks for module in target.unet.modules())
 

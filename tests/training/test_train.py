@@ -193,6 +193,16 @@ def test_the_averaged_weights_are_saved(pictures, recipe, tmp_path):
     assert largest == pytest.approx(0.9e-3, rel=0.01)
 
 
+def test_what_is_predicted_is_what_diffusers_understands(pictures, recipe):
+    scheduler, noise, t = recipe.scheduler(), pictures.flip(0), torch.arange(8) * 120
+    aims = {"epsilon": noise, "sample": pictures, "v_prediction": scheduler.get_velocity(pictures, noise, t)}
+    module = importlib.import_module("trainedon.training.train")
+    for prediction, aim in aims.items():
+        ab = scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
+        found = module._regression_target(replace(recipe, prediction=prediction), pictures, noise, ab)
+        torch.testing.assert_close(found, aim)
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
 def test_training_lowers_the_error_of_what_is_predicted(pictures, tmp_path, prediction):
     """Mean squared error of noise, picture and velocity, by the same algebra as `Target.denoise`."""

@@ -1,4 +1,4 @@
-"""One attack a file; `drc` joins degrade, restore and compare. Every module of this folder is imported, and registers."""
+"""One attack a file; `drc` joins degrade, restore and compare. Every module here is imported, and registers itself."""
 
 from importlib import import_module
 from pkgutil import iter_modules

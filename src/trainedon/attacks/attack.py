@@ -69,7 +69,7 @@ class Attack(ABC):
         """How many rows one picture fills in a batch of the network."""
         return 1
 
-    def check(self, target: Target) -> None:
+    def check(self, target: Target) -> None:  # noqa: B027 (most need nothing)
         """Raises UserError when the target lacks what the attack needs; evaluates nothing."""
 
     def score(self, target: Target, pictures: Batch | torch.Tensor) -> np.ndarray:

@@ -18,7 +18,7 @@ from trainedon.targets import Target
 @register
 @dataclass(frozen=True)
 class Loss(Attack):
-    """Minus the mean squared error of the predicted noise, `- mean (e(x_t, t) - eps)^2` (arXiv 2301.13188, section 5.2.1).
+    """Minus the mean squared error of the predicted noise, `- mean (e(x_t, t) - eps)^2` (arXiv 2301.13188, sec. 5).
 
     t: timestep of the usual DDPM path; on another path the one with the nearest signal-to-noise ratio. draws: how many
     draws of the noise are averaged.

@@ -63,7 +63,7 @@ def _parse_one(spec: str, known: dict[str, type[Attack]], given: dict[str, objec
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or key not in parameters:
             raise UserError(
-                f"{name} has no parameter {key!r}: it has {', '.join(parameters)} (a value that holds a comma needs quotes)"
+                f"{name} has no parameter {key!r}: it has {', '.join(parameters)} (quote a value with commas)"
             )
         arguments[key] = _typed(name, key, value, parameters[key].type)
     return known[name](**arguments)

@@ -16,8 +16,8 @@ ATTACK = "drc(roi=cover, steps=10, restorations=1)"
 SUSPECTS = 10  # of each kind: seen by the model, and not
 UNSEEN = 100
 ATTRIBUTION = (
-    "The artworks are designed by OpenMoji, the open-source emoji and icon project (openmoji.org), licence CC BY-SA 4.0; "
-    "rendered here at 32 x 32 pixels. The embedded model was trained on 256 of them."
+    "The artworks are designed by OpenMoji, the open-source emoji and icon project (openmoji.org), "
+    "licence CC BY-SA 4.0; rendered here at 32 x 32 pixels. The embedded model was trained on 256 of them."
 )
 
 

@@ -43,7 +43,7 @@ def locked(out: Path) -> Iterator[None]:
     """The folder for this process alone. Raises UserError when another one works in it, or it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / ".lock").open("w")
+        file = (out / ".lock").open("a")
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}): choose another --out") from None
     with file:
