@@ -217,19 +217,23 @@ class Cards:
         original = load(kept.original)
         if original is None:
             return ()
-        region = load(kept.region) if kept.region else None
-        wanted: list[tuple[Image.Image | None, str, str]] = [
-            (original, "Original", "the original picture"),
-            (tinted(original, region) if region else None, "Hidden part", "the part that was hidden, in colour"),
-            (load(kept.degraded) if kept.degraded else None, "Degraded", "what the model was given"),
-        ]
-        shown = self._shown(kept)
-        for i, (given, path) in enumerate(shown, start=1):
-            if given is not None:
-                wanted.append((load(given), f"Given {i}", "what the model was given when another part was hidden"))
-            caption = f"Painted back {i}" if len(shown) > 1 else "Painted back"
-            wanted.append((load(path), caption, "what the model painted back"))
+        given = (load(kept.degraded) if kept.degraded else None, "Degraded", "what the model was given")
         difference = load(kept.difference) if kept.difference else None
-        wanted.append((difference, "Where they differ", "where the restoration departs from the original"))
+        differ = (difference, "Where they differ", "where the restoration departs from the original")
+        shown = self._shown(kept)
+        painted = "what the model painted back"
+        wanted: list[tuple[Image.Image | None, str, str]] = [(original, "Original", "the original picture")]
+        if kept.others:  # pairs in rows of four: what was given, and what came back
+            wanted += [given, (load(shown[0][1]), "Painted back 1", painted), differ]
+            for i, (other, path) in enumerate(shown[1:], start=2):
+                wanted.append((load(other), f"Degraded {i}", "what the model was given when another part was hidden"))
+                wanted.append((load(path), f"Painted back {i}", painted))
+        else:
+            region = load(kept.region) if kept.region else None
+            hidden = tinted(original, region) if region else None
+            wanted += [(hidden, "Hidden part", "the part that was hidden, in colour"), given]
+            for i, (_, path) in enumerate(shown, start=1):
+                wanted.append((load(path), f"Painted back {i}" if len(shown) > 1 else "Painted back", painted))
+            wanted.append(differ)
         label = words.shorten(name, 48)
         return tuple(figure(image, caption, f"{label}: {alt}", side) for image, caption, alt in wanted if image)
