@@ -76,7 +76,7 @@ def evaluate(
     """How much does the model leak? For models whose training pictures are known."""
     sets = {"member": members, "unseen": unseen}
     document = _execute("evaluate", model, sets, attacks, seed, limit, batch_size, device, out)
-    _print_evaluation(document)
+    _print_evaluation(document, out)
     _say(f"Page: {out / 'report.html'}")
 
 
@@ -179,7 +179,10 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     from trainedon.runs import conclude
 
     document = conclude(run)
-    (_print_audit if isinstance(document, Audit) else _print_evaluation)(document)
+    if isinstance(document, Audit):
+        _print_audit(document)
+    else:
+        _print_evaluation(document, run)
     _say(f"Page: {run / 'report.html'}")
 
 
@@ -239,7 +242,10 @@ class _Bars:
         self._progress.update(self._tasks[key], completed=done, description=_plain(what))
 
 
-def _print_evaluation(document: Any) -> None:
+def _print_evaluation(document: Any, run: Path) -> None:
+    from trainedon.runs.folder import read_run
+
+    backward = {cost["attack"]: cost["backward_per_picture"] for cost in read_run(run)["costs"]}
     table = Table(
         "attack",
         "AUC",
@@ -248,6 +254,7 @@ def _print_evaluation(document: Any) -> None:
         "TPR@1%FPR",
         "TPR@0.1%FPR",
         "NFE",
+        "backward",
         "s/picture",
         box=None,
         padding=(0, 2, 0, 0),
@@ -255,10 +262,12 @@ def _print_evaluation(document: Any) -> None:
     for attack in document.attacks:
         rates = [_rate(attack.tpr_at_fpr.get(level)) for level in ("0.01", "0.001")]
         interval = "" if attack.auc_ci is None else f"{attack.auc_ci[0]:.3f} to {attack.auc_ci[1]:.3f}"
-        costs = [_number(attack.nfe_per_picture, 0), _number(attack.seconds_per_picture, 3)]
+        passes = [_number(attack.nfe_per_picture, 0), str(backward.get(attack.repr, 0))]
+        costs = [*passes, _number(attack.seconds_per_picture, 3)]
         table.add_row(attack.name, _number(attack.auc, 4), interval, _number(attack.asr, 3), *rates, *costs)
     out_console.print(table)
     _say("* best threshold picked on the same pictures: optimistic, printed because papers do")
+    _say("n < N: not estimable, N unseen pictures are needed")
     _print_flags(document)
 
 
@@ -284,7 +293,7 @@ def _number(value: float | None, digits: int) -> str:
 
 def _rate(rate: Any) -> str:
     if rate is None or not rate.estimable:
-        return "-" if rate is None else (rate.note or "not estimable")
+        return "-" if rate is None else f"n < {rate.needed}"
     return f"{rate.tpr:.3f} ({rate.tpr_ci[0]:.2f} to {rate.tpr_ci[1]:.2f})"
 
 

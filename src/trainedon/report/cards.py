@@ -40,6 +40,7 @@ class Card:
     truth: bool | None
     figures: tuple[Figure, ...]
     more: int  # restorations that were kept but are not shown
+    note: str
     strip: Markup
 
     @property
@@ -196,6 +197,7 @@ class Cards:
             truth=self.truth(row),
             figures=self._figures(kept, attack.pictures[row], side) if kept else (),
             more=len(kept.restorations) - len(self._shown(kept)) if kept else 0,
+            note=kept.note if kept else "",
             strip=self.strip.mark(score, sentence, not unseen),
         )
 

@@ -31,6 +31,7 @@ class Restored:
     others: tuple[Path, ...]  # what was given when further regions were hidden, one after another
     restorations: tuple[Path, ...]
     difference: Path | None
+    note: str  # what the attack had to say of this picture, mostly empty
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class RunFolder:
             others=tuple(path for i in range(2, 100) if (path := _file(folder, f"degraded-{i}.png"))),
             restorations=tuple(path for path in numbered if path),
             difference=_file(folder, "difference.png"),
+            note=str(_json(folder / "evidence.json").get("note") or ""),
         )
 
 
