@@ -246,28 +246,16 @@ def _print_evaluation(document: Any, run: Path) -> None:
     from trainedon.runs.folder import read_run
 
     backward = {cost["attack"]: cost["backward_per_picture"] for cost in read_run(run)["costs"]}
-    table = Table(
-        "attack",
-        "AUC",
-        "95 % interval",
-        "ASR*",
-        "TPR@1%FPR",
-        "TPR@0.1%FPR",
-        "NFE",
-        "backward",
-        "s/picture",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
+    table = Table("attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", box=None, padding=(0, 1, 0, 0))
     for attack in document.attacks:
+        area = "-" if attack.auc is None else f"{attack.auc:.4f} {_interval(attack.auc_ci, 3)}"
         rates = [_rate(attack.tpr_at_fpr.get(level)) for level in ("0.01", "0.001")]
-        interval = "" if attack.auc_ci is None else f"{attack.auc_ci[0]:.3f} to {attack.auc_ci[1]:.3f}"
-        passes = [_number(attack.nfe_per_picture, 0), str(backward.get(attack.repr, 0))]
-        costs = [*passes, _number(attack.seconds_per_picture, 3)]
-        table.add_row(attack.name, _number(attack.auc, 4), interval, _number(attack.asr, 3), *rates, *costs)
+        passes = f"{_number(attack.nfe_per_picture, 0)}+{backward.get(attack.repr, 0)}"
+        costs = [passes, _number(attack.seconds_per_picture, 3)]
+        table.add_row(attack.name, area, _number(attack.asr, 3), *rates, *costs)
     out_console.print(table)
     _say("* best threshold picked on the same pictures: optimistic, printed because papers do")
-    _say("n < N: not estimable, N unseen pictures are needed")
+    _say("passes: forward+backward a picture; in parentheses 95 % intervals; n < N: not estimable, N unseen are needed")
     _print_flags(document)
 
 
@@ -294,7 +282,11 @@ def _number(value: float | None, digits: int) -> str:
 def _rate(rate: Any) -> str:
     if rate is None or not rate.estimable:
         return "-" if rate is None else f"n < {rate.needed}"
-    return f"{rate.tpr:.3f} ({rate.tpr_ci[0]:.2f} to {rate.tpr_ci[1]:.2f})"
+    return f"{rate.tpr:.3f} {_interval(rate.tpr_ci, 2)}"
+
+
+def _interval(bounds: tuple[float, float] | None, digits: int) -> str:
+    return "" if bounds is None else f"({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -179,7 +179,7 @@ def evaluation(new_run) -> Builder:
         | {
             "tpr_at_fpr": {
                 "0.01": {**strong, "estimable": True},
-                "0.001": {"estimable": False, "tpr": None, "n_needed": 2995},
+                "0.001": {"estimable": False, "tpr": None, "needed": 2995},
             }
         },
         {"name": "loss", "repr": "LOSS(t=100)", "auc": 0.5, "auc_ci": [0.4, 0.6], "asr": 0.55, "tpr_at_fpr": {}},

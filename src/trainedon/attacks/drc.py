@@ -30,7 +30,7 @@ class DRC(Attack):
 
     roi: which region is hidden, or several, one after another. degradation: what is done there. restorer: how the model
     paints it back, in `steps` steps. restorations: how many times for each region, with noise of their own. encoder:
-    what is compared, over `scope` (region, crop, picture; None: the encoder's own). pooling: mean-log, mean, median or
+    what is compared; `scope` (region, crop, picture) goes with an encoder given as text. pooling: mean-log, mean, median or
     max over all restorations. Texts are parsed as on the command line.
     """
 
@@ -56,6 +56,9 @@ class DRC(Attack):
                 object.__setattr__(self, name, parse(getattr(self, name)))
         if isinstance(self.encoder, str):
             object.__setattr__(self, "encoder", parse_similarity(self.encoder, self.scope))
+            object.__setattr__(self, "scope", None)  # the encoder carries it from here on
+        elif self.scope is not None:
+            raise UserError("drc: give the scope to the encoder itself, such as Own(scope='crop')")
         if self.steps < 1 or self.restorations < 1:
             raise UserError("drc: steps and restorations must be 1 or more")
         pool(torch.zeros(1, 1), self.pooling)

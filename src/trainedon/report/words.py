@@ -191,7 +191,7 @@ def _rate(level: float, record: dict[str, Any] | None, n: int) -> tuple[float | 
     record = record or {}
     if record.get("estimable", True) and record.get("tpr") is not None:
         return record["tpr"], ""
-    need = record.get("n_needed") or needed(level)
+    need = record.get("needed") or needed(level)
     return None, f"n\u00a0=\u00a0{count(n)}, need\u00a0{count(need)}" if n < need else "no training picture was scored"
 
 
