@@ -68,7 +68,9 @@ def test_repr_names_every_parameter_and_the_class_declares_itself(attack):
     assert type(attack)(**parameters) == attack
 
 
-@pytest.mark.parametrize("attack", [Loss(draws=4), DRC(steps=10), DRC(roi="cover", steps=6, restorations=1)], ids=repr)
+@pytest.mark.parametrize(
+    "attack", [Loss(t=100, draws=8), DRC(steps=10), DRC(roi="cover", steps=6, restorations=1)], ids=repr
+)
 def test_members_of_an_overtrained_toy_score_higher(attack, overtrained, toy_pictures):
     target = load_target(overtrained)
     members, unseen = (

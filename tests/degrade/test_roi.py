@@ -174,3 +174,10 @@ def test_parse_roi_lists_the_choices(text):
 def test_parse_roi_refuses_impossible_values(text):
     with pytest.raises(UserError, match=r"not possible|does not exist|is not a folder"):
         parse_roi(text)
+
+
+def test_several_regions_are_joined_by_plus_also_inside_parentheses():
+    assert parse_roi("center:0.1+quadrant:2").parts == (Center(0.1), Quadrant(2))
+    assert parse_roi("cover+center:0.5").parts == (Center(0.25), *(Quadrant(k) for k in range(4)), Center(0.5))
+    inverted = parse_roi("inverted(center:0.1+quadrant:2)")
+    assert inverted.parts == (inverted,) and inverted.roi.parts == (Center(0.1), Quadrant(2))

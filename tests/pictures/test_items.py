@@ -133,14 +133,14 @@ def test_unseen_pictures_that_were_given_are_set_aside():
     assert cross_duplicates(marked) == marked
 
 
-def test_the_digest_speaks_of_set_name_and_bytes_alone(folder):
+def test_the_digest_speaks_of_set_name_bytes_and_label_alone(folder):
     items = inventory(folder("a.png", "b.png"), "suspect")
     digest = inventory_digest(items)
-    rows = [json.dumps([item.set, item.picture, item.sha256]) for item in items]
+    rows = [json.dumps([item.set, item.picture, item.sha256, item.label]) for item in items]
     assert digest == hashlib.sha256("\n".join(rows).encode()).hexdigest()
     assert inventory_digest(reversed(items)) == digest
     assert inventory_digest([replace(item, reason="x", width=1) for item in items]) == digest
-    for change in ({"picture": "c.png"}, {"set": "unseen"}, {"sha256": "0"}, {"sha256": None}):
+    for change in ({"picture": "c.png"}, {"set": "unseen"}, {"sha256": "0"}, {"sha256": None}, {"label": 3}):
         assert inventory_digest([items[0], replace(items[1], **change)]) != digest
 
 

@@ -30,8 +30,8 @@ class DRC(Attack):
 
     roi: which region is hidden, or several, one after another. degradation: what is done there. restorer: how the model
     paints it back, in `steps` steps. restorations: how many times for each region, with noise of their own. encoder:
-    what is compared; `scope` (region, crop, picture) goes with an encoder given as text. pooling: mean-log, mean, median or
-    max over all restorations. Texts are parsed as on the command line.
+    what is compared; `scope` (region, crop, picture) goes with an encoder given as text. pooling: mean-log, mean,
+    median or max over all restorations. Texts are parsed as on the command line.
     """
 
     roi: Roi | str = "center:0.25"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainedon.targets import Target
 
 ROIS = (
-    "cover, attention[:RATIO[:DINO]], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, masks:DIR, "
+    "attention[:RATIO[:DINO]], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, cover, masks:DIR, "
     "inverted(ANY OF THEM), or several joined by +, hidden one after another"
 )
 WHITE = 128  # a mask file hides what is at least this bright, of 255
