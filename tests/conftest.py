@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from PIL import Image
 
+from trainedon.pictures import Batch, scan
+from trainedon.targets import Identity, NoisePath
+from trainedon.targets.unet import PixelUNet
 from trainedon.training import Recipe, draw_members, read_members, train
 
 
@@ -20,7 +24,7 @@ def shared() -> Path:
     return folder
 
 
-def _tiny_unet(**changes: object) -> UNet2DModel:
+def _tiny_unet(attention: bool = True, **changes: object) -> UNet2DModel:
     options: dict = {
         "sample_size": 16,
         "in_channels": 3,
@@ -29,12 +33,58 @@ def _tiny_unet(**changes: object) -> UNet2DModel:
         "block_out_channels": (8, 16),
         "norm_num_groups": 4,
         "attention_head_dim": 4,
-        "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
-        "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+        "add_attention": attention,
+        "down_block_types": ("DownBlock2D", "AttnDownBlock2D" if attention else "DownBlock2D"),
+        "up_block_types": ("AttnUpBlock2D" if attention else "UpBlock2D", "UpBlock2D"),
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return UNet2DModel(**(options | changes))
+
+
+def _tiny_target(attention: bool = True, channels: int = 3) -> PixelUNet:
+    unet = _tiny_unet(attention, in_channels=channels, out_channels=channels)
+    identity = Identity("tiny", "0" * 64, "pixel UNet2DModel", 0)
+    return PixelUNet(identity, (channels, 16, 16), NoisePath.from_scheduler({}), "epsilon", unet=unet)
+
+
+@pytest.fixture(scope="session")
+def target() -> PixelUNet:
+    """A tiny real target, 16 x 16 RGB, with self-attention."""
+    return _tiny_target()
+
+
+@pytest.fixture(scope="session")
+def target_without_attention() -> PixelUNet:
+    return _tiny_target(attention=False)
+
+
+@pytest.fixture(scope="session")
+def grey_target() -> PixelUNet:
+    return _tiny_target(channels=1)
+
+
+@pytest.fixture(scope="session")
+def batch_of():
+    """batch_of(n): smooth random pictures, every one different, none flat."""
+
+    def make(n: int, size: int = 16, channels: int = 3, seed: int = 0) -> Batch:
+        coarse = np.random.default_rng(seed).uniform(-1, 1, (n, channels, 5, 5)).astype(np.float32)
+        pixels = torch.nn.functional.interpolate(torch.from_numpy(coarse), (size, size), mode="bicubic").clamp(-1, 1)
+        return Batch(pixels, tuple(hashlib.sha256(f"{seed} {i}".encode()).hexdigest() for i in range(n)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def faces(shared: Path):
+    """faces(n, size): n real faces of 32 or 64 pixels, as a batch."""
+
+    def load(n: int, size: int) -> Batch:
+        pictures = [entry.read() for entry in scan(shared / "data" / f"celeba{size}" / "extra", n)]
+        return Batch.from_pictures(pictures, (size, size), 3)
+
+    return load
 
 
 TARGETS: dict[str, tuple[dict, dict]] = {

@@ -23,6 +23,10 @@ def call(*arguments):
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--attacks", "magic"], "unknown attack 'magic'"),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--device", "abacus"], "device 'abacus' cannot be used"),
         (["report", "{pictures}"], "is not a run folder"),
+        (["train", "{pictures}", "--out", "{out}", "--betas", "steep"], "betas 'steep' are not known: choose one of"),
+        (["train", "{pictures}", "--out", "{out}", "--prediction", "future"], "prediction 'future' is not known"),
+        (["train", "{pictures}", "--out", "{out}", "--size", "30"], "3 widths need a size that 4 divides, not 30"),
+        (["train", "{pictures}", "--out", "{out}", "--zero-snr"], "cannot be learnt from the noise alone"),
         (["train", "{pictures}", "--out", "{out}", "--draw", "99"], "99 members cannot be drawn from 24"),
     ],
 )

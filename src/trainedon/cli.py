@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from trainedon.errors import UserError
+from trainedon.errors import PictureError, UserError
 
 app = typer.Typer(
     add_completion=False,
@@ -33,7 +33,7 @@ progress_console = Console(stderr=True)
 Model = Annotated[str, typer.Argument(help="Local diffusers folder, or hub id (owner/name or owner/name@revision).")]
 Out = Annotated[Path, typer.Option(help="The run folder: new, or that of the same command, which then goes on.")]
 Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`.")]
-Seed = Annotated[int, typer.Option(help="Seed of all noise.")]
+Seed = Annotated[int, typer.Option(help="Seed of the noise that attacks draw.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take the first N pictures of each source, in sorted order.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows that go through the network at once.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
@@ -85,7 +85,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where pictures and run are written.")] = Path("trainedon-demo"),
     seed: Seed = 0,
 ) -> None:
-    """Audit the embedded model on designs that it has seen and designs that it has not. About a minute."""
+    """Audit the embedded model on designs that it has seen and that it has not. One to two minutes on two cores."""
     from trainedon.demo import demo as scene
 
     pictures = out / f"pictures-{seed}"
@@ -124,7 +124,7 @@ def train(
     widths: Annotated[str, typer.Option(help="Channels of each level of the network.")] = "32,64,96",
     layers: Annotated[int, typer.Option(min=1, help="Residual blocks a level.")] = 1,
     attention: Annotated[bool, typer.Option(help="Self-attention at the lowest level.")] = True,
-    betas: Annotated[str, typer.Option(help="linear, scaled_linear, squaredcos_cap_v2.")] = "linear",
+    betas: Annotated[str, typer.Option(help="linear, scaled_linear, squaredcos_cap_v2, sigmoid.")] = "linear",
     prediction: Annotated[str, typer.Option(help="epsilon, sample, v_prediction.")] = "epsilon",
     zero_snr: Annotated[bool, typer.Option(help="Rescale the betas to zero terminal signal-to-noise ratio.")] = False,
 ) -> None:
@@ -315,7 +315,7 @@ def main() -> None:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     try:
         app(standalone_mode=False)
-    except UserError as error:
+    except (UserError, PictureError) as error:
         Console(stderr=True, highlight=False).print(f"trainedon: {_plain(str(error))}", soft_wrap=True)
         raise SystemExit(2) from None
     except (KeyboardInterrupt, typer.Abort):

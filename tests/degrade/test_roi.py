@@ -181,3 +181,10 @@ def test_several_regions_are_joined_by_plus_also_inside_parentheses():
     assert parse_roi("cover+center:0.5").parts == (Center(0.25), *(Quadrant(k) for k in range(4)), Center(0.5))
     inverted = parse_roi("inverted(center:0.1+quadrant:2)")
     assert inverted.parts == (inverted,) and inverted.roi.parts == (Center(0.1), Quadrant(2))
+
+
+def test_several_regions_say_what_each_has_to_say_once(batch_of):
+    both = parse_roi("face:0.2+center:0.1+inverted(face:0.2)")
+    batch = batch_of(3)
+    assert both.notes(batch) == Face(0.2).notes(batch)
+    assert all("no face was found" in note for note in both.notes(batch))

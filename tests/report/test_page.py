@@ -163,7 +163,7 @@ def test_an_old_page_survives_a_failure(audit, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         render(run)
     assert (run / "report.html").read_text() == "old"
-    assert not list(run.glob(".report-*"))
+    assert not list(run.glob(".report*"))
 
 
 def test_no_unseen_pictures(new_run, page):

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
@@ -203,3 +205,23 @@ def test_classes_are_inferred_where_pictures_have_none_and_the_run_says_so(targe
     assert labels <= {0, 1, 2}
     (note,) = json.loads((out / "run.json").read_text())["notes"]
     assert note.startswith("12 pictures came without a class label")
+
+
+def test_masks_from_a_folder_are_found_by_the_pictures_names(model, toy_pictures, tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for number in range(3):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[number : number + 5, 2:9] = 255
+        Image.fromarray(mask).save(masks / f"{number:02d}.png")
+    out = tmp_path / "run"
+    attacks = parse_attacks(f"drc(roi=masks:{masks}, steps=2, restorations=1)")
+    sets = {"suspect": toy_pictures["members"]}
+    run(load_target(model), Plan(kind="audit", sets=sets, attacks=attacks, limit=3), out, silent)
+    shown = {}
+    for path in out.glob("restored/*/evidence.json"):
+        name = json.loads(path.read_text())["picture"]
+        shown[name] = np.asarray(Image.open(path.with_name("region.png")).convert("L"))
+    assert len(shown) == 3
+    for name, region in shown.items():
+        assert np.array_equal(region, np.asarray(Image.open(masks / name)))

@@ -88,10 +88,8 @@ class Attack(ABC):
             )
         if target.classes is not None and batch.labels is None:
             raise UserError(f"the model was trained with {target.classes} classes: give the pictures' class labels")
-        if batch.labels is not None:
-            labels = batch.labels.to(target.device) if target.classes is not None else None
-            batch = replace(batch, labels=labels)
-        batch = replace(batch, pixels=batch.pixels.to(target.device))
+        labels = None if target.classes is None else batch.labels.to(target.device)  # others take none
+        batch = replace(batch, pixels=batch.pixels.to(target.device), labels=labels)
         self.check(target)
         size = max(1, target.rows // self.rows())
         parts: list[Judged] = []

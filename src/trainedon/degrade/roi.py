@@ -233,6 +233,10 @@ class Several(Roi):
     def evaluations(self, target: Target) -> int:
         return sum(roi.evaluations(target) for roi in self.rois)
 
+    def notes(self, batch: Batch) -> tuple[str, ...]:
+        by_region = zip(*(roi.notes(batch) for roi in self.rois), strict=True)
+        return tuple("; ".join(dict.fromkeys(filter(None, texts))) for texts in by_region)
+
 
 def cover() -> Several:
     """The centre, then each quadrant: every part of the picture is hidden once, and the middle once more whole.

@@ -6,13 +6,12 @@ OpenMoji is the open-source emoji project (openmoji.org, CC BY-SA 4.0). The draw
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from trainedon.errors import UserError
+from trainedon.pictures import decode
 
 SKIN_TONES = {"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF"}
 ZERO_WIDTH_JOINER = "200D"
@@ -42,11 +41,6 @@ def render(design: str, size: int = 32) -> bytes:
     )
 
 
-def pixels(png: bytes) -> np.ndarray:
-    """PNG bytes -> uint8 (h, w, 3)."""
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-
-
 def distinct(size: int = 32) -> list[str]:
     """The designs that differ from one another, sorted by code point.
 
@@ -58,7 +52,7 @@ def distinct(size: int = 32) -> list[str]:
         points = path.stem.split("-")
         if not SKIN_TONES & set(points) and ZERO_WIDTH_JOINER not in points and not points[0].startswith("E"):
             names.append(path.stem)
-    rows = np.stack([pixels(render(name, size)).reshape(-1) for name in names]).astype(np.float32)
+    rows = np.stack([decode(render(name, size))[0].reshape(-1) for name in names]).astype(np.float32)
     rows -= rows.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = rows / np.maximum(norms, 1e-6)

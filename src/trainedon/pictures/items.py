@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from trainedon.errors import PictureError, UserError
+from trainedon.files import whole
 from trainedon.pictures.picture import Entry, digest, unpack
 from trainedon.pictures.sources import scan
 
@@ -147,17 +147,9 @@ def inventory_digest(items: Iterable[Item]) -> str:
 
 def write_inventory(items: Iterable[Item], path: Path) -> None:
     """Write `pictures.parquet`, whole or not at all."""
-    path = Path(path)
     table = pa.Table.from_pylist([asdict(item) for item in items], schema=_SCHEMA)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as stream:
-            pq.write_table(table, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole(Path(path)) as stream:
+        pq.write_table(table, stream)
 
 
 def read_inventory(path: Path) -> list[Item]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from trainedon.files import write_text
 from trainedon.report import sections, words
 from trainedon.report.cards import Cards
 from trainedon.report.folder import DOCUMENTS, RunFolder, read
@@ -27,7 +26,7 @@ def render(run: Path) -> Path:
     """
     folder = read(Path(run))
     target = folder.path / "report.html"
-    _replace(target, page(folder).encode("utf-8"))
+    write_text(target, page(folder))
     return target
 
 
@@ -115,25 +114,3 @@ def _version() -> str:
         return metadata.version("trainedon")
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write `content` beside `target` and move it there in one step."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".report-", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

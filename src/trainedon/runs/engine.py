@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from trainedon.attacks import Attack
 from trainedon.errors import PictureError, UserError
+from trainedon.files import whole
 from trainedon.pictures import Batch, Entry, Item
 from trainedon.runs.exhibits import Exhibits
 from trainedon.targets import Target
@@ -49,7 +49,7 @@ def score_all(
     showing = next((attack for attack in attacks if attack.shows), None)
     exhibits = Exhibits(out / "restored")
     for number, attack in enumerate(attacks):
-        folder = out / "shards" / f"{number:02d}-{attack.name}"
+        folder = _shards(out, number, attack)
         folder.mkdir(parents=True, exist_ok=True)
         for start in range(0, len(usable), SHARD):
             part = usable[start : start + SHARD]
@@ -70,14 +70,11 @@ def _score_shard(
         judged = attack.judge(target, batch)
     seconds = (time.perf_counter() - began) / len(part)
     scored = [(item, float(score)) for item, score in zip(part, judged.scores, strict=True)]
-    rows = [
-        _row(item, attack, score=score, nfe=spent.forward // len(part), seconds=seconds)
-        if math.isfinite(score)
-        else _row(
-            item, attack, reason="the score is not a finite number", nfe=spent.forward // len(part), seconds=seconds
-        )
-        for item, score in scored
-    ]
+    rows = []
+    for item, score in scored:
+        finite = math.isfinite(score)
+        answer = {"score": score} if finite else {"reason": "the score is not a finite number"}
+        rows.append(_row(item, attack, **answer, nfe=spent.forward // len(part), seconds=seconds))
     if exhibits is not None:
         for (item, score), exhibit in zip(scored, judged.exhibits, strict=True):
             if math.isfinite(score):
@@ -90,11 +87,15 @@ def _score_shard(
                     exhibit=exhibit,
                 )
         exhibits.prune()
-    _write(path, lambda writer: writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA)))
+    with whole(path) as stream:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), stream)
 
 
 def read_batch(target: Target, items: Sequence[Item], entries: dict[tuple[str, str], Entry]) -> Batch:
-    """The pictures of some inventory rows at the target's size; they must still be what they were."""
+    """The pictures of some inventory rows at the target's size, with the rows' labels where all have one.
+
+    Raises UserError when a picture is no longer what it was when the inventory was taken.
+    """
     pictures = []
     for item in items:
         try:
@@ -103,12 +104,8 @@ def read_batch(target: Target, items: Sequence[Item], entries: dict[tuple[str, s
             raise UserError(f"{item.picture} could be read at first and cannot now ({error}): run again") from None
         if picture.sha256 != item.sha256:
             raise UserError(f"{item.picture} changed during the run: start anew with another --out")
-        pictures.append(picture)
-    batch = Batch.from_pictures(pictures, target.shape[1:], target.shape[0])
-    if target.classes is None:
-        return Batch(batch.pixels, batch.sha256, None, batch.names)
-    labels = torch.tensor([item.label for item in items], dtype=torch.int64)
-    return Batch(batch.pixels, batch.sha256, labels, batch.names)
+        pictures.append(replace(picture, label=item.label))
+    return Batch.from_pictures(pictures, target.shape[1:], target.shape[0])
 
 
 def _row(
@@ -136,25 +133,13 @@ def _row(
 def _merge(attacks: Sequence[Attack], items: Sequence[Item], out: Path) -> None:
     """All shards, and the pictures that were not scored, in the order of attacks and inventory."""
     excluded = [item for item in items if item.reason is not None]
-
-    def tables() -> Iterator[pa.Table]:
+    with whole(out / "scores.parquet") as stream, pq.ParquetWriter(stream, SCHEMA) as writer:
         for number, attack in enumerate(attacks):
-            for path in sorted((out / "shards" / f"{number:02d}-{attack.name}").glob("*.parquet")):
-                yield pq.read_table(path, schema=SCHEMA)
-            yield pa.Table.from_pylist([_row(item, attack, reason=item.reason) for item in excluded], schema=SCHEMA)
-
-    def write(writer: pq.ParquetWriter) -> None:
-        for table in tables():
-            writer.write_table(table)
-
-    _write(out / "scores.parquet", write)
+            for path in sorted(_shards(out, number, attack).glob("*.parquet")):
+                writer.write_table(pq.read_table(path, schema=SCHEMA))
+            rows = [_row(item, attack, reason=item.reason) for item in excluded]
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
-def _write(path: Path, fill: Callable[[pq.ParquetWriter], None]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        with pq.ParquetWriter(file, SCHEMA) as writer:
-            fill(writer)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def _shards(out: Path, number: int, attack: Attack) -> Path:
+    return out / "shards" / f"{number:02d}-{attack.name}"

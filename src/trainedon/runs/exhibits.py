@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from trainedon.attacks import Exhibit
-from trainedon.runs.folder import write_json
+from trainedon.files import write_json
 
 STRONGEST = 24
 SAMPLED = 24

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,20 +11,6 @@ from pathlib import Path
 from trainedon.errors import UserError
 
 SCHEMA_VERSION = 1
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """The whole text or none of it: temporary file, fsync, rename."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def write_json(path: Path, value: object) -> None:
-    write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_run(out: Path) -> dict:
@@ -60,7 +45,7 @@ def check_same(out: Path, identity: dict) -> dict | None:
     Raises UserError that says which choices differ, or that the folder holds something else.
     """
     if not (out / "run.json").exists():
-        strangers = sorted(path.name for path in out.iterdir() if path.name not in (".lock", "run.json.tmp"))
+        strangers = sorted(path.name for path in out.iterdir() if path.name not in (".lock", ".run.json.tmp"))
         if strangers:
             (out / ".lock").unlink()  # nothing of ours stays in a stranger's folder
             raise UserError(f"{out} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")

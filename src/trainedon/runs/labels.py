@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from trainedon.noise import NoiseStream
-from trainedon.pictures import Batch, Item
+from trainedon.pictures import Entry, Item
+from trainedon.runs.engine import SHARD, Progress, read_batch
 from trainedon.targets import Target
-
-BATCH = 64
 
 
 def infer_labels(
-    target: Target, items: Sequence[Item], entries: dict, progress: Callable[[str, int, int], None]
+    target: Target, items: Sequence[Item], entries: dict[tuple[str, str], Entry], progress: Progress
 ) -> dict[str, int]:
     """The class under which the model itself predicts each picture's noise best, digest -> label.
 
@@ -23,9 +22,9 @@ def infer_labels(
     spread over the path; the same noise for every class.
     """
     labels: dict[str, int] = {}
-    for start in range(0, len(items), BATCH):
-        part = items[start : start + BATCH]
-        batch = Batch.from_pictures([entries[i.set, i.picture].read() for i in part], target.shape[1:], target.shape[0])
+    for start in range(0, len(items), SHARD):
+        part = items[start : start + SHARD]
+        batch = read_batch(target, part, entries)
         pixels = batch.pixels.to(target.device)
         errors = np.zeros((len(part), target.classes or 0))
         for draw, t in enumerate(map(target.path.like_ddpm, (100, 300, 500, 700))):
@@ -38,5 +37,5 @@ def infer_labels(
                     answer = target.denoise(x_t, t, torch.full((len(part),), label, device=target.device))
                 errors[:, label] += (answer.noise - eps).square().double().flatten(1).mean(1).cpu().numpy()
         labels |= {str(item.sha256): int(best) for item, best in zip(part, errors.argmin(1), strict=True)}
-        progress("class labels", min(start + BATCH, len(items)), len(items))
+        progress("class labels", min(start + SHARD, len(items)), len(items))
     return labels

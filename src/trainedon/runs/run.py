@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from pathlib import Path
 from trainedon import evidence, report
 from trainedon.attacks import Attack
 from trainedon.errors import UserError
+from trainedon.files import write_json, write_text
 from trainedon.pictures import (
     Item,
     cross_duplicates,
@@ -23,14 +24,13 @@ from trainedon.pictures import (
     scan,
     write_inventory,
 )
-from trainedon.runs.engine import score_all
-from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run, write_atomic, write_json
+from trainedon.runs.engine import Progress, score_all
+from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
 from trainedon.runs.labels import infer_labels
 from trainedon.targets import Target
 
 MOST_CLASSES = 100  # above this, trying every class for every picture costs more than the audit itself
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def run(target: Target, plan: Plan, out: Path, progress: Progress) -> evidence.A
     items, entries = _take_stock(plan, progress)
     missing = _without_label(target, items)
     with locked(out):
-        earlier = check_same(out, _identity(target, plan, items))
-        record = earlier or _record(target, plan, items)
+        identity = _identity(target, plan, items)
+        record = check_same(out, identity) or _record(target, plan, items, identity)
         if record["status"] != "complete":
             write_json(out / "run.json", record)
             if missing:
@@ -93,10 +93,10 @@ def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
     rows = [item.__dict__ for item in read_inventory(out / "pictures.parquet")]
     if record["kind"] == "audit":
         document = evidence.audit(scores, rows)
-        write_atomic(out / "audit.json", evidence.to_json(document))
+        write_text(out / "audit.json", evidence.to_json(document))
     else:
         document = evidence.evaluate(scores, rows)
-        write_atomic(out / "evaluation.json", evidence.to_json(document))
+        write_text(out / "evaluation.json", evidence.to_json(document))
     report.render(out)
     return document
 
@@ -164,8 +164,8 @@ def _identity(target: Target, plan: Plan, items: list[Item]) -> dict:
     }
 
 
-def _record(target: Target, plan: Plan, items: list[Item]) -> dict:
-    counts = {name: sum(item.set == name for item in items) for name in plan.sets}
+def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> dict:
+    costs = {repr(attack): attack.cost(target) for attack in plan.attacks}
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "running",
@@ -173,9 +173,9 @@ def _record(target: Target, plan: Plan, items: list[Item]) -> dict:
         "command": plan.command,
         "started": _now(),
         "finished": None,
-        "identity": _identity(target, plan, items),
+        "identity": identity,
         "choices": {
-            "attacks": [repr(attack) for attack in plan.attacks],
+            "attacks": identity["attacks"],
             "seed": plan.seed,
             "limit": plan.limit,
             "device": str(target.device),
@@ -195,18 +195,14 @@ def _record(target: Target, plan: Plan, items: list[Item]) -> dict:
         "inputs": {
             name: {
                 "path": str(source),
-                "digest": inventory_digest(i for i in items if i.set == name),
-                "pictures": counts[name],
+                "digest": identity["pictures"][name],
+                "pictures": sum(item.set == name for item in items),
             }
             for name, source in plan.sets.items()
         },
         "costs": [
-            {
-                "attack": repr(a),
-                "forward_per_picture": a.cost(target).forward,
-                "backward_per_picture": a.cost(target).backward,
-            }
-            for a in plan.attacks
+            {"attack": name, "forward_per_picture": cost.forward, "backward_per_picture": cost.backward}
+            for name, cost in costs.items()
         ],
         "notes": list(target.identity.notes),
         "attribution": plan.attribution,

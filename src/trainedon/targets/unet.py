@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -47,44 +48,43 @@ class PixelUNet(Target):
 
         hook = self.unet.get_submodule(layer).register_forward_hook(keep)
         try:
-            self._evaluate_clean(pictures, t, labels, seen)
+            return self._look(pictures, t, labels, seen.pop).contiguous()
         finally:
             hook.remove()
-        return torch.cat(seen).contiguous()
 
     def attention(self, pictures: torch.Tensor, t: int, labels: torch.Tensor | None = None) -> torch.Tensor | None:
         if not self._attentions:
             return None
-        received: list[torch.Tensor] = []  # one (n, h, w) a layer, reset for every chunk
-        chunks: list[torch.Tensor] = []
+        received: list[torch.Tensor] = []  # one (n, h, w) a layer
 
         def keep(module, inputs, _output):
             received.append(_attention_received(module, inputs[0], self.shape[1:]))
 
-        def close(_module, _inputs, _output):
-            chunks.append(torch.stack(received).mean(0))
+        def collect():
+            mean = torch.stack(received).mean(0)
             received.clear()
+            return mean
 
         hooks = [module.register_forward_hook(keep) for module in self._attentions]
-        hooks.append(self.unet.register_forward_hook(close))
         try:
-            self._evaluate_clean(pictures, t, labels, chunks)
+            return self._look(pictures, t, labels, collect)
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.cat(chunks)
 
     @torch.no_grad()
-    def _evaluate_clean(self, pictures, t, labels, seen: list[torch.Tensor]) -> None:
-        """One pass over `alpha_t x`; whatever a hook appended to `seen` loses the rows that fill up the batch."""
-        t = torch.full((len(pictures),), t, device=self.device)
+    def _look(self, pictures, t, labels, collect: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """One pass over `alpha_t x`; `collect` gives what the hooks saw of the rows that just went through."""
+
+        def network(x, t, labels):
+            self._predict(x, t, labels)
+            return collect()
+
         alpha, _ = self.path.at(t, pictures)
-        for start in range(0, len(pictures), self.rows):
-            part = slice(start, start + self.rows)
-            x = (alpha * pictures)[part]  # (b, c, h, w)
-            self._in_chunks(self._predict, x, t[part], None if labels is None else labels[part])
-            seen[-1] = seen[-1][: len(x)].float()
+        times = torch.full((len(pictures),), t, device=self.device)
+        seen = self._in_chunks(network, alpha * pictures, times, labels)
         self.evaluations.forward += len(pictures)
+        return seen.float()
 
 
 def _attention_received(module: Attention, hidden: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

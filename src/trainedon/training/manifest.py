@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from trainedon.errors import UserError
+from trainedon.files import write_json
 from trainedon.noise import generator
 from trainedon.pictures import Batch, inventory, scan
-from trainedon.runs.folder import write_json
 
 MANIFEST = "manifest.json"
 

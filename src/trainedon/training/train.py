@@ -19,10 +19,12 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from safetensors.torch import load_file, save_file
 
 from trainedon.errors import UserError
+from trainedon.files import write_json, write_text
 from trainedon.noise import generator
-from trainedon.runs.folder import write_atomic, write_json
+from trainedon.targets.path import PREDICTIONS
 
 CHECKPOINT = "checkpoint.safetensors"
+BETAS = ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,22 @@ class Recipe:
     warmup: int = 200
     ema: float = 0.998
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a recipe that no network or schedule can follow."""
+        if self.betas not in BETAS:
+            raise UserError(f"betas {self.betas!r} are not known: choose one of {', '.join(BETAS)}")
+        if self.prediction not in PREDICTIONS:
+            raise UserError(f"prediction {self.prediction!r} is not known: choose one of {', '.join(PREDICTIONS)}")
+        if self.prediction == "epsilon" and self.zero_snr:
+            raise UserError(
+                "zero terminal SNR cannot be learnt from the noise alone: take prediction v_prediction or sample"
+            )
+        if not self.widths or min(self.widths) < 1:
+            raise UserError(f"widths {self.widths} make no network: give one positive number a level")
+        halvings = 2 ** (len(self.widths) - 1)
+        if self.size % halvings:
+            raise UserError(f"{len(self.widths)} widths need a size that {halvings} divides, not {self.size}")
 
     def unet(self) -> UNet2DModel:
         """The network with weights drawn from the seed."""
@@ -128,7 +146,7 @@ def _begin_log(path: Path, step: int) -> None:
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     rows = [line for line in lines if line.count(",") == 2 and line.split(",")[0].isdigit()]
     kept = [row for row in rows if int(row.split(",")[0]) <= step]
-    write_atomic(path, "\n".join(["step,loss,learning_rate", *kept, ""]))
+    write_text(path, "\n".join(["step,loss,learning_rate", *kept, ""]))
 
 
 def train(
@@ -153,30 +171,19 @@ def train(
     _check_recipe(out, recipe)
     if (out / "model_index.json").exists():
         return out
-    n = len(pictures)
     unet = recipe.unet().to(memory_format=torch.channels_last).train()
     parameters = dict(unet.named_parameters())
     ema = {name: value.detach().clone() for name, value in parameters.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.learning_rate, weight_decay=0.0)
     scheduler = recipe.scheduler()
-    alpha_bars = scheduler.alphas_cumprod
-    batches = math.ceil(n / recipe.batch_size)
-    steps = recipe.passes * batches
+    steps = recipe.passes * math.ceil(len(pictures) / recipe.batch_size)
     first = _load_checkpoint(out, unet, ema, optimizer)
     _begin_log(out / "log.csv", first)
     losses: list[float] = []
     for step in range(first, steps):
-        epoch, batch = divmod(step, batches)
-        order = generator(recipe.seed, "order", epoch).permutation(n)
-        rows = torch.from_numpy(order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size])
-        rng = generator(recipe.seed, "step", step)
-        t = torch.from_numpy(rng.integers(0, recipe.timesteps, len(rows)))
-        x0 = pictures[rows]  # (b, c, h, w)
-        eps = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
-        ab = alpha_bars[t].view(-1, 1, 1, 1)
-        x_t = (ab.sqrt() * x0 + (1 - ab).sqrt() * eps).to(memory_format=torch.channels_last)
+        rows, t, x_t, aim = _batch(recipe, pictures, scheduler.alphas_cumprod, step)
         answer = unet(x_t, t, class_labels=None if labels is None else labels[rows]).sample
-        loss = torch.nn.functional.mse_loss(answer, _regression_target(recipe, x0, eps, ab))
+        loss = torch.nn.functional.mse_loss(answer, aim)
         rate = _learning_rate(recipe, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -184,10 +191,7 @@ def train(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         optimizer.step()
-        decay = min(recipe.ema, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, value in parameters.items():
-                ema[name].lerp_(value, 1 - decay)
+        _average(ema, parameters, decay=min(recipe.ema, (step + 1) / (step + 10)))
         losses.append(loss.item())
         done = step + 1
         if not math.isfinite(losses[-1]):
@@ -207,6 +211,29 @@ def train(
     _save_pipeline(DDPMPipeline(unet=unet.eval(), scheduler=scheduler), out)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return out
+
+
+def _batch(
+    recipe: Recipe, pictures: torch.Tensor, alpha_bars: torch.Tensor, step: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What one step trains on: rows (b,), timesteps (b,), noised pictures and what the network is to answer."""
+    n, size = len(pictures), recipe.batch_size
+    epoch, batch = divmod(step, math.ceil(n / size))
+    order = generator(recipe.seed, "order", epoch).permutation(n)
+    rows = torch.from_numpy(order[batch * size : (batch + 1) * size])
+    rng = generator(recipe.seed, "step", step)
+    t = torch.from_numpy(rng.integers(0, recipe.timesteps, len(rows)))
+    x0 = pictures[rows]  # (b, c, h, w)
+    eps = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
+    ab = alpha_bars[t].view(-1, 1, 1, 1)
+    x_t = (ab.sqrt() * x0 + (1 - ab).sqrt() * eps).to(memory_format=torch.channels_last)
+    return rows, t, x_t, _regression_target(recipe, x0, eps, ab)
+
+
+@torch.no_grad()
+def _average(ema: dict[str, torch.Tensor], parameters: dict[str, torch.nn.Parameter], *, decay: float) -> None:
+    for name, value in parameters.items():
+        ema[name].lerp_(value, 1 - decay)
 
 
 def _save_pipeline(pipeline: DDPMPipeline, out: Path) -> None:

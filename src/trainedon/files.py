@@ -1,0 +1,38 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A binary stream whose content becomes `path` in one step when the block ends well: written beside it, synced,
+    renamed. When the block fails the old file stays and nothing is left behind; a killed process leaves at most
+    `.NAME.tmp`, which the next writer replaces."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """The text as UTF-8, whole or not at all."""
+    with whole(path) as stream:
+        stream.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """The value as JSON, whole or not at all. Raises ValueError for NaN and infinity."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
