@@ -3,7 +3,7 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from trainedon.attacks.attack import Attack, Cost, Exhibit, Judged
+from trainedon.attacks.attack import Attack, Cost, Exhibit, Judged, Reported
 from trainedon.attacks.drc import DRC
 from trainedon.attacks.loss import Loss
 from trainedon.attacks.registry import attacks, parse_attacks, register
@@ -11,4 +11,4 @@ from trainedon.attacks.registry import attacks, parse_attacks, register
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["DRC", "Attack", "Cost", "Exhibit", "Judged", "Loss", "attacks", "parse_attacks", "register"]
+__all__ = ["DRC", "Attack", "Cost", "Exhibit", "Judged", "Loss", "Reported", "attacks", "parse_attacks", "register"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,16 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets import Target
+from trainedon.targets import Reference, Shadows, Target
+
+Progress = Callable[[str, int, int], None]
+REMEDIES = {
+    "labels": "pictures whose membership is known, which `trainedon evaluate` has and an audit has not",
+    "unseen": "unseen pictures: give --unseen DIR",
+    "shadows": "shadow models: give --shadows DIR, which `trainedon train PICTURES --shadows 8 --out DIR` makes",
+    "reference": "a reference model, which never saw the pictures: give --reference MODEL",
+    "captions": "a model that is asked by captions, which is not supported yet",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,8 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Judged:
-    """scores: float64 (n,), higher = member, NaN where there is none. exhibits: one a picture, or none at all."""
+    """scores: float64 (n,), higher = member, NaN where there is none; of an attack that learns (n, d), what it learns
+    from. exhibits: one a picture, or none at all."""
 
     scores: np.ndarray
     exhibits: tuple[Exhibit, ...] = ()
@@ -37,18 +48,36 @@ class Judged:
 
 @dataclass(frozen=True)
 class Cost:
-    """Network passes for one picture."""
+    """Network passes for one picture, those of shadow and reference models among them; `setup`: forward passes once
+    for each audited model, however many pictures there are."""
 
     forward: int
     backward: int = 0
+    setup: int = 0
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a paper prints, as shares in [0, 1]. data: on which pictures. tpr_1: TPR at a FPR of 1 %."""
+
+    data: str
+    auc: float | None = None
+    asr: float | None = None
+    tpr_1: float | None = None
+    note: str = ""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 class Attack(ABC):
     """One attack with all its parameters, as a frozen dataclass: its `repr` names every one of them.
 
-    A class declares what it is as data: `name` (as on the command line), `title`, `paper` (arXiv id or venue) and
-    `needs` beyond the noise prediction (nothing, or of: gradients, labels, captions, shadows, reference, samples), and
-    whether it `shows` exhibits.
+    A class declares what it is as data: `name` (as on the command line), `title`, `paper` (arXiv id or venue), `needs`
+    beyond the noise prediction (gradients, unseen, labels, captions, shadows, reference), whether it `shows` exhibits,
+    what its paper `reported`, and why a picture may be `unscored`. A need that is also a parameter (`shadows`,
+    `reference`) is met when that parameter is given.
     """
 
     name: ClassVar[str]
@@ -56,32 +85,95 @@ class Attack(ABC):
     paper: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     shows: ClassVar[bool] = False
+    reported: ClassVar[tuple[Reported, ...]] = ()
+    unscored: ClassVar[str] = "the score is not a finite number"
 
     @abstractmethod
     def cost(self, target: Target) -> Cost:
-        """Network passes a picture."""
+        """Network passes a picture; of an attack without its shadow models as if it had one."""
 
     @abstractmethod
     def _score(self, target: Target, batch: Batch) -> torch.Tensor | Judged:
-        """Scores of a batch that is valid and lies on the target's device: (n,)."""
+        """Scores of a batch that is valid and lies on the target's device: (n,), or (n, d) of an attack that learns."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether a score also depends on which other pictures of the run are unseen, or members."""
+        return not {"labels", "unseen"}.isdisjoint(self.needs)
+
+    def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:
+        """Scores (n,) of an attack that learns, from what `_score` said of all pictures of a run (n, d).
+
+        sets: member, unseen or suspect. The set of a picture has no influence on its own score.
+        """
+        return observed
 
     def rows(self) -> int:
         """How many rows one picture fills in a batch of the network."""
         return 1
 
-    def check(self, target: Target) -> None:  # noqa: B027 (most need nothing)
-        """Raises UserError when the target lacks what the attack needs; evaluates nothing."""
+    def missing(self, given: Sequence[str] = ()) -> list[str]:
+        """Needs that are neither given nor met by a parameter."""
+        return [need for need in self.needs if need not in given and getattr(self, need, None) is None]
 
-    def score(self, target: Target, pictures: Batch | torch.Tensor) -> np.ndarray:
+    def check(self, target: Target) -> None:
+        """Raises UserError when the target, or what lies beside it, lacks what the attack needs; evaluates nothing."""
+        missing = self.missing(given=("gradients", "labels", "unseen"))
+        if missing:
+            raise UserError(f"{self.name} needs {REMEDIES[missing[0]]}")
+        for field in fields(self):  # type: ignore[arg-type]
+            helper = getattr(self, field.name)
+            if isinstance(helper, Shadows | Reference):
+                helper.check(target)
+
+    def prepare(self, target: Target, progress: Progress = silent) -> None:  # noqa: B027 (most have nothing to do)
+        """What is done once for each audited model, before the first picture. Doing it again costs nothing."""
+
+    def score(self, target: Target, pictures: Batch | torch.Tensor, sets: Sequence[str] | None = None) -> np.ndarray:
         """One number a picture, float64 (n,), higher = member; NaN where the attack has no answer.
 
-        pictures: a Batch, or float32 (n, c, h, w) in [-1, 1] at the target's size.
+        pictures: a Batch, or float32 (n, c, h, w) in [-1, 1] at the target's size. sets: for an attack that learns,
+        what each picture is: member, unseen or suspect.
         """
-        return self.judge(target, pictures).scores
+        batch = pictures if isinstance(pictures, Batch) else Batch.of(pictures)
+        if self.learns and (sets is None or len(sets) != len(batch)):
+            raise UserError(
+                f"{self.name} learns from known pictures: say of each whether it is member, unseen or suspect"
+            )
+        observed = self.judge(target, batch).scores
+        return self.conclude(observed, sets or [], batch.sha256) if self.learns else observed
 
     def judge(self, target: Target, pictures: Batch | torch.Tensor) -> Judged:
         """Scores, and what there is to show. Validates, moves to the device, and goes in chunks of `target.rows`."""
         batch = pictures if isinstance(pictures, Batch) else Batch.of(pictures)
+        batch = self._valid(target, batch)
+        self.check(target)
+        self.prepare(target)
+        size = max(1, target.rows // self.rows())
+        parts: list[Judged] = []
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            with torch.no_grad():
+                parts.append(self.observe(target, part))
+        scores = np.concatenate([part.scores for part in parts]) if parts else np.empty(0)
+        if not self.learns:
+            scores[~np.isfinite(scores)] = np.nan
+        return Judged(scores, tuple(exhibit for part in parts for exhibit in part.exhibits))
+
+    def known(self, target: Target, batch: Batch) -> np.ndarray:
+        """The scores of `judge`, without judging again what was judged while the target is `sharing`."""
+        return target.shared((repr(self), batch.sha256), lambda: self.judge(target, batch).scores)
+
+    def observe(self, target: Target, batch: Batch) -> Judged:
+        """`_score` of one chunk, its shape checked: for attacks that are made of others."""
+        answer = self._score(target, batch)
+        judged = answer if isinstance(answer, Judged) else Judged(answer.double().cpu().numpy())
+        if len(judged.scores) != len(batch) or judged.scores.ndim != 1 + self.learns:
+            raise AssertionError(f"{self.name} answered {judged.scores.shape} for {len(batch)} pictures")
+        return judged
+
+    @staticmethod
+    def _valid(target: Target, batch: Batch) -> Batch:
         if tuple(batch.pixels.shape[1:]) != target.shape:
             raise UserError(
                 f"the model takes pictures of {target.shape}, not {tuple(batch.pixels.shape[1:])}: fit them first"
@@ -89,18 +181,4 @@ class Attack(ABC):
         if target.classes is not None and batch.labels is None:
             raise UserError(f"the model was trained with {target.classes} classes: give the pictures' class labels")
         labels = None if target.classes is None else batch.labels.to(target.device)  # others take none
-        batch = replace(batch, pixels=batch.pixels.to(target.device), labels=labels)
-        self.check(target)
-        size = max(1, target.rows // self.rows())
-        parts: list[Judged] = []
-        for start in range(0, len(batch), size):
-            part = batch[start : start + size]
-            with torch.no_grad():
-                answer = self._score(target, part)
-            judged = answer if isinstance(answer, Judged) else Judged(answer.double().cpu().numpy())
-            if judged.scores.shape != (len(part),):
-                raise AssertionError(f"{self.name} answered {judged.scores.shape} for {len(part)} pictures")
-            parts.append(judged)
-        scores = np.concatenate([part.scores for part in parts]) if parts else np.empty(0)
-        scores[~np.isfinite(scores)] = np.nan
-        return Judged(scores, tuple(exhibit for part in parts for exhibit in part.exhibits))
+        return replace(batch, pixels=batch.pixels.to(target.device), labels=labels)

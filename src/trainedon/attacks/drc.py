@@ -64,6 +64,7 @@ class DRC(Attack):
         pool(torch.zeros(1, 1), self.pooling)
 
     def check(self, target: Target) -> None:
+        super().check(target)
         self.encoder.check()
         timesteps(target.timesteps, self.steps, self.start)
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.attack import Attack, Cost
+from trainedon.attacks.attack import Cost, Reported
+from trainedon.attacks.compared import Compared, Pairs
 from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
@@ -17,7 +18,7 @@ from trainedon.targets import Target
 
 @register
 @dataclass(frozen=True)
-class Loss(Attack):
+class Loss(Compared):
     """Minus the mean squared error of the predicted noise, `- mean (e(x_t, t) - eps)^2` (arXiv 2301.13188, sec. 5).
 
     t: timestep of the usual DDPM path; on another path the one with the nearest signal-to-noise ratio. draws: how many
@@ -31,6 +32,7 @@ class Loss(Attack):
     name: ClassVar[str] = "loss"
     title: ClassVar[str] = "Loss threshold"
     paper: ClassVar[str] = "arXiv 2301.13188"
+    reported: ClassVar[tuple[Reported, ...]] = (Reported("cifar10", auc=0.718, asr=0.663, note="arXiv 2302.01316"),)
 
     def __post_init__(self) -> None:
         if not 0 <= self.t < 1000 or self.draws < 1:
@@ -39,12 +41,15 @@ class Loss(Attack):
     def cost(self, target: Target) -> Cost:
         return Cost(self.draws)
 
-    def _score(self, target: Target, batch: Batch) -> torch.Tensor:
+    def pairs(self, target: Target, batch: Batch) -> Pairs:
         t = target.path.like_ddpm(self.t)
-        errors = []
+        pairs = []
         for draw in range(self.draws):
             noise = NoiseStream(batch.sha256, [draw] * len(batch), target.shape, seed=self.seed, device=target.device)
             eps = noise.next()  # (n, c, h, w)
-            answer = target.denoise(target.noised(batch.pixels, t, eps), t, batch.labels)
-            errors.append((answer.noise - eps).square().double().flatten(1).mean(1))
+            pairs.append((target.denoise(target.noised(batch.pixels, t, eps), t, batch.labels).noise, eps))
+        return pairs
+
+    def distance(self, pairs: Pairs) -> torch.Tensor:
+        errors = [(predicted - eps).square().double().flatten(1).mean(1) for predicted, eps in pairs]
         return -torch.stack(errors).mean(0)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields
 from importlib.metadata import entry_points
 
-from trainedon.attacks.attack import Attack
+from trainedon.attacks.attack import REMEDIES, Attack
 from trainedon.errors import UserError
+from trainedon.targets import Reference, Shadows
 
 ENTRY_POINTS = "trainedon.attacks"
+INSIDE = ("Attack", "tuple[Attack, ...]")  # types of a parameter that holds attacks
+HELPERS = {"Shadows | None": Shadows, "Reference | None": Reference}
 _attacks: dict[str, type[Attack]] = {}
 
 
@@ -33,40 +36,91 @@ def attacks() -> dict[str, type[Attack]]:
     return dict(sorted(_attacks.items()))
 
 
-def parse_attacks(text: str, **given: object) -> list[Attack]:
-    """`drc, loss(t=100, draws=2)`, or `all`: attacks with the parameters in parentheses, the others at their defaults.
+def parse_attacks(text: str, have: Sequence[str] = ("gradients", "unseen", "labels"), **given: object) -> list[Attack]:
+    """`drc, loss(t=100, draws=2), fremia(pia)`: attacks, parameters in parentheses, the others at their defaults.
 
-    given: parameters for every attack that has one of that name and does not say it itself (`seed`).
-    Raises UserError for an unknown attack or parameter, and when nothing or one attack twice is named.
+    `all` stands for every attack that works as it is, without labels. have: the needs that are met besides those that
+    are parameters. given: parameters for every attack that has one of that name and does not say it itself (`seed`,
+    `shadows`, `reference`); None stands for none.
+    Raises UserError for an unknown attack or parameter, for a need that is not met, and when nothing or one attack
+    twice is named.
     """
     known = attacks()
-    specs = [*known] if text.strip() == "all" else [*filter(None, map(str.strip, _split(text)))]
-    chosen = [_parse_one(spec, known, given) for spec in specs]
+    chosen: list[Attack] = []
+    for spec in filter(None, map(str.strip, _split(text))):
+        if spec == "all":
+            chosen += [attack for attack in _everything(known, have, given) if attack not in chosen]
+            continue
+        attack = _parse_one(spec, known, given)
+        missing = attack.missing(have)
+        if missing:
+            raise UserError(f"{attack.name} needs {REMEDIES[missing[0]]}")
+        if attack in chosen:
+            raise UserError(f"{attack!r} is named twice")
+        chosen.append(attack)
     if not chosen:
         raise UserError(f"no attack is named: choose from {', '.join(known)}, or all")
-    for attack in chosen:
-        if chosen.count(attack) > 1:
-            raise UserError(f"{attack!r} is named twice")
     return chosen
 
 
+def works_alone(attack: type[Attack]) -> bool:
+    """Whether the attack can be made from defaults; a wrapper needs the attack that it wraps."""
+    return all(field.default is not MISSING or field.default_factory is not MISSING for field in fields(attack))
+
+
+def _everything(known: dict[str, type[Attack]], have: Sequence[str], given: dict[str, object]) -> Iterator[Attack]:
+    for kind in known.values():
+        if works_alone(kind):
+            attack = kind(**_applicable(kind, given))
+            if "labels" not in attack.needs and not attack.missing(have):
+                yield attack
+
+
+def _applicable(kind: type[Attack], given: dict[str, object]) -> dict[str, object]:
+    names = {field.name for field in fields(kind)}
+    return {key: value for key, value in given.items() if key in names and value is not None}
+
+
 def _parse_one(spec: str, known: dict[str, type[Attack]], given: dict[str, object]) -> Attack:
+    """One attack; what stands in its parentheses without `=` are the attacks inside it."""
     name, parenthesis, rest = spec.partition("(")
     name = name.strip()
     if name not in known:
         raise UserError(f"unknown attack {name!r}: choose from {', '.join(known)}, or all")
     if parenthesis and not rest.endswith(")"):
         raise UserError(f"{spec!r}: the closing parenthesis is missing")
-    parameters = {field.name: field for field in fields(known[name])}
-    arguments = {key: value for key, value in given.items() if key in parameters}
+    kind = known[name]
+    parameters = {field.name: field for field in fields(kind)}
+    plain = [key for key, field in parameters.items() if field.type not in INSIDE]
+    arguments = _applicable(kind, given)
+    inside: list[Attack] = []
     for part in filter(None, map(str.strip, _split(rest[:-1]))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or key not in parameters:
-            raise UserError(
-                f"{name} has no parameter {key!r}: it has {', '.join(parameters)} (quote a value with commas)"
-            )
-        arguments[key] = _typed(name, key, value, parameters[key].type)
-    return known[name](**arguments)
+        if not equals or "(" in key:
+            if len(plain) == len(parameters):
+                raise UserError(
+                    f"{name} has no parameter {key!r}: it has {', '.join(plain)} (quote a value with commas)"
+                )
+            inside.append(_parse_one(part, known, given))
+        elif key not in plain:
+            raise UserError(f"{name} has no parameter {key!r}: it has {', '.join(plain)} (quote a value with commas)")
+        else:
+            arguments[key] = _typed(name, key, value, parameters[key].type)
+    return kind(**arguments, **_inner(kind, inside))
+
+
+def _inner(kind: type[Attack], inside: list[Attack]) -> dict[str, object]:
+    """The attacks inside another one, as its parameter."""
+    (field,) = [field for field in fields(kind) if field.type in INSIDE] or [None]
+    if field is None or not inside:
+        if field is not None and not works_alone(kind):
+            raise UserError(f"{kind.name} works on another attack: name it, such as {kind.name}(pia)")
+        return {}
+    if field.type == "Attack":
+        if len(inside) > 1:
+            raise UserError(f"{kind.name} works on one attack, not on {len(inside)}")
+        return {field.name: inside[0]}
+    return {field.name: tuple(inside)}
 
 
 def _typed(attack: str, key: str, text: str, annotation: object) -> object:
@@ -80,6 +134,8 @@ def _typed(attack: str, key: str, text: str, annotation: object) -> object:
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise UserError(f"{attack}: {key} takes a number, not {text!r}")
         return float(value)
+    if annotation in HELPERS:
+        return HELPERS[annotation].open(str(value))
     return value if value is None or isinstance(value, str) else text
 
 

@@ -1,7 +1,8 @@
-"""The model under audit: one adapter a family, one safe loader."""
+"""The model under audit: one adapter a family, one safe loader; and the models that attacks hold beside it."""
 
+from trainedon.targets.helpers import Reference, Shadows
 from trainedon.targets.load import load_target
 from trainedon.targets.path import NoisePath
 from trainedon.targets.target import Denoised, Evaluations, Identity, Target
 
-__all__ = ["Denoised", "Evaluations", "Identity", "NoisePath", "Target", "load_target"]
+__all__ = ["Denoised", "Evaluations", "Identity", "NoisePath", "Reference", "Shadows", "Target", "load_target"]

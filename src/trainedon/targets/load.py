@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -75,11 +74,9 @@ def _load(model: str | Path, device: str, rows: int) -> Target:
     prediction = scheduler.get("prediction_type", "epsilon")
     if prediction not in PREDICTIONS:
         raise UserError(f"prediction type {prediction!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
-    used = [path for path in (index, folder / "scheduler" / "scheduler_config.json") if path.is_file()]
-    used += [unet_folder / "config.json", *_weight_files(unet_folder)]
     identity = Identity(
         name=name,
-        digest=_digest(folder, used),
+        digest=_digest(folder, unet_folder),
         family="pixel UNet2DModel" + (", class-conditional" if config.get("num_class_embeds") else ""),
         parameters=sum(parameter.numel() for parameter in unet.parameters()),
         notes=tuple(notes),
@@ -231,7 +228,17 @@ def _device(device: str) -> torch.device:
     return chosen
 
 
-def _digest(root: Path, files: Iterable[Path]) -> str:
+def model_digest(folder: Path) -> str:
+    """The digest of a local model folder, as in its `Identity`, without loading its weights."""
+    return _digest(folder, folder / "unet" if (folder / "model_index.json").is_file() else folder)
+
+
+def _digest(root: Path, unet_folder: Path) -> str:
+    """sha256 over the files that decide the model's answers."""
+    files = [
+        path for path in (root / "model_index.json", root / "scheduler" / "scheduler_config.json") if path.is_file()
+    ]
+    files += [unet_folder / "config.json", *_weight_files(unet_folder)]
     digest = hashlib.sha256()
     for path in sorted(set(files)):
         digest.update(str(path.relative_to(root)).encode() + b"\0")

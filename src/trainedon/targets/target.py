@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
 
 import torch
 
+from trainedon.targets.memo import Memo
 from trainedon.targets.path import NoisePath
 
+T = TypeVar("T")
 PAD = 8
 # The smallest alpha that a prediction of the clean picture is divided by: at zero terminal signal-to-noise ratio the
 # noise says nothing of the picture, and a large but finite answer is what the callers' clipping expects.
@@ -27,10 +29,15 @@ class Denoised(NamedTuple):
 
 @dataclass
 class Evaluations:
-    """Network passes so far, in rows (one picture through the network once is one): forward and backward."""
+    """Network passes so far, in rows (one picture through the network once is one): forward and backward.
+
+    An answer that was known already counts like any other: these are the passes that were asked for. `spared` says how
+    many seconds the known ones had taken.
+    """
 
     forward: int = 0
     backward: int = 0
+    spared: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ class Target(ABC):
     """A diffusion model under audit. Attacks are written against this class alone.
 
     shape: (c, h, w) of a picture. path: its noise path. prediction: what the network answers. classes: number of class
-    labels, None for an unconditional model. rows: how many pictures go through the network at once.
+    labels, None for an unconditional model. rows: how many pictures go through the network at once. kept: what attacks
+    prepared once for this model, by their own keys.
     """
 
     identity: Identity
@@ -60,6 +68,8 @@ class Target(ABC):
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     rows: int = 64
     evaluations: Evaluations = field(default_factory=Evaluations)
+    kept: dict[object, object] = field(default_factory=dict)
+    memo: Memo | None = None
 
     @abstractmethod
     def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
@@ -79,6 +89,16 @@ class Target(ABC):
         """How much self-attention each place receives, averaged over heads and layers: float32 (n, h, w), at the
         picture's size. None, and no evaluation, when the network has no self-attention."""
 
+    @abstractmethod
+    def gradient_norms(
+        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """L2 norm of the gradient of `mean (noise(x_t, t) - noise)^2` in each parameter tensor of the network.
+
+        x_t, noise: float32 (m, c, h, w), the rows over which the error is averaged; t: int64 (m,). Returns float64
+        (tensors,) on the CPU. Counts m forward and m backward evaluations.
+        """
+
     @property
     def timesteps(self) -> int:
         return len(self.path)
@@ -90,7 +110,7 @@ class Target(ABC):
         class-conditional. Counts n forward evaluations. Differentiable in `x_t` where gradients are enabled.
         """
         t = torch.as_tensor(t, device=self.device).expand(len(x_t))
-        answer = self._in_chunks(self._predict, x_t, t, labels)
+        answer = self._answer(x_t, t, labels)
         self.evaluations.forward += len(x_t)
         alpha, sigma = self.path.at(t, x_t)
         if self.prediction == "epsilon":
@@ -98,6 +118,28 @@ class Target(ABC):
         if self.prediction == "sample":
             return Denoised((x_t - alpha * answer) / sigma.clamp(min=SMALLEST_ALPHA), answer)
         return Denoised(sigma * x_t + alpha * answer, alpha * x_t - sigma * answer)  # v, arXiv 2202.00512, appendix D
+
+    def _answer(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        if self.memo is None or torch.is_grad_enabled():
+            return self._in_chunks(self._predict, x_t, t, labels)
+        answer, seconds = self.memo.answers(
+            self.identity.digest, x_t, t, labels, lambda *rows: self._in_chunks(self._predict, *rows)
+        )
+        self.evaluations.spared += seconds
+        return answer
+
+    @contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Inside the block the network is asked once for equal inputs, here and in the models `like` this one."""
+        self.memo = Memo()
+        try:
+            yield
+        finally:
+            self.memo = None
+
+    def shared(self, key: object, compute: Callable[[], T]) -> T:
+        """`compute()`, or what it gave for the same key while the target is `sharing`; its passes count again."""
+        return compute() if self.memo is None else self.memo.whole(key, self, compute)
 
     def noised(self, pictures: torch.Tensor, t: torch.Tensor | int, noise: torch.Tensor) -> torch.Tensor:
         """`alpha_t x + sigma_t eps`, shapes (n, c, h, w); t = -1 gives the pictures back."""
@@ -107,11 +149,11 @@ class Target(ABC):
     @contextmanager
     def counted(self) -> Iterator[Evaluations]:
         """Evaluations made inside the block."""
-        before = Evaluations(self.evaluations.forward, self.evaluations.backward)
+        before = replace(self.evaluations)
         spent = Evaluations()
         yield spent
-        spent.forward = self.evaluations.forward - before.forward
-        spent.backward = self.evaluations.backward - before.backward
+        for name, value in vars(before).items():
+            setattr(spent, name, getattr(self.evaluations, name) - value)
 
     def _in_chunks(self, network, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         """Rows through the network, at most `rows` at once, filled up to a multiple of PAD.

@@ -72,6 +72,20 @@ class PixelUNet(Target):
             for hook in hooks:
                 hook.remove()
 
+    def gradient_norms(
+        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        weights = list(self.unet.requires_grad_(True).parameters())
+        try:
+            with torch.enable_grad():
+                error = (self.denoise(x_t, t, labels).noise - noise).square().mean()
+                gradients = torch.autograd.grad(error, weights, allow_unused=True)
+        finally:
+            self.unet.requires_grad_(False)
+        self.evaluations.backward += len(x_t)
+        norms = [torch.zeros((), device=self.device) if g is None else g.float().norm() for g in gradients]
+        return torch.stack(norms).double().cpu()
+
     @torch.no_grad()
     def _look(self, pictures, t, labels, collect: Callable[[], torch.Tensor]) -> torch.Tensor:
         """One pass over `alpha_t x`; `collect` gives what the hooks saw of the rows that just went through."""

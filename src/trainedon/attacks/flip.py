@@ -1,0 +1,33 @@
+"""Another attack on the picture and on its mirror image, which training often shows as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from trainedon.attacks.attack import Attack, Cost, Judged
+from trainedon.attacks.registry import register
+from trainedon.attacks.wrapper import Wrapper, times
+from trainedon.pictures import Batch
+from trainedon.targets import Target
+
+
+@register
+@dataclass(frozen=True)
+class Flip(Wrapper):
+    """Mean score of the picture and its mirror image (left and right swapped), with the same noise."""
+
+    attack: Attack
+
+    name: ClassVar[str] = "flip"
+    title: ClassVar[str] = "Mean with the mirror image"
+    paper: ClassVar[str] = "arXiv 2301.13188, sec. 5"
+
+    def cost(self, target: Target) -> Cost:
+        return times(self.attack.cost(target), 2)
+
+    def _score(self, target: Target, batch: Batch) -> Judged:
+        mirrored = replace(batch, pixels=batch.pixels.flip(-1))
+        return Judged(np.mean([self.attack.observe(target, b).scores for b in (batch, mirrored)], axis=0))

@@ -1,0 +1,84 @@
+"""Network answers of the pictures in hand, so that attacks which ask the same thing ask it once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+if TYPE_CHECKING:
+    from trainedon.targets.target import Target
+
+T = TypeVar("T")
+
+LIMIT = 256 * 2**20  # bytes of answers that are kept; the oldest go first
+Compute = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
+
+
+class Memo:
+    """Answers by (model, row of x_t, t, label), and what each took to compute.
+
+    A row's answer does not depend on the rows beside it (see `Target`), so an answer from here is the one that the
+    network would give.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._answers: OrderedDict[bytes, tuple[torch.Tensor, float]] = OrderedDict()
+        self._limit, self._bytes = limit, 0
+        self._whole: dict[object, tuple[Any, int, int, float]] = {}
+
+    def whole(self, key: object, target: Target, compute: Callable[[], T]) -> T:
+        """`compute()` at the first call with this key; later the same, its passes and seconds charged again."""
+        if key in self._whole:
+            value, forward, backward, seconds = self._whole[key]
+            target.evaluations.forward += forward
+            target.evaluations.backward += backward
+            target.evaluations.spared += seconds
+            return value
+        began = time.perf_counter()
+        with target.counted() as spent:
+            value = compute()
+        seconds = time.perf_counter() - began + spent.spared
+        self._whole[key] = (value, spent.forward, spent.backward, seconds)
+        return value
+
+    def answers(
+        self, model: str, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None, compute: Compute
+    ) -> tuple[torch.Tensor, float]:
+        """`compute(x_t, t, labels)` (n, c, h, w), asking it only for the rows that are not known.
+
+        Also the seconds that the known rows had taken.
+        """
+        keys = self._keys(model, x_t, t, labels)
+        known = [self._answers.get(key) for key in keys]
+        missing = [i for i, answer in enumerate(known) if answer is None]
+        seconds = sum(answer[1] for answer in known if answer is not None)
+        if missing:
+            began = time.perf_counter()
+            fresh = compute(x_t[missing], t[missing], None if labels is None else labels[missing])
+            each = (time.perf_counter() - began) / len(missing)
+            for i, row in zip(missing, fresh, strict=True):
+                known[i] = (row, each)
+                self._keep(keys[i], row.clone(), each)
+        return torch.stack([row for row, _ in known]), seconds  # type: ignore[misc]
+
+    def _keep(self, key: bytes, row: torch.Tensor, seconds: float) -> None:
+        if key not in self._answers:  # two equal rows of one call have one key
+            self._answers[key] = (row, seconds)
+            self._bytes += row.nbytes
+        while self._bytes > self._limit:
+            _, (oldest, _) = self._answers.popitem(last=False)
+            self._bytes -= oldest.nbytes
+
+    @staticmethod
+    def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> list[bytes]:
+        rows = x_t.detach().cpu().contiguous().numpy()
+        with_labels = [None] * len(rows) if labels is None else labels.tolist()
+        return [
+            hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {label}".encode()[:64], digest_size=20).digest()
+            for row, at, label in zip(rows, t.tolist(), with_labels, strict=True)
+        ]
