@@ -63,6 +63,22 @@ def parse_attacks(text: str, have: Sequence[str] = ("gradients", "unseen", "labe
     return chosen
 
 
+def short(attack: Attack) -> str:
+    """The attack about as one would type it: its name, the attacks inside it, and what differs from its defaults."""
+    kind = type(attack)
+    usual = kind() if works_alone(kind) else None
+    said = []
+    for field in fields(attack):  # type: ignore[arg-type]
+        value = getattr(attack, field.name)
+        if field.type in INSIDE:
+            said += map(short, value if isinstance(value, tuple) else [value])
+        elif field.name != "seed" and field.type not in HELPERS:
+            default = field.default if usual is None else getattr(usual, field.name)
+            written = "+".join(map(str, value)) if isinstance(value, tuple) else value
+            said += [] if value == default else [f"{field.name}={written}"]
+    return f"{attack.name}({', '.join(said)})" if said else attack.name
+
+
 def works_alone(attack: type[Attack]) -> bool:
     """Whether the attack can be made from defaults; a wrapper needs the attack that it wraps."""
     return all(field.default is not MISSING or field.default_factory is not MISSING for field in fields(attack))

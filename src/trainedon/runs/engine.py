@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainedon.attacks import Attack
+from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import PictureError, UserError
 from trainedon.files import whole
 from trainedon.pictures import Batch, Entry, Item
@@ -32,7 +33,8 @@ SCHEMA = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
-Progress = Callable[[str, int, int], None]
+# A shard also holds what an attack that learns has observed, until all shards are there.
+SHARD_SCHEMA = SCHEMA.append(pa.field("observed", pa.list_(pa.float32())))
 
 
 def score_all(
@@ -40,43 +42,50 @@ def score_all(
 ) -> None:
     """Score every usable picture by every attack into `out/scores.parquet`.
 
-    entries: (set, picture) -> where to read it. Shards that are there already are not done again. The first attack that
-    can show what it saw fills `out/restored`.
+    entries: (set, picture) -> where to read it. Shards that are there already are not done again. All attacks go over
+    one shard before the next, so that the network is asked once where several ask the same. The first attack that can
+    show what it saw fills `out/restored`.
     """
     if (out / "scores.parquet").exists():
         return
     usable = [item for item in items if item.reason is None]
     showing = next((attack for attack in attacks if attack.shows), None)
     exhibits = Exhibits(out / "restored")
-    for number, attack in enumerate(attacks):
-        folder = _shards(out, number, attack)
+    folders = [_shards(out, number, attack) for number, attack in enumerate(attacks)]
+    for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-        for start in range(0, len(usable), SHARD):
-            part = usable[start : start + SHARD]
-            path = folder / f"{start // SHARD:06d}.parquet"
-            if not path.exists():
-                _score_shard(target, attack, part, entries, path, exhibits if attack is showing else None)
-            progress(attack.name, min(start + SHARD, len(usable)), len(usable))
-    _merge(attacks, items, out)
+    for start in range(0, len(usable), SHARD):
+        part = usable[start : start + SHARD]
+        paths = [folder / f"{start // SHARD:06d}.parquet" for folder in folders]
+        missing = [path for path in paths if not path.exists()]
+        batch = read_batch(target, part, entries) if missing else None
+        with target.sharing():
+            for attack, path in zip(attacks, paths, strict=True):
+                if path in missing:
+                    attack.prepare(target, progress)
+                    _score_shard(target, attack, part, batch, path, exhibits if attack is showing else None)
+                progress(short(attack), start + len(part), len(usable))
+    _merge(attacks, items, out, progress)
 
 
 def _score_shard(
-    target: Target, attack: Attack, part: Sequence[Item], entries: dict, path: Path, exhibits: Exhibits | None
+    target: Target, attack: Attack, part: Sequence[Item], batch: Batch, path: Path, exhibits: Exhibits | None
 ) -> None:
-    """Score one shard, keep what there is to show, and write the shard last."""
-    batch = read_batch(target, part, entries)
+    """Score one shard, keep what there is to show, and write the shard last.
+
+    The seconds are those that the attack alone would take: what an answer took that was known already is added.
+    """
     began = time.perf_counter()
     with target.counted() as spent:
         judged = attack.judge(target, batch)
-    seconds = (time.perf_counter() - began) / len(part)
-    scored = [(item, float(score)) for item, score in zip(part, judged.scores, strict=True)]
-    rows = []
-    for item, score in scored:
-        finite = math.isfinite(score)
-        answer = {"score": score} if finite else {"reason": "the score is not a finite number"}
-        rows.append(_row(item, attack, **answer, nfe=spent.forward // len(part), seconds=seconds))
+    seconds = (time.perf_counter() - began + spent.spared) / len(part)
+    costs = {"nfe": spent.forward // len(part), "seconds": seconds}
+    if attack.learns:
+        rows = [_row(i, attack, **costs) | {"observed": o} for i, o in zip(part, judged.scores, strict=True)]
+    else:
+        rows = [_scored(i, attack, s, **costs) for i, s in zip(part, judged.scores.tolist(), strict=True)]
     if exhibits is not None:
-        for (item, score), exhibit in zip(scored, judged.exhibits, strict=True):
+        for item, score, exhibit in zip(part, judged.scores.tolist(), judged.exhibits, strict=True):
             if math.isfinite(score):
                 exhibits.add(
                     picture=item.picture,
@@ -88,7 +97,7 @@ def _score_shard(
                 )
         exhibits.prune()
     with whole(path) as stream:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), stream)
+        pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), stream)
 
 
 def read_batch(target: Target, items: Sequence[Item], entries: dict[tuple[str, str], Entry]) -> Batch:
@@ -106,6 +115,12 @@ def read_batch(target: Target, items: Sequence[Item], entries: dict[tuple[str, s
             raise UserError(f"{item.picture} changed during the run: start anew with another --out")
         pictures.append(replace(picture, label=item.label))
     return Batch.from_pictures(pictures, target.shape[1:], target.shape[0])
+
+
+def _scored(item: Item, attack: Attack, score: float, **costs: float) -> dict:
+    """A row with a score, or with the reason why there is none."""
+    answer = {"score": score} if math.isfinite(score) else {"reason": attack.unscored}
+    return _row(item, attack, **answer, **costs)
 
 
 def _row(
@@ -130,15 +145,37 @@ def _row(
     }
 
 
-def _merge(attacks: Sequence[Attack], items: Sequence[Item], out: Path) -> None:
+def _merge(attacks: Sequence[Attack], items: Sequence[Item], out: Path, progress: Progress) -> None:
     """All shards, and the pictures that were not scored, in the order of attacks and inventory."""
+    usable = [item for item in items if item.reason is None]
     excluded = [item for item in items if item.reason is not None]
     with whole(out / "scores.parquet") as stream, pq.ParquetWriter(stream, SCHEMA) as writer:
         for number, attack in enumerate(attacks):
-            for path in sorted(_shards(out, number, attack).glob("*.parquet")):
-                writer.write_table(pq.read_table(path, schema=SCHEMA))
+            paths = sorted(_shards(out, number, attack).glob("*.parquet"))
+            if attack.learns:
+                progress(f"{short(attack)} learning", 0, 1)
+                rows = _concluded(attack, usable, [pq.read_table(path, schema=SHARD_SCHEMA) for path in paths])
+                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                progress(f"{short(attack)} learning", 1, 1)
+            else:
+                for path in paths:
+                    writer.write_table(pq.read_table(path, schema=SHARD_SCHEMA).select(SCHEMA.names))
             rows = [_row(item, attack, reason=item.reason) for item in excluded]
             writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def _concluded(attack: Attack, usable: Sequence[Item], shards: Sequence[pa.Table]) -> list[dict]:
+    """The rows of an attack that learns, from what it has observed of all pictures."""
+    table = pa.concat_tables(shards)
+    observed = np.stack(table["observed"].combine_chunks().to_numpy(zero_copy_only=False)).astype(np.float64)
+    began = time.perf_counter()
+    scores = attack.conclude(observed, [item.set for item in usable], [str(item.sha256) for item in usable])
+    learning = (time.perf_counter() - began) / len(usable)
+    costs = zip(table["nfe"].to_pylist(), table["seconds"].to_pylist(), strict=True)
+    return [
+        _scored(item, attack, score, nfe=nfe, seconds=seconds + learning)
+        for item, score, (nfe, seconds) in zip(usable, scores.tolist(), costs, strict=True)
+    ]
 
 
 def _shards(out: Path, number: int, attack: Attack) -> Path:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from trainedon.attacks import Progress
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Entry, Item
-from trainedon.runs.engine import SHARD, Progress, read_batch
+from trainedon.runs.engine import SHARD, read_batch
 from trainedon.targets import Target
 
 

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from trainedon import evidence, report
-from trainedon.attacks import Attack
+from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
 from trainedon.files import write_json, write_text
 from trainedon.pictures import (
@@ -24,7 +24,7 @@ from trainedon.pictures import (
     scan,
     write_inventory,
 )
-from trainedon.runs.engine import Progress, score_all
+from trainedon.runs.engine import score_all
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
 from trainedon.runs.labels import infer_labels
 from trainedon.targets import Target
@@ -37,6 +37,7 @@ PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn",
 class Plan:
     """What is asked. kind: `audit` or `evaluate`. sets: set name (`suspect`, `member`, `unseen`) -> source.
 
+    dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     """
 
@@ -47,6 +48,7 @@ class Plan:
     limit: int | None = None
     command: str = ""
     attribution: str | None = None
+    dataset: str | None = None
     truth: dict[str, bool] | None = None
 
 
@@ -178,6 +180,7 @@ def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> di
             "attacks": identity["attacks"],
             "seed": plan.seed,
             "limit": plan.limit,
+            "dataset": plan.dataset,
             "device": str(target.device),
             "rows": target.rows,
             "pictures": f"shorter side to {target.shape[1]} x {target.shape[2]} pixels by Lanczos, centre cut out",
@@ -200,9 +203,21 @@ def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> di
             }
             for name, source in plan.sets.items()
         },
+        "labels": {repr(attack): short(attack) for attack in plan.attacks},
         "costs": [
-            {"attack": name, "forward_per_picture": cost.forward, "backward_per_picture": cost.backward}
+            {
+                "attack": name,
+                "forward_per_picture": cost.forward,
+                "backward_per_picture": cost.backward,
+                "setup_passes": cost.setup,
+            }
             for name, cost in costs.items()
+        ],
+        "reported": [
+            {"attack": repr(attack), "paper": attack.paper} | figures.__dict__
+            for attack in plan.attacks
+            for figures in attack.reported
+            if figures.data == plan.dataset
         ],
         "notes": list(target.identity.notes),
         "attribution": plan.attribution,
