@@ -1,14 +1,16 @@
 """The command line as a user meets it."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 
-def call(*arguments):
+def call(*arguments, **options):
     command = [sys.executable, "-c", "from trainedon.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,11 @@ def call(*arguments):
         ),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--attacks", "magic"], "unknown attack 'magic'"),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--device", "abacus"], "device 'abacus' cannot be used"),
+        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--attacks", "calibrated(loss)"], "needs a reference model"),
+        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--attacks", "lira"], "lira needs shadow models: give --sh"),
+        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--attacks", "secmi-nn"], "whose membership is known"),
+        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--attacks", "quantile"], "needs unseen pictures: give --un"),
+        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--shadows", "{pictures}"], "no finished shadow models"),
         (["report", "{pictures}"], "is not a run folder"),
         (["train", "{pictures}", "--out", "{out}", "--betas", "steep"], "betas 'steep' are not known: choose one of"),
         (["train", "{pictures}", "--out", "{out}", "--prediction", "future"], "prediction 'future' is not known"),
@@ -53,6 +60,11 @@ def test_attacks_lists_each_with_its_paper_and_defaults():
     assert "drc" in result.stdout and "2403.08487" in result.stdout and "draws=1" in result.stdout
 
 
+def test_the_table_of_attacks_in_the_docs_is_the_generated_one():
+    page = (Path(__file__).parents[1] / "docs" / "attacks.md").read_text("utf-8")
+    assert call("attacks", "--markdown").stdout in page, "put the output of `trainedon attacks --markdown` there"
+
+
 def test_train_makes_a_model_that_can_be_audited(toy_pictures, tmp_path):
     options = ["--size", 16, "--widths", "8,16", "--passes", 2, "--draw", 10, "--batch-size", 5]
     result = call("train", toy_pictures["members"], "--out", tmp_path / "model", *options)
@@ -61,3 +73,15 @@ def test_train_makes_a_model_that_can_be_audited(toy_pictures, tmp_path):
     result = call("evaluate", tmp_path / "model", *run, "--out", tmp_path / "run")
     assert result.returncode == 0, result.stderr
     assert "AUC" in result.stdout
+
+
+def test_an_attack_of_another_package_is_found_and_runs(target_folders, toy_pictures, tmp_path):
+    """`sample_package` lies as an installed package does: a module, and beside it what pip would have written."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent / "sample_package")}
+    listed = call("attacks", env=environment)
+    assert "flatness: Flatness of the picture (none)" in listed.stdout, listed.stderr
+    assert "flatness" not in call("attacks").stdout
+    run = [target_folders["epsilon"], "--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
+    result = call("evaluate", *run, "--attacks", "flatness, loss", "--out", tmp_path / "run", env=environment)
+    assert result.returncode == 0, result.stderr
+    assert "flatness" in result.stdout

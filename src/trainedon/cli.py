@@ -6,9 +6,8 @@ import os
 import shlex
 import sys
 import warnings
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 # Threads that wait by spinning slow each other down on machines whose cores are shared; must be set before torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -37,6 +36,10 @@ Seed = Annotated[int, typer.Option(help="Seed of the noise that attacks draw.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take the first N pictures of each source, in sorted order.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows that go through the network at once.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
+Shadows = Annotated[Path | None, typer.Option(help="Shadow models, for attacks that need them; see `train --shadows`.")]
+Reference = Annotated[
+    str | None, typer.Option(help="A model that never saw the pictures, for attacks that compare with one.")
+]
 Unseen = Annotated[
     Path | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")
 ]
@@ -49,6 +52,8 @@ def audit(
     out: Out,
     unseen: Unseen = None,
     attacks: Attacks = "drc",
+    shadows: Shadows = None,
+    reference: Reference = None,
     seed: Seed = 0,
     limit: Limit = None,
     batch_size: BatchSize = 64,
@@ -56,7 +61,8 @@ def audit(
 ) -> None:
     """Were these pictures used to train the model?"""
     sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
-    document = _execute("audit", model, sets, attacks, seed, limit, batch_size, device, out)
+    asked = _Asked(attacks, shadows, reference, seed)
+    document = _execute("audit", model, sets, asked, limit, batch_size, device, out)
     _print_audit(document)
     _say(f"Page: {out / 'report.html'}")
 
@@ -68,6 +74,11 @@ def evaluate(
     unseen: Annotated[Path, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
     out: Out,
     attacks: Attacks = "drc",
+    shadows: Shadows = None,
+    reference: Reference = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="What papers call these pictures (cifar10, ...): prints what they report beside.")
+    ] = None,
     seed: Seed = 0,
     limit: Limit = None,
     batch_size: BatchSize = 64,
@@ -75,7 +86,8 @@ def evaluate(
 ) -> None:
     """How much does the model leak? For models whose training pictures are known."""
     sets = {"member": members, "unseen": unseen}
-    document = _execute("evaluate", model, sets, attacks, seed, limit, batch_size, device, out)
+    asked = _Asked(attacks, shadows, reference, seed)
+    document = _execute("evaluate", model, sets, asked, limit, batch_size, device, out, dataset=dataset)
     _print_evaluation(document, out)
     _say(f"Page: {out / 'report.html'}")
 
@@ -91,10 +103,10 @@ def demo(
     pictures = out / f"pictures-{seed}"
     truth = scene.prepare(pictures, seed)
     sets = {"suspect": pictures / "suspects", "unseen": pictures / "unseen"}
-    extra = {"truth": truth, "attribution": scene.ATTRIBUTION}
+    extra = {"truth": truth, "attribution": scene.ATTRIBUTION, "name": "OpenMoji demo"}
     folder = scene.model_folder()
     document = _execute(
-        "audit", str(folder), sets, scene.ATTACK, seed, None, 64, "cpu", out / "run", name="OpenMoji demo", **extra
+        "audit", str(folder), sets, _Asked(scene.ATTACK, seed=seed), None, 64, "cpu", out / "run", **extra
     )
     _print_audit(document)
     named = {
@@ -160,16 +172,25 @@ def train(
 
 
 @app.command("attacks")
-def list_attacks() -> None:
-    """What attacks there are, what they need, and their parameters."""
-    from trainedon.attacks import attacks as known
+def list_attacks(
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="As a Markdown table, as in docs/attacks.md.")
+    ] = False,
+) -> None:
+    """What attacks there are, what they need, their parameters, and what they cost."""
+    from trainedon.attacks.listing import listing, markdown
 
-    for name, attack in known().items():
-        _say(f"{name}: {attack.title} ({attack.paper})")
-        _say(f"  needs: {', '.join(('noise prediction', *attack.needs))}")
-        _say(f"  parameters: {', '.join(f'{field.name}={field.default}' for field in fields(attack))}")
-    _say("Parameters go in parentheses: --attacks 'drc(roi=attention:0.25, steps=10), loss(t=100)'")
-    _say("The network passes that an attack costs on a model are in run.json of a run, before it starts scoring.")
+    if as_markdown:
+        sys.stdout.write(markdown())
+        return
+    for row in listing():
+        _say(f"{row.name}: {row.title} ({row.paper})")
+        _say(f"  needs: {row.needs}")
+        _say(f"  parameters: {row.parameters}")
+        _say(f"  network passes a picture: {row.passes}")
+        if row.reported:
+            _say(f"  reported: {row.reported}")
+    _say("Parameters go in parentheses: --attacks 'drc(roi=attention:0.25, steps=10), loss(t=100), fremia(pia)'")
 
 
 @app.command()
@@ -186,12 +207,20 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     _say(f"Page: {run / 'report.html'}")
 
 
+class _Asked(NamedTuple):
+    """Which attacks, and what they are given."""
+
+    attacks: str
+    shadows: Path | None = None
+    reference: str | None = None
+    seed: int = 0
+
+
 def _execute(
     kind: str,
     model: str,
     sets: dict,
-    attacks: str,
-    seed: int,
+    asked: _Asked,
     limit: int | None,
     rows: int,
     device: str,
@@ -201,18 +230,39 @@ def _execute(
 ) -> Any:
     from dataclasses import replace
 
-    from trainedon.attacks import parse_attacks
     from trainedon.runs import Plan, run
     from trainedon.targets import load_target
 
-    chosen = parse_attacks(attacks, seed=seed)
+    chosen = _chosen(kind, sets, asked)
     target = load_target(model, device=device, rows=rows)
+    if "all" in map(str.strip, asked.attacks.split(",")):
+        chosen = [attack for attack in chosen if _allowed(attack, target)]
     if name:
         target.identity = replace(target.identity, name=name)
     command = shlex.join(["trainedon", *sys.argv[1:]])
-    plan = Plan(kind=kind, sets=sets, attacks=chosen, seed=seed, limit=limit, command=command, **extra)
+    plan = Plan(kind=kind, sets=sets, attacks=chosen, seed=asked.seed, limit=limit, command=command, **extra)
     with _Bars() as bars:
         return run(target, plan, out, bars)
+
+
+def _chosen(kind: str, sets: dict, asked: _Asked) -> list:
+    """The attacks that were asked for; refused before anything is loaded when one lacks what it needs."""
+    from trainedon.attacks import parse_attacks
+    from trainedon.targets import Reference, Shadows
+
+    have = ["gradients"] + ["unseen"] * ("unseen" in sets) + ["labels"] * (kind == "evaluate")
+    shadows = asked.shadows and Shadows.open(asked.shadows)
+    reference = asked.reference and Reference.open(asked.reference)
+    return parse_attacks(asked.attacks, have, seed=asked.seed, shadows=shadows, reference=reference)
+
+
+def _allowed(attack: Any, target: Any) -> bool:
+    try:
+        attack.check(target)
+    except UserError as error:
+        progress_console.print(_plain(f"left out: {error}"), soft_wrap=True)
+        return False
+    return True
 
 
 class _Bars:
@@ -245,18 +295,34 @@ class _Bars:
 def _print_evaluation(document: Any, run: Path) -> None:
     from trainedon.runs.folder import read_run
 
-    backward = {cost["attack"]: cost["backward_per_picture"] for cost in read_run(run)["costs"]}
-    table = Table("attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", box=None, padding=(0, 1, 0, 0))
+    record = read_run(run)
+    costs = {cost["attack"]: cost for cost in record["costs"]}
+    reported = {figures["attack"]: figures for figures in record.get("reported", [])}
+    heads = ["attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", *(["reported"] if reported else [])]
+    table = Table(*heads, box=None, padding=(0, 1, 0, 0))
     for attack in document.attacks:
         area = "-" if attack.auc is None else f"{attack.auc:.4f} {_interval(attack.auc_ci, 3)}"
         rates = [_rate(attack.tpr_at_fpr.get(level)) for level in ("0.01", "0.001")]
-        passes = f"{_number(attack.nfe_per_picture, 0)}+{backward.get(attack.repr, 0)}"
-        costs = [passes, _number(attack.seconds_per_picture, 3)]
-        table.add_row(attack.name, area, _number(attack.asr, 3), *rates, *costs)
+        passes = f"{_number(attack.nfe_per_picture, 0)}+{costs[attack.repr]['backward_per_picture']}"
+        cells = [area, _number(attack.asr, 3), *rates, passes, _number(attack.seconds_per_picture, 3)]
+        table.add_row(
+            _plain(record["labels"][attack.repr]), *cells, *([_figures(reported, attack)] if reported else [])
+        )
     out_console.print(table)
     _say("* best threshold picked on the same pictures: optimistic, printed because papers do")
     _say("passes: forward+backward a picture; in parentheses 95 % intervals; n < N: not estimable, N unseen are needed")
+    if reported:
+        _say(
+            f"reported: AUC / ASR / TPR@1% that papers print for {record['choices']['dataset']}, on models of their own"
+        )
     _print_flags(document)
+
+
+def _figures(reported: dict, attack: Any) -> str:
+    figures = reported.get(attack.repr)
+    if figures is None:
+        return "-"
+    return " / ".join(_number(figures[key], 3) for key in ("auc", "asr", "tpr_1"))
 
 
 def _print_audit(document: Any) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.attack import Attack, Cost, Exhibit, Judged
+from trainedon.attacks.attack import Attack, Cost, Exhibit, Judged, Reported
 from trainedon.attacks.registry import register
 from trainedon.compare import Similarity, parse_similarity, pool
 from trainedon.degrade import Degradation, Roi, parse_degradation, parse_roi
@@ -49,6 +49,11 @@ class DRC(Attack):
     paper: ClassVar[str] = "arXiv 2403.08487"
     needs: ClassVar[tuple[str, ...]] = ("gradients",)
     shows: ClassVar[bool] = True
+    reported: ClassVar[tuple[Reported, ...]] = (
+        Reported("cifar10", auc=0.931, tpr_1=0.122),
+        Reported("cifar100", auc=0.919, tpr_1=0.166),
+        Reported("celeba", auc=0.989, tpr_1=0.805),
+    )
 
     def __post_init__(self) -> None:
         for name, parse in (("roi", parse_roi), ("degradation", parse_degradation), ("restorer", parse_restorer)):
