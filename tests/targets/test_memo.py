@@ -1,0 +1,101 @@
+"""Network answers that are asked for twice and computed once."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainedon.attacks import Loss, parse_attacks
+from trainedon.targets.memo import Memo
+
+
+@pytest.fixture
+def rows_computed(target, monkeypatch):
+    """How many rows went through the network: a list of the sizes of the calls."""
+    sizes = []
+    chunks = type(target)._in_chunks
+    monkeypatch.setattr(
+        type(target),
+        "_in_chunks",
+        lambda self, net, x, t, labels: (sizes.append(len(x)), chunks(self, net, x, t, labels))[1],
+    )
+    return sizes
+
+
+def test_answers_are_those_of_the_network_and_come_once(target, batch_of, rows_computed):
+    batch = batch_of(6)
+    with torch.no_grad():
+        plain = target.denoise(batch.pixels, 100).noise
+        rows_computed.clear()
+        with target.sharing():
+            first = target.denoise(batch.pixels[:4], 100).noise
+            both = target.denoise(batch.pixels, 100).noise
+            target.denoise(batch.pixels, 101)
+            target.denoise(batch.pixels[:1] + 1e-6, 100)
+    assert rows_computed == [4, 2, 6, 1]
+    assert torch.equal(both, plain) and torch.equal(first, plain[:4])
+
+
+def test_shared_answers_count_as_asked_and_their_seconds_are_told(target, batch_of):
+    batch = batch_of(5)
+    with target.counted() as spent, torch.no_grad(), target.sharing():
+        target.denoise(batch.pixels, 100)
+        assert spent.forward == 0  # known at the end of the block
+        target.denoise(batch.pixels, 100)
+    assert spent.forward == 10 and spent.spared > 0
+    assert target.memo is None
+
+
+def test_a_gradient_is_never_taken_from_memory(target, batch_of, rows_computed):
+    pixels = batch_of(2).pixels.requires_grad_()
+    with target.sharing(), torch.enable_grad():
+        for _ in range(2):
+            (gradient,) = torch.autograd.grad(target.denoise(pixels, 100).clean.square().sum(), pixels)
+    assert rows_computed == [2, 2] and gradient.abs().sum() > 0
+
+
+def test_equal_inputs_of_two_models_or_classes_are_not_confused(target, batch_of):
+    memo, batch = Memo(), batch_of(2)
+    t = torch.tensor([3, 3])
+    one, _ = memo.answers("a" * 64, batch.pixels, t, None, lambda x, t, labels: x + 1)
+    two, _ = memo.answers("b" * 64, batch.pixels, t, None, lambda x, t, labels: x + 2)
+    three, _ = memo.answers(
+        "a" * 64, batch.pixels, t, torch.tensor([0, 1]), lambda x, t, labels: x + labels.view(-1, 1, 1, 1)
+    )
+    assert torch.equal(one, batch.pixels + 1) and torch.equal(two, batch.pixels + 2)
+    assert torch.equal(three, batch.pixels + torch.tensor([0.0, 1.0]).view(-1, 1, 1, 1))
+
+
+def test_memory_is_bounded_and_the_oldest_answers_go_first(batch_of):
+    batch = batch_of(4)
+    memo = Memo(limit=2 * batch.pixels[0].nbytes)
+    asked = []
+
+    def compute(x, t, labels):
+        asked.append(len(x))
+        return x.clone()
+
+    for rows in (slice(0, 2), slice(2, 3), slice(2, 3), slice(0, 1)):
+        x = batch.pixels[rows]
+        memo.answers("m", x, torch.zeros(len(x), dtype=torch.long), None, compute)
+    assert asked == [2, 1, 1]  # the third call was known, the fourth forgotten
+
+
+def test_attacks_that_ask_the_same_ask_once_and_score_the_same(target, batch_of, rows_computed):
+    batch = batch_of(8)
+    attacks = parse_attacks("pia, pian, fremia(pia), loss, timesteps(loss, t=100+200)")
+    alone = [attack.score(target, batch) for attack in attacks]
+    rows_computed.clear()
+    with target.sharing():
+        together = [attack.score(target, batch) for attack in attacks]
+    assert all(map(np.array_equal, alone, together))
+    assert sum(rows_computed) == 8 * (2 + 1 + 0 + 1 + 1)  # e(x, 0) of pia and pian, loss at 200 are asked once
+
+
+def test_scores_that_were_judged_are_not_judged_again(target, batch_of, rows_computed):
+    batch = batch_of(4)
+    attack = Loss(draws=2)
+    with target.counted() as spent, target.sharing():
+        first = attack.known(target, batch)
+        rows_computed.clear()
+        second = attack.known(target, batch)
+    assert first is second and rows_computed == [] and spent.forward == 16
