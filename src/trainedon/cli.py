@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -127,6 +128,10 @@ def train(
     draw: Annotated[
         int | None, typer.Option(min=1, help="How many members are drawn at random; all when not given.")
     ] = None,
+    shadows: Annotated[
+        int | None,
+        typer.Option(min=2, help="Train this many shadow models, each on its own draw (half when not given)."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draw, the weights and the noise.")] = 0,
     size: Annotated[int, typer.Option(min=8, help="Side of the pictures in pixels.")] = 32,
     grey: Annotated[bool, typer.Option(help="One channel instead of three.")] = False,
@@ -140,31 +145,35 @@ def train(
     prediction: Annotated[str, typer.Option(help="epsilon, sample, v_prediction.")] = "epsilon",
     zero_snr: Annotated[bool, typer.Option(help="Rescale the betas to zero terminal signal-to-noise ratio.")] = False,
 ) -> None:
-    """Train a small diffusion model whose members are known."""
+    """Train a small diffusion model whose members are known, or several shadow models."""
     from trainedon.runs.folder import locked
-    from trainedon.training import Recipe, draw_members, read_members
+    from trainedon.training import Recipe, draw_members, read_members, train_shadows
     from trainedon.training import train as train_model
 
+    recipe = Recipe(
+        size=size,
+        channels=1 if grey else 3,
+        widths=_widths(widths),
+        attention=attention,
+        layers=layers,
+        betas=betas,
+        prediction=prediction,
+        zero_snr=zero_snr,
+        passes=passes,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
     with _Bars() as bars, locked(out):
+        if shadows is not None:
+            train_shadows(pictures, out, recipe, models=shadows, draw=draw, progress=bars)
+            _say(f"{shadows} shadow models: {out}; give it to attacks as --shadows {out}")
+            return
         manifest = draw_members(
             pictures, out, draw=draw, seed=seed, progress=lambda d, t: bars("reading pictures", d, t)
         )
-        pixels, labels = read_members(pictures, manifest, size, 1 if grey else 3)
-        recipe = Recipe(
-            size=size,
-            channels=1 if grey else 3,
-            classes=None if labels is None else int(labels.max()) + 1,
-            widths=_widths(widths),
-            attention=attention,
-            layers=layers,
-            betas=betas,
-            prediction=prediction,
-            zero_snr=zero_snr,
-            passes=passes,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-        )
+        pixels, labels = read_members(pictures, manifest, size, recipe.channels)
+        recipe = replace(recipe, classes=None if labels is None else int(labels.max()) + 1)
         train_model(
             pixels, out, recipe, labels=labels, progress=lambda d, t, loss: bars(f"training, loss {loss:.4f}", d, t)
         )
@@ -228,8 +237,6 @@ def _execute(
     name: str | None = None,
     **extra: Any,
 ) -> Any:
-    from dataclasses import replace
-
     from trainedon.runs import Plan, run
     from trainedon.targets import load_target
 

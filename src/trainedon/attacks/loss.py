@@ -32,7 +32,9 @@ class Loss(Compared):
     name: ClassVar[str] = "loss"
     title: ClassVar[str] = "Loss threshold"
     paper: ClassVar[str] = "arXiv 2301.13188"
-    reported: ClassVar[tuple[Reported, ...]] = (Reported("cifar10", auc=0.718, asr=0.663, note="as given in arXiv 2302.01316"),)
+    reported: ClassVar[tuple[Reported, ...]] = (
+        Reported("cifar10", auc=0.718, asr=0.663, note="as given in arXiv 2302.01316"),
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.t < 1000 or self.draws < 1:

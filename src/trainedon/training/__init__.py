@@ -1,6 +1,7 @@
-"""Make a target whose members are known."""
+"""Make models whose members are known: one, or several as shadows of another."""
 
 from trainedon.training.manifest import draw_members, read_members
+from trainedon.training.shadows import train_shadows
 from trainedon.training.train import Recipe, train
 
-__all__ = ["Recipe", "draw_members", "read_members", "train"]
+__all__ = ["Recipe", "draw_members", "read_members", "train", "train_shadows"]

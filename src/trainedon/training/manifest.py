@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.noise import generator
-from trainedon.pictures import Batch, inventory, scan
+from trainedon.pictures import Batch, Item, inventory, scan
 
 MANIFEST = "manifest.json"
 
@@ -28,12 +29,22 @@ def draw_members(
     count = len(usable) if draw is None else draw
     if not 1 <= count <= len(usable):
         raise UserError(f"{count} members cannot be drawn from {len(usable)} pictures that can be used in {source}")
-    chosen = set(generator(seed, "members").choice(len(usable), count, replace=False).tolist())
+    chosen = np.zeros(len(usable), dtype=bool)
+    chosen[generator(seed, "members").choice(len(usable), count, replace=False)] = True
+    return write_manifest(out, usable, chosen, seed)
+
+
+def write_manifest(out: Path, pictures: Sequence[Item], members: np.ndarray, seed: int) -> dict:
+    """`out/manifest.json`: seed, number of members, and of each picture name, sha256 and whether it is a member.
+
+    members: bool (n,). Raises UserError when there is a manifest already and it says something else.
+    """
     manifest = {
         "seed": seed,
-        "members": count,
+        "members": int(members.sum()),
         "pictures": [
-            {"picture": item.picture, "sha256": item.sha256, "member": i in chosen} for i, item in enumerate(usable)
+            {"picture": item.picture, "sha256": item.sha256, "member": member}
+            for item, member in zip(pictures, members.tolist(), strict=True)
         ],
     }
     path = out / MANIFEST
