@@ -72,7 +72,7 @@ class Ssim(Similarity):
 
     def compare(self, original: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
         weight = original[:, -1]
-        similar = _ssim_map(original[:, :-1], restored[:, :-1]).mean(1)
+        similar = ssim_map(original[:, :-1], restored[:, :-1]).mean(1)
         return (similar * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
 
 
@@ -81,7 +81,7 @@ def _look_on_cpu(pixels: torch.Tensor, mask: torch.Tensor | None, scope: str) ->
     return pixels, torch.ones_like(pixels[:, 0]) if weight is None else weight
 
 
-def _ssim_map(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def ssim_map(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Eq. 13 of the paper at every place; a, b: float64 (n, c, h, w) in [0, 1]."""
 
     def mean(values: torch.Tensor) -> torch.Tensor:

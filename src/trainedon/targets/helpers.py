@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 
 from trainedon.errors import UserError
+from trainedon.pictures import Batch
 from trainedon.targets.load import load_target, model_digest
 from trainedon.targets.target import Target
 
@@ -38,7 +41,9 @@ class Shadows:
         folder = Path(folder)
         try:
             record = json.loads((folder / SHADOWS).read_text("utf-8"))
-            models, digest = tuple(record["models"]), str(record["digest"])
+            models, digest = record["models"], record["digest"]
+            if not (isinstance(models, list) and models and all(isinstance(name, str) for name in [*models, digest])):
+                raise ValueError("no list of models, or no digest")
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{folder} holds no finished shadow models: make them with "
@@ -48,7 +53,7 @@ class Shadows:
             raise UserError(
                 f"{folder / SHADOWS} cannot be read ({error}): the folder of shadow models is damaged"
             ) from None
-        return cls(digest, models, folder)
+        return cls(digest, tuple(models), folder)
 
     def __len__(self) -> int:
         return len(self.models)
@@ -57,9 +62,13 @@ class Shadows:
         return f"Shadows({len(self)} models, {self.digest[:16]})"
 
     def check(self, target: Target) -> None:
-        """Raises UserError when the shadow models do not take the target's pictures."""
-        for other in self.targets(target):
+        """Raises UserError when the shadow models do not take the target's pictures, or are no longer those that were
+        trained into the folder."""
+        models = self.targets(target)
+        for other in models:
             _check_alike(other, target, "shadow models")
+        if pool_digest(self._pool_sha256, [other.identity.digest for other in models]) != self.digest:
+            raise UserError(f"{self.folder} changed after its shadow models were trained: train them anew")
 
     def targets(self, beside: Target) -> list[Target]:
         """The models, loaded once for each audited model.
@@ -70,39 +79,40 @@ class Shadows:
 
     @cached_property
     def _pool(self) -> dict[str, np.ndarray]:
-        try:
-            with np.load(self.folder / POOL, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{self.folder / POOL} cannot be read ({error}): train the shadow models anew") from None
+        return read_pool(self.folder)
 
-    @property
+    @cached_property
+    def _pool_sha256(self) -> bytes:
+        with (self.folder / POOL).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {digest: place for place, digest in enumerate(self.sha256)}
+
+    @cached_property
     def sha256(self) -> tuple[str, ...]:
         """Digests of the pool's pictures."""
         return tuple(self._pool["sha256"].tolist())
-
-    @property
-    def pixels(self) -> torch.Tensor:
-        """The pool as the models saw it: float32 (n, c, h, w) in [-1, 1]."""
-        return torch.from_numpy(self._pool["pixels"].astype(np.float32) / np.float32(127.5) - np.float32(1))
-
-    @property
-    def labels(self) -> torch.Tensor | None:
-        """Class labels of the pool, int64 (n,), where its pictures have some."""
-        return torch.from_numpy(self._pool["labels"]) if "labels" in self._pool else None
 
     @property
     def members(self) -> np.ndarray:
         """bool (models, n): which picture of the pool each model was trained on."""
         return self._pool["members"]
 
-    def trained_on(self, sha256: tuple[str, ...]) -> np.ndarray:
+    def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
+        """Some pictures of the pool as the models saw them, with their labels where the pool has some."""
+        rows = np.asarray(rows, dtype=np.int64)
+        pixels = self._pool["pixels"][rows].astype(np.float32) / np.float32(127.5) - np.float32(1)
+        labels = torch.from_numpy(self._pool["labels"][rows]) if "labels" in self._pool else None
+        return Batch(torch.from_numpy(pixels), tuple(self.sha256[row] for row in rows), labels)
+
+    def trained_on(self, sha256: Sequence[str]) -> np.ndarray:
         """bool (models, len(sha256)): which of these pictures each model was trained on; false outside the pool."""
-        place = {digest: i for i, digest in enumerate(self.sha256)}
         seen = np.zeros((len(self), len(sha256)), dtype=bool)
         for column, digest in enumerate(sha256):
-            if digest in place:
-                seen[:, column] = self.members[:, place[digest]]
+            if digest in self._places:
+                seen[:, column] = self.members[:, self._places[digest]]
         return seen
 
 
@@ -137,9 +147,22 @@ class Reference:
         return _beside(self.model, beside)
 
 
-def pool_digest(pool: bytes, models: list[str]) -> str:
-    """The digest of a folder of shadow models, from the bytes of its pool and the digests of its models."""
-    return hashlib.sha256(b"".join([hashlib.sha256(pool).digest(), *(bytes.fromhex(m) for m in models)])).hexdigest()
+def pool_digest(pool: bytes, models: Sequence[str]) -> str:
+    """The digest of a folder of shadow models, from the sha256 of its pool and the digests of its models."""
+    return hashlib.sha256(b"".join([pool, *map(bytes.fromhex, models)])).hexdigest()
+
+
+def read_pool(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of `pool.npz`: pixels uint8 (n, c, h, w), sha256 (n,), members bool (models, n), and labels int64 (n,)
+    if any. Raises UserError when the file cannot be read, or is another one."""
+    try:
+        with np.load(folder / POOL, allow_pickle=False) as file:
+            pool = {name: file[name] for name in file.files}
+        if not {"pixels", "sha256", "members"} <= set(pool):
+            raise ValueError("it holds no pool of pictures")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{folder / POOL} cannot be read ({error}): train the shadow models anew") from None
+    return pool
 
 
 def _beside(model: str | Path, target: Target) -> Target:
@@ -147,7 +170,7 @@ def _beside(model: str | Path, target: Target) -> Target:
     if key not in target.kept:
         target.kept[key] = load_target(model, device=str(target.device), rows=target.rows)
     other: Target = target.kept[key]  # type: ignore[assignment]
-    other.evaluations, other.memo = target.evaluations, target.memo
+    other.evaluations, other.memo, other.rows = target.evaluations, target.memo, target.rows
     return other
 
 

@@ -1,0 +1,77 @@
+"""ReDiffuse: noised and denoised again several times, members come back to themselves (arXiv 2405.20771)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from trainedon.attacks.attack import Cost, Reported
+from trainedon.attacks.compared import Compared, Pairs
+from trainedon.attacks.registry import register
+from trainedon.attacks.secmi import move
+from trainedon.compare.pixel import ssim_map
+from trainedon.errors import UserError
+from trainedon.noise import NoiseStream
+from trainedon.pictures import Batch
+from trainedon.targets import Target
+
+METRICS = ("l2", "ssim")
+
+
+@register
+@dataclass(frozen=True)
+class ReDiffuse(Compared):
+    """Minus the distance of the picture to the mean of its `n` variations (Algorithm 1).
+
+    A variation: the picture noised to step t, then deterministic DDIM steps t, t - k, ..., 0. t, k: timesteps of the
+    usual DDPM path; on another path those with the nearest signal-to-noise ratio. metric: l2 (sum of squared
+    differences) or ssim (minus structural similarity). A service that varies pictures is enough for this attack.
+    """
+
+    t: int = 200
+    k: int = 100
+    n: int = 10
+    metric: str = "l2"
+    seed: int = 0
+
+    name: ClassVar[str] = "rediffuse"
+    title: ClassVar[str] = "Mean of variations"
+    paper: ClassVar[str] = "arXiv 2405.20771"
+    reported: ClassVar[tuple[Reported, ...]] = (Reported("cifar10", auc=0.96),)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.k <= self.t < 1000 or self.t % self.k or self.n < 1:
+            raise UserError("rediffuse: t must lie in 1..999 and be a multiple of k, n must be 1 or more")
+        if self.metric not in METRICS:
+            raise UserError(f"rediffuse: metric {self.metric!r} is not known: choose one of {', '.join(METRICS)}")
+
+    def cost(self, target: Target) -> Cost:
+        return Cost(self.n * self.t // self.k)
+
+    def rows(self) -> int:
+        return self.n
+
+    def pairs(self, target: Target, batch: Batch) -> Pairs:
+        grid = [target.path.like_ddpm(t) for t in range(self.t, -1, -self.k)]
+        each = repeated(batch, self.n)
+        draws = [*range(self.n)] * len(batch)
+        noise = NoiseStream(each.sha256, draws, target.shape, seed=self.seed, device=target.device)
+        x = target.noised(each.pixels, grid[0], noise.next())
+        for t, s in zip(grid, grid[1:]):
+            x = move(target, each, x, t, s)
+        return [(batch.pixels, x.unflatten(0, (len(batch), self.n)).mean(1))]
+
+    def distance(self, pairs: Pairs) -> torch.Tensor:
+        ((x, mean),) = pairs
+        if self.metric == "l2":
+            return -(x - mean).square().double().flatten(1).sum(1)
+        return ssim_map((x.double() + 1) / 2, (mean.double() + 1) / 2).flatten(1).mean(1)
+
+
+def repeated(batch: Batch, n: int) -> Batch:
+    """Each picture n times, side by side."""
+    labels = None if batch.labels is None else batch.labels.repeat_interleave(n)
+    digests = tuple(digest for digest in batch.sha256 for _ in range(n))
+    return Batch(batch.pixels.repeat_interleave(n, dim=0), digests, labels)
