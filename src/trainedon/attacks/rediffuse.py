@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -59,7 +60,7 @@ class ReDiffuse(Compared):
         draws = [*range(self.n)] * len(batch)
         noise = NoiseStream(each.sha256, draws, target.shape, seed=self.seed, device=target.device)
         x = target.noised(each.pixels, grid[0], noise.next())
-        for t, s in zip(grid, grid[1:]):
+        for t, s in pairwise(grid):
             x = move(target, each, x, t, s)
         return [(batch.pixels, x.unflatten(0, (len(batch), self.n)).mean(1))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -44,7 +45,7 @@ class SecMI(Compared):
     def pairs(self, target: Target, batch: Batch) -> Pairs:
         grid = [target.path.like_ddpm(t) for t in range(0, self.t + 1, self.k)]
         x = batch.pixels
-        for s, t in zip(grid[:-2], grid[1:-1]):
+        for s, t in pairwise(grid[:-1]):
             x = move(target, batch, x, s, t)
         up = move(target, batch, x, grid[-2], grid[-1])
         return [(x, move(target, batch, up, grid[-1], grid[-2]))]

@@ -76,12 +76,14 @@ class PixelUNet(Target):
         self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor | None = None
     ) -> torch.Tensor:
         weights = list(self.unet.requires_grad_(True).parameters())
+        rows, self.rows = self.rows, len(x_t)  # all at once whatever the batch size, so that sums round alike
         try:
             with torch.enable_grad():
                 error = (self.denoise(x_t, t, labels).noise - noise).square().mean()
                 gradients = torch.autograd.grad(error, weights, allow_unused=True)
         finally:
             self.unet.requires_grad_(False)
+            self.rows = rows
         self.evaluations.backward += len(x_t)
         norms = [torch.zeros((), device=self.device) if g is None else g.float().norm() for g in gradients]
         return torch.stack(norms).double().cpu()
