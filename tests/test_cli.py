@@ -13,6 +13,10 @@ def call(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
 
+# A model that does not exist: what is refused here is refused before anything is loaded.
+NOWHERE = ["audit", "nowhere", "{pictures}", "--out", "{out}"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -24,11 +28,11 @@ def call(*arguments, **options):
         ),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--attacks", "magic"], "unknown attack 'magic'"),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--device", "abacus"], "device 'abacus' cannot be used"),
-        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--attacks", "calibrated(loss)"], "needs a reference model"),
-        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--attacks", "lira"], "lira needs shadow models: give --sh"),
-        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--attacks", "secmi-nn"], "whose membership is known"),
-        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--attacks", "quantile"], "needs unseen pictures: give --un"),
-        (["audit", "nowhere", "{pictures}", "--out", "{out}", "--shadows", "{pictures}"], "no finished shadow models"),
+        ([*NOWHERE, "--attacks", "calibrated(loss)"], "needs a reference model, which never saw"),
+        ([*NOWHERE, "--attacks", "lira"], "lira needs shadow models: give --shadows DIR"),
+        ([*NOWHERE, "--attacks", "secmi-nn"], "secmi-nn needs pictures whose membership is known"),
+        ([*NOWHERE, "--attacks", "quantile"], "quantile needs unseen pictures: give --unseen DIR"),
+        ([*NOWHERE, "--shadows", "{pictures}"], "no finished shadow models"),
         (["report", "{pictures}"], "is not a run folder"),
         (["train", "{pictures}", "--out", "{out}", "--betas", "steep"], "betas 'steep' are not known: choose one of"),
         (["train", "{pictures}", "--out", "{out}", "--prediction", "future"], "prediction 'future' is not known"),

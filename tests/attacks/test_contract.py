@@ -1,83 +1,185 @@
 """The contract that every attack keeps on every kind of target. A new attack adds one row to ATTACKS."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 
-from trainedon.attacks import DRC, Loss, attacks
+from trainedon.attacks import DRC, Loss, attacks, parse_attacks, short
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
-from trainedon.targets import load_target
+from trainedon.targets import Reference, Shadows, load_target
 
 ATTACKS = [
-    Loss(),
-    Loss(t=50, draws=3),
-    DRC(steps=3),
-    DRC(roi="cover", steps=2, restorations=1, restorer="join:resamplings=2", encoder="pixel"),
-    DRC(roi="attention:0.3", steps=2, restorer="naive", encoder="own+ssim", pooling="median"),
-    DRC(roi="inverted(random:0.4)", steps=2, degradation="blur:2", pooling="max"),
+    *("loss", "loss(t=50, draws=3)"),
+    "drc(steps=3)",
+    "drc(roi=cover, steps=2, restorations=1, restorer=join:resamplings=2, encoder=pixel)",
+    "drc(roi=attention:0.3, steps=2, restorer=naive, encoder=own+ssim, pooling=median)",
+    "drc(roi=inverted(random:0.4), steps=2, degradation=blur:2, pooling=max)",
+    *("secmi", "pia", "pian", "sima", "pfami", "noise-aggregation"),
+    *("rediffuse(n=2)", "rediffuse(n=2, metric=ssim)"),
+    "gan-leaks(samples=12, steps=3)",
+    *("gsa(pictures=8)", "lira", "lira(form=offline)", "rmia(population=8)"),
+    *("secmi-nn", "quantile", "quantile(pia)"),
+    *("rank-average(loss, pia)", "logistic(loss, pia)"),
+    *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
+    *("calibrated(pfami)", "calibrated(lira(form=offline))"),
 ]
 KINDS = ["epsilon", "v, zero terminal SNR", "sample, cosine betas", "class-conditional", "grey", "learned variance"]
+SHADOWS = {"class-conditional": "classes", "grey": "grey"}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """Samples that attacks keep stay among the tests' own files."""
+    monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def target(request, target_folders):
-    return load_target(target_folders[request.param])
+def kind(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def batch(target):
+def target(kind, target_folders):
+    return load_target(target_folders[kind])
+
+
+@pytest.fixture(scope="module")
+def helpers(kind, shadow_folders):
+    """Shadow models, and a reference model, which take the target's pictures."""
+    folder = shadow_folders[SHADOWS.get(kind, "rgb")]
+    return {"shadows": Shadows.open(folder), "reference": Reference.open(folder / "000")}
+
+
+def pictures(target, n):
     rng = np.random.default_rng(1)
-    pixels = torch.from_numpy(rng.uniform(-1, 1, (11, *target.shape)).astype(np.float32))
-    return Batch.of(pixels, None if target.classes is None else torch.arange(11) % target.classes)
+    pixels = torch.from_numpy(rng.uniform(-1, 1, (n, *target.shape)).astype(np.float32))
+    return Batch.of(pixels, None if target.classes is None else torch.arange(n) % target.classes)
+
+
+def chosen(batch, order):
+    labels = None if batch.labels is None else batch.labels[order]
+    return Batch(batch.pixels[order], tuple(batch.sha256[i] for i in order), labels)
+
+
+def in_pool(batch, helpers):
+    """The batch under names of the shadow models' pool, so that every attack has something to say of each picture."""
+    seen = helpers["shadows"].members
+    both = [digest for digest, column in zip(helpers["shadows"].sha256, seen.T) if 0 < column.sum() < len(column)]
+    return replace(batch, sha256=tuple(both[: len(batch)]))
 
 
 def test_every_attack_has_a_row():
-    assert {attack.name for attack in ATTACKS} == set(attacks())
+    assert {spec.partition("(")[0] for spec in ATTACKS} == set(attacks())
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
-def test_contract(attack, target, batch):
+@pytest.mark.parametrize("spec", ATTACKS)
+def test_contract(spec, target, helpers):
+    (attack,) = parse_attacks(spec, **helpers)
+    batch = in_pool(pictures(target, 11), helpers)
+    with target.counted() as setup:
+        attack.prepare(target)
     with target.counted() as spent:
-        scores = attack.score(target, batch)
+        scores = attack.judge(target, batch).scores
     cost = attack.cost(target)
-    assert scores.shape == (11,) and scores.dtype == np.float64
+    assert len(scores) == 11 and scores.ndim == 1 + attack.learns and scores.dtype == np.float64
     assert np.isfinite(scores).all()
     assert (spent.forward, spent.backward) == (11 * cost.forward, 11 * cost.backward), "declared NFE"
-    assert np.array_equal(scores, attack.score(target, batch)), "not deterministic"
+    assert setup.forward == cost.setup, "declared passes of the set-up"
+    assert np.array_equal(scores, attack.judge(target, batch).scores), "not deterministic"
     order = [7, 3, 10, 0, 5]
-    labels = None if batch.labels is None else batch.labels[order]
-    some = Batch(batch.pixels[order], tuple(batch.sha256[i] for i in order), labels)
-    np.testing.assert_allclose(
-        attack.score(target, some), scores[order], rtol=1e-5, err_msg="order or neighbours matter"
-    )
+    some = attack.judge(target, chosen(batch, order)).scores
+    np.testing.assert_allclose(some, scores[order], rtol=1e-5, err_msg="order or neighbours matter")
     rows, target.rows = target.rows, 8
     try:
-        np.testing.assert_allclose(attack.score(target, batch), scores, rtol=1e-5, err_msg="batch size matters")
+        again = attack.judge(target, batch).scores
+        np.testing.assert_allclose(again, scores, rtol=1e-5, err_msg="batch size matters")
     finally:
         target.rows = rows
+    with target.sharing():
+        attack.judge(target, batch)
+        assert np.array_equal(attack.judge(target, batch).scores, scores), "another score from shared answers"
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
-def test_repr_names_every_parameter_and_the_class_declares_itself(attack):
+@pytest.mark.parametrize("spec", ATTACKS)
+def test_repr_names_every_parameter_and_the_class_declares_itself(spec, helpers):
+    (attack,) = parse_attacks(spec, **helpers)
     parameters = {field.name: getattr(attack, field.name) for field in fields(attack)}
     assert all(f"{name}=" in repr(attack) for name in parameters)
     assert attack.title and attack.paper
     assert type(attack)(**parameters) == attack
+    assert short(attack).startswith(attack.name)
 
 
-@pytest.mark.parametrize(
-    "attack", [Loss(t=100, draws=8), DRC(steps=10), DRC(roi="cover", steps=6, restorations=1)], ids=repr
-)
-def test_members_of_an_overtrained_toy_score_higher(attack, overtrained, toy_pictures):
-    target = load_target(overtrained)
-    members, unseen = (
-        attack.score(target, Batch.from_pictures([entry.read() for entry in scan(folder)], (16, 16), 3))
-        for folder in toy_pictures.values()
-    )
-    assert (members[:, None] > unseen[None]).mean() > 0.8
+LEARNING = ["secmi-nn", "quantile", "rank-average(loss, pia)", "logistic(loss, pia)"]
+
+
+@pytest.mark.parametrize("spec", LEARNING)
+def test_attacks_that_learn_score_every_picture_whatever_the_order_and_never_by_its_own_set(spec, target_folders):
+    target = load_target(target_folders["epsilon"])
+    (attack,) = parse_attacks(spec)
+    batch, sets = pictures(target, 60), ["member", "unseen", "suspect"] * 20
+    scores = attack.score(target, batch, sets)
+    assert scores.shape == (60,) and np.isfinite(scores).all()
+    order = np.random.default_rng(2).permutation(60)
+    again = attack.score(target, chosen(batch, order), [sets[i] for i in order])
+    np.testing.assert_allclose(again, scores[order], rtol=1e-5)
+    for i, other in ((0, "unseen"), (1, "member"), (2, "unseen")):
+        changed = attack.score(target, batch, [*sets[:i], other, *sets[i + 1 :]])
+        assert changed[i] == scores[i], "the set of a picture changes its own score"
+
+
+def test_attacks_that_learn_must_be_told_the_sets(target):
+    (attack,) = parse_attacks("secmi-nn")
+    with pytest.raises(UserError, match="say of each whether it is member, unseen or suspect"):
+        attack.score(target, pictures(target, 3))
+
+
+# On this toy (flat colours, 24 pictures known by heart) the following rank members below others, each by its paper's
+# own formula; test_parity.py holds them against their released code, and docs/attacks.md says where the order turns.
+REVERSED = {"secmi", "pia", "noise-aggregation"}
+DIRECTION = {
+    "drc(steps=10)": 0.8,
+    "drc(roi=cover, steps=6, restorations=1)": 0.8,
+    "loss(t=100, draws=8)": 0.8,
+    "pian": 0.8,
+    "sima": 0.9,
+    "pfami": 0.65,
+    "rediffuse(n=4)": 0.7,
+    "rediffuse(metric=ssim, n=4)": 0.8,
+    "fremia(loss)": 0.7,
+    "flip(sima)": 0.8,
+    "timesteps(sima)": 0.9,
+    "repeat(loss)": 0.7,
+    "quantile(sima)": 0.7,
+    "secmi-nn": 0.55,
+    "rank-average(loss, sima)": 0.8,
+    "logistic(loss, sima)": 0.8,
+}
+
+
+def test_every_attack_that_works_alone_has_a_direction():
+    with_shadows = {"gsa", "lira", "rmia", "calibrated"}  # see test_shadow_attacks.py and test_formulas.py
+    by_eye = {"gan-leaks", "fremia"}  # see test_gan_leaks.py; fremia is its host
+    assert {spec.partition("(")[0] for spec in DIRECTION} >= set(attacks()) - REVERSED - with_shadows - by_eye
+
+
+@pytest.fixture(scope="module")
+def toy(overtrained, toy_pictures):
+    batches = [
+        Batch.from_pictures([entry.read() for entry in scan(folder)], (16, 16), 3) for folder in toy_pictures.values()
+    ]
+    pixels = torch.cat([batch.pixels for batch in batches])
+    return load_target(overtrained), Batch(pixels, batches[0].sha256 + batches[1].sha256)
+
+
+@pytest.mark.parametrize("spec", DIRECTION)
+def test_members_of_an_overtrained_toy_score_higher(spec, toy):
+    (attack,) = parse_attacks(spec)
+    scores = attack.score(*toy, ["member"] * 24 + ["unseen"] * 24)
+    assert (scores[:24, None] > scores[None, 24:]).mean() > DIRECTION[spec]
 
 
 def test_pictures_of_another_size_are_refused(target):
@@ -91,7 +193,8 @@ def test_a_class_conditional_model_needs_labels(target_folders):
         Loss().score(target, torch.zeros(2, 3, 16, 16))
 
 
-def test_a_seed_changes_the_noise(target, batch):
+def test_a_seed_changes_the_noise(target):
+    batch = pictures(target, 3)
     assert not np.array_equal(Loss(seed=1).score(target, batch), Loss(seed=2).score(target, batch))
 
 

@@ -1,18 +1,25 @@
 """Attacks as the command line writes them."""
 
+import shutil
+
 import pytest
 
-from trainedon.attacks import DRC, Loss, parse_attacks
+from trainedon.attacks import DRC, Loss, attacks, parse_attacks, short
+from trainedon.attacks.flip import Flip
+from trainedon.attacks.fremia import FreMIA
+from trainedon.attacks.pia import PIA
+from trainedon.attacks.repeat import Repeat
+from trainedon.attacks.timesteps import Timesteps
 from trainedon.compare import Own, SFace
 from trainedon.degrade import Attention, Center, Inverted
 from trainedon.errors import UserError
 from trainedon.restore import Guided
+from trainedon.targets import Shadows
 
 
 def test_names_parameters_and_seed():
     assert parse_attacks("drc, loss(t=100, draws=2)", seed=4) == [DRC(seed=4), Loss(t=100, draws=2, seed=4)]
     assert parse_attacks("loss(seed=1)", seed=4) == [Loss(seed=1)]
-    assert {attack.name for attack in parse_attacks("all")} == {"drc", "loss"}
 
 
 def test_words_need_no_quotes_and_may_have_parentheses():
@@ -29,6 +36,69 @@ def test_objects_and_texts_make_the_same_attack():
     assert isinstance(DRC(encoder="sface").encoder, SFace)
 
 
+PLAIN = {
+    "drc",
+    "fremia",
+    "gan-leaks",
+    "loss",
+    "noise-aggregation",
+    "pfami",
+    "pia",
+    "pian",
+    "rediffuse",
+    "secmi",
+    "sima",
+}
+UNSEEN = {"quantile", "rank-average"}
+SHADOWS = {"gsa", "lira", "rmia"}
+LABELS = {"logistic", "secmi-nn"}
+AROUND_ANOTHER = {"calibrated", "flip", "repeat", "timesteps"}
+
+
+def names(text, *options, **given):
+    return {attack.name for attack in parse_attacks(text, *options, **given)}
+
+
+def test_all_is_what_needs_no_helper_and_what_has_the_helper_that_it_needs(shadow_folders):
+    assert set(attacks()) == PLAIN | UNSEEN | SHADOWS | LABELS | AROUND_ANOTHER
+    assert names("all") == PLAIN | UNSEEN
+    assert names("all", ("gradients",)) == PLAIN
+    assert names("all", shadows=Shadows.open(shadow_folders["rgb"])) == PLAIN | UNSEEN | SHADOWS
+    assert names("all, secmi-nn") == PLAIN | UNSEEN | {"secmi-nn"}
+
+
+def test_attacks_stand_inside_others():
+    assert parse_attacks("fremia(pia(t=50)), repeat(loss(t=50), n=2)", seed=3) == [
+        FreMIA(PIA(t=50)),
+        Repeat(Loss(t=50, seed=3), n=2),
+    ]
+    (attack,) = parse_attacks("flip(timesteps(loss(draws=2), t=100+200))", seed=3)
+    assert attack == Flip(Timesteps(Loss(draws=2, seed=3), t=(100, 200)))
+    assert short(attack) == "flip(timesteps(loss(draws=2), t=100+200))"
+
+
+def test_needs_are_checked_when_attacks_are_named():
+    with pytest.raises(UserError, match="gsa needs shadow models: give --shadows DIR"):
+        parse_attacks("gsa")
+    with pytest.raises(UserError, match="calibrated needs a reference model"):
+        parse_attacks("calibrated(loss)")
+    with pytest.raises(UserError, match="needs shadow models"):
+        parse_attacks("flip(lira)")
+    with pytest.raises(UserError, match="secmi-nn needs pictures whose membership is known"):
+        parse_attacks("secmi-nn", ("gradients", "unseen"))
+    with pytest.raises(UserError, match="quantile needs unseen pictures: give --unseen DIR"):
+        parse_attacks("quantile", ("gradients",))
+
+
+def test_a_reference_is_known_by_its_digest_not_by_its_place(target_folders, tmp_path):
+    shutil.copytree(target_folders["epsilon"], tmp_path / "elsewhere")
+    here, there = (
+        parse_attacks(f"calibrated(loss, reference={folder})")
+        for folder in (target_folders["epsilon"], tmp_path / "elsewhere")
+    )
+    assert here == there and repr(here) == repr(there) and "elsewhere" not in repr(there)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -39,6 +109,15 @@ def test_objects_and_texts_make_the_same_attack():
         ("loss(t=soon)", "t takes a whole number"),
         ("loss(t=1000)", "t must lie in 0..999"),
         ("loss, loss", "named twice"),
+        ("loss(pia)", "has no parameter 'pia': it has t, draws"),
+        ("repeat", "name it, such as repeat(pia)"),
+        ("repeat(loss, pia)", "works on one attack, not on 2"),
+        ("repeat(pia)", "pia has no parameter seed"),
+        ("timesteps(loss, t=soon)", "whole numbers joined by"),
+        ("timesteps(loss, t=10+2000)", "t must lie in 0..999"),
+        ("fremia(drc)", "nothing to filter"),
+        ("calibrated(loss, reference=nowhere)", "nowhere does not exist"),
+        ("gsa(shadows=nowhere)", "no finished shadow models"),
         ("drc(roi=moon)", "region 'moon' is not known"),
         ("drc(restorer=magic)", "unknown restorer 'magic'"),
         ("drc(restorer=guided:power=3)", "has no parameter 'power'"),

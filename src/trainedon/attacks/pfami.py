@@ -22,9 +22,10 @@ from trainedon.targets import Target
 class PFAMI(Compared):
     """Mean over t of `(L(x', t) - L(x0, t)) / L(x0, t)`, with L the mean squared error of the predicted noise.
 
-    x': the centre crop with `crop` of the side, enlarged to the picture's size (bilinear). Both are noised with the
-    same noise, another one at each t = 0, stride, ..., (steps - 1) stride of the usual DDPM path. With a reference
-    model, which the paper has for some targets: `calibrated(pfami)`.
+    x': the centre crop with `crop` of the side, enlarged to the picture's size (bilinear; antialiasing, which changes
+    nothing when a picture grows, is off). Both are noised with the same noise, another one at each t = 0, stride, ...,
+    (steps - 1) stride of the usual DDPM path; on another path the steps with the nearest signal-to-noise ratio. With
+    the reference model that the paper has for some targets: `calibrated(pfami, reference=MODEL)`.
     """
 
     steps: int = 10

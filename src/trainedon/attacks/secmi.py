@@ -13,7 +13,6 @@ from trainedon.attacks.compared import Compared, Pairs
 from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.restore.walk import reverse_step
 from trainedon.targets import Target
 
 
@@ -24,7 +23,8 @@ class SecMI(Compared):
 
     x: the picture after deterministic DDIM steps 0, k, ..., t - k. x': after one more step to t, and back. The picture
     itself is taken to lie at step 0. t, k: timesteps of the usual DDPM path; on another path those with the nearest
-    signal-to-noise ratio. No noise is drawn.
+    signal-to-noise ratio. Where two neighbours are one step there, the move between them leads nowhere; a path on which
+    t - k and t are one is refused, as every error would be zero. No noise is drawn.
     """
 
     t: int = 100
@@ -42,8 +42,15 @@ class SecMI(Compared):
     def cost(self, target: Target) -> Cost:
         return Cost(self.t // self.k + 1)
 
+    def check(self, target: Target) -> None:
+        super().check(target)
+        if len(set(self._grid(target)[-2:])) < 2:
+            raise UserError(
+                f"{self.name}: t = {self.t - self.k} and {self.t} are one step of this model's path: take a larger k"
+            )
+
     def pairs(self, target: Target, batch: Batch) -> Pairs:
-        grid = [target.path.like_ddpm(t) for t in range(0, self.t + 1, self.k)]
+        grid = self._grid(target)
         x = batch.pixels
         for s, t in pairwise(grid[:-1]):
             x = move(target, batch, x, s, t)
@@ -54,7 +61,12 @@ class SecMI(Compared):
         ((x, back),) = pairs
         return -(x - back).square().double().flatten(1).sum(1)
 
+    def _grid(self, target: Target) -> list[int]:
+        """The model's timesteps for 0, k, ..., t."""
+        return [target.path.like_ddpm(t) for t in range(0, self.t + 1, self.k)]
+
 
 def move(target: Target, batch: Batch, x: torch.Tensor, t: int, s: int) -> torch.Tensor:
-    """The deterministic DDIM step from t to s, up or down: x_s float32 (n, c, h, w)."""
-    return reverse_step(target, target.denoise(x, t, batch.labels), t, s, eta=0, noise=None)
+    """The deterministic DDIM step from t to s, up or down (arXiv 2010.02502, eq. 12): x_s float32 (n, c, h, w)."""
+    said = target.denoise(x, t, batch.labels)
+    return target.noised(said.clean, s, said.noise)

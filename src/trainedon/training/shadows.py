@@ -32,8 +32,8 @@ def splits(pictures: int, models: int, draw: int | None, seed: int) -> np.ndarra
     draw = pictures // 2 if draw is None else draw
     if models < 2 or not 1 <= draw < pictures:
         raise UserError(
-            f"{models} shadow models of {draw} out of {pictures} pictures: take 2 models or more, and fewer pictures for "
-            "each than there are"
+            f"{models} shadow models of {draw} out of {pictures} pictures: take 2 models or more, and fewer pictures "
+            "for each than there are"
         )
     members = np.zeros((models, pictures), dtype=bool)
     for model in range(models):

@@ -1,0 +1,121 @@
+"""GAN-Leaks: how near to the picture the model's own samples come (Chen et al., arXiv 1909.03935)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from trainedon.attacks.attack import Attack, Cost, Progress, silent
+from trainedon.attacks.registry import register
+from trainedon.errors import UserError
+from trainedon.files import whole
+from trainedon.noise import NoiseStream
+from trainedon.pictures import Batch
+from trainedon.restore.walk import reverse_step, timesteps
+from trainedon.targets import Target
+
+PART = 64
+
+
+@register
+@dataclass(frozen=True)
+class GANLeaks(Attack):
+    """Minus the squared distance to the nearest sample, a mean over pixels (eq. 5, its L2 term, full black box).
+
+    samples: how many pictures the model draws, by DDIM (eta = 0) in `steps` steps; a class-conditional model draws its
+    classes in turn. Sample i is a function of model, steps, seed and i. All are drawn once for each model and kept on
+    the disk, as 8-bit pictures.
+    """
+
+    samples: int = 1000
+    steps: int = 20
+    seed: int = 0
+
+    name: ClassVar[str] = "gan-leaks"
+    title: ClassVar[str] = "Distance to the nearest sample"
+    paper: ClassVar[str] = "arXiv 1909.03935"
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.steps < 1:
+            raise UserError("gan-leaks: samples and steps must be 1 or more")
+
+    def cost(self, target: Target) -> Cost:
+        return Cost(0, setup=self.samples * self.steps)
+
+    def check(self, target: Target) -> None:
+        super().check(target)
+        timesteps(target.timesteps, self.steps)
+
+    def prepare(self, target: Target, progress: Progress = silent) -> None:
+        if repr(self) not in target.kept:
+            target.kept[repr(self)] = self.drawn(target, progress)
+
+    def drawn(self, target: Target, progress: Progress = silent) -> torch.Tensor:
+        """The samples, uint8 (samples, c, h, w): from the disk, where they are, and otherwise from the model.
+
+        They lie in parts of PART, each written whole, so that what was drawn before a stop is not drawn again.
+        """
+        folder = samples_folder(target, self.steps, self.seed)
+        parts = []
+        for start in range(0, self.samples, PART):
+            progress("gan-leaks: samples", start, self.samples)
+            numbers = range(start, min(start + PART, self.samples))
+            path = folder / f"{start // PART:06d}.npz"
+            part = read_part(path, target.shape)
+            if part is None or len(part) < len(numbers):
+                part = self._draw(target, numbers)
+                with suppress(OSError):  # a full or read-only disk costs the next run time, and this one nothing
+                    folder.mkdir(parents=True, exist_ok=True)
+                    with whole(path) as stream:
+                        np.savez(stream, pixels=part)
+            parts.append(torch.from_numpy(part[: len(numbers)]))
+        progress("gan-leaks: samples", self.samples, self.samples)
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def _draw(self, target: Target, numbers: range) -> np.ndarray:
+        grid = timesteps(target.timesteps, self.steps)
+        noise = NoiseStream([self.name] * len(numbers), numbers, target.shape, seed=self.seed, device=target.device)
+        labels = None
+        if target.classes is not None:
+            labels = torch.tensor(numbers, device=target.device) % target.classes
+        x = noise.next()
+        for t, s in pairwise(grid):
+            x = reverse_step(target, target.denoise(x, t, labels), t, s, eta=0.0, noise=None)
+        return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+
+    def _score(self, target: Target, batch: Batch) -> torch.Tensor:
+        pictures = batch.pixels.double().flatten(1)  # (n, pixels)
+        nearest = []
+        for part in target.kept[repr(self)].split(PART):  # type: ignore[attr-defined]
+            samples = (part.float() / 127.5 - 1).to(pictures).flatten(1)
+            # the usual short cut through the scalar product loses what is small, which is what counts here
+            distances = torch.cdist(pictures, samples, compute_mode="donot_use_mm_for_euclid_dist")
+            nearest.append(distances.amin(1).square() / pictures.shape[1])
+        return -torch.stack(nearest).amin(0)
+
+
+def samples_folder(target: Target, steps: int, seed: int) -> Path:
+    """Where samples of a model are kept: below $TRAINEDON_CACHE, or else below ~/.cache/trainedon."""
+    cache = os.environ.get("TRAINEDON_CACHE") or Path.home() / ".cache" / "trainedon"
+    how = hashlib.sha256(f"samples-1 steps={steps} seed={seed}".encode()).hexdigest()
+    return Path(cache) / "samples" / target.identity.digest[:16] / how[:16]
+
+
+def read_part(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
+    """Samples uint8 (n, c, h, w) from the disk; None when they are not there, or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            pixels = file["pixels"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return pixels if pixels.dtype == np.uint8 and pixels.shape[1:] == shape else None

@@ -1,0 +1,34 @@
+"""Shadow models for attacks that need them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainedon.attacks.attack import silent
+from trainedon.training import Recipe, train_shadows
+
+
+@pytest.fixture(scope="session")
+def shadow_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of four hardly trained shadow models, 16 x 16, on 24 pictures: "rgb", "grey", and "classes" (three).
+
+    Each picture was in two models and not in the other two; the networks are built like those of `target_folders`.
+    """
+    root = tmp_path_factory.mktemp("shadows")
+    rng = np.random.default_rng(4)
+    for number in range(24):
+        folder = root / "pictures" / str(number % 3)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{number:02d}.png")
+    plain = root / "plain"  # the same pictures without classes
+    plain.mkdir()
+    for path in (root / "pictures").glob("*/*.png"):
+        (plain / path.name).write_bytes(path.read_bytes())
+    recipe = Recipe(size=16, widths=(8, 16), passes=1, batch_size=6, warmup=1)
+    grey = Recipe(size=16, channels=1, widths=(8, 16), passes=1, batch_size=6, warmup=1)
+    kinds = {"rgb": (plain, recipe), "grey": (plain, grey), "classes": (root / "pictures", recipe)}
+    for kind, (pictures, wanted) in kinds.items():
+        train_shadows(pictures, root / kind, wanted, models=4, progress=silent)
+    return {kind: root / kind for kind in kinds}
