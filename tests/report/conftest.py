@@ -68,12 +68,13 @@ class Builder:
     run: dict = field(default_factory=lambda: json.loads(json.dumps(RUN)))
     truth: dict | None = None
 
-    def score(self, name, set_name, score, attack="drc", reason=None, digest=True) -> None:
+    def score(self, name, set_name, score, attack="drc", reason=None, digest=True, attack_repr=None) -> None:
         """One picture scored by one attack; a picture met for the first time enters the inventory."""
         row = {"picture": name, "sha256": sha(name) if digest else None, "set": set_name}
         if not any(item["picture"] == name and item["set"] == set_name for item in self.inventory[-1:]):
             self.inventory.append({**row, "reason": None, "label": None, "width": 16, "height": 16})
-        row |= {"attack": attack, "attack_repr": f"{attack.upper()}(t=100)", "score": score, "reason": reason}
+        row |= {"attack": attack, "attack_repr": attack_repr or f"{attack.upper()}(t=100)"}
+        row |= {"score": score, "reason": reason}
         self.rows.append({**row, "nfe": 40.0, "seconds": 0.25})
 
     def exclude(self, name, set_name, reason) -> None:
@@ -183,6 +184,59 @@ def evaluation(new_run) -> Builder:
             }
         },
         {"name": "loss", "repr": "LOSS(t=100)", "auc": 0.5, "auc_ci": [0.4, 0.6], "asr": 0.55, "tpr_at_fpr": {}},
+    ]
+    return build
+
+
+CROWD = [
+    "drc",
+    "loss",
+    "secmi",
+    "pia",
+    "pian",
+    "sima",
+    "pfami",
+    "rediffuse",
+    "noise-aggregation",
+    "gsa",
+    "lira",
+    "rmia",
+]
+CROWD += ["fremia(pia)", "fremia(loss)", "repeat(loss, n=8)", "timesteps(sima, t=50+100+150+200)", "flip(drc)"]
+CROWD += ["calibrated(loss)", "a-package-of-someone-s-own(with-a-name-that-does-not-end)", "mean"]
+
+
+@pytest.fixture
+def crowd(new_run) -> Builder:
+    """Twenty attacks of all strengths on 80 training and 320 unseen pictures, with statistics of the real protocol."""
+    from trainedon.evidence import Scores, evaluate, to_json
+
+    build = new_run("evaluate")
+    rng = np.random.default_rng(7)
+    reprs = {label: f"{label.partition('(')[0].title()}(attack={label!r}, t=100, seed=0, draws=16)" for label in CROWD}
+    for set_name, n, shift in (("member", 80, 1.0), ("unseen", 320, 0.0)):
+        shared = rng.normal(shift, 1, n)
+        for i, label in enumerate(CROWD):
+            strength, own = 2.4 - 0.12 * i, rng.normal(0, 1, n)
+            values = strength * shift + 0.8 * shared * np.cos(i) + own
+            for k, value in enumerate(values):
+                name = f"{set_name}-{k:03}.png"
+                build.score(name, set_name, float(value), label.partition("(")[0], attack_repr=reprs[label])
+        for k in range(24):
+            build.restore(f"{set_name}-{k:03}.png", set_name, k, restorations=1)
+    build.inventory = list({(item["set"], item["picture"]): item for item in build.inventory}.values())
+    build.document = json.loads(to_json(evaluate(Scores.from_rows(build.rows))))
+    build.run["labels"] = {name: label for label, name in reprs.items()}
+    build.run["choices"] |= {"attacks": list(reprs.values()), "dataset": "cifar10"}
+    build.run["costs"] = [
+        {"attack": name, "forward_per_picture": 16, "backward_per_picture": 0, "setup_passes": 2048 * (label == "rmia")}
+        for label, name in reprs.items()
+    ]
+    build.run["reported"] = [
+        {"attack": reprs["secmi"], "data": "cifar10", "auc": 0.881, "asr": 0.811, "tpr_1": 0.091, "note": ""}
+        | {"paper": "arXiv 2305.14542"},
+        {"attack": reprs["loss"], "data": "cifar10", "auc": 0.718, "asr": None, "tpr_1": None}
+        | {"paper": "arXiv 2302.01316", "note": "as given there"},
     ]
     return build
 

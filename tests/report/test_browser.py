@@ -21,7 +21,7 @@ def browser():
         running.close()
 
 
-@pytest.fixture(params=["demo", "evaluation"])
+@pytest.fixture(params=["demo", "evaluation", "crowd"])
 def address(request):
     from trainedon.report import render
 
@@ -70,6 +70,27 @@ def test_nothing_overflows_and_nothing_is_loaded(browser, address, width):
         assert [url for url in requests if not url.startswith("data:")] == [address]
         backgrounds.add(facts["background"])
     assert len(backgrounds) == 2  # the style sheet applies, and follows the scheme
+
+
+def test_twenty_curves_have_twenty_strokes(browser, crowd):
+    """Read from the browser, since colours and dashes come from the style sheet."""
+    from trainedon.report import render
+
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    tab.goto(render(crowd.write()).as_uri())
+    strokes = tab.evaluate(
+        "[...document.querySelectorAll('.legend .swatch path')].map(e => getComputedStyle(e))"
+        ".map(s => s.stroke + ' ' + s.strokeDasharray)"
+    )
+    heat = tab.evaluate(
+        "new Set([...document.querySelectorAll('.heat td')].map(e => getComputedStyle(e).backgroundColor)).size"
+    )
+    inside = tab.evaluate("document.querySelector('.heat').getBoundingClientRect().right <= innerWidth")
+    context.close()
+    assert len(strokes) == len(set(strokes)) == 20
+    assert heat > 6
+    assert inside  # twenty columns fit on a desk
 
 
 def test_no_script_is_needed(browser, address):

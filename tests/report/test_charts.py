@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -75,3 +76,14 @@ def test_labels_are_escaped():
     chart = roc.roc([("<b>&", MEMBERS, UNSEEN)], log=False)
     assert "<b>" not in chart
     ET.fromstring(str(chart))
+
+
+def test_as_many_strokes_as_curves_and_neighbours_differ_in_both():
+    kinds = [roc.stroke(i).split() for i in range(roc.MOST_CURVES)]
+    assert len(set(map(tuple, kinds))) == roc.MOST_CURVES == 24
+    assert all(a[1] != b[1] and a[2] != b[2] for a, b in pairwise(kinds))
+
+
+def test_curves_beyond_the_strokes_are_not_drawn():
+    curves = [(str(i), MEMBERS, UNSEEN) for i in range(30)]
+    assert roc.roc(curves, log=True).count('class="curve') == roc.MOST_CURVES

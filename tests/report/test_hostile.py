@@ -31,6 +31,17 @@ def test_names_are_printed_never_run(audit, page):
     assert "in\ufffdgnp.jpeg" in html.text
 
 
+def test_labels_and_papers_are_printed_never_run(crowd, page):
+    first = crowd.rows[0]["attack_repr"]
+    crowd.run["labels"][first] = NASTY
+    crowd.run["reported"][0] |= {"note": NASTY, "paper": NASTY, "data": NASTY}
+    crowd.document["agreement"]["pictures"][0]["picture"] = NASTY
+    html = page(crowd)
+    assert html.all("script") == []
+    assert not {"x"} & {attrs.get("src") for attrs in html.all("img")}
+    assert not [name for _, attrs in html.elements for name in attrs if name.startswith("on")]
+
+
 def test_long_names_are_shortened(audit, page):
     name = "n" * 5000 + ".png"
     audit.score(name, "suspect", 2.0)
@@ -38,7 +49,7 @@ def test_long_names_are_shortened(audit, page):
     assert "n" * 100 not in html.text and "…" in html.text
 
 
-@pytest.mark.parametrize("kind", ["demo", "evaluation"])
+@pytest.mark.parametrize("kind", ["demo", "evaluation", "crowd"])
 def test_policy_and_no_outside(kind, request, page):
     html = page(request.getfixturevalue(kind))
     policy = next(attrs["content"] for attrs in html.all("meta") if "http-equiv" in attrs)

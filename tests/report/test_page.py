@@ -10,6 +10,12 @@ import pytest
 from trainedon.errors import UserError
 from trainedon.report import render
 
+FLAG = {
+    "code": "few-unseen",
+    "raised_because": "12 unseen pictures were given, and 19 are needed.",
+    "meaning": "No p-value can be smaller than 0.077.",
+    "remedy": "Give more unseen pictures.",
+}
 FORBIDDEN = ("proves", "contains your", "was copied", "probability that")
 
 
@@ -120,13 +126,12 @@ def test_an_evaluation_prints_its_numbers_in_words(evaluation, page):
     assert "How much does this model reveal of its training pictures?" in html.text
     assert "the attack picks the right one 98.1 % of the time (95 % interval: 95 % to 99.8 %)" in html.text
     assert "72 % of the training pictures are recognised (95 % interval: 59 % to 83 %)" in html.text
-    assert "not estimable (n = 60, need 2 995)" in html.text
-    assert (
-        "drc 0.981 (0.950 to 0.998) 72 % (59 % to 83 %) not estimable (n = 60, need 2 995) 95 % 60 60 0 40" in html.text
-    )
-    assert "Best accuracy (optimistic)" in html.text
-    titles = [text for text in ("ROC, linear axes", "ROC, logarithmic axes", "Scores of drc") if text in html.text]
+    assert "(n = 60, need 2 995)" in html.text
+    assert "1 drc 0.981 0.950 to 0.998 95 % 72 % 59 % to 83 % not estimable n = 60, need 2 995 60 60 0 40" in html.text
+    assert "ASR (best accuracy, optimistic)" in html.text
+    titles = [text for text in ("ROC, logarithmic axes", "Scores of drc", "ROC, linear axes") if text in html.text]
     assert len(titles) == 3
+    assert "reported" not in html.text.lower()  # nobody said which pictures these are
 
 
 def test_an_attack_that_cannot_tell_is_called_a_coin(evaluation, page):
@@ -137,7 +142,7 @@ def test_an_attack_that_cannot_tell_is_called_a_coin(evaluation, page):
 
 def test_every_choice_is_on_the_page(audit, page):
     text = page(audit).text
-    for choice in ("seed 0", 'attacks ["drc"]', "drc.steps 20", "drc.roi attention", "DRC(t=100)", "torch 2.6"):
+    for choice in ("seed 0", "drc.steps 20", "drc.roi attention", "DRC(t=100)", "torch 2.6"):
         assert choice in text
 
 
@@ -145,8 +150,16 @@ def test_costs_and_notes(audit, page):
     audit.run["costs"] = [{"attack": "DRC(t=100)", "forward_per_picture": 46, "backward_per_picture": 40}]
     audit.run["notes"] = ["the scheduler was read as linear"]
     text = page(audit).text
-    assert "drc: 46 forward and 40 backward passes of the network a picture" in text
+    assert "DRC(t=100) 46 forward and 40 backward passes of the network a picture" in text
+    assert "once a model" not in text
     assert "the scheduler was read as linear" in text
+
+
+def test_flags_of_one_kind_share_a_box(audit, page):
+    audit.document["flags"] = [FLAG, {**FLAG, "raised_because": "Another reason."}]
+    html = page(audit)
+    assert html.text.count("few-unseen") == 1
+    assert "12 unseen pictures were given, and 19 are needed. Another reason." in html.text
 
 
 def test_rendering_twice_gives_the_same_bytes(audit):

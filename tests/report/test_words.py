@@ -58,8 +58,8 @@ def test_coin_only_when_the_interval_holds_one_half():
 
 
 def test_not_estimable_says_how_many_are_needed():
-    assert words.rate(0.01, {"estimable": False}, 12).replace("\u00a0", " ") == "not estimable (n = 12, need 299)"
-    assert words.rate(0.01, None, 500) == "not estimable (no training picture was scored)"
+    assert words.rate(0.01, {"estimable": False}, 12) == ("not estimable", "n\u00a0=\u00a012, need\u00a0299")
+    assert words.rate(0.01, None, 500) == ("not estimable", "no training picture was scored")
 
 
 def test_clean_shows_what_hides():

@@ -26,13 +26,14 @@ FORMS = ("online", "offline")
 @register
 @dataclass(frozen=True)
 class LiRA(Attack):
-    """`log N(l; mu_in, s_in) - log N(l; mu_out, s_out)` of the picture's loss l (Algorithm 1, the online attack).
+    """`log N(l; mu_in, s) - log N(l; mu_out, s)`, l the logarithm of the picture's loss (Algorithm 1, online).
 
-    mu_in and mu_out are means over the shadow models that were trained on the picture, and over the others. s_in and
-    s_out are shared by all pictures, as the paper has it for fewer than 64 models: the spread around each picture's own
-    mean, pooled over `pictures` of the shadow models' pool. form: online, or offline for `(mu_out - l) / s_out`, which
-    needs no model that was trained on the picture (Algorithm 2, whose probability is an increasing function of it).
-    t, draws, seed: those of the loss.
+    mu_in and mu_out are means over the shadow models that were trained on the picture, and over the others. s is shared
+    by all pictures, as the paper has it for fewer than 64 models: the spread of l around those means, pooled over
+    `pictures` of the shadow models' pool. Where the paper has one for each side, there is one: a loss that lies below
+    both means would else speak for the side that spreads more. The logarithm makes the spread alike for easy and hard
+    pictures, as the paper's logit does for classifiers. form: online, or offline for `(mu_out - l) / s`, which needs no
+    model that was trained on the picture (Algorithm 2, whose probability rises with it). t, draws, seed: of the loss.
     """
 
     form: str = "online"
@@ -66,44 +67,39 @@ class LiRA(Attack):
     def check(self, target: Target) -> None:
         super().check(target)
         if not len(self._telling()):
-            sides = "did not see it" if self.form == "offline" else "saw it, and two that did not"
-            raise UserError(
-                f"{self.name} needs a picture and two shadow models that {sides}, to know how losses vary: "
-                "train 4 shadow models or more"
-            )
+            raise UserError("lira needs 3 shadow models or more, to see how losses vary: train --shadows 4")
 
     def prepare(self, target: Target, progress: Progress = silent) -> None:
         """The spread of losses among models that agree on whether they saw a picture."""
-        if repr(self) in target.kept:
-            return
-        rows = self._telling()
-        losses = errors(
-            *(self._loss(), self.shadows.targets(target), self.shadows.batch(rows)),  # type: ignore[union-attr]
-            *(progress, f"{self.name}: losses under the shadow models"),
-        )
-        seen = self.shadows.members[:, rows]  # type: ignore[union-attr]
-        target.kept[repr(self)] = spread(losses, seen), spread(losses, ~seen)
+        if repr(self) not in target.kept:
+            rows, shadows = self._telling(), self.shadows
+            what = f"{self.name}: losses under the shadow models"
+            losses = self._log_losses(shadows.targets(target), shadows.batch(rows), progress, what)  # type: ignore[union-attr]
+            target.kept[repr(self)] = spread(losses, shadows.members[:, rows])  # type: ignore[union-attr]
 
     def _score(self, target: Target, batch: Batch) -> torch.Tensor:
         models = [target, *self.shadows.targets(target)]  # type: ignore[union-attr]
-        loss, *others = errors(self._loss(), models, batch)  # (n,), and (n,) of each shadow model
+        losses = self._log_losses(models, batch)  # (1 + shadow models, n)
         seen = self.shadows.trained_on(batch.sha256)  # type: ignore[union-attr]
-        s_in, s_out = target.kept[repr(self)]  # type: ignore[misc]
-        mu_in, mu_out = mean_where(np.stack(others), seen), mean_where(np.stack(others), ~seen)
+        s: float = target.kept[repr(self)]  # type: ignore[assignment]
+        mu_in, mu_out = mean_where(losses[1:], seen), mean_where(losses[1:], ~seen)
         if self.form == "offline":
-            return torch.from_numpy((mu_out - loss) / s_out)
-        return torch.from_numpy(log_normal(loss, mu_in, s_in) - log_normal(loss, mu_out, s_out))
+            return torch.from_numpy((mu_out - losses[0]) / s)
+        return torch.from_numpy(((losses[0] - mu_out) ** 2 - (losses[0] - mu_in) ** 2) / (2 * s**2))
+
+    def _log_losses(
+        self, models: list[Target], batch: Batch, progress: Progress = silent, what: str = ""
+    ) -> np.ndarray:
+        return np.log(errors(self._loss(), models, batch, progress, what))
 
     def _loss(self) -> Loss:
         return Loss(t=self.t, draws=self.draws, seed=self.seed)
 
     def _telling(self) -> np.ndarray:
-        """Rows of the pool that say how losses vary: those which two models saw, and two did not."""
+        """Rows of the pool that say how losses vary: on which two models agree whether they saw the picture."""
         seen = self.shadows.members.sum(0)  # type: ignore[union-attr]
-        enough = len(self.shadows) - seen >= 2  # type: ignore[arg-type]
-        if self.form == "online":
-            enough &= seen >= 2
-        return np.sort(generator(self.seed, self.name).permutation(np.flatnonzero(enough))[: self.pictures])
+        telling = np.flatnonzero((seen >= 2) | (len(self.shadows) - seen >= 2))  # type: ignore[arg-type]
+        return np.sort(generator(self.seed, self.name).permutation(telling)[: self.pictures])
 
 
 def mean_where(losses: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -112,16 +108,10 @@ def mean_where(losses: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.where(models > 0, np.where(chosen, losses, 0).sum(0) / np.maximum(models, 1), np.nan)
 
 
-def spread(losses: np.ndarray, chosen: np.ndarray) -> float:
-    """Standard deviation around each picture's own mean, over the chosen models and all pictures; (models, n) each.
-
-    NaN where no picture has two models.
-    """
-    squares = np.where(chosen, (losses - mean_where(losses, chosen)) ** 2, 0).sum()
-    freedom = np.maximum(chosen.sum(0) - 1, 0).sum()
-    return float(np.sqrt(squares / freedom)) if freedom else float("nan")
-
-
-def log_normal(x: np.ndarray, mean: np.ndarray, deviation: float) -> np.ndarray:
-    """Log density of the normal distribution, without its constant."""
-    return -np.log(deviation) - 0.5 * ((x - mean) / deviation) ** 2
+def spread(losses: np.ndarray, seen: np.ndarray) -> float:
+    """Standard deviation around each picture's own two means, over all models and pictures; (models, n) each."""
+    squares, freedom = 0.0, 0
+    for side in (seen, ~seen):
+        squares += np.where(side, (losses - mean_where(losses, side)) ** 2, 0).sum()
+        freedom += np.maximum(side.sum(0) - 1, 0).sum()
+    return float(np.sqrt(squares / freedom))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,8 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Interval = tuple[Unit, Unit]
 IntervalMethod = Literal["delong", "bound"]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
+NUMBERS = re.compile(r"\[\n[-+.,eEnul\d\s]*\]")  # a list of numbers and nulls; no string holds a line break
 
 
 class Document(BaseModel):
@@ -85,12 +88,39 @@ class AttackEvaluation(Document):
     not_scored: tuple[Unscored, ...]
 
 
+class NamedBy(Document):
+    """How many pictures exactly 0, 1, 2, ... of the naming attacks name."""
+
+    member: tuple[Count, ...]
+    unseen: tuple[Count, ...] = Field(description="of the evaluation half")
+
+
+class Named(Document):
+    """One member and the attacks that name it, as indices into `Agreement.attacks`."""
+
+    picture: str
+    sha256: str | None
+    by: tuple[Count, ...]
+
+
+class Agreement(Document):
+    """Whether the attacks of an evaluation agree. A picture is named when its score is above the threshold."""
+
+    attacks: tuple[str, ...] = Field(description="their repr; every index below points here")
+    spearman: tuple[tuple[Correlation | None, ...], ...] = Field(description="over the pictures that both scored")
+    fpr: Unit | None = Field(description="level of the thresholds; null where no two attacks have one")
+    naming: tuple[Count, ...] = Field(description="the attacks that have a threshold at this level")
+    named_by: NamedBy | None
+    pictures: tuple[Named, ...] = Field(description="members that all naming attacks scored, most often named first")
+
+
 class Evaluation(Document):
     """`evaluation.json`: how much a model leaks, ground truth known."""
 
     schema_version: Literal[1] = 1
     protocol: Literal["standard-1"] = "standard-1"
     attacks: tuple[AttackEvaluation, ...]
+    agreement: Agreement | None = None
     blind: Blind
     flags: tuple[Flag, ...]
 
@@ -156,5 +186,6 @@ class Audit(Document):
 
 
 def to_json(document: Document) -> str:
-    """The document as JSON text, fields always in the same order, ending in a newline."""
-    return document.model_dump_json(indent=2) + "\n"
+    """The document as JSON text, fields always in the same order, lists of numbers on one line, ending in a newline."""
+    text = document.model_dump_json(indent=2)
+    return NUMBERS.sub(lambda found: "[" + ", ".join(found[0][1:-1].replace(",", " ").split()) + "]", text) + "\n"

@@ -8,6 +8,7 @@ import numpy as np
 
 from trainedon.evidence import blind as baseline
 from trainedon.evidence import flags, pvalues, roc, thresholds
+from trainedon.evidence.agreement import agreement
 from trainedon.evidence.claims import claim
 from trainedon.evidence.documents import (
     AttackAudit,
@@ -55,7 +56,12 @@ def evaluate(scores: Scores, pictures: Pictures | None = None) -> Evaluation:
     attacks = tuple(_evaluate_attack(scores, attack) for attack in scores.attacks)
     findings = baseline.run(pictures, "member")
     raised = flags.of_controls(findings) + flags.of_inputs(scores, pictures, sets) + flags.of_evaluation(attacks)
-    return Evaluation(attacks=attacks, blind=findings.blind, flags=tuple(raised))
+    return Evaluation(
+        attacks=attacks,
+        agreement=agreement(scores, attacks),
+        blind=findings.blind,
+        flags=tuple(raised),
+    )
 
 
 def _evaluate_attack(scores: Scores, attack: AttackKey) -> AttackEvaluation:

@@ -12,9 +12,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from trainedon.files import write_text
-from trainedon.report import sections, words
+from trainedon.report import attacks, sections, words
+from trainedon.report.agreement import agreement
 from trainedon.report.cards import Cards
 from trainedon.report.folder import DOCUMENTS, RunFolder, read
+
+# An audit is about its pictures; an evaluation compares attacks.
+BODIES = {
+    "audit": ("pictures.html.j2", "scores.html.j2"),
+    "evaluate": ("scores.html.j2", "agreement.html.j2", "pictures.html.j2"),
+}
+
+MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
 
 
 def render(run: Path) -> Path:
@@ -43,6 +52,7 @@ def context(run: RunFolder) -> dict[str, Any]:
     cards = Cards(run)
     return {
         "kind": run.kind,
+        "body": BODIES[run.kind],
         "asked": words.SETS[run.asked],
         "question": words.QUESTIONS[run.kind],
         "claim": {"level": None, "sentence": None, "because": None} | (run.document.get("claim") or {}),
@@ -54,9 +64,9 @@ def context(run: RunFolder) -> dict[str, Any]:
         "sets": sections.sets(run),
         "excluded": sections.excluded(run),
         "most_excluded": sections.MOST_EXCLUDED,
-        "flags": run.document.get("flags") or [],
+        "flags": sections.flags(run),
         "restores": any(attack.name == "drc" for attack in run.attacks),
-        "leading": run.attacks[0].name,
+        "leading": attacks.entries(run)[0].label,
         "example": cards.example(),
         "strip": cards.strip,
         "groups": cards.groups(),
@@ -66,7 +76,11 @@ def context(run: RunFolder) -> dict[str, Any]:
         "n_unseen": len(run.attacks[0].unseen),
         "histograms": sections.histograms(run),
         "rocs": sections.rocs(run),
-        "attacks": sections.attacks(run),
+        "heads": attacks.heads(run),
+        "many": MANY,
+        "attacks": attacks.table(run),
+        "papers": attacks.papers(run),
+        "agreement": agreement(run),
         **_record(run),
     }
 
@@ -75,9 +89,8 @@ def _record(run: RunFolder) -> dict[str, Any]:
     """What the last section shows, and what the program wrote about itself."""
     versions = run.run.get("versions") or {}
     return {
-        "choices": words.flat(run.run.get("choices") or {}),
+        "choices": sections.choices(run),
         "inputs": sections.inputs(run),
-        "costs": sections.costs(run),
         "notes": run.run.get("notes") or [],
         "command": run.run.get("command"),
         "versions": words.flat(versions),

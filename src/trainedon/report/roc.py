@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from trainedon.report.charts import line, path, svg, text
 
-MOST_CURVES = 8  # as many as there are distinct strokes in the style sheet
+COLOURS, DASHES = 8, 3  # of the style sheet; without a common factor, so that neighbours differ in both
+MOST_CURVES = COLOURS * DASHES
 SIZE = (392, 372)
 LEFT, TOP, SIDE = 58.0, 10.0, 320.0
 
@@ -47,7 +48,7 @@ def roc(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], log: bool) -> Mark
     chance = np.geomspace(floor, 1, 2) if log else np.array([0.0, 1.0])
     body.append(path([at(v, v) for v in chance], "chance"))
     for i, (_, members, unseen) in reversed(list(enumerate(curves[:MOST_CURVES]))):
-        body.append(path(_thinned(*curve(members, unseen), at), f"curve s{i}"))
+        body.append(path(_thinned(*curve(members, unseen), at), stroke(i)))
     body.append(text(LEFT + SIDE / 2, TOP + SIDE + 36, "unseen pictures wrongly accused", anchor="middle"))
     turn = f'transform="rotate(-90 11 {TOP + SIDE / 2:.0f})"'
     body.append(
@@ -59,9 +60,14 @@ def roc(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], log: bool) -> Mark
     return svg(*SIZE, f"ROC, {kind}", desc, body, "roc")
 
 
+def stroke(i: int) -> str:
+    """The class of curve `i`: a colour and a dash pattern that no other curve shares."""
+    return f"curve s{i % COLOURS} d{i % DASHES}"
+
+
 def swatch(i: int) -> Markup:
     """The stroke of curve `i`, for the legend."""
-    return Markup(f'<svg class="swatch" viewBox="0 0 44 8" aria-hidden="true">{line(0, 4, 44, 4, f"curve s{i}")}</svg>')
+    return Markup(f'<svg class="swatch" viewBox="0 0 44 8" aria-hidden="true">{line(0, 4, 44, 4, stroke(i))}</svg>')
 
 
 def _grid(at, floor: float, log: bool) -> list[str]:

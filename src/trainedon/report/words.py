@@ -178,13 +178,13 @@ def caught(level: float, record: dict[str, Any] | None, n: int) -> tuple[str, st
     return share(value), f"of the training pictures are recognised{ci} when false alarms are kept to {limit}."
 
 
-def rate(level: float, record: dict[str, Any] | None, n: int) -> str:
-    """TPR at FPR <= `level` as one cell of a table."""
+def rate(level: float, record: dict[str, Any] | None, n: int) -> tuple[str, str]:
+    """TPR at FPR <= `level` as one cell of a table: (what to print, its interval or why there is none)."""
     value, why = _rate(level, record, n)
     if value is None:
-        return f"not estimable ({why})"
+        return "not estimable", why
     bounds = record.get("tpr_ci")
-    return f"{share(value)} ({interval(bounds, share)})" if bounds else share(value)
+    return share(value), interval(bounds, share) if bounds else ""
 
 
 def _rate(level: float, record: dict[str, Any] | None, n: int) -> tuple[float | None, str]:

@@ -66,7 +66,7 @@ class Shadows:
         trained into the folder."""
         models = self.targets(target)
         for other in models:
-            _check_alike(other, target, "shadow models")
+            _check_alike(other, target, "shadow models take")
         if pool_digest(self._pool_sha256, [other.identity.digest for other in models]) != self.digest:
             raise UserError(f"{self.folder} changed after its shadow models were trained: train them anew")
 
@@ -140,7 +140,7 @@ class Reference:
         """Raises UserError when the reference model does not take the target's pictures, or is the target."""
         if self.digest == target.identity.digest:
             raise UserError("the reference model is the audited model itself: give another one")
-        _check_alike(self.target(target), target, "reference model")
+        _check_alike(self.target(target), target, "reference model takes")
 
     def target(self, beside: Target) -> Target:
         """The model, loaded once for each audited model; see `Shadows.targets`."""
@@ -156,7 +156,7 @@ def read_pool(folder: Path) -> dict[str, np.ndarray]:
     """The arrays of `pool.npz`: pixels uint8 (n, c, h, w), sha256 (n,), members bool (models, n), and labels int64 (n,)
     if any. Raises UserError when the file cannot be read, or is another one."""
     try:
-        with np.load(folder / POOL, allow_pickle=False) as file:
+        with (folder / POOL).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             pool = {name: file[name] for name in file.files}
         if not {"pixels", "sha256", "members"} <= set(pool):
             raise ValueError("it holds no pool of pictures")
@@ -177,6 +177,6 @@ def _beside(model: str | Path, target: Target) -> Target:
 def _check_alike(other: Target, target: Target, what: str) -> None:
     if (other.shape, other.classes) != (target.shape, target.classes):
         raise UserError(
-            f"the {what} take pictures of {other.shape} and {other.classes or 'no'} classes, the audited model "
-            f"{target.shape} and {target.classes or 'no'}: train the {what} as the audited model is"
+            f"the {what} pictures of {other.shape} and {other.classes or 'no'} classes, the audited model "
+            f"{target.shape} and {target.classes or 'no'}: give what was trained as the audited model was"
         )

@@ -1,0 +1,192 @@
+"""Which pictures the attacks of an evaluation agree on: a table of correlations, counts, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from trainedon.report import words
+from trainedon.report.attacks import Entry, ranked
+from trainedon.report.figures import Figure, figure, load
+from trainedon.report.folder import RunFolder
+
+MOST = 12  # pictures of one list
+SIDE = 96  # pixels of a thumbnail
+
+
+@dataclass(frozen=True)
+class Warmth:
+    """One correlation: its text, its class in the style sheet (`w10` warmest to `k10` coldest), and both labels."""
+
+    text: str
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many pictures some number of attacks name: (text, bar) of the training and of the unseen pictures."""
+
+    attacks: str
+    member: tuple[str, Markup]
+    unseen: tuple[str, Markup]
+
+
+@dataclass(frozen=True)
+class Thumb:
+    """One picture of a list. figure: None where the run kept no picture of it."""
+
+    name: str
+    said: str
+    figure: Figure | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Some pictures under one heading."""
+
+    title: str
+    note: str
+    thumbs: tuple[Thumb, ...]
+
+    @property
+    def pictured(self) -> bool:
+        """Whether any of them can be shown."""
+        return any(thumb.figure for thumb in self.thumbs)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What the section shows. `counts` and `lists` are empty where no two attacks can name pictures."""
+
+    entries: tuple[Entry, ...]
+    heat: tuple[tuple[Warmth, ...], ...]
+    extremes: str
+    level: str
+    counts: tuple[Count, ...]
+    sizes: tuple[str, str]
+    silent: tuple[str, ...]  # labels of attacks that have too few unseen scores to name any
+    lists: tuple[Listed, ...]
+
+
+def agreement(run: RunFolder) -> Agreement | None:
+    """The section of an evaluation, or None where the document holds nothing on agreement."""
+    found = run.document.get("agreement")
+    if run.kind != "evaluate" or not found:
+        return None
+    place = {name: i for i, name in enumerate(found["attacks"])}
+    entries = [entry for entry in ranked(run) if entry.attack.repr in place]
+    order = [place[entry.attack.repr] for entry in entries]
+    matrix = [[found["spearman"][i][j] for j in order] for i in order]
+    naming, named_by = found.get("naming") or [], found.get("named_by")
+    labels = {place[entry.attack.repr]: entry.label for entry in entries}
+    return Agreement(
+        entries=tuple(entries),
+        heat=_heat(entries, matrix),
+        extremes=_extremes(entries, matrix),
+        level=f"1 in {words.count(round(1 / found['fpr']))}" if found.get("fpr") else "",
+        counts=_counts(named_by) if named_by else (),
+        sizes=tuple(words.count(sum(named_by[name])) for name in ("member", "unseen")) if named_by else ("0", "0"),
+        silent=tuple(label for i, label in labels.items() if i not in naming),
+        lists=_lists(run, found.get("pictures") or [], labels, len(naming)) if named_by else (),
+    )
+
+
+def coefficient(value: float | None) -> str:
+    """A correlation to two digits, as .87, −.05 or 1; a dash where there is none."""
+    if value is None:
+        return "—"
+    text = f"{abs(value):.2f}"
+    text = text.removeprefix("0") if text != "1.00" else "1"
+    return f"−{text}" if value < 0 and text != ".00" else text
+
+
+def _heat(entries: Sequence[Entry], matrix: list[list[float | None]]) -> tuple[tuple[Warmth, ...], ...]:
+    return tuple(
+        tuple(
+            Warmth("" if i == j else coefficient(value), _kind(value, i == j), f"{one.label}, {other.label}")
+            for j, (other, value) in enumerate(zip(entries, row))
+        )
+        for i, (one, row) in enumerate(zip(entries, matrix))
+    )
+
+
+def _kind(value: float | None, same: bool) -> str:
+    if same or value is None:
+        return "same" if same else ""
+    return f"{'w' if value >= 0 else 'k'}{round(10 * abs(value))}"
+
+
+def _extremes(entries: Sequence[Entry], matrix: list[list[float | None]]) -> str:
+    """The two attacks that are most alike and the two that are least alike, where there are three or more."""
+    pairs = [(value, i, j) for i, row in enumerate(matrix) for j, value in enumerate(row[:i]) if value is not None]
+    if len(pairs) < 2:
+        return ""
+
+    def said(pair: tuple[float, int, int]) -> str:
+        return f"{entries[pair[2]].label} and {entries[pair[1]].label} ({coefficient(pair[0])})"
+
+    return f"Most alike are {said(max(pairs))}, least alike {said(min(pairs))}."
+
+
+def _counts(named_by: dict[str, list[int]]) -> tuple[Count, ...]:
+    """A row for each number of attacks; those at the end that nobody reaches share one."""
+    member, unseen = named_by["member"], named_by["unseen"]
+    last = max((k for k, pair in enumerate(zip(member, unseen)) if any(pair)), default=0)
+    rows = [
+        Count("none" if k == 0 else words.count(k), _share(member, k, "m"), _share(unseen, k, "u"))
+        for k in range(last + 1)
+    ]
+    if last + 1 < len(member):
+        more = words.count(last + 1) + (f" to {words.count(len(member) - 1)}" if last + 2 < len(member) else "")
+        rows.append(Count(more, ("0", Markup()), ("0", Markup())))
+    return tuple(rows)
+
+
+def _share(counts: list[int], k: int, kind: str) -> tuple[str, Markup]:
+    share = counts[k] / max(1, sum(counts))
+    bar = f'<rect width="{100 * share:.2f}" height="8" class="fill {kind}"/>'
+    svg = f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">{bar}</svg>'
+    return f"{words.count(counts[k])} ({words.share(share)})" if counts[k] else "0", Markup(svg if counts[k] else "")
+
+
+def _lists(
+    run: RunFolder, pictures: Sequence[dict[str, Any]], labels: dict[int, str], attacks: int
+) -> tuple[Listed, ...]:
+    """Training pictures that most attacks name, that one alone names, and that none names."""
+    groups: dict[str, list[dict[str, Any]]] = {"most": [], "one": [], "none": []}
+    for one in pictures:
+        groups["most" if len(one["by"]) > 1 else "one" if one["by"] else "none"].append(one)
+
+    def listed(key: str, title: str, rule: str, empty: str) -> Listed:
+        group = groups[key]
+        kept = {id(one): run.restored(one.get("sha256")) for one in group}
+        # Most first; then those that can be shown; then by digest, so that nobody chose them.
+        chosen = sorted(group, key=lambda one: (-len(one["by"]), kept[id(one)] is None, one.get("sha256") or ""))[:MOST]
+        note = f"{words.count(len(chosen))} of {words.count(len(group))}, {rule}." if len(chosen) < len(group) else ""
+        thumbs = tuple(_thumb(one, kept[id(one)], labels, attacks) for one in chosen)
+        return Listed(title, note if group else empty, thumbs)
+
+    fair = "those that the run kept a picture of first, then by digest, so that nobody chose them"
+    return (
+        listed(
+            "most",
+            "Training pictures named by the most attacks",
+            "the most often named first",
+            "None is named by more than one attack.",
+        ),
+        listed("one", "Training pictures named by one attack alone", fair, "None is named by exactly one attack."),
+        listed("none", "Training pictures that no attack names", fair, "Every one is named by some attack."),
+    )
+
+
+def _thumb(one: dict[str, Any], kept: Any, labels: dict[int, str], attacks: int) -> Thumb:
+    by = one["by"]
+    said = f"by {words.count(len(by))} of {words.count(attacks)}" if len(by) > 1 else ""
+    said = f"by {labels.get(by[0], 'an attack')}" if len(by) == 1 else said
+    image = load(kept.original) if kept else None
+    name = words.shorten(str(one.get("picture")), 40)
+    return Thumb(name, said, figure(image, said, name, SIDE) if image else None)
