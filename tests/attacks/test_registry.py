@@ -1,5 +1,6 @@
 """Attacks as the command line writes them."""
 
+import re
 import shutil
 
 import pytest
@@ -127,5 +128,5 @@ def test_a_reference_is_known_by_its_digest_not_by_its_place(target_folders, tmp
     ],
 )
 def test_what_is_wrong_is_said(text, message):
-    with pytest.raises(UserError, match=message.replace("(", r"\(")):
+    with pytest.raises(UserError, match=re.escape(message)):
         parse_attacks(text)

@@ -162,7 +162,9 @@ class Attack(ABC):
 
     def known(self, target: Target, batch: Batch) -> np.ndarray:
         """The scores of `judge`, without judging again what was judged while the target is `sharing`."""
-        return target.shared((repr(self), batch.sha256), lambda: self.judge(target, batch).scores)
+        return target.shared(
+            (repr(self), target.identity.digest, batch.sha256), lambda: self.judge(target, batch).scores
+        )
 
     def observe(self, target: Target, batch: Batch) -> Judged:
         """`_score` of one chunk, its shape checked: for attacks that are made of others."""

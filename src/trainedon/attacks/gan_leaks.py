@@ -114,7 +114,7 @@ def samples_folder(target: Target, steps: int, seed: int) -> Path:
 def read_part(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
     """Samples uint8 (n, c, h, w) from the disk; None when they are not there, or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             pixels = file["pixels"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from trainedon.attacks.attack import Attack, Cost, Judged
+from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent
 from trainedon.attacks.registry import register
 from trainedon.attacks.wrapper import Wrapper, times, variants
 from trainedon.errors import UserError
@@ -33,7 +33,12 @@ class Repeat(Wrapper):
         self._runs()
 
     def cost(self, target: Target) -> Cost:
-        return times(self.attack.cost(target), self.n)
+        cost = self.attack.cost(target)
+        return replace(times(cost, self.n), setup=self.n * cost.setup)
+
+    def prepare(self, target: Target, progress: Progress = silent) -> None:
+        for attack in self._runs():
+            attack.prepare(target, progress)
 
     def _score(self, target: Target, batch: Batch) -> Judged:
         return Judged(np.mean([attack.observe(target, batch).scores for attack in self._runs()], axis=0))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainedon.attacks.attack import Attack, Cost, Judged
+from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent
 from trainedon.attacks.registry import register
 from trainedon.attacks.wrapper import Wrapper, variants
 from trainedon.errors import UserError
@@ -37,7 +37,11 @@ class Timesteps(Wrapper):
 
     def cost(self, target: Target) -> Cost:
         costs = [attack.cost(target) for attack in self._runs()]
-        return Cost(sum(c.forward for c in costs), sum(c.backward for c in costs), costs[0].setup)
+        return Cost(*(sum(getattr(cost, part) for cost in costs) for part in ("forward", "backward", "setup")))
+
+    def prepare(self, target: Target, progress: Progress = silent) -> None:
+        for attack in self._runs():
+            attack.prepare(target, progress)
 
     def _score(self, target: Target, batch: Batch) -> Judged:
         return Judged(np.mean([attack.observe(target, batch).scores for attack in self._runs()], axis=0))

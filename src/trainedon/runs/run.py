@@ -217,7 +217,7 @@ def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> di
             {"attack": repr(attack), "paper": attack.paper} | figures.__dict__
             for attack in plan.attacks
             for figures in attack.reported
-            if figures.data == plan.dataset
+            if figures.data == plan.dataset and short(attack) == attack.name  # papers print their own parameters
         ],
         "notes": list(target.identity.notes),
         "attribution": plan.attribution,
