@@ -99,3 +99,16 @@ def test_scores_that_were_judged_are_not_judged_again(target, batch_of, rows_com
         rows_computed.clear()
         second = attack.known(target, batch)
     assert first is second and rows_computed == [] and spent.forward == 16
+
+
+def test_a_fusion_does_not_ask_again_what_its_attacks_have_said(target, batch_of, rows_computed):
+    batch = batch_of(4)
+    drc, fused = parse_attacks("drc(steps=2), rank-average(drc(steps=2), loss)")
+    with target.sharing():
+        exhibits = drc.judge(target, batch).exhibits
+        rows_computed.clear()
+        with target.counted() as spent:
+            fused.judge(target, batch)
+        assert rows_computed == [4]  # the loss
+        assert spent.forward == 4 * fused.cost(target).forward and spent.backward == 4 * drc.cost(target).backward
+        assert len(drc.judge(target, batch).exhibits) == len(exhibits) == 4

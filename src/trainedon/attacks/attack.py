@@ -149,22 +149,30 @@ class Attack(ABC):
         batch = self._valid(target, batch)
         self.check(target)
         self.prepare(target)
-        size = max(1, target.rows // self.rows())
-        parts: list[Judged] = []
-        for start in range(0, len(batch), size):
-            part = batch[start : start + size]
-            with torch.no_grad():
-                parts.append(self.observe(target, part))
-        scores = np.concatenate([part.scores for part in parts]) if parts else np.empty(0)
-        if not self.learns:
-            scores[~np.isfinite(scores)] = np.nan
-        return Judged(scores, tuple(exhibit for part in parts for exhibit in part.exhibits))
+        exhibits: list[Exhibit] = []
+        scores = target.shared(self._key(target, batch), lambda: self._chunks(target, batch, exhibits), anew=True)
+        return Judged(scores, tuple(exhibits))
 
     def known(self, target: Target, batch: Batch) -> np.ndarray:
         """The scores of `judge`, without judging again what was judged while the target is `sharing`."""
-        return target.shared(
-            (repr(self), target.identity.digest, batch.sha256), lambda: self.judge(target, batch).scores
-        )
+        return target.shared(self._key(target, batch), lambda: self.judge(target, batch).scores)
+
+    def _key(self, target: Target, batch: Batch) -> tuple:
+        return repr(self), target.identity.digest, batch.sha256
+
+    def _chunks(self, target: Target, batch: Batch, exhibits: list[Exhibit]) -> np.ndarray:
+        """All scores, and the exhibits into a list: a chunk fills `target.rows` rows of the network."""
+        size = max(1, target.rows // self.rows())
+        parts: list[np.ndarray] = []
+        for start in range(0, len(batch), size):
+            with torch.no_grad():
+                judged = self.observe(target, batch[start : start + size])
+            parts.append(judged.scores)
+            exhibits += judged.exhibits
+        scores = np.concatenate(parts) if parts else np.empty(0)
+        if not self.learns:
+            scores[~np.isfinite(scores)] = np.nan
+        return scores
 
     def observe(self, target: Target, batch: Batch) -> Judged:
         """`_score` of one chunk, its shape checked: for attacks that are made of others."""

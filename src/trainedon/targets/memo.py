@@ -31,9 +31,9 @@ class Memo:
         self._limit, self._bytes = limit, 0
         self._whole: dict[object, tuple[Any, int, int, float]] = {}
 
-    def whole(self, key: object, target: Target, compute: Callable[[], T]) -> T:
-        """`compute()` at the first call with this key; later the same, its passes and seconds charged again."""
-        if key in self._whole:
+    def whole(self, key: object, target: Target, compute: Callable[[], T], *, anew: bool = False) -> T:
+        """`compute()` at the first call with this key, or `anew`; later the same, passes and seconds charged again."""
+        if key in self._whole and not anew:
             value, forward, backward, seconds = self._whole[key]
             target.evaluations.forward += forward
             target.evaluations.backward += backward

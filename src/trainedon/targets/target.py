@@ -137,9 +137,12 @@ class Target(ABC):
         finally:
             self.memo = None
 
-    def shared(self, key: object, compute: Callable[[], T]) -> T:
-        """`compute()`, or what it gave for the same key while the target is `sharing`; its passes count again."""
-        return compute() if self.memo is None else self.memo.whole(key, self, compute)
+    def shared(self, key: object, compute: Callable[[], T], *, anew: bool = False) -> T:
+        """`compute()`, or what it gave for the same key while the target is `sharing`; its passes count again.
+
+        anew: compute in any case, for the next who asks.
+        """
+        return compute() if self.memo is None else self.memo.whole(key, self, compute, anew=anew)
 
     def noised(self, pictures: torch.Tensor, t: torch.Tensor | int, noise: torch.Tensor) -> torch.Tensor:
         """`alpha_t x + sigma_t eps`, shapes (n, c, h, w); t = -1 gives the pictures back."""
