@@ -20,7 +20,7 @@ ATTACKS = [
     *("secmi", "pia", "pian", "sima", "pfami", "noise-aggregation"),
     *("rediffuse(n=2)", "rediffuse(n=2, metric=ssim)"),
     "gan-leaks(samples=12, steps=3)",
-    *("gsa(pictures=8)", "lira", "lira(form=offline)", "rmia(population=8)"),
+    *("gsa(pictures=4)", "lira", "lira(form=offline)", "rmia(population=8)"),
     *("secmi-nn", "quantile", "quantile(pia)"),
     *("rank-average(loss, pia)", "logistic(loss, pia)"),
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),

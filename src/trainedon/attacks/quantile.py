@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from trainedon.attacks.attack import Attack, Judged
-from trainedon.attacks.crossfit import TOO_FEW, Predict, crossfit, levelled
+from trainedon.attacks.crossfit import TOO_FEW, Level, Predict, crossfit, levelled
 from trainedon.attacks.loss import Loss
 from trainedon.attacks.registry import register
 from trainedon.attacks.wrapper import Wrapper
@@ -122,7 +122,7 @@ def _normal(answers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mu, log_sigma.clamp(*SIGMAS)
 
 
-def _parts(observed: np.ndarray, level, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _parts(observed: np.ndarray, level: Level, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures float32 (n, c, SIDE, SIDE), and the host's scores, levelled, float32 (n,)."""
     pictures = torch.from_numpy(observed[:, 1:].astype(np.float32)).unflatten(1, (-1, SIDE, SIDE))
     return pictures, torch.from_numpy(level(observed[:, :1])[:, 0] / scale).float()
