@@ -82,6 +82,13 @@ def test_fremia_without_damping_is_its_host(spec, target, batch_of):
     assert np.isfinite(damped).all() and not np.allclose(damped, alone, rtol=0.01)
 
 
+def test_fremia_filters_both_sides(target, batch_of):
+    batch, host = batch_of(3), PIA(t=100)
+    ((first, again),) = host.pairs(target, batch)
+    difference = FreMIA(host).filtered(first - again)  # the filter is linear
+    np.testing.assert_allclose(FreMIA(host).score(target, batch), -difference.pow(4).sum(dim=(1, 2, 3)), rtol=1e-3)
+
+
 def wave(size, across, down):
     y, x = np.mgrid[:size, :size] / size
     return torch.from_numpy(np.cos(2 * np.pi * (across * x + down * y))).float()[None, None]

@@ -26,7 +26,7 @@ from trainedon.targets import Target
 
 SIDE = 16  # of the square to which pictures are brought, so that their width alone tells their channels
 STEPS = 120  # the networks learn what makes a picture hard; with more steps they learn the pictures by heart
-ROWS = 64
+ROWS = 32
 LEAST = 8  # unseen pictures
 SIGMAS = (-4.0, 4.0)  # limits of log sigma, where scores have a standard deviation of 1
 
@@ -107,7 +107,7 @@ def _networks(channels: int, bag: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(
-            nn.Conv2d(bag * channels, bag * 8, 3, padding=1, groups=bag),
+            nn.Conv2d(bag * channels, bag * 8, 3, stride=2, padding=1, groups=bag),
             nn.ReLU(),
             nn.Conv2d(bag * 8, bag * 16, 3, stride=2, padding=1, groups=bag),
             nn.ReLU(),
