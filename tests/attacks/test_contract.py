@@ -140,7 +140,8 @@ def test_attacks_that_learn_must_be_told_the_sets(target):
 
 
 # On this toy (flat colours, 24 pictures known by heart) the following rank members below others, each by its paper's
-# own formula; test_parity.py holds them against their released code, and docs/attacks.md says where the order turns.
+# own formula; test_parity.py holds them against released code, or an oracle where there is none, and docs/attacks.md
+# says where the order turns.
 REVERSED = {"secmi", "pia", "noise-aggregation"}
 DIRECTION = {
     "drc(steps=10)": 0.8,

@@ -64,7 +64,7 @@ def test_the_reference_model_is_another_one_and_takes_the_same_pictures(target_f
     target, batch = load_target(target_folders["epsilon"]), batch_of(2)
     with pytest.raises(UserError, match="is the audited model itself"):
         Calibrated(Loss(), Reference.open(target_folders["epsilon"])).score(target, batch)
-    with pytest.raises(UserError, match="train the reference model as the audited model is"):
+    with pytest.raises(UserError, match="the reference model takes pictures of"):
         Calibrated(Loss(), Reference.open(target_folders["grey"])).score(target, batch)
     with pytest.raises(UserError, match="give --reference MODEL"):
         Calibrated(Loss()).score(target, batch)

@@ -51,16 +51,16 @@ def test_logistic_listens_to_the_attack_that_knows_and_turns_one_that_is_upside_
     assert (scores[member][:, None] > scores[~member]).mean() > 0.95
 
 
-def test_logistic_is_not_carried_away_by_one_huge_score():
+def test_logistic_is_not_carried_away_by_one_member_that_one_attack_gets_wildly_wrong():
     rng = np.random.default_rng(0)
     sets = ["member", "unseen"] * 50
     member = np.array(sets) == "member"
     observed = rng.normal(size=(100, 2)) + 2 * member[:, None]
     before = Logistic().conclude(observed, sets, digests(100))
-    observed[1] = 1e12
+    observed[0, 0] = -1000
     after = Logistic().conclude(observed, sets, digests(100))
     assert np.isfinite(after).all()
-    kept = np.arange(100) != 1
+    kept = np.arange(100) != 0
     assert np.corrcoef(before[kept], after[kept])[0, 1] > 0.95
 
 
@@ -117,7 +117,7 @@ def test_needs_costs_and_reasons_are_those_of_the_attacks_inside(target):
     fusion = Logistic((PFAMI(), LiRA()))
     assert fusion.needs == ("shadows", "labels") and fusion.learns
     assert fusion.missing() == ["shadows", "labels"] and fusion.missing(["shadows", "labels"]) == []
-    with pytest.raises(UserError, match="lira needs shadow models"):
+    with pytest.raises(UserError, match="logistic needs shadow models"):
         fusion.check(target)
     assert RankAverage((Loss(draws=3), PIA())).cost(target) == Cost(5)
     assert LiRA.unscored in fusion.unscored and "too few pictures" in fusion.unscored
