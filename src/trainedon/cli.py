@@ -306,10 +306,13 @@ def _print_evaluation(document: Any, run: Path) -> None:
     costs = {cost["attack"]: cost for cost in record["costs"]}
     reported = {figures["attack"]: figures for figures in record.get("reported", [])}
     heads = ["attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", *(["reported"] if reported else [])]
-    table = Table(*heads, box=None, padding=(0, 1, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for head in heads:
+        table.add_column(head, no_wrap=head != "attack", overflow="fold")
     for attack in document.attacks:
         area = "-" if attack.auc is None else f"{attack.auc:.4f} {_interval(attack.auc_ci, 3)}"
-        rates = [_rate(attack.tpr_at_fpr.get(level)) for level in ("0.01", "0.001")]
+        wide = out_console.width >= 110  # a narrow terminal has no room for every interval
+        rates = [_rate(attack.tpr_at_fpr.get(level), interval=wide) for level in ("0.01", "0.001")]
         passes = f"{_number(attack.nfe_per_picture, 0)}+{costs[attack.repr]['backward_per_picture']}"
         cells = [area, _number(attack.asr, 3), *rates, passes, _number(attack.seconds_per_picture, 3)]
         table.add_row(
@@ -352,10 +355,10 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _rate(rate: Any) -> str:
+def _rate(rate: Any, *, interval: bool) -> str:
     if rate is None or not rate.estimable:
         return "-" if rate is None else f"n < {rate.needed}"
-    return f"{rate.tpr:.3f} {_interval(rate.tpr_ci, 2)}"
+    return f"{rate.tpr:.3f} {_interval(rate.tpr_ci, 2)}" if interval else f"{rate.tpr:.3f}"
 
 
 def _interval(bounds: tuple[float, float] | None, digits: int) -> str:

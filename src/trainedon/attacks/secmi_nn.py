@@ -31,7 +31,8 @@ class SecMINN(Compared):
     """Log-odds of membership by a small residual network on `|x - x'|`, the two pictures that SecMI compares.
 
     It learns from known pictures of other folds, `epochs` times over. Where SecMI's statistic takes for granted that
-    the errors of members are small, the network learns in what they differ. t, k: those of SecMI.
+    the errors of members are small, the network learns in what they differ. That takes some hundreds of pictures: from
+    a few dozen it learns next to nothing. t, k: those of SecMI.
     """
 
     t: int = 100
