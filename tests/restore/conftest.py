@@ -35,6 +35,9 @@ class Gaussian(Target):
     def attention(self, pictures, t, labels=None):
         return None
 
+    def gradient_norms(self, x_t, t, noise, labels=None):
+        raise NotImplementedError("there are no weights")
+
     def conditional(self, picture: torch.Tensor, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and covariance of the hidden pixels (d,) bool, given the kept ones of `picture` (d,)."""
         kept = ~hidden
