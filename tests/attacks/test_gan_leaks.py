@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
-from trainedon.attacks.gan_leaks import PART, GANLeaks, read_part, samples_folder
+from trainedon.attacks.gan_leaks import PART, GANLeaks, _within, read_part, samples_folder
 from trainedon.errors import UserError
 from trainedon.targets import load_target
 
@@ -44,6 +44,14 @@ def test_samples_are_all_different_pictures(fresh):
     samples = GANLeaks(samples=16, steps=3).drawn(fresh())
     assert samples.dtype == torch.uint8 and samples.shape == (16, 3, 16, 16)
     assert len({sample.numpy().tobytes() for sample in samples}) == 16
+
+
+def test_every_guess_of_the_clean_picture_is_one_and_agrees_with_where_the_walk_is(fresh):
+    target, x_t = fresh(), torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    clean = 40 * x_t
+    guess = _within(target, x_t, 900, clean)
+    assert torch.equal(guess.clean, clean.clamp(-1, 1))
+    torch.testing.assert_close(target.noised(guess.clean, 900, guess.noise), x_t)
 
 
 def test_samples_are_drawn_once_for_a_model_and_read_afterwards(fresh, cache):

@@ -21,7 +21,7 @@ from trainedon.files import whole
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
 from trainedon.restore.walk import reverse_step, timesteps
-from trainedon.targets import Target
+from trainedon.targets import Denoised, Target
 
 PART = 64
 
@@ -29,11 +29,11 @@ PART = 64
 @register
 @dataclass(frozen=True)
 class GANLeaks(Attack):
-    """Minus the squared distance to the nearest sample, a mean over pixels (eq. 5, its L2 term, full black box).
+    """Minus the squared L2 distance to the nearest sample, as a mean over pixels (the paper's full black-box attack).
 
-    samples: how many pictures the model draws, by DDIM (eta = 0) in `steps` steps; a class-conditional model draws its
-    classes in turn. Sample i is a function of model, steps, seed and i. All are drawn once for each model and kept on
-    the disk, as 8-bit pictures.
+    samples: how many pictures the model draws, by DDIM (eta = 0) in `steps` steps, every guess of the clean picture cut
+    to [-1, 1]; a class-conditional model draws its classes in turn. Sample i is a function of model, steps, seed and i.
+    All are drawn once for each model and kept on the disk, as 8-bit pictures.
     """
 
     samples: int = 1000
@@ -90,7 +90,8 @@ class GANLeaks(Attack):
             labels = torch.tensor(numbers, device=target.device) % target.classes
         x = noise.next()
         for t, s in pairwise(grid):
-            x = reverse_step(target, target.denoise(x, t, labels), t, s, eta=0.0, noise=None)
+            guess = _within(target, x, t, target.denoise(x, t, labels).clean)
+            x = reverse_step(target, guess, t, s, eta=0.0, noise=None)
         return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
 
     def _score(self, target: Target, batch: Batch) -> torch.Tensor:
@@ -104,10 +105,20 @@ class GANLeaks(Attack):
         return -torch.stack(nearest).amin(0)
 
 
+def _within(target: Target, x_t: torch.Tensor, t: int, clean: torch.Tensor) -> Denoised:
+    """The guess of the clean picture cut to [-1, 1], and the noise that goes with it.
+
+    Near the top of the path a small error of the noise is a large one of the picture, and the walk would not recover.
+    """
+    clean = clean.clamp(-1, 1)
+    alpha, sigma = target.path.at(t, x_t)
+    return Denoised((x_t - alpha * clean) / sigma, clean)
+
+
 def samples_folder(target: Target, steps: int, seed: int) -> Path:
     """Where samples of a model are kept: below $TRAINEDON_CACHE, or else below ~/.cache/trainedon."""
     cache = os.environ.get("TRAINEDON_CACHE") or Path.home() / ".cache" / "trainedon"
-    how = hashlib.sha256(f"samples-1 steps={steps} seed={seed}".encode()).hexdigest()
+    how = hashlib.sha256(f"samples-2 steps={steps} seed={seed}".encode()).hexdigest()
     return Path(cache) / "samples" / target.identity.digest[:16] / how[:16]
 
 
