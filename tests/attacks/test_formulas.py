@@ -224,3 +224,12 @@ def test_sima_sees_the_clean_picture_unscaled(target, batch_of):
     batch = batch_of(2)
     ((seen, zeros),) = SimA(t=300).pairs(target, batch)
     assert torch.equal(seen, target.denoise(batch.pixels, 300).noise) and not zeros.any()
+
+
+def test_a_wrapper_is_refused_where_one_of_its_runs_is(target_folders):
+    """On a path of 100 steps t = 0 and 2 of the usual path are one; t = 18 and 20 are not."""
+    target = load_target(target_folders["epsilon"])
+    target.path = NoisePath.from_scheduler({"num_train_timesteps": 100, "beta_start": 1e-3, "beta_end": 0.2})
+    SecMI(t=20, k=2).check(target)
+    with pytest.raises(UserError, match="are one step of this model's path"):
+        Timesteps(SecMI(t=20, k=2), t=(20, 2)).check(target)

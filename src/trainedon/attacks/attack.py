@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -54,6 +54,11 @@ class Cost:
     forward: int
     backward: int = 0
     setup: int = 0
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """What several attacks cost together."""
+    return Cost(*(sum(parts) for parts in zip(*map(astuple, costs), strict=True)))
 
 
 @dataclass(frozen=True)

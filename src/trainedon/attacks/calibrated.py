@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
-from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent
+from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent, total
 from trainedon.attacks.registry import register
-from trainedon.attacks.wrapper import Wrapper, times
+from trainedon.attacks.wrapper import Wrapper
 from trainedon.pictures import Batch
 from trainedon.targets import Reference, Target
 
@@ -26,8 +26,7 @@ class Calibrated(Wrapper):
     also_needs: ClassVar[tuple[str, ...]] = ("reference",)
 
     def cost(self, target: Target) -> Cost:
-        cost = self.attack.cost(target)
-        return replace(times(cost, 2), setup=2 * cost.setup)
+        return total([self.attack.cost(target)] * 2)
 
     def prepare(self, target: Target, progress: Progress = silent) -> None:
         self.attack.prepare(target, progress)

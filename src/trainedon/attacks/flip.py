@@ -9,7 +9,7 @@ import numpy as np
 
 from trainedon.attacks.attack import Attack, Cost, Judged
 from trainedon.attacks.registry import register
-from trainedon.attacks.wrapper import Wrapper, times
+from trainedon.attacks.wrapper import Wrapper
 from trainedon.pictures import Batch
 from trainedon.targets import Target
 
@@ -26,7 +26,8 @@ class Flip(Wrapper):
     paper: ClassVar[str] = "arXiv 2301.13188, sec. 5"
 
     def cost(self, target: Target) -> Cost:
-        return times(self.attack.cost(target), 2)
+        cost = self.attack.cost(target)
+        return replace(cost, forward=2 * cost.forward, backward=2 * cost.backward)
 
     def _score(self, target: Target, batch: Batch) -> Judged:
         mirrored = replace(batch, pixels=batch.pixels.flip(-1))

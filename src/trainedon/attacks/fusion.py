@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent
+from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent, total
 from trainedon.attacks.crossfit import TOO_FEW, Predict, crossfit, levelled
 from trainedon.attacks.drc import DRC
 from trainedon.attacks.pia import PIA
@@ -64,8 +64,7 @@ class Fusion(Attack):
         return max(attack.rows() for attack in self.attacks)
 
     def cost(self, target: Target) -> Cost:
-        costs = [attack.cost(target) for attack in self.attacks]
-        return Cost(*(sum(getattr(cost, part) for cost in costs) for part in ("forward", "backward", "setup")))
+        return total(attack.cost(target) for attack in self.attacks)
 
     def judge(self, target: Target, pictures: Batch | torch.Tensor) -> Judged:
         """The whole batch at once: what an attack inside has said of it already is not asked again."""

@@ -13,7 +13,6 @@ import torch
 
 from trainedon.attacks.attack import Attack, Cost, Progress, Reported, silent
 from trainedon.attacks.registry import register
-from trainedon.attacks.shadowed import count
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream, generator
 from trainedon.pictures import Batch
@@ -54,7 +53,7 @@ class GSA(Attack):
             raise UserError("gsa: pictures must be 2 or more, half of which each shadow model was trained on")
 
     def cost(self, target: Target) -> Cost:
-        pictures = count(None) * self.pictures if self.shadows is None else sum(len(rows) for rows in self._known())
+        pictures = self.pictures if self.shadows is None else sum(len(rows) for rows in self._known())
         return Cost(len(STEPS), len(STEPS), setup=len(STEPS) * (1 + pictures))
 
     def rows(self) -> int:

@@ -9,7 +9,7 @@ from diffusers import UNet2DModel
 from trainedon.attacks.attack import Attack, Reported
 from trainedon.attacks.loss import Loss
 from trainedon.attacks.registry import HELPERS, INSIDE, attacks, short, works_alone
-from trainedon.targets import Identity, NoisePath, Target
+from trainedon.targets import Identity, NoisePath, Shadows, Target
 from trainedon.targets.unet import PixelUNet
 
 HEADS = ("attack", "what it is", "paper", "needs", "parameters", "passes a picture", "reported")
@@ -64,7 +64,7 @@ def _parameter(attack: Attack, field) -> str:
             return "ATTACK"
         return ", ".join(map(short, value if isinstance(value, tuple) else [value]))
     if field.type in HELPERS:
-        return f"{field.name}={'DIR' if HELPERS[field.type].__name__ == 'Shadows' else 'MODEL'}"
+        return f"{field.name}={'DIR' if HELPERS[field.type] is Shadows else 'MODEL'}"
     default = field.default if isinstance(field.default, str | int | float) else value
     return f"{field.name}={default}"
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent
+from trainedon.attacks.attack import Attack
 from trainedon.attacks.registry import register
-from trainedon.attacks.wrapper import Wrapper, times, variants
+from trainedon.attacks.wrapper import Wrapper, variants
 from trainedon.errors import UserError
-from trainedon.pictures import Batch
-from trainedon.targets import Target
 
 
 @register
@@ -30,19 +26,8 @@ class Repeat(Wrapper):
     def __post_init__(self) -> None:
         if self.n < 1:
             raise UserError("repeat: n must be 1 or more")
-        self._runs()
+        self.runs()
 
-    def cost(self, target: Target) -> Cost:
-        cost = self.attack.cost(target)
-        return replace(times(cost, self.n), setup=self.n * cost.setup)
-
-    def prepare(self, target: Target, progress: Progress = silent) -> None:
-        for attack in self._runs():
-            attack.prepare(target, progress)
-
-    def _score(self, target: Target, batch: Batch) -> Judged:
-        return Judged(np.mean([attack.observe(target, batch).scores for attack in self._runs()], axis=0))
-
-    def _runs(self) -> list[Attack]:
+    def runs(self) -> list[Attack]:
         first = getattr(self.attack, "seed", 0)
         return variants(self.attack, "seed", range(first, first + self.n), self.name)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent
+from trainedon.attacks.attack import Attack
 from trainedon.attacks.registry import register
 from trainedon.attacks.wrapper import Wrapper, variants
 from trainedon.errors import UserError
-from trainedon.pictures import Batch
-from trainedon.targets import Target
 
 
 @register
@@ -33,18 +29,7 @@ class Timesteps(Wrapper):
                 object.__setattr__(self, "t", tuple(int(t) for t in self.t.split("+")))
             except ValueError:
                 raise UserError(f"timesteps: t={self.t!r}: give whole numbers joined by +, such as 100+200") from None
-        self._runs()
+        self.runs()
 
-    def cost(self, target: Target) -> Cost:
-        costs = [attack.cost(target) for attack in self._runs()]
-        return Cost(*(sum(getattr(cost, part) for cost in costs) for part in ("forward", "backward", "setup")))
-
-    def prepare(self, target: Target, progress: Progress = silent) -> None:
-        for attack in self._runs():
-            attack.prepare(target, progress)
-
-    def _score(self, target: Target, batch: Batch) -> Judged:
-        return Judged(np.mean([attack.observe(target, batch).scores for attack in self._runs()], axis=0))
-
-    def _runs(self) -> list[Attack]:
+    def runs(self) -> list[Attack]:
         return variants(self.attack, "t", self.t, self.name)

@@ -8,13 +8,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainedon.attacks.attack import Attack, Cost, Progress, silent
+from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent, total
 from trainedon.errors import UserError
+from trainedon.pictures import Batch
 from trainedon.targets import Target
 
 
 class Wrapper(Attack):
-    """An attack around one other, its field `attack`: it needs what that one needs, and its own."""
+    """An attack around one other, its field `attack`: it needs what that one needs, and its own.
+
+    Its score is the mean over `runs`, which is that attack alone unless a wrapper says otherwise.
+    """
 
     attack: Attack
     also_needs: ClassVar[tuple[str, ...]] = ()
@@ -27,30 +31,34 @@ class Wrapper(Attack):
     def unscored(self) -> str:  # type: ignore[override]
         return self.attack.unscored
 
+    def runs(self) -> list[Attack]:
+        """The attacks that are run on each picture. Raises UserError where the one inside has not what this takes."""
+        return [self.attack]
+
     def missing(self, given: Sequence[str] = ()) -> list[str]:
         own = [need for need in self.also_needs if need not in given and getattr(self, need, None) is None]
         return self.attack.missing(given) + own
 
     def check(self, target: Target) -> None:
         super().check(target)
-        self.attack.check(target)
+        for attack in self.runs():
+            attack.check(target)
 
     def prepare(self, target: Target, progress: Progress = silent) -> None:
-        self.attack.prepare(target, progress)
+        for attack in self.runs():
+            attack.prepare(target, progress)
 
     def rows(self) -> int:
         return self.attack.rows()
 
     def cost(self, target: Target) -> Cost:
-        return self.attack.cost(target)
+        return total(attack.cost(target) for attack in self.runs())
+
+    def _score(self, target: Target, batch: Batch) -> Judged:
+        return Judged(np.mean([attack.observe(target, batch).scores for attack in self.runs()], axis=0))
 
     def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:
         return self.attack.conclude(observed, sets, sha256)
-
-
-def times(cost: Cost, n: int) -> Cost:
-    """What n passes over the same picture cost."""
-    return replace(cost, forward=n * cost.forward, backward=n * cost.backward)
 
 
 def variants(attack: Attack, parameter: str, values: Iterable[object], wrapper: str) -> list[Attack]:
