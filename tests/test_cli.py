@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -56,6 +57,17 @@ def test_audit_prints_the_claim_and_report_prints_it_again(target_folders, toy_p
     assert "Claim level" in result.stdout
     again = call("report", tmp_path / "run")
     assert again.returncode == 0 and again.stdout == result.stdout
+
+
+def test_a_run_of_an_earlier_version_is_still_reported(target_folders, toy_pictures, tmp_path):
+    """Runs from before attacks had labels and figures of papers have neither in run.json."""
+    sets = ["--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
+    result = call("evaluate", target_folders["epsilon"], *sets, "--attacks", "loss", "--out", tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    del record["labels"], record["reported"], record["choices"]["dataset"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    again = call("report", tmp_path / "run")
+    assert again.returncode == 0 and again.stdout == result.stdout, again.stderr
 
 
 def test_attacks_lists_each_with_its_paper_and_defaults():

@@ -130,3 +130,12 @@ def test_a_reference_is_known_by_its_digest_not_by_its_place(target_folders, tmp
 def test_what_is_wrong_is_said(text, message):
     with pytest.raises(UserError, match=re.escape(message)):
         parse_attacks(text)
+
+
+def test_a_seed_reaches_the_attacks_that_others_have_inside_by_default():
+    for spec in ("rank-average", "logistic", "quantile"):
+        (fused,) = parse_attacks(spec, seed=7)
+        inside = fused.runs() if spec == "quantile" else fused.attacks
+        assert {attack.seed for attack in inside if hasattr(attack, "seed")} == {7}
+    everything = {attack.name: attack for attack in parse_attacks("all", seed=7)}
+    assert everything["drc"] in everything["rank-average"].attacks

@@ -11,10 +11,12 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
+from trainedon.pictures import Batch, load_pictures
 from trainedon.runs import Plan, conclude, run
 from trainedon.targets import load_target
 
@@ -148,6 +150,16 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
     assert stops == 8
     assert table(out) == table(whole)
     assert evidence_pictures(out) == evidence_pictures(whole)
+
+
+def test_an_attack_that_learns_scores_in_a_run_as_it_does_in_python(model, toy_pictures, tmp_path):
+    run(load_target(model), evaluation(toy_pictures, "logistic(loss, pia), quantile"), tmp_path / "run", silent)
+    rows, target = table(tmp_path / "run"), load_target(model)
+    batches = [load_pictures(toy_pictures[name], target) for name in ("members", "unseen")]
+    batch = Batch(torch.cat([b.pixels for b in batches]), batches[0].sha256 + batches[1].sha256)
+    for attack in parse_attacks("logistic(loss, pia), quantile"):
+        scores = attack.score(target, batch, ["member"] * 24 + ["unseen"] * 24)
+        assert [row["score"] for row in rows if row["attack"] == attack.name] == scores.tolist()
 
 
 def test_killed_and_run_again(finished, model, toy_pictures, tmp_path, trainedon):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from importlib.metadata import entry_points
 
 from trainedon.attacks.attack import REMEDIES, Attack
@@ -87,7 +87,7 @@ def works_alone(attack: type[Attack]) -> bool:
 def _everything(known: dict[str, type[Attack]], have: Sequence[str], given: dict[str, object]) -> Iterator[Attack]:
     for kind in known.values():
         if works_alone(kind):
-            attack = kind(**_applicable(kind, given))
+            attack = kind(**_applicable(kind, given), **_inner(kind, [], given))
             if "labels" not in attack.needs and not attack.missing(have):
                 yield attack
 
@@ -122,21 +122,23 @@ def _parse_one(spec: str, known: dict[str, type[Attack]], given: dict[str, objec
             raise UserError(f"{name} has no parameter {key!r}: it has {', '.join(plain)} (quote a value with commas)")
         else:
             arguments[key] = _typed(name, key, value, parameters[key].type)
-    return kind(**arguments, **_inner(kind, inside))
+    return kind(**arguments, **_inner(kind, inside, given))
 
 
-def _inner(kind: type[Attack], inside: list[Attack]) -> dict[str, object]:
-    """The attacks inside another one, as its parameter."""
+def _inner(kind: type[Attack], inside: list[Attack], given: dict[str, object]) -> dict[str, object]:
+    """The attacks inside another one, as its parameter; where none is named its own, given what others are given."""
     (field,) = [field for field in fields(kind) if field.type in INSIDE] or [None]
-    if field is None or not inside:
-        if field is not None and not works_alone(kind):
-            raise UserError(f"{kind.name} works on another attack: name it, such as {kind.name}(pia)")
+    if field is None:
         return {}
-    if field.type == "Attack":
-        if len(inside) > 1:
-            raise UserError(f"{kind.name} works on one attack, not on {len(inside)}")
-        return {field.name: inside[0]}
-    return {field.name: tuple(inside)}
+    single = field.type == "Attack"
+    if not inside:
+        if not works_alone(kind):
+            raise UserError(f"{kind.name} works on another attack: name it, such as {kind.name}(pia)")
+        usual = field.default_factory()
+        inside = [replace(one, **_applicable(type(one), given)) for one in ([usual] if single else usual)]
+    if single and len(inside) > 1:
+        raise UserError(f"{kind.name} works on one attack, not on {len(inside)}")
+    return {field.name: inside[0] if single else tuple(inside)}
 
 
 def _typed(attack: str, key: str, text: str, annotation: object) -> object:

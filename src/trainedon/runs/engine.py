@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
     ]
 )
 # A shard also holds what an attack that learns has observed, until all shards are there.
-SHARD_SCHEMA = SCHEMA.append(pa.field("observed", pa.list_(pa.float32())))
+SHARD_SCHEMA = SCHEMA.append(pa.field("observed", pa.list_(pa.float64())))
 
 
 def score_all(
@@ -167,7 +167,7 @@ def _merge(attacks: Sequence[Attack], items: Sequence[Item], out: Path, progress
 def _concluded(attack: Attack, usable: Sequence[Item], shards: Sequence[pa.Table]) -> list[dict]:
     """The rows of an attack that learns, from what it has observed of all pictures."""
     table = pa.concat_tables(shards)
-    observed = np.stack(table["observed"].combine_chunks().to_numpy(zero_copy_only=False)).astype(np.float64)
+    observed = np.stack(table["observed"].combine_chunks().to_numpy(zero_copy_only=False))
     began = time.perf_counter()
     scores = attack.conclude(observed, [item.set for item in usable], [str(item.sha256) for item in usable])
     learning = (time.perf_counter() - began) / len(usable)
