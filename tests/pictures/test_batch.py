@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trainedon.pictures import Batch, fit, scan
+from trainedon.pictures import Batch, fit, from_levels, scan, to_levels
 
 
 def test_a_picture_that_fits_is_passed_on_bit_for_bit():
@@ -124,3 +124,11 @@ def test_pictures_become_a_batch(folder):
     assert torch.equal(batch.pixels[1], fit(pictures[1].rgb, (12, 12), 3))
     assert batch.labels is None
     assert torch.equal(Batch.from_pictures(pictures[:2], (8, 8), 1).labels, torch.tensor([3, 5]))
+
+
+def test_eight_bit_levels_come_back_exactly_and_what_lies_outside_is_clamped():
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+    pixels = from_levels(levels)
+    assert pixels.dtype == torch.float32 and pixels.is_contiguous() and (pixels.min(), pixels.max()) == (-1, 1)
+    assert np.array_equal(to_levels(pixels), levels)
+    assert to_levels(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]

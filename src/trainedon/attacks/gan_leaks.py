@@ -19,7 +19,7 @@ from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.files import whole
 from trainedon.noise import NoiseStream
-from trainedon.pictures import Batch
+from trainedon.pictures import Batch, from_levels, to_levels
 from trainedon.restore.walk import reverse_step, timesteps
 from trainedon.targets import Denoised, Target
 
@@ -92,13 +92,13 @@ class GANLeaks(Attack):
         for t, s in pairwise(grid):
             guess = _within(target, x, t, target.denoise(x, t, labels).clean)
             x = reverse_step(target, guess, t, s, eta=0.0, noise=None)
-        return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+        return to_levels(x)
 
     def _score(self, target: Target, batch: Batch) -> torch.Tensor:
         pictures = batch.pixels.double().flatten(1)  # (n, pixels)
         nearest = []
         for part in target.kept[repr(self)].split(PART):  # type: ignore[attr-defined]
-            samples = (part.float() / 127.5 - 1).to(pictures).flatten(1)
+            samples = from_levels(part.numpy()).to(pictures).flatten(1)
             # the usual short cut through the scalar product loses what is small, which is what counts here
             distances = torch.cdist(pictures, samples, compute_mode="donot_use_mm_for_euclid_dist")
             nearest.append(distances.amin(1).square() / pictures.shape[1])

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from trainedon.errors import UserError
+from trainedon.pictures import to_levels
 
 DETECTOR = (
     "face_detection_yunet_2023mar_int8bq.onnx",
@@ -53,8 +54,7 @@ def model_file(name: str, sha256: str) -> Path:
 
 def to_bgr(pixels: torch.Tensor) -> list[np.ndarray]:
     """float32 (n, c, h, w) in [-1, 1], c 1 or 3 -> n arrays uint8 (h, w, 3), blue first as OpenCV wants them."""
-    levels = ((pixels.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    rgb = levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    rgb = to_levels(pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1))
     return [np.ascontiguousarray(row[:, :, ::-1]) for row in rgb]
 
 

@@ -1,6 +1,6 @@
 """Stage 1: a folder, a parquet file or an array becomes decoded, hashed, de-duplicated pictures."""
 
-from trainedon.pictures.batch import Batch, fit, load_pictures
+from trainedon.pictures.batch import Batch, fit, from_levels, load_pictures, to_levels
 from trainedon.pictures.decoding import decode
 from trainedon.pictures.items import (
     Item,
@@ -21,10 +21,12 @@ __all__ = [
     "cross_duplicates",
     "decode",
     "fit",
+    "from_levels",
     "inventory",
     "inventory_digest",
     "load_pictures",
     "read_inventory",
     "scan",
+    "to_levels",
     "write_inventory",
 ]

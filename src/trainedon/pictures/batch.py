@@ -37,8 +37,17 @@ def fit(rgb: np.ndarray, size: tuple[int, int], channels: int) -> torch.Tensor:
     height, width = size
     box = _centre_box(image.width, image.height, width, height)
     values = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box), dtype=np.float32)
-    scaled = values / np.float32(127.5) - np.float32(1)
-    return torch.from_numpy(scaled.reshape(height, width, channels).transpose(2, 0, 1).copy())
+    return from_levels(values.reshape(height, width, channels).transpose(2, 0, 1))
+
+
+def from_levels(levels: np.ndarray) -> torch.Tensor:
+    """8-bit levels 0..255 of any shape and number type -> float32 in [-1, 1]: x / 127.5 - 1."""
+    return torch.from_numpy((levels.astype(np.float32) / np.float32(127.5) - np.float32(1)).copy())
+
+
+def to_levels(pixels: torch.Tensor) -> np.ndarray:
+    """float32 in [-1, 1], or clamped to it -> uint8 of the same shape, rounded; undoes `from_levels` exactly."""
+    return ((pixels.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
 
 
 def _centre_box(width: int, height: int, to_width: int, to_height: int) -> tuple[float, float, float, float]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from trainedon.attacks import Exhibit
 from trainedon.files import write_json
+from trainedon.pictures import to_levels
 
 STRONGEST = 24
 SAMPLED = 24
@@ -66,5 +67,5 @@ class Exhibits:
 
 def _image(pixels: torch.Tensor) -> Image.Image:
     """float32 (c, h, w) in [-1, 1] -> 8-bit picture."""
-    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    levels = to_levels(pixels)
     return Image.fromarray(levels[0] if len(levels) == 1 else np.ascontiguousarray(levels.transpose(1, 2, 0)))

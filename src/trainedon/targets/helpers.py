@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from trainedon.errors import UserError
-from trainedon.pictures import Batch
+from trainedon.pictures import Batch, from_levels
 from trainedon.targets.load import load_target, model_digest
 from trainedon.targets.target import Target
 
@@ -103,9 +103,9 @@ class Shadows:
     def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
         """Some pictures of the pool as the models saw them, with their labels where the pool has some."""
         rows = np.asarray(rows, dtype=np.int64)
-        pixels = self._pool["pixels"][rows].astype(np.float32) / np.float32(127.5) - np.float32(1)
+        pixels = from_levels(self._pool["pixels"][rows])
         labels = torch.from_numpy(self._pool["labels"][rows]) if "labels" in self._pool else None
-        return Batch(torch.from_numpy(pixels), tuple(self.sha256[row] for row in rows), labels)
+        return Batch(pixels, tuple(self.sha256[row] for row in rows), labels)
 
     def trained_on(self, sha256: Sequence[str]) -> np.ndarray:
         """bool (models, len(sha256)): which of these pictures each model was trained on; false outside the pool."""

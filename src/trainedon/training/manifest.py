@@ -61,8 +61,10 @@ def write_manifest(out: Path, pictures: Sequence[Item], members: np.ndarray, see
 
 def read_members(source: Path, manifest: dict, size: int, channels: int) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The members' pixels, float32 (n, c, size, size) in [-1, 1], and labels int64 (n,) if every picture has one."""
-    members = {row["picture"] for row in manifest["pictures"] if row["member"]}
-    batch = Batch.from_pictures(
-        [entry.read() for entry in scan(source) if entry.name in members], (size, size), channels
-    )
+    batch = read_named(source, {row["picture"] for row in manifest["pictures"] if row["member"]}, size, channels)
     return batch.pixels, batch.labels
+
+
+def read_named(source: Path, names: set[str], size: int, channels: int) -> Batch:
+    """The pictures of these names, in the order of the source."""
+    return Batch.from_pictures([entry.read() for entry in scan(source) if entry.name in names], (size, size), channels)

@@ -13,10 +13,10 @@ import numpy as np
 from trainedon.errors import UserError
 from trainedon.files import whole, write_json
 from trainedon.noise import generator
-from trainedon.pictures import Batch, Item, inventory, scan
+from trainedon.pictures import Batch, inventory, to_levels
 from trainedon.targets.helpers import POOL, SHADOWS, pool_digest, read_pool
 from trainedon.targets.load import model_digest
-from trainedon.training.manifest import write_manifest
+from trainedon.training.manifest import read_named, write_manifest
 from trainedon.training.train import Recipe, train
 
 Progress = Callable[[str, int, int], None]
@@ -55,7 +55,7 @@ def train_shadows(
     items = inventory(source, "member", progress=lambda done, total: progress("reading pictures", done, total))
     usable = [item for item in items if item.reason is None]
     members = splits(len(usable), models, draw, recipe.seed)
-    pool = _read(source, usable, recipe)
+    pool = read_named(source, {item.picture for item in usable}, recipe.size, recipe.channels)
     recipe = replace(recipe, classes=None if pool.labels is None else int(pool.labels.max()) + 1)
     names = [f"{number:03d}" for number in range(models)]
     record = {
@@ -83,20 +83,12 @@ def train_shadows(
     write_json(out / SHADOWS, record | {"digest": digest})
 
 
-def _read(source: Path, usable: list[Item], recipe: Recipe) -> Batch:
-    """The usable pictures at the models' size, in the order of the inventory."""
-    names = {item.picture for item in usable}
-    pictures = [entry.read() for entry in scan(source) if entry.name in names]
-    return Batch.from_pictures(pictures, (recipe.size, recipe.size), recipe.channels)
-
-
 def _write_pool(out: Path, pool: Batch, members: np.ndarray) -> None:
     """`pool.npz`: pixels uint8 (n, c, h, w), sha256 (n,), members bool (models, n), and labels int64 (n,) if any.
 
     Raises UserError when there is a pool already and it is another one.
     """
-    pixels = ((pool.pixels.numpy() + 1) * 127.5).round().astype(np.uint8)  # exact: they were made from 8 bits
-    arrays = {"pixels": pixels, "sha256": np.array(pool.sha256), "members": members}
+    arrays = {"pixels": to_levels(pool.pixels), "sha256": np.array(pool.sha256), "members": members}
     if pool.labels is not None:
         arrays["labels"] = pool.labels.numpy()
     if (out / POOL).exists():
