@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -14,12 +15,10 @@ from typing import Annotated, Any, NamedTuple
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from typer.exceptions import TyperException
 
 from trainedon.errors import PictureError, UserError
+from trainedon.terminal import Bars, plain, print_audit, print_evaluation, progress_console, say, stop
 
 app = typer.Typer(
     add_completion=False,
@@ -27,8 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Was this diffusion model trained on this picture? Degrade-Restore-Compare, and honest statistics.",
 )
-out_console = Console(highlight=False)
-progress_console = Console(stderr=True)
 
 Model = Annotated[str, typer.Argument(help="Local diffusers folder, or hub id (owner/name or owner/name@revision).")]
 Out = Annotated[Path, typer.Option(help="The run folder: new, or that of the same command, which then goes on.")]
@@ -40,6 +37,10 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
 Shadows = Annotated[Path | None, typer.Option(help="Shadow models, for attacks that need them; see `train --shadows`.")]
 Reference = Annotated[
     str | None, typer.Option(help="A model that never saw the pictures, for attacks that compare with one.")
+]
+Drawn = Annotated[
+    Path | None,
+    typer.Option(help="The draw.json of `trainedon draw`, if its coins decided which pictures the model was given."),
 ]
 Unseen = Annotated[
     Path | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")
@@ -53,6 +54,7 @@ def audit(
     out: Out,
     unseen: Unseen = None,
     attacks: Attacks = "drc",
+    drawn: Drawn = None,
     shadows: Shadows = None,
     reference: Reference = None,
     seed: Seed = 0,
@@ -63,9 +65,11 @@ def audit(
     """Were these pictures used to train the model?"""
     sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
     asked = _Asked(attacks, shadows, reference, seed)
-    document = _execute("audit", model, sets, asked, limit, batch_size, device, out)
-    _print_audit(document)
-    _say(f"Page: {out / 'report.html'}")
+    document = _execute(
+        "audit", model, sets, asked, limit, batch_size, device, out, draw=drawn, lead=_lead(attacks, unseen)
+    )
+    print_audit(document)
+    say(f"Page: {out / 'report.html'}")
 
 
 @app.command()
@@ -75,6 +79,7 @@ def evaluate(
     unseen: Annotated[Path, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
     out: Out,
     attacks: Attacks = "drc",
+    drawn: Drawn = None,
     shadows: Shadows = None,
     reference: Reference = None,
     dataset: Annotated[
@@ -88,9 +93,57 @@ def evaluate(
     """How much does the model leak? For models whose training pictures are known."""
     sets = {"member": members, "unseen": unseen}
     asked = _Asked(attacks, shadows, reference, seed)
-    document = _execute("evaluate", model, sets, asked, limit, batch_size, device, out, dataset=dataset)
-    _print_evaluation(document, out)
-    _say(f"Page: {out / 'report.html'}")
+    document = _execute("evaluate", model, sets, asked, limit, batch_size, device, out, draw=drawn, dataset=dataset)
+    print_evaluation(document, out)
+    say(f"Page: {out / 'report.html'}")
+
+
+@app.command()
+def peaks(
+    model: Model,
+    members: Annotated[Path, typer.Option(help="Pictures that the model was trained on.")],
+    unseen: Annotated[Path, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
+    out: Out,
+    seed: Seed = 0,
+    limit: Limit = None,
+    batch_size: BatchSize = 64,
+    device: Device = "cpu",
+) -> None:
+    """Do training pictures sit on sharper peaks of the model's density? Moves each picture, and looks at the error."""
+    from trainedon.evidence import STUDY
+
+    asked = _Asked(", ".join(STUDY), seed=seed)
+    sets = {"member": members, "unseen": unseen}
+    study = [_measurement(attack) for attack in _chosen("evaluate", sets, asked)]
+    document = _execute("evaluate", model, sets, asked, limit, batch_size, device, out, study=study)
+    print_evaluation(document, out)
+    say(json.loads((out / "peaks.json").read_text("utf-8"))["sentence"])
+    say(f"Page: {out / 'report.html'}")
+
+
+def _measurement(attack: Any) -> dict:
+    """What a study records of one of its attacks."""
+    move, radius = getattr(attack, "move", None), getattr(attack, "radius", None)
+    return {"repr": repr(attack), "kind": attack.name, "move": move, "radius": radius, "t": attack.t}
+
+
+@app.command()
+def draw(
+    pictures: Annotated[Path, typer.Argument(help="Folder or parquet file of the pictures that coins are tossed for.")],
+    out: Annotated[Path, typer.Option(help="A new folder: included/, held-out/ and draw.json are written there.")],
+    secret: Annotated[str | None, typer.Option(help="Decides the coins; drawn at random when not given.")] = None,
+) -> None:
+    """Before training: let chance decide which pictures a model is given. Gives the strongest evidence afterwards."""
+    from trainedon.training import draw_pictures
+
+    with Bars() as bars:
+        drawn = draw_pictures(pictures, out, secret, progress=lambda d, t: bars("reading pictures", d, t))
+    included = sum(picture.included for picture in drawn.pictures)
+    say(f"Included: {included} pictures, in {out / 'included'}: train on all of these.")
+    say(f"Held out: {len(drawn.pictures) - included}, in {out / 'held-out'}: keep them from the model.")
+    if drawn.set_aside:
+        say(f"Set aside: {len(drawn.set_aside)}; draw.json says why.")
+    say(f"Publish this now, and draw.json only after training: {drawn.commitment}")
 
 
 @app.command()
@@ -109,16 +162,16 @@ def demo(
     document = _execute(
         "audit", str(folder), sets, _Asked(scene.ATTACK, seed=seed), None, 64, "cpu", out / "run", **extra
     )
-    _print_audit(document)
+    print_audit(document)
     named = {
         p.picture for p in document.pictures if p.q_value is not None and p.q_value <= document.false_discovery_rate
     }
     right = sum(truth[picture] for picture in named)
-    _say(
+    say(
         f"The truth, which the audit was not told: of {sum(truth.values())} designs that the model was trained on, "
         f"{right} were named; of {len(truth) - sum(truth.values())} that it never saw, {len(named) - right}."
     )
-    _say(f"Page: {out / 'run' / 'report.html'}")
+    say(f"Page: {out / 'run' / 'report.html'}")
 
 
 @app.command()
@@ -164,10 +217,10 @@ def train(
         learning_rate=learning_rate,
         seed=seed,
     )
-    with _Bars() as bars, locked(out):
+    with Bars() as bars, locked(out):
         if shadows is not None:
             train_shadows(pictures, out, recipe, models=shadows, draw=draw, progress=bars)
-            _say(f"{shadows} shadow models: {out}; give it to attacks as --shadows {out}")
+            say(f"{shadows} shadow models: {out}; give it to attacks as --shadows {out}")
             return
         manifest = draw_members(
             pictures, out, draw=draw, seed=seed, progress=lambda d, t: bars("reading pictures", d, t)
@@ -177,7 +230,7 @@ def train(
         train_model(
             pixels, out, recipe, labels=labels, progress=lambda d, t, loss: bars(f"training, loss {loss:.4f}", d, t)
         )
-    _say(f"Model: {out}; its {manifest['members']} members are named in {out / 'manifest.json'}")
+    say(f"Model: {out}; its {manifest['members']} members are named in {out / 'manifest.json'}")
 
 
 @app.command("attacks")
@@ -193,27 +246,61 @@ def list_attacks(
         sys.stdout.write(markdown())
         return
     for row in listing():
-        _say(f"{row.name}: {row.title} ({row.paper})")
-        _say(f"  needs: {row.needs}")
-        _say(f"  parameters: {row.parameters}")
-        _say(f"  network passes a picture: {row.passes}")
+        say(f"{row.name}: {row.title} ({row.paper})")
+        say(f"  needs: {row.needs}")
+        say(f"  parameters: {row.parameters}")
+        say(f"  network passes a picture: {row.passes}")
         if row.reported:
-            _say(f"  reported: {row.reported}")
-    _say("Parameters go in parentheses: --attacks 'drc(roi=attention:0.25, steps=10), loss(t=100), fremia(pia)'")
+            say(f"  reported: {row.reported}")
+    say("Parameters go in parentheses: --attacks 'drc(roi=attention:0.25, steps=10), loss(t=100), fremia(pia)'")
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder; or a table of scores, CSV or parquet, with --out.")],
+    out: Annotated[Path | None, typer.Option(help="For a table: the run folder to write.")] = None,
+) -> None:
     """Statistics and page again from the stored scores; no model and no pictures are needed."""
     from trainedon.evidence import Audit
-    from trainedon.runs import conclude
+    from trainedon.runs import conclude, conclude_table
 
-    document = conclude(run)
+    if out is None and run.is_file():
+        raise UserError(f"{run} is a table: say with --out DIR where statistics and page are to be written")
+    document = conclude(run) if out is None else conclude_table(run, out)
+    run = out or run
     if isinstance(document, Audit):
-        _print_audit(document)
+        print_audit(document)
     else:
-        _print_evaluation(document, run)
-    _say(f"Page: {run / 'report.html'}")
+        print_evaluation(document, run)
+    say(f"Page: {run / 'report.html'}")
+
+
+@app.command()
+def verify(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Compute a run's statistics again from its scores, and say whether its files and its page tell the truth."""
+    from trainedon.runs import verify as check
+
+    checks = check(run)
+    for one in checks:
+        say(f"{ {True: 'ok', False: 'FAILED', None: 'nothing to check'}[one.ok] }: {one.name} ({one.detail})")
+    failed = sum(one.ok is False for one in checks)
+    if failed:
+        say(f"{failed} of {len(checks)} checks failed: do not rely on this page")
+        raise typer.Exit(1)
+    say("This run tells what follows from its scores.")
+
+
+@app.command()
+def schema(
+    document: Annotated[str, typer.Argument(help="audit, evaluation, peaks or draw.")],
+) -> None:
+    """The JSON schema of a document that runs write."""
+    from trainedon.evidence import schemas
+
+    known = schemas()
+    if document not in known:
+        raise UserError(f"there is no document {document!r}: choose from {', '.join(known)}")
+    sys.stdout.write(known[document])
 
 
 class _Asked(NamedTuple):
@@ -248,7 +335,7 @@ def _execute(
         target.identity = replace(target.identity, name=name)
     command = shlex.join(["trainedon", *sys.argv[1:]])
     plan = Plan(kind=kind, sets=sets, attacks=chosen, seed=asked.seed, limit=limit, command=command, **extra)
-    with _Bars() as bars:
+    with Bars() as bars:
         return run(target, plan, out, bars)
 
 
@@ -263,106 +350,22 @@ def _chosen(kind: str, sets: dict, asked: _Asked) -> list:
     return parse_attacks(asked.attacks, have, seed=asked.seed, shadows=shadows, reference=reference)
 
 
+def _lead(attacks: str, unseen: Path | None) -> str:
+    """The test that an audit's claim speaks of: CDI where it is named first."""
+    if not attacks.strip().startswith("cdi"):
+        return "first"
+    if unseen is None:
+        raise UserError("cdi compares with unseen pictures: give --unseen DIR")
+    return "cdi"
+
+
 def _allowed(attack: Any, target: Any) -> bool:
     try:
         attack.check(target)
     except UserError as error:
-        progress_console.print(_plain(f"left out: {error}"), soft_wrap=True)
+        progress_console.print(plain(f"left out: {error}"), soft_wrap=True)
         return False
     return True
-
-
-class _Bars:
-    """Progress bars on the terminal, one for each thing that is said to progress."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=progress_console,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> _Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        key = what.partition(",")[0]
-        if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(_plain(what), total=total)
-        self._progress.update(self._tasks[key], completed=done, description=_plain(what))
-
-
-def _print_evaluation(document: Any, run: Path) -> None:
-    from trainedon.runs.folder import read_run
-
-    record = read_run(run)
-    backward = {cost["attack"]: cost["backward_per_picture"] for cost in record["costs"]}
-    labels = record.get("labels", {})  # not in runs of earlier versions
-    reported = {figures["attack"]: figures for figures in record.get("reported", [])}
-    heads = ["attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", *(["reported"] if reported else [])]
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for head in heads:
-        table.add_column(head, no_wrap=head != "attack", overflow="fold")
-    for attack in document.attacks:
-        area = "-" if attack.auc is None else f"{attack.auc:.4f} {_interval(attack.auc_ci, 3)}"
-        wide = out_console.width >= 110  # a narrow terminal has no room for every interval
-        rates = [_rate(attack.tpr_at_fpr.get(level), interval=wide) for level in ("0.01", "0.001")]
-        passes = f"{_number(attack.nfe_per_picture, 0)}+{backward.get(attack.repr, 0)}"
-        cells = [area, _number(attack.asr, 3), *rates, passes, _number(attack.seconds_per_picture, 3)]
-        label = _plain(labels.get(attack.repr, attack.name))
-        table.add_row(label, *cells, *([_figures(reported, attack)] if reported else []))
-    out_console.print(table)
-    _say("* best threshold picked on the same pictures: optimistic, printed because papers do")
-    _say("passes: forward+backward a picture; in parentheses 95 % intervals; n < N: not estimable, N unseen are needed")
-    if reported:
-        _say(
-            f"reported: AUC / ASR / TPR@1% that papers print for {record['choices']['dataset']}, on models of their own"
-        )
-    _print_flags(document)
-
-
-def _figures(reported: dict, attack: Any) -> str:
-    figures = reported.get(attack.repr)
-    if figures is None:
-        return "-"
-    return " / ".join(_number(figures[key], 3) for key in ("auc", "asr", "tpr_1"))
-
-
-def _print_audit(document: Any) -> None:
-    table = Table("picture", "score", "p", "q", box=None, padding=(0, 2, 0, 0))
-    for row in document.pictures[:12]:
-        table.add_row(_plain(row.picture), _number(row.score, 4), _number(row.p_value, 4), _number(row.q_value, 4))
-    out_console.print(table)
-    if len(document.pictures) > 12:
-        _say(f"... and {len(document.pictures) - 12} more, in audit.json")
-    _print_flags(document)
-    _say(f"Claim level {document.claim.level}: {document.claim.sentence}")
-
-
-def _print_flags(document: Any) -> None:
-    for flag in document.flags:
-        _say(f"flag {flag.code}: {flag.raised_because}")
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _rate(rate: Any, *, interval: bool) -> str:
-    if rate is None or not rate.estimable:
-        return "-" if rate is None else f"n < {rate.needed}"
-    return f"{rate.tpr:.3f} {_interval(rate.tpr_ci, 2)}" if interval else f"{rate.tpr:.3f}"
-
-
-def _interval(bounds: tuple[float, float] | None, digits: int) -> str:
-    return "" if bounds is None else f"({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -370,17 +373,6 @@ def _widths(text: str) -> tuple[int, ...]:
         return tuple(int(width) for width in text.split(","))
     except ValueError:
         raise UserError(f"--widths {text!r}: give whole numbers joined by commas, such as 32,64,96") from None
-
-
-def _plain(text: str) -> str:
-    """Without control characters, which a file name may hold and a terminal would obey, and without markup."""
-    from rich.markup import escape
-
-    return escape("".join(character if character.isprintable() else "?" for character in text))
-
-
-def _say(text: str) -> None:
-    out_console.print(_plain(text), soft_wrap=True)
 
 
 def main() -> None:
@@ -392,10 +384,10 @@ def main() -> None:
     try:
         app(standalone_mode=False)
     except (UserError, PictureError) as error:
-        Console(stderr=True, highlight=False).print(f"trainedon: {_plain(str(error))}", soft_wrap=True)
+        stop(str(error))
         raise SystemExit(2) from None
     except (KeyboardInterrupt, typer.Abort):
-        Console(stderr=True).print("trainedon: stopped; the same command goes on from here")
+        stop("stopped; the same command goes on from here")
         raise SystemExit(130) from None
     except TyperException as error:
         error.show()

@@ -38,6 +38,7 @@ def test_objects_and_texts_make_the_same_attack():
 
 
 PLAIN = {
+    "curvature",
     "drc",
     "fremia",
     "gan-leaks",
@@ -47,6 +48,7 @@ PLAIN = {
     "pia",
     "pian",
     "rediffuse",
+    "rise",
     "secmi",
     "sima",
 }

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from trainedon.evidence import blind
+from trainedon.evidence import Looks, blind
 
 
 def pictures(set_name, n, seed, **fixed):
@@ -75,26 +75,39 @@ def test_unusable_pictures_and_other_sets_have_no_part():
     assert blind.run(good + bad + pictures("member", 12, 5), "suspect") == blind.run(good, "suspect")
 
 
-def test_constant_facts_separate_nothing():
-    found = blind.separation(np.ones((40, 3)), 15)
-    assert found.p_value == 1.0
-    assert np.ptp(found.score) == 0
+def looks(listed, shift=0.0, d=64, seed=0):
+    rng = np.random.default_rng(seed)
+    shifted = {p["set"]: rng.normal(size=d) * shift * (p["set"] != "unseen") for p in listed}
+    return Looks(
+        "any", {(p["set"], p["picture"]): (rng.normal(size=d) + shifted[p["set"]]).astype("f4") for p in listed}
+    )
 
 
-def test_permutation_p_value_is_valid_and_finds_a_shift():
-    rng = np.random.default_rng(0)
-    null = [blind.separation(rng.normal(size=(50, 8)), 20, permutations=59).p_value for _ in range(200)]
-    assert np.mean(np.array(null) < 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
-    shifted = rng.normal(size=(50, 8))
-    shifted[:20, 3] += 2.5
-    assert blind.separation(shifted, 20).p_value < 0.01
+def test_what_pictures_show_separates_where_files_and_colours_do_not():
+    listed = pictures("suspect", 40, 1) + pictures("unseen", 200, 2)
+    same = blind.run(listed, "suspect", looks(listed)).blind
+    other = blind.run(listed, "suspect", looks(listed, shift=0.5)).blind
+    assert [view.name for view in same.views] == ["files and colours", "what they show"]
+    assert (same.separates, other.separates) == (False, True)
+    assert other.auc == other.views[1].auc > 0.9
+    assert other.views[0] == same.views[0], "one view changed another"
+    assert other.p_value <= 2 * other.views[1].p_value
 
 
-def test_out_of_fold_scores_come_from_other_folds():
-    """With noise alone, a score that saw its own label would beat chance by far (60 features, 60 pictures)."""
-    rng = np.random.default_rng(5)
-    score = blind.separation(rng.normal(size=(60, 60)), 30, permutations=1).score
-    assert abs((score[:30, None] > score[None, 30:]).mean() - 0.5) < 0.25
+def test_pictures_that_the_encoder_did_not_see_are_left_out():
+    listed = pictures("suspect", 20, 1) + pictures("unseen", 40, 2)
+    seen = looks([p for p in listed if p["picture"] != "unseen/7.png"])
+    assert blind.run(listed, "suspect", seen).blind.n_unseen == 39
+
+
+def test_near_duplicates_count_once():
+    listed = pictures("suspect", 20, 1) + pictures("unseen", 40, 2)
+    rng = np.random.default_rng(3)
+    for p in listed:
+        p["phash"] = f"{int(rng.integers(2**63)):016x}"
+    for p in listed[:5]:
+        p |= {"phash": "00000000ffffffff", "mean_r": 0.5, "mean_g": 0.5, "mean_b": 0.5}
+    assert blind.run(listed, "suspect").blind.n_pictures == 16
 
 
 def test_a_few_odd_formats_are_a_mismatch_and_few_pictures_alone_are_not():

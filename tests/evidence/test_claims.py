@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from trainedon.evidence.claims import claim
-from trainedon.evidence.documents import Blind, SetEvidence
+from trainedon.evidence.documents import Blind, SetEvidence, UnseenControl
 from trainedon.evidence.flags import KNOWN, flag
 from trainedon.evidence.pvalues import smallest_p
 
@@ -14,18 +14,22 @@ NEVER = ("prove", "contain", "was copied", "were copied", "probability", "likely
 
 def evidence(p):
     given = {"p_value": p, "p_value_holm": p, "n_permutations": 9999, "effect": 0.7, "effect_ci": (0.6, 0.8)}
-    return SetEvidence(**given, effect_ci_method="delong")
+    return SetEvidence(**given, effect_ci_method="delong", needed=None, part=None)
 
 
 def blind(separates=False, codec=False, resolution=False):
     numbers = {"auc": None, "auc_ci": None, "p_value": None, "level": 0.05, "n_pictures": 9, "n_unseen": 9}
-    reason = "too few" if separates is None else None
-    return Blind(**numbers, separates=separates, codec_mismatch=codec, resolution_mismatch=resolution, reason=reason)
+    numbers |= {"views": (), "reason": "too few" if separates is None else None}
+    return Blind(**numbers, separates=separates, codec_mismatch=codec, resolution_mismatch=resolution)
 
 
-def level(p=0.001, control=None, suspects=40, unseen=200, given_unseen=True, attacks=1):
-    counts = {"suspects": suspects, "unseen": unseen, "given_unseen": given_unseen, "attacks": attacks}
-    return claim(evidence(p), control or blind(), **counts)
+def unseen_control(p=0.5):
+    return UnseenControl(p_value=p, level=0.01, finds=p < 0.01)
+
+
+def level(p=0.001, control=None, suspects=40, unseen=200, given_unseen=True, tests=1, again=0.5, randomised=False):
+    counts = {"suspects": suspects, "unseen": unseen, "given_unseen": given_unseen, "tests": tests}
+    return claim(evidence(p), control or blind(), unseen_control(again), **counts, randomised=randomised)
 
 
 def test_zero_when_nothing_could_be_found():
@@ -33,7 +37,7 @@ def test_zero_when_nothing_could_be_found():
     assert level(unseen=0).level == 0
     assert level(suspects=1, unseen=98).level == 0
     assert level(suspects=1, unseen=100).level == 3
-    assert level(suspects=1, unseen=150, attacks=2).level == 0
+    assert level(suspects=1, unseen=150, tests=2).level == 0
     assert level(suspects=1, unseen=98).sentence.startswith("Not estimable: ")
 
 
@@ -55,6 +59,27 @@ def test_two_when_a_control_fails_or_was_not_run(control):
     assert level(control=control).level == 2
 
 
+def test_two_when_unseen_pictures_differ_from_unseen_pictures():
+    assert level(again=0.009).level == 2
+    assert level(again=0.011).level == 3
+    assert level(again=0.009, randomised=True).level == 2
+
+
+def test_four_needs_coins_and_a_finding_and_no_control_that_chance_replaces():
+    assert level(randomised=True).level == 4
+    assert level(randomised=True, control=blind(True, codec=True)).level == 4
+    assert "randomised evidence" in level(randomised=True).sentence
+    assert level(p=0.01, randomised=True).level == 1
+    assert level(randomised=True, given_unseen=False, unseen=0).level == 1
+    assert level(randomised=True, unseen=0).level == 0
+
+
+def test_zero_when_the_test_of_all_attacks_cannot_be_made():
+    counts = {"suspects": 40, "unseen": 200, "given_unseen": True}
+    found = claim(None, blind(), unseen_control(), **counts)
+    assert (found.level, "CDI needs two attacks" in found.because) == (0, True)
+
+
 def test_three_needs_a_finding_and_every_control():
     found = level(p=0.0099)
     assert found.level == 3
@@ -62,7 +87,7 @@ def test_three_needs_a_finding_and_every_control():
     assert "exchangeable" in found.sentence
 
 
-def test_no_combination_reaches_four_or_uses_a_forbidden_word():
+def test_no_combination_reaches_four_without_coins_or_uses_a_forbidden_word():
     for p, separates, codec, m, n, given in itertools.product(
         (1e-4, 0.5), (True, False, None), (True, False), (0, 1, 40), (0, 20, 500), (True, False)
     ):

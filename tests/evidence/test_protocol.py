@@ -33,6 +33,11 @@ def inventory(table, **fixed):
         rng = np.random.default_rng(int(r["sha256"][:9], 16))
         stats = {f"{kind}_{c}": float(rng.uniform(50, 200)) for kind in ("mean", "std") for c in "rgb"}
         sizes = {"bytes": int(rng.integers(1500, 3000)), "sharpness": float(rng.uniform(50, 900))}
+        sizes |= {
+            "phash": f"{int(rng.integers(2**63)):016x}",
+            "blockiness": 1.0,
+            "detail": float(rng.uniform(0.1, 0.2)),
+        }
         made.append({key: r[key] for key in ("picture", "set", "sha256")} | facts | stats | sizes | fixed)
     return made
 
@@ -115,7 +120,7 @@ def test_shifted_sets_stay_at_level_two_whatever_the_scores(asked):
 
 def test_scores_alone_stay_at_level_two_or_below(asked):
     assert audit(Scores.from_rows(asked)).claim.level == 2
-    assert codes(audit(Scores.from_rows(asked))) == ["blind-baseline-not-run"]
+    assert codes(audit(Scores.from_rows(asked))) == ["blind-baseline-not-run", "near-duplicates-not-sought"]
     alone = audit(Scores.from_rows([r for r in asked if r["set"] == "suspect"]))
     assert (alone.claim.level, alone.set.p_value, alone.n_named) == (1, None, None)
     assert alone.pictures[0].p_value is None
@@ -183,7 +188,7 @@ def test_several_attacks_are_corrected_and_may_disagree(asked):
     found = audit(Scores.from_rows(asked + other), inventory(asked))
     assert [one.name for one in found.attacks] == ["drc", "loss"]
     assert found.set == found.attacks[0].set
-    assert found.set.p_value_holm == pytest.approx(2 * found.set.p_value)
+    assert found.set.p_value_holm == pytest.approx(3 * found.set.p_value)  # two attacks, and both together
     assert {"multiple-attacks", "attacks-disagree"} <= set(codes(found))
     turned = audit(Scores.from_rows(other + asked), inventory(asked))
     assert turned.claim.level == 1
@@ -231,7 +236,16 @@ def test_documents_refuse_nan_and_change():
     one = Claim(level=1, sentence="a", because="b")
     with pytest.raises(ValidationError):
         one.level = 2
-    rate = {"tpr_ci": None, "fpr": None, "fpr_ci": None, "estimable": False, "n": 0, "needed": 1, "note": None}
+    rate = {
+        "tpr_ci": None,
+        "tpr_ci_alone": None,
+        "fpr": None,
+        "fpr_ci": None,
+        "estimable": False,
+        "n": 0,
+        "needed": 1,
+        "note": None,
+    }
 
     for bad in (float("nan"), float("inf"), 1.5):
         with pytest.raises(ValidationError):

@@ -82,7 +82,8 @@ def test_permutation_agrees_with_mann_whitney_when_classes_are_joined(m, n):
     theirs = mannwhitneyu(x, y, alternative="greater")
     found = permutation_test(x, y)
     assert found.p_value == pytest.approx(theirs.pvalue, abs=0.02)
-    assert found.effect.value == pytest.approx(theirs.statistic / (m * n))
+    both = mannwhitneyu(x, y, alternative="two-sided")
+    assert found.two_sided == pytest.approx(both.pvalue, abs=0.03)
 
 
 def test_permutation_is_never_zero_and_repeats():
@@ -93,6 +94,7 @@ def test_permutation_is_never_zero_and_repeats():
     rng = np.random.default_rng(0)
     assert permutation_test(rng.permutation(x), rng.permutation(y)) == first
     assert permutation_test(y[:50], x).p_value == 1.0
+    assert permutation_test(y[:50], x).two_sided == first.two_sided == 2 / 10_000
     assert permutation_test(np.ones(5), np.ones(50)).p_value == 1.0
 
 

@@ -78,8 +78,8 @@ def test_counts_by_hand():
     counted = count(members, calibration, evaluation, "0.01")  # k = 2: the second largest is 198
     assert (counted.threshold, counted.true_positives, counted.false_positives) == (198.0, 1, 2)
     assert (counted.tpr, counted.fpr) == (0.25, 0.02)
-    assert counted.tpr_ci == clopper_pearson(1, 4)
-    assert counted.fpr_ci == clopper_pearson(2, 100)
+    assert counted.tpr_ci(0.95) == clopper_pearson(1, 4)
+    assert counted.fpr_ci(0.99) == clopper_pearson(2, 100, 0.99)
 
 
 @pytest.mark.parametrize(

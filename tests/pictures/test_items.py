@@ -20,9 +20,12 @@ from trainedon.pictures import (
     scan,
     write_inventory,
 )
+from trainedon.pictures.looks import blockiness, detail, perceptual_hash
 
 COLUMNS = ["picture", "sha256", "set", "label", "reason", "format", "mode", "width", "height", "bytes"]
 COLUMNS += ["mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b", "sharpness"]
+LATER = ["phash", "blockiness", "detail"]
+COLUMNS += LATER
 
 
 def test_every_picture_is_listed_with_its_reason(folder, encoded):
@@ -48,6 +51,7 @@ def test_every_picture_is_listed_with_its_reason(folder, encoded):
     assert {item.set for item in items} == {"suspect"} and items[0].label == 2 and items[1].label is None
     assert items[6].sha256 == hashlib.sha256(b"no picture").hexdigest()  # read, if not understood
     assert items[6].format is None and items[6].sharpness is None
+    assert [getattr(items[6], name) for name in LATER] == [None] * 3
     entry = scan(path)[1].read()
     assert items[1].sha256 == entry.sha256
     assert {name: getattr(items[1], name) for name in entry.facts} == entry.facts
@@ -100,6 +104,15 @@ def test_sharpness_falls_with_blur_and_is_taken_at_256_pixels(tmp_path, encoded)
     (tmp_path / "256.png").write_bytes(encoded("PNG", at_256))
     expected = inventory(tmp_path / "256.png", "member")[0].sharpness
     assert items["large.png"] == pytest.approx(expected, rel=0.01)
+
+
+def test_looks_are_those_of_the_pixels(tmp_path, encoded):
+    rgb = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    for name, pixels in (("a.png", rgb), ("flat.png", np.full_like(rgb, 90))):
+        (tmp_path / name).write_bytes(encoded("PNG", pixels))
+    item, flat = inventory(tmp_path, "member")
+    assert (item.phash, item.blockiness, item.detail) == (perceptual_hash(rgb), blockiness(rgb), detail(rgb))
+    assert item.phash is not None and flat.phash is None and flat.reason is None
 
 
 def test_unseen_pictures_that_were_given_are_set_aside():
@@ -158,6 +171,17 @@ def test_the_file_gives_back_the_list(folder, tmp_path):
     assert schema.field("label").type == pa.int64() and schema.field("mean_r").type == pa.float64()
     write_inventory([], file)
     assert read_inventory(file) == [] and pq.read_schema(file).names == COLUMNS
+
+
+def test_a_file_of_before_these_columns_is_read(folder, tmp_path):
+    items = inventory(folder("a.png", "b.png"), "suspect")
+    file = tmp_path / "pictures.parquet"
+    write_inventory(items, file)
+    pq.write_table(pq.read_table(file).drop_columns(LATER), file)
+    assert read_inventory(file) == [replace(item, phash=None, blockiness=None, detail=None) for item in items]
+    pq.write_table(pq.read_table(file).drop_columns(["sharpness"]), file)
+    with pytest.raises(UserError, match="not a list of pictures"):
+        read_inventory(file)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):

@@ -14,6 +14,11 @@ from trainedon.targets import Reference, Shadows
 
 ENTRY_POINTS = "trainedon.attacks"
 INSIDE = ("Attack", "tuple[Attack, ...]")  # types of a parameter that holds attacks
+# Several attacks under one name. `cdi`: scores that dataset inference puts together (arXiv 2411.12858, section 5).
+GROUPS = {
+    "cdi": ", ".join(f"loss(t={t})" for t in range(100, 1000, 100))
+    + ", secmi, pia, pian, sima, pfami, noise-aggregation"
+}
 HELPERS = {"Shadows | None": Shadows, "Reference | None": Reference}
 _attacks: dict[str, type[Attack]] = {}
 
@@ -39,17 +44,18 @@ def attacks() -> dict[str, type[Attack]]:
 def parse_attacks(text: str, have: Sequence[str] = ("gradients", "unseen", "labels"), **given: object) -> list[Attack]:
     """`drc, loss(t=100, draws=2), fremia(pia)`: attacks, parameters in parentheses, the others at their defaults.
 
-    `all` stands for every attack that works as it is, without labels. have: the needs that are met besides those that
-    are parameters. given: parameters for every attack that has one of that name and does not say it itself (`seed`,
-    `shadows`, `reference`); None stands for none.
+    `all` stands for every attack that works as it is, without labels; `cdi` for those of GROUPS. have: the needs that
+    are met besides those that are parameters. given: parameters for every attack that has one of that name and does not
+    say it itself (`seed`, `shadows`, `reference`); None stands for none.
     Raises UserError for an unknown attack or parameter, for a need that is not met, and when nothing or one attack
     twice is named.
     """
     known = attacks()
     chosen: list[Attack] = []
     for spec in filter(None, map(str.strip, _split(text))):
-        if spec == "all":
-            chosen += [attack for attack in _everything(known, have, given) if attack not in chosen]
+        if spec == "all" or spec in GROUPS:
+            several = _everything(known, have, given) if spec == "all" else parse_attacks(GROUPS[spec], have, **given)
+            chosen += [attack for attack in several if attack not in chosen]
             continue
         attack = _parse_one(spec, known, given)
         missing = attack.missing(have)

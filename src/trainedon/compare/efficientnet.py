@@ -46,14 +46,18 @@ class EfficientNetLite0(Encoder):
         self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
     ) -> torch.Tensor:
         self.check()
-        network = _network(pixels.device)
-        # the lite networks take (level - 127) / 128, levels 0 to 255; the usual ImageNet statistics do not fit them
-        levels = (resized(pixels, SIDE, SIDE) + 1) * 127.5
-        features = in_chunks(network.extract_features, (levels - 127) / 128)  # (n, 1280, 7, 7)
+        features = feature_maps(resized(pixels, SIDE, SIDE))  # (n, 1280, 7, 7)
         if weight is None:
             return features.mean(dim=(2, 3))
         weight = shrunk(weight, *features.shape[2:])
         return (features * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))
+
+
+def feature_maps(pixels: torch.Tensor) -> torch.Tensor:
+    """Float32 (n, 3, s, s) in [-1, 1] -> float32 (n, 1280, s / 32, s / 32), on the device of the pictures."""
+    # the lite networks take (level - 127) / 128, levels 0 to 255; the usual ImageNet statistics do not fit them
+    levels = (pixels + 1) * 127.5
+    return in_chunks(_network(pixels.device).extract_features, (levels - 127) / 128)
 
 
 @lru_cache(maxsize=2)

@@ -1,7 +1,36 @@
 """Stage 7: scores in, claims out. Knows neither models nor pictures; see docs/evidence.md for every formula."""
 
-from trainedon.evidence.documents import Audit, Claim, Evaluation, Flag, to_json
+from trainedon.evidence.documents import Audit, Claim, Document, Evaluation, Flag, to_json
+from trainedon.evidence.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
+from trainedon.evidence.looks import Looks, near_duplicates, read_looks
+from trainedon.evidence.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.protocol import audit, evaluate
+from trainedon.evidence.schemas import schemas
 from trainedon.evidence.scores import Scores, read_scores
 
-__all__ = ["Audit", "Claim", "Evaluation", "Flag", "Scores", "audit", "evaluate", "read_scores", "to_json"]
+__all__ = [
+    "STUDY",
+    "Audit",
+    "Claim",
+    "Document",
+    "Draw",
+    "DrawnPicture",
+    "Evaluation",
+    "Flag",
+    "Looks",
+    "Peaks",
+    "Scores",
+    "SetAside",
+    "audit",
+    "check_draw",
+    "coin",
+    "commitment",
+    "evaluate",
+    "near_duplicates",
+    "peaks",
+    "read_draw",
+    "read_looks",
+    "read_scores",
+    "schemas",
+    "to_json",
+]

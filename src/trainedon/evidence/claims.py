@@ -1,13 +1,13 @@
 """The claim ladder: what may be said, decided by rule from tests and controls, never by a person's choice of words.
 
 0 not estimable; 1 scores alone, or nothing found; 2 a difference that may have other causes than training; 3 consistent
-with training, given exchangeable unseen pictures; 4 randomised evidence, which needs a split drawn by the auditor: no
-rule here leads to it.
+with training, given exchangeable unseen pictures; 4 randomised evidence: a coin of the auditor's decided which pictures
+the model was given.
 """
 
 from __future__ import annotations
 
-from trainedon.evidence.documents import Blind, Claim, SetEvidence
+from trainedon.evidence.documents import Blind, Cdi, Claim, SetEvidence, UnseenControl
 from trainedon.evidence.pvalues import smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
@@ -29,19 +29,32 @@ CONSISTENT = (
     "The scores are consistent with training on at least some of the suspect pictures, given that nothing else sets "
     "these apart from the unseen pictures (that the two are exchangeable)."
 )
+RANDOMISED = (
+    "The auditor's coin decided which pictures the model was to be given, and those that it chose score higher than "
+    "those that it held out. Chance alone set the two apart, so this is randomised evidence of training on them."
+)
 
 
-def is_found(evidence: SetEvidence) -> bool:
-    """Whether the suspects as a set score higher than unseen pictures, after correction for the attacks tried."""
-    return evidence.p_value_holm is not None and evidence.p_value_holm < LEVEL
+def is_found(evidence: SetEvidence | Cdi | None) -> bool:
+    """Whether the suspects as a set score higher than unseen pictures, after correction for all tests made."""
+    return evidence is not None and evidence.p_value_holm is not None and evidence.p_value_holm < LEVEL
 
 
 def claim(
-    evidence: SetEvidence, blind: Blind, *, suspects: int, unseen: int, given_unseen: bool, attacks: int = 1
+    evidence: SetEvidence | Cdi | None,
+    blind: Blind,
+    control: UnseenControl,
+    *,
+    suspects: int,
+    unseen: int,
+    given_unseen: bool,
+    tests: int = 1,
+    randomised: bool = False,
 ) -> Claim:
-    """The claim for one of `attacks` attacks tried.
+    """The claim that one of `tests` tests carries; `evidence` is None where it could not be made.
 
-    `suspects` and `unseen` count the pictures that it scored; `given_unseen`: whether any unseen pictures were given.
+    `suspects` and `unseen` count the pictures that count in it; `given_unseen`: whether any unseen pictures were given;
+    `randomised`: whether coins, checked, decided which pictures are suspects.
     """
     if suspects == 0:
         return _not_estimable("no suspect picture could be scored")
@@ -49,12 +62,24 @@ def claim(
         return Claim(level=1, sentence=ALONE, because="no unseen pictures were given")
     if unseen == 0:
         return _not_estimable("no unseen picture could be scored")
-    if attacks * smallest_p(suspects, unseen) >= LEVEL:
-        counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, attacks tried: {attacks}"
+    counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, tests made: {tests}"
+    if evidence is None:
+        return _not_estimable(f"CDI needs two attacks and 20 pictures a side ({counts})")
+    if tests * smallest_p(suspects, unseen) >= LEVEL:
         return _not_estimable(f"no outcome could give a p-value below {LEVEL} ({counts})")
     measured = f"the p-value of the set is {evidence.p_value_holm:.2g}"
     if not is_found(evidence):
         return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
+    if control.finds:
+        because = f"{measured}, but unseen pictures differ from unseen pictures too (p = {control.p_value:.2g})"
+        return Claim(level=2, sentence=UNCHECKED, because=because)
+    if randomised:
+        return Claim(level=4, sentence=RANDOMISED, because=f"{measured}, and every coin was checked")
+    return _observed(blind, measured)
+
+
+def _observed(blind: Blind, measured: str) -> Claim:
+    """The claim for a difference that was found where nobody drew lots."""
     if blind.separates or blind.codec_mismatch or blind.resolution_mismatch:
         controls = {
             "the blind baseline separates the sets": blind.separates,

@@ -30,14 +30,24 @@ class Flag(Document):
     remedy: str
 
 
+class BlindView(Document):
+    """One way to look at the pictures without the model: a cross-fitted classifier on it."""
+
+    name: str
+    auc: Unit
+    auc_ci: Interval
+    p_value: Unit = Field(description="of this view alone")
+
+
 class Blind(Document):
     """The blind baseline: can the two sets be told apart without the model? Null where it could not be run."""
 
-    auc: Unit | None
+    auc: Unit | None = Field(description="of the view that separates best")
     auc_ci: Interval | None
-    p_value: Unit | None
+    p_value: Unit | None = Field(description="of all views together")
     level: Unit
     separates: bool | None
+    views: tuple[BlindView, ...]
     codec_mismatch: bool | None
     resolution_mismatch: bool | None
     n_pictures: Count = Field(description="suspects or members that it looked at")
@@ -45,11 +55,39 @@ class Blind(Document):
     reason: str | None = Field(description="why it was not run; null when it was")
 
 
+class UnseenControl(Document):
+    """Unseen pictures against unseen pictures: the calibration half against the evaluation half, where nothing is to be
+    found. Null with too few pictures for the level."""
+
+    p_value: Unit | None = Field(description="two-sided permutation test")
+    level: Unit
+    finds: bool | None
+
+
+class NearCopy(Document):
+    """One picture that does not count in its set, and the picture that counts in its place."""
+
+    picture: str
+    set: str
+    near: str
+
+
+class Duplicates(Document):
+    """Pictures that were left out of every count because another one stands for them."""
+
+    sought: bool = Field(description="whether near-duplicates were looked for; exact copies always are")
+    n_exact: Count
+    n_near: Count = Field(description="near-duplicates of a picture that counts")
+    n_across: Count = Field(description="clusters of near-duplicates that lie in both sets")
+    examples: tuple[NearCopy, ...] = Field(description="at most twenty")
+
+
 class Rate(Document):
     """TPR at one FPR level. All numbers are null when the unseen pictures are too few; `note` then says so."""
 
     tpr: Unit | None
     tpr_ci: Interval | None
+    tpr_ci_alone: Interval | None = Field(description="at 95 % for this attack alone")
     fpr: Unit | None = Field(description="counted on the evaluation half")
     fpr_ci: Interval | None
     threshold: float | None = Field(description="conformal, from the calibration half; positive is score > threshold")
@@ -66,6 +104,19 @@ class Unscored(Document):
     n: Count
 
 
+class OneRun(Document):
+    """A lower bound on epsilon from one training run whose pictures were drawn by coin (arXiv 2305.08846)."""
+
+    epsilon: float
+    delta: Unit
+    confidence: Unit
+    guesses: Count
+    correct: Count
+    tried: tuple[Count, ...] = Field(description="numbers of guesses; the bound is corrected for having tried them")
+    n_included: Count
+    n_held_out: Count
+
+
 class AttackEvaluation(Document):
     """One attack against pictures whose membership is known."""
 
@@ -73,6 +124,7 @@ class AttackEvaluation(Document):
     repr: str
     auc: Unit | None
     auc_ci: Interval | None
+    auc_ci_alone: Interval | None = Field(description="at 95 % for this attack alone")
     auc_ci_method: IntervalMethod | None
     asr: Unit | None = Field(description="best-threshold balanced accuracy")
     asr_is_optimistic: Literal[True] = True
@@ -84,6 +136,9 @@ class AttackEvaluation(Document):
     n_unseen: Count
     n_calibration: Count
     n_evaluation: Count
+    n_tied: Count = Field(description="scored pictures whose score also occurs in the other set")
+    unseen_control: UnseenControl
+    one_run: OneRun | None = Field(description="only where a coin decided about each picture")
     n_not_scored: Count
     not_scored: tuple[Unscored, ...]
 
@@ -114,14 +169,25 @@ class Agreement(Document):
     pictures: tuple[Named, ...] = Field(description="members that all naming attacks scored, most often named first")
 
 
+class Randomised(Document):
+    """A split that was drawn by coin before training, and holds for every picture of the run."""
+
+    commitment: str = Field(description="SHA-256 that was published before the secret")
+    n_included: Count
+    n_held_out: Count
+
+
 class Evaluation(Document):
     """`evaluation.json`: how much a model leaks, ground truth known."""
 
     schema_version: Literal[1] = 1
     protocol: Literal["standard-1"] = "standard-1"
+    interval_level: Unit = Field(description="of all intervals of one kind together, over the attacks")
     attacks: tuple[AttackEvaluation, ...]
     agreement: Agreement | None = None
     blind: Blind
+    duplicates: Duplicates
+    randomised: Randomised | None = None
     flags: tuple[Flag, ...]
 
 
@@ -133,6 +199,22 @@ class Claim(Document):
     because: str
 
 
+class Part(Document):
+    """The part of the suspects that stands out from unseen pictures, when perhaps only some were used."""
+
+    estimate: Unit
+    ci: Interval = Field(description="95 %; the lower end holds however the scores of used pictures lie")
+
+
+class Needed(Document):
+    """How many pictures would be needed to find an effect as large as the one seen."""
+
+    p: Unit
+    power: Unit
+    suspects: Count | None = Field(description="with the unseen pictures as they are; null where none suffice")
+    each: Count | None = Field(description="suspects and as many unseen pictures; null without an effect")
+
+
 class SetEvidence(Document):
     """Suspects as a set against unseen pictures, under one attack. Null without scored pictures on both sides."""
 
@@ -142,6 +224,21 @@ class SetEvidence(Document):
     effect: Unit | None = Field(description="P(suspect > unseen), ties half")
     effect_ci: Interval | None
     effect_ci_method: IntervalMethod | None
+    needed: Needed | None
+    part: Part | None
+
+
+class Cdi(Document):
+    """One test of the set from all attacks together (arXiv 2411.12858)."""
+
+    attacks: tuple[str, ...] = Field(description="their repr")
+    effect: Unit = Field(description="AUC of the cross-fitted classifier")
+    effect_ci: Interval
+    p_value: Unit
+    p_value_holm: Unit
+    n_permutations: Count
+    n_suspects: Count
+    n_unseen: Count
 
 
 class AttackAudit(Document):
@@ -154,6 +251,8 @@ class AttackAudit(Document):
     seconds_per_picture: float | None
     n_suspects: Count
     n_unseen: Count
+    n_tied: Count = Field(description="scored pictures whose score also occurs in the other set")
+    unseen_control: UnseenControl
     n_not_scored: Count
     not_scored: tuple[Unscored, ...]
 
@@ -166,22 +265,27 @@ class PictureEvidence(Document):
     score: float | None
     p_value: Unit | None
     q_value: Unit | None
+    near: str | None = Field(description="the near-duplicate that counts in its place; null when it counts itself")
     reason: str | None = Field(description="why it was not scored; null when it was")
 
 
 class Audit(Document):
-    """`audit.json`: whether suspect pictures were used. Claim, set and pictures speak of the first attack."""
+    """`audit.json`: whether suspect pictures were used. Set and pictures speak of the first attack."""
 
     schema_version: Literal[1] = 1
     protocol: Literal["standard-1"] = "standard-1"
     claim: Claim
+    lead: str = Field(description="the test that the claim speaks of: the first attack's repr, or cdi")
     set: SetEvidence
+    cdi: Cdi | None = Field(description="null with fewer than two attacks or too few pictures")
     false_discovery_rate: Unit
     n_named: Count | None = Field(description="suspects with q_value <= false_discovery_rate; null without unseen")
     pictures: tuple[PictureEvidence, ...]
     unseen_score_quantiles: dict[str, float]
     attacks: tuple[AttackAudit, ...]
     blind: Blind
+    duplicates: Duplicates
+    randomised: Randomised | None = None
     flags: tuple[Flag, ...]
 
 

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from trainedon.evidence import thresholds
 from trainedon.evidence.blind import Facts, Findings
 from trainedon.evidence.claims import is_found
-from trainedon.evidence.documents import AttackAudit, AttackEvaluation, Flag
+from trainedon.evidence.documents import AttackAudit, AttackEvaluation, Cdi, Duplicates, Flag
 from trainedon.evidence.scores import Scores, count_reasons, is_duplicate
 
 FEW_FOR_RATES = thresholds.needed("0.01")  # 299
+MANY_TIES = 0.1  # share of all pictures
 FEW_FOR_P_VALUES = 99  # 1 / (1 + 99) is the first conformal p-value to reach 0.01
 
 # code: (meaning, remedy)
@@ -51,6 +52,27 @@ KNOWN = {
         "Each picture counts once: later copies, and copies in another set, were left out.",
         "Remove the copies; a picture that is in two sets must leave one of them.",
     ),
+    "near-duplicates": (
+        "Of pictures that look alike one counts, so that the same picture is not taken for several pieces of evidence.",
+        "Nothing need be done; audit.json or evaluation.json names some of them under duplicates.",
+    ),
+    "near-duplicates-across": (
+        "Nearly the same picture stands in both sets; if one was used for training, the other is no unseen picture.",
+        "Take such pictures out of the unseen ones.",
+    ),
+    "near-duplicates-not-sought": (
+        "Pictures that look alike may have been counted as several, which makes p-values too small.",
+        "Give pictures and not scores alone, or a column cluster that names what belongs together.",
+    ),
+    "unseen-differ": (
+        "One half of the unseen pictures differs from the other, though chance alone divided them: something is wrong "
+        "with the scores, or a rare accident happened.",
+        "Repeat the run with other unseen pictures, and report both.",
+    ),
+    "ties": (
+        "Many pictures of the two sets have exactly the same score; ties count half, and no threshold can part them.",
+        "Look at whether the attack gives few different scores; prefer one that gives more.",
+    ),
     "not-scored": (
         "Pictures without a finite score have no part in any number.",
         "Look up the reasons in scores.parquet; if they are many, trust the numbers less.",
@@ -62,7 +84,7 @@ KNOWN = {
     ),
     "multiple-attacks": (
         "Several attacks are several chances to find something by luck; the p-values of the set are corrected for that "
-        "(Holm).",
+        "(Holm), and intervals are widened so that they hold together.",
         "Choose one attack before you look at any score.",
     ),
     "attacks-disagree": (
@@ -85,11 +107,12 @@ def of_evaluation(attacks: Sequence[AttackEvaluation]) -> list[Flag]:
     if unseen < FEW_FOR_RATES:
         because = f"Unseen pictures scored: {unseen}; a false-positive rate of 1 % needs {FEW_FOR_RATES}."
         flags.append(flag("few-unseen", because))
+    flags += _of_attacks(attacks, [attack.n_members for attack in attacks])
     return flags + _below_chance((attack.name, attack.auc_ci) for attack in attacks)
 
 
-def of_audit(attacks: Sequence[AttackAudit], given_unseen: bool) -> list[Flag]:
-    """Flags about the attacks of an audit."""
+def of_audit(attacks: Sequence[AttackAudit], together: Cdi | None, given_unseen: bool) -> list[Flag]:
+    """Flags about the tests of an audit; `together` is the one of all attacks."""
     flags = []
     unseen = min(attack.n_unseen for attack in attacks)
     if not given_unseen:
@@ -97,13 +120,42 @@ def of_audit(attacks: Sequence[AttackAudit], given_unseen: bool) -> list[Flag]:
     elif unseen < FEW_FOR_P_VALUES:
         because = f"Unseen pictures scored: {unseen}; a p-value of 0.01 for one picture needs {FEW_FOR_P_VALUES}."
         flags.append(flag("few-unseen", because))
+    flags += _of_attacks(attacks, [attack.n_suspects for attack in attacks])
     flags += _below_chance((attack.name, attack.set.effect_ci) for attack in attacks)
     if len(attacks) > 1:
-        flags.append(flag("multiple-attacks", f"Attacks tried: {len(attacks)}."))
-    found = [attack.name for attack in attacks if is_found(attack.set)]
-    if 0 < len(found) < len(attacks):
-        because = f"Of {len(attacks)} attacks, these found a difference: {', '.join(found)}."
+        also = " and all of them together (CDI)" if together else ""
+        flags.append(flag("multiple-attacks", f"Attacks tried: {len(attacks)}{also}."))
+    tests = [(attack.name, attack.set) for attack in attacks] + ([("cdi", together)] if together else [])
+    found = [name for name, test in tests if is_found(test)]
+    if 0 < len(found) < len(tests):
+        because = f"Of {len(tests)} tests, these found a difference: {', '.join(found)}."
         flags.append(flag("attacks-disagree", because))
+    return flags
+
+
+def _of_attacks(attacks: Sequence[AttackAudit | AttackEvaluation], asked: Sequence[int]) -> list[Flag]:
+    """Flags about the scores of each attack; `asked` counts its suspects or members."""
+    flags = []
+    for attack, n in zip(attacks, asked, strict=True):
+        if attack.unseen_control.finds:
+            p = attack.unseen_control.p_value
+            flags.append(flag("unseen-differ", f"{attack.name}: unseen pictures against unseen ones, p = {p:.2g}."))
+        if attack.n_tied > MANY_TIES * (n + attack.n_unseen):
+            because = f"{attack.name} gave {attack.n_tied} pictures a score that also occurs in the other set."
+            flags.append(flag("ties", because))
+    return flags
+
+
+def of_duplicates(copies: Duplicates) -> list[Flag]:
+    """Flags about pictures that another one stands for."""
+    flags = []
+    if copies.n_near:
+        flags.append(flag("near-duplicates", f"Pictures that look like another one and do not count: {copies.n_near}."))
+    if copies.n_across:
+        because = f"Groups of pictures that look alike and lie in both sets: {copies.n_across}."
+        flags.append(flag("near-duplicates-across", because))
+    if not copies.sought:
+        flags.append(flag("near-duplicates-not-sought", "There are only scores, and no column says what looks alike."))
     return flags
 
 
@@ -119,7 +171,10 @@ def of_controls(findings: Findings) -> list[Flag]:
     """Flags about what the two sets look like without the model."""
     flags, blind = [], findings.blind
     if blind.separates:
-        because = f"File and colour facts alone tell the sets apart: AUC {blind.auc:.2f}, p = {blind.p_value:.2g}."
+        best = min(blind.views, key=lambda view: view.p_value).name
+        because = (
+            f"Without the model the sets can be told apart by {best}: AUC {blind.auc:.2f}, p = {blind.p_value:.2g}."
+        )
         flags.append(flag("blind-baseline-separates", because))
     if blind.separates is None:
         flags.append(flag("blind-baseline-not-run", f"The blind baseline was not run: {blind.reason}."))

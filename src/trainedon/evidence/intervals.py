@@ -8,10 +8,18 @@ from scipy.optimize import brentq
 from scipy.special import rel_entr
 from scipy.stats import beta
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 
 
-def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+def jointly(intervals: int) -> float:
+    """The level of each of several intervals that together hold at 95 %, whatever hangs together (Bonferroni).
+
+    Readers look at the best of several attacks; its interval must hold although it was the best.
+    """
+    return 1 - (1 - CONFIDENCE) / intervals
+
+
+def clopper_pearson(successes: int, n: int, level: float = CONFIDENCE) -> tuple[float, float]:
     """The exact two-sided interval of a proportion, in [0, 1] (Clopper & Pearson, Biometrika 26, 1934).
 
     Never zero wide: 0 of n gives [0, 1 - (alpha/2)^(1/n)]. Raises ValueError unless 0 <= successes <= n and n > 0.
@@ -24,7 +32,7 @@ def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> tuple[float
     return low, high
 
 
-def bounded_mean(mean: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+def bounded_mean(mean: float, n: int, level: float = CONFIDENCE) -> tuple[float, float]:
     """An interval for the expectation of a mean of n independent numbers in [0, 1], whatever their distribution.
 
     All q with n KL(mean || q) <= log(2 / alpha) (Hoeffding, JASA 58, 1963, eq. 2.1). Section 5 of that paper carries it

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from trainedon.evidence import blind as baseline
 from trainedon.evidence import flags, pvalues, roc, thresholds
 from trainedon.evidence.agreement import agreement
-from trainedon.evidence.claims import claim
+from trainedon.evidence.cdi import cdi
+from trainedon.evidence.claims import LEVEL, claim
+from trainedon.evidence.controls import duplicates, unseen_control
 from trainedon.evidence.documents import (
     AttackAudit,
     AttackEvaluation,
     Audit,
+    Cdi,
     Evaluation,
     PictureEvidence,
     Rate,
     SetEvidence,
     Unscored,
 )
-from trainedon.evidence.scores import (
-    AttackKey,
-    Row,
-    Sample,
-    Scores,
-    complete,
-    count_reasons,
-    without_duplicates,
-)
+from trainedon.evidence.draw import Draw, check_draw
+from trainedon.evidence.intervals import CONFIDENCE, jointly
+from trainedon.evidence.looks import Looks
+from trainedon.evidence.one_run import one_run
+from trainedon.evidence.part import part
+from trainedon.evidence.prepare import Pictures, prepare
+from trainedon.evidence.scores import AttackKey, Row, Sample, Scores, count_reasons
+from trainedon.evidence.sizes import needed
 from trainedon.evidence.split import calibration_mask
 
 FALSE_DISCOVERY_RATE = 0.05
 QUANTILES = ("0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1")
+LEADS = ("first", "cdi")
 NO_SET = SetEvidence(
     p_value=None,
     p_value_holm=None,
@@ -40,43 +43,60 @@ NO_SET = SetEvidence(
     effect=None,
     effect_ci=None,
     effect_ci_method=None,
+    needed=None,
+    part=None,
 )
-Pictures = Sequence[Mapping[str, object]]
 
 
-def evaluate(scores: Scores, pictures: Pictures | None = None) -> Evaluation:
+def evaluate(
+    scores: Scores, pictures: Pictures | None = None, looks: Looks | None = None, draw: Draw | None = None
+) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
-    `pictures`: rows of `pictures.parquet`, for the blind baseline and to count excluded pictures; None without them.
-    Suspects in the table are passed over. Raises UserError when members or unseen pictures are missing.
+    `pictures`: rows of `pictures.parquet`, for the blind baseline, near-duplicates and excluded pictures, or None.
+    `looks`: what an encoder says of them. `draw`: the coins that decided which
+    pictures were used. Suspects in the table are passed over. Raises UserError when members or unseen pictures are
+    missing, and when the pictures are not those of the draw.
     """
     sets = ("member", "unseen")
     scores.require(*sets)
-    scores = _prepared(scores, pictures, sets)
-    attacks = tuple(_evaluate_attack(scores, attack) for attack in scores.attacks)
-    findings = baseline.run(pictures, "member")
-    raised = flags.of_controls(findings) + flags.of_inputs(scores, pictures, sets) + flags.of_evaluation(attacks)
+    randomised = draw and check_draw(draw, _of(pictures, sets))
+    scores = prepare(scores, sets, pictures, looks)
+    attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
+    findings = baseline.run(pictures, "member", looks)
+    copies = duplicates(scores, pictures)
+    raised = (
+        flags.of_controls(findings)
+        + flags.of_inputs(scores, pictures, sets)
+        + flags.of_duplicates(copies)
+        + flags.of_evaluation(attacks)
+    )
     return Evaluation(
+        interval_level=CONFIDENCE,
         attacks=attacks,
         agreement=agreement(scores, attacks),
         blind=findings.blind,
+        duplicates=copies,
+        randomised=randomised,
         flags=tuple(raised),
     )
 
 
-def _evaluate_attack(scores: Scores, attack: AttackKey) -> AttackEvaluation:
+def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEvaluation:
     members, unseen = (scores.sample(attack, name) for name in ("member", "unseen"))
-    calibrates = calibration_mask(unseen.rows)
-    halves = unseen.score[calibrates], unseen.score[~calibrates]
-    rates = {level: _rate(members.score, *halves, level) for level in thresholds.LEVELS}
-    area, points = None, np.empty((0, 2))
+    halves = _halves(unseen)
+    level = jointly(len(scores.attacks))
+    rates = {name: _rate(members.score, *halves, name, level) for name in thresholds.LEVELS}
+    area, alone, points = None, None, np.empty((0, 2))
     if len(members) and len(unseen):
-        area, points = roc.auc(members.score, unseen.score), roc.curve(members.score, unseen.score)
+        area, alone = (roc.auc(members.score, unseen.score, level=level) for level in (level, CONFIDENCE))
+        points = roc.curve(members.score, unseen.score)
     return AttackEvaluation(
         name=attack.name,
         repr=attack.repr,
         auc=area and area.value,
         auc_ci=area and area.interval,
+        auc_ci_alone=alone and alone.interval,
         auc_ci_method=area and area.method,
         asr=roc.best_accuracy(points) if len(points) else None,
         tpr_at_fpr=rates,
@@ -85,82 +105,121 @@ def _evaluate_attack(scores: Scores, attack: AttackKey) -> AttackEvaluation:
         n_unseen=len(unseen),
         n_calibration=len(halves[0]),
         n_evaluation=len(halves[1]),
-        **_costs(members, unseen),
+        one_run=one_run(members, unseen) if drawn else None,
+        **_common(members, unseen),
     )
 
 
-def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: str) -> Rate:
-    n, needed = len(calibration) + len(evaluation), thresholds.needed(level)
+def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: str, joint: float) -> Rate:
+    n, enough = len(calibration) + len(evaluation), thresholds.needed(level)
     counted = thresholds.count(members, calibration, evaluation, level)
     note = None
     if counted is None:
-        note = f"not estimable (n = {n}, need {needed})" if n < needed else "not estimable (no member was scored)"
+        note = f"not estimable (n = {n}, need {enough})" if n < enough else "not estimable (no member was scored)"
     return Rate(
         tpr=counted and counted.tpr,
-        tpr_ci=counted and counted.tpr_ci,
+        tpr_ci=counted and counted.tpr_ci(joint),
+        tpr_ci_alone=counted and counted.tpr_ci(CONFIDENCE),
         fpr=counted and counted.fpr,
-        fpr_ci=counted and counted.fpr_ci,
+        fpr_ci=counted and counted.fpr_ci(joint),
         threshold=counted and counted.threshold,
         estimable=counted is not None,
         n=n,
-        needed=needed,
+        needed=enough,
         note=note,
     )
 
 
-def audit(scores: Scores, pictures: Pictures | None = None) -> Audit:
+def audit(
+    scores: Scores,
+    pictures: Pictures | None = None,
+    looks: Looks | None = None,
+    draw: Draw | None = None,
+    lead: str = "first",
+) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`: rows of `pictures.parquet`; without them there is no blind baseline, and no claim above level 2.
-    Members in the table are passed over. Raises UserError when there is no suspect.
+    `pictures`, `looks`: as in `evaluate`; without pictures there is no blind baseline, and no claim above level 2.
+    `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
+    `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
+    Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
+    of the draw.
     """
-    scores.require("suspect")
+    if lead not in LEADS:
+        raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
     sets = ("suspect", "unseen")
-    scores = _prepared(scores, pictures, sets)
-    evidence = _set_evidence(scores)
-    attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, evidence))
+    scores.require("suspect")
+    randomised = draw and check_draw(draw, _of(pictures, sets))
+    scores = prepare(scores, sets, pictures, looks)
+    tests, together = _tests(scores)
+    attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
-    findings = baseline.run(pictures, "suspect")
+    findings, copies = baseline.run(pictures, "suspect", looks), duplicates(scores, pictures)
     rows = _picture_evidence(suspects, unseen)
     given_unseen = any(row.set == "unseen" for row in scores.rows)
     raised = (
-        flags.of_controls(findings) + flags.of_inputs(scores, pictures, sets) + flags.of_audit(attacks, given_unseen)
+        flags.of_controls(findings)
+        + flags.of_inputs(scores, pictures, sets)
+        + flags.of_duplicates(copies)
+        + flags.of_audit(attacks, together, given_unseen)
     )
-    counts = {"suspects": len(suspects), "unseen": len(unseen), "attacks": len(attacks)}
     return Audit(
-        claim=claim(evidence[0], findings.blind, given_unseen=given_unseen, **counts),
-        set=evidence[0],
+        claim=claim(
+            together if lead == "cdi" else tests[0],
+            findings.blind,
+            attacks[0].unseen_control,
+            suspects=len(suspects),
+            unseen=len(unseen),
+            given_unseen=given_unseen,
+            tests=len(attacks) + (together is not None),
+            randomised=randomised is not None,
+        ),
+        lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
+        set=tests[0],
+        cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
         n_named=sum(_is_named(row) for row in rows) if len(unseen) else None,
         pictures=rows,
         unseen_score_quantiles=_quantiles(unseen.score),
         attacks=attacks,
         blind=findings.blind,
+        duplicates=copies,
+        randomised=randomised,
         flags=tuple(raised),
     )
 
 
-def _set_evidence(scores: Scores) -> list[SetEvidence]:
-    """One set test an attack, their p-values corrected together."""
-    tests = []
-    for attack in scores.attacks:
-        suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
-        ready = len(suspects) and len(unseen)
-        tests.append(pvalues.permutation_test(suspects.score, unseen.score) if ready else None)
-    corrected = iter(pvalues.holm(np.array([test.p_value for test in tests if test])).tolist())
-    return [
-        SetEvidence(
-            p_value=test.p_value,
-            p_value_holm=next(corrected),
-            n_permutations=test.permutations,
-            effect=test.effect.value,
-            effect_ci=test.effect.interval,
-            effect_ci_method=test.effect.method,
-        )
-        if test
-        else NO_SET
-        for test in tests
-    ]
+def _of(pictures: Pictures | None, sets: Sequence[str]) -> Pictures:
+    return [picture for picture in pictures or () if picture["set"] in sets]
+
+
+def _tests(scores: Scores) -> tuple[list[SetEvidence], Cdi | None]:
+    """One set test an attack and one of all attacks together, their p-values corrected together."""
+    level = jointly(len(scores.attacks))
+    found = [_set_evidence(scores, attack, level) for attack in scores.attacks]
+    together = cdi(scores)
+    every = [test for test in (*found, together) if test is not None and test.p_value is not None]
+    corrected = iter(pvalues.holm(np.array([test.p_value for test in every])).tolist())
+    found = [t if t.p_value is None else t.model_copy(update={"p_value_holm": next(corrected)}) for t in found]
+    return found, together and together.model_copy(update={"p_value_holm": next(corrected)})
+
+
+def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidence:
+    suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
+    if not (len(suspects) and len(unseen)):
+        return NO_SET
+    test = pvalues.permutation_test(suspects.score, unseen.score)
+    effect = roc.auc(suspects.score, unseen.score, level=level)
+    return SetEvidence(
+        p_value=test.p_value,
+        p_value_holm=test.p_value,
+        n_permutations=test.permutations,
+        effect=effect.value,
+        effect_ci=effect.interval,
+        effect_ci_method=effect.method,
+        needed=needed(effect.value, len(unseen), LEVEL),
+        part=part(suspects.score, *_halves(unseen)),
+    )
 
 
 def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> AttackAudit:
@@ -171,24 +230,32 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
         set=evidence,
         n_suspects=len(suspects),
         n_unseen=len(unseen),
-        **_costs(suspects, unseen),
+        **_common(suspects, unseen),
     )
 
 
 def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[PictureEvidence, ...]:
-    """Every suspect, the highest score first, those without a score last."""
-    p: list[float | None] = [None] * len(suspects)
+    """Every suspect, the highest score first, those without a score last. One that a near-duplicate stands for in the
+    set has its own p-value all the same."""
+    scored = [*suspects.rows, *suspects.copies]
+    p: list[float | None] = [None] * len(scored)
     q = p
-    if len(suspects) and len(unseen):
-        values = pvalues.conformal(suspects.score, unseen.score)
+    if scored and len(unseen):
+        values = pvalues.conformal(np.array([row.score for row in scored]), unseen.score)
         p, q = values.tolist(), pvalues.benjamini_hochberg(values).tolist()
-    rows = sorted(zip(suspects.rows, p, q), key=lambda item: (-item[0].score, item[0].picture))
+    rows = sorted(zip(scored, p, q), key=lambda item: (-item[0].score, item[0].picture))
     return tuple(_picture(row, p, q) for row, p, q in [*rows, *((row, None, None) for row in suspects.unscored)])
 
 
 def _picture(row: Row, p: float | None, q: float | None) -> PictureEvidence:
     return PictureEvidence(
-        picture=row.picture, sha256=row.sha256, score=row.score, p_value=p, q_value=q, reason=row.reason
+        picture=row.picture,
+        sha256=row.sha256,
+        score=row.score,
+        p_value=p,
+        q_value=q,
+        near=row.near,
+        reason=row.reason,
     )
 
 
@@ -203,18 +270,22 @@ def _quantiles(score: np.ndarray) -> dict[str, float]:
     return {name: float(np.quantile(score, float(name), method="inverted_cdf")) for name in QUANTILES}
 
 
-def _prepared(scores: Scores, pictures: Pictures | None, sets: tuple[str, str]) -> Scores:
-    scores = scores.of_sets(*sets)
-    return without_duplicates(scores if pictures is None else complete(scores, pictures, sets))
+def _halves(unseen: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """The scores that set thresholds, and those that count alarms."""
+    calibrates = calibration_mask(unseen.rows)
+    return unseen.score[calibrates], unseen.score[~calibrates]
 
 
-def _costs(*samples: Sample) -> dict[str, object]:
-    """What both kinds of attack record say of cost and of pictures without a score."""
-    scored = [row for sample in samples for row in sample.rows]
-    unscored = [row for sample in samples for row in sample.unscored]
+def _common(first: Sample, unseen: Sample) -> dict[str, object]:
+    """What both kinds of attack record say of cost, ties, the control and pictures without a score."""
+    scored = [row for sample in (first, unseen) for row in sample.rows]
+    unscored = [row for sample in (first, unseen) for row in sample.unscored]
+    shared = np.intersect1d(first.score, unseen.score)
     return {
         "nfe_per_picture": _mean([row.nfe for row in scored]),
         "seconds_per_picture": _mean([row.seconds for row in scored]),
+        "n_tied": int(np.isin(first.score, shared).sum() + np.isin(unseen.score, shared).sum()),
+        "unseen_control": unseen_control(*_halves(unseen)),
         "n_not_scored": len(unscored),
         "not_scored": tuple(Unscored(reason=reason, n=n) for reason, n in count_reasons(unscored)),
     }

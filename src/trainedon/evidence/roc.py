@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 from scipy.stats import t as student
 
-from trainedon.evidence.intervals import LEVEL, bounded_mean
+from trainedon.evidence.intervals import CONFIDENCE, bounded_mean
 
 MAX_POINTS = 400
 
@@ -30,7 +30,7 @@ class Auc:
         return self.low, self.high
 
 
-def auc(positive: np.ndarray, negative: np.ndarray, *, level: float = LEVEL, widen: float = 1.0) -> Auc:
+def auc(positive: np.ndarray, negative: np.ndarray, *, level: float = CONFIDENCE, widen: float = 1.0) -> Auc:
     """The area under the ROC curve, ties counting half, with a two-sided interval inside [0, 1].
 
     `positive`: float64 (m,), `negative`: float64 (n,), finite. `widen` multiplies the standard error. Raises ValueError

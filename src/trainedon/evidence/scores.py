@@ -22,14 +22,17 @@ from trainedon.errors import UserError
 
 SETS = ("suspect", "unseen", "member")
 REQUIRED = ("picture", "set", "score")
-OPTIONAL = ("sha256", "attack", "attack_repr", "reason", "nfe", "seconds")
+OPTIONAL = ("sha256", "attack", "attack_repr", "reason", "nfe", "seconds", "cluster")
 REASONS_LISTED = 20
 NO_ROW = "the table of scores has no row for it"
 DUPLICATE = ("exact duplicate of ", "also among the ")
 
 
 class Row(NamedTuple):
-    """One picture under one attack. `score` is finite, or None with a `reason`."""
+    """One picture under one attack. `score` is finite, or None with a `reason`.
+
+    cluster: pictures of one name are near-duplicates of each other. near: the picture that counts in this one's place.
+    """
 
     picture: str
     set: str
@@ -40,6 +43,8 @@ class Row(NamedTuple):
     reason: str | None
     nfe: float | None
     seconds: float | None
+    cluster: str | None = None
+    near: str | None = None
 
 
 class AttackKey(NamedTuple):
@@ -53,11 +58,13 @@ class AttackKey(NamedTuple):
 class Sample:
     """One set of pictures under one attack, sorted by picture.
 
-    `rows` are scored, `score` is their float64 (n,), all finite; `unscored` rows have no score but a reason.
+    `rows` are scored and count, `score` is their float64 (n,), all finite. `copies` are scored and do not count, being
+    near-duplicates of one that does. `unscored` rows have no score but a reason.
     """
 
     rows: tuple[Row, ...]
     unscored: tuple[Row, ...]
+    copies: tuple[Row, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,8 +106,9 @@ class Scores:
             groups[AttackKey(row.attack, row.attack_repr), row.set].append(row)
         return {
             key: Sample(
-                tuple(row for row in group if row.score is not None),
-                tuple(row for row in group if row.score is None),
+                rows=tuple(row for row in group if row.score is not None and row.near is None),
+                unscored=tuple(row for row in group if row.score is None),
+                copies=tuple(row for row in group if row.score is not None and row.near is not None),
             )
             for key, group in groups.items()
         }
@@ -119,48 +127,6 @@ class Scores:
         for name in sets:
             if name not in present:
                 raise UserError(f"the table of scores has no picture in set {name!r}; add rows of that set")
-
-
-def complete(scores: Scores, pictures: Iterable[Mapping[str, object]], sets: Sequence[str]) -> Scores:
-    """Join the inventory to the scores, so that every picture given is accounted for under every attack.
-
-    A picture that the inventory excludes loses its score and takes the inventory's reason; one without a row gets an
-    unscored row. `pictures`: rows of `pictures.parquet`, of which those in `sets` are considered.
-    """
-    listed = {(str(p["set"]), str(p["picture"])): p for p in pictures if p["set"] in sets}
-    rows = []
-    for row in scores.rows:
-        reason = listed.get((row.set, row.picture), {}).get("reason")
-        rows.append(row._replace(score=None, reason=str(reason)) if reason else row)
-    for attack in scores.attacks:
-        known = {(row.set, row.picture) for row in scores.rows if (row.attack, row.attack_repr) == attack}
-        for (set_name, picture), item in listed.items():
-            if (set_name, picture) not in known:
-                reason = str(item.get("reason") or NO_ROW)
-                rows.append(Row(picture, set_name, *attack, _text(item.get("sha256")), None, reason, None, None))
-    return Scores(tuple(rows))
-
-
-def without_duplicates(scores: Scores) -> Scores:
-    """Take the score from every picture whose bytes were already counted, so that no picture counts twice.
-
-    Inside a set the first by name stays. A picture that is also a suspect or a member is not unseen: it leaves the
-    unseen. Rows without a sha256 are never taken for duplicates.
-    """
-    order = {"member": 0, "suspect": 1, "unseen": 2}
-    said = {"member": "also among the members", "suspect": "also among the suspects"}
-    first: dict[tuple[str, str, str], Row] = {}
-    reasons: dict[Row, str] = {}
-    for row in sorted(scores.rows, key=lambda row: (order[row.set], row.picture)):
-        if row.score is None or row.sha256 is None:
-            continue
-        earlier = first.setdefault((row.attack, row.attack_repr, row.sha256), row)
-        if earlier is not row:
-            same = earlier.set == row.set
-            reasons[row] = f"exact duplicate of {earlier.picture}" if same else said[earlier.set]
-    return Scores(
-        tuple(row._replace(score=None, reason=reasons[row]) if row in reasons else row for row in scores.rows)
-    )
 
 
 def count_reasons(rows: Sequence[Row]) -> list[tuple[str, int]]:
@@ -219,12 +185,12 @@ def _require(names: Iterable[str], path: Path) -> None:
 
 
 def _row(row: Mapping[str, object], number: int) -> Row:
-    set_name, picture = _text(row.get("set")), _text(row.get("picture"))
+    set_name, picture = as_text(row.get("set")), as_text(row.get("picture"))
     if picture is None:
         raise UserError(f"row {number} of the scores names no picture; every row needs one")
     if set_name not in SETS:
         raise UserError(f"row {number} of the scores has the set {set_name!r}; use one of {', '.join(SETS)}")
-    score, reason = _number(row.get("score"), "score", number), _text(row.get("reason"))
+    score, reason = _number(row.get("score"), "score", number), as_text(row.get("reason"))
     if score is None:
         reason = reason or "no score was given"
     elif not math.isfinite(score):
@@ -232,15 +198,16 @@ def _row(row: Mapping[str, object], number: int) -> Row:
         score = None
     else:
         reason = None
-    attack = _text(row.get("attack")) or "unnamed"
+    attack = as_text(row.get("attack")) or "unnamed"
     costs = [_number(row.get(name), name, number) for name in ("nfe", "seconds")]
     nfe, seconds = (cost if cost is not None and math.isfinite(cost) else None for cost in costs)
-    sha256 = _text(row.get("sha256"))
-    name = _text(row.get("attack_repr")) or attack
-    return Row(picture, set_name, attack, name, sha256.lower() if sha256 else None, score, reason, nfe, seconds)
+    sha256 = as_text(row.get("sha256"))
+    name = as_text(row.get("attack_repr")) or attack
+    sha256 = sha256.lower() if sha256 else None
+    return Row(picture, set_name, attack, name, sha256, score, reason, nfe, seconds, as_text(row.get("cluster")))
 
 
-def _text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
     return None if value is None else str(value).strip() or None
 
 

@@ -20,12 +20,13 @@ def calibration_mask(rows: Sequence[Row]) -> np.ndarray:
     calibrates. So the halves are exact, look random, and depend on the pictures alone: not on names, order, scores or a
     seed. Where a row has no digest of its picture, the digest of its name stands in.
     """
-    order = sorted(range(len(rows)), key=lambda index: (_salted(rows[index]), rows[index].picture))
+    order = sorted(range(len(rows)), key=lambda index: (salted(rows[index]), rows[index].picture))
     mask = np.zeros(len(rows), dtype=bool)
     mask[order[: (len(rows) + 1) // 2]] = True
     return mask
 
 
-def _salted(row: Row) -> bytes:
+def salted(row: Row) -> bytes:
+    """A picture's place in an order that means nothing."""
     digest = row.sha256 or hashlib.sha256(row.picture.encode()).hexdigest()
     return hashlib.sha256(SALT + digest.encode()).digest()

@@ -8,11 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from trainedon.evidence.intervals import clopper_pearson
+from trainedon.evidence.intervals import CONFIDENCE, clopper_pearson
 
 # Written as in the JSON keys, and read as exact fractions: floor(0.07 * 100) is 7 only without floats.
 LEVELS = ("0.05", "0.01", "0.001")
-CONFIDENCE = 0.95
 
 
 def needed(level: str) -> int:
@@ -54,13 +53,11 @@ class Counted:
     def fpr(self) -> float:
         return self.false_positives / self.evaluation
 
-    @property
-    def tpr_ci(self) -> tuple[float, float]:
-        return clopper_pearson(self.true_positives, self.members)
+    def tpr_ci(self, level: float) -> tuple[float, float]:
+        return clopper_pearson(self.true_positives, self.members, level)
 
-    @property
-    def fpr_ci(self) -> tuple[float, float]:
-        return clopper_pearson(self.false_positives, self.evaluation)
+    def fpr_ci(self, level: float) -> tuple[float, float]:
+        return clopper_pearson(self.false_positives, self.evaluation, level)
 
 
 def count(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: str) -> Counted | None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from trainedon.errors import PictureError, UserError
 from trainedon.files import whole
+from trainedon.pictures.looks import blockiness, detail, perceptual_hash
 from trainedon.pictures.picture import Entry, digest, unpack
 from trainedon.pictures.sources import scan
 
@@ -32,6 +33,7 @@ class Item:
     mean_*, std_*: colour statistics of each channel over all pixels, in [0, 1].
     sharpness: variance of the 3 x 3 Laplacian (4 neighbours) of the grey picture in [0, 255], its longer side reduced
     to 256 pixels if it has more.
+    phash, blockiness, detail: as in `looks`; phash is None for a picture without structure too.
     """
 
     picture: str
@@ -51,9 +53,13 @@ class Item:
     std_g: float | None = None
     std_b: float | None = None
     sharpness: float | None = None
+    phash: str | None = None
+    blockiness: float | None = None
+    detail: float | None = None
 
 
-_TEXT = ("picture", "sha256", "set", "reason", "format", "mode")
+_TEXT = ("picture", "sha256", "set", "reason", "format", "mode", "phash")
+_LATER = ("phash", "blockiness", "detail")  # columns that older files lack
 _WHOLE = ("label", "width", "height", "bytes")
 _SCHEMA = pa.schema(
     [
@@ -101,8 +107,8 @@ def _examine(entry: Entry, set_name: str) -> Item:
     return Item(entry.name, sha256, set_name, entry.label, **facts, **_statistics(rgb))
 
 
-def _statistics(rgb: np.ndarray) -> dict[str, float]:
-    """Colour statistics from the histogram (exact, and small for a large picture), and sharpness."""
+def _statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
+    """Colour statistics from the histogram (exact, and small for a large picture), sharpness, and looks."""
     image = Image.fromarray(rgb)
     counts = np.array(image.histogram(), dtype=np.float64).reshape(3, 256)
     levels = np.arange(256) / 255
@@ -111,7 +117,8 @@ def _statistics(rgb: np.ndarray) -> dict[str, float]:
     variance = (counts * (levels - mean[:, None]) ** 2).sum(axis=1) / pixels
     named = {f"mean_{channel}": float(value) for channel, value in zip("rgb", mean)}
     named |= {f"std_{channel}": float(value) for channel, value in zip("rgb", np.sqrt(variance))}
-    return named | {"sharpness": _sharpness(image)}
+    looks = {"phash": perceptual_hash(rgb), "blockiness": blockiness(rgb), "detail": detail(rgb)}
+    return named | {"sharpness": _sharpness(image)} | looks
 
 
 def _sharpness(image: Image.Image) -> float:
@@ -153,11 +160,18 @@ def write_inventory(items: Iterable[Item], path: Path) -> None:
 
 
 def read_inventory(path: Path) -> list[Item]:
-    """Read `pictures.parquet`. Raises UserError when it is missing, damaged or another kind of file."""
+    """Read `pictures.parquet`; columns that it was written before are None.
+
+    Raises UserError when it is missing, damaged or another kind of file.
+    """
     try:
-        table = pq.read_table(path, columns=list(_SCHEMA.names)).cast(_SCHEMA)
+        table = pq.read_table(path)
+        for name in _LATER:
+            if name not in table.column_names:
+                table = table.append_column(name, pa.nulls(len(table)))
+        table = table.select(_SCHEMA.names).cast(_SCHEMA)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the audit again") from None
-    except (pa.ArrowException, OSError, ValueError):
+    except (pa.ArrowException, OSError, ValueError, KeyError):
         raise UserError(f"{path} is not a list of pictures of this program; run the audit again") from None
     return [Item(**row) for row in table.to_pylist()]

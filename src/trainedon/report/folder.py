@@ -14,10 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
-from trainedon.evidence.scores import AttackKey, Scores, complete, read_scores, without_duplicates
+from trainedon.evidence.looks import read_looks
+from trainedon.evidence.prepare import prepare
+from trainedon.evidence.scores import AttackKey, Row, Scores, read_scores
 
 DOCUMENTS = {"audit": "audit.json", "evaluate": "evaluation.json"}
 ASKED = {"audit": "suspect", "evaluate": "member"}
+COLUMNS = ("picture", "sha256", "set", "reason", "phash", "mean_r", "mean_g", "mean_b")  # of the inventory
 HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -118,7 +121,7 @@ def read(path: Path) -> RunFolder:
     scores.require(asked)
     inventory = _inventory(path / "pictures.parquet")
     # The same preparation as in the statistics, so that a copy that counts for nothing there counts for nothing here.
-    scores = without_duplicates(complete(scores, inventory, (asked, "unseen")))
+    scores = prepare(scores, (asked, "unseen"), inventory or None, read_looks(path / "looks.parquet"))
     return RunFolder(
         path=path,
         run=run,
@@ -145,11 +148,12 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _inventory(path: Path) -> tuple[dict[str, Any], ...]:
+def _inventory(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
-        return ()
+        return []
     try:
-        return tuple(pq.read_table(path, columns=["picture", "sha256", "set", "reason"]).to_pylist())
+        known = pq.read_schema(path).names
+        return pq.read_table(path, columns=[name for name in COLUMNS if name in known]).to_pylist()
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is not a readable inventory ({reason}): run the same command again") from None
@@ -168,8 +172,14 @@ def _attack(scores: Scores, key: AttackKey) -> Attack:
         pictures=tuple(row.picture for row in rows),
         sha256=tuple(row.sha256 for row in rows),
         sets=np.array([row.set for row in rows], dtype=str),
-        scores=np.array([np.nan if row.score is None else row.score for row in rows], dtype=np.float64),
-        reasons=tuple(row.reason for row in rows),
+        scores=np.array([_shown(row) for row in rows], dtype=np.float64),
+        reasons=tuple(row.reason or (row.near and f"near-duplicate of {row.near}") for row in rows),
         nfe=mean([row.nfe for row in rows]),
         seconds=mean([row.seconds for row in rows]),
     )
+
+
+def _shown(row: Row) -> float:
+    """The score, NaN where there is none. A near-duplicate that does not count is shown among the suspects alone: each
+    of them has a p-value of its own."""
+    return np.nan if row.score is None or (row.near is not None and row.set != "suspect") else row.score

@@ -16,11 +16,12 @@ from trainedon.report import attacks, sections, words
 from trainedon.report.agreement import agreement
 from trainedon.report.cards import Cards
 from trainedon.report.folder import DOCUMENTS, RunFolder, read
+from trainedon.report.peaks import peaks
 
 # An audit is about its pictures; an evaluation compares attacks.
 BODIES = {
     "audit": ("pictures.html.j2", "scores.html.j2"),
-    "evaluate": ("scores.html.j2", "agreement.html.j2", "pictures.html.j2"),
+    "evaluate": ("peaks.html.j2", "scores.html.j2", "agreement.html.j2", "pictures.html.j2"),
 }
 
 MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
@@ -81,6 +82,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "attacks": attacks.table(run),
         "papers": attacks.papers(run),
         "agreement": agreement(run),
+        "peaks": peaks(run),
         **_record(run),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import PictureError, UserError
 from trainedon.files import whole
-from trainedon.pictures import Batch, Entry, Item
+from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.runs.exhibits import Exhibits
 from trainedon.targets import Target
 
@@ -103,18 +103,21 @@ def _score_shard(
 def read_batch(target: Target, items: Sequence[Item], entries: dict[tuple[str, str], Entry]) -> Batch:
     """The pictures of some inventory rows at the target's size, with the rows' labels where all have one.
 
-    Raises UserError when a picture is no longer what it was when the inventory was taken.
+    Raises UserError as `read_again` does.
     """
-    pictures = []
-    for item in items:
-        try:
-            picture = entries[item.set, item.picture].read()
-        except PictureError as error:
-            raise UserError(f"{item.picture} could be read at first and cannot now ({error}): run again") from None
-        if picture.sha256 != item.sha256:
-            raise UserError(f"{item.picture} changed during the run: start anew with another --out")
-        pictures.append(replace(picture, label=item.label))
+    pictures = [replace(read_again(item, entries), label=item.label) for item in items]
     return Batch.from_pictures(pictures, target.shape[1:], target.shape[0])
+
+
+def read_again(item: Item, entries: Mapping[tuple[str, str], Entry]) -> Picture:
+    """The picture of an inventory row. Raises UserError when it is no longer what it was when that was taken."""
+    try:
+        picture = entries[item.set, item.picture].read()
+    except PictureError as error:
+        raise UserError(f"{item.picture} could be read at first and cannot now ({error}): run again") from None
+    if picture.sha256 != item.sha256:
+        raise UserError(f"{item.picture} changed during the run: start anew with another --out")
+    return picture
 
 
 def _scored(item: Item, attack: Attack, score: float, **costs: float) -> dict:

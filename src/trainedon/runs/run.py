@@ -14,7 +14,7 @@ from pathlib import Path
 from trainedon import evidence, report
 from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
-from trainedon.files import write_json, write_text
+from trainedon.files import file_digest, write_json, write_text
 from trainedon.pictures import (
     Item,
     cross_duplicates,
@@ -27,8 +27,10 @@ from trainedon.pictures import (
 from trainedon.runs.engine import score_all
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
 from trainedon.runs.labels import infer_labels
+from trainedon.runs.looks import write_looks
 from trainedon.targets import Target
 
+EVIDENCE = ("pictures.parquet", "looks.parquet", "scores.parquet", "labels.json", "draw.json")  # what is concluded from
 MOST_CLASSES = 100  # above this, trying every class for every picture costs more than the audit itself
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
 
@@ -38,6 +40,8 @@ class Plan:
     """What is asked. kind: `audit` or `evaluate`. sets: set name (`suspect`, `member`, `unseen`) -> source.
 
     dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside.
+    draw: the `draw.json` whose coins decided which pictures the model was given. lead: the test that an audit's claim
+    speaks of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     """
 
@@ -49,6 +53,9 @@ class Plan:
     command: str = ""
     attribution: str | None = None
     dataset: str | None = None
+    draw: Path | None = None
+    lead: str = "first"
+    study: Sequence[dict] | None = None
     truth: dict[str, bool] | None = None
 
 
@@ -62,8 +69,11 @@ def run(target: Target, plan: Plan, out: Path, progress: Progress) -> evidence.A
         attack.check(target)
     items, entries = _take_stock(plan, progress)
     missing = _without_label(target, items)
+    draw = plan.draw and evidence.read_draw(plan.draw)
+    if draw:
+        evidence.check_draw(draw, [vars(item) for item in items])
     with locked(out):
-        identity = _identity(target, plan, items)
+        identity = _identity(target, plan, items) | ({"draw": draw.commitment} if draw else {})
         record = check_same(out, identity) or _record(target, plan, items, identity)
         if record["status"] != "complete":
             write_json(out / "run.json", record)
@@ -72,11 +82,15 @@ def run(target: Target, plan: Plan, out: Path, progress: Progress) -> evidence.A
                 record["notes"] = [*target.identity.notes, _labels_note(target, missing)]
             if plan.truth is not None:
                 write_json(out / "truth.json", plan.truth)
+            if draw:
+                write_text(out / "draw.json", evidence.to_json(draw))
             if not (out / "pictures.parquet").exists():
                 write_inventory(items, out / "pictures.parquet")
+            write_looks(items, entries, out, progress)
             score_all(target, plan.attacks, items, entries, out, progress)
             shutil.rmtree(out / "shards", ignore_errors=True)
-            record |= {"finished": _now()}
+            present = [name for name in EVIDENCE if (out / name).exists()]
+            record |= {"finished": _now(), "files": {name: file_digest(out / name) for name in present}}
             write_json(out / "run.json", record)
         document = _conclude(out, record)
         write_json(out / "run.json", record | {"status": "complete"})
@@ -90,17 +104,29 @@ def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
         return _conclude(out, record)
 
 
-def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
+def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
+    """The documents of a run, file name -> content, from what it has stored of scores and pictures."""
     scores = evidence.read_scores(out / "scores.parquet")
-    rows = [item.__dict__ for item in read_inventory(out / "pictures.parquet")]
+    rows = looks = None
+    if (out / "pictures.parquet").exists():
+        rows = [vars(item) for item in read_inventory(out / "pictures.parquet")]
+        looks = evidence.read_looks(out / "looks.parquet")
+    draw = evidence.read_draw(out / "draw.json") if (out / "draw.json").exists() else None
     if record["kind"] == "audit":
-        document = evidence.audit(scores, rows)
-        write_text(out / "audit.json", evidence.to_json(document))
-    else:
-        document = evidence.evaluate(scores, rows)
-        write_text(out / "evaluation.json", evidence.to_json(document))
+        lead = record.get("choices", {}).get("lead", "first")
+        return {"audit.json": evidence.audit(scores, rows, looks, draw, lead)}
+    documents = {"evaluation.json": evidence.evaluate(scores, rows, looks, draw)}
+    if record.get("study"):
+        documents["peaks.json"] = evidence.peaks(scores, record["study"], rows, looks)
+    return documents
+
+
+def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
+    documents = recompute(out, record)
+    for name, document in documents.items():
+        write_text(out / name, evidence.to_json(document))
     report.render(out)
-    return document
+    return next(iter(documents.values()))
 
 
 def _take_stock(plan: Plan, progress: Progress) -> tuple[list[Item], dict]:
@@ -163,7 +189,7 @@ def _identity(target: Target, plan: Plan, items: list[Item]) -> dict:
         "pictures": {name: inventory_digest(i for i in items if i.set == name) for name in plan.sets},
         "attacks": [repr(attack) for attack in plan.attacks],
         "device": target.device.type,
-    }
+    } | ({"lead": plan.lead} if plan.lead != "first" else {})
 
 
 def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> dict:
@@ -181,6 +207,7 @@ def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> di
             "seed": plan.seed,
             "limit": plan.limit,
             "dataset": plan.dataset,
+            "lead": plan.lead,
             "device": str(target.device),
             "rows": target.rows,
             "pictures": f"shorter side to {target.shape[1]} x {target.shape[2]} pixels by Lanczos, centre cut out",
@@ -219,6 +246,7 @@ def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> di
             for figures in attack.reported
             if figures.data == plan.dataset and short(attack) == attack.name  # papers print their own parameters
         ],
+        "study": list(plan.study or []),
         "notes": list(target.identity.notes),
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},

@@ -1,0 +1,1 @@
+"""What is measured about the package itself; each module is a command, `python -m benchmarks.NAME`."""

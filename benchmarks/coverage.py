@@ -1,0 +1,192 @@
+"""Do intervals cover, and are p-values valid? The whole protocol on simulated scores in which nothing is to be found.
+
+    python -m benchmarks.coverage --out FILE.json [--replicates N] [--only NAME]
+
+Suspects (or members) and unseen pictures score alike in every condition but `half used`. For each number a share is
+counted over independent data sets: how often an interval held the truth (it should at least at its level), or how often
+a p-value was at or below a level (it should at most). A share is in order when it is on the right side of its bound, or
+within three standard errors of it. Kinds of scores:
+
+- plain: normal, one attack
+- ties: normal, rounded to whole numbers
+- clusters: every picture comes in five near-duplicates, named by the column `cluster`
+- best of 8: eight attacks whose scores correlate by one half; looked at is the one that happens to look best
+- half used: half of the suspects score three standard deviations higher; only the part is looked at
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+from scipy.stats import norm
+
+from trainedon.evidence import Scores, audit, evaluate
+from trainedon.evidence.one_run import one_run
+from trainedon.evidence.scores import Sample
+
+SIZES = (20, 60, 300, 3000)
+KINDS = ("plain", "ties", "clusters", "best of 8", "half used")
+COPIES = 5
+ATTACKS = 8
+SHIFT = 3.0
+REPLICATES = {20: 1000, 60: 1000, 300: 400, 3000: 200}
+LEVELS = (0.01, 0.05)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a share must keep: at least `level` (intervals), or at most (p-values and false findings)."""
+
+    level: float
+    at_least: bool
+
+    def kept(self, hits: int, n: int) -> bool:
+        """Whether hits of n agree with the bound, within three of its standard errors."""
+        reach = 3 * math.sqrt(self.level * (1 - self.level) / n)
+        return hits / n >= self.level - reach if self.at_least else hits / n <= self.level + reach
+
+
+def scores(kind: str, n: int, rng: np.random.Generator, asked: str) -> Scores:
+    """A table of n pictures a side (n clusters a side with copies), the asked-about set first."""
+    k = ATTACKS if kind == "best of 8" else 1
+    rows = []
+    for name in (asked, "unseen"):
+        values = rng.normal(size=(n, k)) * math.sqrt(0.5) + rng.normal(size=(n, 1)) * math.sqrt(0.5)
+        if kind == "ties":
+            values = values.round()
+        if kind == "half used" and name == asked:
+            values[: n // 2] += SHIFT
+        for i, row in enumerate(values):
+            for copy in range(COPIES if kind == "clusters" else 1):
+                picture = {"picture": f"{name}-{i}-{copy}", "set": name, "cluster": f"{name}-{i}"}
+                rows += [picture | {"score": x + 0.01 * copy, "attack": f"a{j}"} for j, x in enumerate(row)]
+    return Scores.from_rows(rows)
+
+
+def findings(kind: str, n: int, seed: int) -> Iterator[tuple[str, Bound, bool]]:
+    """(what, its bound, whether it happened) on one data set. seed: its number."""
+    rng = np.random.Generator(np.random.Philox(key=[seed, n * 10 + KINDS.index(kind)]))
+    if kind == "half used":
+        part = audit(scores(kind, n, rng, "suspect")).set.part
+        yield "interval of the part", Bound(0.95, True), part.ci[0] <= 0.5 <= part.ci[1]
+        return
+    yield from _of_evaluation(evaluate(table := scores(kind, n, rng, "member")), kind)
+    yield from _of_audit(audit(scores(kind, n, rng, "suspect")))
+    yield "epsilon above 0", Bound(0.05, False), _leaks(table)
+
+
+def _of_evaluation(document, kind: str) -> Iterator[tuple[str, Bound, bool]]:
+    best = max(document.attacks, key=lambda attack: attack.auc)
+    yield "interval of the AUC", Bound(0.95, True), best.auc_ci[0] <= 0.5 <= best.auc_ci[1]
+    best = max(document.attacks, key=lambda attack: attack.tpr_at_fpr["0.05"].tpr or 0)
+    rate = best.tpr_at_fpr["0.05"]
+    if rate.estimable:
+        # rounded scores exceed a whole number t when the normal one exceeds t + 1/2
+        above = float(norm.sf(rate.threshold + 0.5 * (kind == "ties")))
+        yield "interval of the TPR", Bound(0.95, True), rate.tpr_ci[0] <= above <= rate.tpr_ci[1]
+        yield "interval of the FPR", Bound(0.95, True), rate.fpr_ci[0] <= above <= rate.fpr_ci[1]
+
+
+def _of_audit(document) -> Iterator[tuple[str, Bound, bool]]:
+    smallest = min(attack.set.p_value_holm for attack in document.attacks)
+    first = next(picture for picture in document.pictures if picture.picture.endswith("-0-0"))
+    p_values = {
+        "p of the set": smallest,
+        "p of one picture": first.p_value,
+        "p of unseen against unseen": document.attacks[0].unseen_control.p_value,
+        "p of CDI": document.cdi and document.cdi.p_value,
+    }
+    for what, p in p_values.items():
+        if p is not None:
+            yield from ((f"{what} <= {level}", Bound(level, False), p <= level) for level in LEVELS)
+    best = max(document.attacks, key=lambda attack: attack.set.effect).set
+    yield "interval of the effect", Bound(0.95, True), best.effect_ci[0] <= 0.5 <= best.effect_ci[1]
+    if len(document.attacks) == 1:
+        yield "some picture named", Bound(0.05, False), document.n_named > 0
+        yield "part above 0", Bound(0.05, False), document.set.part.ci[0] > 0
+    yield "claim above level 1", Bound(0.01, False), document.claim.level > 1
+
+
+def _leaks(table: Scores) -> bool:
+    """Whether a positive lower bound on epsilon is found where coins decided and the model learnt nothing."""
+    attack = table.attacks[0]
+    first, second = (table.sample(attack, name) for name in ("member", "unseen"))
+    return one_run(_one_each(first), _one_each(second)).epsilon > 0
+
+
+def _one_each(sample: Sample) -> Sample:
+    return Sample(tuple({row.cluster: row for row in sample.rows}.values()), ())
+
+
+def condition(kind: str, n: int, replicates: int, seed: int = 0, progress=iter) -> list[dict]:
+    """All shares of one condition: rows with kind, n, what, bound, hits, of and kept."""
+    hits: dict[tuple[str, Bound], list[bool]] = defaultdict(list)
+    for replicate in progress(range(replicates)):
+        for what, bound, happened in findings(kind, n, seed + replicate):
+            hits[what, bound].append(happened)
+    return [
+        {
+            "kind": kind,
+            "n": n,
+            "what": what,
+            "bound": ("at least " if bound.at_least else "at most ") + f"{bound.level:g}",
+            "hits": sum(happened),
+            "of": len(happened),
+            "kept": bound.kept(sum(happened), len(happened)),
+        }
+        for (what, bound), happened in hits.items()
+    ]
+
+
+def markdown(rows: list[dict]) -> str:
+    """One table a kind: what is counted by row, the number of pictures by column; a share out of bounds is marked."""
+    lines = []
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        cells = {(row["what"], row["bound"], row["n"]): row for row in rows if row["kind"] == kind}
+        sizes = sorted({n for _, _, n in cells})
+        lines += [
+            "",
+            f"**{kind}**",
+            "",
+            f"| | should be | {' | '.join(map(str, sizes))} |",
+            "|---" * (2 + len(sizes)) + "|",
+        ]
+        for what, bound in dict.fromkeys(key[:2] for key in cells):
+            found = [cells.get((what, bound, n)) for n in sizes]
+            shares = [
+                "-" if row is None else f"{row['hits'] / row['of']:.3f}{'' if row['kept'] else ' (!)'}" for row in found
+            ]
+            lines.append(f"| {what} | {bound} | {' | '.join(shares)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--out", type=Path, required=True, help="JSON with every share; conditions in it are not redone"
+    )
+    parser.add_argument("--replicates", type=float, default=1.0, help="times the usual number of data sets")
+    parser.add_argument("--only", choices=KINDS, help="one kind of scores")
+    given = parser.parse_args()
+    rows = json.loads(given.out.read_text()) if given.out.exists() else []
+    done = {(row["kind"], row["n"]) for row in rows}
+    for kind in KINDS if given.only is None else (given.only,):
+        for n in SIZES:
+            if (kind, n) in done:
+                continue
+            replicates = max(1, round(given.replicates * REPLICATES[n] / (4 if kind == "best of 8" else 1)))
+            rows += condition(kind, n, replicates, progress=lambda of, k=kind, n=n: track(of, f"{k}, {n}"))
+            given.out.write_text(json.dumps(rows, indent=1) + "\n")
+    print(markdown(rows))  # noqa: T201 (a command of its own)
+
+
+if __name__ == "__main__":
+    main()

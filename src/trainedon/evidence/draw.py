@@ -1,0 +1,93 @@
+"""A split drawn by coin: which pictures a model may be trained on, decided by chance that the auditor keeps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from trainedon.errors import UserError
+from trainedon.evidence.documents import Document, Randomised
+
+TOSS = b"trainedon/draw/coin\x1f"
+COMMIT = b"trainedon/draw/commitment\x1f"
+
+
+class DrawnPicture(Document):
+    """One picture of a draw."""
+
+    picture: str
+    sha256: str
+    included: bool
+
+
+class SetAside(Document):
+    """One picture that no coin was tossed for."""
+
+    picture: str
+    reason: str
+
+
+class Draw(Document):
+    """`draw.json`. Secret and digests give every coin again, so that a checker need not believe the list."""
+
+    schema_version: Literal[1] = 1
+    secret: str
+    commitment: str
+    pictures: tuple[DrawnPicture, ...]
+    set_aside: tuple[SetAside, ...]
+
+
+def coin(secret: str, sha256: str) -> bool:
+    """Whether a picture is included: one bit of SHA-256(secret, digest), which is fair and independent of the others
+    for everybody who does not know the secret."""
+    return bool(hashlib.sha256(TOSS + secret.encode() + b"\x1f" + sha256.encode()).digest()[0] & 1)
+
+
+def commitment(secret: str, digests: Iterable[str]) -> str:
+    """What can be published before the secret: SHA-256 over the secret and the digests of all pictures."""
+    return hashlib.sha256(COMMIT + "\x1f".join([secret, *sorted(digests)]).encode()).hexdigest()
+
+
+def read_draw(path: Path) -> Draw:
+    """Read `draw.json`. Raises UserError when it cannot be read, or does not follow from its own secret."""
+    try:
+        draw = Draw.model_validate_json(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); give the draw.json that `trainedon draw` wrote") from None
+    except ValidationError:
+        raise UserError(f"{path} is no draw; give the draw.json that `trainedon draw` wrote") from None
+    digests = [picture.sha256 for picture in draw.pictures]
+    if draw.commitment != commitment(draw.secret, digests) or any(
+        picture.included != coin(draw.secret, picture.sha256) for picture in draw.pictures
+    ):
+        raise UserError(f"{path} does not follow from its secret: it was changed after the draw")
+    return draw
+
+
+def check_draw(draw: Draw, pictures: Sequence[Mapping[str, object]]) -> Randomised:
+    """That a run's pictures are those of the draw, all of them, each in the set that its coin says.
+
+    pictures: rows of `pictures.parquet`. Raises UserError where one is not: chance no longer decided then.
+    """
+    included = {picture.sha256: picture.included for picture in draw.pictures}
+    given: set[str] = set()
+    for picture in pictures:
+        if picture.get("reason"):
+            continue
+        digest, inside = str(picture["sha256"]), picture["set"] != "unseen"
+        if digest not in included:
+            raise UserError(f"{picture['picture']} is not in the draw: give the pictures of the draw and no others")
+        if included[digest] != inside:
+            drawn = "included" if included[digest] else "held out"
+            raise UserError(f"{picture['picture']} was {drawn} by the draw and is given as {picture['set']}")
+        given.add(digest)
+    missing = [picture.picture for picture in draw.pictures if picture.sha256 not in given]
+    if missing:
+        raise UserError(f"{missing[0]} of the draw is not given ({len(missing)} missing): give all that were drawn")
+    return Randomised(
+        commitment=draw.commitment, n_included=sum(included.values()), n_held_out=len(included) - sum(included.values())
+    )

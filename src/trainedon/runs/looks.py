@@ -1,0 +1,77 @@
+"""What a sample of a run's pictures looks like to an encoder that has nothing to do with the model (`looks.parquet`).
+
+Near-duplicates are found with it, and whether the sets differ before the model is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from trainedon.attacks import Progress
+from trainedon.compare.efficientnet import PACKAGES, EfficientNetLite0, feature_maps
+from trainedon.degrade.vision import ROWS
+from trainedon.evidence.clusters import Name
+from trainedon.evidence.looks import SCHEMA
+from trainedon.files import whole
+from trainedon.pictures import Entry, Item, fit
+from trainedon.pictures.looks import layout
+from trainedon.runs.engine import read_again
+
+MOST = 1024  # pictures of each set
+SIDE = 128  # pixels; 224 costs five times as much and finds few more copies
+BUILT_IN = "layout"
+
+
+def write_looks(items: Sequence[Item], entries: Mapping[Name, Entry], out: Path, progress: Progress) -> None:
+    """Write features of the first MOST usable pictures of each set, by sha256, to `out/looks.parquet`, if not there.
+
+    items: the inventory of all sets. entries: (set, picture) -> where to read it; one picture is held at a time.
+    The file's metadata name the encoder: EfficientNet-Lite0 where it is installed, else the built-in descriptor.
+    Raises UserError when a picture is no longer what it was when the inventory was taken.
+    """
+    path = out / "looks.parquet"
+    if path.exists():
+        return
+    encoder, encode = _encoder()
+    chosen = _chosen(items)
+    features: list[np.ndarray] = []
+    for start in range(0, len(chosen), ROWS):
+        part = chosen[start : start + ROWS]
+        features += encode(read_again(item, entries).rgb for item in part)
+        progress("looking at pictures", start + len(part), len(chosen))
+    rows = [
+        {"set": item.set, "picture": item.picture, "sha256": item.sha256, "features": row}
+        for item, row in zip(chosen, features, strict=True)
+    ]
+    with whole(path) as stream:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"encoder": encoder})), stream)
+
+
+def _chosen(items: Sequence[Item]) -> list[Item]:
+    """By digest, which has nothing to do with names or content."""
+    usable = [item for item in items if item.reason is None]
+    return [
+        item
+        for name in dict.fromkeys(item.set for item in usable)
+        for item in sorted((i for i in usable if i.set == name), key=lambda i: (str(i.sha256), i.picture))[:MOST]
+    ]
+
+
+def _encoder() -> tuple[str, Callable[[Iterator[np.ndarray]], list[np.ndarray]]]:
+    """Its name, and what turns a few pictures into one vector each."""
+    if all(find_spec(package) for package in PACKAGES):
+        return EfficientNetLite0.name, _efficientnet
+    return BUILT_IN, lambda pictures: [layout(rgb) for rgb in pictures]
+
+
+def _efficientnet(pictures: Iterator[np.ndarray]) -> list[np.ndarray]:
+    """Mean features over the whole picture, float32 (1280,) each, on the processor whatever the model runs on."""
+    pixels = torch.stack([fit(rgb, (SIDE, SIDE), 3) for rgb in pictures])
+    return list(feature_maps(pixels).mean(dim=(2, 3)).numpy())

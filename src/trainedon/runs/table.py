@@ -1,0 +1,64 @@
+"""A run folder from a table of scores alone: for scores that were computed elsewhere, or long ago."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainedon import evidence
+from trainedon.errors import UserError
+from trainedon.files import file_digest, whole, write_json
+from trainedon.runs.engine import SCHEMA
+from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked
+from trainedon.runs.run import conclude
+
+NOTE = "No model was asked here: the scores were given as a table, and who computed them vouches for them."
+
+
+def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluation:
+    """Statistics and page for `table` (CSV or parquet with `picture, set, score`), written to the run folder `out`.
+
+    Suspects make it an audit, members an evaluation. Raises UserError for a table that cannot be read, one with both or
+    neither, and for a folder that holds something else.
+    """
+    scores = evidence.read_scores(table)
+    present = {row.set for row in scores.rows}
+    kinds = [kind for kind, name in (("audit", "suspect"), ("evaluate", "member")) if name in present]
+    if len(kinds) != 1:
+        found = "both suspects and members" if kinds else "neither suspects nor members"
+        raise UserError(f"{table} has {found}: the column set says suspect and unseen, or member and unseen")
+    identity = {"kind": kinds[0], "table": file_digest(table)}
+    with locked(out):
+        check_same(out, identity)
+        schema = SCHEMA.append(pa.field("cluster", pa.string()))
+        rows = [{name: getattr(row, name, None) for name in schema.names} | _costs(row) for row in scores.rows]
+        with whole(out / "scores.parquet") as stream:
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), stream)
+        write_json(out / "run.json", _record(table, out, identity, scores))
+    return conclude(out)
+
+
+def _costs(row) -> dict:
+    return {"nfe": None if row.nfe is None else round(row.nfe), "seconds": row.seconds}
+
+
+def _record(table: Path, out: Path, identity: dict, scores: evidence.Scores) -> dict:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": "complete",
+        "kind": identity["kind"],
+        "command": None,
+        "started": now,
+        "finished": now,
+        "identity": identity,
+        "choices": {"attacks": [key.repr for key in scores.attacks], "lead": "first"},
+        "inputs": {"scores": {"path": str(table), "digest": identity["table"]}},
+        "files": {"scores.parquet": file_digest(out / "scores.parquet")},
+        "notes": [NOTE],
+        "versions": {"trainedon": version("trainedon")},
+    }

@@ -1,0 +1,159 @@
+"""Is a run folder what it says? Everything that follows from its scores is computed again and compared."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainedon import evidence, report
+from trainedon.errors import UserError
+from trainedon.files import file_digest
+from trainedon.pictures import inventory_digest, read_inventory
+from trainedon.runs.folder import read_run
+from trainedon.runs.run import recompute
+
+CLOSE = 1e-9  # relative; the last digits of a number may differ between machines
+LISTED = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked. ok: None where the run has nothing to check. detail: what was found."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+def verify(run: Path) -> list[Check]:
+    """Check a run folder; changes nothing. Raises UserError when `run` is none."""
+    record = read_run(run)
+    checks: list[tuple[str, Callable[[Path, dict], tuple[bool | None, str]]]] = [
+        ("the run is complete", _complete),
+        ("files are as they were when the run ended", _files),
+        ("pictures are those that the run records", _pictures),
+        ("scores belong to these pictures and attacks", _scores),
+        ("the statistics follow from the scores", _statistics),
+        ("evidence pictures carry the scores of the table", _exhibits),
+        ("the page shows the statistics", _page),
+    ]
+    return [Check(name, *_answer(check, run, record)) for name, check in checks]
+
+
+def _answer(check: Callable, run: Path, record: dict) -> tuple[bool | None, str]:
+    try:
+        return check(run, record)
+    except UserError as error:
+        return False, str(error)
+
+
+def _complete(run: Path, record: dict) -> tuple[bool | None, str]:
+    status = record.get("status")
+    return status == "complete", f"its status is {status}"
+
+
+def _files(run: Path, record: dict) -> tuple[bool | None, str]:
+    known = record.get("files")
+    if not known:
+        return None, "no digests were recorded"
+    changed = [name for name, digest in known.items() if not (run / name).exists() or file_digest(run / name) != digest]
+    return not changed, f"changed or missing: {', '.join(changed)}" if changed else ", ".join(known)
+
+
+def _pictures(run: Path, record: dict) -> tuple[bool | None, str]:
+    known = record.get("identity", {}).get("pictures")
+    if not known or not (run / "pictures.parquet").exists():
+        return None, "only scores were given"
+    items = read_inventory(run / "pictures.parquet")
+    if (run / "labels.json").exists():  # labels that were inferred came after the digest was taken
+        inferred = json.loads((run / "labels.json").read_text("utf-8"))
+        items = [replace(item, label=None) if item.sha256 in inferred else item for item in items]
+    wrong = [name for name, digest in known.items() if inventory_digest(i for i in items if i.set == name) != digest]
+    return not wrong, f"not as recorded: {', '.join(wrong)}" if wrong else f"{len(items)} pictures"
+
+
+def _scores(run: Path, record: dict) -> tuple[bool | None, str]:
+    scores = evidence.read_scores(run / "scores.parquet")
+    asked = record.get("choices", {}).get("attacks")
+    if asked is not None and {key.repr for key in scores.attacks} != set(asked):
+        return False, "the attacks of the table are not those of the run"
+    if not (run / "pictures.parquet").exists():
+        return None, "only scores were given"
+    items = {(item.set, item.picture): item for item in read_inventory(run / "pictures.parquet")}
+    for row in scores.rows:
+        item = items.get((row.set, row.picture))
+        if item is None or item.sha256 != row.sha256:
+            return False, f"{row.picture} ({row.set}) is not in pictures.parquet with this digest"
+        if item.reason is not None and row.score is not None:
+            return False, f"{row.picture} ({row.set}) was not to be used and has a score"
+    return True, f"{len(scores.rows)} rows"
+
+
+def _statistics(run: Path, record: dict) -> tuple[bool | None, str]:
+    differing: list[str] = []
+    for name, document in recompute(run, record).items():
+        try:
+            stored = json.loads((run / name).read_text("utf-8"))
+            type(document).model_validate_json((run / name).read_text("utf-8"))
+        except (OSError, ValueError):  # pydantic's error is a ValueError
+            return False, f"{name} is missing or breaks its schema"
+        now = json.loads(evidence.to_json(document))
+        differing += [f"{name}: {place}" for place in _differences(stored, now)]
+    if not differing:
+        return True, "every number is the same"
+    more = f" and {len(differing) - LISTED} more" if len(differing) > LISTED else ""
+    return False, f"{'; '.join(differing[:LISTED])}{more}"
+
+
+def _differences(stored: object, now: object, place: str = "") -> Iterator[str]:
+    """Where two JSON values differ, in words."""
+    if isinstance(stored, dict) and isinstance(now, dict):
+        for key in {**now, **stored}:
+            yield from _differences(stored.get(key), now.get(key), f"{place}.{key}" if place else key)
+    elif isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
+        for i, (first, second) in enumerate(zip(stored, now, strict=True)):
+            yield from _differences(first, second, f"{place}[{i}]")
+    elif not _same(stored, now):
+        yield f"{place} is {_brief(stored)}, the scores give {_brief(now)}"
+
+
+def _same(stored: object, now: object) -> bool:
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (stored, now))
+    return math.isclose(stored, now, rel_tol=CLOSE, abs_tol=1e-12) if numbers else stored == now
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _exhibits(run: Path, record: dict) -> tuple[bool | None, str]:
+    scores = evidence.read_scores(run / "scores.parquet")
+    known = {(row.attack, row.set, row.picture): row.score for row in scores.rows}
+    files = sorted((run / "restored").glob("*/evidence.json"))
+    for path in files:
+        told = json.loads(path.read_text("utf-8"))
+        key = (told.get("attack"), told.get("set"), told.get("picture"))
+        if known.get(key) != told.get("score") or path.parent.name != str(told.get("sha256"))[:16]:
+            return (
+                False,
+                f"{path.parent.name} says {told.get('score')} of {told.get('picture')}, the table {known.get(key)}",
+            )
+    return (True, f"{len(files)} pictures") if files else (None, "none were kept")
+
+
+def _page(run: Path, record: dict) -> tuple[bool | None, str]:
+    try:
+        shown = (run / "report.html").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False, "report.html is missing or cannot be read"
+    due = report.page(report.read(run))
+    if shown == due:
+        return True, "it is the page that this folder gives"
+    for number, (first, second) in enumerate(zip(shown.splitlines(), due.splitlines(), strict=False), start=1):
+        if first != second:
+            return False, f"line {number} is not what this folder gives: {first.strip()[:80]!r}"
+    return False, "it is shorter or longer than what this folder gives"

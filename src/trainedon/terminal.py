@@ -1,0 +1,122 @@
+"""What the terminal shows: tables, progress, plain lines. File names are never obeyed, only shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+out_console = Console(highlight=False)
+progress_console = Console(stderr=True)
+
+
+class Bars:
+    """Progress bars on the terminal, one for each thing that is said to progress."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=progress_console,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        key = what.partition(",")[0]
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(plain(what), total=total)
+        self._progress.update(self._tasks[key], completed=done, description=plain(what))
+
+
+def print_evaluation(document: Any, run: Path) -> None:
+    from trainedon.runs.folder import read_run
+
+    record = read_run(run)
+    backward = {cost["attack"]: cost["backward_per_picture"] for cost in record["costs"]}
+    labels = record.get("labels", {})  # not in runs of earlier versions
+    reported = {figures["attack"]: figures for figures in record.get("reported", [])}
+    heads = ["attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", *(["reported"] if reported else [])]
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for head in heads:
+        table.add_column(head, no_wrap=head != "attack", overflow="fold")
+    for attack in document.attacks:
+        area = "-" if attack.auc is None else f"{attack.auc:.4f} {_interval(attack.auc_ci, 3)}"
+        wide = out_console.width >= 110  # a narrow terminal has no room for every interval
+        rates = [_rate(attack.tpr_at_fpr.get(level), interval=wide) for level in ("0.01", "0.001")]
+        passes = f"{_number(attack.nfe_per_picture, 0)}+{backward.get(attack.repr, 0)}"
+        cells = [area, _number(attack.asr, 3), *rates, passes, _number(attack.seconds_per_picture, 3)]
+        label = plain(labels.get(attack.repr, attack.name))
+        table.add_row(label, *cells, *([_figures(reported, attack)] if reported else []))
+    out_console.print(table)
+    say("* best threshold picked on the same pictures: optimistic, printed because papers do")
+    say("passes: forward+backward a picture; in parentheses 95 % intervals; n < N: not estimable, N unseen are needed")
+    if reported:
+        say(
+            f"reported: AUC / ASR / TPR@1% that papers print for {record['choices']['dataset']}, on models of their own"
+        )
+    _print_flags(document)
+
+
+def _figures(reported: dict, attack: Any) -> str:
+    figures = reported.get(attack.repr)
+    if figures is None:
+        return "-"
+    return " / ".join(_number(figures[key], 3) for key in ("auc", "asr", "tpr_1"))
+
+
+def print_audit(document: Any) -> None:
+    table = Table("picture", "score", "p", "q", box=None, padding=(0, 2, 0, 0))
+    for row in document.pictures[:12]:
+        table.add_row(plain(row.picture), _number(row.score, 4), _number(row.p_value, 4), _number(row.q_value, 4))
+    out_console.print(table)
+    if len(document.pictures) > 12:
+        say(f"... and {len(document.pictures) - 12} more, in audit.json")
+    _print_flags(document)
+    say(f"Claim level {document.claim.level}: {document.claim.sentence}")
+
+
+def _print_flags(document: Any) -> None:
+    for flag in document.flags:
+        say(f"flag {flag.code}: {flag.raised_because}")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _rate(rate: Any, *, interval: bool) -> str:
+    if rate is None or not rate.estimable:
+        return "-" if rate is None else f"n < {rate.needed}"
+    return f"{rate.tpr:.3f} {_interval(rate.tpr_ci, 2)}" if interval else f"{rate.tpr:.3f}"
+
+
+def _interval(bounds: tuple[float, float] | None, digits: int) -> str:
+    return "" if bounds is None else f"({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"
+
+
+def plain(text: str) -> str:
+    """Without control characters, which a file name may hold and a terminal would obey, and without markup."""
+    from rich.markup import escape
+
+    return escape("".join(character if character.isprintable() else "?" for character in text))
+
+
+def say(text: str) -> None:
+    out_console.print(plain(text), soft_wrap=True)
+
+
+def stop(text: str) -> None:
+    """Why the program stops, to standard error."""
+    Console(stderr=True, highlight=False).print(f"trainedon: {plain(text)}", soft_wrap=True)

@@ -1,0 +1,65 @@
+"""Toss a coin for every picture before a model is trained, so that chance alone tells used pictures from the others."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from trainedon.errors import UserError
+from trainedon.evidence import Draw, DrawnPicture, SetAside, coin, commitment, near_duplicates
+from trainedon.files import whole, write_text
+from trainedon.pictures import inventory, scan
+
+DRAW = "draw.json"
+FOLDERS = {True: "included", False: "held-out"}
+
+
+def draw_pictures(source: Path, out: Path, secret: str | None = None, progress=None) -> Draw:
+    """Copy each usable picture of `source` into `out/included` or `out/held-out`, by its coin, and write `draw.json`.
+
+    Of near-duplicates one takes part; the others, and pictures that cannot be used, are set aside, so that no picture
+    that was held out is nearly one that was included. secret: decides the coins; drawn from the system's randomness
+    when None. progress: called with (done, total).
+    Raises UserError when `out` is not empty, or `source` holds arrays, which have no file to copy.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty: choose another --out")
+    items = inventory(source, "member", progress=progress)
+    aside = {item.picture: item.reason for item in items if item.reason is not None}
+    first: dict[str, str] = {}
+    names = near_duplicates([vars(item) for item in items], None)
+    for item in sorted(items, key=lambda item: str(item.sha256)):
+        cluster = names.get((item.set, item.picture))
+        if cluster is not None and first.setdefault(cluster, item.picture) != item.picture:
+            aside[item.picture] = f"near-duplicate of {first[cluster]}"
+    drawn = [item for item in items if item.picture not in aside]
+    if not drawn:
+        raise UserError(f"{source} holds no picture that can be used")
+    secret = secret or secrets.token_hex(16)
+    chosen = {item.picture: coin(secret, str(item.sha256)) for item in drawn}
+    for entry in scan(source):
+        if entry.name in chosen:
+            _copy(entry, out / FOLDERS[chosen[entry.name]])
+    draw = Draw(
+        secret=secret,
+        commitment=commitment(secret, [str(item.sha256) for item in drawn]),
+        pictures=tuple(
+            DrawnPicture(picture=item.picture, sha256=str(item.sha256), included=chosen[item.picture]) for item in drawn
+        ),
+        set_aside=tuple(SetAside(picture=name, reason=str(reason)) for name, reason in sorted(aside.items())),
+    )
+    write_text(out / DRAW, draw.model_dump_json(indent=2) + "\n")  # last: a folder without it is unfinished
+    return draw
+
+
+def _copy(entry, folder: Path) -> None:
+    """The entry's bytes under its own name, below `folder`."""
+    data = entry.data()
+    if not isinstance(data, bytes):
+        raise UserError("pictures in arrays cannot be drawn: save them as picture files in a folder")
+    path = folder / entry.name
+    if folder.resolve() not in path.resolve().parents:
+        raise UserError(f"{entry.name} would be written outside of {folder}: rename it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as stream:
+        stream.write(data)

@@ -1,0 +1,141 @@
+"""Features of a run's pictures: which pictures, by which encoder, and the file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trainedon.errors import UserError
+from trainedon.evidence import read_looks
+from trainedon.evidence.clusters import ENCODER
+from trainedon.pictures import Item, inventory, scan
+from trainedon.pictures.looks import layout
+from trainedon.runs import looks as module
+from trainedon.runs.looks import MOST, write_looks
+
+
+@pytest.fixture
+def stock(toy_pictures):
+    """Items and entries of 11 members and 24 unseen pictures, one of them unusable."""
+    items, entries = [], {}
+    for name, limit in (("member", 11), ("unseen", 24)):
+        source = toy_pictures[name + "s" if name == "member" else name]
+        items += inventory(source, name, limit)
+        entries |= {(name, entry.name): entry for entry in scan(source, limit)}
+    items[3] = replace(items[3], reason="also among the suspects")
+    return items, entries
+
+
+@pytest.fixture
+def built_in(monkeypatch):
+    monkeypatch.setattr(module, "PACKAGES", ("a_package_that_is_not_installed",))
+
+
+@pytest.fixture
+def installed():
+    for package in module.PACKAGES:
+        pytest.importorskip(package, reason="the EfficientNet packages are not installed")
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
+def test_every_usable_picture_of_each_set_by_the_built_in_descriptor(stock, built_in, tmp_path):
+    items, entries = stock
+    seen = []
+    write_looks(items, entries, tmp_path, lambda *progress: seen.append(progress))
+    assert {what for what, _, _ in seen} == {"looking at pictures"} and seen[-1][1:] == (34, 34)
+    looks = read_looks(tmp_path / "looks.parquet")
+    usable = [item for item in items if item.reason is None]
+    assert looks.encoder == "layout" and set(looks.features) == {(item.set, item.picture) for item in usable}
+    for item in usable:
+        row = looks.features[item.set, item.picture]
+        assert row.dtype == np.float32
+        np.testing.assert_array_equal(row, layout(entries[item.set, item.picture].read().rgb))
+    table = pq.read_table(tmp_path / "looks.parquet")
+    assert table.column_names == ["set", "picture", "sha256", "features"]
+    digests = {(item.set, item.picture): item.sha256 for item in usable}
+    assert all(digests[r["set"], r["picture"]] == r["sha256"] for r in table.select([0, 1, 2]).to_pylist())
+    assert [path.name for path in tmp_path.iterdir()] == ["looks.parquet"]
+
+
+def test_of_more_pictures_the_first_by_digest_are_taken(stock, built_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 5)
+    items, entries = stock
+    write_looks(items[::-1], entries, tmp_path, quiet)
+    features = read_looks(tmp_path / "looks.parquet").features
+    for name in ("member", "unseen"):
+        usable = sorted((i for i in items if i.set == name and i.reason is None), key=lambda item: item.sha256)
+        assert {key for key in features if key[0] == name} == {(name, item.picture) for item in usable[:5]}
+    assert MOST == 1024
+
+
+def test_a_picture_looks_the_same_whatever_its_neighbours(stock, installed, tmp_path):
+    items, entries = stock
+    write_looks(items, entries, tmp_path, quiet)
+    looks = read_looks(tmp_path / "looks.parquet")
+    assert looks.encoder == ENCODER and all(row.shape == (1280,) for row in looks.features.values())
+    (tmp_path / "few").mkdir()
+    write_looks(items[-3:], entries, tmp_path / "few", quiet)
+    few = read_looks(tmp_path / "few" / "looks.parquet").features
+    assert len(few) == 3
+    for key, row in few.items():
+        np.testing.assert_array_equal(row, looks.features[key])
+
+
+def test_a_larger_copy_looks_like_the_picture_and_another_does_not(shared, installed, tmp_path):
+    items, entries = [], {}
+    for name, size in (("member", 64), ("suspect", 32)):  # the same faces
+        source = shared / "data" / f"celeba{size}" / "unseen"
+        items += inventory(source, name, 8)
+        entries |= {(name, entry.name): entry for entry in scan(source, 8)}
+    write_looks(items, entries, tmp_path, quiet)
+    features = read_looks(tmp_path / "looks.parquet").features
+    rows = {
+        name: np.stack([features[i.set, i.picture] for i in items if i.set == name]) for name in ("member", "suspect")
+    }
+    unit = {name: row / np.linalg.norm(row, axis=1, keepdims=True) for name, row in rows.items()}
+    cosine = unit["member"] @ unit["suspect"].T
+    assert (cosine.argmax(axis=1) == np.arange(8)).mean() > 0.7
+
+
+def test_what_is_there_is_not_done_again(stock, built_in, tmp_path):
+    items, entries = stock
+    write_looks(items, entries, tmp_path, quiet)
+    before = (tmp_path / "looks.parquet").stat()
+    write_looks(items, {}, tmp_path, quiet)  # would fail if it read a picture
+    assert (tmp_path / "looks.parquet").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_picture_that_changed_or_went_is_named_and_nothing_is_left(built_in, toy_pictures, tmp_path):
+    source = tmp_path / "pictures"
+    source.mkdir()
+    for path in sorted(toy_pictures["members"].iterdir())[:3]:
+        (source / path.name).write_bytes(path.read_bytes())
+    items = inventory(source, "suspect")
+    entries = {("suspect", entry.name): entry for entry in scan(source)}
+    (source / "01.png").write_bytes((source / "02.png").read_bytes())
+    with pytest.raises(UserError, match=r"01\.png changed during the run"):
+        write_looks(items, entries, tmp_path, quiet)
+    (source / "01.png").unlink()
+    with pytest.raises(UserError, match=r"01\.png could be read at first"):
+        write_looks(items, entries, tmp_path, quiet)
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+
+
+def test_no_usable_picture_no_features(tmp_path):
+    write_looks([Item("a", None, "suspect", None, "empty file")], {}, tmp_path, quiet)
+    assert read_looks(tmp_path / "looks.parquet").features == {}
+
+
+def test_a_file_that_is_missing_or_foreign(tmp_path):
+    assert read_looks(tmp_path / "looks.parquet") is None
+    (tmp_path / "text.parquet").write_text("hello")
+    pq.write_table(pa.table({"set": ["a"]}), tmp_path / "other.parquet")
+    pq.write_table(pa.table({"set": ["a"]}).replace_schema_metadata({"encoder": "x"}), tmp_path / "columns.parquet")
+    for name in ("text.parquet", "other.parquet", "columns.parquet"):
+        with pytest.raises(UserError, match="not a list of features"):
+            read_looks(tmp_path / name)
