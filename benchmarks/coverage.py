@@ -2,7 +2,7 @@
 
     python -m benchmarks.coverage --out FILE.json [--replicates N] [--only NAME]
 
-Suspects (or members) and unseen pictures score alike in every condition but `half used`. For each number a share is
+Suspects (or members) and unseen pictures score alike in every condition but the last two. For each number a share is
 counted over independent data sets: how often an interval held the truth (it should at least at its level), or how often
 a p-value was at or below a level (it should at most). A share is in order when it is on the right side of its bound, or
 within three standard errors of it. Kinds of scores:
@@ -11,12 +11,15 @@ within three standard errors of it. Kinds of scores:
 - ties: normal, rounded to whole numbers
 - clusters: every picture comes in five near-duplicates, named by the column `cluster`
 - best of 8: eight attacks whose scores correlate by one half; looked at is the one that happens to look best
+- pictures: plain, and every picture comes with facts and an encoder's vector, drawn alike for both sets
+- remembered: members score three standard deviations higher; only intervals are looked at
 - half used: half of the suspects score three standard deviations higher; only the part is looked at
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 from collections import defaultdict
@@ -28,15 +31,16 @@ import numpy as np
 from rich.progress import track
 from scipy.stats import norm
 
-from trainedon.evidence import Scores, audit, evaluate
+from trainedon.evidence import Looks, Scores, audit, evaluate
 from trainedon.evidence.one_run import one_run
 from trainedon.evidence.scores import Sample
 
 SIZES = (20, 60, 300, 3000)
-KINDS = ("plain", "ties", "clusters", "best of 8", "half used")
+KINDS = ("plain", "ties", "clusters", "best of 8", "pictures", "remembered", "half used")
 COPIES = 5
 ATTACKS = 8
 SHIFT = 3.0
+FEATURES = 64
 REPLICATES = {20: 1000, 60: 1000, 300: 400, 3000: 200}
 LEVELS = (0.01, 0.05)
 
@@ -62,8 +66,8 @@ def scores(kind: str, n: int, rng: np.random.Generator, asked: str) -> Scores:
         values = rng.normal(size=(n, k)) * math.sqrt(0.5) + rng.normal(size=(n, 1)) * math.sqrt(0.5)
         if kind == "ties":
             values = values.round()
-        if kind == "half used" and name == asked:
-            values[: n // 2] += SHIFT
+        if name == asked and kind in ("half used", "remembered"):
+            values[: n // 2 if kind == "half used" else n] += SHIFT
         for i, row in enumerate(values):
             for copy in range(COPIES if kind == "clusters" else 1):
                 picture = {"picture": f"{name}-{i}-{copy}", "set": name, "cluster": f"{name}-{i}"}
@@ -74,24 +78,55 @@ def scores(kind: str, n: int, rng: np.random.Generator, asked: str) -> Scores:
 def findings(kind: str, n: int, seed: int) -> Iterator[tuple[str, Bound, bool]]:
     """(what, its bound, whether it happened) on one data set. seed: its number."""
     rng = np.random.Generator(np.random.Philox(key=[seed, n * 10 + KINDS.index(kind)]))
+    if kind == "remembered":
+        yield from _of_evaluation(evaluate(scores(kind, n, rng, "member")), kind, SHIFT)
+        return
     if kind == "half used":
         part = audit(scores(kind, n, rng, "suspect")).set.part
         yield "interval of the part", Bound(0.95, True), part.ci[0] <= 0.5 <= part.ci[1]
         return
     yield from _of_evaluation(evaluate(table := scores(kind, n, rng, "member")), kind)
-    yield from _of_audit(audit(scores(kind, n, rng, "suspect")))
+    asked = scores(kind, n, rng, "suspect")
+    if kind == "pictures":
+        yield from _of_audit(document := audit(asked, *_pictures(asked, rng)))
+        yield from _at_most("p of the blind baseline", document.blind.p_value)
+        for view in document.blind.views:
+            yield f"interval of {view.name}", Bound(0.95, True), view.auc_ci[0] <= 0.5 <= view.auc_ci[1]
+        return
+    yield from _of_audit(audit(asked))
     yield "epsilon above 0", Bound(0.05, False), _leaks(table)
 
 
-def _of_evaluation(document, kind: str) -> Iterator[tuple[str, Bound, bool]]:
+def _pictures(table: Scores, rng: np.random.Generator) -> tuple[list[dict], Looks]:
+    """Facts and features of every picture of a table, drawn alike for both sets."""
+    facts = ("width", "height", "bytes", "sharpness", "blockiness", "detail")
+    colours = [f"{kind}_{channel}" for kind in ("mean", "std") for channel in "rgb"]
+    known, features = [], {}
+    for row in table.rows:
+        drawn = {name: float(rng.lognormal()) for name in facts} | {name: float(rng.random()) for name in colours}
+        same = {
+            "format": rng.choice(["PNG", "JPEG"]),
+            "mode": "RGB",
+            "reason": None,
+            "phash": f"{rng.integers(2**63):016x}",
+        }
+        sha256 = hashlib.sha256(f"{row.set}/{row.picture}".encode()).hexdigest()
+        known.append({"picture": row.picture, "set": row.set, "sha256": sha256} | drawn | same)
+        features[row.set, row.picture] = rng.normal(size=FEATURES).astype(np.float32)
+    return known, Looks("simulated", features)
+
+
+def _of_evaluation(document, kind: str, shift: float = 0.0) -> Iterator[tuple[str, Bound, bool]]:
     best = max(document.attacks, key=lambda attack: attack.auc)
-    yield "interval of the AUC", Bound(0.95, True), best.auc_ci[0] <= 0.5 <= best.auc_ci[1]
+    truth = float(norm.cdf(shift / math.sqrt(2)))
+    yield "interval of the AUC", Bound(0.95, True), best.auc_ci[0] <= truth <= best.auc_ci[1]
     best = max(document.attacks, key=lambda attack: attack.tpr_at_fpr["0.05"].tpr or 0)
     rate = best.tpr_at_fpr["0.05"]
     if rate.estimable:
         # rounded scores exceed a whole number t when the normal one exceeds t + 1/2
         above = float(norm.sf(rate.threshold + 0.5 * (kind == "ties")))
-        yield "interval of the TPR", Bound(0.95, True), rate.tpr_ci[0] <= above <= rate.tpr_ci[1]
+        caught = float(norm.sf(rate.threshold + 0.5 * (kind == "ties") - shift))
+        yield "interval of the TPR", Bound(0.95, True), rate.tpr_ci[0] <= caught <= rate.tpr_ci[1]
         yield "interval of the FPR", Bound(0.95, True), rate.fpr_ci[0] <= above <= rate.fpr_ci[1]
 
 
@@ -105,14 +140,18 @@ def _of_audit(document) -> Iterator[tuple[str, Bound, bool]]:
         "p of CDI": document.cdi and document.cdi.p_value,
     }
     for what, p in p_values.items():
-        if p is not None:
-            yield from ((f"{what} <= {level}", Bound(level, False), p <= level) for level in LEVELS)
+        yield from _at_most(what, p)
     best = max(document.attacks, key=lambda attack: attack.set.effect).set
     yield "interval of the effect", Bound(0.95, True), best.effect_ci[0] <= 0.5 <= best.effect_ci[1]
     if len(document.attacks) == 1:
         yield "some picture named", Bound(0.05, False), document.n_named > 0
         yield "part above 0", Bound(0.05, False), document.set.part.ci[0] > 0
     yield "claim above level 1", Bound(0.01, False), document.claim.level > 1
+
+
+def _at_most(what: str, p: float | None) -> Iterator[tuple[str, Bound, bool]]:
+    if p is not None:
+        yield from ((f"{what} <= {level}", Bound(level, False), p <= level) for level in LEVELS)
 
 
 def _leaks(table: Scores) -> bool:
@@ -182,7 +221,9 @@ def main() -> None:
         for n in SIZES:
             if (kind, n) in done:
                 continue
-            replicates = max(1, round(given.replicates * REPLICATES[n] / (4 if kind == "best of 8" else 1)))
+            replicates = max(
+                1, round(given.replicates * REPLICATES[n] / (4 if kind in ("best of 8", "pictures") else 1))
+            )
             rows += condition(kind, n, replicates, progress=lambda of, k=kind, n=n: track(of, f"{k}, {n}"))
             given.out.write_text(json.dumps(rows, indent=1) + "\n")
     print(markdown(rows))  # noqa: T201 (a command of its own)

@@ -24,7 +24,7 @@ def blind(separates=False, codec=False, resolution=False):
 
 
 def unseen_control(p=0.5):
-    return UnseenControl(p_value=p, level=0.01, finds=p < 0.01)
+    return UnseenControl(p_value=p, level=0.001, finds=p < 0.001)
 
 
 def level(p=0.001, control=None, suspects=40, unseen=200, given_unseen=True, tests=1, again=0.5, randomised=False):
@@ -60,9 +60,9 @@ def test_two_when_a_control_fails_or_was_not_run(control):
 
 
 def test_two_when_unseen_pictures_differ_from_unseen_pictures():
-    assert level(again=0.009).level == 2
-    assert level(again=0.011).level == 3
-    assert level(again=0.009, randomised=True).level == 2
+    assert level(again=0.0009).level == 2
+    assert level(again=0.0011).level == 3
+    assert level(again=0.0009, randomised=True).level == 2
 
 
 def test_four_needs_coins_and_a_finding_and_no_control_that_chance_replaces():

@@ -25,6 +25,10 @@ UNCHECKED = (
     "The suspect pictures score higher than the unseen ones, but it could not be checked whether the two sets differ "
     "by themselves, so the difference cannot be put down to training."
 )
+UNSTEADY = (
+    "The suspect pictures score higher than the unseen ones, but the unseen ones also differ among themselves where "
+    "chance divided them, so something is wrong with the scores and the difference cannot be put down to training."
+)
 CONSISTENT = (
     "The scores are consistent with training on at least some of the suspect pictures, given that nothing else sets "
     "these apart from the unseen pictures (that the two are exchangeable)."
@@ -72,7 +76,7 @@ def claim(
         return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
     if control.finds:
         because = f"{measured}, but unseen pictures differ from unseen pictures too (p = {control.p_value:.2g})"
-        return Claim(level=2, sentence=UNCHECKED, because=because)
+        return Claim(level=2, sentence=UNSTEADY, because=because)
     if randomised:
         return Claim(level=4, sentence=RANDOMISED, because=f"{measured}, and every coin was checked")
     return _observed(blind, measured)

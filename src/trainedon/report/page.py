@@ -15,8 +15,10 @@ from trainedon.files import write_text
 from trainedon.report import attacks, sections, words
 from trainedon.report.agreement import agreement
 from trainedon.report.cards import Cards
+from trainedon.report.controls import controls
 from trainedon.report.folder import DOCUMENTS, RunFolder, read
 from trainedon.report.peaks import peaks
+from trainedon.report.readings import readings
 
 # An audit is about its pictures; an evaluation compares attacks.
 BODIES = {
@@ -58,8 +60,12 @@ def context(run: RunFolder) -> dict[str, Any]:
         "question": words.QUESTIONS[run.kind],
         "claim": {"level": None, "sentence": None, "because": None} | (run.document.get("claim") or {}),
         "ladder": words.LADDER,
-        "together": words.together(run.document.get("set") or {}, len(run.attacks)),
-        "blind": words.blind(run.document.get("blind") or {}),
+        "together": words.together(
+            run.document.get("set") or {}, len(run.attacks) + (run.document.get("cdi") is not None)
+        ),
+        "readings": readings(run),
+        "controls": controls(run),
+        "leaks": words.leaks(((run.document.get("attacks") or [{}])[0]).get("one_run")),
         "headline": sections.headline(run),
         "facts": sections.facts(run),
         "sets": sections.sets(run),

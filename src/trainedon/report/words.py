@@ -196,12 +196,12 @@ def _rate(level: float, record: dict[str, Any] | None, n: int) -> tuple[float | 
 
 
 def together(finding: dict[str, Any], attacks: int) -> str:
-    """What the test of the whole set found, after correction for the number of attacks tried."""
+    """What the test of the whole set found, after correction for the number of tests made."""
     raw, holm = finding.get("p_value"), finding.get("p_value_holm")
     p = raw if holm is None else holm
     if p is None:
         return ""
-    corrected = f" (corrected for {attacks} attacks)" if attacks > 1 and holm is not None else ""
+    corrected = f" (corrected for {attacks} tests)" if attacks > 1 and holm is not None else ""
     effect, bounds = finding.get("effect"), finding.get("effect_ci")
     ci = f" (95\u00a0% interval: {interval(bounds, share)})" if bounds else ""
     pair = f" In {share(effect)} of pairs{ci} the suspect picture scores higher than the unseen one." if effect else ""
@@ -211,16 +211,17 @@ def together(finding: dict[str, Any], attacks: int) -> str:
     )
 
 
-def blind(finding: dict[str, Any]) -> str:
-    """What the control found that never looks at the model."""
-    separates, auc = finding.get("separates"), finding.get("auc")
-    if separates is None or auc is None:
-        reason = finding.get("reason")
-        return f"The control that never looks at the model was not run: {reason}." if reason else ""
-    bounds = finding.get("auc_ci")
-    ci = f", 95\u00a0% interval {interval(bounds)}" if bounds else ""
-    finds = "tells the two sets apart" if separates else "does not tell the two sets apart"
-    return f"A control that never looks at the model, only at files and colours, {finds} (AUC {number(auc)}{ci})."
+def leaks(bound: dict[str, Any] | None) -> str:
+    """What one training run with coins says of its privacy."""
+    if bound is None:
+        return ""
+    right = f"{count(bound['correct'])} of {count(bound['guesses'])} guesses were right"
+    if not bound["epsilon"]:
+        return f"By its coins no leak was shown: {right}, no more than chance explains."
+    return (
+        f"By its coins the training is not differentially private with an epsilon below {number(bound['epsilon'])} "
+        f"(delta {bound['delta']:g}, {share(bound['confidence'])} confidence): {right}."
+    )
 
 
 def parameters(n: int) -> str:

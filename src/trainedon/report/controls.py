@@ -1,0 +1,78 @@
+"""The controls of a run: what was found where nothing should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from trainedon.report import words
+from trainedon.report.folder import RunFolder
+
+PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control: its question, what was found, and whether it passed, failed or was not run."""
+
+    question: str
+    finding: str
+    verdict: str
+
+
+def controls(run: RunFolder) -> list[Control]:
+    """Every control that the run's document knows of; an older document knows fewer."""
+    blind, copies = run.document.get("blind") or {}, run.document.get("duplicates")
+    rows = [*_blind(blind), *_mismatch(blind)]
+    control = ((run.document.get("attacks") or [{}])[0]).get("unseen_control")
+    if control is not None:
+        rows.append(_unseen(control))
+    if copies is not None:
+        rows.append(_copies(copies))
+    drawn = run.document.get("randomised")
+    if drawn is not None:
+        finding = f"{words.count(drawn['n_included'])} included, {words.count(drawn['n_held_out'])} held out"
+        rows.append(Control("Did the auditor's coins decide, for every picture?", finding, PASSED))
+    return rows
+
+
+def _blind(blind: dict[str, Any]) -> list[Control]:
+    question = "Can the sets be told apart without the model?"
+    if blind.get("separates") is None:
+        return [Control(question, str(blind.get("reason") or "no pictures were given"), NOT_RUN)]
+    views = blind.get("views") or [{"name": "files and colours", "auc": blind["auc"], "auc_ci": blind.get("auc_ci")}]
+    found = "; ".join(
+        f"by {view['name']}: AUC {words.number(view['auc'])} ({words.interval(view.get('auc_ci'))})" for view in views
+    )
+    p = f"; p = {words.p_value(blind['p_value'])}" if blind.get("p_value") is not None else ""
+    return [Control(question, found + p, FAILED if blind["separates"] else PASSED)]
+
+
+def _mismatch(blind: dict[str, Any]) -> list[Control]:
+    questions = {"codec_mismatch": "Do file formats differ?", "resolution_mismatch": "Do sizes differ?"}
+    return [
+        Control(question, "they do" if blind[key] else "no", FAILED if blind[key] else PASSED)
+        for key, question in questions.items()
+        if blind.get(key) is not None
+    ]
+
+
+def _unseen(control: dict[str, Any]) -> Control:
+    question = "Do unseen pictures differ from unseen pictures?"
+    if control.get("finds") is None:
+        return Control(question, "too few of them to say", NOT_RUN)
+    finding = f"p = {words.p_value(control['p_value'])}; it fails below {control['level']:g}"
+    return Control(question, finding, FAILED if control["finds"] else PASSED)
+
+
+def _copies(copies: dict[str, Any]) -> Control:
+    question = "Does a picture count twice?"
+    if not copies["sought"]:
+        return Control(question, "near-duplicates could not be looked for", NOT_RUN)
+    left = copies["n_exact"] + copies["n_near"]
+    if not left:
+        return Control(question, "no copies were found", PASSED)
+    across = f"; {words.plural(copies['n_across'], 'group')} in both sets" if copies["n_across"] else ""
+    exact = f"{words.plural(copies['n_exact'], 'exact copy', 'exact copies')}, " if copies["n_exact"] else ""
+    finding = f"{exact}{words.plural(copies['n_near'], 'near-duplicate')} left out{across}"
+    return Control(question, finding, FAILED if copies["n_across"] else PASSED)

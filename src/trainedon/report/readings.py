@@ -1,0 +1,98 @@
+"""The answer in the words of those who ask: whoever made the pictures, whoever argues about them, whoever checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainedon.report import words
+from trainedon.report.folder import RunFolder
+
+FOUND = 2  # the claim level from which a difference was found
+CONDITIONS = {
+    0: "Nothing follows from it.",
+    1: "It neither accuses the model nor clears it.",
+    2: "It must not be read as a sign of training.",
+    3: "It rests on one condition that no statistic can check in full: that nothing but training sets the unseen "
+    "pictures apart from the others. It does not say of any one picture that it was used.",
+    4: "It rests on the auditor having kept the coins secret, and on the model having been given what they chose and "
+    "nothing that they held out. It does not say of any one picture that it was used.",
+}
+
+
+def readings(run: RunFolder) -> list[tuple[str, str]]:
+    """(reader, sentence) for an audit; nothing for an evaluation, whose numbers stand at the top."""
+    document = run.document
+    claim = document.get("claim") or {}
+    if run.kind != "audit" or claim.get("level") is None:
+        return []
+    return [
+        ("For whoever made the pictures", _maker(document, claim["level"])),
+        ("For a lawyer", _lawyer(claim)),
+        ("For a statistician", _statistician(document)),
+    ]
+
+
+def _maker(document: Mapping[str, Any], level: int) -> str:
+    pictures = [one for one in document.get("pictures") or [] if one.get("score") is not None]
+    named = document.get("n_named")
+    if named is None or not pictures:
+        return "There is nothing to compare your pictures with, so nothing can be said about them."
+    if named == 0:
+        single = "None of your pictures stands out by itself from those that the model never saw."
+        return f"{single} Together they do." if level >= FOUND else single
+    which = (
+        f"{words.count(named)} of your {words.count(len(pictures))} pictures" if len(pictures) > 1 else "Your picture"
+    )
+    text = f"{which} {'stand' if named > 1 else 'stands'} out from those that the model never saw"
+    text += f", {words.shorten(str(pictures[0]['picture']))} most of all." if len(pictures) > 1 else "."
+    return f"{text} {_part(document)}" if level > FOUND else f"{text} That may have another cause than training."
+
+
+def _part(document: Mapping[str, Any]) -> str:
+    part = (document.get("set") or {}).get("part")
+    if not part or part["ci"][0] <= 0:
+        return ""
+    low, estimate = words.share(part["ci"][0]), words.share(part["estimate"])
+    return f"At least {low} of all (by estimate {estimate}) score higher than if the model treated them like those."
+
+
+def _lawyer(claim: Mapping[str, Any]) -> str:
+    level, because = claim["level"], claim.get("because")
+    reason = f", because {because}" if because else ""
+    return f"Claim level {level} of 4{reason}. {CONDITIONS[level]}"
+
+
+def _statistician(document: Mapping[str, Any]) -> str:
+    test, first = document.get("set") or {}, (document.get("attacks") or [{}])[0]
+    if test.get("p_value") is None:
+        return "No test of the set was possible: it takes scored pictures on both sides."
+    corrected = len(document["attacks"]) + (document.get("cdi") is not None)
+    holm = (
+        f"; {words.p_value(test['p_value_holm'])} after Holm's correction for {corrected} tests"
+        if corrected > 1
+        else ""
+    )
+    text = (
+        f"One-sided permutation test of mean ranks, {words.count(first.get('n_suspects'))} suspects against "
+        f"{words.count(first.get('n_unseen'))} unseen pictures, near-duplicates counted once: "
+        f"p = {words.p_value(test['p_value'])} ({words.count(test.get('n_permutations'))} permutations{holm}). "
+        f"AUC {words.number(test.get('effect'))} ({words.interval(test.get('effect_ci'))})."
+    )
+    if document.get("cdi"):
+        cdi = document["cdi"]
+        text += (
+            f" All attacks together (CDI): AUC {words.number(cdi['effect'])}, p = {words.p_value(cdi['p_value_holm'])}."
+        )
+    return f"{text} {_needed(test.get('needed'), first)}".rstrip()
+
+
+def _needed(needed: Mapping[str, Any] | None, first: Mapping[str, Any]) -> str:
+    if not needed or needed.get("each") is None:
+        return ""
+    power = f"in {words.share(needed['power'])} of cases"
+    if needed.get("suspects") is not None:
+        return f"At this effect {words.plural(needed['suspects'], 'suspect')} would reach p < {needed['p']:g} {power}."
+    return (
+        f"At this effect it takes {words.count(needed['each'])} pictures a side to reach p < {needed['p']:g} {power}."
+    )
