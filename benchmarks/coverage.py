@@ -99,7 +99,7 @@ def findings(kind: str, n: int, seed: int) -> Iterator[tuple[str, Bound, bool]]:
 
 def _pictures(table: Scores, rng: np.random.Generator) -> tuple[list[dict], Looks]:
     """Facts and features of every picture of a table, drawn alike for both sets."""
-    facts = ("width", "height", "bytes", "sharpness", "blockiness", "detail")
+    facts = ("width", "height", "bytes", "sharpness", "jpeg_trace", "detail")
     colours = [f"{kind}_{channel}" for kind in ("mean", "std") for channel in "rgb"]
     known, features = [], {}
     for row in table.rows:

@@ -35,7 +35,7 @@ def inventory(table, **fixed):
         sizes = {"bytes": int(rng.integers(1500, 3000)), "sharpness": float(rng.uniform(50, 900))}
         sizes |= {
             "phash": f"{int(rng.integers(2**63)):016x}",
-            "blockiness": 1.0,
+            "jpeg_trace": 1.0,
             "detail": float(rng.uniform(0.1, 0.2)),
         }
         made.append({key: r[key] for key in ("picture", "set", "sha256")} | facts | stats | sizes | fixed)

@@ -20,11 +20,11 @@ from trainedon.pictures import (
     scan,
     write_inventory,
 )
-from trainedon.pictures.looks import blockiness, detail, perceptual_hash
+from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
 
 COLUMNS = ["picture", "sha256", "set", "label", "reason", "format", "mode", "width", "height", "bytes"]
 COLUMNS += ["mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b", "sharpness"]
-LATER = ["phash", "blockiness", "detail"]
+LATER = ["phash", "jpeg_trace", "detail"]
 COLUMNS += LATER
 
 
@@ -111,7 +111,7 @@ def test_looks_are_those_of_the_pixels(tmp_path, encoded):
     for name, pixels in (("a.png", rgb), ("flat.png", np.full_like(rgb, 90))):
         (tmp_path / name).write_bytes(encoded("PNG", pixels))
     item, flat = inventory(tmp_path, "member")
-    assert (item.phash, item.blockiness, item.detail) == (perceptual_hash(rgb), blockiness(rgb), detail(rgb))
+    assert (item.phash, item.jpeg_trace, item.detail) == (perceptual_hash(rgb), jpeg_trace(rgb), detail(rgb))
     assert item.phash is not None and flat.phash is None and flat.reason is None
 
 
@@ -178,7 +178,7 @@ def test_a_file_of_before_these_columns_is_read(folder, tmp_path):
     file = tmp_path / "pictures.parquet"
     write_inventory(items, file)
     pq.write_table(pq.read_table(file).drop_columns(LATER), file)
-    assert read_inventory(file) == [replace(item, phash=None, blockiness=None, detail=None) for item in items]
+    assert read_inventory(file) == [replace(item, phash=None, jpeg_trace=None, detail=None) for item in items]
     pq.write_table(pq.read_table(file).drop_columns(["sharpness"]), file)
     with pytest.raises(UserError, match="not a list of pictures"):
         read_inventory(file)

@@ -27,7 +27,7 @@ PERMUTATIONS = 999
 SEED = 20240619
 LOGGED = ("width", "height", "bytes", "sharpness")
 PLAIN = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b")
-LATER = ("blockiness", "detail")  # not in inventories of earlier versions
+LATER = ("jpeg_trace", "detail")  # not in inventories of earlier versions
 Facts = Mapping[str, object]
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from trainedon.errors import PictureError, UserError
 from trainedon.files import whole
-from trainedon.pictures.looks import blockiness, detail, perceptual_hash
+from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
 from trainedon.pictures.picture import Entry, digest, unpack
 from trainedon.pictures.sources import scan
 
@@ -33,7 +33,7 @@ class Item:
     mean_*, std_*: colour statistics of each channel over all pixels, in [0, 1].
     sharpness: variance of the 3 x 3 Laplacian (4 neighbours) of the grey picture in [0, 255], its longer side reduced
     to 256 pixels if it has more.
-    phash, blockiness, detail: as in `looks`; phash is None for a picture without structure too.
+    phash, jpeg_trace, detail: as in `looks`; phash is None for a picture without structure too.
     """
 
     picture: str
@@ -54,12 +54,12 @@ class Item:
     std_b: float | None = None
     sharpness: float | None = None
     phash: str | None = None
-    blockiness: float | None = None
+    jpeg_trace: float | None = None
     detail: float | None = None
 
 
 _TEXT = ("picture", "sha256", "set", "reason", "format", "mode", "phash")
-_LATER = ("phash", "blockiness", "detail")  # columns that older files lack
+_LATER = ("phash", "jpeg_trace", "detail")  # columns that older files lack
 _WHOLE = ("label", "width", "height", "bytes")
 _SCHEMA = pa.schema(
     [
@@ -117,7 +117,7 @@ def _statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
     variance = (counts * (levels - mean[:, None]) ** 2).sum(axis=1) / pixels
     named = {f"mean_{channel}": float(value) for channel, value in zip("rgb", mean)}
     named |= {f"std_{channel}": float(value) for channel, value in zip("rgb", np.sqrt(variance))}
-    looks = {"phash": perceptual_hash(rgb), "blockiness": blockiness(rgb), "detail": detail(rgb)}
+    looks = {"phash": perceptual_hash(rgb), "jpeg_trace": jpeg_trace(rgb), "detail": detail(rgb)}
     return named | {"sharpness": _sharpness(image)} | looks
 
 
