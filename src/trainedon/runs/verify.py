@@ -38,7 +38,7 @@ def verify(run: Path) -> list[Check]:
         ("scores belong to these pictures and attacks", _scores),
         ("the statistics follow from the scores", _statistics),
         ("evidence pictures carry the scores of the table", _exhibits),
-        ("the page shows the statistics", _page),
+        ("the page shows what follows from the scores", _page),
     ]
     return [Check(name, *_answer(check, run, record)) for name, check in checks]
 
@@ -150,10 +150,11 @@ def _page(run: Path, record: dict) -> tuple[bool | None, str]:
         shown = (run / "report.html").read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return False, "report.html is missing or cannot be read"
-    due = report.page(report.read(run))
+    document, *_ = recompute(run, record).values()
+    due = report.page(replace(report.read(run), document=json.loads(evidence.to_json(document))))
     if shown == due:
-        return True, "it is the page that this folder gives"
+        return True, "it is the page that the scores give"
     for number, (first, second) in enumerate(zip(shown.splitlines(), due.splitlines(), strict=False), start=1):
         if first != second:
-            return False, f"line {number} is not what this folder gives: {first.strip()[:80]!r}"
-    return False, "it is shorter or longer than what this folder gives"
+            return False, f"line {number} is not what the scores give: {first.strip()[:80]!r}"
+    return False, "it is shorter or longer than what the scores give"

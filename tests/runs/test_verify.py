@@ -1,0 +1,122 @@
+"""A run folder is computed again from its scores, and every kind of untruth in it is found."""
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trainedon.attacks import parse_attacks
+from trainedon.errors import UserError
+from trainedon.report import render
+from trainedon.runs import Plan, conclude, run, verify
+from trainedon.targets import load_target
+
+STATISTICS = "the statistics follow from the scores"
+PAGE = "the page shows what follows from the scores"
+FILES = "files are as they were when the run ended"
+SCORES = "scores belong to these pictures and attacks"
+PICTURES = "pictures are those that the run records"
+EXHIBITS = "evidence pictures carry the scores of the table"
+
+
+@pytest.fixture(scope="module")
+def finished(target_folders, toy_pictures, tmp_path_factory):
+    out = tmp_path_factory.mktemp("verify") / "run"
+    sets = {"suspect": toy_pictures["members"], "unseen": toy_pictures["unseen"]}
+    plan = Plan(kind="audit", sets=sets, attacks=parse_attacks("drc(steps=2, restorations=1), loss"), limit=20)
+    run(load_target(target_folders["class-conditional"]), plan, out, lambda what, done, total: None)
+    return out
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def failed(out):
+    return {check.name for check in verify(out) if check.ok is False}
+
+
+def rewrite(path, change):
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+
+
+def test_an_honest_run_passes_every_check(finished):
+    checks = verify(finished)
+    assert [check.ok for check in checks] == [True] * 7, [check for check in checks if not check.ok]
+    assert len({check.name for check in checks}) == 7
+
+
+def test_a_score_that_was_changed(copy):
+    rewrite(copy / "scores.parquet", lambda rows: rows[0].update(score=rows[0]["score"] + 1))
+    assert failed(copy) == {FILES, STATISTICS, EXHIBITS, PAGE}
+
+
+def test_scores_and_statistics_that_were_changed_together(copy):
+    rewrite(copy / "scores.parquet", lambda rows: [row.update(score=9.0 + i) for i, row in enumerate(rows[:20])])
+    conclude(copy)
+    assert {FILES, EXHIBITS} == failed(copy)
+
+
+def test_a_number_that_was_changed_in_the_statistics(copy):
+    path = copy / "audit.json"
+    document = json.loads(path.read_text())
+    document["set"]["p_value"] /= 100
+    path.write_text(json.dumps(document))
+    assert failed(copy) == {STATISTICS}
+    render(copy)
+    assert failed(copy) == {STATISTICS, PAGE}, "a page of untrue statistics is no better than they are"
+    (check,) = [check for check in verify(copy) if check.name == STATISTICS]
+    assert "set.p_value is" in check.detail and "the scores give" in check.detail
+    document["set"]["p_value"] = "small"
+    path.write_text(json.dumps(document))
+    assert "breaks its schema" in next(c.detail for c in verify(copy) if c.name == STATISTICS)
+
+
+def test_a_sentence_that_was_changed_on_the_page(copy):
+    page = (copy / "report.html").read_text()
+    (copy / "report.html").write_text(
+        page.replace("Was this model trained on these", "This model was trained on these")
+    )
+    assert failed(copy) == {PAGE}
+    assert "is not what the scores give" in next(c.detail for c in verify(copy) if c.name == PAGE)
+    (copy / "report.html").unlink()
+    assert failed(copy) == {PAGE}
+
+
+def test_pictures_that_were_exchanged(copy):
+    rewrite(copy / "pictures.parquet", lambda rows: rows[3].update(sha256="0" * 64))
+    assert {FILES, PICTURES, SCORES} <= failed(copy)
+
+
+def test_an_attack_that_was_left_out(copy):
+    def without_loss(rows):
+        rows[:] = [row for row in rows if row["attack"] != "loss"]
+
+    rewrite(copy / "scores.parquet", without_loss)
+    assert {FILES, SCORES, STATISTICS} <= failed(copy)
+
+
+def test_an_exhibit_of_another_score(copy):
+    path = next(copy.glob("restored/*/evidence.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 1.0}))
+    assert failed(copy) == {EXHIBITS}
+
+
+def test_an_unfinished_run_and_no_run(copy, tmp_path):
+    record = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(record | {"status": "running"}))
+    assert failed(copy) == {"the run is complete"}
+    with pytest.raises(UserError, match="not a run folder"):
+        verify(tmp_path / "nowhere")
+
+
+def test_verify_changes_nothing(copy):
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+    verify(copy)
+    assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
