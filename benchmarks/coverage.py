@@ -4,8 +4,8 @@
 
 Suspects (or members) and unseen pictures score alike in every condition but the last two. For each number a share is
 counted over independent data sets: how often an interval held the truth (it should at least at its level), or how often
-a p-value was at or below a level (it should at most). A share is in order when it is on the right side of its bound, or
-within three standard errors of it. Kinds of scores:
+a p-value was at or below a level (it should at most). A share is out of order when one as far on the
+wrong side of its bound would be rarer than 0.00135 (three standard errors) were it at the bound. Kinds of scores:
 
 - plain: normal, one attack
 - ties: normal, rounded to whole numbers
@@ -24,12 +24,12 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.progress import track
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from trainedon.evidence import Looks, Scores, audit, evaluate
 from trainedon.evidence.one_run import one_run
@@ -45,17 +45,22 @@ REPLICATES = {20: 1000, 60: 1000, 300: 400, 3000: 200}
 LEVELS = (0.01, 0.05)
 
 
-@dataclass(frozen=True)
-class Bound:
-    """What a share must keep: at least `level` (intervals), or at most (p-values and false findings)."""
+RARE = 0.00135  # one-sided, as three standard errors of a normal share
 
+
+class Bound(NamedTuple):
+    """What a share must keep: `at least` its level (intervals), or `at most` (p-values and false findings)."""
+
+    side: str
     level: float
-    at_least: bool
 
     def kept(self, hits: int, n: int) -> bool:
-        """Whether hits of n agree with the bound, within three of its standard errors."""
-        reach = 3 * math.sqrt(self.level * (1 - self.level) / n)
-        return hits / n >= self.level - reach if self.at_least else hits / n <= self.level + reach
+        """Whether hits of n agree with the bound: as bad a share, or a worse one, would not be rare at the bound."""
+        worse = binom.cdf(hits, n, self.level) if self.side == "at least" else binom.sf(hits - 1, n, self.level)
+        return bool(worse >= RARE)
+
+
+COVERS = Bound("at least", 0.95)
 
 
 def scores(kind: str, n: int, rng: np.random.Generator, asked: str) -> Scores:
@@ -83,7 +88,7 @@ def findings(kind: str, n: int, seed: int) -> Iterator[tuple[str, Bound, bool]]:
         return
     if kind == "half used":
         part = audit(scores(kind, n, rng, "suspect")).set.part
-        yield "interval of the part", Bound(0.95, True), part.ci[0] <= 0.5 <= part.ci[1]
+        yield "interval of the part", COVERS, part.ci[0] <= 0.5 <= part.ci[1]
         return
     yield from _of_evaluation(evaluate(table := scores(kind, n, rng, "member")), kind)
     asked = scores(kind, n, rng, "suspect")
@@ -91,10 +96,10 @@ def findings(kind: str, n: int, seed: int) -> Iterator[tuple[str, Bound, bool]]:
         yield from _of_audit(document := audit(asked, *_pictures(asked, rng)))
         yield from _at_most("p of the blind baseline", document.blind.p_value)
         for view in document.blind.views:
-            yield f"interval of {view.name}", Bound(0.95, True), view.auc_ci[0] <= 0.5 <= view.auc_ci[1]
+            yield f"interval of {view.name}", COVERS, view.auc_ci[0] <= 0.5 <= view.auc_ci[1]
         return
     yield from _of_audit(audit(asked))
-    yield "epsilon above 0", Bound(0.05, False), _leaks(table)
+    yield "epsilon above 0", Bound("at most", 0.05), _leaks(table)
 
 
 def _pictures(table: Scores, rng: np.random.Generator) -> tuple[list[dict], Looks]:
@@ -119,15 +124,15 @@ def _pictures(table: Scores, rng: np.random.Generator) -> tuple[list[dict], Look
 def _of_evaluation(document, kind: str, shift: float = 0.0) -> Iterator[tuple[str, Bound, bool]]:
     best = max(document.attacks, key=lambda attack: attack.auc)
     truth = float(norm.cdf(shift / math.sqrt(2)))
-    yield "interval of the AUC", Bound(0.95, True), best.auc_ci[0] <= truth <= best.auc_ci[1]
+    yield "interval of the AUC", COVERS, best.auc_ci[0] <= truth <= best.auc_ci[1]
     best = max(document.attacks, key=lambda attack: attack.tpr_at_fpr["0.05"].tpr or 0)
     rate = best.tpr_at_fpr["0.05"]
     if rate.estimable:
         # rounded scores exceed a whole number t when the normal one exceeds t + 1/2
         above = float(norm.sf(rate.threshold + 0.5 * (kind == "ties")))
         caught = float(norm.sf(rate.threshold + 0.5 * (kind == "ties") - shift))
-        yield "interval of the TPR", Bound(0.95, True), rate.tpr_ci[0] <= caught <= rate.tpr_ci[1]
-        yield "interval of the FPR", Bound(0.95, True), rate.fpr_ci[0] <= above <= rate.fpr_ci[1]
+        yield "interval of the TPR", COVERS, rate.tpr_ci[0] <= caught <= rate.tpr_ci[1]
+        yield "interval of the FPR", COVERS, rate.fpr_ci[0] <= above <= rate.fpr_ci[1]
 
 
 def _of_audit(document) -> Iterator[tuple[str, Bound, bool]]:
@@ -142,16 +147,16 @@ def _of_audit(document) -> Iterator[tuple[str, Bound, bool]]:
     for what, p in p_values.items():
         yield from _at_most(what, p)
     best = max(document.attacks, key=lambda attack: attack.set.effect).set
-    yield "interval of the effect", Bound(0.95, True), best.effect_ci[0] <= 0.5 <= best.effect_ci[1]
+    yield "interval of the effect", COVERS, best.effect_ci[0] <= 0.5 <= best.effect_ci[1]
     if len(document.attacks) == 1:
-        yield "some picture named", Bound(0.05, False), document.n_named > 0
-        yield "part above 0", Bound(0.05, False), document.set.part.ci[0] > 0
-    yield "claim above level 1", Bound(0.01, False), document.claim.level > 1
+        yield "some picture named", Bound("at most", 0.05), document.n_named > 0
+        yield "part above 0", Bound("at most", 0.05), document.set.part.ci[0] > 0
+    yield "claim above level 1", Bound("at most", 0.01), document.claim.level > 1
 
 
 def _at_most(what: str, p: float | None) -> Iterator[tuple[str, Bound, bool]]:
     if p is not None:
-        yield from ((f"{what} <= {level}", Bound(level, False), p <= level) for level in LEVELS)
+        yield from ((f"{what} <= {level}", Bound("at most", level), p <= level) for level in LEVELS)
 
 
 def _leaks(table: Scores) -> bool:
@@ -166,7 +171,7 @@ def _one_each(sample: Sample) -> Sample:
 
 
 def condition(kind: str, n: int, replicates: int, seed: int = 0, progress=iter) -> list[dict]:
-    """All shares of one condition: rows with kind, n, what, bound, hits, of and kept."""
+    """All shares of one condition: rows with kind, n, what, bound, hits and of."""
     hits: dict[tuple[str, Bound], list[bool]] = defaultdict(list)
     for replicate in progress(range(replicates)):
         for what, bound, happened in findings(kind, n, seed + replicate):
@@ -176,13 +181,18 @@ def condition(kind: str, n: int, replicates: int, seed: int = 0, progress=iter) 
             "kind": kind,
             "n": n,
             "what": what,
-            "bound": ("at least " if bound.at_least else "at most ") + f"{bound.level:g}",
+            "bound": f"{bound.side} {bound.level:g}",
             "hits": sum(happened),
             "of": len(happened),
-            "kept": bound.kept(sum(happened), len(happened)),
         }
         for (what, bound), happened in hits.items()
     ]
+
+
+def kept(row: dict) -> bool:
+    """Whether the share of a row keeps its bound."""
+    side, _, level = row["bound"].rpartition(" ")
+    return Bound(side, float(level)).kept(row["hits"], row["of"])
 
 
 def markdown(rows: list[dict]) -> str:
@@ -201,7 +211,7 @@ def markdown(rows: list[dict]) -> str:
         for what, bound in dict.fromkeys(key[:2] for key in cells):
             found = [cells.get((what, bound, n)) for n in sizes]
             shares = [
-                "-" if row is None else f"{row['hits'] / row['of']:.3f}{'' if row['kept'] else ' (!)'}" for row in found
+                "-" if row is None else f"{row['hits'] / row['of']:.3f}{'' if kept(row) else ' (!)'}" for row in found
             ]
             lines.append(f"| {what} | {bound} | {' | '.join(shares)} |")
     return "\n".join(lines) + "\n"

@@ -101,3 +101,56 @@ def test_an_attack_of_another_package_is_found_and_runs(target_folders, toy_pict
     result = call("evaluate", *run, "--attacks", "flatness, loss", "--out", tmp_path / "run", env=environment)
     assert result.returncode == 0, result.stderr
     assert "flatness" in result.stdout
+
+
+def test_a_table_of_scores_gives_a_page_that_verifies_until_it_is_changed(tmp_path):
+    lines = [f"{i},{name},{i + 30 * (name == 'suspect')}" for name in ("suspect", "unseen") for i in range(40)]
+    (tmp_path / "scores.csv").write_text("picture,set,score\n" + "\n".join(lines) + "\n")
+    result = call("report", tmp_path / "scores.csv", "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    assert "Claim level 2" in result.stdout
+    checked = call("verify", tmp_path / "run")
+    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "This run tells what follows from its scores.")
+    text = (tmp_path / "run" / "audit.json").read_text()
+    (tmp_path / "run" / "audit.json").write_text(text.replace('"level": 2', '"level": 3', 1))
+    checked = call("verify", tmp_path / "run")
+    assert checked.returncode == 1
+    assert "FAILED: the statistics follow from the scores" in checked.stdout
+    refused = call("report", tmp_path / "scores.csv")
+    assert (refused.returncode, "say with --out DIR" in refused.stderr) == (2, True)
+
+
+def test_draw_says_what_to_do_with_the_pictures(toy_pictures, tmp_path):
+    result = call("draw", toy_pictures["members"], "--out", tmp_path / "draw", "--secret", "s")
+    assert result.returncode == 0, result.stderr
+    included = len(list((tmp_path / "draw" / "included").iterdir()))
+    assert f"Included: {included} pictures" in result.stdout
+    assert json.loads((tmp_path / "draw" / "draw.json").read_text())["commitment"] in result.stdout
+
+
+def test_cdi_leads_the_claim_when_it_is_asked_for(target_folders, toy_pictures, tmp_path):
+    arguments = [target_folders["epsilon"], toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
+    result = call("audit", *arguments, "--attacks", "cdi", "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    document = json.loads((tmp_path / "run" / "audit.json").read_text())
+    assert (document["lead"], len(document["cdi"]["attacks"])) == ("cdi", 15)
+    assert f"{document['cdi']['p_value_holm']:.2g}" in document["claim"]["because"]
+    alone = call("audit", *arguments[:2], "--attacks", "cdi", "--out", tmp_path / "alone")
+    assert (alone.returncode, "give --unseen DIR" in alone.stderr) == (2, True)
+
+
+def test_peaks_are_measured_and_told(target_folders, toy_pictures, tmp_path):
+    arguments = ["--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"], "--limit", 8]
+    result = call("peaks", target_folders["epsilon"], *arguments, "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    document = json.loads((tmp_path / "run" / "peaks.json").read_text())
+    assert len(document["measurements"]) == 14
+    assert document["sentence"] in result.stdout
+    assert 'id="peaks"' in (tmp_path / "run" / "report.html").read_text()
+    assert call("verify", tmp_path / "run").returncode == 0
+
+
+def test_schema_prints_what_is_published():
+    published = Path(__file__).parents[1] / "docs" / "schemas"
+    assert call("schema", "audit").stdout == (published / "audit-1.json").read_text()
+    assert call("schema", "novel").returncode == 2

@@ -286,7 +286,7 @@ def verify(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     failed = sum(one.ok is False for one in checks)
     if failed:
         say(f"{failed} of {len(checks)} checks failed: do not rely on this page")
-        raise typer.Exit(1)
+        raise SystemExit(1)
     say("This run tells what follows from its scores.")
 
 

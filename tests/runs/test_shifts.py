@@ -1,0 +1,61 @@
+"""Sets that differ by themselves stay at claim level 2, whatever the attack; short form of `benchmarks/shifts.py`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.shifts import SHIFTS, audited, saved
+from trainedon.attacks import parse_attacks
+from trainedon.demo import demo, designs
+from trainedon.noise import generator
+from trainedon.runs import Plan, run
+from trainedon.targets import load_target
+
+
+@pytest.fixture(scope="module")
+def artworks(tmp_path_factory):
+    """Eighty designs of the demo, drawn at random."""
+    folder = tmp_path_factory.mktemp("designs")
+    manifest = json.loads((demo.model_folder() / "manifest.json").read_text("utf-8"))
+    drawn = generator(0, "shifts").permutation(len(manifest["pictures"]))[:80]
+    paths = [folder / manifest["pictures"][i]["picture"] for i in drawn]
+    for path in paths:
+        path.write_bytes(designs.render(path.stem))
+    return paths
+
+
+@pytest.mark.parametrize("shift", [name for name in SHIFTS if name != "none"])
+def test_pictures_saved_in_another_way_never_get_above_level_two(artworks, shift):
+    found = audited(artworks[:20], artworks[20:], SHIFTS[shift])
+    assert found.set.effect == 1
+    assert found.claim.level == 2
+
+
+def test_the_same_pictures_saved_alike_reach_level_three(artworks):
+    assert audited(artworks[:20], artworks[20:], saved).claim.level == 3
+
+
+def test_another_domain_never_gets_above_level_two(artworks, shared):
+    faces = sorted((shared / "data" / "celeba32" / "unseen").glob("*.png"))[:60]
+    assert audited(artworks[:20], faces, saved).claim.level == 2
+    assert audited(faces[:20], artworks[20:], saved).claim.level == 2
+
+
+@pytest.mark.parametrize(("asked", "level"), [("members", 3), ("unseen", 1)])
+def test_a_real_target_and_forty_pictures(shared, tmp_path, asked, level):
+    data = shared / "data" / "celeba32"
+    unseen = sorted((data / "unseen").glob("*.png"))
+    suspects = sorted((data / asked).glob("*.png"))[:40]
+    sets = {"suspect": linked(suspects, tmp_path / "suspects"), "unseen": linked(unseen[40:240], tmp_path / "unseen")}
+    plan = Plan(kind="audit", sets=sets, attacks=parse_attacks("loss"))
+    found = run(load_target(shared / "targets" / "celeba32"), plan, tmp_path / "run", lambda *_: None)
+    assert found.claim.level == level
+    assert (found.set.p_value < 0.01) is (level == 3)
+
+
+def linked(paths, folder: Path) -> Path:
+    folder.mkdir()
+    for path in paths:
+        (folder / path.name).symlink_to(path)
+    return folder
