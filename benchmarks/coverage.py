@@ -4,8 +4,8 @@
 
 Suspects (or members) and unseen pictures score alike in every condition but the last two. For each number a share is
 counted over independent data sets: how often an interval held the truth (it should at least at its level), or how often
-a p-value was at or below a level (it should at most). A share is out of order when one as far on the
-wrong side of its bound would be rarer than 0.00135 (three standard errors) were it at the bound. Kinds of scores:
+a p-value was at or below a level (it should at most). A share is out of order when one as bad would be rarer than
+0.00135 (three standard errors) at the bound. Kinds of scores:
 
 - plain: normal, one attack
 - ties: normal, rounded to whole numbers

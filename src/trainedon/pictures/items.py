@@ -104,10 +104,10 @@ def _examine(entry: Entry, set_name: str) -> Item:
         rgb, facts = unpack(data)
     except PictureError as error:
         return Item(entry.name, sha256, set_name, entry.label, reason=str(error))
-    return Item(entry.name, sha256, set_name, entry.label, **facts, **_statistics(rgb))
+    return Item(entry.name, sha256, set_name, entry.label, **facts, **statistics(rgb))
 
 
-def _statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
+def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
     """Colour statistics from the histogram (exact, and small for a large picture), sharpness, and looks."""
     image = Image.fromarray(rgb)
     counts = np.array(image.histogram(), dtype=np.float64).reshape(3, 256)

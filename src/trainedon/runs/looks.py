@@ -5,7 +5,7 @@ Near-duplicates are found with it, and whether the sets differ before the model 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def write_looks(items: Sequence[Item], entries: Mapping[Name, Entry], out: Path,
     path = out / "looks.parquet"
     if path.exists():
         return
-    encoder, encode = _encoder()
+    name, encode = encoder()
     chosen = _chosen(items)
     features: list[np.ndarray] = []
     for start in range(0, len(chosen), ROWS):
@@ -51,7 +51,7 @@ def write_looks(items: Sequence[Item], entries: Mapping[Name, Entry], out: Path,
         for item, row in zip(chosen, features, strict=True)
     ]
     with whole(path) as stream:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"encoder": encoder})), stream)
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"encoder": name})), stream)
 
 
 def _chosen(items: Sequence[Item]) -> list[Item]:
@@ -64,14 +64,14 @@ def _chosen(items: Sequence[Item]) -> list[Item]:
     ]
 
 
-def _encoder() -> tuple[str, Callable[[Iterator[np.ndarray]], list[np.ndarray]]]:
+def encoder() -> tuple[str, Callable[[Iterable[np.ndarray]], list[np.ndarray]]]:
     """Its name, and what turns a few pictures into one vector each."""
     if all(find_spec(package) for package in PACKAGES):
         return EfficientNetLite0.name, _efficientnet
     return BUILT_IN, lambda pictures: [layout(rgb) for rgb in pictures]
 
 
-def _efficientnet(pictures: Iterator[np.ndarray]) -> list[np.ndarray]:
+def _efficientnet(pictures: Iterable[np.ndarray]) -> list[np.ndarray]:
     """Mean features over the whole picture, float32 (1280,) each, on the processor whatever the model runs on."""
     pixels = torch.stack([fit(rgb, (SIDE, SIDE), 3) for rgb in pictures])
     return list(feature_maps(pixels).mean(dim=(2, 3)).numpy())
