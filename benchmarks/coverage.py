@@ -2,7 +2,7 @@
 
     python -m benchmarks.coverage --out FILE.json [--replicates N] [--only NAME]
 
-Suspects (or members) and unseen pictures score alike in every condition but the last two. For each number a share is
+Suspects (or members) and unseen pictures score alike in every condition but the last three. For each number a share is
 counted over independent data sets: how often an interval held the truth (it should at least at its level), or how often
 a p-value was at or below a level (it should at most). A share is out of order when one as bad would be rarer than
 0.00135 (three standard errors) at the bound. Kinds of scores:
@@ -13,6 +13,7 @@ a p-value was at or below a level (it should at most). A share is out of order w
 - best of 8: eight attacks whose scores correlate by one half; looked at is the one that happens to look best
 - pictures: plain, and every picture comes with facts and an encoder's vector, drawn alike for both sets
 - remembered: members score three standard deviations higher; only intervals are looked at
+- uneven: members score one standard deviation higher and spread three times as wide; only intervals are looked at
 - half used: half of the suspects score three standard deviations higher; only the part is looked at
 """
 
@@ -36,11 +37,13 @@ from trainedon.evidence.one_run import one_run
 from trainedon.evidence.scores import Sample
 
 SIZES = (20, 60, 300, 3000)
-KINDS = ("plain", "ties", "clusters", "best of 8", "pictures", "remembered", "half used")
+KINDS = ("plain", "ties", "clusters", "best of 8", "pictures", "remembered", "half used", "uneven")
 COPIES = 5
 ATTACKS = 8
 SHIFT = 3.0
+WIDER = 3.0
 FEATURES = 64
+MEMBERS = {"remembered": norm(SHIFT), "uneven": norm(1, WIDER)}  # how members score, where not like unseen pictures
 REPLICATES = {20: 1000, 60: 1000, 300: 400, 3000: 200}
 LEVELS = (0.01, 0.05)
 
@@ -73,6 +76,8 @@ def scores(kind: str, n: int, rng: np.random.Generator, asked: str) -> Scores:
             values = values.round()
         if name == asked and kind in ("half used", "remembered"):
             values[: n // 2 if kind == "half used" else n] += SHIFT
+        if name == asked and kind == "uneven":
+            values = 1 + WIDER * values
         for i, row in enumerate(values):
             for copy in range(COPIES if kind == "clusters" else 1):
                 picture = {"picture": f"{name}-{i}-{copy}", "set": name, "cluster": f"{name}-{i}"}
@@ -83,8 +88,8 @@ def scores(kind: str, n: int, rng: np.random.Generator, asked: str) -> Scores:
 def findings(kind: str, n: int, seed: int) -> Iterator[tuple[str, Bound, bool]]:
     """(what, its bound, whether it happened) on one data set. seed: its number."""
     rng = np.random.Generator(np.random.Philox(key=[seed, n * 10 + KINDS.index(kind)]))
-    if kind == "remembered":
-        yield from _of_evaluation(evaluate(scores(kind, n, rng, "member")), kind, SHIFT)
+    if kind in MEMBERS:
+        yield from _of_evaluation(evaluate(scores(kind, n, rng, "member")), kind)
         return
     if kind == "half used":
         part = audit(scores(kind, n, rng, "suspect")).set.part
@@ -121,16 +126,17 @@ def _pictures(table: Scores, rng: np.random.Generator) -> tuple[list[dict], Look
     return known, Looks("simulated", features)
 
 
-def _of_evaluation(document, kind: str, shift: float = 0.0) -> Iterator[tuple[str, Bound, bool]]:
+def _of_evaluation(document, kind: str) -> Iterator[tuple[str, Bound, bool]]:
     best = max(document.attacks, key=lambda attack: attack.auc)
-    truth = float(norm.cdf(shift / math.sqrt(2)))
+    member = MEMBERS.get(kind, norm())
+    truth = float(norm.cdf(member.mean() / math.hypot(member.std(), 1)))
     yield "interval of the AUC", COVERS, best.auc_ci[0] <= truth <= best.auc_ci[1]
     best = max(document.attacks, key=lambda attack: attack.tpr_at_fpr["0.05"].tpr or 0)
     rate = best.tpr_at_fpr["0.05"]
     if rate.estimable:
         # rounded scores exceed a whole number t when the normal one exceeds t + 1/2
         above = float(norm.sf(rate.threshold + 0.5 * (kind == "ties")))
-        caught = float(norm.sf(rate.threshold + 0.5 * (kind == "ties") - shift))
+        caught = float(member.sf(rate.threshold + 0.5 * (kind == "ties")))
         yield "interval of the TPR", COVERS, rate.tpr_ci[0] <= caught <= rate.tpr_ci[1]
         yield "interval of the FPR", COVERS, rate.fpr_ci[0] <= above <= rate.fpr_ci[1]
 

@@ -61,7 +61,9 @@ def print_evaluation(document: Any, run: Path) -> None:
         table.add_row(label, *cells, *([_figures(reported, attack)] if reported else []))
     out_console.print(table)
     say("* best threshold picked on the same pictures: optimistic, printed because papers do")
-    say("passes: forward+backward a picture; in parentheses 95 % intervals; n < N: not estimable, N unseen are needed")
+    together = ", which hold for all of these attacks together" if len(document.attacks) > 1 else ""
+    say(f"passes: forward+backward a picture; in parentheses 95 % intervals{together}")
+    say("n < N: not estimable, N unseen pictures are needed")
     if reported:
         say(
             f"reported: AUC / ASR / TPR@1% that papers print for {record['choices']['dataset']}, on models of their own"

@@ -65,9 +65,11 @@ def test_two_when_unseen_pictures_differ_from_unseen_pictures():
     assert level(again=0.0009, randomised=True).level == 2
 
 
-def test_four_needs_coins_and_a_finding_and_no_control_that_chance_replaces():
+def test_four_needs_coins_and_a_finding_and_no_control_that_failed():
     assert level(randomised=True).level == 4
-    assert level(randomised=True, control=blind(True, codec=True)).level == 4
+    assert level(randomised=True, control=blind(None)).level == 4
+    assert level(randomised=True, control=blind(True)).level == 2
+    assert level(randomised=True, control=blind(codec=True)).level == 2
     assert "randomised evidence" in level(randomised=True).sentence
     assert level(p=0.01, randomised=True).level == 1
     assert level(randomised=True, given_unseen=False, unseen=0).level == 1
@@ -88,14 +90,14 @@ def test_three_needs_a_finding_and_every_control():
 
 
 def test_no_combination_reaches_four_without_coins_or_uses_a_forbidden_word():
-    for p, separates, codec, m, n, given in itertools.product(
-        (1e-4, 0.5), (True, False, None), (True, False), (0, 1, 40), (0, 20, 500), (True, False)
+    for p, separates, codec, m, n, given, coins in itertools.product(
+        (1e-4, 0.5), (True, False, None), (True, False), (0, 1, 40), (0, 20, 500), (True, False), (True, False)
     ):
-        found = level(p, blind(separates, codec), m, n if given else 0, given)
-        assert found.level <= 3
+        found = level(p, blind(separates, codec), m, n if given else 0, given, randomised=coins)
+        assert found.level <= 3 + coins
         if not given:
             assert found.level <= 1
-        if separates is not False or codec:
+        if separates or codec or (separates is None and not coins):
             assert found.level <= 2
         text = (found.sentence + found.because).lower()
         assert not [word for word in NEVER if word in text]

@@ -15,6 +15,7 @@ from benchmarks.coverage import Bound, condition, kept, markdown
         ("pictures", 20, 10),
         ("remembered", 60, 30),
         ("half used", 60, 12),
+        ("uneven", 60, 12),
         ("plain", 300, 5),
     ],
 )

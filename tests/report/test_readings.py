@@ -78,13 +78,13 @@ def test_controls_and_their_verdicts(found):
     build = found(cluster=True)
     rows = {one.question: one for one in controls(read(build.write()))}
     assert rows["Does a picture count twice?"].finding == "2 near-duplicates left out; 2 groups in both sets"
-    assert rows["Does a picture count twice?"].verdict == "failed"
+    assert rows["Does a picture count twice?"].verdict == "noted"
     build.document["attacks"][0]["unseen_control"] = {"p_value": 0.0002, "level": 0.001, "finds": True}
     build.document["blind"] |= {"separates": True, "auc": 0.9, "auc_ci": [0.8, 0.95], "p_value": 0.001}
     build.document["blind"] |= {"codec_mismatch": True, "resolution_mismatch": False}
     build.document["randomised"] = {"commitment": "0", "n_included": 15, "n_held_out": 15}
     verdicts = [one.verdict for one in controls(read(build.write()))]
-    assert verdicts == ["failed", "failed", "passed", "failed", "failed", "passed"]
+    assert verdicts == ["failed", "failed", "passed", "failed", "noted", "passed"]
 
 
 def test_an_evaluation_has_controls_and_no_readings(found, page):

@@ -8,12 +8,12 @@ from typing import Any
 from trainedon.report import words
 from trainedon.report.folder import RunFolder
 
-PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+PASSED, FAILED, NOT_RUN, NOTED = "passed", "failed", "not run", "noted"
 
 
 @dataclass(frozen=True)
 class Control:
-    """One control: its question, what was found, and whether it passed, failed or was not run."""
+    """One control: its question, what was found, and whether it passed, failed, was not run, or is to be noted."""
 
     question: str
     finding: str
@@ -75,4 +75,4 @@ def _copies(copies: dict[str, Any]) -> Control:
     across = f"; {words.plural(copies['n_across'], 'group')} in both sets" if copies["n_across"] else ""
     exact = f"{words.plural(copies['n_exact'], 'exact copy', 'exact copies')}, " if copies["n_exact"] else ""
     finding = f"{exact}{words.plural(copies['n_near'], 'near-duplicate')} left out{across}"
-    return Control(question, finding, FAILED if copies["n_across"] else PASSED)
+    return Control(question, finding, NOTED if copies["n_across"] else PASSED)
