@@ -52,6 +52,8 @@ def test_a_member_is_never_represented_by_an_unseen_picture():
     ]
     found = counted(prepare(Scores.from_rows(table), ("member", "unseen")))
     assert found == {("member", f"{i}") for i in range(20)}
+    drawn = counted(prepare(Scores.from_rows(table), ("member", "unseen"), drawn=True))
+    assert 4 < sum(name == "member" for name, _ in drawn) < 16, "coins decided, and the choice must not favour either"
 
 
 def test_between_suspects_and_unseen_pictures_the_choice_is_blind():

@@ -155,7 +155,9 @@ def of_duplicates(copies: Duplicates) -> list[Flag]:
         because = f"Groups of pictures that look alike and lie in both sets: {copies.n_across}."
         flags.append(flag("near-duplicates-across", because))
     if not copies.sought:
-        flags.append(flag("near-duplicates-not-sought", "No picture has a perceptual hash, and no column says what looks alike."))
+        flags.append(
+            flag("near-duplicates-not-sought", "No picture has a perceptual hash, and no column says what looks alike.")
+        )
     return flags
 
 

@@ -13,13 +13,18 @@ Pictures = Sequence[Mapping[str, object]]
 
 
 def prepare(
-    scores: Scores, sets: Sequence[str], pictures: Pictures | None = None, looks: Looks | None = None
+    scores: Scores,
+    sets: Sequence[str],
+    pictures: Pictures | None = None,
+    looks: Looks | None = None,
+    *,
+    drawn: bool = False,
 ) -> Scores:
     """The rows of `sets`, joined to the inventory, copies without a score, near-duplicates marked by what stands for
     them.
 
-    pictures: rows of `pictures.parquet`. looks: what an encoder says of them. Without
-    pictures only the table's own column `cluster` says which are near-duplicates.
+    pictures: rows of `pictures.parquet`. looks: what an encoder says of them. Without pictures only the table's own
+    column `cluster` says which are near-duplicates. drawn: whether coins decided which pictures are members.
     """
     scores = scores.of_sets(*sets)
     if pictures is not None:
@@ -28,7 +33,7 @@ def prepare(
         scores = Scores(
             tuple(row._replace(cluster=row.cluster or names.get((row.set, row.picture))) for row in scores.rows)
         )
-    return one_per_cluster(without_duplicates(scores))
+    return one_per_cluster(without_duplicates(scores), members_first=not drawn)
 
 
 def complete(scores: Scores, pictures: Iterable[Mapping[str, object]], sets: Sequence[str]) -> Scores:
@@ -73,12 +78,12 @@ def without_duplicates(scores: Scores) -> Scores:
     )
 
 
-def one_per_cluster(scores: Scores) -> Scores:
+def one_per_cluster(scores: Scores, members_first: bool = True) -> Scores:
     """Of near-duplicates one picture counts; the others are told by `near` which one stands for them.
 
-    Where a member is among them a member counts: what is nearly a training picture is not unseen. Between suspects and
-    unseen pictures the choice is by digest and blind to the set, since any preference would make the two sets differ
-    in which kinds of picture are left in them. docs/evidence.md has the example.
+    Where a member is among them a member counts: what is nearly a training picture is not unseen. Otherwise the choice
+    is by digest and blind to the set, since any preference would make the two sets differ in which kinds of picture are
+    left in them; docs/evidence.md has the example. Coins that decided about members must stay fair, too.
     """
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in scores.rows:
@@ -86,7 +91,7 @@ def one_per_cluster(scores: Scores) -> Scores:
             groups.setdefault((row.attack, row.attack_repr, row.cluster), []).append(row)
     near: dict[Row, str] = {}
     for group in groups.values():
-        first, *others = sorted(group, key=lambda row: (row.set != "member", *_order(row)))
+        first, *others = sorted(group, key=lambda row: (members_first and row.set != "member", *_order(row)))
         near |= dict.fromkeys(others, first.picture)
     return Scores(tuple(row._replace(near=near[row]) if row in near else row for row in scores.rows))
 

@@ -61,7 +61,7 @@ def evaluate(
     sets = ("member", "unseen")
     scores.require(*sets)
     randomised = draw and check_draw(draw, _of(pictures, sets))
-    scores = prepare(scores, sets, pictures, looks)
+    scores = prepare(scores, sets, pictures, looks, drawn=draw is not None)
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
     findings = baseline.run(pictures, "member", looks)
     copies = duplicates(scores, pictures)

@@ -71,13 +71,16 @@ def logistic(x: np.ndarray, labels: np.ndarray, z: np.ndarray) -> np.ndarray:
     return z @ beta[:, 1:].T
 
 
-def separate(views: Sequence[View], m: int, permutations: int, seed: int, enough: int | None = None) -> tuple:
+def separate(
+    views: Sequence[View], m: int, permutations: int, seed: int, enough: int | None = None
+) -> tuple[list[Separation], float, int]:
     """How well the first m rows are told from the rest by each view, and one p-value for all views together.
 
     Returns (one Separation a view, p-value of the most striking of them, number of permutations). That p-value compares
     the smallest single p-value with what it is under the same permutations (Westfall & Young, 1993), so looking in
-    several ways costs no validity. enough: stop once so many permutations are as striking as what was observed; the
-    p-value is then that number over the permutations made, and stays valid (Besag & Clifford, Biometrika 78, 1991).
+    several ways costs no validity. enough: of a single view, stop once so many permutations are as striking as what was
+    observed; the p-value is then that number over the permutations made, and stays valid (Besag & Clifford, Biometrika
+    78, 1991).
     """
     n = len(views[0].x)
     truth = np.arange(n) < m

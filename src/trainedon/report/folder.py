@@ -121,7 +121,8 @@ def read(path: Path) -> RunFolder:
     scores.require(asked)
     inventory = _inventory(path / "pictures.parquet")
     # The same preparation as in the statistics, so that a copy that counts for nothing there counts for nothing here.
-    scores = prepare(scores, (asked, "unseen"), inventory or None, read_looks(path / "looks.parquet"))
+    looks, drawn = read_looks(path / "looks.parquet"), (path / "draw.json").exists()
+    scores = prepare(scores, (asked, "unseen"), inventory or None, looks, drawn=drawn)
     return RunFolder(
         path=path,
         run=run,

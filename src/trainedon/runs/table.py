@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from trainedon import evidence
 from trainedon.errors import UserError
+from trainedon.evidence.scores import Row
 from trainedon.files import file_digest, whole, write_json
 from trainedon.runs.engine import SCHEMA
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked
@@ -42,8 +43,9 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
     return conclude(out)
 
 
-def _costs(row) -> dict:
-    return {"nfe": None if row.nfe is None else round(row.nfe), "seconds": row.seconds}
+def _costs(row: Row) -> dict:
+    """The number of passes as the whole number that the column holds."""
+    return {"nfe": None if row.nfe is None else round(row.nfe)}
 
 
 def _record(table: Path, out: Path, identity: dict, scores: evidence.Scores) -> dict:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from trainedon.errors import UserError
 from trainedon.evidence import Draw, DrawnPicture, SetAside, coin, commitment, near_duplicates
 from trainedon.files import whole, write_text
-from trainedon.pictures import inventory, scan
+from trainedon.pictures import Entry, inventory, scan
 
 DRAW = "draw.json"
 FOLDERS = {True: "included", False: "held-out"}
 
 
-def draw_pictures(source: Path, out: Path, secret: str | None = None, progress=None) -> Draw:
+def draw_pictures(
+    source: Path, out: Path, secret: str | None = None, progress: Callable[[int, int], None] | None = None
+) -> Draw:
     """Copy each usable picture of `source` into `out/included` or `out/held-out`, by its coin, and write `draw.json`.
 
     Of near-duplicates one takes part; the others, and pictures that cannot be used, are set aside, so that no picture
@@ -27,7 +30,7 @@ def draw_pictures(source: Path, out: Path, secret: str | None = None, progress=N
     items = inventory(source, "member", progress=progress)
     aside = {item.picture: item.reason for item in items if item.reason is not None}
     first: dict[str, str] = {}
-    names = near_duplicates([vars(item) for item in items], None)
+    names = near_duplicates([vars(item) for item in items])
     for item in sorted(items, key=lambda item: str(item.sha256)):
         cluster = names.get((item.set, item.picture))
         if cluster is not None and first.setdefault(cluster, item.picture) != item.picture:
@@ -52,7 +55,7 @@ def draw_pictures(source: Path, out: Path, secret: str | None = None, progress=N
     return draw
 
 
-def _copy(entry, folder: Path) -> None:
+def _copy(entry: Entry, folder: Path) -> None:
     """The entry's bytes under its own name, below `folder`."""
     data = entry.data()
     if not isinstance(data, bytes):
