@@ -14,12 +14,13 @@ env: .venv/ready
 demo: env
 	$(BIN)/trainedon demo
 
+# Two workers with a thread each: most tests are too small for a network's threads to gain anything.
 test: env lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: env
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 
 clean:
 	rm -rf .venv build dist src/*.egg-info trainedon-demo
