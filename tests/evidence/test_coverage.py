@@ -16,6 +16,7 @@ from benchmarks.coverage import Bound, condition, kept, markdown
         ("remembered", 60, 30),
         ("half used", 60, 12),
         ("uneven", 60, 12),
+        ("motifs", 60, 20),
         ("plain", 300, 5),
     ],
 )

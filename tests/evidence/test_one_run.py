@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from trainedon.errors import UserError
 from trainedon.evidence import Draw, Scores, audit, coin, commitment, evaluate, read_draw, to_json
+from trainedon.evidence.blind import LOGGED, PLAIN
 from trainedon.evidence.one_run import epsilon_bound, one_run, p_value
 
 
@@ -86,7 +87,8 @@ def as_run(draw, shift, asked):
         table.append(
             {"picture": one.picture, "set": name, "sha256": one.sha256, "score": rng.normal(shift * one.included)}
         )
-        listed.append({"picture": one.picture, "set": name, "sha256": one.sha256, "reason": None})
+        facts = {key: float(rng.uniform(0.1, 1)) for key in (*LOGGED, *PLAIN)} | {"format": "PNG", "mode": "RGB"}
+        listed.append({"picture": one.picture, "set": name, "sha256": one.sha256, "reason": None} | facts)
     return Scores.from_rows(table), listed
 
 
@@ -104,7 +106,7 @@ def test_coins_lead_to_level_four_and_to_a_bound():
         60,
         draw.commitment,
     )
-    assert audit(*as_run(draw, 2, "suspect")).claim.level == 2
+    assert audit(*as_run(draw, 2, "suspect")).claim.level == 3
     assert audit(*as_run(draw, 0, "suspect"), draw=draw).claim.level == 1
     bound = evaluate(*as_run(draw, 3, "member"), draw=draw).attacks[0].one_run
     assert (bound.n_included + bound.n_held_out, bound.epsilon > 0.5) == (60, True)
@@ -121,6 +123,28 @@ def test_a_run_that_is_not_the_draw_is_refused():
         audit(scores, turned, draw=draw)
     with pytest.raises(UserError, match="is not in the draw"):
         audit(scores, [*listed, listed[0] | {"sha256": "0" * 64}], draw=draw)
+    nothing = Draw(secret="s", commitment=commitment("s", []), pictures=(), set_aside=())
+    for empty, given in ((nothing, listed), (nothing, None), (draw, None)):
+        with pytest.raises(UserError, match="says nothing without its pictures"):
+            audit(scores, given, draw=empty)
+
+
+def test_scores_of_pictures_that_were_not_drawn_count_for_nothing():
+    draw = drawn()
+    scores, listed = as_run(draw, 0, "suspect")
+    extra = [{"picture": f"x{i}", "set": "suspect", "score": 9.0 + i} for i in range(50)]
+    more = Scores.from_rows([row._asdict() for row in scores.rows] + [row | {"attack": "unnamed"} for row in extra])
+    found = audit(more, listed, draw=draw)
+    assert found.set == audit(scores, listed, draw=draw).set
+    assert {one.reason for one in found.pictures[-50:]} == {"it is not in the list of pictures"}
+
+
+def test_coins_carry_no_claim_when_a_drawn_picture_has_no_score():
+    draw = drawn()
+    scores, listed = as_run(draw, 2, "suspect")
+    assert audit(scores, listed, draw=draw).claim.level == 4
+    some = Scores(scores.rows[1:])
+    assert audit(some, listed, draw=draw).claim.level == 3
 
 
 def test_a_draw_that_was_changed_is_refused(tmp_path):

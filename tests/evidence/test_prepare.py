@@ -46,23 +46,54 @@ def test_each_attack_counts_one_of_those_that_it_scored():
     assert {a.name: len(found.sample(a, "suspect")) for a in found.attacks} == {"drc": 1, "loss": 1}
 
 
-def test_a_member_is_never_represented_by_an_unseen_picture():
-    table = [row(f"{i}", "unseen", i, f"c{i}") for i in range(20)] + [
-        row(f"{i}", "member", i, f"c{i}") for i in range(20)
+@pytest.mark.parametrize("asked", ["suspect", "member"])
+@pytest.mark.parametrize("known", ["digests", "names", "equal bytes"])
+def test_the_choice_is_blind_to_the_set(asked, known):
+    table = [row(f"{i}", name, i, f"c{i}") for i in range(200) for name in (asked, "unseen")]
+    if known == "names":
+        table = [r | {"sha256": None} for r in table]
+    if known == "equal bytes":
+        table = [r | {"sha256": hashlib.sha256(r["picture"].encode()).hexdigest(), "cluster": None} for r in table]
+    found = counted(prepare(Scores.from_rows(table), (asked, "unseen")))
+    if known == "equal bytes" and asked == "member":
+        assert found == {("member", f"{i}") for i in range(200)}, "what was trained on is not unseen"
+    else:
+        assert 70 < sum(name == asked for name, _ in found) < 130
+        assert len(found) == 200
+
+
+def test_an_unseen_picture_that_equals_a_suspect_is_scored_as_its_equal():
+    table = [row(f"{i}", "suspect", float(i)) for i in range(40)]
+    listed = [{k: r[k] for k in ("picture", "set", "sha256")} | {"reason": None} for r in table]
+    twins = [
+        r | {"set": "unseen", "picture": f"twin of {r['picture']}", "reason": "also among the suspects"} for r in listed
     ]
-    found = counted(prepare(Scores.from_rows(table), ("member", "unseen")))
-    assert found == {("member", f"{i}") for i in range(20)}
-    drawn = counted(prepare(Scores.from_rows(table), ("member", "unseen"), drawn=True))
-    assert 4 < sum(name == "member" for name, _ in drawn) < 16, "coins decided, and the choice must not favour either"
+    found = prepare(Scores.from_rows(table), SETS, listed + twins)
+    score = {(r.set, r.picture): r.score for r in found.rows}
+    assert all(score["unseen", f"twin of {i}"] == score["suspect", f"{i}"] == i for i in range(40))
+    assert 8 < sum(name == "suspect" for name, _ in counted(found)) < 32
 
 
-def test_between_suspects_and_unseen_pictures_the_choice_is_blind():
-    table = [row(f"{i}", name, i, f"c{i}") for i in range(200) for name in SETS]
-    suspects = sum(name == "suspect" for name, _ in counted(prepare(Scores.from_rows(table), SETS)))
-    assert 70 < suspects < 130
+def test_only_pictures_of_the_list_count_and_only_with_its_digest():
+    table = [row(f"{i}", "suspect", float(i)) for i in range(4)]
+    listed = [{k: r[k] for k in ("picture", "set", "sha256")} | {"reason": None} for r in table[1:]]
+    listed[0]["sha256"] = "0" * 64
+    found = prepare(Scores.from_rows(table), SETS, listed)
+    assert counted(found) == {("suspect", "2"), ("suspect", "3")}
+    assert {r.picture: r.reason for r in found.rows if r.reason} == {
+        "0": "it is not in the list of pictures",
+        "1": "its digest is not that of the picture in the list",
+    }
 
 
-def test_motifs_that_come_in_pairs_raise_no_false_alarm():
+def test_names_keep_their_spaces():
+    table = [row(f" {i}", "suspect", float(i)) for i in range(3)]
+    listed = [{k: r[k] for k in ("picture", "set", "sha256")} | {"reason": None} for r in table]
+    assert len(counted(prepare(Scores.from_rows(table), SETS, listed))) == 3
+
+
+@pytest.mark.parametrize("twins", ["alike", "equal"])
+def test_motifs_that_come_in_pairs_raise_no_false_alarm(twins):
     """Pictures of common motifs score higher and have twins in both sets: leaving only suspects to them would alarm."""
     rng = np.random.default_rng(0)
     p = []
@@ -71,7 +102,12 @@ def test_motifs_that_come_in_pairs_raise_no_false_alarm():
         cluster = [f"c{i // 2}" if motif[i] else None for i in range(240)]
         value = rng.normal(size=240) + 2 * motif
         where = rng.permutation(np.arange(240) < 80)
+        if twins == "equal":
+            value[1::2] = value[::2]
         table = [row(f"{i}", SETS[int(not s)], v, c) for i, (s, v, c) in enumerate(zip(where, value, cluster))]
+        if twins == "equal":
+            same = [hashlib.sha256(f"{i // 2}".encode()).hexdigest() for i in range(240)]
+            table = [r | {"sha256": d, "cluster": None} if m else r for r, d, m in zip(table, same, motif)]
         scores = prepare(Scores.from_rows(table), SETS)
         p.append(permutation_test(*(scores.sample(scores.attacks[0], name).score for name in SETS), 199).p_value)
     assert np.mean(np.array(p) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
@@ -92,8 +128,8 @@ def test_clusters_of_five_are_five_times_fewer_pictures():
     assert len(found.duplicates.examples) == 20
     assert "near-duplicates" in [flag.code for flag in found.flags]
     assert len(found.pictures) == 100
-    assert all(one.p_value is not None for one in found.pictures)
-    assert sum(one.near is None for one in found.pictures) == 20
+    assert sum(one.p_value is not None for one in found.pictures) == 20
+    assert all((one.near is None) == (one.p_value is not None) == (one.q_value is not None) for one in found.pictures)
 
 
 @pytest.mark.parametrize("kind", [audit, evaluate])

@@ -117,7 +117,7 @@ def test_the_inventory_accounts_for_every_picture():
         ("b", None, "exact duplicate of a"),
         ("c", None, "truncated"),
         ("d", None, NO_ROW),
-        ("u", 0.0, None),
+        ("u", None, "it is not in the list of pictures"),
     }
 
 
@@ -134,14 +134,15 @@ def test_a_picture_counts_once_within_and_across_sets():
         row("s2", "suspect", 1, sha256=digest[2]),
         row("a", "unseen", 1, sha256=digest[0], attack="other"),
     ]
-    reasons = {
-        (r.set, r.picture, r.attack): r.reason for r in without_duplicates(Scores.from_rows(rows)).rows if r.reason
-    }
-    assert reasons == {
-        ("unseen", "b", "unnamed"): "also among the suspects",
+    found = without_duplicates(Scores.from_rows(rows)).rows
+    assert {(r.set, r.picture, r.attack): r.reason for r in found if r.reason} == {
+        ("unseen", "b", "unnamed"): "exact duplicate of a",
         ("unseen", "d", "unnamed"): "exact duplicate of c",
-        ("unseen", "a", "unnamed"): "also among the suspects",
         ("unseen", "u", "unnamed"): "also among the members",
+    }
+    assert {(r.set, r.picture, r.attack) for r in found if r.cluster == digest[0]} == {
+        ("unseen", "a", "unnamed"),
+        ("suspect", "s", "unnamed"),
     }
 
 

@@ -133,6 +133,18 @@ def test_a_control_that_finds_something_stops_the_claim_and_is_flagged():
     assert "unseen pictures differ from unseen pictures" in found.claim.because
 
 
+def test_cdi_needs_the_control_of_every_attack():
+    from trainedon.evidence.split import calibration_mask
+
+    scores = table(3, attacks=2)
+    unseen = scores.sample(scores.attacks[1], "unseen")
+    first = {row.picture for row, calibrates in zip(unseen.rows, calibration_mask(unseen.rows)) if calibrates}
+    odd = [r.attack == "a1" and r.set == "unseen" and r.picture in first for r in scores.rows]
+    rows = [r._asdict() | {"score": r.score - 2 * shifted} for r, shifted in zip(scores.rows, odd)]
+    assert "unseen pictures differ" not in audit(Scores.from_rows(rows)).claim.because
+    assert "unseen pictures differ" in audit(Scores.from_rows(rows), lead="cdi").claim.because
+
+
 def test_ties_between_the_sets_are_counted_and_flagged():
     rows = [
         {"picture": f"{i}", "set": name, "score": float(i % 3)} for name in ("suspect", "unseen") for i in range(30)

@@ -37,6 +37,8 @@ def section(build, document):
     """(what the template is given, the section as HTML)."""
     path = build.write()
     (path / "peaks.json").write_text(to_json(document))
+    record = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(record | {"study": [{}]}))
     shown = peaks(read(path))
     return shown, _environment().get_template("peaks.html.j2").render(peaks=shown)
 

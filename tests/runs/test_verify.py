@@ -120,3 +120,27 @@ def test_verify_changes_nothing(copy):
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
     verify(copy)
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+
+
+def test_what_is_not_of_the_run_and_choices_made_afterwards(copy):
+    (copy / "peaks.json").write_text("{}")
+    assert failed(copy) == {STATISTICS}
+    (copy / "peaks.json").unlink()
+    record = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(record | {"choices": record["choices"] | {"lead": "cdi"}}))
+    assert SCORES in failed(copy), "the leading test was chosen after the scores were seen"
+    turned = record["choices"]["attacks"][::-1]
+    (copy / "run.json").write_text(json.dumps(record | {"choices": record["choices"] | {"attacks": turned}}))
+    assert SCORES in failed(copy)
+
+
+def test_a_draw_that_the_run_was_not_made_with_has_no_part_in_it(copy):
+    before = (copy / "audit.json").read_text()
+    (copy / "draw.json").write_text("{}")
+    conclude(copy)
+    assert (copy / "audit.json").read_text() == before
+
+
+def test_a_picture_without_a_row(copy):
+    rewrite(copy / "scores.parquet", lambda rows: rows.pop())
+    assert SCORES in failed(copy)

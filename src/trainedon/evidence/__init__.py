@@ -6,10 +6,11 @@ from trainedon.evidence.looks import Looks, near_duplicates, read_looks
 from trainedon.evidence.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.protocol import audit, evaluate
 from trainedon.evidence.schemas import schemas
-from trainedon.evidence.scores import Scores, read_scores
+from trainedon.evidence.scores import AttackKey, Scores, read_scores
 
 __all__ = [
     "STUDY",
+    "AttackKey",
     "Audit",
     "Claim",
     "Document",

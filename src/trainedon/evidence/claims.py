@@ -8,7 +8,7 @@ the model was given.
 from __future__ import annotations
 
 from trainedon.evidence.documents import Blind, Cdi, Claim, SetEvidence, UnseenControl
-from trainedon.evidence.pvalues import smallest_p
+from trainedon.evidence.pvalues import PERMUTATIONS, smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
 
@@ -35,7 +35,8 @@ CONSISTENT = (
 )
 RANDOMISED = (
     "The auditor's coin decided which pictures the model was to be given, and those that it chose score higher than "
-    "those that it held out. Chance alone set the two apart, so this is randomised evidence of training on them."
+    "those that it held out. If the draw was fixed before training, as its published commitment can show, chance alone "
+    "set the two apart, and this is randomised evidence of training on them."
 )
 
 
@@ -69,7 +70,7 @@ def claim(
     counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, tests made: {tests}"
     if evidence is None:
         return _not_estimable(f"CDI needs two attacks and 20 pictures a side ({counts})")
-    if tests * smallest_p(suspects, unseen) >= LEVEL:
+    if max(1, tests) * max(smallest_p(suspects, unseen), 1 / (1 + PERMUTATIONS)) >= LEVEL:
         return _not_estimable(f"no outcome could give a p-value below {LEVEL} ({counts})")
     measured = f"the p-value of the set is {evidence.p_value_holm:.2g}"
     if not is_found(evidence):
@@ -82,14 +83,15 @@ def claim(
         "file formats differ": blind.codec_mismatch,
         "sizes differ": blind.resolution_mismatch,
     }
-    if any(failed.values()):  # coins do not excuse it: chance alone can part the sets, one time in twenty
+    if any(failed.values()):
         because = f"{measured}, but {', '.join(words for words, failing in failed.items() if failing)}"
         return Claim(level=2, sentence=DIFFERENT, because=because)
-    if randomised:
-        return Claim(level=4, sentence=RANDOMISED, because=f"{measured}, and every coin was checked")
     if blind.separates is None:
         because = f"{measured}, but the blind baseline was not run: {blind.reason}"
         return Claim(level=2, sentence=UNCHECKED, because=because)
+    # Coins are no excuse for a control that failed: a secret can be sought that fits sets which differ anyway.
+    if randomised:
+        return Claim(level=4, sentence=RANDOMISED, because=f"{measured}, and every coin was checked")
     return Claim(level=3, sentence=CONSISTENT, because=f"{measured}, and the blind baseline does not separate the sets")
 
 

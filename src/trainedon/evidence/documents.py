@@ -265,7 +265,7 @@ class PictureEvidence(Document):
     score: float | None
     p_value: Unit | None
     q_value: Unit | None
-    near: str | None = Field(description="the near-duplicate that counts in its place; null when it counts itself")
+    near: str | None = Field(description="the near-duplicate that counts in its place, so that it has no p-value")
     reason: str | None = Field(description="why it was not scored; null when it was")
 
 

@@ -74,6 +74,8 @@ def check_draw(draw: Draw, pictures: Sequence[Mapping[str, object]]) -> Randomis
     pictures: rows of `pictures.parquet`. Raises UserError where one is not: chance no longer decided then.
     """
     included = {picture.sha256: picture.included for picture in draw.pictures}
+    if not included or not pictures:
+        raise UserError("a draw says nothing without its pictures: give those that it was made for")
     given: set[str] = set()
     for picture in pictures:
         if picture.get("reason"):

@@ -22,6 +22,7 @@ from trainedon.evidence.documents import (
     Rate,
     SetEvidence,
     Unscored,
+    UnseenControl,
 )
 from trainedon.evidence.draw import Draw, check_draw
 from trainedon.evidence.intervals import CONFIDENCE, jointly
@@ -61,7 +62,7 @@ def evaluate(
     sets = ("member", "unseen")
     scores.require(*sets)
     randomised = draw and check_draw(draw, _of(pictures, sets))
-    scores = prepare(scores, sets, pictures, looks, drawn=draw is not None)
+    scores = prepare(scores, sets, pictures, looks)
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
     findings = baseline.run(pictures, "member", looks)
     copies = duplicates(scores, pictures)
@@ -167,12 +168,13 @@ def audit(
         claim=claim(
             together if lead == "cdi" else tests[0],
             findings.blind,
-            attacks[0].unseen_control,
+            _control(attacks if lead == "cdi" else attacks[:1]),
             suspects=len(suspects),
             unseen=len(unseen),
             given_unseen=given_unseen,
-            tests=len(attacks) + (together is not None),
-            randomised=randomised is not None,
+            tests=sum(test is not None and test.p_value is not None for test in (*tests, together)),
+            # a picture of the draw that has no score could have been left out for what it would have said
+            randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
         ),
         lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
         set=tests[0],
@@ -187,6 +189,11 @@ def audit(
         randomised=randomised,
         flags=tuple(raised),
     )
+
+
+def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:
+    """The control that most nearly fails, of the attacks that a claim rests on."""
+    return min((attack.unseen_control for attack in attacks), key=lambda c: 1 if c.p_value is None else c.p_value)
 
 
 def _of(pictures: Pictures | None, sets: Sequence[str]) -> Pictures:
@@ -235,15 +242,15 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
 
 
 def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[PictureEvidence, ...]:
-    """Every suspect, the highest score first, those without a score last. One that a near-duplicate stands for in the
-    set has its own p-value all the same."""
-    scored = [*suspects.rows, *suspects.copies]
-    p: list[float | None] = [None] * len(scored)
+    """Every suspect, the highest score first, those without a score last. One that a near-duplicate stands for has no
+    p-value: unseen pictures of its kind were left out in the same way, and it would be compared with other kinds."""
+    p: list[float | None] = [None] * len(suspects)
     q = p
-    if scored and len(unseen):
-        values = pvalues.conformal(np.array([row.score for row in scored]), unseen.score)
+    if len(suspects) and len(unseen):
+        values = pvalues.conformal(suspects.score, unseen.score)
         p, q = values.tolist(), pvalues.benjamini_hochberg(values).tolist()
-    rows = sorted(zip(scored, p, q), key=lambda item: (-item[0].score, item[0].picture))
+    rows = [*zip(suspects.rows, p, q), *((row, None, None) for row in suspects.copies)]
+    rows.sort(key=lambda item: (-item[0].score, item[0].picture))
     return tuple(_picture(row, p, q) for row, p, q in [*rows, *((row, None, None) for row in suspects.unscored)])
 
 

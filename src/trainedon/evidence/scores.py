@@ -185,8 +185,8 @@ def _require(names: Iterable[str], path: Path) -> None:
 
 
 def _row(row: Mapping[str, object], number: int) -> Row:
-    set_name, picture = as_text(row.get("set")), as_text(row.get("picture"))
-    if picture is None:
+    set_name, picture = as_text(row.get("set")), "" if row.get("picture") is None else str(row["picture"])
+    if not picture.strip():
         raise UserError(f"row {number} of the scores names no picture; every row needs one")
     if set_name not in SETS:
         raise UserError(f"row {number} of the scores has the set {set_name!r}; use one of {', '.join(SETS)}")

@@ -24,14 +24,20 @@ def controls(run: RunFolder) -> list[Control]:
     """Every control that the run's document knows of; an older document knows fewer."""
     blind, copies = run.document.get("blind") or {}, run.document.get("duplicates")
     rows = [*_blind(blind), *_mismatch(blind)]
-    control = ((run.document.get("attacks") or [{}])[0]).get("unseen_control")
-    if control is not None:
-        rows.append(_unseen(control))
+    attacks = run.document.get("attacks") or []
+    known = [attack["unseen_control"] for attack in attacks if attack.get("unseen_control") is not None]
+    if run.document.get("lead") != "cdi":
+        known = known[:1]
+    if known:
+        rows.append(_unseen(min(known, key=lambda one: 1 if one["p_value"] is None else one["p_value"])))
     if copies is not None:
         rows.append(_copies(copies))
     drawn = run.document.get("randomised")
     if drawn is not None:
-        finding = f"{words.count(drawn['n_included'])} included, {words.count(drawn['n_held_out'])} held out"
+        finding = (
+            f"{words.count(drawn['n_included'])} included, {words.count(drawn['n_held_out'])} held out; commitment "
+        )
+        finding += drawn["commitment"][:16]
         rows.append(Control("Did the auditor's coins decide, for every picture?", finding, PASSED))
     return rows
 

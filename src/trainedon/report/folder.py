@@ -121,8 +121,7 @@ def read(path: Path) -> RunFolder:
     scores.require(asked)
     inventory = _inventory(path / "pictures.parquet")
     # The same preparation as in the statistics, so that a copy that counts for nothing there counts for nothing here.
-    looks, drawn = read_looks(path / "looks.parquet"), (path / "draw.json").exists()
-    scores = prepare(scores, (asked, "unseen"), inventory or None, looks, drawn=drawn)
+    scores = prepare(scores, (asked, "unseen"), inventory or None, read_looks(path / "looks.parquet"))
     return RunFolder(
         path=path,
         run=run,

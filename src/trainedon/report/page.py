@@ -18,7 +18,7 @@ from trainedon.report.cards import Cards
 from trainedon.report.controls import controls
 from trainedon.report.folder import DOCUMENTS, RunFolder, read
 from trainedon.report.peaks import peaks
-from trainedon.report.readings import readings
+from trainedon.report.readings import readings, tests_made
 
 # An audit is about its pictures; an evaluation compares attacks.
 BODIES = {
@@ -60,9 +60,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "question": words.QUESTIONS[run.kind],
         "claim": {"level": None, "sentence": None, "because": None} | (run.document.get("claim") or {}),
         "ladder": words.LADDER,
-        "together": words.together(
-            run.document.get("set") or {}, len(run.attacks) + (run.document.get("cdi") is not None)
-        ),
+        "together": words.together(run.document.get("set") or {}, tests_made(run.document)),
         "readings": readings(run),
         "controls": controls(run),
         "leaks": words.leaks(((run.document.get("attacks") or [{}])[0]).get("one_run")),

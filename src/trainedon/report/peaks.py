@@ -60,9 +60,9 @@ class Peaks:
 
 
 def peaks(run: RunFolder) -> Peaks | None:
-    """The section of a run that holds `peaks.json`, None for any other. Raises UserError when the file is damaged."""
+    """The section of a run that was such a study, None for any other. Raises UserError when `peaks.json` is damaged."""
     file = run.path / "peaks.json"
-    if not file.is_file():
+    if not run.run.get("study") or not file.is_file():
         return None
     try:
         found = Document.model_validate_json(file.read_bytes())

@@ -8,6 +8,7 @@ from typing import Any
 from trainedon.report import words
 from trainedon.report.folder import RunFolder
 
+OTHER_CAUSE = "That may have another cause than training."
 FOUND = 2  # the claim level from which a difference was found
 CONDITIONS = {
     0: "Nothing follows from it.",
@@ -15,7 +16,8 @@ CONDITIONS = {
     2: "It must not be read as a sign of training.",
     3: "It rests on one condition that no statistic can check in full: that nothing but training sets the unseen "
     "pictures apart from the others. It does not say of any one picture that it was used.",
-    4: "It rests on the auditor having kept the coins secret, and on the model having been given what they chose and "
+    4: "It rests on the draw having been fixed before training (its commitment, printed below, must have been made "
+    "public by then), on its coins having been kept secret, and on the model having been given what they chose and "
     "nothing that they held out. It does not say of any one picture that it was used.",
 }
 
@@ -34,19 +36,23 @@ def readings(run: RunFolder) -> list[tuple[str, str]]:
 
 
 def _maker(document: Mapping[str, Any], level: int) -> str:
-    pictures = [one for one in document.get("pictures") or [] if one.get("score") is not None]
+    pictures = [one for one in document.get("pictures") or [] if one.get("score") is not None and not one.get("near")]
     named = document.get("n_named")
-    if named is None or not pictures:
+    if not pictures:
+        return "None of your pictures could be scored, so nothing can be said about them."
+    if named is None:
         return "There is nothing to compare your pictures with, so nothing can be said about them."
     if named == 0:
         single = "None of your pictures stands out by itself from those that the model never saw."
-        return f"{single} Together they do." if level >= FOUND else single
+        if level < FOUND:
+            return single
+        return f"{single} Together they do." + (f" {OTHER_CAUSE}" if level == FOUND else "")
     which = (
         f"{words.count(named)} of your {words.count(len(pictures))} pictures" if len(pictures) > 1 else "Your picture"
     )
     text = f"{which} {'stand' if named > 1 else 'stands'} out from those that the model never saw"
     text += f", {words.shorten(str(pictures[0]['picture']))} most of all." if len(pictures) > 1 else "."
-    return f"{text} {_part(document)}" if level > FOUND else f"{text} That may have another cause than training."
+    return f"{text} {_part(document)}" if level > FOUND else f"{text} {OTHER_CAUSE}"
 
 
 def _part(document: Mapping[str, Any]) -> str:
@@ -67,7 +73,7 @@ def _statistician(document: Mapping[str, Any]) -> str:
     test, first = document.get("set") or {}, (document.get("attacks") or [{}])[0]
     if test.get("p_value") is None:
         return "No test of the set was possible: it takes scored pictures on both sides."
-    corrected = len(document["attacks"]) + (document.get("cdi") is not None)
+    corrected = tests_made(document)
     holm = (
         f"; {words.p_value(test['p_value_holm'])} after Holm's correction for {corrected} tests"
         if corrected > 1
@@ -85,6 +91,12 @@ def _statistician(document: Mapping[str, Any]) -> str:
             f" All attacks together (CDI): AUC {words.number(cdi['effect'])}, p = {words.p_value(cdi['p_value_holm'])}."
         )
     return f"{text} {_needed(test.get('needed'), first)}".rstrip()
+
+
+def tests_made(document: Mapping[str, Any]) -> int:
+    """How many tests of the set were made, and corrected for."""
+    tests = [attack.get("set") or {} for attack in document.get("attacks") or []] + [document.get("cdi") or {}]
+    return sum(test.get("p_value") is not None for test in tests)
 
 
 def _needed(needed: Mapping[str, Any] | None, first: Mapping[str, Any]) -> str:

@@ -30,7 +30,14 @@ from trainedon.runs.labels import infer_labels
 from trainedon.runs.looks import write_looks
 from trainedon.targets import Target
 
-EVIDENCE = ("pictures.parquet", "looks.parquet", "scores.parquet", "labels.json", "draw.json")  # what is concluded from
+EVIDENCE = (
+    "pictures.parquet",
+    "looks.parquet",
+    "scores.parquet",
+    "labels.json",
+    "draw.json",
+    "truth.json",
+)  # what is concluded from
 MOST_CLASSES = 100  # above this, trying every class for every picture costs more than the audit itself
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
 
@@ -111,7 +118,7 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     if (out / "pictures.parquet").exists():
         rows = [vars(item) for item in read_inventory(out / "pictures.parquet")]
         looks = evidence.read_looks(out / "looks.parquet")
-    draw = evidence.read_draw(out / "draw.json") if (out / "draw.json").exists() else None
+    draw = _draw_of(out, record)
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
         return {"audit.json": evidence.audit(scores, rows, looks, draw, lead)}
@@ -119,6 +126,17 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     if record.get("study"):
         documents["peaks.json"] = evidence.peaks(scores, record["study"], rows, looks)
     return documents
+
+
+def _draw_of(out: Path, record: dict) -> evidence.Draw | None:
+    """The draw that the run was made with, and no other that lies in its folder."""
+    commitment = record.get("identity", {}).get("draw")
+    if commitment is None:
+        return None
+    draw = evidence.read_draw(out / "draw.json")
+    if draw.commitment != commitment:
+        raise UserError(f"{out / 'draw.json'} is not the draw of this run: put back the one that it was made with")
+    return draw
 
 
 def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:

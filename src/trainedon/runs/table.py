@@ -44,8 +44,8 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
 
 
 def _costs(row: Row) -> dict:
-    """The number of passes as the whole number that the column holds."""
-    return {"nfe": None if row.nfe is None else round(row.nfe)}
+    """The number of passes as the whole number that the column holds; None for what is no such number."""
+    return {"nfe": None if row.nfe is None or not 0 <= row.nfe < 2**63 else round(row.nfe)}
 
 
 def _record(table: Path, out: Path, identity: dict, scores: evidence.Scores) -> dict:

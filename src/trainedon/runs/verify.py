@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from trainedon import evidence, report
@@ -31,21 +32,22 @@ class Check:
 def verify(run: Path) -> list[Check]:
     """Check a run folder; changes nothing. Raises UserError when `run` is none."""
     record = read_run(run)
-    checks: list[tuple[str, Callable[[Path, dict], tuple[bool | None, str]]]] = [
-        ("the run is complete", _complete),
-        ("files are as they were when the run ended", _files),
-        ("pictures are those that the run records", _pictures),
-        ("scores belong to these pictures and attacks", _scores),
-        ("the statistics follow from the scores", _statistics),
-        ("evidence pictures carry the scores of the table", _exhibits),
-        ("the page shows what follows from the scores", _page),
+    documents = cache(lambda: recompute(run, record))  # two checks need them, and they take a while
+    checks: list[tuple[str, Callable[[], tuple[bool | None, str]]]] = [
+        ("the run is complete", lambda: _complete(run, record)),
+        ("files are as they were when the run ended", lambda: _files(run, record)),
+        ("pictures are those that the run records", lambda: _pictures(run, record)),
+        ("scores belong to these pictures and attacks", lambda: _scores(run, record)),
+        ("the statistics follow from the scores", lambda: _statistics(run, documents())),
+        ("evidence pictures carry the scores of the table", lambda: _exhibits(run, record)),
+        ("the page shows what follows from the scores", lambda: _page(run, documents())),
     ]
-    return [Check(name, *_answer(check, run, record)) for name, check in checks]
+    return [Check(name, *_answer(check)) for name, check in checks]
 
 
-def _answer(check: Callable, run: Path, record: dict) -> tuple[bool | None, str]:
+def _answer(check: Callable[[], tuple[bool | None, str]]) -> tuple[bool | None, str]:
     try:
-        return check(run, record)
+        return check()
     except UserError as error:
         return False, str(error)
 
@@ -77,12 +79,19 @@ def _pictures(run: Path, record: dict) -> tuple[bool | None, str]:
 
 def _scores(run: Path, record: dict) -> tuple[bool | None, str]:
     scores = evidence.read_scores(run / "scores.parquet")
-    asked = record.get("choices", {}).get("attacks")
-    if asked is not None and {key.repr for key in scores.attacks} != set(asked):
-        return False, "the attacks of the table are not those of the run"
+    choices, identity = record.get("choices", {}), record.get("identity", {})
+    asked = choices.get("attacks")
+    if asked is not None and [key.repr for key in scores.attacks] != asked:
+        return False, "the attacks of the table are not those of the run, in its order"
+    if choices.get("lead", "first") != identity.get("lead", "first"):
+        return False, "the claim speaks of another test than the run was made for"
     if not (run / "pictures.parquet").exists():
         return None, "only scores were given"
     items = {(item.set, item.picture): item for item in read_inventory(run / "pictures.parquet")}
+    due = {(key, *name) for key in scores.attacks for name in items}
+    missing = due - {(evidence.AttackKey(row.attack, row.attack_repr), row.set, row.picture) for row in scores.rows}
+    if missing:
+        return False, f"{len(missing)} pictures have no row in the table, such as {min(missing)[2]}"
     for row in scores.rows:
         item = items.get((row.set, row.picture))
         if item is None or item.sha256 != row.sha256:
@@ -92,9 +101,10 @@ def _scores(run: Path, record: dict) -> tuple[bool | None, str]:
     return True, f"{len(scores.rows)} rows"
 
 
-def _statistics(run: Path, record: dict) -> tuple[bool | None, str]:
-    differing: list[str] = []
-    for name, document in recompute(run, record).items():
+def _statistics(run: Path, documents: dict[str, evidence.Document]) -> tuple[bool | None, str]:
+    strangers = [name for name in ("audit.json", "evaluation.json", "peaks.json") if (run / name).exists()]
+    differing = [f"{name} is not of this run" for name in strangers if name not in documents]
+    for name, document in documents.items():
         try:
             stored = json.loads((run / name).read_text("utf-8"))
             type(document).model_validate_json((run / name).read_text("utf-8"))
@@ -132,25 +142,25 @@ def _brief(value: object) -> str:
 
 def _exhibits(run: Path, record: dict) -> tuple[bool | None, str]:
     scores = evidence.read_scores(run / "scores.parquet")
-    known = {(row.attack, row.set, row.picture): row.score for row in scores.rows}
+    known = {(row.attack, row.set, row.picture, row.score) for row in scores.rows if row.score is not None}
     files = sorted((run / "restored").glob("*/evidence.json"))
     for path in files:
         told = json.loads(path.read_text("utf-8"))
-        key = (told.get("attack"), told.get("set"), told.get("picture"))
-        if known.get(key) != told.get("score") or path.parent.name != str(told.get("sha256"))[:16]:
+        key = tuple(told.get(name) for name in ("attack", "set", "picture", "score"))
+        if key not in known or path.parent.name != str(told.get("sha256"))[:16]:
             return (
                 False,
-                f"{path.parent.name} says {told.get('score')} of {told.get('picture')}, the table {known.get(key)}",
+                f"{path.parent.name} says {told.get('score')} of {told.get('picture')}, and the table does not",
             )
     return (True, f"{len(files)} pictures") if files else (None, "none were kept")
 
 
-def _page(run: Path, record: dict) -> tuple[bool | None, str]:
+def _page(run: Path, documents: dict[str, evidence.Document]) -> tuple[bool | None, str]:
     try:
         shown = (run / "report.html").read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return False, "report.html is missing or cannot be read"
-    document, *_ = recompute(run, record).values()
+    document, *_ = documents.values()
     due = report.page(replace(report.read(run), document=json.loads(evidence.to_json(document))))
     if shown == due:
         return True, "it is the page that the scores give"
