@@ -100,3 +100,11 @@ def test_the_bound_of_coins_is_told(found, page):
     assert "not differentially private with an epsilon below 1.23" in page(build).text
     build.document["attacks"][0]["one_run"] = bound | {"epsilon": 0.0, "correct": 20}
     assert "no leak was shown: 20 of 40 guesses were right" in page(build).text
+
+
+def test_a_suspect_that_another_stands_for_says_so(found, page):
+    build = found(attacks=("drc",))
+    build.document["pictures"][0] |= {"near": "its-twin.png", "p_value": None, "q_value": None}
+    text = page(build).text
+    assert "Note: its-twin.png looks like it and counts in its place." in text
+    assert "of your 29 pictures stand" in text

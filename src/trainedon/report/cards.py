@@ -197,7 +197,7 @@ class Cards:
             truth=self.truth(row),
             figures=self._figures(kept, attack.pictures[row], side) if kept else (),
             more=len(kept.restorations) - len(self._shown(kept)) if kept else 0,
-            note=kept.note if kept else "",
+            note="; ".join(filter(None, (kept.note if kept else "", _near(finding)))),
             strip=self.strip.mark(score, sentence, not unseen),
         )
 
@@ -239,3 +239,8 @@ class Cards:
             wanted.append(differ)
         label = words.shorten(name, 48)
         return tuple(figure(image, caption, f"{label}: {alt}", side) for image, caption, alt in wanted if image)
+
+
+def _near(finding: dict) -> str:
+    """Why a suspect has a score and no p-value."""
+    return f"{words.shorten(finding['near'])} looks like it and counts in its place" if finding.get("near") else ""
