@@ -14,9 +14,8 @@ env: .venv/ready
 demo: env
 	$(BIN)/trainedon demo
 
-# Two workers with a thread each: most tests are too small for a network's threads to gain anything.
 test: env lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: env
 	$(BIN)/ruff check src tests benchmarks
