@@ -2,11 +2,20 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+
+from trainedon.attacks.grid import plan
+from trainedon.errors import UserError
+from trainedon.runs import Plan, conclude, run, verify
+from trainedon.targets import load_target
 
 
 def call(*arguments, **options):
@@ -16,6 +25,7 @@ def call(*arguments, **options):
 
 # A model that does not exist: what is refused here is refused before anything is loaded.
 NOWHERE = ["audit", "nowhere", "{pictures}", "--out", "{out}"]
+SWEEP = ["sweep", "nowhere", "--members", "{pictures}", "--unseen", "{pictures}"]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +44,11 @@ NOWHERE = ["audit", "nowhere", "{pictures}", "--out", "{out}"]
         ([*NOWHERE, "--attacks", "secmi-nn"], "secmi-nn needs pictures whose membership is known"),
         ([*NOWHERE, "--attacks", "quantile"], "quantile needs unseen pictures: give --unseen DIR"),
         ([*NOWHERE, "--shadows", "{pictures}"], "no finished shadow models"),
+        ([*SWEEP, "--out", "{out}"], "nothing is to be varied: give --vary NAME=V1,V2,... or --question (mask-ratio,"),
+        ([*SWEEP, "--out", "{out}", "--vary", "size=1"], "has no parameter 'size' to vary: choose from roi"),
+        ([*SWEEP, "--out", "{out}", "--question", "why"], "there is no question 'why': choose from mask-ratio"),
+        ([*SWEEP, "--out", "{out}", "--attack", "drc(roi=full)", "--vary", "mask-ratio=0.1"], "has no mask ratio"),
+        ([*SWEEP, "--out", "{out}", "--vary", "steps=5,5"], "names a setting twice: steps=5 and steps=5"),
         (["report", "{pictures}"], "is not a run folder"),
         (["train", "{pictures}", "--out", "{out}", "--betas", "steep"], "betas 'steep' are not known: choose one of"),
         (["train", "{pictures}", "--out", "{out}", "--prediction", "future"], "prediction 'future' is not known"),
@@ -148,6 +163,85 @@ def test_peaks_are_measured_and_told(target_folders, toy_pictures, tmp_path):
     assert document["sentence"] in result.stdout
     assert 'id="peaks"' in (tmp_path / "run" / "report.html").read_text()
     assert call("verify", tmp_path / "run").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def swept(target_folders, toy_pictures, tmp_path_factory):
+    """(command without --out, run folder, what was printed): six settings, of which two questions share one."""
+    command = ["sweep", target_folders["epsilon"], "--members", toy_pictures["members"]]
+    command += ["--unseen", toy_pictures["unseen"], "--attack", "drc(steps=2, restorations=1)", "--limit", 8]
+    command += ["--vary", "mask-ratio=0.1,0.25,0.5", "--question", "restorer"]
+    out = tmp_path_factory.mktemp("sweep") / "run"
+    result = call(*command, "--out", out)
+    assert result.returncode == 0, result.stderr
+    return command, out, result.stdout
+
+
+def test_a_sweep_is_printed_drawn_reported_and_verified(swept, tmp_path):
+    _, finished, printed = swept
+    out = shutil.copytree(finished, tmp_path / "run")
+    document, record = (json.loads((out / name).read_text()) for name in ("sweep.json", "run.json"))
+    assert [len(group["points"]) for group in document["groups"]] == [3, 4]
+    assert len(record["choices"]["attacks"]) == 6, "the attack as given answers both questions, and is run once"
+    assert document["groups"][0]["points"][1] | {"setting": 0, "behind": 0} == (
+        document["groups"][1]["points"][3] | {"setting": 0, "behind": 0}
+    )
+    costs = {cost["attack"]: cost for cost in record["costs"]}
+    for group in document["groups"]:
+        assert group["sentence"] in printed and group["title"] in printed
+        for point in group["points"]:
+            cost = costs[point["repr"]]
+            assert point["passes"] == cost["forward_per_picture"] + 2 * cost["backward_per_picture"]
+            assert f"{point['auc']:.4f}" in printed
+    assert 'id="sweep"' in (out / "report.html").read_text()
+    before = {name: (out / name).read_bytes() for name in ("sweep.json", "report.html")}
+    conclude(out)
+    assert before == {name: (out / name).read_bytes() for name in before}
+    assert {check.ok for check in verify(out)} == {True}
+    document["groups"][0]["points"][0]["auc"] = 0.99
+    (out / "sweep.json").write_text(json.dumps(document))
+    checked = call("verify", out)
+    assert checked.returncode == 1 and "sweep.json: groups[0].points[0].auc is 0.99" in checked.stdout
+
+
+def test_a_sweep_that_was_killed_goes_on_and_ends_as_if_it_had_not(swept, tmp_path):
+    command, finished, printed = swept
+    out = tmp_path / "killed"
+    code = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
+    whole = [sys.executable, "-c", code, *map(str, [*command, "--out", out])]
+    process = subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("shards/*/000001.parquet")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "scores.parquet").exists()
+    done = {path: path.stat().st_mtime_ns for path in out.glob("shards/*/*.parquet")}
+    again = subprocess.run(whole, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert done and again.stdout.replace(str(out), str(finished)) == printed
+    assert (out / "sweep.json").read_bytes() == (finished / "sweep.json").read_bytes()
+    tables = [pq.read_table(run / "scores.parquet").drop_columns(["seconds"]) for run in (out, finished)]
+    assert tables[0] == tables[1]
+
+
+def test_a_sweep_is_not_gone_on_with_under_another_question(target_folders, toy_pictures, tmp_path):
+    """The same attack can answer several: what a folder says must be what was asked."""
+    target = load_target(target_folders["epsilon"])
+    sets = {"member": toy_pictures["members"], "unseen": toy_pictures["unseen"]}
+
+    def swept_over(vary):
+        chosen = plan("loss", [vary], (), ("gradients", "unseen", "labels"))
+        asked = Plan("evaluate", sets, chosen.attacks, limit=4, sweep=chosen.facts())
+        return run(target, asked, tmp_path / "run", lambda what, done, total: None)
+
+    swept_over("draws=1")
+    before = (tmp_path / "run" / "sweep.json").read_bytes()
+    swept_over("draws=1")
+    with pytest.raises(UserError, match=r"other choices \(sweep was \['draws'\], is \['seed'\]"):
+        swept_over("seed=0")
+    assert (tmp_path / "run" / "sweep.json").read_bytes() == before
 
 
 def test_schema_prints_what_is_published():

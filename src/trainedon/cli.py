@@ -18,7 +18,7 @@ import typer
 from typer.exceptions import TyperException
 
 from trainedon.errors import PictureError, UserError
-from trainedon.terminal import Bars, plain, print_audit, print_evaluation, progress_console, say, stop
+from trainedon.terminal import Bars, plain, print_audit, print_evaluation, print_sweep, progress_console, say, stop
 
 app = typer.Typer(
     add_completion=False,
@@ -121,6 +121,46 @@ def peaks(
     say(f"Page: {out / 'report.html'}")
 
 
+@app.command()
+def sweep(
+    model: Model,
+    members: Annotated[Path, typer.Option(help="Pictures that the model was trained on.")],
+    unseen: Annotated[Path, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
+    out: Out,
+    attack: Annotated[str, typer.Option(help="The attack that is varied, such as 'drc(roi=face)'.")] = "drc",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=V1,V2,... (or V1;V2 where values hold commas): a parameter of the attack; of drc also "
+            "mask-ratio, inverted, region, and those of its restorer, such as scale. Several give all combinations."
+        ),
+    ] = None,
+    question: Annotated[
+        list[str] | None,
+        typer.Option(help="mask-ratio, inverted, region, encoder, restorer, cost or all; may be given several times."),
+    ] = None,
+    shadows: Shadows = None,
+    reference: Reference = None,
+    seed: Seed = 0,
+    limit: Limit = None,
+    batch_size: BatchSize = 64,
+    device: Device = "cpu",
+) -> None:
+    """Which settings work best? One attack under many settings, as curves: mask ratio, region, encoder, cost, ..."""
+    from trainedon.attacks.grid import plan
+    from trainedon.evidence import Sweep
+    from trainedon.targets import load_target
+
+    sets = {"member": members, "unseen": unseen}
+    have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed))
+    settings = plan(attack, vary or [], question or [], have, **given)
+    target = load_target(model, device=device, rows=batch_size)
+    settings = settings.possible(target)
+    _run("evaluate", target, sets, settings.attacks, seed, limit, out, sweep=settings.facts())
+    print_sweep(Sweep.model_validate_json((out / "sweep.json").read_bytes()))
+    say(f"Page: {out / 'report.html'}")
+
+
 def _measurement(attack: Any) -> dict:
     """What a study records of one of its attacks."""
     move, radius = getattr(attack, "move", None), getattr(attack, "radius", None)
@@ -197,6 +237,10 @@ def train(
     betas: Annotated[str, typer.Option(help="linear, scaled_linear, squaredcos_cap_v2, sigmoid.")] = "linear",
     prediction: Annotated[str, typer.Option(help="epsilon, sample, v_prediction.")] = "epsilon",
     zero_snr: Annotated[bool, typer.Option(help="Rescale the betas to zero terminal signal-to-noise ratio.")] = False,
+    snapshot: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Also keep the model as it is after this many passes; may be given several times."),
+    ] = None,
 ) -> None:
     """Train a small diffusion model whose members are known, or several shadow models."""
     from trainedon.runs.folder import locked
@@ -228,7 +272,12 @@ def train(
         pixels, labels = read_members(pictures, manifest, size, recipe.channels)
         recipe = replace(recipe, classes=None if labels is None else int(labels.max()) + 1)
         train_model(
-            pixels, out, recipe, labels=labels, progress=lambda d, t, loss: bars(f"training, loss {loss:.4f}", d, t)
+            pixels,
+            out,
+            recipe,
+            labels=labels,
+            snapshots=snapshot or (),
+            progress=lambda d, t, loss: bars(f"training, loss {loss:.4f}", d, t),
         )
     say(f"Model: {out}; its {manifest['members']} members are named in {out / 'manifest.json'}")
 
@@ -292,7 +341,7 @@ def verify(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
 
 @app.command()
 def schema(
-    document: Annotated[str, typer.Argument(help="audit, evaluation, peaks or draw.")],
+    document: Annotated[str, typer.Argument(help="audit, evaluation, peaks, sweep or draw.")],
 ) -> None:
     """The JSON schema of a document that runs write."""
     from trainedon.evidence import schemas
@@ -324,7 +373,6 @@ def _execute(
     name: str | None = None,
     **extra: Any,
 ) -> Any:
-    from trainedon.runs import Plan, run
     from trainedon.targets import load_target
 
     chosen = _chosen(kind, sets, asked)
@@ -333,8 +381,16 @@ def _execute(
         chosen = [attack for attack in chosen if _allowed(attack, target)]
     if name:
         target.identity = replace(target.identity, name=name)
+    return _run(kind, target, sets, chosen, asked.seed, limit, out, **extra)
+
+
+def _run(
+    kind: str, target: Any, sets: dict, attacks: list, seed: int, limit: int | None, out: Path, **extra: Any
+) -> Any:
+    from trainedon.runs import Plan, run
+
     command = shlex.join(["trainedon", *sys.argv[1:]])
-    plan = Plan(kind=kind, sets=sets, attacks=chosen, seed=asked.seed, limit=limit, command=command, **extra)
+    plan = Plan(kind=kind, sets=sets, attacks=attacks, seed=seed, limit=limit, command=command, **extra)
     with Bars() as bars:
         return run(target, plan, out, bars)
 
@@ -342,12 +398,19 @@ def _execute(
 def _chosen(kind: str, sets: dict, asked: _Asked) -> list:
     """The attacks that were asked for; refused before anything is loaded when one lacks what it needs."""
     from trainedon.attacks import parse_attacks
+
+    have, given = _means(kind, sets, asked)
+    return parse_attacks(asked.attacks, have, **given)
+
+
+def _means(kind: str, sets: dict, asked: _Asked) -> tuple[list[str], dict[str, Any]]:
+    """What attacks have to work with, and what those that take it are given."""
     from trainedon.targets import Reference, Shadows
 
     have = ["gradients"] + ["unseen"] * ("unseen" in sets) + ["labels"] * (kind == "evaluate")
     shadows = asked.shadows and Shadows.open(asked.shadows)
     reference = asked.reference and Reference.open(asked.reference)
-    return parse_attacks(asked.attacks, have, seed=asked.seed, shadows=shadows, reference=reference)
+    return have, {"seed": asked.seed, "shadows": shadows, "reference": reference}
 
 
 def _lead(attacks: str, unseen: Path | None) -> str:

@@ -71,6 +71,30 @@ def print_evaluation(document: Any, run: Path) -> None:
     _print_flags(document)
 
 
+def print_sweep(document: Any) -> None:
+    for group in document.groups:
+        say(f"{group.title}: {group.question}")
+        table = Table(box=None, padding=(0, 1, 0, 0))
+        for head in ("", *map(plain, group.varied), "AUC", "TPR@1%", "passes"):
+            table.add_column(head, no_wrap=head in ("", "AUC", "TPR@1%", "passes"), overflow="fold")
+        for i, point in enumerate(group.points):
+            area = "-" if point.auc is None else f"{point.auc:.4f} {_interval(point.auc_ci, 3)}"
+            setting = [plain(_value(point.setting[name])) for name in group.varied]
+            passes = "-" if point.passes is None else str(point.passes)
+            table.add_row("*" if i == group.best else "", *setting, area, _number(point.tpr_1, 3), passes)
+        out_console.print(table)
+        say(group.sentence)
+        say("")
+    for note in document.notes:
+        say(f"note: {note}")
+    say("* highest AUC; in parentheses 95 % intervals, each for one setting alone; passes: forward + 2 x backward")
+
+
+def _value(value: Any) -> str:
+    """As `--vary` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _figures(reported: dict, attack: Any) -> str:
     figures = reported.get(attack.repr)
     if figures is None:

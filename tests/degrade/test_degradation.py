@@ -3,8 +3,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from trainedon.degrade import Blur, Center, Downsample, Hide, Noise, parse_degradation
+from trainedon.degrade import Blur, Center, Diffuse, Downsample, Hide, Noise, parse_degradation
 from trainedon.errors import UserError
+from trainedon.targets import NoisePath
 
 ALL = [Hide(), Noise(0.5), Blur(2.0), Downsample(4), Downsample(5)]
 
@@ -39,6 +40,23 @@ def test_noise_has_its_sigma_and_depends_on_digest_and_seed(batch_of):
     assert not torch.equal(Noise(0.1)(grey, everything, seed=1), noise)
 
 
+def test_diffusing_leaves_the_noise_to_the_restorer_and_says_where_it_starts(batch_of):
+    batch = batch_of(3)
+    mask = Center(0.4).mask(None, batch)
+    given = Diffuse(200)(batch, mask)
+    assert torch.equal(given, batch.pixels)
+    usual, cosine = NoisePath.from_scheduler({}), NoisePath.from_scheduler({"beta_schedule": "squaredcos_cap_v2"})
+    assert round(Diffuse(200).start(usual) * 1000) - 1 == 200
+    t = round(Diffuse(200).start(cosine) * 1000) - 1
+    wanted = float(usual.alphas[200] / usual.sigmas[200])
+    assert float(cosine.alphas[t] / cosine.sigmas[t]) == pytest.approx(wanted, rel=0.01)
+    shown = Diffuse(200).shown(usual, batch, given)
+    alpha, sigma = usual.alphas[200], usual.sigmas[200]
+    noise = (shown - alpha * batch.pixels)[shown.abs() < 1] / sigma
+    assert 0.5 < noise.std() < 1 and shown.abs().max() <= 1
+    assert Hide().start(usual) == 1.0 and Blur(2.0).start(usual) == 0.5
+
+
 def test_blur_agrees_with_scipy(batch_of):
     batch = batch_of(2)
     everything = torch.ones(2, 16, 16, dtype=torch.bool)
@@ -57,19 +75,29 @@ def test_downsample_takes_the_mean_of_blocks_also_at_the_edge(batch_of):
 
 @pytest.mark.parametrize(
     ("text", "degradation"),
-    [("hide", Hide()), ("noise:0.5", Noise(0.5)), ("blur:2", Blur(2.0)), ("downsample:4", Downsample(4))],
+    [
+        ("hide", Hide()),
+        ("diffuse:200", Diffuse(200)),
+        ("noise:0.5", Noise(0.5)),
+        ("blur:2", Blur(2.0)),
+        ("downsample:4", Downsample(4)),
+    ],
 )
 def test_parse(text, degradation):
     assert parse_degradation(text) == degradation
 
 
-@pytest.mark.parametrize("text", ["", "hide:1", "noise", "noise:x", "blur:", "downsample:2.5", "sharpen:2"])
+@pytest.mark.parametrize(
+    "text", ["", "hide:1", "noise", "noise:x", "blur:", "downsample:2.5", "diffuse:0.5", "sharpen:2"]
+)
 def test_parse_lists_the_choices(text):
-    with pytest.raises(UserError, match="choose one of hide, noise:SIGMA"):
+    with pytest.raises(UserError, match="choose one of hide, diffuse:T, noise:SIGMA"):
         parse_degradation(text)
 
 
-@pytest.mark.parametrize("text", ["noise:0", "noise:nan", "blur:-1", "blur:inf", "downsample:1"])
+@pytest.mark.parametrize(
+    "text", ["diffuse:0", "diffuse:1000", "noise:0", "noise:nan", "blur:-1", "blur:inf", "downsample:1"]
+)
 def test_impossible_values_are_refused(text):
     with pytest.raises(UserError, match="is not possible"):
         parse_degradation(text)

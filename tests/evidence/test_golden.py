@@ -40,7 +40,7 @@ def test_the_golden_documents_show_what_there_is_to_show():
     assert other.attacks[1].n_tied > 0
 
 
-@pytest.mark.parametrize("name", ["audit", "evaluation", "peaks", "draw"])
+@pytest.mark.parametrize("name", ["audit", "evaluation", "peaks", "sweep", "draw"])
 def test_published_schemas_are_those_of_the_code(name):
     text = (PUBLISHED / f"{name}-1.json").read_text()
     assert text == schemas()[name], f"write it again: trainedon schema {name} > docs/schemas/{name}-1.json"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainedon.restore import Guided, Join, Masked, Naive
+from trainedon.restore import DDNM, DPS, Guided, Join, Masked, Naive, PiGDM, Twisted
 
 ROWS = 200
 
@@ -43,6 +43,23 @@ def recovered(gaussian, half, restorer, noise, steps) -> tuple[float, float]:
         (Guided(scale=2), 20, (0.92, 1.08), (0.5, 0.8)),
         # the default pulls on beyond the mean, to what sets a remembered picture apart
         (Guided(), 20, (1.1, 1.5), (0.5, 0.75)),
+        # which guidance of part of the walk does as long as it is the last part, where there is something to see
+        (Guided(since=0.5), 20, (1.1, 1.5), (0.5, 0.75)),
+        (Guided(until=0.5), 20, (0.4, 0.65), (0.8, 1.1)),
+        # normalised, it pulls no further than that at any scale, where the plain one is torn apart
+        (Guided(scale=1, normalised=1), 20, (0.62, 0.8), (0.7, 0.9)),
+        (Guided(normalised=1), 20, (0.88, 1.04), (0.6, 0.8)),
+        (Guided(scale=1e30, normalised=1), 20, (1.1, 1.35), (0.5, 0.75)),
+        (Guided(scale=100), 20, (0.5, 1.5), (3, 10)),
+        # one coherent noising of the kept part does as well as a new one at every step
+        (DDNM(), 50, (0.5, 0.65), (0.9, 1.15)),
+        (DDNM(resamplings=4, jump=5), 50, (0.7, 0.9), (0.75, 1.0)),
+        (DPS(zeta=0.3), 50, (1.0, 1.16), (0.65, 0.87)),
+        # the paper's weights pull harder the more steps there are
+        (PiGDM(), 20, (0.68, 0.82), (0.6, 0.8)),
+        (PiGDM(), 50, (0.93, 1.08), (0.7, 0.9)),
+        (Twisted(particles=1), 50, (0.5, 0.65), (0.9, 1.15)),
+        (Twisted(particles=8), 50, (0.75, 0.92), (0.8, 1.0)),
     ],
     ids=repr,
 )
@@ -50,6 +67,27 @@ def test_the_conditional_mean_is_recovered(gaussian, half, stream, restorer, ste
     found, width = recovered(gaussian, half, restorer, stream(range(ROWS), (1, 4, 4)), steps)
     assert share[0] < found < share[1]
     assert spread[0] < width < spread[1]
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_exact_pseudoinverse_guidance_nears_the_conditional_distribution(gaussian, half, stream, eta):
+    """The mean with any number of steps, the spread as they grow."""
+    for steps, spread in ((20, (0.55, 0.75)), (50, (0.75, 0.92)), (200, (0.9, 1.07))):
+        restorer = PiGDM(eta=eta, exact=1)
+        found, width = recovered(gaussian, half, restorer, stream(range(ROWS), (1, 4, 4)), steps)
+        assert 0.95 < found < 1.05
+        assert spread[0] < width < spread[1]
+
+
+def test_particles_near_the_conditional_distribution_as_they_grow(gaussian, half, stream):
+    found, widths = zip(
+        *(
+            recovered(gaussian, half, Twisted(particles=particles), stream(range(ROWS), (1, 4, 4)), 50)
+            for particles in (1, 4, 16)
+        )
+    )
+    assert found[0] + 0.1 < found[1] < found[2] - 0.05 and 0.8 < found[2] < 1.03
+    assert 0.75 < widths[2] < 1.05
 
 
 def test_guidance_and_joining_are_the_same_walk_at_scale_zero(gaussian, half, stream):

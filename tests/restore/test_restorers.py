@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainedon.errors import UserError
-from trainedon.restore import RESTORERS, Guided, Join, Masked, Naive, parse_restorer
+from trainedon.restore import DDNM, DPS, RESTORERS, Guided, Join, Masked, Naive, PiGDM, Twisted, parse_restorer
 
 EVERY = [
     Naive(),
@@ -14,7 +14,20 @@ EVERY = [
     Guided(),
     Guided(eta=0, scale=1),
     Guided(scale=1000),
+    Guided(paste=0, since=0.25, until=0.75),
+    Guided(scale=1000, normalised=1),
+    DPS(),
+    DPS(eta=0, paste=1, zeta=100, until=0.5),
+    PiGDM(),
+    PiGDM(exact=1),
+    PiGDM(eta=0, paste=1, since=0.5, exact=1),
+    DDNM(),
+    DDNM(eta=0.5, resamplings=3, jump=2),
+    Twisted(),
+    Twisted(eta=0, particles=1),
+    Twisted(eta=0.5, particles=3),
 ]
+ONE_EACH = [kind() for kind in RESTORERS.values()]
 SHAPE = (3, 8, 8)
 
 
@@ -94,14 +107,16 @@ def test_another_draw_or_seed_paints_otherwise(target, stream, restorer):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("restorer", [*EVERY, Guided(scale=1e30)], ids=repr)
+@pytest.mark.parametrize(
+    "restorer", [*EVERY, Guided(scale=1e30), Guided(scale=1e30, normalised=1, paste=0), DPS(zeta=1e30)], ids=repr
+)
 def test_no_path_and_no_scale_makes_it_diverge(toy, stream, scheduler, restorer):
     given = masked(range(3))
     restored = restorer.restore(toy(**scheduler), given, stream(range(3)), steps=12)
     assert torch.isfinite(restored).all() and restored.abs().max() <= 1
 
 
-@pytest.mark.parametrize("restorer", [Naive(), Join(), Guided()], ids=repr)
+@pytest.mark.parametrize("restorer", ONE_EACH, ids=repr)
 def test_nothing_hidden_and_everything_hidden(target, stream, restorer):
     given = masked(range(3))
     nothing = Masked(given.original, given.original, torch.zeros_like(given.hidden))
@@ -113,6 +128,37 @@ def test_nothing_hidden_and_everything_hidden(target, stream, restorer):
     assert torch.equal(one, other), "what is hidden must not leak into the restoration"
 
 
+@pytest.mark.parametrize(
+    ("restorer", "steps", "passes"),
+    [
+        (Guided(), 20, (20, 20)),
+        (Guided(until=0.5), 20, (20, 10)),
+        (Guided(since=0.5), 20, (20, 10)),
+        (Guided(since=0.25, until=0.3), 20, (20, 1)),
+        (Guided(until=0.3), 10, (10, 3)),
+        (DPS(until=0.01), 4, (4, 1)),
+        (PiGDM(since=0.9), 4, (4, 0)),
+        (DDNM(resamplings=10, jump=10), 250, (2410, 0)),
+        (Twisted(particles=3), 7, (21, 0)),
+    ],
+    ids=repr,
+)
+def test_passes(restorer, steps, passes):
+    assert restorer.evaluations(steps) == passes
+
+
+def test_where_the_walk_is_not_guided_it_is_that_of_scale_zero(target, stream):
+    given = masked(range(3))
+    one = Guided(since=0.9).restore(target, given, stream(range(3)), steps=4)
+    assert torch.equal(one, Guided(scale=0).restore(target, given, stream(range(3)), steps=4))
+    early, late, whole = (
+        Guided(**part).restore(target, given, stream(range(3)), steps=4)
+        for part in ({"until": 0.5}, {"since": 0.5}, {})
+    )
+    assert not torch.equal(one, early) and not torch.equal(one, late)
+    assert not torch.equal(early, whole) and not torch.equal(late, whole)
+
+
 @pytest.mark.parametrize("restorer", EVERY, ids=repr)
 def test_hidden_pixels_do_not_leak(target, stream, restorer):
     given = masked(range(3))
@@ -122,7 +168,7 @@ def test_hidden_pixels_do_not_leak(target, stream, restorer):
     assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("restorer", [Naive(), Join(), Guided()], ids=repr)
+@pytest.mark.parametrize("restorer", ONE_EACH, ids=repr)
 def test_labels_reach_the_network(toy, stream, restorer):
     target, given = toy({"num_class_embeds": 2}), masked(range(3))
     zeros, ones = (
@@ -146,6 +192,12 @@ def test_labels_reach_the_network(toy, stream, restorer):
         ("guided", Guided()),
         ("guided:scale=3,eta=0", Guided(eta=0.0, scale=3.0)),
         ("guided:", Guided()),
+        ("guided:scale=3,until=0.5", Guided(scale=3.0, until=0.5)),
+        ("guided:normalised=1,paste=0,since=0.1", Guided(normalised=1, paste=0, since=0.1)),
+        ("dps:zeta=10,paste=1", DPS(zeta=10.0, paste=1)),
+        ("pigdm:eta=0.2,exact=1", PiGDM(eta=0.2, exact=1)),
+        ("ddnm:eta=0.85,resamplings=4,jump=5", DDNM(eta=0.85, resamplings=4, jump=5)),
+        ("twisted:particles=8", Twisted(particles=8)),
     ],
 )
 def test_parse(text, restorer):
@@ -164,6 +216,20 @@ def test_parse(text, restorer):
         ("guided:scale=nan", "scale"),
         ("guided:scale=inf", "scale"),
         ("guided:scale=-1", "scale"),
+        ("guided:scale=1e31", "guided: scale must be a number from 0 to 1e+30, not 1e+31"),
+        ("guided:until=0", "guided: 0 <= since < until <= 1 must hold, not since=0, until=0"),
+        ("guided:since=0.5,until=0.5", "since < until"),
+        ("guided:until=1.1", "since < until"),
+        ("guided:since=-0.1", "since < until"),
+        ("guided:since=nan", "since < until"),
+        ("guided:normalised=2", "guided: normalised is 0 or 1, not 2"),
+        ("guided:paste=0.5", "paste='0.5' is not a whole number"),
+        ("dps:paste=2", "dps: paste is 0 or 1"),
+        ("dps:zeta=-1", "dps: zeta must be a number from 0"),
+        ("dps:scale=1", "restorer dps has no parameter 'scale'"),
+        ("pigdm:exact=3", "pigdm: exact is 0 or 1"),
+        ("ddnm:jump=0", "ddnm: resamplings and jump must be 1 or more"),
+        ("twisted:particles=0", "twisted: particles must be 1 or more"),
         ("guided:eta=1.5", "eta"),
         ("join:eta=-0.1", "eta"),
         ("naive:eta=nan", "eta"),

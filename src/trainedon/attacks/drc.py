@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 
 from trainedon.attacks.attack import Attack, Cost, Exhibit, Judged, Reported
 from trainedon.attacks.registry import register
-from trainedon.compare import Similarity, parse_similarity, pool
+from trainedon.compare import Similarity, check_pooling, parse_similarity, pool
 from trainedon.degrade import Degradation, Roi, parse_degradation, parse_roi
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
-from trainedon.pictures import Batch
+from trainedon.pictures import Batch, neighbour, neighbouring, parse_neighbours
 from trainedon.restore import Masked, Restorer, parse_restorer, timesteps
 from trainedon.targets import Target
-
-# Where something of the hidden part is left in the degraded picture, the walk begins half-way up the noise path: from
-# the top, nothing of it would be left.
-START_REVEALED = 0.5
 
 
 @register
@@ -30,8 +27,10 @@ class DRC(Attack):
 
     roi: which region is hidden, or several, one after another. degradation: what is done there. restorer: how the model
     paints it back, in `steps` steps. restorations: how many times for each region, with noise of their own. encoder:
-    what is compared; `scope` (region, crop, picture) goes with an encoder given as text. pooling: mean-log, mean,
-    median or max over all restorations. Texts are parsed as on the command line.
+    what is compared; `scope` (region, crop, picture) goes with an encoder given as text. pooling: how all restorations
+    become one number (see `compare.pool`). neighbours: pictures made from this one that are as hard to restore, but
+    were not trained on (see `pictures.neighbours`); the score is then that of the picture minus the mean of theirs.
+    Texts are parsed as on the command line.
     """
 
     roi: Roi | str = "center:0.25"
@@ -42,6 +41,7 @@ class DRC(Attack):
     encoder: Similarity | str = "own"
     scope: str | None = None
     pooling: str = "mean-log"
+    neighbours: tuple[str, ...] | str = ()
     seed: int = 0
 
     name: ClassVar[str] = "drc"
@@ -66,42 +66,59 @@ class DRC(Attack):
             raise UserError("drc: give the scope to the encoder itself, such as Own(scope='crop')")
         if self.steps < 1 or self.restorations < 1:
             raise UserError("drc: steps and restorations must be 1 or more")
-        pool(torch.zeros(1, 1), self.pooling)
+        if isinstance(self.neighbours, str):
+            object.__setattr__(self, "neighbours", parse_neighbours(self.neighbours))
+        check_pooling(self.pooling, self.restorations)
 
     def check(self, target: Target) -> None:
         super().check(target)
         self.encoder.check()
-        timesteps(target.timesteps, self.steps, self.start)
-
-    @property
-    def start(self) -> float:
-        """The share of the noise path that a restoration walks."""
-        return START_REVEALED if self.degradation.reveals else 1.0
+        timesteps(target.timesteps, self.steps, self.degradation.start(target.path))
 
     def rows(self) -> int:
         return len(self.roi.parts) * self.restorations
 
     def cost(self, target: Target) -> Cost:
-        regions = len(self.roi.parts)
+        regions, pictures = len(self.roi.parts), 1 + len(self.neighbours)
         forward, backward = self.restorer.evaluations(self.steps)
         looks = self.encoder.evaluations() * regions * (1 + self.restorations)
         restored = regions * self.restorations
-        return Cost(self.roi.evaluations(target) + looks + restored * forward, restored * backward)
+        return Cost(
+            self.roi.evaluations(target) + pictures * (looks + restored * forward), pictures * restored * backward
+        )
 
     def _score(self, target: Target, batch: Batch) -> Judged:
         regions = [roi.mask(target, batch) for roi in self.roi.parts]  # each (n, h, w)
-        degraded = [self.degradation(batch, hidden, seed=self.seed) for hidden in regions]  # each (n, c, h, w)
-        restored = self.restore(target, batch, degraded, regions)  # (n, regions, restorations, c, h, w)
-        similarities = torch.cat(
-            [self._compare(target, batch, restored[:, k], hidden) for k, hidden in enumerate(regions)], dim=1
-        )  # (n, regions * restorations)
+        scores, degraded, restored, similarities = self._restore_and_compare(target, batch, regions)
+        for name in self.neighbours:
+            moved = replace(batch, pixels=neighbour(name, batch.pixels))
+            there = self._restore_and_compare(target, moved, [neighbouring(name, hidden) for hidden in regions])
+            scores = scores - there[0] / len(self.neighbours)
+        shown = [self.degradation.shown(target.path, batch, given, seed=self.seed) for given in degraded]
         exhibits = tuple(
             _exhibit(
-                batch.pixels[i], [m[i] for m in regions], [d[i] for d in degraded], restored[i], similarities[i], note
+                batch.pixels[i], [m[i] for m in regions], [d[i] for d in shown], restored[i], similarities[i], note
             )
             for i, note in enumerate(self.roi.notes(batch))
         )
-        return Judged(pool(similarities, self.pooling, self.encoder.highest).numpy(), exhibits)
+        return Judged(scores.numpy(), exhibits)
+
+    def _restore_and_compare(
+        self, target: Target, batch: Batch, regions: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        """Pooled similarities (n,), degraded pictures (n, c, h, w) a region, restored ones (n, regions, restorations,
+        c, h, w), and the similarities (n, regions * restorations)."""
+        degraded = [self.degradation(batch, hidden, seed=self.seed) for hidden in regions]
+        key = ("restored", target.identity.digest, *self._restoring(), batch.sha256, digest(batch.pixels, *regions))
+        restored = target.shared(key, lambda: self.restore(target, batch, degraded, regions))
+        compared = [self._compare(target, batch, restored[:, k], hidden) for k, hidden in enumerate(regions)]
+        similarities, among = (torch.stack(parts, dim=1) for parts in zip(*compared, strict=True))
+        scores = pool(similarities, self.pooling, self.encoder.highest, among)
+        return scores, degraded, restored, similarities.flatten(1)
+
+    def _restoring(self) -> tuple[Any, ...]:
+        """The choices that restorations depend on; attacks that differ in others share them."""
+        return repr(self.degradation), repr(self.restorer), self.steps, self.restorations, self.seed
 
     def restore(
         self, target: Target, batch: Batch, degraded: Sequence[torch.Tensor], regions: Sequence[torch.Tensor]
@@ -112,7 +129,7 @@ class DRC(Attack):
         Returns float32 (n, regions, restorations, c, h, w).
         """
         n, rows = len(batch), self.rows()
-        keys = [digest for digest in batch.sha256 for _ in range(rows)]
+        keys = [sha256 for sha256 in batch.sha256 for _ in range(rows)]
         noise = NoiseStream(keys, [*range(rows)] * n, target.shape, seed=self.seed, device=target.device)
         labels = None if batch.labels is None else batch.labels.repeat_interleave(rows)
         masked = Masked(
@@ -121,18 +138,34 @@ class DRC(Attack):
             hidden=self._spread(regions),
             labels=labels,
         )
-        restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=self.start)
+        start = self.degradation.start(target.path)
+        restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=start)
         return restored.unflatten(0, (n, len(regions), self.restorations))
 
     def _spread(self, by_region: Sequence[torch.Tensor]) -> torch.Tensor:
         """One tensor (n, ...) a region -> (n * regions * restorations, ...), a picture's rows side by side."""
         return torch.stack(list(by_region), dim=1).repeat_interleave(self.restorations, dim=1).flatten(0, 1)
 
-    def _compare(self, target: Target, batch: Batch, restored: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """Similarities of (n, restorations, c, h, w) to the originals: float64 (n, restorations)."""
+    def _compare(
+        self, target: Target, batch: Batch, restored: torch.Tensor, hidden: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Similarities of (n, restorations, c, h, w) to the originals, float64 (n, restorations), and to one another,
+        (n, restorations, restorations), where pooling asks for them."""
         original = self.encoder.encode(target, batch.pixels, hidden, batch.labels)
         codes = [self.encoder.encode(target, pictures, hidden, batch.labels) for pictures in restored.unbind(1)]
-        return torch.stack([self.encoder.compare(original, code) for code in codes], dim=1)
+        similarities = torch.stack([self.encoder.compare(original, code) for code in codes], dim=1)
+        if self.pooling != "energy":
+            return similarities, similarities.new_empty(len(batch), 0, 0)
+        among = [torch.stack([self.encoder.compare(a, b) for b in codes], dim=1) for a in codes]
+        return similarities, torch.stack(among, dim=1)
+
+
+def digest(*tensors: torch.Tensor) -> bytes:
+    """One digest of the contents of tensors."""
+    found = hashlib.blake2b(digest_size=20)
+    for tensor in tensors:
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.digest()
 
 
 def _exhibit(

@@ -4,7 +4,7 @@ from trainedon.compare.efficientnet import EfficientNetLite0
 from trainedon.compare.own import Own
 from trainedon.compare.parse import SIMILARITIES, parse_similarity
 from trainedon.compare.pixel import Pixel, Ssim
-from trainedon.compare.pooling import POOLINGS, pool
+from trainedon.compare.pooling import POOLINGS, check_pooling, pool
 from trainedon.compare.scope import SCOPES
 from trainedon.compare.sface import SFace
 from trainedon.compare.similarity import Encoder, Ensemble, Similarity
@@ -24,6 +24,7 @@ __all__ = [
     "SFace",
     "Similarity",
     "Ssim",
+    "check_pooling",
     "parse_similarity",
     "pool",
 ]

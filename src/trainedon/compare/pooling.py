@@ -6,24 +6,45 @@ import torch
 
 from trainedon.errors import UserError
 
-POOLINGS = ("mean-log", "mean", "median", "max")
+POOLINGS = ("mean-log", "mean", "median", "max", "best-log", "energy")
 SMALLEST_DISTANCE = 1e-6  # keeps the logarithm finite where a restoration equals the original
 
 
-def pool(similarities: torch.Tensor, how: str, highest: float = 1.0) -> torch.Tensor:
-    """float (n, r) similarities of n pictures and r restorations -> (n,), higher = more alike.
+def check_pooling(how: str, restorations: int) -> None:
+    """Raises UserError for an unknown word, and for one restoration where their spread is asked for."""
+    if how not in POOLINGS:
+        raise UserError(f"pooling {how!r} is not known: choose one of {', '.join(POOLINGS)}")
+    if how == "energy" and restorations < 2:
+        raise UserError("pooling energy compares restorations with one another: take restorations=2 or more")
 
-    how: `mean-log`, minus the mean logarithm of the distance to `highest`, the similarity of equal pictures (a
-    restoration that is ten times closer counts the same at every distance, so that one poor restoration among several
-    close ones does not drown them); `mean`; `median` (of an even number, the mean of the middle two); `max` (the best
-    restoration decides). Raises UserError for another word. NaN stays NaN.
+
+def pool(similarities: torch.Tensor, how: str, highest: float = 1.0, among: torch.Tensor | None = None) -> torch.Tensor:
+    """float (n, k, r) similarities of n pictures to r restorations of each of k regions -> (n,), higher = more alike.
+
+    The restorations of a region become one number, and of these the mean over the regions is taken. d is the distance
+    `highest - similarity`, with `highest` the similarity of equal pictures. how:
+    `mean-log`: minus the mean log d. A restoration that is ten times closer counts the same at every distance, so that
+    one poor restoration among several close ones does not drown them. `best-log`: minus log d of the best restoration.
+    `mean`, `median` (of an even number, the mean of the middle two) and `max` of the similarities.
+    `energy`: minus the energy score (Gneiting & Raftery, JASA 2007, eq. 22) `mean sqrt d - 1/2 mean sqrt d'`, with d'
+    the distances among the restorations, from `among` (n, k, r, r): an original that lies as far off as the
+    restorations lie from one another is one of many that the model could have painted.
+    Raises UserError as `check_pooling` does. NaN stays NaN.
     """
+    check_pooling(how, similarities.shape[2])
+    distances = (highest - similarities).clamp(min=SMALLEST_DISTANCE)  # (n, k, r)
     if how == "mean-log":
-        return -(highest - similarities).clamp(min=SMALLEST_DISTANCE).log().mean(1)
-    if how == "mean":
-        return similarities.mean(1)
-    if how == "median":
-        return similarities.quantile(0.5, dim=1)
-    if how == "max":
-        return similarities.amax(1)
-    raise UserError(f"pooling {how!r} is not known: choose one of {', '.join(POOLINGS)}")
+        by_region = -distances.log().mean(2)
+    elif how == "best-log":
+        by_region = -distances.amin(2).log()
+    elif how == "energy":
+        r = similarities.shape[2]
+        spread = (highest - among).clamp(min=0).sqrt().sum((2, 3)) / (r * (r - 1))  # type: ignore[operator]
+        by_region = spread / 2 - distances.sqrt().mean(2)
+    elif how == "mean":
+        by_region = similarities.mean(2)
+    elif how == "median":
+        by_region = similarities.quantile(0.5, dim=2)
+    else:
+        by_region = similarities.amax(2)
+    return by_region.mean(1)

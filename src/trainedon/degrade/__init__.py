@@ -1,6 +1,6 @@
 """Stage 3: which part of a picture is hidden (regions of interest) and what is done there (degradations)."""
 
-from trainedon.degrade.degradation import Blur, Degradation, Downsample, Hide, Noise, parse_degradation
+from trainedon.degrade.degradation import Blur, Degradation, Diffuse, Downsample, Hide, Noise, parse_degradation
 from trainedon.degrade.roi import (
     Attention,
     Center,
@@ -21,6 +21,7 @@ __all__ = [
     "Blur",
     "Center",
     "Degradation",
+    "Diffuse",
     "Downsample",
     "Face",
     "Full",

@@ -17,8 +17,12 @@ from trainedon.noise import generator
 
 if TYPE_CHECKING:
     from trainedon.pictures import Batch
+    from trainedon.targets import NoisePath
 
-DEGRADATIONS = "hide, noise:SIGMA, blur:SIGMA, downsample:FACTOR"
+DEGRADATIONS = "hide, diffuse:T, noise:SIGMA, blur:SIGMA, downsample:FACTOR"
+# Where something of the hidden part is left in the degraded picture, the walk begins half-way up the noise path: from
+# the top, nothing of it would be left.
+START_REVEALED = 0.5
 
 
 class Degradation(ABC):
@@ -29,6 +33,14 @@ class Degradation(ABC):
     """
 
     reveals: ClassVar[bool] = True
+
+    def start(self, path: NoisePath) -> float:
+        """The share of the noise path that a restoration walks down."""
+        return START_REVEALED if self.reveals else 1.0
+
+    def shown(self, path: NoisePath, batch: Batch, degraded: torch.Tensor, *, seed: int = 0) -> torch.Tensor:
+        """The degraded pictures as a person is to see them: float32 (n, c, h, w) in [-1, 1]."""
+        return degraded
 
     def __call__(self, batch: Batch, mask: torch.Tensor, *, seed: int = 0) -> torch.Tensor:
         """The degraded pictures, float32 (n, c, h, w) in [-1, 1]; mask: bool (n, h, w), True = degrade."""
@@ -51,6 +63,32 @@ class Hide(Degradation):
 
 
 @dataclass(frozen=True)
+class Diffuse(Degradation):
+    """The hidden part is drowned in noise along the model's own path, up to timestep `t` of the usual DDPM path (on
+    another path, the step with the nearest signal-to-noise ratio), and the walk begins there.
+
+    The noise is the restorer's own: what it is given is the picture, which it noises to the start of its walk.
+    """
+
+    t: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.t < 1000:
+            raise UserError(f"diffuse:{self.t} is not possible: give a timestep in 1..999")
+
+    def start(self, path: NoisePath) -> float:
+        return (path.like_ddpm(self.t) + 1) / len(path)
+
+    def _change(self, batch: Batch, seed: int) -> torch.Tensor:
+        return batch.pixels
+
+    def shown(self, path: NoisePath, batch: Batch, degraded: torch.Tensor, *, seed: int = 0) -> torch.Tensor:
+        """The whole picture with that much noise."""
+        alpha, sigma = path.at(path.like_ddpm(self.t), degraded)
+        return (alpha * degraded + sigma * _noise(batch, seed)).clamp(-1, 1)
+
+
+@dataclass(frozen=True)
 class Noise(Degradation):
     """Gaussian noise of standard deviation `sigma` is added, in units of [-1, 1], a function of digest and seed."""
 
@@ -60,10 +98,7 @@ class Noise(Degradation):
         _check_positive("noise", self.sigma)
 
     def _change(self, batch: Batch, seed: int) -> torch.Tensor:
-        shape = batch.pixels.shape[1:]
-        # a key of its own, so that this noise is none of those that the restorer draws
-        rows = [generator("degradation", digest, seed).standard_normal(shape, np.float32) for digest in batch.sha256]
-        return batch.pixels + self.sigma * torch.from_numpy(np.stack(rows)).to(batch.pixels.device)
+        return batch.pixels + self.sigma * _noise(batch, seed)
 
 
 @dataclass(frozen=True)
@@ -95,19 +130,31 @@ class Downsample(Degradation):
         return small.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)[:, :, :h, :w]
 
 
+def _noise(batch: Batch, seed: int) -> torch.Tensor:
+    """Standard normal noise like the pictures, a function of digest and seed.
+
+    It has a key of its own, so that it is none of the noise that a restorer draws.
+    """
+    shape = batch.pixels.shape[1:]
+    rows = [generator("degradation", digest, seed).standard_normal(shape, np.float32) for digest in batch.sha256]
+    return torch.from_numpy(np.stack(rows)).to(batch.pixels.device)
+
+
 def _check_positive(name: str, sigma: float) -> None:
     if not (0 < sigma < math.inf):
         raise UserError(f"{name}:{sigma} is not possible: give a positive number")
 
 
 def parse_degradation(text: str) -> Degradation:
-    """`hide`, `noise:0.5`, `blur:2` or `downsample:4`. Raises UserError that lists the choices."""
+    """`hide`, `diffuse:200`, `noise:0.5`, `blur:2` or `downsample:4`. Raises UserError that lists the choices."""
     name, _, value = text.strip().partition(":")
     try:
         if name == "hide" and not value:
             return Hide()
         if name == "downsample":
             return Downsample(int(value))
+        if name == "diffuse":
+            return Diffuse(int(value))
         if name in ("noise", "blur"):
             return {"noise": Noise, "blur": Blur}[name](float(value))
     except ValueError:

@@ -7,6 +7,7 @@ from trainedon.evidence.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.protocol import audit, evaluate
 from trainedon.evidence.schemas import schemas
 from trainedon.evidence.scores import AttackKey, Scores, read_scores
+from trainedon.evidence.sweep import Sweep, sweep
 
 __all__ = [
     "STUDY",
@@ -22,6 +23,7 @@ __all__ = [
     "Peaks",
     "Scores",
     "SetAside",
+    "Sweep",
     "audit",
     "check_draw",
     "coin",
@@ -33,5 +35,6 @@ __all__ = [
     "read_looks",
     "read_scores",
     "schemas",
+    "sweep",
     "to_json",
 ]

@@ -45,10 +45,7 @@ def auc(positive: np.ndarray, negative: np.ndarray, *, level: float = CONFIDENCE
     m, n = len(positive), len(negative)
     if m == 0 or n == 0:
         raise ValueError("an AUC needs at least one score on each side")
-    # How each positive stands among the negatives, and each negative among the positives: DeLong's components.
-    rank = rankdata(np.concatenate([positive, negative]))
-    above = (rank[:m] - rankdata(positive)) / n  # (m,)
-    below = 1 - (rank[m:] - rankdata(negative)) / m  # (n,)
+    above, below = placements(positive, negative)
     value = min(1.0, max(0.0, float(above.mean())))
     parts = (above.var(ddof=1) / m, below.var(ddof=1) / n) if min(m, n) > 1 else (0.0, 0.0)
     variance = float(sum(parts))
@@ -60,6 +57,16 @@ def auc(positive: np.ndarray, negative: np.ndarray, *, level: float = CONFIDENCE
     low, high = (float(end) for end in expit(logit(value) + np.array([-reach, reach])))
     low_too, high_too = _newcombe(value, m, n, widen * float(norm.ppf((1 + level) / 2)))
     return Auc(value, min(low, low_too), max(high, high_too), "delong")
+
+
+def placements(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """DeLong's components, float64 (m,) and (n,) in [0, 1]; the mean of either is the AUC.
+
+    The share of negatives below each positive, and of positives above each negative, ties half.
+    """
+    m, n = len(positive), len(negative)
+    rank = rankdata(np.concatenate([positive, negative]))
+    return (rank[:m] - rankdata(positive)) / n, 1 - (rank[m:] - rankdata(negative)) / m
 
 
 def _newcombe(value: float, m: int, n: int, z: float) -> tuple[float, float]:

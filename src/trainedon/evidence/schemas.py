@@ -7,8 +7,9 @@ import json
 from trainedon.evidence.documents import Audit, Evaluation
 from trainedon.evidence.draw import Draw
 from trainedon.evidence.peaks import Peaks
+from trainedon.evidence.sweep import Sweep
 
-PUBLISHED = {"audit": Audit, "evaluation": Evaluation, "peaks": Peaks, "draw": Draw}
+PUBLISHED = {"audit": Audit, "evaluation": Evaluation, "peaks": Peaks, "sweep": Sweep, "draw": Draw}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 

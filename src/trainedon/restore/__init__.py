@@ -1,6 +1,23 @@
 """Restore: the audited model paints the hidden part back."""
 
-from trainedon.restore.restorers import RESTORERS, Guided, Join, Masked, Naive, Restorer, parse_restorer
+from trainedon.restore.guided import DPS, Guided, PiGDM
+from trainedon.restore.joined import DDNM, Join, Naive
+from trainedon.restore.particles import Twisted
+from trainedon.restore.restorer import Masked, Restorer
+from trainedon.restore.restorers import RESTORERS, parse_restorer
 from trainedon.restore.walk import timesteps
 
-__all__ = ["RESTORERS", "Guided", "Join", "Masked", "Naive", "Restorer", "parse_restorer", "timesteps"]
+__all__ = [
+    "DDNM",
+    "DPS",
+    "RESTORERS",
+    "Guided",
+    "Join",
+    "Masked",
+    "Naive",
+    "PiGDM",
+    "Restorer",
+    "Twisted",
+    "parse_restorer",
+    "timesteps",
+]

@@ -53,12 +53,23 @@ def reverse_step(
     """
     if s == CLEAN:
         return denoised.clean
-    alpha_t, sigma_t = target.path.at(t, denoised.clean)
-    alpha_s, sigma_s = target.path.at(s, denoised.clean)
+    alpha_s, carried, fresh = shares(target, denoised.clean, t, s, eta)
+    x_s = alpha_s * denoised.clean + carried * denoised.noise
+    return x_s if noise is None else x_s + fresh * noise
+
+
+def shares(
+    target: Target, like: torch.Tensor, t: int, s: int, eta: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What a reverse step makes x_s of: so much of the clean picture, of the noise in x_t, and of fresh noise.
+
+    Each is shaped to multiply pictures `like` (n, c, h, w).
+    """
+    alpha_t, sigma_t = target.path.at(t, like)
+    alpha_s, sigma_s = target.path.at(s, like)
     between = (sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2).clamp(min=0).sqrt()
     fresh = eta * sigma_s / sigma_t * between
-    x_s = alpha_s * denoised.clean + (sigma_s**2 - fresh**2).clamp(min=0).sqrt() * denoised.noise
-    return x_s if noise is None else x_s + fresh * noise
+    return alpha_s, (sigma_s**2 - fresh**2).clamp(min=0).sqrt(), fresh
 
 
 def forward_step(target: Target, x_s: torch.Tensor, s: int, t: int, noise: torch.Tensor) -> torch.Tensor:

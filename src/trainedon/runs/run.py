@@ -49,6 +49,7 @@ class Plan:
     dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside.
     draw: the `draw.json` whose coins decided which pictures the model was given. lead: the test that an audit's claim
     speaks of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters.
+    sweep: the questions whose settings the attacks are, as `attacks.grid.Sweep.facts` tells them.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     """
 
@@ -63,6 +64,7 @@ class Plan:
     draw: Path | None = None
     lead: str = "first"
     study: Sequence[dict] | None = None
+    sweep: dict | None = None
     truth: dict[str, bool] | None = None
 
 
@@ -125,6 +127,8 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     documents = {"evaluation.json": evidence.evaluate(scores, rows, looks, draw)}
     if record.get("study"):
         documents["peaks.json"] = evidence.peaks(scores, record["study"], rows, looks)
+    if record.get("sweep"):
+        documents["sweep.json"] = evidence.sweep(scores, record["sweep"], record["costs"], rows, looks)
     return documents
 
 
@@ -201,13 +205,18 @@ def _labels_note(target: Target, missing: list[Item]) -> str:
 
 def _identity(target: Target, plan: Plan, items: list[Item]) -> dict:
     """What makes two runs the same one: neither paths nor batch size, which change no score."""
-    return {
+    identity = {
         "kind": plan.kind,
         "model": target.identity.digest,
         "pictures": {name: inventory_digest(i for i in items if i.set == name) for name in plan.sets},
         "attacks": [repr(attack) for attack in plan.attacks],
         "device": target.device.type,
-    } | ({"lead": plan.lead} if plan.lead != "first" else {})
+    }
+    if plan.lead != "first":
+        identity["lead"] = plan.lead
+    if plan.sweep:  # the same attacks can answer other questions
+        identity["sweep"] = [group["title"] for group in plan.sweep["groups"]]
+    return identity
 
 
 def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> dict:
@@ -265,6 +274,7 @@ def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> di
             if figures.data == plan.dataset and short(attack) == attack.name  # papers print their own parameters
         ],
         "study": list(plan.study or []),
+        "sweep": plan.sweep,
         "notes": list(target.identity.notes),
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},

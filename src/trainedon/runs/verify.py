@@ -18,6 +18,7 @@ from trainedon.runs.run import recompute
 
 CLOSE = 1e-9  # relative; the last digits of a number may differ between machines
 LISTED = 5
+DOCUMENTS = ("audit.json", "evaluation.json", "peaks.json", "sweep.json")
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _scores(run: Path, record: dict) -> tuple[bool | None, str]:
 
 
 def _statistics(run: Path, documents: dict[str, evidence.Document]) -> tuple[bool | None, str]:
-    strangers = [name for name in ("audit.json", "evaluation.json", "peaks.json") if (run / name).exists()]
+    strangers = [name for name in DOCUMENTS if (run / name).exists()]
     differing = [f"{name} is not of this run" for name in strangers if name not in documents]
     for name, document in documents.items():
         try:

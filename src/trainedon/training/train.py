@@ -6,10 +6,11 @@ ends with the same weights as one that was not.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -155,6 +156,7 @@ def train(
     recipe: Recipe,
     *,
     labels: torch.Tensor | None = None,
+    snapshots: Sequence[int] = (),
     checkpoint_every: int = 200,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Path:
@@ -162,11 +164,17 @@ def train(
 
     pictures: float32 (n, c, h, w) in [-1, 1]; every one is a member.
     labels: int64 (n,) in [0, recipe.classes), for a class-conditional network.
+    snapshots: after so many passes the model is also written as it is then, to `out/after-PASSES-passes`. Before the
+    learning rate has decayed it remembers less.
     progress: called with (step, steps, mean loss since the last call).
 
     `out` also receives `log.csv` (step, loss, learning rate) and, while unfinished, a checkpoint from which the same
-    call goes on. Raises UserError when the loss is no longer finite, or `out` holds another recipe or another model.
+    call goes on. Raises UserError when the loss is no longer finite, when a snapshot lies outside the training, and when
+    `out` holds another recipe or another model.
     """
+    for passes in snapshots:
+        if not 0 < passes < recipe.passes:
+            raise UserError(f"a snapshot after {passes} passes lies outside a training of {recipe.passes}")
     out.mkdir(parents=True, exist_ok=True)
     _check_recipe(out, recipe)
     if (out / "model_index.json").exists():
@@ -176,7 +184,8 @@ def train(
     ema = {name: value.detach().clone() for name, value in parameters.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.learning_rate, weight_decay=0.0)
     scheduler = recipe.scheduler()
-    steps = recipe.passes * math.ceil(len(pictures) / recipe.batch_size)
+    a_pass = math.ceil(len(pictures) / recipe.batch_size)  # steps
+    steps = recipe.passes * a_pass
     first = _load_checkpoint(out, unet, ema, optimizer)
     _begin_log(out / "log.csv", first)
     losses: list[float] = []
@@ -198,6 +207,8 @@ def train(
             raise UserError(
                 f"training diverged at step {done}: try a smaller --learning-rate (now {recipe.learning_rate:g})"
             )
+        if done % a_pass == 0 and done // a_pass in snapshots:
+            _save_averaged(unet, ema, scheduler, out / f"after-{done // a_pass}-passes")
         if done % checkpoint_every == 0 or done == steps:
             mean = sum(losses) / len(losses)
             losses.clear()
@@ -206,9 +217,7 @@ def train(
             _save_checkpoint(out, done, unet, ema, optimizer)
             if progress:
                 progress(done, steps, mean)
-    for name, value in parameters.items():
-        value.data.copy_(ema[name])
-    _save_pipeline(DDPMPipeline(unet=unet.eval(), scheduler=scheduler), out)
+    _save_averaged(unet, ema, scheduler, out)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return out
 
@@ -236,8 +245,12 @@ def _average(ema: dict[str, torch.Tensor], parameters: dict[str, torch.nn.Parame
         ema[name].lerp_(value, 1 - decay)
 
 
-def _save_pipeline(pipeline: DDPMPipeline, out: Path) -> None:
-    """The pipeline's folders, and its index last: a folder with an index is a whole model."""
+def _save_averaged(unet: UNet2DModel, ema: dict[str, torch.Tensor], scheduler: DDPMScheduler, out: Path) -> None:
+    """The averaged network as a pipeline's folders, the index last: a folder with an index is a whole model."""
+    averaged = copy.deepcopy(unet).eval()
+    averaged.load_state_dict(ema, strict=False)  # buffers, if any, stay the network's own
+    pipeline = DDPMPipeline(unet=averaged, scheduler=scheduler)
+    out.mkdir(exist_ok=True)
     unfinished = out / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     pipeline.save_pretrained(unfinished, safe_serialization=True)

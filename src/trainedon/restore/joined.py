@@ -1,0 +1,94 @@
+"""Restorers that need no gradient: at every step the kept part is put in, and the model paints around it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from trainedon.noise import NoiseStream
+from trainedon.restore.restorer import Masked, Restorer
+from trainedon.restore.walk import forward_step, jumps, reverse_step, timesteps
+from trainedon.targets import Denoised, Target
+
+
+@dataclass(frozen=True)
+class Naive(Restorer):
+    """The start that the paper argues against: noise the degraded picture and denoise it, freely."""
+
+    def restore(self, target, masked, noise, *, steps, start=1.0):
+        grid = timesteps(target.timesteps, steps, start)
+        x = target.noised(masked.degraded, grid[0], noise.next())
+        for t, s in pairwise(grid):
+            x = reverse_step(target, target.denoise(x, t, masked.labels), t, s, eta=self.eta, noise=noise.next())
+        return masked.paste(masked.original, x.clamp(-1, 1))
+
+    def evaluations(self, steps):
+        return steps, 0
+
+
+@dataclass(frozen=True)
+class Resampled(Restorer):
+    """With `resamplings` above 1 the walk goes back up by `jump` steps and down again (RePaint, arXiv 2201.09865; the
+    time travel of DDNM, arXiv 2212.00490), so that the hidden part can make up its mind about the kept one."""
+
+    resamplings: int = 1
+    jump: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resamplings < 1 or self.jump < 1:
+            self._refuse("resamplings and jump must be 1 or more")
+
+    def restore(self, target, masked, noise, *, steps, start=1.0):
+        grid = timesteps(target.timesteps, steps, start)
+        x = target.noised(masked.given(), grid[0], noise.next())
+        for i, j in jumps(steps, self.jump, self.resamplings):
+            t, s = grid[i], grid[j]
+            if j < i:
+                x = forward_step(target, x, t, s, noise.next())
+            else:
+                x = self._down(target, masked, target.denoise(x, t, masked.labels), x, t, s, noise)
+        return masked.paste(masked.original, x.clamp(-1, 1))
+
+    @abstractmethod
+    def _down(
+        self, target: Target, masked: Masked, denoised: Denoised, x: torch.Tensor, t: int, s: int, noise: NoiseStream
+    ) -> torch.Tensor:
+        """x_s given x_t and what the network says of it."""
+
+    def evaluations(self, steps):
+        return sum(j > i for i, j in jumps(steps, self.jump, self.resamplings)), 0
+
+
+@dataclass(frozen=True)
+class Join(Resampled):
+    """The paper's restoration (arXiv 2403.08487, eq. 4): at every step the kept pixels are noised from the original,
+    the hidden ones come from the model, and the two are joined."""
+
+    def _down(self, target, masked, denoised, x, t, s, noise):
+        painted = reverse_step(target, denoised, t, s, eta=self.eta, noise=noise.next())
+        return masked.paste(target.noised(masked.original, s, noise.next()), painted)
+
+
+@dataclass(frozen=True)
+class DDNM(Resampled):
+    """Null-space projection (Wang et al., arXiv 2212.00490, Algorithm 1): in the guess of the clean picture the kept
+    part is replaced by the original, and the reverse step goes on from there. The kept part is noised along one
+    coherent path, where `join` draws its noise anew at every step."""
+
+    def _down(self, target, masked, denoised, x, t, s, noise):
+        known = projected(target, masked, denoised, x, t)
+        return reverse_step(target, known, t, s, eta=self.eta, noise=noise.next())
+
+
+def projected(target: Target, masked: Masked, denoised: Denoised, x: torch.Tensor, t: int) -> Denoised:
+    """`A^+ y + (I - A^+ A) x0hat`, and the noise that then explains x_t: with it the reverse step is the posterior
+    q(x_s | x_t, x0) of the paper's eq. 7, on any path."""
+    alpha_t, sigma_t = target.path.at(t, x)
+    return Denoised(
+        noise=masked.paste((x - alpha_t * masked.original) / sigma_t, denoised.noise),
+        clean=masked.paste(masked.original, denoised.clean),
+    )

@@ -1,0 +1,71 @@
+"""What every restorer is given, and what it promises.
+
+All restorers share one signature. `hidden` is True where the model paints; `degraded` is what it may see there; the
+kept pixels come back exactly as they are in `original`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from trainedon.errors import UserError
+from trainedon.noise import NoiseStream
+from trainedon.targets import Target
+
+TINY = 1e-30  # what a sum of squares is divided by where it is 0, and what it divides is 0 as well
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A batch to restore. original, degraded: float32 (n, c, h, w) in [-1, 1]; hidden: bool (n, h, w);
+    labels: int64 (n,) for class-conditional models."""
+
+    original: torch.Tensor
+    degraded: torch.Tensor
+    hidden: torch.Tensor
+    labels: torch.Tensor | None = None
+
+    def paste(self, kept: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
+        """`kept` where the picture was kept, `painted` where it was hidden (eq. 4 of arXiv 2403.08487)."""
+        return torch.where(self.hidden[:, None], painted, kept)
+
+    def given(self) -> torch.Tensor:
+        """The picture as far as the model may see it: the original where it was kept, degraded where hidden."""
+        return self.paste(self.original, self.degraded)
+
+    def repeated(self, times: int) -> Masked:
+        """Every picture `times` times, side by side: (n * times, ...)."""
+        parts = (self.original, self.degraded, self.hidden, self.labels)
+        return Masked(*(None if part is None else part.repeat_interleave(times, dim=0) for part in parts))
+
+
+@dataclass(frozen=True)
+class Restorer(ABC):
+    """eta: share of fresh noise in each step, 0 deterministic, 1 the model's posterior."""
+
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise UserError(f"restorer: eta must lie between 0 and 1, not {self.eta:g}")
+
+    @abstractmethod
+    def restore(
+        self, target: Target, masked: Masked, noise: NoiseStream, *, steps: int, start: float = 1.0
+    ) -> torch.Tensor:
+        """Restored pictures, float32 (n, c, h, w) in [-1, 1]. start: share of the noise path that is walked."""
+
+    @abstractmethod
+    def evaluations(self, steps: int) -> tuple[int, int]:
+        """Network passes for one restoration: (forward, backward)."""
+
+    def _refuse(self, problem: str) -> None:
+        raise UserError(f"{type(self).__name__.lower()}: {problem}")
+
+
+def energy(pictures: torch.Tensor) -> torch.Tensor:
+    """Sum of squares of each picture (n, c, h, w): float64 (n,) on the CPU."""
+    return pictures.cpu().double().square().flatten(1).sum(1)
