@@ -291,6 +291,11 @@ def test_the_whole_command(target_folders, toy_pictures, tmp_path, monkeypatch, 
     accuracy.main()
     assert {"accuracy.json", "toy"} <= {path.name for path in (tmp_path / "out").iterdir()}
     assert "| `pia` | paper |" in page.read_text()
+    page.write_text("mine")
+    monkeypatch.setattr("sys.argv", [*arguments, "sima", "--markdown", str(page)])
+    with pytest.raises(SystemExit):
+        accuracy.main()
+    assert page.read_text() == "mine" and "to write between" in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", [*arguments, "loss, pia", "--calibrate", "--targets", spec])
     with pytest.raises(SystemExit) as stopped:
         accuracy.main()

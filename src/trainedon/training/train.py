@@ -169,8 +169,8 @@ def train(
     progress: called with (step, steps, mean loss since the last call).
 
     `out` also receives `log.csv` (step, loss, learning rate) and, while unfinished, a checkpoint from which the same
-    call goes on. Raises UserError when the loss is no longer finite, when a snapshot lies outside the training, and when
-    `out` holds another recipe or another model.
+    call goes on. Raises UserError when the loss is no longer finite, when a snapshot lies outside the training, and
+    when `out` holds another recipe or another model.
     """
     for passes in snapshots:
         if not 0 < passes < recipe.passes:
