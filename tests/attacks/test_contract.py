@@ -17,7 +17,7 @@ ATTACKS = [
     "drc(roi=cover, steps=2, restorations=1, restorer=join:resamplings=2, encoder=pixel)",
     "drc(roi=attention:0.3, steps=2, restorer=naive, encoder=own+ssim, pooling=median)",
     "drc(roi=inverted(random:0.4), steps=2, degradation=blur:2, pooling=energy)",
-    "drc(roi=center+full, steps=2, restorations=1, degradation=diffuse:200, neighbours=mirror+turn, encoder=pixel)",
+    "drc(roi=center+full, steps=2, restorations=1, degradation=diffuse:200, symmetries=mirror, encoder=pixel)",
     *("secmi", "pia", "pian", "sima", "pfami", "noise-aggregation"),
     *("rediffuse(n=2)", "rediffuse(n=2, metric=ssim)"),
     "gan-leaks(samples=12, steps=3)",
@@ -26,6 +26,7 @@ ATTACKS = [
     *("rank-average(loss, pia)", "logistic(loss, pia)"),
     *("rise", "rise(move=smooth, directions=1)", "rise(move=fade)", "fremia(rise)", "curvature(probes=2)"),
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
+    *("symmetric(pia)", "symmetric(drc(steps=2), symmetries=mirror+half-turn)"),
     *("calibrated(pfami)", "calibrated(lira(form=offline))", "timesteps(lira, t=50+100)", "repeat(rmia, n=2)"),
 ]
 KINDS = ["epsilon", "v, zero terminal SNR", "sample, cosine betas", "class-conditional", "grey", "learned variance"]

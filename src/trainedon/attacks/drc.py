@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -15,9 +15,9 @@ from trainedon.compare import Similarity, check_pooling, parse_similarity, pool
 from trainedon.degrade import Degradation, Roi, parse_degradation, parse_roi
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
-from trainedon.pictures import Batch, neighbour, neighbouring, parse_neighbours
+from trainedon.pictures import Batch
 from trainedon.restore import Masked, Restorer, parse_restorer, timesteps
-from trainedon.targets import Target
+from trainedon.targets import Symmetric, Target, parse_symmetries
 
 
 @register
@@ -28,8 +28,8 @@ class DRC(Attack):
     roi: which region is hidden, or several, one after another. degradation: what is done there. restorer: how the model
     paints it back, in `steps` steps. restorations: how many times for each region, with noise of their own. encoder:
     what is compared; `scope` (region, crop, picture) goes with an encoder given as text. pooling: how all restorations
-    become one number (see `compare.pool`). neighbours: pictures made from this one that are as hard to restore, but
-    were not trained on (see `pictures.neighbours`); the score is then that of the picture minus the mean of theirs.
+    become one number (see `compare.pool`). symmetries: in which the model is its own reference (`targets.symmetry`);
+    the score is then the one under the model minus the mean of those under the model in a mirror, upside down ...
     Texts are parsed as on the command line.
     """
 
@@ -41,7 +41,7 @@ class DRC(Attack):
     encoder: Similarity | str = "own"
     scope: str | None = None
     pooling: str = "mean-log"
-    neighbours: tuple[str, ...] | str = ()
+    symmetries: tuple[str, ...] | str = ()
     seed: int = 0
 
     name: ClassVar[str] = "drc"
@@ -66,8 +66,8 @@ class DRC(Attack):
             raise UserError("drc: give the scope to the encoder itself, such as Own(scope='crop')")
         if self.steps < 1 or self.restorations < 1:
             raise UserError("drc: steps and restorations must be 1 or more")
-        if isinstance(self.neighbours, str):
-            object.__setattr__(self, "neighbours", parse_neighbours(self.neighbours))
+        if isinstance(self.symmetries, str):
+            object.__setattr__(self, "symmetries", parse_symmetries(self.symmetries))
         check_pooling(self.pooling, self.restorations)
 
     def check(self, target: Target) -> None:
@@ -79,21 +79,18 @@ class DRC(Attack):
         return len(self.roi.parts) * self.restorations
 
     def cost(self, target: Target) -> Cost:
-        regions, pictures = len(self.roi.parts), 1 + len(self.neighbours)
+        regions, views = len(self.roi.parts), 1 + len(self.symmetries)
         forward, backward = self.restorer.evaluations(self.steps)
         looks = self.encoder.evaluations() * regions * (1 + self.restorations)
         restored = regions * self.restorations
-        return Cost(
-            self.roi.evaluations(target) + pictures * (looks + restored * forward), pictures * restored * backward
-        )
+        return Cost(self.roi.evaluations(target) + views * (looks + restored * forward), views * restored * backward)
 
     def _score(self, target: Target, batch: Batch) -> Judged:
         regions = [roi.mask(target, batch) for roi in self.roi.parts]  # each (n, h, w)
         scores, degraded, restored, similarities = self._restore_and_compare(target, batch, regions)
-        for name in self.neighbours:
-            moved = replace(batch, pixels=neighbour(name, batch.pixels))
-            there = self._restore_and_compare(target, moved, [neighbouring(name, hidden) for hidden in regions])
-            scores = scores - there[0] / len(self.neighbours)
+        for name in self.symmetries:
+            there = self._restore_and_compare(Symmetric.of(target, name), batch, regions)
+            scores = scores - there[0] / len(self.symmetries)
         shown = [self.degradation.shown(target.path, batch, given, seed=self.seed) for given in degraded]
         exhibits = tuple(
             _exhibit(

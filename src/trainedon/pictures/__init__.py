@@ -10,12 +10,10 @@ from trainedon.pictures.items import (
     read_inventory,
     write_inventory,
 )
-from trainedon.pictures.neighbours import NEIGHBOURS, neighbour, neighbouring, parse_neighbours
 from trainedon.pictures.picture import Entry, Picture
 from trainedon.pictures.sources import scan
 
 __all__ = [
-    "NEIGHBOURS",
     "Batch",
     "Entry",
     "Item",
@@ -27,9 +25,6 @@ __all__ = [
     "inventory",
     "inventory_digest",
     "load_pictures",
-    "neighbour",
-    "neighbouring",
-    "parse_neighbours",
     "read_inventory",
     "scan",
     "to_levels",

@@ -3,6 +3,19 @@
 from trainedon.targets.helpers import Reference, Shadows
 from trainedon.targets.load import load_target
 from trainedon.targets.path import NoisePath
+from trainedon.targets.symmetry import SYMMETRIES, Symmetric, parse_symmetries
 from trainedon.targets.target import Denoised, Evaluations, Identity, Target
 
-__all__ = ["Denoised", "Evaluations", "Identity", "NoisePath", "Reference", "Shadows", "Target", "load_target"]
+__all__ = [
+    "SYMMETRIES",
+    "Denoised",
+    "Evaluations",
+    "Identity",
+    "NoisePath",
+    "Reference",
+    "Shadows",
+    "Symmetric",
+    "Target",
+    "load_target",
+    "parse_symmetries",
+]

@@ -1,0 +1,78 @@
+"""The model under audit, seen through a symmetry of the picture plane: the reference that every model brings along.
+
+What is easy to restore, such as a plain background, is restored well whether or not it was trained on. Difficulty is
+taken off with the score under a reference model that never saw the picture (Watson et al., arXiv 2111.08440), which
+there seldom is. But the same model in a mirror, `g^-1 f(g x)`, knows as well what pictures look like, and has no memory
+of `x` unless it was trained on `g x` too: a network of convolutions treats a picture and its mirror image alike, but
+for what it has learnt. Noise moves with the picture, so that what is left of the difference is memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+from trainedon.errors import UserError
+from trainedon.targets.target import Target
+
+# Those that keep the shape of every rectangle; each is its own inverse.
+SYMMETRIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "mirror": lambda pixels: pixels.flip(-1),
+    "upside-down": lambda pixels: pixels.flip(-2),
+    "half-turn": lambda pixels: pixels.flip(-1, -2),
+}
+
+
+def parse_symmetries(text: str) -> tuple[str, ...]:
+    """`mirror+half-turn`: names joined by +; `all`, or `none`. Raises UserError for an unknown or repeated name."""
+    if text.strip() == "all":
+        return tuple(SYMMETRIES)
+    names = () if text.strip() in ("", "none") else tuple(part.strip() for part in text.split("+"))
+    if not set(names) <= set(SYMMETRIES) or len(set(names)) < len(names):
+        raise UserError(
+            f"symmetries {text!r} are not known: choose from {', '.join(SYMMETRIES)}, joined by +, or all, or none"
+        )
+    return names
+
+
+@dataclass(eq=False)
+class Symmetric(Target):
+    """`through` as it looks in a mirror: what goes in is moved by `symmetry`, what comes out is moved back.
+
+    Passes are counted with those of `through`.
+    """
+
+    through: Target = None  # type: ignore[assignment]
+    symmetry: str = ""
+
+    @classmethod
+    def of(cls, through: Target, symmetry: str) -> Symmetric:
+        """symmetry: a name of SYMMETRIES."""
+        alike = {field.name: getattr(through, field.name) for field in fields(Target)}
+        own = {
+            "identity": replace(through.identity, digest=f"{symmetry} {through.identity.digest}"),
+            "kept": through.kept.setdefault(("symmetric", symmetry), {}),
+        }
+        return cls(**alike | own, through=through, symmetry=symmetry)
+
+    def _move(self, pixels: torch.Tensor) -> torch.Tensor:
+        return SYMMETRIES[self.symmetry](pixels)
+
+    def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return self._move(self.through._predict(self._move(x_t), t, labels))
+
+    def features(
+        self, pictures: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return self._move(self.through.features(self._move(pictures), t, layer, labels))
+
+    def attention(self, pictures: torch.Tensor, t: int, labels: torch.Tensor | None = None) -> torch.Tensor | None:
+        received = self.through.attention(self._move(pictures), t, labels)
+        return None if received is None else self._move(received)
+
+    def gradient_norms(
+        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return self.through.gradient_norms(self._move(x_t), t, self._move(noise), labels)
