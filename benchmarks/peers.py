@@ -14,6 +14,8 @@ from trainedon.targets import Shadows, Target
 HAVE = ("gradients", "unseen", "labels")
 LEAD = "drc"  # the attack that every other one is compared with
 PAPER_DRC = "drc-paper"
+# Peers with the reference of `drc`: what of its lead is due to the reference, and what to anything else.
+BORROWED = ("symmetric(loss(draws=12))", "symmetric(pia)", "symmetric(sima)", "symmetric(pfami)")
 STUDIES = ("rise", "curvature")  # measurements of this project, after papers that propose other attacks
 STEPS = (10, 30, 50, 100, 150, 200, 300)
 # What calibration tries, one peer a line; t is all that changes, and the stride where it has to divide t.
@@ -42,14 +44,15 @@ class Chosen(NamedTuple):
 
 
 def choose(asked: str | None, target: Target, shadows: Shadows | None = None) -> Chosen:
-    """The attacks that are asked for; where none are, all that there are at their defaults, and peers calibrated.
+    """The attacks that are asked for; where none are, all that there are at their defaults, peers calibrated, and some
+    of them with the reference of `drc`.
 
     Raises UserError for attacks that were asked for and cannot be run; of all others it says so in `left_out`.
     """
     if asked is not None:
         return Chosen(parse_attacks(asked, HAVE, shadows=shadows), {})
     chosen, left_out = Chosen([], {}), {}
-    for spec in (*(name for name, kind in attacks().items() if works_alone(kind)), *CALIBRATED.values()):
+    for spec in (*(name for name, kind in attacks().items() if works_alone(kind)), *CALIBRATED.values(), *BORROWED):
         try:
             (attack,) = parse_attacks(spec, HAVE, shadows=shadows)
             attack.check(target)
@@ -63,7 +66,7 @@ def choose(asked: str | None, target: Target, shadows: Shadows | None = None) ->
 
 def is_peer(attack: Attack) -> bool:
     """Whether an attack is another paper's idea, and none of those that this project puts forward."""
-    ours = isinstance(attack, DRC | Fusion) or attack.name.startswith(LEAD) or attack.name in STUDIES
+    ours = isinstance(attack, DRC | Fusion) or attack.name.startswith(LEAD) or attack.name in (*STUDIES, "symmetric")
     return not ours
 
 

@@ -47,7 +47,7 @@ SWEEP = ["sweep", "nowhere", "--members", "{pictures}", "--unseen", "{pictures}"
         ([*SWEEP, "--out", "{out}"], "nothing is to be varied: give --vary NAME=V1,V2,... or --question (mask-ratio,"),
         ([*SWEEP, "--out", "{out}", "--vary", "size=1"], "has no parameter 'size' to vary: choose from roi"),
         ([*SWEEP, "--out", "{out}", "--question", "why"], "there is no question 'why': choose from mask-ratio"),
-        ([*SWEEP, "--out", "{out}", "--attack", "drc(roi=full)", "--vary", "mask-ratio=0.1"], "has no mask ratio"),
+        ([*SWEEP, "--out", "{out}", "--attack", "drc-hide(roi=full)", "--vary", "mask-ratio=0.1"], "has no mask ratio"),
         ([*SWEEP, "--out", "{out}", "--vary", "steps=5,5"], "names a setting twice: steps=5 and steps=5"),
         (["report", "{pictures}"], "is not a run folder"),
         (["train", "{pictures}", "--out", "{out}", "--betas", "steep"], "betas 'steep' are not known: choose one of"),
@@ -169,7 +169,7 @@ def test_peaks_are_measured_and_told(target_folders, toy_pictures, tmp_path):
 def swept(target_folders, toy_pictures, tmp_path_factory):
     """(command without --out, run folder, what was printed): six settings, of which two questions share one."""
     command = ["sweep", target_folders["epsilon"], "--members", toy_pictures["members"]]
-    command += ["--unseen", toy_pictures["unseen"], "--attack", "drc(steps=2, restorations=1)", "--limit", 8]
+    command += ["--unseen", toy_pictures["unseen"], "--attack", "drc-hide(steps=2, restorations=1)", "--limit", 8]
     command += ["--vary", "mask-ratio=0.1,0.25,0.5", "--question", "restorer"]
     out = tmp_path_factory.mktemp("sweep") / "run"
     result = call(*command, "--out", out)

@@ -127,7 +127,7 @@ def sweep(
     members: Annotated[Path, typer.Option(help="Pictures that the model was trained on.")],
     unseen: Annotated[Path, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
     out: Out,
-    attack: Annotated[str, typer.Option(help="The attack that is varied, such as 'drc(roi=face)'.")] = "drc",
+    attack: Annotated[str, typer.Option(help="The attack that is varied, such as 'drc-hide(roi=face)'.")] = "drc-hide",
     vary: Annotated[
         list[str] | None,
         typer.Option(

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from trainedon.attacks import DRC, Loss, attacks, parse_attacks, short
+from trainedon.attacks import Loss, attacks, parse_attacks, short
+from trainedon.attacks.drc_hide import DRCHide
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
 from trainedon.targets import Reference, Shadows, load_target
 
 ATTACKS = [
     *("loss", "loss(t=50, draws=3)"),
-    "drc(steps=3)",
-    "drc(roi=cover, steps=2, restorations=1, restorer=join:resamplings=2, encoder=pixel)",
-    "drc(roi=attention:0.3, steps=2, restorer=naive, encoder=own+ssim, pooling=median)",
-    "drc(roi=inverted(random:0.4), steps=2, degradation=blur:2, pooling=energy)",
-    "drc(roi=center+full, steps=2, restorations=1, degradation=diffuse:200, symmetries=mirror, encoder=pixel)",
+    *("drc-fast", "drc(restorations=1)", "drc-hide(steps=3)", "drc-paper(steps=2)"),
+    "drc-hide(roi=cover, steps=2, restorations=1, restorer=join:resamplings=2, encoder=pixel)",
+    "drc-hide(roi=attention:0.3, steps=2, restorer=naive, encoder=own+ssim, pooling=median)",
+    "drc-hide(roi=inverted(random:0.4), steps=2, degradation=blur:2, pooling=energy)",
+    "drc(roi=center+ranked:2, restorer=guided, steps=2, restorations=1, degradation=diffuse:200, symmetries=mirror)",
     *("secmi", "pia", "pian", "sima", "pfami", "noise-aggregation"),
     *("rediffuse(n=2)", "rediffuse(n=2, metric=ssim)"),
     "gan-leaks(samples=12, steps=3)",
@@ -26,7 +27,7 @@ ATTACKS = [
     *("rank-average(loss, pia)", "logistic(loss, pia)"),
     *("rise", "rise(move=smooth, directions=1)", "rise(move=fade)", "fremia(rise)", "curvature(probes=2)"),
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
-    *("symmetric(pia)", "symmetric(drc(steps=2), symmetries=mirror+half-turn)"),
+    *("symmetric(pia)", "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)"),
     *("calibrated(pfami)", "calibrated(lira(form=offline))", "timesteps(lira, t=50+100)", "repeat(rmia, n=2)"),
 ]
 KINDS = ["epsilon", "v, zero terminal SNR", "sample, cosine betas", "class-conditional", "grey", "learned variance"]
@@ -147,8 +148,12 @@ def test_attacks_that_learn_must_be_told_the_sets(target):
 # says where the order turns.
 REVERSED = {"secmi", "pia", "noise-aggregation"}
 DIRECTION = {
-    "drc(steps=10)": 0.8,
-    "drc(roi=cover, steps=6, restorations=1)": 0.8,
+    "drc": 0.8,
+    "drc-fast": 0.8,
+    "symmetric(loss(t=100, draws=8))": 0.8,
+    "drc-paper(steps=10)": 0.5,
+    "drc-hide(steps=10)": 0.8,
+    "drc-hide(roi=cover, steps=6, restorations=1)": 0.8,
     "loss(t=100, draws=8)": 0.8,
     "pian": 0.8,
     "sima": 0.9,
@@ -212,7 +217,7 @@ def test_a_seed_changes_the_noise(target):
 def test_exhibits_show_what_was_hidden_and_painted(target_folders):
     target = load_target(target_folders["epsilon"])
     batch = Batch.of(torch.from_numpy(np.random.default_rng(3).uniform(-1, 1, (3, 3, 16, 16)).astype(np.float32)))
-    judged = DRC(roi="center:0.25+quadrant:1", steps=2, restorations=2).judge(target, batch)
+    judged = DRCHide(roi="center:0.25+quadrant:1", steps=2).judge(target, batch)
     assert len(judged.exhibits) == 3
     pictures = judged.exhibits[0].pictures
     assert list(pictures) == [
@@ -223,3 +228,26 @@ def test_exhibits_show_what_was_hidden_and_painted(target_folders):
     for number in (3, 4):  # the restorations of the second region
         assert torch.equal(pictures[f"restored-{number}"][kept], pictures["original"][kept])
     assert len(judged.exhibits[0].similarities) == 4
+
+
+def test_an_attack_that_drowns_the_picture_shows_it_hidden_instead(target_folders):
+    target = load_target(target_folders["epsilon"])
+    batch = pictures(target, 3)
+    (drc,) = parse_attacks("drc-fast")
+    assert drc.judge(target, batch).exhibits == ()
+    (shown, *_) = drc.show(target, batch)
+    hidden = shown.pictures["region"] > 0
+    assert 0.2 < hidden.float().mean() < 0.3
+    assert torch.equal(shown.pictures["restored-1"][~hidden], shown.pictures["original"][~hidden])
+
+
+def test_a_picture_that_is_its_own_mirror_image_has_no_reference(target):
+    batch = pictures(target, 3)
+    batch.pixels[0] = 0.25
+    batch.pixels[1] = batch.pixels[1] + batch.pixels[1].flip(-1)
+    for spec in ("drc-fast", "symmetric(loss)"):
+        (attack,) = parse_attacks(spec)
+        assert np.isfinite(attack.score(target, batch)).tolist() == [False, True, True]
+        (mirror,) = parse_attacks(f"{spec.rstrip(')')}{', ' if '(' in spec else '('}symmetries=mirror)")
+        assert np.isfinite(mirror.score(target, batch)).tolist() == [False, False, True]
+        assert "its own mirror image" in attack.unscored

@@ -5,7 +5,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from trainedon.attacks import DRC, parse_attacks
+from trainedon.attacks import parse_attacks
+from trainedon.attacks.drc_hide import DRCHide
 from trainedon.attacks.grid import QUESTIONS, plan
 from trainedon.attacks.sima import SimA
 from trainedon.attacks.varied import values
@@ -15,14 +16,14 @@ from trainedon.errors import UserError
 from trainedon.restore import Guided, Join, Naive
 
 HAVE = ("gradients", "unseen", "labels")
-QUICK = "drc(steps=2, restorations=1)"
+QUICK = "drc-hide(steps=2, restorations=1)"
 
 
-def sweep(spec="drc", vary=(), questions=(), **given):
+def sweep(spec="drc-hide", vary=(), questions=(), **given):
     return plan(spec, vary, questions, HAVE, **given)
 
 
-def settings(*vary, spec="drc", **given):
+def settings(*vary, spec="drc-hide", **given):
     (group,) = sweep(spec, vary, **given).groups
     return group.settings
 
@@ -36,8 +37,8 @@ def test_any_number_of_any_attack_can_be_varied():
 
 
 def test_several_give_all_combinations_and_everything_else_stays():
-    made = settings("steps=5,10", "restorations=1,3", spec="drc(roi=face, steps=7)", seed=4)
-    expected = [DRC(roi="face", steps=s, restorations=r, seed=4) for s in (5, 10) for r in (1, 3)]
+    made = settings("steps=5,10", "restorations=1,3", spec="drc-hide(roi=face, steps=7)", seed=4)
+    expected = [DRCHide(roi="face", steps=s, restorations=r, seed=4) for s in (5, 10) for r in (1, 3)]
     assert [one.attack for one in made] == expected
     assert made[1].values == {"steps": 5, "restorations": 3}
 
@@ -78,16 +79,16 @@ def test_the_mask_ratio_is_that_of_the_region_whatever_is_around_it():
         ("inverted(center)", Inverted(Center(0.1))),
         ("center:0.3+random", Several((Center(0.1), Random(0.1)))),
     ):
-        (one, _) = settings("mask-ratio=0.1,0.2", spec=f"drc(roi={roi})")
+        (one, _) = settings("mask-ratio=0.1,0.2", spec=f"drc-hide(roi={roi})")
         assert one.attack.roi == expected and one.values == {"mask-ratio": 0.1}
 
 
 def test_inverted_says_which_way_round():
     for roi in ("center", "inverted(center)"):
-        made = settings("inverted=false,true", spec=f"drc(roi={roi})")
+        made = settings("inverted=false,true", spec=f"drc-hide(roi={roi})")
         assert [one.attack.roi for one in made] == [Center(), Inverted(Center())]
         assert [one.values["inverted"] for one in made] == [False, True]
-    (one,) = settings("inverted=True", spec="drc(roi=center+random)")
+    (one,) = settings("inverted=True", spec="drc-hide(roi=center+random)")
     assert one.attack.roi == Several((Inverted(Center()), Inverted(Random())))
 
 
@@ -95,12 +96,15 @@ def test_region_and_ratio_and_restorer_go_together():
     made = settings("mask-ratio=0.1,0.2", "region=center,random", "scale=1,4")
     assert len(made) == 8
     assert made[3].values == {"mask-ratio": 0.1, "region": "random", "scale": 4.0}
-    assert made[3].attack == DRC(roi=Random(0.1), restorer=Guided(scale=4.0))
-    assert [one.attack.restorer.resamplings for one in settings("resamplings=1,2", spec="drc(restorer=join)")] == [1, 2]
+    assert made[3].attack == DRCHide(roi=Random(0.1), restorer=Guided(scale=4.0))
+    assert [one.attack.restorer.resamplings for one in settings("resamplings=1,2", spec="drc-hide(restorer=join)")] == [
+        1,
+        2,
+    ]
 
 
 def test_the_scope_that_the_attack_was_given_goes_with_every_encoder():
-    made = settings("encoder=own,own:200", spec="drc(scope=crop)")
+    made = settings("encoder=own,own:200", spec="drc-hide(scope=crop)")
     assert [one.attack.encoder for one in made] == [Own(scope="crop"), Own(t=200, scope="crop")]
     assert [one.attack.encoder for one in settings("scope=region,picture")] == [Own(), Own(scope="picture")]
 
@@ -116,31 +120,35 @@ def test_what_a_chart_has_across():
 @pytest.mark.parametrize(
     ("spec", "vary", "message"),
     [
-        ("drc", ["size=1,2"], r"drc has no parameter 'size' to vary: choose from roi, .*, mask-ratio, inverted, eta"),
+        (
+            "drc-hide",
+            ["size=1,2"],
+            r"drc-hide has no parameter 'size' to vary: choose from roi, .*, mask-ratio, inverted, eta",
+        ),
         ("sima", ["mask-ratio=0.1"], r"sima has no parameter 'mask-ratio' to vary: choose from t, p$"),
-        ("drc", ["steps"], "write NAME=V1,V2,..."),
-        ("drc", ["steps=5,,6"], "has a value that is empty"),
-        ("drc", ["steps="], "has a value that is empty"),
-        ("drc", ["steps=5", "steps=6"], "steps is varied twice"),
-        ("drc", ["region=full", "roi=center"], "roi is varied twice"),
-        ("drc", ["roi=full", "region=center"], "region is varied twice"),
-        ("drc", ["steps=5,5"], "names a setting twice: steps=5 and steps=5 are the same"),
-        ("drc", ["roi=center,center:0.25"], "names a setting twice: roi=center and roi=center:0.25 are the same"),
-        ("drc", ["steps=five"], "steps takes a whole number, not 'five'"),
-        ("drc", ["steps=0"], "steps and restorations must be 1 or more"),
-        ("drc", ["mask-ratio=half"], "mask-ratio takes a number, not 'half'"),
-        ("drc", ["mask-ratio=0.1,nan"], "mask ratio nan is not possible"),
-        ("drc(roi=cover)", ["mask-ratio=0.1"], "has no mask ratio: choose attention, face, center or random"),
-        ("drc", ["region=full,center", "mask-ratio=0.1"], r"Full\(\) has no mask ratio"),
-        ("drc", ["inverted=perhaps"], "inverted is true or false, not 'perhaps'"),
-        ("drc(roi=full)", ["inverted=true"], "full leaves nothing to hide"),
-        ("drc(restorer=join)", ["scale=1"], "the restorer join has no parameter 'scale': it has eta"),
-        ("drc(restorer=join)", ["resamplings=1.5"], "resamplings takes a whole number"),
-        ("drc", ["encoder=magic"], "encoder 'magic' is not known"),
+        ("drc-hide", ["steps"], "write NAME=V1,V2,..."),
+        ("drc-hide", ["steps=5,,6"], "has a value that is empty"),
+        ("drc-hide", ["steps="], "has a value that is empty"),
+        ("drc-hide", ["steps=5", "steps=6"], "steps is varied twice"),
+        ("drc-hide", ["region=full", "roi=center"], "roi is varied twice"),
+        ("drc-hide", ["roi=full", "region=center"], "region is varied twice"),
+        ("drc-hide", ["steps=5,5"], "names a setting twice: steps=5 and steps=5 are the same"),
+        ("drc-hide", ["roi=center,center:0.25"], "names a setting twice: roi=center and roi=center:0.25 are the same"),
+        ("drc-hide", ["steps=five"], "steps takes a whole number, not 'five'"),
+        ("drc-hide", ["steps=0"], "steps and restorations must be 1 or more"),
+        ("drc-hide", ["mask-ratio=half"], "mask-ratio takes a number, not 'half'"),
+        ("drc-hide", ["mask-ratio=0.1,nan"], "mask ratio nan is not possible"),
+        ("drc-hide(roi=cover)", ["mask-ratio=0.1"], "has no mask ratio: choose attention, face, center or random"),
+        ("drc-hide", ["region=full,center", "mask-ratio=0.1"], r"Full\(\) has no mask ratio"),
+        ("drc-hide", ["inverted=perhaps"], "inverted is true or false, not 'perhaps'"),
+        ("drc-hide(roi=full)", ["inverted=true"], "full leaves nothing to hide"),
+        ("drc-hide(restorer=join)", ["scale=1"], "the restorer join has no parameter 'scale': it has eta"),
+        ("drc-hide(restorer=join)", ["resamplings=1.5"], "resamplings takes a whole number"),
+        ("drc-hide", ["encoder=magic"], "encoder 'magic' is not known"),
         ("drc, loss", ["seed=0"], "a sweep varies one attack, and 'drc, loss' names 2"),
         ("lira", ["seed=0"], "lira needs shadow models"),
-        ("drc", ["seed=" + ",".join(map(str, range(201)))], "more than 200 settings"),
-        ("drc", [], r"nothing is to be varied: give --vary .* or --question \(mask-ratio, .*, cost, all\)"),
+        ("drc-hide", ["seed=" + ",".join(map(str, range(201)))], "more than 200 settings"),
+        ("drc-hide", [], r"nothing is to be varied: give --vary .* or --question \(mask-ratio, .*, cost, all\)"),
     ],
 )
 def test_what_cannot_be_varied_is_said(spec, vary, message):
@@ -165,14 +173,14 @@ def test_every_question_is_a_group_with_title_and_sentence():
     assert axes["Accuracy against cost"] == "passes" and axes["How much to hide"] == "mask-ratio"
     facts = made.facts()
     assert json.loads(json.dumps(facts)) == facts
-    assert facts["attack"] == "drc(steps=2, restorations=1)"
+    assert facts["attack"] == "drc-hide(steps=2, restorations=1)"
 
 
 def test_a_setting_of_two_questions_is_one_attack_and_the_attack_as_given_leads():
     made = sweep(QUICK, ["restorations=2,1"], ["restorer", "mask-ratio"])
     reprs = [repr(attack) for attack in made.attacks]
-    assert len(reprs) == len(set(reprs)) == 2 + 3 + 5  # the attack as given is in all three
-    assert made.attacks[0] == parse_attacks(QUICK)[0] == DRC(steps=2, restorations=1)
+    assert len(reprs) == len(set(reprs)) == 2 + 6 + 5  # the attack as given is in all three
+    assert made.attacks[0] == parse_attacks(QUICK)[0] == DRCHide(steps=2, restorations=1)
     other = sweep(QUICK, ["steps=9,8"])
     assert [attack.steps for attack in other.attacks] == [9, 8]
 
@@ -204,11 +212,11 @@ def test_attention_is_left_out_of_a_question_where_the_model_has_none(target, ta
 
 
 def test_a_question_of_which_nothing_is_left_is_no_group(target_without_attention):
-    made = sweep("drc(roi=inverted(attention), steps=2)", ["steps=3"], ["mask-ratio"])
+    made = sweep("drc-hide(roi=inverted(attention), steps=2)", ["steps=3"], ["mask-ratio"])
     left = made.possible(target_without_attention)
     assert [group.title for group in left.groups] == ["steps"] and len(left.notes) == 6
     with pytest.raises(UserError, match=r"nothing is left to sweep over: How much to hide: mask-ratio=0\.9"):
-        sweep("drc(roi=attention, steps=2)", (), ["mask-ratio"]).possible(target_without_attention)
+        sweep("drc-hide(roi=attention, steps=2)", (), ["mask-ratio"]).possible(target_without_attention)
 
 
 def test_more_steps_than_the_model_has_are_left_out_of_a_question(target, monkeypatch):
@@ -218,10 +226,10 @@ def test_more_steps_than_the_model_has_are_left_out_of_a_question(target, monkey
 
 
 def test_a_region_without_a_ratio_gives_way_to_the_centre_in_questions_about_the_ratio():
-    made = sweep("drc(roi=full, steps=2)", (), ["mask-ratio"])
-    assert made.groups[0].settings[0].attack == DRC(roi=Center(0.05), steps=2)
+    made = sweep("drc-hide(roi=full, steps=2)", (), ["mask-ratio"])
+    assert made.groups[0].settings[0].attack == DRCHide(roi=Center(0.05), steps=2)
     assert made.notes == (
-        "How much to hide: the region of drc(roi=Full(), steps=2) has no ratio, so the centre is hidden instead",
+        "How much to hide: the region of drc-hide(roi=Full(), steps=2) has no ratio, so the centre is hidden instead",
     )
 
 

@@ -11,7 +11,7 @@ from trainedon.attacks.fremia import FreMIA
 from trainedon.attacks.pia import PIA
 from trainedon.attacks.repeat import Repeat
 from trainedon.attacks.timesteps import Timesteps
-from trainedon.compare import Own, SFace
+from trainedon.compare import EfficientNetLite0, Own, SFace
 from trainedon.degrade import Attention, Center, Inverted
 from trainedon.errors import UserError
 from trainedon.restore import Guided
@@ -25,7 +25,7 @@ def test_names_parameters_and_seed():
 
 def test_words_need_no_quotes_and_may_have_parentheses():
     (attack,) = parse_attacks(
-        "drc(roi=inverted(center:0.1), restorer='guided:scale=3,eta=0.5', encoder=own:200, steps=5)"
+        "drc-hide(roi=inverted(center:0.1), restorer='guided:scale=3,eta=0.5', encoder=own:200, steps=5)"
     )
     assert attack.roi == Inverted(Center(0.1))
     assert attack.restorer == Guided(eta=0.5, scale=3.0)
@@ -40,6 +40,9 @@ def test_objects_and_texts_make_the_same_attack():
 PLAIN = {
     "curvature",
     "drc",
+    "drc-fast",
+    "drc-hide",
+    "drc-paper",
     "fremia",
     "gan-leaks",
     "loss",
@@ -55,7 +58,7 @@ PLAIN = {
 UNSEEN = {"quantile", "rank-average"}
 SHADOWS = {"gsa", "lira", "rmia"}
 LABELS = {"logistic", "secmi-nn"}
-AROUND_ANOTHER = {"calibrated", "flip", "repeat", "timesteps"}
+AROUND_ANOTHER = {"calibrated", "flip", "repeat", "symmetric", "timesteps"}
 
 
 def names(text, *options, **given):
@@ -68,6 +71,19 @@ def test_all_is_what_needs_no_helper_and_what_has_the_helper_that_it_needs(shado
     assert names("all", ("gradients",)) == PLAIN
     assert names("all", shadows=Shadows.open(shadow_folders["rgb"])) == PLAIN | UNSEEN | SHADOWS
     assert names("all, secmi-nn") == PLAIN | UNSEEN | {"secmi-nn"}
+
+
+def test_a_default_encoder_whose_package_is_missing_is_refused_only_when_it_is_used(monkeypatch, target):
+    def missing(_similarity):
+        raise UserError("efficientnet is not installed")
+
+    monkeypatch.setattr(EfficientNetLite0, "check", missing)
+    assert "drc-paper" in names("all")
+    (paper,) = parse_attacks("drc-paper")
+    with pytest.raises(UserError, match="not installed"):
+        paper.check(target)
+    with pytest.raises(UserError, match="not installed"):
+        parse_attacks("drc(encoder=efficientnet-lite0)")
 
 
 def test_attacks_stand_inside_others():
@@ -121,12 +137,12 @@ def test_a_reference_is_known_by_its_digest_not_by_its_place(target_folders, tmp
         ("fremia(drc)", "nothing to filter"),
         ("calibrated(loss, reference=nowhere)", "nowhere does not exist"),
         ("gsa(shadows=nowhere)", "no finished shadow models"),
-        ("drc(roi=moon)", "region 'moon' is not known"),
-        ("drc(restorer=magic)", "unknown restorer 'magic'"),
-        ("drc(restorer=guided:power=3)", "has no parameter 'power'"),
-        ("drc(pooling=vote)", "pooling 'vote'"),
-        ("drc(steps=0)", "steps and restorations must be 1 or more"),
-        ("drc(encoder=taste)", "encoder 'taste'"),
+        ("drc-hide(roi=moon)", "region 'moon' is not known"),
+        ("drc-hide(restorer=magic)", "unknown restorer 'magic'"),
+        ("drc-hide(restorer=guided:power=3)", "has no parameter 'power'"),
+        ("drc-hide(pooling=vote)", "pooling 'vote'"),
+        ("drc-hide(steps=0)", "steps and restorations must be 1 or more"),
+        ("drc-hide(encoder=taste)", "encoder 'taste'"),
     ],
 )
 def test_what_is_wrong_is_said(text, message):

@@ -251,7 +251,7 @@ def test_a_command_that_stopped_goes_on(one, tmp_path, monkeypatch):
         scored.append(attack.name)
         usual(target, attack, *rest)
 
-    asked = "loss, pia, drc(steps=2, restorations=1)"
+    asked = "loss, pia, drc-hide(steps=2, restorations=1)"
     monkeypatch.setattr(engine, "_score_shard", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         measured(one, tmp_path, asked, 8, "cpu")

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from trainedon.degrade import Blur, Center, Diffuse, Downsample, Hide, Noise, parse_degradation
+from trainedon.degrade import Blur, Center, Diffuse, Downsample, Hide, Noise, parse_degradation, parse_degradations
 from trainedon.errors import UserError
 from trainedon.targets import NoisePath
 
@@ -50,10 +50,6 @@ def test_diffusing_leaves_the_noise_to_the_restorer_and_says_where_it_starts(bat
     t = round(Diffuse(200).start(cosine) * 1000) - 1
     wanted = float(usual.alphas[200] / usual.sigmas[200])
     assert float(cosine.alphas[t] / cosine.sigmas[t]) == pytest.approx(wanted, rel=0.01)
-    shown = Diffuse(200).shown(usual, batch, given)
-    alpha, sigma = usual.alphas[200], usual.sigmas[200]
-    noise = (shown - alpha * batch.pixels)[shown.abs() < 1] / sigma
-    assert 0.5 < noise.std() < 1 and shown.abs().max() <= 1
     assert Hide().start(usual) == 1.0 and Blur(2.0).start(usual) == 0.5
 
 
@@ -101,3 +97,11 @@ def test_parse_lists_the_choices(text):
 def test_impossible_values_are_refused(text):
     with pytest.raises(UserError, match="is not possible"):
         parse_degradation(text)
+
+
+def test_several_degradations():
+    assert parse_degradations("hide") == (Hide(),)
+    assert parse_degradations("diffuse:50+100+hide+blur:2") == (Diffuse(50), Diffuse(100), Hide(), Blur(2.0))
+    for text in ("50+100", "diffuse:50+", "hide+50"):
+        with pytest.raises(UserError, match="choose one of hide"):
+            parse_degradations(text)

@@ -28,7 +28,7 @@ def scored(build, settings, axis=None, n=(40, 60), costs=(), notes=(), varied=No
                 build.score(f"{name}-{i:03}.png", name, ease + lift + rng.normal(0, 0.3), attack_repr=f"DRC({k})")
     group = {"title": "What is best", "question": "Which is best?", "axis": axis, "varied": varied or [*settings[0]]}
     group |= {"settings": [{"setting": one, "repr": f"DRC({k})"} for k, one in enumerate(settings)]}
-    plan = {"attack": "drc(steps=2)", "groups": [group], "notes": notes}
+    plan = {"attack": "drc-hide(steps=2)", "groups": [group], "notes": notes}
     known = [
         {"attack": f"DRC({k})", "forward_per_picture": cost, "backward_per_picture": 0} for k, cost in enumerate(costs)
     ]
@@ -148,7 +148,7 @@ def test_the_table_says_everything_and_marks_the_best(new_run):
     assert lines[0].auc[0] == f"{group.points[0].auc:.3f}" and " to " in lines[0].auc[1]
     assert lines[0].tpr == ("—", "") and group.points[0].tpr_1 is None
     assert "".join(root.find("p[@class='found']").itertext()) == group.sentence
-    assert "ssim is left out" in html and "drc(steps=2)" in html and "nan" not in html
+    assert "ssim is left out" in html and "drc-hide(steps=2)" in html and "nan" not in html
     assert "<script" not in html and not re.findall(r'style="', html)
 
 

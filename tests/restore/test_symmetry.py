@@ -8,7 +8,7 @@ import torch
 from trainedon.attacks import parse_attacks
 
 
-@pytest.mark.parametrize("spec", ["symmetric(loss)", "drc(steps=3, encoder=pixel, symmetries=all)"])
+@pytest.mark.parametrize("spec", ["symmetric(loss)", "drc-hide(steps=3, encoder=pixel, symmetries=all)"])
 def test_a_model_without_memory_tells_nothing(gaussian, spec):
     target = replace(gaussian, mean=torch.zeros(16))
     pixels = torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.2

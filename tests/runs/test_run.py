@@ -20,7 +20,7 @@ from trainedon.pictures import Batch, load_pictures
 from trainedon.runs import Plan, conclude, run
 from trainedon.targets import load_target
 
-ATTACKS = "drc(steps=2), loss"
+ATTACKS = "drc-hide(steps=2), loss"
 COLUMNS = ["picture", "sha256", "set", "attack", "attack_repr", "score", "reason", "nfe", "seconds"]
 
 
@@ -228,7 +228,7 @@ def test_masks_from_a_folder_are_found_by_the_pictures_names(model, toy_pictures
         mask[number : number + 5, 2:9] = 255
         Image.fromarray(mask).save(masks / f"{number:02d}.png")
     out = tmp_path / "run"
-    attacks = parse_attacks(f"drc(roi=masks:{masks}, steps=2, restorations=1)")
+    attacks = parse_attacks(f"drc-hide(roi=masks:{masks}, steps=2, restorations=1)")
     sets = {"suspect": toy_pictures["members"]}
     run(load_target(model), Plan(kind="audit", sets=sets, attacks=attacks, limit=3), out, silent)
     shown = {}

@@ -25,7 +25,7 @@ EXHIBITS = "evidence pictures carry the scores of the table"
 def finished(target_folders, toy_pictures, tmp_path_factory):
     out = tmp_path_factory.mktemp("verify") / "run"
     sets = {"suspect": toy_pictures["members"], "unseen": toy_pictures["unseen"]}
-    plan = Plan(kind="audit", sets=sets, attacks=parse_attacks("drc(steps=2, restorations=1), loss"), limit=20)
+    plan = Plan(kind="audit", sets=sets, attacks=parse_attacks("drc-hide(steps=2, restorations=1), loss"), limit=20)
     run(load_target(target_folders["class-conditional"]), plan, out, lambda what, done, total: None)
     return out
 

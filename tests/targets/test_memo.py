@@ -103,7 +103,7 @@ def test_scores_that_were_judged_are_not_judged_again(target, batch_of, rows_com
 
 def test_a_fusion_does_not_ask_again_what_its_attacks_have_said(target, batch_of, rows_computed):
     batch = batch_of(4)
-    drc, fused = parse_attacks("drc(steps=2), rank-average(drc(steps=2), loss)")
+    drc, fused = parse_attacks("drc-hide(steps=2), rank-average(drc-hide(steps=2), loss)")
     with target.sharing():
         exhibits = drc.judge(target, batch).exhibits
         rows_computed.clear()

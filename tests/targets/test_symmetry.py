@@ -43,7 +43,7 @@ def test_the_views_have_names_and_stores_of_their_own(target):
     assert Symmetric.of(target, "mirror").kept["samples"] == 1
 
 
-@pytest.mark.parametrize("spec", ["loss", "pia", "pfami", "drc(steps=2, restorations=1)"])
+@pytest.mark.parametrize("spec", ["loss", "pia", "pfami", "drc-hide(steps=2, restorations=1)"])
 def test_shared_answers_are_not_those_of_the_model_itself(target, pixels, spec):
     """While answers are shared, the model in the mirror is asked anew, and the score is the same as without."""
     (attack,) = parse_attacks(f"symmetric({spec}, symmetries=mirror)")

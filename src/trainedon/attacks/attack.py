@@ -131,6 +131,10 @@ class Attack(ABC):
             if isinstance(helper, Shadows | Reference):
                 helper.check(target)
 
+    def show(self, target: Target, batch: Batch) -> tuple[Exhibit, ...]:
+        """What there is to see of these pictures, for an attack that `shows` and whose scores come without exhibits."""
+        return ()
+
     def prepare(self, target: Target, progress: Progress = silent) -> None:  # noqa: B027 (most have nothing to do)
         """What is done once for each audited model, before the first picture. Doing it again costs nothing."""
 

@@ -84,7 +84,12 @@ QUESTIONS = {
         "How to restore",
         "Does joining the kept part in at every step (eq. 4 of the paper) beat the naive start, and do resampling or "
         "guidance beat both?",
-        [("restorer", ("naive", "join", "join:resamplings=4,jump=2", "guided"))],
+        [("restorer", ("naive", "join", "join:resamplings=4,jump=2", "ddnm", "twisted", "pigdm", "guided"))],
+    ),
+    "reference": Question(
+        "The model in a mirror",
+        "What does it buy to take off the score under the model itself, seen in a mirror, upside down or turned?",
+        [("symmetries", ("none", "mirror", "upside-down", "half-turn", "all"))],
     ),
     "cost": Question(
         "Accuracy against cost",

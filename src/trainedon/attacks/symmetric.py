@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from trainedon.attacks.attack import Attack, Cost, Judged, Progress, silent, total
 from trainedon.attacks.registry import register
 from trainedon.attacks.wrapper import Wrapper
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets import Symmetric, Target, parse_symmetries
+from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, parse_symmetries, relative
 
 
 @register
@@ -41,6 +39,10 @@ class SymmetryCalibrated(Wrapper):
         if not {"shadows", "reference"}.isdisjoint(self.attack.needs) or self.attack.learns:
             raise UserError(f"symmetric: {self.attack.name} needs more than the audited model: leave it out")
 
+    @property
+    def unscored(self) -> str:  # type: ignore[override]
+        return f"{self.attack.unscored}, or {NO_REFERENCE}"
+
     def views(self, target: Target) -> Iterator[Target]:
         """The model in each mirror."""
         return (Symmetric.of(target, symmetry) for symmetry in self.symmetries)
@@ -53,5 +55,6 @@ class SymmetryCalibrated(Wrapper):
             self.attack.prepare(view, progress)
 
     def _score(self, target: Target, batch: Batch) -> Judged:
+        here = self.attack.observe(target, batch).scores
         there = [self.attack.observe(view, batch).scores for view in self.views(target)]
-        return Judged(self.attack.observe(target, batch).scores - np.mean(there, axis=0))
+        return Judged(relative(here, there, [changed(batch.pixels, symmetry) for symmetry in self.symmetries]))

@@ -17,14 +17,15 @@ PLAIN = {kind.name: kind for kind in (EfficientNetLite0, SFace, Pixel, Ssim)}
 SOURCED = {kind.name: kind for kind in (DinoV2, Clip)}
 
 
-def parse_similarity(text: str, scope: str | None = None) -> Similarity:
+def parse_similarity(text: str, scope: str | None = None, *, check: bool = True) -> Similarity:
     """`own`, `own:200`, `sface`, `clip:FOLDER`, `own+pixel` ...; scope: of every part, None = each one's own default.
 
-    Raises UserError that lists the choices, and UserError when a package that is needed is missing.
+    Raises UserError that lists the choices, and, unless `check` is off, when a package that is needed is missing.
     """
     parts = [_parse_one(part, scope) for part in text.strip().split("+")]
     similarity = parts[0] if len(parts) == 1 else Ensemble(tuple(parts))
-    similarity.check()
+    if check:
+        similarity.check()
     return similarity
 
 

@@ -1,6 +1,15 @@
 """Stage 3: which part of a picture is hidden (regions of interest) and what is done there (degradations)."""
 
-from trainedon.degrade.degradation import Blur, Degradation, Diffuse, Downsample, Hide, Noise, parse_degradation
+from trainedon.degrade.degradation import (
+    Blur,
+    Degradation,
+    Diffuse,
+    Downsample,
+    Hide,
+    Noise,
+    parse_degradation,
+    parse_degradations,
+)
 from trainedon.degrade.roi import (
     Attention,
     Center,
@@ -35,5 +44,6 @@ __all__ = [
     "Several",
     "cover",
     "parse_degradation",
+    "parse_degradations",
     "parse_roi",
 ]

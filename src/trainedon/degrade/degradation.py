@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainedon.pictures import Batch
     from trainedon.targets import NoisePath
 
-DEGRADATIONS = "hide, diffuse:T, noise:SIGMA, blur:SIGMA, downsample:FACTOR"
+DEGRADATIONS = "hide, diffuse:T, noise:SIGMA, blur:SIGMA, downsample:FACTOR, or several joined by +"
 # Where something of the hidden part is left in the degraded picture, the walk begins half-way up the noise path: from
 # the top, nothing of it would be left.
 START_REVEALED = 0.5
@@ -37,10 +37,6 @@ class Degradation(ABC):
     def start(self, path: NoisePath) -> float:
         """The share of the noise path that a restoration walks down."""
         return START_REVEALED if self.reveals else 1.0
-
-    def shown(self, path: NoisePath, batch: Batch, degraded: torch.Tensor, *, seed: int = 0) -> torch.Tensor:
-        """The degraded pictures as a person is to see them: float32 (n, c, h, w) in [-1, 1]."""
-        return degraded
 
     def __call__(self, batch: Batch, mask: torch.Tensor, *, seed: int = 0) -> torch.Tensor:
         """The degraded pictures, float32 (n, c, h, w) in [-1, 1]; mask: bool (n, h, w), True = degrade."""
@@ -81,11 +77,6 @@ class Diffuse(Degradation):
 
     def _change(self, batch: Batch, seed: int) -> torch.Tensor:
         return batch.pixels
-
-    def shown(self, path: NoisePath, batch: Batch, degraded: torch.Tensor, *, seed: int = 0) -> torch.Tensor:
-        """The whole picture with that much noise."""
-        alpha, sigma = path.at(path.like_ddpm(self.t), degraded)
-        return (alpha * degraded + sigma * _noise(batch, seed)).clamp(-1, 1)
 
 
 @dataclass(frozen=True)
@@ -143,6 +134,20 @@ def _noise(batch: Batch, seed: int) -> torch.Tensor:
 def _check_positive(name: str, sigma: float) -> None:
     if not (0 < sigma < math.inf):
         raise UserError(f"{name}:{sigma} is not possible: give a positive number")
+
+
+def parse_degradations(text: str) -> tuple[Degradation, ...]:
+    """`hide`, or several joined by +, done one after another: `diffuse:100+diffuse:200`, for short `diffuse:100+200`.
+
+    Raises UserError as `parse_degradation` does.
+    """
+    found: list[Degradation] = []
+    name = ""
+    for part in text.split("+"):
+        bare = ":" not in part and name and part.strip() not in ("", "hide")
+        found.append(parse_degradation(f"{name}:{part.strip()}" if bare else part))
+        name = part.strip().partition(":")[0] if not bare else name
+    return tuple(found)
 
 
 def parse_degradation(text: str) -> Degradation:

@@ -57,6 +57,12 @@ def salient(saliency: torch.Tensor, ratio: float) -> torch.Tensor:
     return highest(smoothed, hidden_pixels(ratio, h, w))
 
 
+def tiles(height: int, width: int, n: int) -> torch.Tensor:
+    """The number of the part, of `n` x `n` in reading order, that each pixel belongs to: int64 (h, w)."""
+    row, column = torch.arange(height) * n // height, torch.arange(width) * n // width
+    return row[:, None] * n + column
+
+
 def center(height: int, width: int, ratio: float) -> torch.Tensor:
     """The most square-like set of pixels around the middle: bool (h, w), exact to one pixel."""
     y = (torch.arange(height) - (height - 1) / 2).abs().view(-1, 1)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from trainedon.targets import Target
 
 ROIS = (
-    "attention[:RATIO[:DINO]], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, cover, masks:DIR, "
-    "inverted(ANY OF THEM), or several joined by +, hidden one after another"
+    "attention[:RATIO[:DINO]], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, masks:DIR, "
+    "inverted(ANY OF THEM); several joined by +, hidden one after another; quadrants, cover, tiles:N, ranked:K for such"
 )
 WHITE = 128  # a mask file hides what is at least this bright, of 255
 
@@ -69,17 +69,8 @@ class Attention(Roi):
 
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
         """Raises UserError when the audited model is asked and has no self-attention."""
-        if self.source == "own":
-            pixels, labels = batch.pixels.to(target.device), batch.labels
-            labels = None if labels is None else labels.to(target.device)
-            saliency = target.attention(pixels, target.path.like_ddpm(self.t), labels)
-            if saliency is None:
-                raise UserError(
-                    "the model has no self-attention to choose a region by: "
-                    "choose center or face, or name a DINO model as attention:RATIO:FOLDER"
-                )
-        else:
-            saliency = cls_attention(self.source, batch.pixels)
+        own = self.source == "own"
+        saliency = own_attention(target, batch, self.t) if own else cls_attention(self.source, batch.pixels)
         return places.salient(saliency, self.ratio).to(batch.pixels.device)
 
 
@@ -148,6 +139,45 @@ class Quadrant(Roi):
         lower = (torch.arange(h) >= h // 2).view(-1, 1)
         right = (torch.arange(w) >= w // 2).view(1, -1)
         return _same(batch, (lower == bool(self.k & 2)) & (right == bool(self.k & 1)))
+
+
+@dataclass(frozen=True)
+class Tile(Roi):
+    """One of `n` x `n` equal parts, the k-th in reading order."""
+
+    k: int
+    n: int
+
+    def __post_init__(self) -> None:
+        if not (self.n >= 1 and 0 <= self.k < self.n**2):
+            raise UserError(f"tile {self.k} of {self.n} x {self.n} does not exist")
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        return _same(batch, places.tiles(*batch.pixels.shape[2:], self.n) == self.k)
+
+
+@dataclass(frozen=True)
+class Ranked(Roi):
+    """Of `n` x `n` equal parts the one that draws the `rank`-th most of the audited model's attention, 0 the most."""
+
+    rank: int
+    n: int = 4
+    t: int = Attention.t
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.n**2:
+            raise UserError(f"ranked: there are {self.n**2} parts to rank: choose from 1 to as many")
+
+    def evaluations(self, target: Target) -> int:
+        return 1
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        """Raises UserError when the audited model has no self-attention."""
+        saliency = own_attention(target, batch, self.t)
+        numbers = places.tiles(*batch.pixels.shape[2:], self.n).to(saliency.device)  # (h, w)
+        drawn = torch.stack([saliency[:, numbers == k].mean(1) for k in range(self.n**2)], dim=1)
+        chosen = drawn.cpu().sort(dim=1, descending=True, stable=True).indices[:, self.rank].to(saliency.device)
+        return (numbers == chosen[:, None, None]).to(batch.pixels.device)
 
 
 @dataclass(frozen=True)
@@ -238,12 +268,33 @@ class Several(Roi):
         return tuple("; ".join(dict.fromkeys(filter(None, texts))) for texts in by_region)
 
 
+def own_attention(target: Target, batch: Batch, t: int) -> torch.Tensor:
+    """The audited model's self-attention for the noise-free pictures at timestep t of the usual path: (n, h, w)."""
+    pixels, labels = batch.pixels.to(target.device), batch.labels
+    labels = None if labels is None else labels.to(target.device)
+    saliency = target.attention(pixels, target.path.like_ddpm(t), labels)
+    if saliency is None:
+        raise UserError(
+            "the model has no self-attention to choose a region by: "
+            "choose center or face, or name a DINO model as attention:RATIO:FOLDER"
+        )
+    return saliency
+
+
+def quadrants() -> Several:
+    """The four quarters one after another: every part of the picture is hidden once."""
+    return Several(tuple(Quadrant(k) for k in range(4)))
+
+
 def cover() -> Several:
     """The centre, then each quadrant: every part of the picture is hidden once, and the middle once more whole.
 
     What one region says of a picture depends on what happens to lie there; a blank corner is restored by any model.
     """
-    return Several((Center(0.25), *(Quadrant(k) for k in range(4))))
+    return Several((Center(0.25), *quadrants().parts))
+
+
+COVERS = {"quadrants": quadrants, "cover": cover}
 
 
 def _same(batch: Batch, mask: torch.Tensor) -> torch.Tensor:
@@ -268,8 +319,8 @@ def parse_roi(text: str) -> Roi:
     Raises UserError that lists the choices, and UserError when a package that the region needs is missing.
     """
     text = text.strip()
-    if text == "cover":
-        return cover()
+    if text in COVERS:
+        return COVERS[text]()
     parts = _joined(text)
     if len(parts) > 1:
         return Several(tuple(roi for part in parts for roi in parse_roi(part).parts))
@@ -309,6 +360,11 @@ def _build(name: str, values: list[str]) -> Roi | None:
         return Attention(*map(float, values[:1]), *values[1:])
     if name == "quadrant" and values:
         return Quadrant(int(values[0]))
+    if name == "tiles" and values and int(values[0]) > 0:
+        n = int(values[0])
+        return Several(tuple(Tile(k, n) for k in range(n**2)))
+    if name == "ranked" and values and int(values[0]) > 0:
+        return Several(tuple(Ranked(rank) for rank in range(int(values[0]))))
     if name == "full" and not values:
         return Full()
     if name == "masks" and values and values[0]:

@@ -11,8 +11,7 @@ from trainedon.demo import designs
 from trainedon.errors import UserError
 from trainedon.noise import generator
 
-# Designs leave much of a picture blank, and what lies in one region may be nothing: every part is hidden in turn.
-ATTACK = "drc(roi=cover, steps=8, restorations=1)"
+ATTACK = "drc-fast"
 SUSPECTS = 10  # of each kind: seen by the model, and not
 UNSEEN = 100
 ATTRIBUTION = (

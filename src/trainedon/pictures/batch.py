@@ -113,8 +113,17 @@ class Batch:
         """The rows of a slice, as a batch."""
         if not isinstance(rows, slice):
             raise TypeError("a batch is cut by slices: batch[a:b]")
-        labels = None if self.labels is None else self.labels[rows]
-        return Batch(self.pixels[rows], self.sha256[rows], labels, None if self.names is None else self.names[rows])
+        return self.take(range(*rows.indices(len(self))))
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """Some rows, as a batch."""
+        rows = list(rows)
+        return Batch(
+            self.pixels[rows],
+            tuple(self.sha256[i] for i in rows),
+            None if self.labels is None else self.labels[rows],
+            None if self.names is None else tuple(self.names[i] for i in rows),
+        )
 
 
 def load_pictures(path: str | Path, target: Target, limit: int | None = None) -> Batch:

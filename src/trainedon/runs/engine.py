@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainedon.attacks import Attack, Progress, short
+from trainedon.attacks import Attack, Judged, Progress, short
 from trainedon.errors import PictureError, UserError
 from trainedon.files import whole
 from trainedon.pictures import Batch, Entry, Item, Picture
@@ -85,19 +85,31 @@ def _score_shard(
     else:
         rows = [_scored(i, attack, s, **costs) for i, s in zip(part, judged.scores.tolist(), strict=True)]
     if exhibits is not None:
-        for item, score, exhibit in zip(part, judged.scores.tolist(), judged.exhibits, strict=True):
-            if math.isfinite(score):
-                exhibits.add(
-                    picture=item.picture,
-                    sha256=str(item.sha256),
-                    set_name=item.set,
-                    attack=attack.name,
-                    score=score,
-                    exhibit=exhibit,
-                )
-        exhibits.prune()
+        _keep_exhibits(target, attack, part, batch, judged, exhibits)
     with whole(path) as stream:
         pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), stream)
+
+
+def _keep_exhibits(
+    target: Target, attack: Attack, part: Sequence[Item], batch: Batch, judged: Judged, exhibits: Exhibits
+) -> None:
+    """Keep what there is to show of the pictures that are to be shown; passes for the eye alone are not counted."""
+    scored = [i for i, score in enumerate(judged.scores.tolist()) if math.isfinite(score)]
+    wanted = exhibits.wanted([(str(part[i].sha256), part[i].set, float(judged.scores[i])) for i in scored])
+    chosen = [i for i in scored if part[i].sha256 in wanted]
+    if not chosen:
+        return
+    found = [judged.exhibits[i] for i in chosen] if judged.exhibits else attack.show(target, batch.take(chosen))
+    for i, exhibit in zip(chosen, found):  # an attack may have nothing to show
+        exhibits.add(
+            picture=part[i].picture,
+            sha256=str(part[i].sha256),
+            set_name=part[i].set,
+            attack=attack.name,
+            score=float(judged.scores[i]),
+            exhibit=exhibit,
+        )
+    exhibits.prune()
 
 
 def read_batch(target: Target, items: Sequence[Item], entries: dict[tuple[str, str], Entry]) -> Batch:

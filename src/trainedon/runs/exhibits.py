@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +53,19 @@ class Exhibits:
         )
         self._kept[sha256] = _Kept(sha256, set_name, score)
 
+    def wanted(self, candidates: Sequence[tuple[str, str, float]]) -> set[str]:
+        """The digests that are to be kept of those that are here and of `candidates`: (sha256, set, score) each."""
+        every = self._kept | {sha256: _Kept(sha256, name, score) for sha256, name, score in candidates}
+        found: set[str] = set()
+        for name in {kept.set for kept in every.values()}:
+            members = [kept for kept in every.values() if kept.set == name]
+            found |= {kept.sha256 for kept in sorted(members, key=lambda kept: (-kept.score, kept.sha256))[:STRONGEST]}
+            found |= {kept.sha256 for kept in sorted(members, key=lambda kept: kept.sha256)[:SAMPLED]}
+        return found
+
     def prune(self) -> None:
         """Drop what is neither among the strongest of its set nor in the sample."""
-        wanted: set[str] = set()
-        for name in {kept.set for kept in self._kept.values()}:
-            members = [kept for kept in self._kept.values() if kept.set == name]
-            wanted |= {kept.sha256 for kept in sorted(members, key=lambda kept: (-kept.score, kept.sha256))[:STRONGEST]}
-            wanted |= {kept.sha256 for kept in sorted(members, key=lambda kept: kept.sha256)[:SAMPLED]}
+        wanted = self.wanted([])
         for sha256 in [*self._kept]:
             if sha256 not in wanted:
                 shutil.rmtree(self._folder / sha256[:16])

@@ -3,10 +3,11 @@
 from trainedon.targets.helpers import Reference, Shadows
 from trainedon.targets.load import load_target
 from trainedon.targets.path import NoisePath
-from trainedon.targets.symmetry import SYMMETRIES, Symmetric, parse_symmetries
+from trainedon.targets.symmetry import NO_REFERENCE, SYMMETRIES, Symmetric, changed, parse_symmetries, relative
 from trainedon.targets.target import Denoised, Evaluations, Identity, Target
 
 __all__ = [
+    "NO_REFERENCE",
     "SYMMETRIES",
     "Denoised",
     "Evaluations",
@@ -16,6 +17,8 @@ __all__ = [
     "Shadows",
     "Symmetric",
     "Target",
+    "changed",
     "load_target",
     "parse_symmetries",
+    "relative",
 ]

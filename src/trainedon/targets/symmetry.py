@@ -9,9 +9,10 @@ for what it has learnt. Noise moves with the picture, so that what is left of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 
 from trainedon.errors import UserError
@@ -25,6 +26,9 @@ SYMMETRIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+NO_REFERENCE = "the picture is its own mirror image, so that the model in a mirror says nothing new of it"
+
+
 def parse_symmetries(text: str) -> tuple[str, ...]:
     """`mirror+half-turn`: names joined by +; `all`, or `none`. Raises UserError for an unknown or repeated name."""
     if text.strip() == "all":
@@ -35,6 +39,25 @@ def parse_symmetries(text: str) -> tuple[str, ...]:
             f"symmetries {text!r} are not known: choose from {', '.join(SYMMETRIES)}, joined by +, or all, or none"
         )
     return names
+
+
+def changed(pixels: torch.Tensor, symmetry: str) -> np.ndarray:
+    """Which pictures, float32 (n, c, h, w), the symmetry changes, by half a step of 8 bits somewhere: bool (n,).
+
+    A picture that is its own mirror image is the same to the model in a mirror, which is no reference for it.
+    """
+    apart = (SYMMETRIES[symmetry](pixels) - pixels).abs().flatten(1).amax(1)
+    return (apart > 1 / 255).cpu().numpy()
+
+
+def relative(here: np.ndarray, there: Sequence[np.ndarray], different: Sequence[np.ndarray]) -> np.ndarray:
+    """Scores minus the mean of those under the model in each mirror that changes the picture; NaN where none does.
+
+    here, and each of there: float64 (n,); each of different: bool (n,), see `changed`.
+    """
+    weights = np.stack(different).astype(float)  # (views, n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return here - (weights * np.stack(there)).sum(0) / weights.sum(0)
 
 
 @dataclass(eq=False)
