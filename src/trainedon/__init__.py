@@ -3,7 +3,7 @@
 import trainedon as to
 
 target = to.load_target("path/or/hub-id")
-attack = to.DRC(roi=to.roi.Attention(ratio=0.25), steps=20, restorations=4, encoder="own")
+attack = to.DRC()  # or to.DRCHide(roi=to.roi.Attention(ratio=0.25), steps=20, restorations=4, encoder="own")
 pictures = to.load_pictures("folder", target)
 scores = attack.score(target, pictures)  # float64 (n,), higher = member
 """
@@ -17,6 +17,9 @@ from typing import Any
 _PUBLIC = {
     "Attack": "attacks",
     "DRC": "attacks",
+    "DRCFast": "attacks.drc_fast",
+    "DRCHide": "attacks.drc_hide",
+    "DRCPaper": "attacks.drc_paper",
     "Loss": "attacks",
     "attacks": "attacks",
     "parse_attacks": "attacks",

@@ -53,7 +53,7 @@ WORSE = row("sima(t=50)", 0.6, setting="calibrated", lead=[0.2, 0.1, 0.3])
 def test_all_attacks_are_run_but_those_that_lack_something(tuned, target_without_attention):
     chosen, left_out = peers.choose(None, target_without_attention)
     kinds = [kind.name for kind in peers.attacks().values() if peers.works_alone(kind)]
-    assert {attack.name for attack in chosen} | set(left_out) == set(kinds)
+    assert {attack.name for attack in chosen} | set(left_out) == {*kinds, "symmetric"}
     assert set(left_out) >= {"gsa", "lira", "rmia"} and "shadow models" in left_out["gsa"]
     assert {"secmi-nn", "logistic"} <= {attack.name for attack in chosen}
     assert len(chosen) == len(set(map(repr, chosen)))
@@ -70,6 +70,7 @@ def test_all_attacks_are_run_but_those_that_lack_something(tuned, target_without
 def test_attacks_that_are_asked_for_are_all_that_is_run(tuned, target):
     chosen, left_out = peers.choose("loss(t=50), fremia", target)
     assert [peers.setting(attack) for attack in chosen] == ["given", "paper"] and not left_out
+    assert not any(peers.is_peer(attack) for attack in parse_attacks("drc-fast, symmetric(pia), rise, logistic"))
     with pytest.raises(UserError, match="shadow models"):
         peers.choose("gsa", target)
 
