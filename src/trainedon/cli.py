@@ -137,7 +137,7 @@ def sweep(
     ] = None,
     question: Annotated[
         list[str] | None,
-        typer.Option(help="mask-ratio, inverted, region, encoder, restorer, cost or all; may be given several times."),
+        typer.Option(help="mask-ratio, inverted, region, encoder, restorer, reference, cost or all; may be given several times."),
     ] = None,
     shadows: Shadows = None,
     reference: Reference = None,

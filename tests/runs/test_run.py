@@ -65,7 +65,7 @@ def test_an_evaluation_leaves_what_the_design_promises(finished):
     assert len(scores) == 2 * 48
     rows = scores.to_pylist()
     assert {row["set"] for row in rows} == {"member", "unseen"}
-    assert [row["attack"] for row in rows] == ["drc"] * 48 + ["loss"] * 48
+    assert [row["attack"] for row in rows] == ["drc-hide"] * 48 + ["loss"] * 48
     assert all(row["score"] is not None and row["reason"] is None for row in rows)
     assert {row["nfe"] for row in rows if row["attack"] == "loss"} == {1}
     document = json.loads((finished / "evaluation.json").read_text())

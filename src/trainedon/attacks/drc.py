@@ -120,10 +120,12 @@ class DRC(Attack):
         return not any(isinstance(degradation, Diffuse) for degradation in self.degradation)
 
     def show(self, target: Target, batch: Batch) -> tuple[Exhibit, ...]:
-        """The centre hidden altogether, and restored; nothing of it is scored. 20 forward and backward passes each."""
+        """The centre hidden altogether, and restored; nothing of it is scored. 20 forward and backward passes each, or
+        fewer where the noise path has fewer timesteps."""
         from trainedon.attacks.drc_hide import DRCHide
 
-        return DRCHide(restorations=1, encoder="pixel", seed=self.seed).judge(target, batch).exhibits
+        steps = min(DRCHide.steps, target.timesteps)
+        return DRCHide(steps=steps, restorations=1, encoder="pixel", seed=self.seed).judge(target, batch).exhibits
 
     def _restore_and_compare(
         self, target: Target, batch: Batch, regions: Sequence[torch.Tensor]

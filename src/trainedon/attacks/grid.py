@@ -24,7 +24,7 @@ from trainedon.attacks.varied import (
     values,
     with_ratio,
 )
-from trainedon.degrade import Attention, Inverted, Roi, Several
+from trainedon.degrade import Attention, Inverted, Ranked, Roi, Several
 from trainedon.errors import UserError
 from trainedon.targets import Target
 
@@ -280,7 +280,7 @@ def _asks_attention(roi: Roi) -> bool:
         return _asks_attention(roi.roi)
     if isinstance(roi, Several):
         return any(map(_asks_attention, roi.rois))
-    return isinstance(roi, Attention) and roi.source == "own"
+    return isinstance(roi, Ranked) or (isinstance(roi, Attention) and roi.source == "own")
 
 
 def _left_out(title: str, texts: Mapping[str, Value], reason: str) -> str:

@@ -80,7 +80,7 @@ def short(attack: Attack) -> str:
             said += map(short, value if isinstance(value, tuple) else [value])
         elif field.name != "seed" and field.type not in HELPERS:
             default = field.default if usual is None else getattr(usual, field.name)
-            written = "+".join(map(str, value)) if isinstance(value, tuple) else value
+            written = "+".join(map(str, value)) or "none" if isinstance(value, tuple) else value
             said += [] if value == default else [f"{field.name}={written}"]
     return f"{attack.name}({', '.join(said)})" if said else attack.name
 

@@ -176,8 +176,6 @@ def _curves(group: Group, measure: Measure, series: Mapping[str, Sequence[tuple[
     for number, points in enumerate(series.values()):
         aside = (number - (len(series) - 1) / 2) * min(4.0, 20 / len(series))
         body += _curve([(x(place) + aside, point) for place, point in points], measure, y, number)
-    best = None if group.best is None else group.points[group.best]
-    best = None if group.best is None else group.points[group.best]
     for number, points in enumerate(series.values()):
         aside = (number - (len(series) - 1) / 2) * min(4.0, 20 / len(series))
         body += [

@@ -9,6 +9,7 @@ for what it has learnt. Noise moves with the picture, so that what is left of th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -74,8 +75,10 @@ class Symmetric(Target):
     def of(cls, through: Target, symmetry: str) -> Symmetric:
         """symmetry: a name of SYMMETRIES."""
         alike = {field.name: getattr(through, field.name) for field in fields(Target)}
+        # hashed, because memory and disk know a model by the first characters of its digest
+        digest = hashlib.sha256(f"{symmetry} {through.identity.digest}".encode()).hexdigest()
         own = {
-            "identity": replace(through.identity, digest=f"{symmetry} {through.identity.digest}"),
+            "identity": replace(through.identity, digest=digest),
             "kept": through.kept.setdefault(("symmetric", symmetry), {}),
         }
         return cls(**alike | own, through=through, symmetry=symmetry)
