@@ -137,7 +137,7 @@ def sweep(
     ] = None,
     question: Annotated[
         list[str] | None,
-        typer.Option(help="mask-ratio, inverted, region, encoder, restorer, reference, cost or all; may be given several times."),
+        typer.Option(help="mask-ratio, inverted, region, encoder, restorer, reference, cost, or all; repeatable."),
     ] = None,
     shadows: Shadows = None,
     reference: Reference = None,
@@ -261,6 +261,8 @@ def train(
         learning_rate=learning_rate,
         seed=seed,
     )
+    if shadows is not None and snapshot:
+        raise UserError("--snapshot keeps one model as it was, and --shadows trains several: give one of the two")
     with Bars() as bars, locked(out):
         if shadows is not None:
             train_shadows(pictures, out, recipe, models=shadows, draw=draw, progress=bars)
@@ -301,7 +303,7 @@ def list_attacks(
         say(f"  network passes a picture: {row.passes}")
         if row.reported:
             say(f"  reported: {row.reported}")
-    say("Parameters go in parentheses: --attacks 'drc(roi=attention:0.25, steps=10), loss(t=100), fremia(pia)'")
+    say("Parameters go in parentheses: --attacks 'drc-hide(roi=attention:0.25, steps=10), loss(t=100), fremia(pia)'")
 
 
 @app.command()

@@ -281,3 +281,13 @@ def test_statistics_of_the_real_protocol_render(new_run, page):
         html = page(build)
         assert build.document["flags"][0]["meaning"] in html.text
         (run / "audit.json").unlink(missing_ok=True)
+
+
+def test_pictures_that_are_for_the_eye_alone_are_said_to_be(audit, page):
+    hidden = page(audit).text
+    assert "which the eye can judge" not in hidden and "painted the hidden part back" in hidden
+    for row in audit.rows:
+        row["attack_repr"] = "DRC(degradation=(Diffuse(t=50),))"
+    drowned = page(audit).text
+    assert "which the eye can judge and the score does not use" in drowned
+    assert "painted the hidden part back" not in drowned and "brought this picture back from noise" in drowned

@@ -45,10 +45,14 @@ def test_needed_is_the_protocol_s(level, n):
 
 
 def test_standing_counts_what_it_says():
-    assert "than for 98 of the 100 unseen pictures" in words.standing(True, 98, 100)
-    assert "than for all 99 other unseen pictures" in words.standing(True, 99, 99, hidden=True)
-    assert "no closer to the original" in words.standing(True, 0, 100)
-    assert words.standing(False, 0, 7) == "The score is higher than for none of the 7 unseen pictures."
+    assert "than for 98 of the 100 unseen pictures" in words.standing("hidden", 98, 100)
+    assert "than for all 99 other unseen pictures" in words.standing("hidden", 99, 99, hidden=True)
+    assert "no closer to the original" in words.standing("hidden", 0, 100)
+    assert words.standing("drowned", 7, 7) == (
+        "Next to its mirror images, the model brought this picture back from noise closer to the original than for "
+        "all 7 unseen pictures."
+    )
+    assert words.standing(None, 0, 7) == "The score is higher than for none of the 7 unseen pictures."
 
 
 def test_coin_only_when_the_interval_holds_one_half():

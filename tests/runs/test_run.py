@@ -69,7 +69,7 @@ def test_an_evaluation_leaves_what_the_design_promises(finished):
     assert all(row["score"] is not None and row["reason"] is None for row in rows)
     assert {row["nfe"] for row in rows if row["attack"] == "loss"} == {1}
     document = json.loads((finished / "evaluation.json").read_text())
-    assert [attack["name"] for attack in document["attacks"]] == ["drc", "loss"]
+    assert [attack["name"] for attack in document["attacks"]] == ["drc-hide", "loss"]
     assert {path.name for path in next((finished / "restored").iterdir()).iterdir()} >= {
         *("original.png", "region.png", "degraded.png", "restored-1.png", "restored-2.png", "difference.png"),
         "evidence.json",

@@ -80,6 +80,21 @@ def test_memory_is_bounded_and_the_oldest_answers_go_first(batch_of):
     assert asked == [2, 1, 1]  # the third call was known, the fourth forgotten
 
 
+def test_tensors_kept_as_a_whole_are_bounded_too_and_numbers_stay(target):
+    memo, made = Memo(limit=2 * 400), []
+
+    def ask(key):
+        return memo.whole(key, target, lambda: (made.append(key), torch.zeros(100) if key != "score" else key)[1])
+
+    for key in ("score", "a", "b", "a", "c", "a", "score", "b"):
+        ask(key)
+    assert made == ["score", "a", "b", "c", "b"]  # b was the longest unasked when c came
+    memo.whole("large", target, lambda: torch.zeros(1000))
+    ask("score")
+    ask("a")
+    assert made == ["score", "a", "b", "c", "b", "a"]  # what is larger than the limit is not kept either
+
+
 def test_attacks_that_ask_the_same_ask_once_and_score_the_same(target, batch_of, rows_computed):
     batch = batch_of(8)
     attacks = parse_attacks("pia, pian, fremia(pia), loss, timesteps(loss, t=100+200)")

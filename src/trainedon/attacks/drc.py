@@ -89,6 +89,7 @@ class DRC(Attack):
     def check(self, target: Target) -> None:
         super().check(target)
         self.encoder.check()
+        self.roi.check(target)
         for degradation in self.degradation:
             timesteps(target.timesteps, self.steps, degradation.start(target.path))
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-import torch
-
 from trainedon.attacks.attack import Attack
 from trainedon.attacks.drc import DRC
 from trainedon.attacks.registry import parse_attacks, short
@@ -24,7 +22,7 @@ from trainedon.attacks.varied import (
     values,
     with_ratio,
 )
-from trainedon.degrade import Attention, Inverted, Ranked, Roi, Several
+from trainedon.degrade import Roi
 from trainedon.errors import UserError
 from trainedon.targets import Target
 
@@ -118,7 +116,7 @@ class Sweep:
     def possible(self, target: Target) -> Sweep:
         """Without what `target` cannot do, but for settings that a person named: of those a run says what is wrong.
 
-        May ask the network once, for its self-attention. Raises UserError when nothing is left.
+        Raises UserError when nothing is left.
         """
         self.base.check(target)
         groups, notes = [], [*self.notes]
@@ -268,19 +266,7 @@ def _impossible(attack: Attack, target: Target) -> str | None:
         attack.check(target)
     except UserError as error:
         return str(error)
-    if not _asks_attention(attack.roi):
-        return None
-    labels = None if target.classes is None else torch.zeros(1, dtype=torch.int64, device=target.device)
-    seen = target.attention(torch.zeros(1, *target.shape, device=target.device), 0, labels)
-    return "the model has no self-attention to choose a region by" if seen is None else None
-
-
-def _asks_attention(roi: Roi) -> bool:
-    if isinstance(roi, Inverted):
-        return _asks_attention(roi.roi)
-    if isinstance(roi, Several):
-        return any(map(_asks_attention, roi.rois))
-    return isinstance(roi, Ranked) or (isinstance(roi, Attention) and roi.source == "own")
+    return None
 
 
 def _left_out(title: str, texts: Mapping[str, Value], reason: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, Field, fields, replace
 from importlib.metadata import entry_points
 
 from trainedon.attacks.attack import REMEDIES, Attack
@@ -72,22 +72,27 @@ def parse_attacks(text: str, have: Sequence[str] = ("gradients", "unseen", "labe
 def short(attack: Attack) -> str:
     """The attack about as one would type it: its name, the attacks inside it, and what differs from its defaults."""
     kind = type(attack)
-    usual = kind() if works_alone(kind) else None
+    required = {field.name: getattr(attack, field.name) for field in fields(kind) if _is_required(field)}
+    usual = kind(**required)  # its defaults as it reads them
     said = []
     for field in fields(attack):  # type: ignore[arg-type]
         value = getattr(attack, field.name)
         if field.type in INSIDE:
             said += map(short, value if isinstance(value, tuple) else [value])
         elif field.name != "seed" and field.type not in HELPERS:
-            default = field.default if usual is None else getattr(usual, field.name)
+            usually = field.name not in required and value == getattr(usual, field.name)
             written = "+".join(map(str, value)) or "none" if isinstance(value, tuple) else value
-            said += [] if value == default else [f"{field.name}={written}"]
+            said += [] if usually else [f"{field.name}={written}"]
     return f"{attack.name}({', '.join(said)})" if said else attack.name
 
 
 def works_alone(attack: type[Attack]) -> bool:
     """Whether the attack can be made from defaults; a wrapper needs the attack that it wraps."""
-    return all(field.default is not MISSING or field.default_factory is not MISSING for field in fields(attack))
+    return not any(map(_is_required, fields(attack)))
+
+
+def _is_required(field: Field) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _everything(known: dict[str, type[Attack]], have: Sequence[str], given: dict[str, object]) -> Iterator[Attack]:

@@ -40,6 +40,12 @@ class Roi(ABC):
         """The regions that are hidden one after another, each on its own: mostly just this one."""
         return (self,)
 
+    def check(self, target: Target) -> None:
+        """Raises UserError when the target lacks what the region is chosen by; evaluates nothing."""
+        for roi in self.parts:
+            if roi is not self:
+                roi.check(target)
+
     def evaluations(self, target: Target) -> int:
         """Evaluations of the audited network that finding the region costs, per picture."""
         return 0
@@ -63,6 +69,10 @@ class Attention(Roi):
 
     def __post_init__(self) -> None:
         places.check_ratio(self.ratio)
+
+    def check(self, target: Target) -> None:
+        if self.source == "own":
+            check_attends(target)
 
     def evaluations(self, target: Target) -> int:
         return int(self.source == "own")
@@ -168,6 +178,9 @@ class Ranked(Roi):
         if not 0 <= self.rank < self.n**2:
             raise UserError(f"ranked: there are {self.n**2} parts to rank: choose from 1 to as many")
 
+    def check(self, target: Target) -> None:
+        check_attends(target)
+
     def evaluations(self, target: Target) -> int:
         return 1
 
@@ -240,6 +253,9 @@ class Inverted(Roi):
             raise UserError(f"{self} hides nothing: choose a region that leaves a part of the picture")
         return mask
 
+    def check(self, target: Target) -> None:
+        self.roi.check(target)
+
     def evaluations(self, target: Target) -> int:
         return self.roi.evaluations(target)
 
@@ -272,13 +288,17 @@ def own_attention(target: Target, batch: Batch, t: int) -> torch.Tensor:
     """The audited model's self-attention for the noise-free pictures at timestep t of the usual path: (n, h, w)."""
     pixels, labels = batch.pixels.to(target.device), batch.labels
     labels = None if labels is None else labels.to(target.device)
-    saliency = target.attention(pixels, target.path.like_ddpm(t), labels)
-    if saliency is None:
+    check_attends(target)
+    return target.attention(pixels, target.path.like_ddpm(t), labels)  # type: ignore[return-value]
+
+
+def check_attends(target: Target) -> None:
+    """Raises UserError when the audited model has no self-attention."""
+    if not target.attends:
         raise UserError(
             "the model has no self-attention to choose a region by: "
             "choose center or face, or name a DINO model as attention:RATIO:FOLDER"
         )
-    return saliency
 
 
 def quadrants() -> Several:

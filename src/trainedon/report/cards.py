@@ -181,7 +181,7 @@ class Cards:
         peers = attack.of(set_name)
         unseen = set_name == "unseen"
         below = int(np.searchsorted(attack.unseen, score, side="left"))
-        sentence = words.standing(attack.name == "drc", below, len(attack.unseen) - unseen, unseen)
+        sentence = words.standing(attack.restores, below, len(attack.unseen) - unseen, unseen)
         finding = self.finding(row) if set_name == "suspect" else {}
         kept = self.kept.get(row)
         return Card(

@@ -54,6 +54,14 @@ class Attack:
     nfe: float | None  # mean a picture
     seconds: float | None  # mean a picture
 
+    @property
+    def restores(self) -> str | None:
+        """Of DRC, what is painted back for the score: a `hidden` part, or the whole picture, `drowned` in noise. What
+        was drowned comes back much as it was, so that people are shown a hidden part, which is not scored."""
+        if not self.name.startswith("drc"):
+            return None
+        return "drowned" if "Diffuse(" in self.repr else "hidden"
+
     def rows(self, set_name: str) -> np.ndarray:
         """int64 row numbers of the scored pictures of one set."""
         return np.flatnonzero((self.sets == set_name) & np.isfinite(self.scores))

@@ -123,17 +123,22 @@ def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     return [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))]
 
 
-def standing(restores: bool, below: int, n: int, hidden: bool = False) -> str:
+def standing(restores: str | None, below: int, n: int, hidden: bool = False) -> str:
     """One picture among the unseen: `below` of `n` unseen scores are lower than its own.
 
-    restores: whether the score says how closely the hidden part was painted back (DRC), or is another kind of score.
+    restores: what the score says: how closely a `hidden` part was painted back, how closely the picture came back that
+    was `drowned` in noise, next to its mirror images; None for another kind of score.
     hidden: the picture is itself one of the unseen ones, which are then "other" pictures.
     """
     other = "other unseen" if hidden else "unseen"
     if n == 0:
         return "There is nothing to measure this score against."
     if restores:
-        lead = "The model painted the hidden part back "
+        lead = (
+            "The model painted the hidden part back "
+            if restores == "hidden"
+            else "Next to its mirror images, the model brought this picture back from noise "
+        )
         if below == 0:
             return f"{lead}no closer to the original than for the least well restored of {count(n)} {other} pictures."
         lead += "closer to the original than for "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LIMIT = 256 * 2**20  # bytes of answers that are kept; the oldest go first
+LIMIT = 256 * 2**20  # bytes of answers that are kept, and of tensors as a whole; the oldest go first
 Compute = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
@@ -30,11 +30,14 @@ class Memo:
         self._answers: OrderedDict[bytes, tuple[torch.Tensor, float]] = OrderedDict()
         self._limit, self._bytes = limit, 0
         self._whole: dict[object, tuple[Any, int, int, float]] = {}
+        self._sizes: OrderedDict[object, int] = OrderedDict()  # of the tensors in _whole, the latest asked for last
 
     def whole(self, key: object, target: Target, compute: Callable[[], T], *, anew: bool = False) -> T:
         """`compute()` at the first call with this key, or `anew`; later the same, passes and seconds charged again."""
         if key in self._whole and not anew:
             value, forward, backward, seconds = self._whole[key]
+            if key in self._sizes:
+                self._sizes.move_to_end(key)
             target.evaluations.forward += forward
             target.evaluations.backward += backward
             target.evaluations.spared += seconds
@@ -44,7 +47,17 @@ class Memo:
             value = compute()
         seconds = time.perf_counter() - began + spent.spared
         self._whole[key] = (value, spent.forward, spent.backward, seconds)
+        if isinstance(value, torch.Tensor):
+            self._make_room(key, value.nbytes)
         return value
+
+    def _make_room(self, key: object, size: int) -> None:
+        """Forget tensors, the longest unasked first: restorations of large pictures would fill any memory."""
+        self._sizes[key] = size
+        self._sizes.move_to_end(key)
+        while sum(self._sizes.values()) > self._limit:
+            oldest, _ = self._sizes.popitem(last=False)
+            del self._whole[oldest]
 
     def answers(
         self, model: str, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None, compute: Compute

@@ -94,6 +94,10 @@ class Symmetric(Target):
     ) -> torch.Tensor:
         return self._move(self.through.features(self._move(pictures), t, layer, labels))
 
+    @property
+    def attends(self) -> bool:
+        return self.through.attends
+
     def attention(self, pictures: torch.Tensor, t: int, labels: torch.Tensor | None = None) -> torch.Tensor | None:
         received = self.through.attention(self._move(pictures), t, labels)
         return None if received is None else self._move(received)

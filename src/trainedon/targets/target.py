@@ -100,6 +100,11 @@ class Target(ABC):
         """
 
     @property
+    def attends(self) -> bool:
+        """Whether `attention` has an answer; no evaluation."""
+        return False
+
+    @property
     def timesteps(self) -> int:
         return len(self.path)
 

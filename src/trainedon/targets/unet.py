@@ -52,6 +52,10 @@ class PixelUNet(Target):
         finally:
             hook.remove()
 
+    @property
+    def attends(self) -> bool:
+        return bool(self._attentions)
+
     def attention(self, pictures: torch.Tensor, t: int, labels: torch.Tensor | None = None) -> torch.Tensor | None:
         if not self._attentions:
             return None
