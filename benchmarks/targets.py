@@ -165,9 +165,6 @@ def make(name: str, made: Made, pictures: Path, out: Path, progress: Bars) -> li
             progress=lambda done, total, loss: progress(f"{name}, loss {loss:.4f}", done, total),
         )
     models = {name: folder} | {f"{name}@{passes}": folder / f"after-{passes}-passes" for passes in made.snapshots}
-    for model in models.values():
-        if not (model / "model_index.json").exists():
-            raise UserError(f"{folder} was trained without its snapshots: choose another --out")
     return [f"{name}={model}:{pictures}" for name, model in models.items()]
 
 

@@ -55,6 +55,7 @@ SWEEP = ["sweep", "nowhere", "--members", "{pictures}", "--unseen", "{pictures}"
         (["train", "{pictures}", "--out", "{out}", "--size", "30"], "3 widths need a size that 4 divides, not 30"),
         (["train", "{pictures}", "--out", "{out}", "--zero-snr"], "cannot be learnt from the noise alone"),
         (["train", "{pictures}", "--out", "{out}", "--draw", "99"], "99 members cannot be drawn from 24"),
+        (["train", "{pictures}", "--out", "{out}", "--shadows", "2", "--snapshot", "3"], "give one of the two"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, target_folders, toy_pictures, tmp_path):
@@ -167,7 +168,7 @@ def test_peaks_are_measured_and_told(target_folders, toy_pictures, tmp_path):
 
 @pytest.fixture(scope="module")
 def swept(target_folders, toy_pictures, tmp_path_factory):
-    """(command without --out, run folder, what was printed): six settings, of which two questions share one."""
+    """(command without --out, run folder, what was printed): nine settings, of which two questions share one."""
     command = ["sweep", target_folders["epsilon"], "--members", toy_pictures["members"]]
     command += ["--unseen", toy_pictures["unseen"], "--attack", "drc-hide(steps=2, restorations=1)", "--limit", 8]
     command += ["--vary", "mask-ratio=0.1,0.25,0.5", "--question", "restorer"]
@@ -181,10 +182,10 @@ def test_a_sweep_is_printed_drawn_reported_and_verified(swept, tmp_path):
     _, finished, printed = swept
     out = shutil.copytree(finished, tmp_path / "run")
     document, record = (json.loads((out / name).read_text()) for name in ("sweep.json", "run.json"))
-    assert [len(group["points"]) for group in document["groups"]] == [3, 4]
-    assert len(record["choices"]["attacks"]) == 6, "the attack as given answers both questions, and is run once"
+    assert [len(group["points"]) for group in document["groups"]] == [3, 7]
+    assert len(record["choices"]["attacks"]) == 9, "the attack as given answers both questions, and is run once"
     assert document["groups"][0]["points"][1] | {"setting": 0, "behind": 0} == (
-        document["groups"][1]["points"][3] | {"setting": 0, "behind": 0}
+        document["groups"][1]["points"][6] | {"setting": 0, "behind": 0}
     )
     costs = {cost["attack"]: cost for cost in record["costs"]}
     for group in document["groups"]:

@@ -10,7 +10,7 @@ from trainedon.attacks import Loss, attacks, parse_attacks, short
 from trainedon.attacks.drc_hide import DRCHide
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
-from trainedon.targets import Reference, Shadows, load_target
+from trainedon.targets import NoisePath, Reference, Shadows, load_target
 
 ATTACKS = [
     *("loss", "loss(t=50, draws=3)"),
@@ -239,6 +239,9 @@ def test_an_attack_that_drowns_the_picture_shows_it_hidden_instead(target_folder
     hidden = shown.pictures["region"] > 0
     assert 0.2 < hidden.float().mean() < 0.3
     assert torch.equal(shown.pictures["restored-1"][~hidden], shown.pictures["original"][~hidden])
+    brief = replace(target, path=NoisePath.from_scheduler({"num_train_timesteps": 10}))
+    drc.check(brief)
+    assert len(drc.show(brief, batch)) == 3, "what can be scored can be shown"
 
 
 def test_a_picture_that_is_its_own_mirror_image_has_no_reference(target):

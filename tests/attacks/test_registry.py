@@ -94,6 +94,11 @@ def test_attacks_stand_inside_others():
     (attack,) = parse_attacks("flip(timesteps(loss(draws=2), t=100+200))", seed=3)
     assert attack == Flip(Timesteps(Loss(draws=2, seed=3), t=(100, 200)))
     assert short(attack) == "flip(timesteps(loss(draws=2), t=100+200))"
+    for text in (
+        *("symmetric(pia)", "symmetric(pia, symmetries=mirror)", "timesteps(pia)", "repeat(loss)"),
+        *("drc(symmetries=none)", "drc(symmetries=mirror+half-turn)"),
+    ):
+        assert [short(attack) for attack in parse_attacks(text)] == [text]
 
 
 def test_needs_are_checked_when_attacks_are_named():

@@ -46,7 +46,7 @@ def test_the_same_command_trains_nothing_again(made, toy_pictures):
 
 def test_a_target_without_its_snapshot_is_refused(made, toy_pictures):
     out, _ = made
-    with pytest.raises(UserError, match="without its snapshots"):
+    with pytest.raises(UserError, match="without its snapshot after 1 passes"):
         make("toy", Made(TOY.pictures, TOY.draw, TOY.recipe, (1,)), toy_pictures["members"], out, silent)
 
 

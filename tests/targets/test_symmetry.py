@@ -1,5 +1,7 @@
 """The model in a mirror: moved in, moved back, counted with the model itself."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -38,6 +40,12 @@ def test_a_symmetry_undoes_itself_and_what_goes_in_is_moved(target, pixels, name
 def test_the_views_have_names_and_stores_of_their_own(target):
     one, other = Symmetric.of(target, "mirror"), Symmetric.of(target, "half-turn")
     assert len({view.identity.digest for view in (target, one, other)}) == 3
+    # samples lie on the disk under the first 16 characters, answers in memory under 40, however often one is mirrored
+    twice = [Symmetric.of(view, "upside-down") for view in (target, one, other)]
+    assert len({view.identity.digest[:16] for view in (target, one, other, *twice)}) == 6
+    stranger = replace(target, identity=replace(target.identity, digest="f" * 64))
+    same = Symmetric.of(Symmetric.of(stranger, "mirror"), "upside-down")
+    assert same.identity.digest[:16] != twice[1].identity.digest[:16]
     one.kept["samples"] = 1
     assert "samples" not in target.kept and "samples" not in other.kept
     assert Symmetric.of(target, "mirror").kept["samples"] == 1

@@ -94,6 +94,24 @@ def test_stopped_and_gone_on_is_as_if_never_stopped(whole, pictures, recipe, tmp
     assert_same(out, whole)
 
 
+def test_a_snapshot_is_a_model_of_its_own_and_does_not_disturb(whole, pictures, recipe, tmp_path, monkeypatch):
+    out = tmp_path / "m"
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        stop_at(patch, 5)
+        train(pictures, out, recipe, checkpoint_every=2, snapshots=(2,))
+    with pytest.raises(UserError, match="without its snapshot after 1 passes"):
+        train(pictures, out, recipe, checkpoint_every=2, snapshots=(1,))
+    train(pictures, out, recipe, checkpoint_every=2, snapshots=(2,))
+    assert load_target(out / "after-2-passes").shape == (3, 8, 8)
+    assert (out / "after-2-passes" / WEIGHTS).read_bytes() != (out / WEIGHTS).read_bytes()
+    with pytest.raises(UserError, match="without its snapshot after 1 passes"):
+        train(pictures, out, recipe, snapshots=(1,))
+    with pytest.raises(UserError, match="lies outside a training of 3"):
+        train(pictures, out, recipe, snapshots=(3,))
+    shutil.rmtree(out / "after-2-passes")
+    assert_same(out, whole)
+
+
 KILLED = """
 import os, signal, sys, torch
 from pathlib import Path

@@ -169,8 +169,8 @@ def train(
     progress: called with (step, steps, mean loss since the last call).
 
     `out` also receives `log.csv` (step, loss, learning rate) and, while unfinished, a checkpoint from which the same
-    call goes on. Raises UserError when the loss is no longer finite, when a snapshot lies outside the training, and
-    when `out` holds another recipe or another model.
+    call goes on. Raises UserError when the loss is no longer finite, when a snapshot lies outside the training or
+    before the checkpoint, and when `out` holds another recipe or another model.
     """
     for passes in snapshots:
         if not 0 < passes < recipe.passes:
@@ -178,6 +178,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     _check_recipe(out, recipe)
     if (out / "model_index.json").exists():
+        _check_snapshots(out, snapshots, recipe.passes)
         return out
     unet = recipe.unet().to(memory_format=torch.channels_last).train()
     parameters = dict(unet.named_parameters())
@@ -187,6 +188,7 @@ def train(
     a_pass = math.ceil(len(pictures) / recipe.batch_size)  # steps
     steps = recipe.passes * a_pass
     first = _load_checkpoint(out, unet, ema, optimizer)
+    _check_snapshots(out, snapshots, first // a_pass)
     _begin_log(out / "log.csv", first)
     losses: list[float] = []
     for step in range(first, steps):
@@ -208,7 +210,7 @@ def train(
                 f"training diverged at step {done}: try a smaller --learning-rate (now {recipe.learning_rate:g})"
             )
         if done % a_pass == 0 and done // a_pass in snapshots:
-            _save_averaged(unet, ema, scheduler, out / f"after-{done // a_pass}-passes")
+            _save_averaged(unet, ema, scheduler, _snapshot(out, done // a_pass))
         if done % checkpoint_every == 0 or done == steps:
             mean = sum(losses) / len(losses)
             losses.clear()
@@ -258,6 +260,17 @@ def _save_averaged(unet: UNet2DModel, ema: dict[str, torch.Tensor], scheduler: D
         shutil.rmtree(out / part.name, ignore_errors=True)
         part.replace(out / part.name)
     unfinished.rmdir()
+
+
+def _check_snapshots(out: Path, snapshots: Sequence[int], done: int) -> None:
+    """done: passes that are over, of which no snapshot can be taken any more."""
+    for passes in snapshots:
+        if passes <= done and not (_snapshot(out, passes) / "model_index.json").exists():
+            raise UserError(f"{out} was trained without its snapshot after {passes} passes: choose another --out")
+
+
+def _snapshot(out: Path, passes: int) -> Path:
+    return out / f"after-{passes}-passes"
 
 
 def _check_recipe(out: Path, recipe: Recipe) -> None:
