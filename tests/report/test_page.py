@@ -287,7 +287,11 @@ def test_pictures_that_are_for_the_eye_alone_are_said_to_be(audit, page):
     hidden = page(audit).text
     assert "which the eye can judge" not in hidden and "painted the hidden part back" in hidden
     for row in audit.rows:
-        row["attack_repr"] = "DRC(degradation=(Diffuse(t=50),))"
+        row["attack_repr"] = "DRC(degradation=(Diffuse(t=50),), symmetries=('mirror',))"
     drowned = page(audit).text
     assert "which the eye can judge and the score does not use" in drowned
     assert "painted the hidden part back" not in drowned and "brought this picture back from noise" in drowned
+    for row in audit.rows:
+        row["attack_repr"] = "DRC(degradation=(Diffuse(t=50),), symmetries=())"
+    alone = page(audit).text
+    assert "which the eye can judge and the score does not use" in alone and "mirror images" not in alone

@@ -18,7 +18,7 @@ from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
 from trainedon.restore import Masked, Restorer, parse_restorer, timesteps
-from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, parse_symmetries, relative
+from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, check_symmetries, parse_symmetries, relative
 
 
 @register
@@ -76,7 +76,12 @@ class DRC(Attack):
             raise UserError("drc: give the scope to the encoder itself, such as Own(scope='crop')")
         if self.steps < 1 or self.restorations < 1:
             raise UserError("drc: steps and restorations must be 1 or more")
-        check_pooling(self.pooling, self.restorations * len(self.degradation))
+        check_symmetries(self.symmetries)
+        if not self.degradation:
+            raise UserError("drc: name at least one degradation, such as hide")
+        if self.pooling == "energy" and len(self.degradation) > 1:
+            raise UserError("drc: pooling=energy compares restorations of one degradation: name a single one")
+        check_pooling(self.pooling, self.restorations)
 
     @property
     def unscored(self) -> str:  # type: ignore[override]

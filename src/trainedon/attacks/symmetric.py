@@ -11,7 +11,7 @@ from trainedon.attacks.registry import register
 from trainedon.attacks.wrapper import Wrapper
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, parse_symmetries, relative
+from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, check_symmetries, parse_symmetries, relative
 
 
 @register
@@ -34,6 +34,7 @@ class SymmetryCalibrated(Wrapper):
     def __post_init__(self) -> None:
         if isinstance(self.symmetries, str):
             object.__setattr__(self, "symmetries", parse_symmetries(self.symmetries))
+        check_symmetries(self.symmetries)
         if not self.symmetries:
             raise UserError("symmetric: name at least one symmetry, or all")
         if not {"shadows", "reference"}.isdisjoint(self.attack.needs) or self.attack.learns:

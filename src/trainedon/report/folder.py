@@ -37,6 +37,9 @@ class Restored:
     note: str  # what the attack had to say of this picture, mostly empty
 
 
+DRC = ("drc", "drc-fast", "drc-hide", "drc-paper")
+
+
 @dataclass(frozen=True)
 class Attack:
     """The scores of one attack, one entry a picture in every column.
@@ -55,12 +58,19 @@ class Attack:
     seconds: float | None  # mean a picture
 
     @property
+    def drowns(self) -> bool:
+        """Whether DRC scored pictures that were drowned in noise. These come back much as they were, so that people are
+        shown a hidden part, which is not scored."""
+        return self.name in DRC and "Diffuse(" in self.repr
+
+    @property
     def restores(self) -> str | None:
-        """Of DRC, what is painted back for the score: a `hidden` part, or the whole picture, `drowned` in noise. What
-        was drowned comes back much as it was, so that people are shown a hidden part, which is not scored."""
-        if not self.name.startswith("drc"):
+        """What the score of DRC says: how closely a `hidden` part was painted back, or how closely the picture came
+        back that was `drowned` in noise, next to its mirror images. None for any other kind of score."""
+        relative = "symmetries=()" not in self.repr and "symmetries=" in self.repr
+        if self.name not in DRC or self.drowns != relative:
             return None
-        return "drowned" if "Diffuse(" in self.repr else "hidden"
+        return "drowned" if relative else "hidden"
 
     def rows(self, set_name: str) -> np.ndarray:
         """int64 row numbers of the scored pictures of one set."""

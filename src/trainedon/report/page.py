@@ -16,7 +16,7 @@ from trainedon.report import attacks, sections, words
 from trainedon.report.agreement import agreement
 from trainedon.report.cards import Cards
 from trainedon.report.controls import controls
-from trainedon.report.folder import DOCUMENTS, RunFolder, read
+from trainedon.report.folder import DOCUMENTS, DRC, RunFolder, read
 from trainedon.report.peaks import peaks
 from trainedon.report.readings import readings, tests_made
 from trainedon.report.sweep import sweep
@@ -72,7 +72,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "most_excluded": sections.MOST_EXCLUDED,
         "flags": sections.flags(run),
         "restores": next((attack.restores for attack in run.attacks if attack.restores), None),
-        "for_the_eye": run.attacks[0].restores == "drowned" and (run.path / "restored").is_dir(),
+        "for_the_eye": _for_the_eye(run),
         "leading": attacks.entries(run)[0].label,
         "example": cards.example(),
         "strip": cards.strip,
@@ -92,6 +92,12 @@ def context(run: RunFolder) -> dict[str, Any]:
         "sweep": sweep(run),
         **_record(run),
     }
+
+
+def _for_the_eye(run: RunFolder) -> bool:
+    """Whether the pictures show what no score is made of: those of the first attack that has any to show."""
+    showing = next((attack for attack in run.attacks if attack.name in DRC), None)
+    return showing is not None and showing.drowns and (run.path / "restored").is_dir()
 
 
 def _record(run: RunFolder) -> dict[str, Any]:

@@ -3,7 +3,15 @@
 from trainedon.targets.helpers import Reference, Shadows
 from trainedon.targets.load import load_target
 from trainedon.targets.path import NoisePath
-from trainedon.targets.symmetry import NO_REFERENCE, SYMMETRIES, Symmetric, changed, parse_symmetries, relative
+from trainedon.targets.symmetry import (
+    NO_REFERENCE,
+    SYMMETRIES,
+    Symmetric,
+    changed,
+    check_symmetries,
+    parse_symmetries,
+    relative,
+)
 from trainedon.targets.target import Denoised, Evaluations, Identity, Target
 
 __all__ = [
@@ -18,6 +26,7 @@ __all__ = [
     "Symmetric",
     "Target",
     "changed",
+    "check_symmetries",
     "load_target",
     "parse_symmetries",
     "relative",

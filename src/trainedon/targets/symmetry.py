@@ -3,8 +3,8 @@
 What is easy to restore, such as a plain background, is restored well whether or not it was trained on. Difficulty is
 taken off with the score under a reference model that never saw the picture (Watson et al., arXiv 2111.08440), which
 there seldom is. But the same model in a mirror, `g^-1 f(g x)`, knows as well what pictures look like, and has no memory
-of `x` unless it was trained on `g x` too: a network of convolutions treats a picture and its mirror image alike, but
-for what it has learnt. Noise moves with the picture, so that what is left of the difference is memory.
+of `x` unless it was trained on `g x` too. Noise moves with the picture, so that most of what is not memory cancels;
+what remains, such as that faces seldom stand upside down, is the same for pictures that the model never saw.
 """
 
 from __future__ import annotations
@@ -35,11 +35,17 @@ def parse_symmetries(text: str) -> tuple[str, ...]:
     if text.strip() == "all":
         return tuple(SYMMETRIES)
     names = () if text.strip() in ("", "none") else tuple(part.strip() for part in text.split("+"))
+    check_symmetries(names)
+    return names
+
+
+def check_symmetries(names: Sequence[str]) -> None:
+    """Raises UserError for an unknown or repeated name."""
     if not set(names) <= set(SYMMETRIES) or len(set(names)) < len(names):
         raise UserError(
-            f"symmetries {text!r} are not known: choose from {', '.join(SYMMETRIES)}, joined by +, or all, or none"
+            f"symmetries {'+'.join(names)} are not known: choose from {', '.join(SYMMETRIES)}, joined by +, or all, "
+            "or none"
         )
-    return names
 
 
 def changed(pixels: torch.Tensor, symmetry: str) -> np.ndarray:
