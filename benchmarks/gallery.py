@@ -34,8 +34,8 @@ BLOCKS = {"The model was trained on these": True, "The model never saw these": F
 
 SCALE = 3  # a pixel becomes a square of so many
 GAP, PAD, LABEL = 8, 20, 116  # between pictures; around everything; the column of row names
-HEAD = 36  # a block's title
-SIZE, SMALL = 17, 14  # of letters
+HEAD, BETWEEN, LINE = 32, 24, 20  # a block's title; from one block to the next; a line of the caption
+LARGE, SMALL = 18, 14  # letters
 # one light card for both themes, a little darker than the white that most designs stand on
 CARD, INK, FAINT, EDGE = (246, 248, 250), (31, 35, 40), (87, 96, 106), (208, 215, 222)
 
@@ -92,31 +92,31 @@ def errors(rows: Rows, hidden: torch.Tensor) -> dict[str, float]:
 
 
 def compose(blocks: Mapping[str, Rows], caption: Sequence[str]) -> Image.Image:
-    """One block under another, each a title above its rows of pictures; the lines of the caption below."""
-    shape = next(iter(next(iter(blocks.values())).values())).shape
-    n, (height, width) = shape[0], (SCALE * side + GAP for side in shape[2:])
-    tall = sum(HEAD + len(rows) * height for rows in blocks.values())
-    canvas = (2 * PAD + LABEL + n * width - GAP, 2 * PAD + tall + (len(caption) + 1) * (SMALL + 6) - 6)
-    card = Image.new("RGB", canvas, CARD)
+    """One block below another, each a title above its rows of RGB pictures; the lines of the caption last."""
+    n, _, height, width = next(iter(next(iter(blocks.values())).values())).shape
+    down, across = SCALE * height + GAP, SCALE * width + GAP
+    tall = sum(HEAD + len(rows) * down + BETWEEN for rows in blocks.values()) + len(caption) * LINE - BETWEEN // 2
+    card = Image.new("RGB", (2 * PAD + LABEL + n * across - GAP, 2 * PAD + tall), CARD)
     draw, y = ImageDraw.Draw(card), PAD
     for title, rows in blocks.items():
-        draw.text((PAD, y + SIZE), title, INK, ImageFont.load_default(SIZE), anchor="ls")
+        draw.text((PAD, y + LARGE), title, INK, ImageFont.load_default(LARGE), anchor="ls")
         y += HEAD
-        for name, pixels in rows.items():
-            draw.text((PAD, y + (height - GAP) / 2), name, INK, ImageFont.load_default(SMALL), anchor="lm")
-            for i, picture in enumerate(pixels):
-                _put(card, picture, PAD + LABEL + i * width, y)
-            y += height
+        for name, pictures in rows.items():
+            draw.text((PAD, y + SCALE * height / 2), name, INK, ImageFont.load_default(SMALL), anchor="lm")
+            for i, picture in enumerate(pictures):
+                _put(card, picture, PAD + LABEL + i * across, y)
+            y += down
+        y += BETWEEN
+    y -= BETWEEN // 2
     for line in caption:
-        y += SMALL + 6
-        draw.text((PAD, y), line, FAINT, ImageFont.load_default(SMALL), anchor="ls")
+        draw.text((PAD, y + SMALL), line, FAINT, ImageFont.load_default(SMALL), anchor="ls")
+        y += LINE
     return card
 
 
 def _put(card: Image.Image, picture: torch.Tensor, x: int, y: int) -> None:
     """One picture, its pixels as squares, inside a thin line."""
-    levels = np.broadcast_to(to_levels(picture).transpose(1, 2, 0), (*picture.shape[1:], 3))
-    image = Image.fromarray(np.ascontiguousarray(levels))
+    image = Image.fromarray(np.ascontiguousarray(to_levels(picture).transpose(1, 2, 0)))
     image = image.resize((SCALE * image.width, SCALE * image.height), Image.Resampling.NEAREST)
     ImageDraw.Draw(card).rectangle((x - 1, y - 1, x + image.width, y + image.height), outline=EDGE)
     card.paste(image, (x, y))
@@ -137,7 +137,10 @@ def gallery(out: Path, seed: int, each: int, steps: int = STEPS) -> str:
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
     compose(blocks, caption).save(out, "PNG", optimize=True)
-    lines = [f"mean squared error of the hidden part, levels in [-1, 1], {each} designs each", "row: trained on / unseen"]
+    lines = [
+        f"mean squared error of the hidden part, levels in [-1, 1], {each} designs each",
+        "row: trained on / unseen",
+    ]
     return "\n".join([*lines, *(f"{name}: {found[True][name]:.3f} / {found[False][name]:.3f}" for name in found[True])])
 
 
@@ -145,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the PNG")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--each", type=int, default=6, help="designs of each kind (6)")
+    parser.add_argument("--each", type=int, default=8, help="designs of each kind (8)")
     given = parser.parse_args()
     try:
         print(gallery(given.out, given.seed, given.each))  # noqa: T201 (a command of its own)
