@@ -151,7 +151,6 @@ DIRECTION = {
     "drc": 0.8,
     "drc-fast": 0.8,
     "symmetric(loss(t=100, draws=8))": 0.8,
-    "drc-paper(steps=10)": 0.5,
     "drc-hide(steps=10)": 0.8,
     "drc-hide(roi=cover, steps=6, restorations=1)": 0.8,
     "loss(t=100, draws=8)": 0.8,
@@ -179,7 +178,9 @@ DIRECTION = {
 def test_every_attack_that_works_alone_has_a_direction():
     with_shadows = {"gsa", "lira", "rmia", "calibrated"}  # see test_shadow_attacks.py and test_formulas.py
     by_eye = {"gan-leaks", "fremia"}  # see test_gan_leaks.py; fremia is its host
-    assert {spec.partition("(")[0] for spec in DIRECTION} >= set(attacks()) - REVERSED - with_shadows - by_eye
+    at_chance = {"drc-paper"}  # its encoder of photographs sees little in blobs of 16 pixels; see docs/accuracy.md
+    elsewhere = with_shadows | by_eye | at_chance
+    assert {spec.partition("(")[0] for spec in DIRECTION} >= set(attacks()) - REVERSED - elsewhere
 
 
 @pytest.fixture(scope="module")
