@@ -258,7 +258,7 @@ def test_a_command_that_stopped_goes_on(one, tmp_path, monkeypatch):
         measured(one, tmp_path, asked, 8, "cpu")
     monkeypatch.setattr(engine, "_score_shard", lambda t, a, *rest: (scored.append(a.name), usual(t, a, *rest)))
     found = measured(one, tmp_path, asked, 8, "cpu")
-    assert scored == ["loss", "pia", "drc"]
+    assert scored == ["loss", "pia", "drc-hide"]
     assert measured(one, tmp_path, asked, 8, "cpu") == found and len(scored) == 3
     assert (found["members"], found["unseen"], len(found["rows"])) == (8, 8, 3)
     assert (tmp_path / "toy" / "report.html").exists()
