@@ -249,3 +249,16 @@ def test_schema_prints_what_is_published():
     published = Path(__file__).parents[1] / "docs" / "schemas"
     assert call("schema", "audit").stdout == (published / "audit-1.json").read_text()
     assert call("schema", "novel").returncode == 2
+
+
+def test_colons_are_no_emoji(capsys):
+    """`own:100:mid_block` is an encoder, and :100: a picture to the terminal library unless it is told."""
+    from rich.table import Table
+
+    from trainedon.terminal import out_console, say
+
+    say("own:100:mid_block")
+    table = Table("own:100:up_blocks.2")
+    out_console.print(table)
+    printed = capsys.readouterr().out
+    assert "own:100:mid_block" in printed and "own:100:up_blocks.2" in printed

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-out_console = Console(highlight=False)
-progress_console = Console(stderr=True)
+out_console = Console(emoji=False, highlight=False)
+progress_console = Console(emoji=False, stderr=True)
 
 
 class Bars:
@@ -145,4 +145,4 @@ def say(text: str) -> None:
 
 def stop(text: str) -> None:
     """Why the program stops, to standard error."""
-    Console(stderr=True, highlight=False).print(f"trainedon: {plain(text)}", soft_wrap=True)
+    Console(emoji=False, stderr=True, highlight=False).print(f"trainedon: {plain(text)}", soft_wrap=True)
