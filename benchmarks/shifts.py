@@ -57,7 +57,7 @@ SHIFTS: dict[str, Callable[[Image.Image], bytes]] = {
 def audited(suspects: Sequence[Path], unseen: Sequence[Path], shift: Callable[[Image.Image], bytes]) -> Audit:
     """The audit of these files by an attack that parts the sets without an error, the unseen ones saved by `shift`."""
     with tempfile.TemporaryDirectory() as folder:
-        items, entries = [], {}
+        items, entries = [], []
         for name, paths, how in (("suspect", suspects, saved), ("unseen", unseen, shift)):
             source = Path(folder) / name
             source.mkdir()
@@ -65,8 +65,9 @@ def audited(suspects: Sequence[Path], unseen: Sequence[Path], shift: Callable[[I
                 data = how(Image.open(path).convert("RGB"))
                 suffix = "png" if data.startswith(b"\x89PNG") else "jpg"
                 (source / f"{i:05d}.{suffix}").write_bytes(data)
-            items += inventory(source, name)
-            entries |= {(name, entry.name): entry for entry in scan(source)}
+            listed = scan(source)
+            items += inventory(listed, name)
+            entries += listed
         items = cross_duplicates(items)
         write_looks(items, entries, Path(folder), lambda what, done, total: None)
         looks = read_looks(Path(folder) / "looks.parquet")

@@ -36,7 +36,7 @@ def test_every_picture_is_listed_with_its_reason(folder, encoded):
     (path / "copy.png").write_bytes((path / "a.png").read_bytes())
     (path / "more.png").write_bytes((path / "a.png").read_bytes())
     (path / "also cut.jpg").write_bytes((path / "cut.jpg").read_bytes())
-    items = inventory(path, "suspect")
+    items = inventory(scan(path), "suspect")
     assert [(item.picture, item.reason) for item in items] == [
         ("2/b.png", None),
         ("a.png", None),
@@ -60,7 +60,7 @@ def test_every_picture_is_listed_with_its_reason(folder, encoded):
 def test_limit_and_progress(folder):
     path = folder("a.png", "b.png", "c.png")
     seen = []
-    items = inventory(path, "unseen", limit=2, progress=lambda done, total: seen.append((done, total)))
+    items = inventory(scan(path, 2), "unseen", progress=lambda done, total: seen.append((done, total)))
     assert [item.picture for item in items] == ["a.png", "b.png"] and seen == [(1, 2), (2, 2)]
 
 
@@ -68,7 +68,7 @@ def test_the_same_bytes_under_a_broken_name_are_no_duplicates(folder):
     path = folder("a.png")
     for name in ("x.png", "y.png"):
         (path / name).symlink_to(path / "nowhere")
-    items = inventory(path, "suspect")
+    items = inventory(scan(path), "suspect")
     assert [item.sha256 for item in items[1:]] == [None, None]
     assert all(item.reason.startswith("cannot be read") for item in items[1:])
 
@@ -76,7 +76,7 @@ def test_the_same_bytes_under_a_broken_name_are_no_duplicates(folder):
 def test_colour_statistics_equal_numpy(tmp_path, encoded):
     rgb = np.random.default_rng(0).integers(0, 256, (37, 23, 3), dtype=np.uint8)
     (tmp_path / "a.png").write_bytes(encoded("PNG", rgb))
-    item = inventory(tmp_path, "member")[0]
+    item = inventory(scan(tmp_path), "member")[0]
     scaled = rgb.reshape(-1, 3).astype(np.float64) / 255
     np.testing.assert_allclose([item.mean_r, item.mean_g, item.mean_b], scaled.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose([item.std_r, item.std_g, item.std_b], scaled.std(axis=0), rtol=1e-10)
@@ -88,7 +88,7 @@ def test_sharpness_by_hand(tmp_path, encoded):
     flat = np.full((3, 300, 3), 90, np.uint8)
     for name, rgb in (("dot.png", dot), ("flat.png", flat), ("one.png", np.zeros((1, 1, 3), np.uint8))):
         (tmp_path / name).write_bytes(encoded("PNG", rgb))
-    items = inventory(tmp_path, "member")
+    items = inventory(scan(tmp_path), "member")
     assert [item.sharpness for item in items] == [(400**2 + 4 * 100**2) / 25, 0, 0]
 
 
@@ -98,11 +98,11 @@ def test_sharpness_falls_with_blur_and_is_taken_at_256_pixels(tmp_path, encoded)
     large = noise.repeat(16, 0).repeat(8, 1)  # 1024 x 512 pixels
     for name, rgb in (("blurred.png", blurred), ("large.png", large), ("sharp.png", noise)):
         (tmp_path / name).write_bytes(encoded("PNG", rgb))
-    items = {item.picture: item.sharpness for item in inventory(tmp_path, "member")}
+    items = {item.picture: item.sharpness for item in inventory(scan(tmp_path), "member")}
     assert items["blurred.png"] < items["sharp.png"] / 2
     at_256 = Image.fromarray(large).resize((128, 256), Image.Resampling.LANCZOS)
     (tmp_path / "256.png").write_bytes(encoded("PNG", at_256))
-    expected = inventory(tmp_path / "256.png", "member")[0].sharpness
+    expected = inventory(scan(tmp_path / "256.png"), "member")[0].sharpness
     assert items["large.png"] == pytest.approx(expected, rel=0.01)
 
 
@@ -110,7 +110,7 @@ def test_looks_are_those_of_the_pixels(tmp_path, encoded):
     rgb = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     for name, pixels in (("a.png", rgb), ("flat.png", np.full_like(rgb, 90))):
         (tmp_path / name).write_bytes(encoded("PNG", pixels))
-    item, flat = inventory(tmp_path, "member")
+    item, flat = inventory(scan(tmp_path), "member")
     assert (item.phash, item.jpeg_trace, item.detail) == (perceptual_hash(rgb), jpeg_trace(rgb), detail(rgb))
     assert item.phash is not None and flat.phash is None and flat.reason is None
 
@@ -147,7 +147,7 @@ def test_unseen_pictures_that_were_given_are_set_aside():
 
 
 def test_the_digest_speaks_of_set_name_bytes_and_label_alone(folder):
-    items = inventory(folder("a.png", "b.png"), "suspect")
+    items = inventory(scan(folder("a.png", "b.png")), "suspect")
     digest = inventory_digest(items)
     rows = [json.dumps([item.set, item.picture, item.sha256, item.label]) for item in items]
     assert digest == hashlib.sha256("\n".join(rows).encode()).hexdigest()
@@ -160,7 +160,7 @@ def test_the_digest_speaks_of_set_name_bytes_and_label_alone(folder):
 def test_the_file_gives_back_the_list(folder, tmp_path):
     path = folder("7/a.png", "new\nline.png", "bad.png")
     (path / "bad.png").write_bytes(b"")
-    items = [*inventory(path, "suspect"), Item("ü\x1b[0m", None, "unseen", None, "cannot be read")]
+    items = [*inventory(scan(path), "suspect"), Item("ü\x1b[0m", None, "unseen", None, "cannot be read")]
     file = tmp_path / "pictures.parquet"
     write_inventory(items, file)
     write_inventory(items, file)  # over an older one
@@ -174,7 +174,7 @@ def test_the_file_gives_back_the_list(folder, tmp_path):
 
 
 def test_a_file_of_before_these_columns_is_read(folder, tmp_path):
-    items = inventory(folder("a.png", "b.png"), "suspect")
+    items = inventory(scan(folder("a.png", "b.png")), "suspect")
     file = tmp_path / "pictures.parquet"
     write_inventory(items, file)
     pq.write_table(pq.read_table(file).drop_columns(LATER), file)
@@ -208,7 +208,7 @@ def test_a_list_that_is_missing_or_foreign_is_refused(tmp_path):
 
 
 def test_real_faces_pass_through_untouched(shared):
-    items = inventory(shared / "data" / "celeba32" / "members", "member", limit=20)
+    items = inventory(scan(shared / "data" / "celeba32" / "members", 20), "member")
     assert [item.reason for item in items] == [None] * 20
     assert {(item.format, item.width, item.height) for item in items} == {("PNG", 32, 32)}
     assert all(0 < item.mean_r < 1 and item.sharpness > 0 for item in items)

@@ -88,7 +88,7 @@ def test_parquet_rows_without_a_picture_are_refused_one_by_one(parquet, files, t
     (tmp_path / "secret.png").write_bytes(files[1])
     path = str(tmp_path / "secret.png")  # a table may name files, but none but itself is opened
     images = [{"bytes": files[0], "path": "a"}, {"bytes": None, "path": path}, None, {"bytes": b"", "path": "d"}]
-    items = inventory(parquet({"image": images}), "suspect")
+    items = inventory(scan(parquet({"image": images})), "suspect")
     assert [item.reason for item in items] == [
         None,
         "the row holds no picture, at most the path of one",
@@ -133,7 +133,7 @@ def test_a_damaged_page_spoils_its_rows_only(parquet, files):
     start = chunk.dictionary_page_offset or chunk.data_page_offset
     data[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
     path.write_bytes(bytes(data))
-    items = inventory(path, "suspect")
+    items = inventory(scan(path), "suspect")
     assert {item.reason for item in items[:20]} == {"the parquet file is damaged here"}
     assert {item.reason for item in items[20:]} == {None}
 
@@ -225,7 +225,7 @@ def test_npz_damage_is_named(npz, tmp_path):
     data = bytearray(path.read_bytes())
     data[60_000:60_040] = b"\0" * 40
     path.write_bytes(bytes(data))
-    reasons = [item.reason for item in inventory(path, "unseen")]
+    reasons = [item.reason for item in inventory(scan(path), "unseen")]
     assert reasons[0] is None and reasons[-1] == "the .npz file is damaged here"
 
 

@@ -19,11 +19,11 @@ from trainedon.runs.looks import MOST, write_looks
 @pytest.fixture
 def stock(toy_pictures):
     """Items and entries of 11 members and 24 unseen pictures, one of them unusable."""
-    items, entries = [], {}
+    items, entries = [], []
     for name, limit in (("member", 11), ("unseen", 24)):
-        source = toy_pictures[name + "s" if name == "member" else name]
-        items += inventory(source, name, limit)
-        entries |= {(name, entry.name): entry for entry in scan(source, limit)}
+        listed = scan(toy_pictures[name + "s" if name == "member" else name], limit)
+        items += inventory(listed, name)
+        entries += listed
     items[3] = replace(items[3], reason="also among the suspects")
     return items, entries
 
@@ -51,10 +51,12 @@ def test_every_usable_picture_of_each_set_by_the_built_in_descriptor(stock, buil
     looks = read_looks(tmp_path / "looks.parquet")
     usable = [item for item in items if item.reason is None]
     assert looks.encoder == "layout" and set(looks.features) == {(item.set, item.picture) for item in usable}
-    for item in usable:
+    for item, entry in zip(items, entries):
+        if item.reason is not None:
+            continue
         row = looks.features[item.set, item.picture]
         assert row.dtype == np.float32
-        np.testing.assert_array_equal(row, layout(entries[item.set, item.picture].read().rgb))
+        np.testing.assert_array_equal(row, layout(entry.read().rgb))
     table = pq.read_table(tmp_path / "looks.parquet")
     assert table.column_names == ["set", "picture", "sha256", "features"]
     digests = {(item.set, item.picture): item.sha256 for item in usable}
@@ -65,7 +67,7 @@ def test_every_usable_picture_of_each_set_by_the_built_in_descriptor(stock, buil
 def test_of_more_pictures_the_first_by_digest_are_taken(stock, built_in, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MOST", 5)
     items, entries = stock
-    write_looks(items[::-1], entries, tmp_path, quiet)
+    write_looks(items[::-1], entries[::-1], tmp_path, quiet)
     features = read_looks(tmp_path / "looks.parquet").features
     for name in ("member", "unseen"):
         usable = sorted((i for i in items if i.set == name and i.reason is None), key=lambda item: item.sha256)
@@ -79,7 +81,7 @@ def test_a_picture_looks_the_same_whatever_its_neighbours(stock, installed, tmp_
     looks = read_looks(tmp_path / "looks.parquet")
     assert looks.encoder == ENCODER and all(row.shape == (1280,) for row in looks.features.values())
     (tmp_path / "few").mkdir()
-    write_looks(items[-3:], entries, tmp_path / "few", quiet)
+    write_looks(items[-3:], entries[-3:], tmp_path / "few", quiet)
     few = read_looks(tmp_path / "few" / "looks.parquet").features
     assert len(few) == 3
     for key, row in few.items():
@@ -87,11 +89,12 @@ def test_a_picture_looks_the_same_whatever_its_neighbours(stock, installed, tmp_
 
 
 def test_a_larger_copy_looks_like_the_picture_and_another_does_not(shared, installed, tmp_path):
-    items, entries = [], {}
+    items, entries = [], []
     for name, size in (("member", 64), ("suspect", 32)):  # the same faces
         source = shared / "data" / f"celeba{size}" / "unseen"
-        items += inventory(source, name, 8)
-        entries |= {(name, entry.name): entry for entry in scan(source, 8)}
+        listed = scan(source, 8)
+        items += inventory(listed, name)
+        entries += listed
     write_looks(items, entries, tmp_path, quiet)
     features = read_looks(tmp_path / "looks.parquet").features
     rows = {
@@ -106,7 +109,7 @@ def test_what_is_there_is_not_done_again(stock, built_in, tmp_path):
     items, entries = stock
     write_looks(items, entries, tmp_path, quiet)
     before = (tmp_path / "looks.parquet").stat()
-    write_looks(items, {}, tmp_path, quiet)  # would fail if it read a picture
+    write_looks(items, [], tmp_path, quiet)  # would fail if it read a picture
     assert (tmp_path / "looks.parquet").stat().st_mtime_ns == before.st_mtime_ns
 
 
@@ -115,8 +118,8 @@ def test_a_picture_that_changed_or_went_is_named_and_nothing_is_left(built_in, t
     source.mkdir()
     for path in sorted(toy_pictures["members"].iterdir())[:3]:
         (source / path.name).write_bytes(path.read_bytes())
-    items = inventory(source, "suspect")
-    entries = {("suspect", entry.name): entry for entry in scan(source)}
+    entries = scan(source)
+    items = inventory(entries, "suspect")
     (source / "01.png").write_bytes((source / "02.png").read_bytes())
     with pytest.raises(UserError, match=r"01\.png changed during the run"):
         write_looks(items, entries, tmp_path, quiet)
@@ -127,7 +130,7 @@ def test_a_picture_that_changed_or_went_is_named_and_nothing_is_left(built_in, t
 
 
 def test_no_usable_picture_no_features(tmp_path):
-    write_looks([Item("a", None, "suspect", None, "empty file")], {}, tmp_path, quiet)
+    write_looks([Item("a", None, "suspect", None, "empty file")], [], tmp_path, quiet)
     assert read_looks(tmp_path / "looks.parquet").features == {}
 
 

@@ -17,7 +17,6 @@ from trainedon.errors import PictureError, UserError
 from trainedon.files import whole
 from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
 from trainedon.pictures.picture import Entry, digest, unpack
-from trainedon.pictures.sources import scan
 
 _SHARPNESS_SIDE = 256  # pixels
 _AMONG = {"suspect": "also among the suspects", "member": "also among the members"}
@@ -70,18 +69,15 @@ _SCHEMA = pa.schema(
 
 
 def inventory(
-    path: Path,
+    entries: Sequence[Entry],
     set_name: str,
-    limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Item]:
-    """Read and decode every picture of a source once, in the order of `scan`.
+    """Read and decode every picture of a source once. entries: as `scan` gives them.
 
     set_name: `suspect`, `unseen` or `member`. progress: called with (done, total) after each picture.
     Pictures that cannot be used stay in the list, with the reason; of exact duplicates the first is used.
-    Raises UserError as `scan` does.
     """
-    entries = scan(path, limit)
     first: dict[str, str] = {}  # sha256 -> name
     items = []
     for done, entry in enumerate(entries, start=1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,27 +38,33 @@ SHARD_SCHEMA = SCHEMA.append(pa.field("observed", pa.list_(pa.float64())))
 
 
 def score_all(
-    target: Target, attacks: Sequence[Attack], items: Sequence[Item], entries: dict, out: Path, progress: Progress
+    target: Target,
+    attacks: Sequence[Attack],
+    items: Sequence[Item],
+    entries: Sequence[Entry],
+    out: Path,
+    progress: Progress,
 ) -> None:
     """Score every usable picture by every attack into `out/scores.parquet`.
 
-    entries: (set, picture) -> where to read it. Shards that are there already are not done again. All attacks go over
+    entries: where to read each item. Shards that are there already are not done again. All attacks go over
     one shard before the next, so that the network is asked once where several ask the same. The first attack that can
     show what it saw fills `out/restored`.
     """
     if (out / "scores.parquet").exists():
         return
-    usable = [item for item in items if item.reason is None]
+    usable = [i for i, item in enumerate(items) if item.reason is None]
     showing = next((attack for attack in attacks if attack.shows), None)
     exhibits = Exhibits(out / "restored")
     folders = [_shards(out, number, attack) for number, attack in enumerate(attacks)]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(usable), SHARD):
-        part = usable[start : start + SHARD]
+        chosen = usable[start : start + SHARD]
+        part = [items[i] for i in chosen]
         paths = [folder / f"{start // SHARD:06d}.parquet" for folder in folders]
         missing = [path for path in paths if not path.exists()]
-        batch = read_batch(target, part, entries) if missing else None
+        batch = read_batch(target, part, [entries[i] for i in chosen]) if missing else None
         with target.sharing():
             for attack, path in zip(attacks, paths, strict=True):
                 if path in missing:
@@ -112,19 +118,19 @@ def _keep_exhibits(
     exhibits.prune()
 
 
-def read_batch(target: Target, items: Sequence[Item], entries: dict[tuple[str, str], Entry]) -> Batch:
+def read_batch(target: Target, items: Sequence[Item], entries: Sequence[Entry]) -> Batch:
     """The pictures of some inventory rows at the target's size, with the rows' labels where all have one.
 
     Raises UserError as `read_again` does.
     """
-    pictures = [replace(read_again(item, entries), label=item.label) for item in items]
+    pictures = [replace(read_again(item, entry), label=item.label) for item, entry in zip(items, entries, strict=True)]
     return Batch.from_pictures(pictures, target.shape[1:], target.shape[0])
 
 
-def read_again(item: Item, entries: Mapping[tuple[str, str], Entry]) -> Picture:
+def read_again(item: Item, entry: Entry) -> Picture:
     """The picture of an inventory row. Raises UserError when it is no longer what it was when that was taken."""
     try:
-        picture = entries[item.set, item.picture].read()
+        picture = entry.read()
     except PictureError as error:
         raise UserError(f"{item.picture} could be read at first and cannot now ({error}): run again") from None
     if picture.sha256 != item.sha256:

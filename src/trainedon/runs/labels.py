@@ -14,9 +14,7 @@ from trainedon.runs.engine import SHARD, read_batch
 from trainedon.targets import Target
 
 
-def infer_labels(
-    target: Target, items: Sequence[Item], entries: dict[tuple[str, str], Entry], progress: Progress
-) -> dict[str, int]:
+def infer_labels(target: Target, items: Sequence[Item], entries: Sequence[Entry], progress: Progress) -> dict[str, int]:
     """The class under which the model itself predicts each picture's noise best, digest -> label.
 
     For a class-conditional model and pictures without labels. One evaluation a class and draw, four draws at timesteps
@@ -25,7 +23,7 @@ def infer_labels(
     labels: dict[str, int] = {}
     for start in range(0, len(items), SHARD):
         part = items[start : start + SHARD]
-        batch = read_batch(target, part, entries)
+        batch = read_batch(target, part, entries[start : start + SHARD])
         pixels = batch.pixels.to(target.device)
         errors = np.zeros((len(part), target.classes or 0))
         for draw, t in enumerate(map(target.path.like_ddpm, (100, 300, 500, 700))):

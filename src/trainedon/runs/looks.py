@@ -5,7 +5,7 @@ Near-duplicates are found with it, and whether the sets differ before the model 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +17,6 @@ import torch
 from trainedon.attacks import Progress
 from trainedon.compare.efficientnet import PACKAGES, EfficientNetLite0, feature_maps
 from trainedon.degrade.vision import ROWS
-from trainedon.evidence.clusters import Name
 from trainedon.evidence.looks import SCHEMA
 from trainedon.files import whole
 from trainedon.pictures import Entry, Item, fit
@@ -29,10 +28,10 @@ SIDE = 128  # pixels; 224 costs five times as much and finds few more copies
 BUILT_IN = "layout"
 
 
-def write_looks(items: Sequence[Item], entries: Mapping[Name, Entry], out: Path, progress: Progress) -> None:
+def write_looks(items: Sequence[Item], entries: Sequence[Entry], out: Path, progress: Progress) -> None:
     """Write features of the first MOST usable pictures of each set, by sha256, to `out/looks.parquet`, if not there.
 
-    items: the inventory of all sets. entries: (set, picture) -> where to read it; one picture is held at a time.
+    items: the inventory of all sets. entries: where to read each of them; one picture is held at a time.
     The file's metadata name the encoder: EfficientNet-Lite0 where it is installed, else the built-in descriptor.
     Raises UserError when a picture is no longer what it was when the inventory was taken.
     """
@@ -44,24 +43,23 @@ def write_looks(items: Sequence[Item], entries: Mapping[Name, Entry], out: Path,
     features: list[np.ndarray] = []
     for start in range(0, len(chosen), ROWS):
         part = chosen[start : start + ROWS]
-        features += encode(read_again(item, entries).rgb for item in part)
+        features += encode(read_again(items[i], entries[i]).rgb for i in part)
         progress("looking at pictures", start + len(part), len(chosen))
     rows = [
-        {"set": item.set, "picture": item.picture, "sha256": item.sha256, "features": row}
-        for item, row in zip(chosen, features, strict=True)
+        {"set": items[i].set, "picture": items[i].picture, "sha256": items[i].sha256, "features": row}
+        for i, row in zip(chosen, features, strict=True)
     ]
     with whole(path) as stream:
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"encoder": name})), stream)
 
 
-def _chosen(items: Sequence[Item]) -> list[Item]:
-    """By digest, which has nothing to do with names or content."""
-    usable = [item for item in items if item.reason is None]
-    return [
-        item
-        for name in dict.fromkeys(item.set for item in usable)
-        for item in sorted((i for i in usable if i.set == name), key=lambda i: (str(i.sha256), i.picture))[:MOST]
-    ]
+def _chosen(items: Sequence[Item]) -> list[int]:
+    """Places in `items`: by digest, which has nothing to do with names or content."""
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for i, item in enumerate(items):
+        if item.reason is None:
+            found.setdefault(item.set, []).append((str(item.sha256), item.picture, i))
+    return [i for names in found.values() for *_, i in sorted(names)[:MOST]]
 
 
 def encoder() -> tuple[str, Callable[[Iterable[np.ndarray]], list[np.ndarray]]]:

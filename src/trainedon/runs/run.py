@@ -16,6 +16,7 @@ from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
 from trainedon.files import file_digest, write_json, write_text
 from trainedon.pictures import (
+    Entry,
     Item,
     cross_duplicates,
     inventory,
@@ -151,23 +152,28 @@ def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
     return next(iter(documents.values()))
 
 
-def _take_stock(plan: Plan, progress: Progress) -> tuple[list[Item], dict]:
+def _take_stock(plan: Plan, progress: Progress) -> tuple[list[Item], list[Entry]]:
+    """The inventory of all sets, and where to read each of its pictures."""
     items: list[Item] = []
-    entries: dict = {}
+    entries: list[Entry] = []
     for name, source in plan.sets.items():
-        found = inventory(source, name, plan.limit, lambda done, total, n=name: progress(f"reading {n}", done, total))
+        listed = scan(source, plan.limit)
+        found = inventory(listed, name, lambda done, total, n=name: progress(f"reading {n}", done, total))
         if not any(item.reason is None for item in found):
             raise UserError(f"{source} holds no picture that can be used ({found[0].picture}: {found[0].reason})")
         items += found
-        entries |= {(name, entry.name): entry for entry in scan(source, plan.limit)}
+        entries += listed
     items = cross_duplicates(items)
     if "unseen" in plan.sets and not any(item.reason is None for item in items if item.set == "unseen"):
         raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
     return items, entries
 
 
-def _without_label(target: Target, items: list[Item]) -> list[Item]:
-    """Usable pictures that a class-conditional model needs a label for. Raises UserError for labels it cannot take."""
+def _without_label(target: Target, items: list[Item]) -> list[int]:
+    """Places of usable pictures that a class-conditional model needs a label for.
+
+    Raises UserError for labels that it cannot take.
+    """
     if target.classes is None:
         return []
     usable = [item for item in items if item.reason is None]
@@ -176,27 +182,28 @@ def _without_label(target: Target, items: list[Item]) -> list[Item]:
         raise UserError(
             f"{wrong[0].picture} has class label {wrong[0].label}: the model knows 0 to {target.classes - 1}"
         )
-    missing = [item for item in usable if item.label is None]
+    missing = [i for i, item in enumerate(items) if item.reason is None and item.label is None]
     if missing and target.classes > MOST_CLASSES:
         raise UserError(
-            f"the model was trained with {target.classes} classes and {missing[0].picture} has no class label: "
+            f"the model was trained with {target.classes} classes and {items[missing[0]].picture} has no class label: "
             "put the pictures into folders named by class number, or give a parquet file with a label column"
         )
     return missing
 
 
 def _with_labels(
-    target: Target, items: list[Item], missing: list[Item], entries: dict, out: Path, progress: Progress
+    target: Target, items: list[Item], missing: list[int], entries: list[Entry], out: Path, progress: Progress
 ) -> list[Item]:
     """Every usable picture with a class label; those that were inferred are kept in `labels.json`."""
     store = out / "labels.json"
     if not store.exists():
-        write_json(store, infer_labels(target, missing, entries, progress))
+        found = infer_labels(target, [items[i] for i in missing], [entries[i] for i in missing], progress)
+        write_json(store, found)
     labels = json.loads(store.read_text("utf-8"))
     return [replace(i, label=labels[i.sha256]) if i.reason is None and i.label is None else i for i in items]
 
 
-def _labels_note(target: Target, missing: list[Item]) -> str:
+def _labels_note(target: Target, missing: list[int]) -> str:
     return (
         f"{len(missing)} pictures came without a class label; each was given the class under which the model predicts "
         f"its noise best ({4 * (target.classes or 0)} evaluations a picture, not counted in the attacks' costs)"

@@ -27,7 +27,7 @@ def draw_pictures(
     """
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty: choose another --out")
-    items = inventory(source, "member", progress=progress)
+    items = inventory(scan(source), "member", progress=progress)
     aside = {item.picture: item.reason for item in items if item.reason is not None}
     first: dict[str, str] = {}
     names = near_duplicates([vars(item) for item in items])

@@ -25,7 +25,7 @@ def draw_members(
     The manifest holds the seed and, for every picture, name, sha256 and whether it is a member; the others are known to
     be unseen. A manifest that is there already must agree. Raises UserError when there are too few pictures.
     """
-    usable = [item for item in inventory(source, "member", progress=progress) if item.reason is None]
+    usable = [item for item in inventory(scan(source), "member", progress=progress) if item.reason is None]
     count = len(usable) if draw is None else draw
     if not 1 <= count <= len(usable):
         raise UserError(f"{count} members cannot be drawn from {len(usable)} pictures that can be used in {source}")

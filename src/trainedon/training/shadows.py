@@ -13,7 +13,7 @@ import numpy as np
 from trainedon.errors import UserError
 from trainedon.files import whole, write_json
 from trainedon.noise import generator
-from trainedon.pictures import Batch, inventory, to_levels
+from trainedon.pictures import Batch, inventory, scan, to_levels
 from trainedon.targets.helpers import POOL, SHADOWS, pool_digest, read_pool
 from trainedon.targets.load import model_digest
 from trainedon.training.manifest import read_named, write_manifest
@@ -52,7 +52,7 @@ def train_shadows(
     UserError when `out` holds something else, which is left as it is.
     """
     _check_ours(out)
-    items = inventory(source, "member", progress=lambda done, total: progress("reading pictures", done, total))
+    items = inventory(scan(source), "member", progress=lambda done, total: progress("reading pictures", done, total))
     usable = [item for item in items if item.reason is None]
     members = splits(len(usable), models, draw, recipe.seed)
     pool = read_named(source, {item.picture for item in usable}, recipe.size, recipe.channels)
