@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from benchmarks.shifts import compressed, scaled
 from trainedon.evidence import Looks, near_duplicates
-from trainedon.pictures.items import statistics
 from trainedon.pictures.looks import perceptual_hash
+from trainedon.pictures.stock import statistics
 from trainedon.runs.looks import ROWS, encoder
 
 

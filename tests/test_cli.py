@@ -56,6 +56,9 @@ SWEEP = ["sweep", "nowhere", "--members", "{pictures}", "--unseen", "{pictures}"
         (["train", "{pictures}", "--out", "{out}", "--zero-snr"], "cannot be learnt from the noise alone"),
         (["train", "{pictures}", "--out", "{out}", "--draw", "99"], "99 members cannot be drawn from 24"),
         (["train", "{pictures}", "--out", "{out}", "--shadows", "2", "--snapshot", "3"], "give one of the two"),
+        (["plan", "nowhere", "half"], "N takes a whole number from 1 to 1e+15, such as 1000000"),
+        (["plan", "nowhere", "10", "--attacks", "lira"], "lira needs shadow models: give --shadows DIR"),
+        (["plan", "{model}", "10", "--gpus", "0"], "10 pictures on 0 devices: give 1 or more of each"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, target_folders, toy_pictures, tmp_path):
@@ -84,6 +87,22 @@ def test_a_run_of_an_earlier_version_is_still_reported(target_folders, toy_pictu
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     again = call("report", tmp_path / "run")
     assert again.returncode == 0 and again.stdout == result.stdout, again.stderr
+
+
+def test_plan_says_what_a_run_would_take_as_text_and_as_json(target_folders, toy_pictures):
+    arguments = ["plan", target_folders["epsilon"], "1_000", "--gpus", 2, "--attacks", "loss, drc-fast"]
+    result = call(*arguments, "--batch-size", 8, "--bytes-per-picture", "100k")
+    assert result.returncode == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["loss", "1", "0", "1", "000"] in [row[:5] for row in rows]
+    assert ["drc-fast", "48", "0", "48", "000"] in [row[:5] for row in rows]
+    assert ["together", "49", "0", "49", "000"] in [row[:5] for row in rows]
+    assert "Read: 200 MB, every picture twice" in result.stdout
+    assert "for 1 000 pictures on 2 devices" in result.stdout and "It rests on:" in result.stdout
+    again = call(*arguments, "--batch-size", 8, "--pictures", toy_pictures["members"], "--json")
+    document = json.loads(again.stdout)
+    assert (document["pictures"], document["devices"], document["together"]["passes"]) == (1000, 2, 49_000)
+    assert document["sample"]["pictures"] == 24 and document["wall_hours"] > 0
 
 
 def test_attacks_lists_each_with_its_paper_and_defaults():

@@ -87,3 +87,41 @@ def test_golden_values():
     assert second[1, 0].tolist() == [0.815937340259552, -0.020631948485970497, 2.8438754081726074]
     assert generator("a", 1).integers(0, 2**32, 3).tolist() == [3668028091, 2648116257, 2586951801]
     assert generator(0, "members").permutation(8).tolist() == [1, 6, 7, 5, 3, 2, 4, 0]
+
+
+def test_a_tensor_that_is_skipped_leaves_the_numbers_of_the_others():
+    whole, part = stream(DIGESTS), stream(DIGESTS)
+    first, _, third, fourth = (whole.next() for _ in range(4))
+    assert torch.equal(part.next(), first) and part.skip() is None
+    assert torch.equal(part.next(), third) and torch.equal(part.next(), fourth)
+
+
+def test_noise_that_is_drawn_ahead_is_the_same():
+    """As on an accelerator, forced on the CPU: several streams at once, some tensors skipped."""
+    ahead = [NoiseStream(DIGESTS, [draw] * 5, (3, 4, 4), seed=0, device="cpu", ahead=True) for draw in range(3)]
+    plain = [stream(DIGESTS, [draw] * 5) for draw in range(3)]
+    for k in range(6):
+        for one, other in zip(ahead, plain, strict=True):
+            if k in (1, 2, 4):
+                one.skip(), other.skip()
+            else:
+                assert torch.equal(one.next(), other.next())
+
+
+def test_a_failure_while_drawing_ahead_reaches_the_one_who_asks():
+    broken = NoiseStream(DIGESTS, [0] * 5, (-1,), seed=0, device="cpu", ahead=True)
+    with pytest.raises(RuntimeError, match="negative"):
+        broken.next()
+
+
+def test_noise_that_another_stream_drew_is_not_drawn_again(monkeypatch):
+    kept, draw, drawn = {}, NoiseStream._draw, []
+    monkeypatch.setattr(NoiseStream, "_draw", lambda self, step: drawn.append(step) or draw(self, step))
+    streams = [NoiseStream(DIGESTS, [0] * 5, (3, 4, 4), seed=0, device="cpu", kept=kept) for _ in range(3)]
+    streams[0].next(), streams[0].skip(), streams[0].next()
+    for other in streams[1:]:
+        other.next(), other.next(), other.next()
+    assert drawn == [0, 2, 1]
+    monkeypatch.setattr("trainedon.noise.KEPT", 0)
+    NoiseStream(DIGESTS, [0] * 5, (3, 4, 4), seed=0, device="cpu", kept=(empty := {})).next()
+    assert not empty

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -18,7 +18,17 @@ import typer
 from typer.exceptions import TyperException
 
 from trainedon.errors import PictureError, UserError
-from trainedon.terminal import Bars, plain, print_audit, print_evaluation, print_sweep, progress_console, say, stop
+from trainedon.terminal import (
+    Bars,
+    plain,
+    print_audit,
+    print_evaluation,
+    print_plan,
+    print_sweep,
+    progress_console,
+    say,
+    stop,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -28,12 +38,24 @@ app = typer.Typer(
 )
 
 Model = Annotated[str, typer.Argument(help="Local diffusers folder, or hub id (owner/name or owner/name@revision).")]
-Out = Annotated[Path, typer.Option(help="The run folder: new, or that of the same command, which then goes on.")]
+Out = Annotated[
+    str,
+    typer.Option(help="The run folder, a path or a URL (s3://...): new, or that of the same command, which goes on."),
+]
 Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`.")]
 Seed = Annotated[int, typer.Option(help="Seed of the noise that attacks draw.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take the first N pictures of each source, in sorted order.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows that go through the network at once.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
+Engine = Annotated[
+    str, typer.Option(help="local: this process. ray: a pool of workers, one a core or graphics card, or a cluster.")
+]
+Address = Annotated[
+    str | None, typer.Option(help="With --engine ray: a running cluster, such as auto or ray://host:10001.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="With --engine ray: how many workers; all cores or cards when not given.")
+]
 Shadows = Annotated[Path | None, typer.Option(help="Shadow models, for attacks that need them; see `train --shadows`.")]
 Reference = Annotated[
     str | None, typer.Option(help="A model that never saw the pictures, for attacks that compare with one.")
@@ -42,15 +64,15 @@ Drawn = Annotated[
     Path | None,
     typer.Option(help="The draw.json of `trainedon draw`, if its coins decided which pictures the model was given."),
 ]
-Unseen = Annotated[
-    Path | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")
-]
+Unseen = Annotated[str | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")]
 
 
 @app.command()
 def audit(
     model: Model,
-    suspects: Annotated[Path, typer.Argument(help="Folder, parquet file or .npz of the pictures in question.")],
+    suspects: Annotated[
+        str, typer.Argument(help="The pictures in question: a folder, a parquet, .npz or .tar file, or a URL of these.")
+    ],
     out: Out,
     unseen: Unseen = None,
     attacks: Attacks = "drc",
@@ -61,22 +83,24 @@ def audit(
     limit: Limit = None,
     batch_size: BatchSize = 64,
     device: Device = "cpu",
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Were these pictures used to train the model?"""
     sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
     asked = _Asked(attacks, shadows, reference, seed)
-    document = _execute(
-        "audit", model, sets, asked, limit, batch_size, device, out, draw=drawn, lead=_lead(attacks, unseen)
-    )
-    print_audit(document)
-    say(f"Page: {out / 'report.html'}")
+    machine = _Machine(device, batch_size, engine, address, workers)
+    done = _execute("audit", model, sets, asked, limit, machine, out, draw=drawn, lead=_lead(attacks, unseen))
+    print_audit(done.document)
+    say(f"Page: {done.page}")
 
 
 @app.command()
 def evaluate(
     model: Model,
-    members: Annotated[Path, typer.Option(help="Pictures that the model was trained on.")],
-    unseen: Annotated[Path, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
+    members: Annotated[str, typer.Option(help="Pictures that the model was trained on.")],
+    unseen: Annotated[str, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
     out: Out,
     attacks: Attacks = "drc",
     drawn: Drawn = None,
@@ -89,25 +113,32 @@ def evaluate(
     limit: Limit = None,
     batch_size: BatchSize = 64,
     device: Device = "cpu",
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """How much does the model leak? For models whose training pictures are known."""
     sets = {"member": members, "unseen": unseen}
     asked = _Asked(attacks, shadows, reference, seed)
-    document = _execute("evaluate", model, sets, asked, limit, batch_size, device, out, draw=drawn, dataset=dataset)
-    print_evaluation(document, out)
-    say(f"Page: {out / 'report.html'}")
+    machine = _Machine(device, batch_size, engine, address, workers)
+    done = _execute("evaluate", model, sets, asked, limit, machine, out, draw=drawn, dataset=dataset)
+    print_evaluation(done.document, done.folder)
+    say(f"Page: {done.page}")
 
 
 @app.command()
 def peaks(
     model: Model,
-    members: Annotated[Path, typer.Option(help="Pictures that the model was trained on.")],
-    unseen: Annotated[Path, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
+    members: Annotated[str, typer.Option(help="Pictures that the model was trained on.")],
+    unseen: Annotated[str, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
     out: Out,
     seed: Seed = 0,
     limit: Limit = None,
     batch_size: BatchSize = 64,
     device: Device = "cpu",
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Do training pictures sit on sharper peaks of the model's density? Moves each picture, and looks at the error."""
     from trainedon.evidence import STUDY
@@ -115,17 +146,18 @@ def peaks(
     asked = _Asked(", ".join(STUDY), seed=seed)
     sets = {"member": members, "unseen": unseen}
     study = [_measurement(attack) for attack in _chosen("evaluate", sets, asked)]
-    document = _execute("evaluate", model, sets, asked, limit, batch_size, device, out, study=study)
-    print_evaluation(document, out)
-    say(json.loads((out / "peaks.json").read_text("utf-8"))["sentence"])
-    say(f"Page: {out / 'report.html'}")
+    machine = _Machine(device, batch_size, engine, address, workers)
+    done = _execute("evaluate", model, sets, asked, limit, machine, out, study=study)
+    print_evaluation(done.document, done.folder)
+    say(json.loads((done.folder / "peaks.json").read_text("utf-8"))["sentence"])
+    say(f"Page: {done.page}")
 
 
 @app.command()
 def sweep(
     model: Model,
-    members: Annotated[Path, typer.Option(help="Pictures that the model was trained on.")],
-    unseen: Annotated[Path, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
+    members: Annotated[str, typer.Option(help="Pictures that the model was trained on.")],
+    unseen: Annotated[str, typer.Option(help="Pictures that it was not trained on, alike in every other way.")],
     out: Out,
     attack: Annotated[str, typer.Option(help="The attack that is varied, such as 'drc-hide(roi=face)'.")] = "drc-hide",
     vary: Annotated[
@@ -145,20 +177,24 @@ def sweep(
     limit: Limit = None,
     batch_size: BatchSize = 64,
     device: Device = "cpu",
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Which settings work best? One attack under many settings, as curves: mask ratio, region, encoder, cost, ..."""
     from trainedon.attacks.grid import plan
     from trainedon.evidence import Sweep
-    from trainedon.targets import load_target
 
     sets = {"member": members, "unseen": unseen}
     have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed))
     settings = plan(attack, vary or [], question or [], have, **given)
-    target = load_target(model, device=device, rows=batch_size)
+    machine = _Machine(device, batch_size, engine, address, workers)
+    target = machine.load(model)
     settings = settings.possible(target)
-    _run("evaluate", target, sets, settings.attacks, seed, limit, out, sweep=settings.facts())
-    print_sweep(Sweep.model_validate_json((out / "sweep.json").read_bytes()))
-    say(f"Page: {out / 'report.html'}")
+    extra = {"sweep": settings.facts(), "engine": machine.engine_for(model)}
+    done = _run("evaluate", target, sets, settings.attacks, seed, limit, out, **extra)
+    print_sweep(Sweep.model_validate_json((done.folder / "sweep.json").read_bytes()))
+    say(f"Page: {done.page}")
 
 
 def _measurement(attack: Any) -> dict:
@@ -169,7 +205,7 @@ def _measurement(attack: Any) -> dict:
 
 @app.command()
 def draw(
-    pictures: Annotated[Path, typer.Argument(help="Folder or parquet file of the pictures that coins are tossed for.")],
+    pictures: Annotated[str, typer.Argument(help="Folder, parquet or tar of the pictures that coins are tossed for.")],
     out: Annotated[Path, typer.Option(help="A new folder: included/, held-out/ and draw.json are written there.")],
     secret: Annotated[str | None, typer.Option(help="Decides the coins; drawn at random when not given.")] = None,
 ) -> None:
@@ -199,9 +235,10 @@ def demo(
     sets = {"suspect": pictures / "suspects", "unseen": pictures / "unseen"}
     extra = {"truth": truth, "attribution": scene.ATTRIBUTION, "name": "OpenMoji demo"}
     folder = scene.model_folder()
-    document = _execute(
-        "audit", str(folder), sets, _Asked(scene.ATTACK, seed=seed), None, 64, "cpu", out / "run", **extra
+    done = _execute(
+        "audit", str(folder), sets, _Asked(scene.ATTACK, seed=seed), None, _Machine(), str(out / "run"), **extra
     )
+    document = done.document
     print_audit(document)
     named = {
         p.picture for p in document.pictures if p.q_value is not None and p.q_value <= document.false_discovery_rate
@@ -211,12 +248,12 @@ def demo(
         f"The truth, which the audit was not told: of {sum(truth.values())} designs that the model was trained on, "
         f"{right} were named; of {len(truth) - sum(truth.values())} that it never saw, {len(named) - right}."
     )
-    say(f"Page: {out / 'run' / 'report.html'}")
+    say(f"Page: {done.page}")
 
 
 @app.command()
 def train(
-    pictures: Annotated[Path, typer.Argument(help="Folder, parquet file or .npz to draw the members from.")],
+    pictures: Annotated[str, typer.Argument(help="Folder, parquet, .npz or .tar file, to draw the members from.")],
     out: Annotated[Path, typer.Option(help="The model's folder; the same command goes on where it stopped.")],
     draw: Annotated[
         int | None, typer.Option(min=1, help="How many members are drawn at random; all when not given.")
@@ -306,6 +343,38 @@ def list_attacks(
     say("Parameters go in parentheses: --attacks 'drc-hide(roi=attention:0.25, steps=10), loss(t=100), fremia(pia)'")
 
 
+@app.command("plan")
+def plan_run(
+    model: Model,
+    n: Annotated[str, typer.Argument(metavar="N", help="How many pictures: 1000000, 1_000_000, 1e6 or 1M.")],
+    gpus: Annotated[int, typer.Option(help="How many devices like this one share the work.")] = 1,
+    attacks: Attacks = "drc",
+    shadows: Shadows = None,
+    reference: Reference = None,
+    pictures: Annotated[
+        str | None, typer.Option(help="Some of the pictures: their size, and how fast they are read, is measured.")
+    ] = None,
+    bytes_per_picture: Annotated[str | None, typer.Option(help="How large a stored picture is, such as 100k.")] = None,
+    batch_size: BatchSize = 64,
+    device: Device = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+) -> None:
+    """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
+    from trainedon import planning
+
+    number = planning.count(n, "N")
+    size = None if bytes_per_picture is None else planning.count(bytes_per_picture, "--bytes-per-picture")
+    asked = _Asked(attacks, shadows, reference)
+    chosen = _chosen("evaluate", {"unseen": pictures}, asked)
+    target = _Machine(device, batch_size).load(model)
+    chosen = _possible(chosen, asked, target)
+    found = planning.plan(target, chosen, number, gpus, source=pictures, bytes_per_picture=size)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
+    else:
+        print_plan(found)
+
+
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder; or a table of scores, CSV or parquet, with --out.")],
@@ -363,38 +432,86 @@ class _Asked(NamedTuple):
     seed: int = 0
 
 
+class _Machine(NamedTuple):
+    """Where the work is done."""
+
+    device: str = "cpu"
+    rows: int = 64
+    engine: str = "local"
+    address: str | None = None
+    workers: int | None = None
+
+    def load(self, model: str) -> Any:
+        from trainedon.targets import load_target
+
+        return load_target(model, **self._options())
+
+    def engine_for(self, model: str) -> Any:
+        """None for this process. Raises UserError for an engine that there is not, and options of another one."""
+        if self.engine == "ray":
+            from trainedon.runs.cluster import Cluster
+
+            return Cluster(model, self._options(), self.address, self.workers)
+        if self.engine != "local":
+            raise UserError(f"there is no engine {self.engine!r}: choose local or ray")
+        if self.address or self.workers:
+            raise UserError("--address and --workers are of the engine ray: add --engine ray")
+        return None
+
+    def _options(self) -> dict[str, Any]:
+        return {"device": self.device, "rows": self.rows}
+
+
+class _Done(NamedTuple):
+    """A finished run. folder: where its files are on this disk. page: where the page is, as the person called it."""
+
+    document: Any
+    folder: Path
+    page: str
+
+
 def _execute(
     kind: str,
     model: str,
     sets: dict,
     asked: _Asked,
     limit: int | None,
-    rows: int,
-    device: str,
-    out: Path,
+    machine: _Machine,
+    out: str,
     name: str | None = None,
     **extra: Any,
-) -> Any:
-    from trainedon.targets import load_target
-
+) -> _Done:
+    engine = machine.engine_for(model)
     chosen = _chosen(kind, sets, asked)
-    target = load_target(model, device=device, rows=rows)
-    if "all" in map(str.strip, asked.attacks.split(",")):
-        chosen = [attack for attack in chosen if _allowed(attack, target)]
+    target = machine.load(model)
+    chosen = _possible(chosen, asked, target)
     if name:
         target.identity = replace(target.identity, name=name)
-    return _run(kind, target, sets, chosen, asked.seed, limit, out, **extra)
+    return _run(kind, target, sets, chosen, asked.seed, limit, out, engine=engine, **extra)
 
 
 def _run(
-    kind: str, target: Any, sets: dict, attacks: list, seed: int, limit: int | None, out: Path, **extra: Any
-) -> Any:
+    kind: str,
+    target: Any,
+    sets: dict,
+    attacks: list,
+    seed: int,
+    limit: int | None,
+    out: str,
+    engine: Any = None,
+    **extra: Any,
+) -> _Done:
     from trainedon.runs import Plan, run
+    from trainedon.runs.mirror import Mirror
 
     command = shlex.join(["trainedon", *sys.argv[1:]])
     plan = Plan(kind=kind, sets=sets, attacks=attacks, seed=seed, limit=limit, command=command, **extra)
+    place = Mirror.of(out)
+    place.fetch()
     with Bars() as bars:
-        return run(target, plan, out, bars)
+        document = run(target, plan, place.path, bars, engine, place.keep)
+    place.finish()
+    return _Done(document, place.path, f"{place}/report.html")
 
 
 def _chosen(kind: str, sets: dict, asked: _Asked) -> list:
@@ -415,13 +532,19 @@ def _means(kind: str, sets: dict, asked: _Asked) -> tuple[list[str], dict[str, A
     return have, {"seed": asked.seed, "shadows": shadows, "reference": reference}
 
 
-def _lead(attacks: str, unseen: Path | None) -> str:
+def _lead(attacks: str, unseen: str | None) -> str:
     """The test that an audit's claim speaks of: CDI where it is named first."""
     if not attacks.strip().startswith("cdi"):
         return "first"
     if unseen is None:
         raise UserError("cdi compares with unseen pictures: give --unseen DIR")
     return "cdi"
+
+
+def _possible(chosen: list, asked: _Asked, target: Any) -> list:
+    """Of `all`, those that the target allows."""
+    everything = "all" in map(str.strip, asked.attacks.split(","))
+    return [attack for attack in chosen if _allowed(attack, target)] if everything else chosen
 
 
 def _allowed(attack: Any, target: Any) -> bool:

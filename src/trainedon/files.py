@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -28,10 +28,11 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """The text as UTF-8, whole or not at all."""
+def write_text(path: Path, text: str | Iterable[str]) -> None:
+    """The text, or its parts one after another, as UTF-8, whole or not at all."""
     with whole(path) as stream:
-        stream.write(text.encode("utf-8"))
+        for part in [text] if isinstance(text, str) else text:
+            stream.write(part.encode("utf-8"))
 
 
 def write_json(path: Path, value: object) -> None:

@@ -1,77 +1,33 @@
-"""What a run of any size would take: network passes, hours and bytes, from one batch measured here."""
+"""What a run of any size would take: network passes, hours and bytes, by arithmetic on what is measured here."""
 
 from __future__ import annotations
 
-import io
-import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
-from hashlib import sha256
+from decimal import Decimal, DecimalException
 from math import ceil
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
-
-from trainedon.attacks import Attack, Cost, short
+from trainedon.attacks import Attack
 from trainedon.errors import UserError
-from trainedon.pictures import Batch, Item, inventory, scan, write_inventory
-from trainedon.runs.engine import SCHEMA, SHARD, SHARD_SCHEMA
+from trainedon.measuring import (
+    Clock,
+    Demand,
+    RowBytes,
+    Sample,
+    Speed,
+    demand,
+    describe,
+    look_at,
+    measure_all,
+    row_bytes,
+)
+from trainedon.runs.engine import SHARD
 from trainedon.targets import Target
-
-Clock = Callable[[], float]
 
 LARGEST = 10**15  # of a count; beyond it one has mistyped
 SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
-REPETITIONS = 5
-PATIENCE = 30.0  # seconds; a slow network is timed fewer times
-SAMPLED = 64  # pictures
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What one attack asks of the network. name: as one would type it. text: its `repr`. rows: how many go through the
-    network at once."""
-
-    name: str
-    text: str
-    cost: Cost
-    rows: int
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Seconds a row with `rows` rows at once: `forward`, and what the pass back to the input adds (None: not timed)."""
-
-    rows: int
-    forward: float
-    backward: float | None = None
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Some of the pictures. bytes: mean size of one as it is stored. inventory, reading: seconds a picture, for taking
-    stock of it and for reading and decoding it again to be scored."""
-
-    pictures: int
-    bytes: float
-    inventory: float
-    reading: float
-
-
-@dataclass(frozen=True)
-class RowBytes:
-    """Bytes a picture, measured on files of this program. scores: all attacks together. shards: the same, while the run
-    is unfinished. inventory: `pictures.parquet`."""
-
-    scores: float
-    shards: float
-    inventory: float
 
 
 @dataclass(frozen=True)
@@ -101,9 +57,9 @@ class Written:
 class Estimate:
     """What a run would take, and what that rests on.
 
-    device: which one was measured. wall_hours: by the clock, with `devices` devices. bytes_read: every picture twice,
-    None when the size of a picture is not known. stock_hours: for taking stock of all pictures in one process, None
-    without a sample of them.
+    device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices. bytes_read:
+    every picture twice, None when the size of a picture is not known. stock_hours: for taking stock of all pictures in
+    one process, None without a sample of them.
     """
 
     pictures: int
@@ -126,14 +82,16 @@ def plan(
     pictures: int,
     devices: int = 1,
     *,
-    source: Path | None = None,
+    source: str | Path | None = None,
     bytes_per_picture: int | None = None,
     clock: Clock = time.perf_counter,
 ) -> Estimate:
     """Measure network, files and, where there is a source, a sample of its pictures; then `estimate`.
 
-    Raises UserError when an attack does not go with the target, or a batch does not fit on the device.
+    Raises UserError for fewer than one picture or device, when an attack does not go with the target, and when a batch
+    does not fit on the device.
     """
+    _check(pictures, devices)
     for attack in attacks:
         attack.check(target)
     asked = [demand(target, attack) for attack in attacks]
@@ -143,7 +101,7 @@ def plan(
     found = estimate(
         asked, measure_all(target, asked, clock), row_bytes(asked), pictures, devices, bytes_per_picture, sample
     )
-    return replace(found, device=describe(target.device), rests_on=(*found.rests_on, *_cautions(target, attacks)))
+    return replace(found, device=describe(target), rests_on=(*found.rests_on, *_cautions(target, attacks)))
 
 
 def count(text: str, what: str) -> int:
@@ -155,141 +113,13 @@ def count(text: str, what: str) -> int:
     factor = SUFFIXES.get(digits[-1:], 1)
     try:
         value = Decimal(digits if factor == 1 else digits[:-1]) * factor
-    except InvalidOperation:
+    except DecimalException:
         value = Decimal("NaN")
     if not (value.is_finite() and 1 <= value <= LARGEST and value == int(value)):
         raise UserError(
             f"{what} takes a whole number from 1 to {LARGEST:.0e}, such as 1000000, 1_000_000, 1e6 or 1M, not {text!r}"
         )
     return int(value)
-
-
-def demand(target: Target, attack: Attack) -> Demand:
-    """What an attack asks of this target. A shard has SHARD pictures, and an attack goes over it in parts that fill
-    about `target.rows` rows of the network."""
-    at_once = min(SHARD, max(1, target.rows // attack.rows()))
-    return Demand(short(attack), repr(attack), attack.cost(target), min(target.rows, at_once * attack.rows()))
-
-
-def measure_all(target: Target, asked: Sequence[Demand], clock: Clock = time.perf_counter) -> tuple[Speed, ...]:
-    """The speed at each number of rows that attacks use, backward where one of them needs it."""
-    backward = {d.rows for d in asked if d.cost.backward}
-    return tuple(measure(target, rows, rows in backward, clock) for rows in sorted({d.rows for d in asked}))
-
-
-def measure(target: Target, rows: int, backward: bool, clock: Clock = time.perf_counter) -> Speed:
-    """Median of a few passes of one batch of noise, after one to warm up."""
-    x = torch.randn(rows, *target.shape, generator=torch.Generator().manual_seed(0)).to(target.device)
-    labels = None if target.classes is None else torch.zeros(rows, dtype=torch.int64, device=target.device)
-    t = target.path.like_ddpm(200)
-
-    def forward() -> torch.Tensor:
-        with torch.no_grad():
-            return target.denoise(x, t, labels).noise
-
-    def there_and_back() -> torch.Tensor:
-        with torch.enable_grad():
-            given = x.requires_grad_(True)
-            return torch.autograd.grad(target.denoise(given, t, labels).clean.square().sum(), given)[0]
-
-    try:
-        once = _median(forward, clock) / rows
-        both = _median(there_and_back, clock) / rows if backward else None
-    except torch.OutOfMemoryError:
-        raise UserError(f"{rows} rows at once do not fit on {target.device}: give a smaller --batch-size") from None
-    return Speed(rows, once, None if both is None else max(0.0, both - once))
-
-
-def _median(work: Callable[[], torch.Tensor], clock: Clock) -> float:
-    seconds: list[float] = []
-    _wait(work())
-    while len(seconds) < REPETITIONS and sum(seconds) <= PATIENCE:
-        began = clock()
-        _wait(work())
-        seconds.append(clock() - began)
-    return statistics.median(seconds)
-
-
-def _wait(answer: torch.Tensor) -> None:
-    """Until the device is done: one value is read back."""
-    answer.flatten()[0].item()
-
-
-def look_at(target: Target, source: Path, clock: Clock = time.perf_counter) -> Sample:
-    """Read the first SAMPLED pictures of a source as a run does. Raises UserError when none can be used."""
-    entries = scan(source, SAMPLED)
-    began = clock()
-    items = list(inventory(entries, "suspect"))
-    stocked = clock()
-    usable = [(entry, item) for entry, item in zip(entries, items, strict=True) if item.reason is None]
-    if not usable:
-        raise UserError(f"{source} holds no picture that can be used ({items[0].picture}: {items[0].reason})")
-    again = clock()
-    Batch.from_pictures([entry.read() for entry, _ in usable], target.shape[1:], target.shape[0])
-    read = clock()
-    size = statistics.fmean(item.bytes or 0 for _, item in usable)
-    return Sample(len(usable), size, (stocked - began) / len(entries), (read - again) / len(usable))
-
-
-def row_bytes(asked: Sequence[Demand]) -> RowBytes:
-    """What files of made-up rows weigh a picture: names of 18 characters, digests and numbers that do not repeat."""
-    return RowBytes(
-        scores=sum(_growth(lambda n, d=d: _scores(n, d, SCHEMA)) for d in asked),
-        shards=sum(_scores(SHARD, d, SHARD_SCHEMA) / SHARD for d in asked),
-        inventory=_growth(_inventory),
-    )
-
-
-def _growth(size: Callable[[int], int]) -> float:
-    """Bytes a row, without what a file weighs that has few."""
-    few, many = 4 * SHARD, 36 * SHARD
-    return (size(many) - size(few)) / (many - few)
-
-
-def _scores(n: int, asked: Demand, schema: pa.Schema) -> int:
-    """The size of a file of n scores of one attack, which is written shard by shard."""
-    scores, seconds = np.random.default_rng(0).normal(size=(2, n))
-    rows = [
-        {
-            "picture": _name(i),
-            "sha256": _digest(i),
-            "set": "suspect",
-            "attack": asked.name.partition("(")[0],
-            "attack_repr": asked.text,
-            "score": scores[i],
-            "nfe": asked.cost.forward,
-            "seconds": seconds[i // SHARD],
-        }
-        for i in range(n)
-    ]
-    stream = io.BytesIO()
-    with pq.ParquetWriter(stream, schema) as writer:
-        for start in range(0, n, SHARD):
-            writer.write_table(pa.Table.from_pylist(rows[start : start + SHARD], schema=schema))
-    return stream.tell()
-
-
-def _inventory(n: int) -> int:
-    numbers = np.random.default_rng(0).random((n, 9))
-    names = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b", "sharpness", "jpeg_trace", "detail")
-    facts = {"format": "JPEG", "mode": "RGB", "width": 512, "height": 512}
-    items = [
-        Item(_name(i), _digest(i), "suspect", None, **facts, bytes=100_000 + i, phash=_digest(-i)[:16])
-        for i in range(n)
-    ]
-    items = [replace(item, **dict(zip(names, row))) for item, row in zip(items, numbers.tolist(), strict=True)]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pictures.parquet"
-        write_inventory(items, path)
-        return path.stat().st_size
-
-
-def _name(i: int) -> str:
-    return f"{i // 1000:05d}/{i:08d}.jpg"
-
-
-def _digest(i: int) -> str:
-    return sha256(str(i).encode()).hexdigest()
 
 
 def estimate(
@@ -303,8 +133,7 @@ def estimate(
 ) -> Estimate:
     """Arithmetic alone. speeds: one for the `rows` of each demand. Raises UserError for fewer than one picture or
     device."""
-    if pictures < 1 or devices < 1:
-        raise UserError(f"{pictures} pictures on {devices} devices: give 1 or more of each")
+    _check(pictures, devices)
     at = {speed.rows: speed for speed in speeds}
     lines = tuple(_line(one, at[one.rows], pictures, devices) for one in asked)
     shards = ceil(pictures / SHARD)
@@ -334,6 +163,11 @@ def estimate(
     )
 
 
+def _check(pictures: int, devices: int) -> None:
+    if pictures < 1 or devices < 1:
+        raise UserError(f"{pictures} pictures on {devices} devices: give 1 or more of each")
+
+
 def _line(asked: Demand, speed: Speed, pictures: int, devices: int) -> Line:
     cost = asked.cost
     passes = pictures * (cost.forward + cost.backward) + devices * cost.setup
@@ -351,13 +185,6 @@ def _seconds(asked: Demand, speed: Speed, pictures: int, devices: int) -> float:
 def _together(lines: Iterable[Line]) -> Line:
     rows = [(line.forward, line.backward, line.setup, line.passes, line.device_hours) for line in lines]
     return Line("together", *(sum(column) for column in zip(*rows, strict=True)))
-
-
-def describe(device: torch.device) -> str:
-    """A device as one would tell it to somebody else."""
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
 
 
 def _cautions(target: Target, attacks: Sequence[Attack]) -> list[str]:

@@ -143,7 +143,7 @@ def test_coins_carry_no_claim_when_a_drawn_picture_has_no_score():
     draw = drawn()
     scores, listed = as_run(draw, 2, "suspect")
     assert audit(scores, listed, draw=draw).claim.level == 4
-    some = Scores(scores.rows[1:])
+    some = Scores.from_rows([row._asdict() for row in scores.rows[1:]])
     assert audit(some, listed, draw=draw).claim.level == 3
 
 

@@ -25,7 +25,7 @@ def test_one_of_a_cluster_counts_and_the_others_say_which():
     table = [row(f"{i}", "suspect", i, "a" if i < 3 else None) for i in range(5)]
     found = one_per_cluster(Scores.from_rows(table))
     (first,) = [r for r in found.rows if r.cluster == "a" and r.near is None]
-    assert {r.near for r in found.rows if r.cluster == "a" and r is not first} == {first.picture}
+    assert {r.near for r in found.rows if r.cluster == "a" and r != first} == {first.picture}
     assert len(counted(found)) == 3
     sample = found.sample(found.attacks[0], "suspect")
     assert (len(sample), len(sample.copies), len(sample.unscored)) == (3, 2, 0)

@@ -1,149 +1,29 @@
-"""The list of all pictures: reasons, duplicates, statistics, and its file."""
+"""The list of all pictures as columns, its digest and its file."""
 
 import hashlib
 import json
+import random
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from trainedon.errors import UserError
 from trainedon.pictures import (
+    Inventory,
     Item,
-    cross_duplicates,
     inventory,
     inventory_digest,
     read_inventory,
     scan,
     write_inventory,
 )
-from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
 
 COLUMNS = ["picture", "sha256", "set", "label", "reason", "format", "mode", "width", "height", "bytes"]
 COLUMNS += ["mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b", "sharpness"]
 LATER = ["phash", "jpeg_trace", "detail"]
 COLUMNS += LATER
-
-
-def test_every_picture_is_listed_with_its_reason(folder, encoded):
-    path = folder("a.png", "2/b.png")
-    (path / "cut.jpg").write_bytes(encoded("JPEG")[:-40])
-    (path / "text.png").write_text("no picture")
-    (path / "zero.gif").write_bytes(b"")
-    (path / "copy.png").write_bytes((path / "a.png").read_bytes())
-    (path / "more.png").write_bytes((path / "a.png").read_bytes())
-    (path / "also cut.jpg").write_bytes((path / "cut.jpg").read_bytes())
-    items = inventory(scan(path), "suspect")
-    assert [(item.picture, item.reason) for item in items] == [
-        ("2/b.png", None),
-        ("a.png", None),
-        ("also cut.jpg", "truncated: the file ends too early"),
-        ("copy.png", "exact duplicate of a.png"),
-        ("cut.jpg", "truncated: the file ends too early"),
-        ("more.png", "exact duplicate of a.png"),
-        ("text.png", "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture, or its header is damaged"),
-        ("zero.gif", "empty file"),
-    ]
-    assert [item.picture for item in items] == [entry.name for entry in scan(path)]
-    assert {item.set for item in items} == {"suspect"} and items[0].label == 2 and items[1].label is None
-    assert items[6].sha256 == hashlib.sha256(b"no picture").hexdigest()  # read, if not understood
-    assert items[6].format is None and items[6].sharpness is None
-    assert [getattr(items[6], name) for name in LATER] == [None] * 3
-    entry = scan(path)[1].read()
-    assert items[1].sha256 == entry.sha256
-    assert {name: getattr(items[1], name) for name in entry.facts} == entry.facts
-
-
-def test_limit_and_progress(folder):
-    path = folder("a.png", "b.png", "c.png")
-    seen = []
-    items = inventory(scan(path, 2), "unseen", progress=lambda done, total: seen.append((done, total)))
-    assert [item.picture for item in items] == ["a.png", "b.png"] and seen == [(1, 2), (2, 2)]
-
-
-def test_the_same_bytes_under_a_broken_name_are_no_duplicates(folder):
-    path = folder("a.png")
-    for name in ("x.png", "y.png"):
-        (path / name).symlink_to(path / "nowhere")
-    items = inventory(scan(path), "suspect")
-    assert [item.sha256 for item in items[1:]] == [None, None]
-    assert all(item.reason.startswith("cannot be read") for item in items[1:])
-
-
-def test_colour_statistics_equal_numpy(tmp_path, encoded):
-    rgb = np.random.default_rng(0).integers(0, 256, (37, 23, 3), dtype=np.uint8)
-    (tmp_path / "a.png").write_bytes(encoded("PNG", rgb))
-    item = inventory(scan(tmp_path), "member")[0]
-    scaled = rgb.reshape(-1, 3).astype(np.float64) / 255
-    np.testing.assert_allclose([item.mean_r, item.mean_g, item.mean_b], scaled.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose([item.std_r, item.std_g, item.std_b], scaled.std(axis=0), rtol=1e-10)
-
-
-def test_sharpness_by_hand(tmp_path, encoded):
-    dot = np.zeros((5, 5, 3), np.uint8)
-    dot[2, 2] = 100  # Laplacian: -400 once, +100 four times, 0 elsewhere
-    flat = np.full((3, 300, 3), 90, np.uint8)
-    for name, rgb in (("dot.png", dot), ("flat.png", flat), ("one.png", np.zeros((1, 1, 3), np.uint8))):
-        (tmp_path / name).write_bytes(encoded("PNG", rgb))
-    items = inventory(scan(tmp_path), "member")
-    assert [item.sharpness for item in items] == [(400**2 + 4 * 100**2) / 25, 0, 0]
-
-
-def test_sharpness_falls_with_blur_and_is_taken_at_256_pixels(tmp_path, encoded):
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    blurred = noise.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3)).repeat(2, 0).repeat(2, 1).astype(np.uint8)
-    large = noise.repeat(16, 0).repeat(8, 1)  # 1024 x 512 pixels
-    for name, rgb in (("blurred.png", blurred), ("large.png", large), ("sharp.png", noise)):
-        (tmp_path / name).write_bytes(encoded("PNG", rgb))
-    items = {item.picture: item.sharpness for item in inventory(scan(tmp_path), "member")}
-    assert items["blurred.png"] < items["sharp.png"] / 2
-    at_256 = Image.fromarray(large).resize((128, 256), Image.Resampling.LANCZOS)
-    (tmp_path / "256.png").write_bytes(encoded("PNG", at_256))
-    expected = inventory(scan(tmp_path / "256.png"), "member")[0].sharpness
-    assert items["large.png"] == pytest.approx(expected, rel=0.01)
-
-
-def test_looks_are_those_of_the_pixels(tmp_path, encoded):
-    rgb = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    for name, pixels in (("a.png", rgb), ("flat.png", np.full_like(rgb, 90))):
-        (tmp_path / name).write_bytes(encoded("PNG", pixels))
-    item, flat = inventory(scan(tmp_path), "member")
-    assert (item.phash, item.jpeg_trace, item.detail) == (perceptual_hash(rgb), jpeg_trace(rgb), detail(rgb))
-    assert item.phash is not None and flat.phash is None and flat.reason is None
-
-
-def test_unseen_pictures_that_were_given_are_set_aside():
-    def item(name, sha, group, reason=None):
-        return Item(name, sha, group, None, reason)
-
-    items = [
-        item("a", "1", "suspect"),
-        item("b", "2", "unseen"),
-        item("c", "1", "unseen"),
-        item("d", "3", "member"),
-        item("e", "3", "unseen"),
-        item("f", "1", "unseen", "exact duplicate of c"),
-        item("g", None, "suspect", "cannot be read"),
-        item("h", None, "unseen", "cannot be read"),
-        item("i", "2", "unseen", "exact duplicate of b"),
-    ]
-    marked = cross_duplicates(items)
-    assert [one.reason for one in marked] == [
-        None,
-        None,
-        "also among the suspects",
-        None,
-        "also among the members",
-        "exact duplicate of c",
-        "cannot be read",
-        "cannot be read",
-        "exact duplicate of b",
-    ]
-    assert [replace(one, reason=None) for one in marked] == [replace(one, reason=None) for one in items]
-    assert cross_duplicates(marked) == marked
 
 
 def test_the_digest_speaks_of_set_name_bytes_and_label_alone(folder):
@@ -207,8 +87,109 @@ def test_a_list_that_is_missing_or_foreign_is_refused(tmp_path):
             read_inventory(tmp_path / name)
 
 
-def test_real_faces_pass_through_untouched(shared):
-    items = inventory(scan(shared / "data" / "celeba32" / "members", 20), "member")
-    assert [item.reason for item in items] == [None] * 20
-    assert {(item.format, item.width, item.height) for item in items} == {("PNG", 32, 32)}
-    assert all(0 < item.mean_r < 1 and item.sharpness > 0 for item in items)
+def told(n=3000):
+    """Items of two sets, some unusable, some without a label or a hash."""
+    for i in range(n):
+        facts = {"format": "PNG", "mode": "RGB", "width": 8, "height": 9, "bytes": 70 + i % 7, "mean_r": i / n}
+        yield Item(
+            picture=f"{i % 7}/{i}.png",
+            sha256=hashlib.sha256(str(i % 900).encode()).hexdigest(),
+            set="member" if i < n // 2 else "unseen",
+            label=None if i % 5 == 0 else i % 7,
+            reason="empty file" if i % 11 == 0 else None,
+            phash=f"{i:016x}" if i % 3 else None,
+            **facts,
+        )
+
+
+def test_an_inventory_is_a_sequence_of_its_items():
+    expected = list(told())
+    items = Inventory.of(iter(expected))
+    assert len(items) == len(expected) and items == expected and list(items) == expected
+    assert items[0] == expected[0] and items[-1] == expected[-1] and items[1700] == expected[1700]
+    assert items[1000:2100] == expected[1000:2100] and items[::-7] == expected[::-7] and items[5:5] == []
+    assert isinstance(items[2:4], Inventory) and expected[7] in items and items != expected[1:]
+    assert items != [*expected[:-1], replace(expected[-1], label=9)] and items != "items"
+    with pytest.raises(IndexError):
+        items[len(expected)]
+    assert Inventory.of(items) is items and Inventory.of([]) == []
+
+
+def test_its_columns_are_those_of_the_file():
+    expected = list(told())
+    items = Inventory.of(expected)
+    assert items.table.column_names == COLUMNS and items.table.schema.field("width").type == pa.int64()
+    for name in COLUMNS:
+        values = [getattr(item, name) for item in expected]
+        assert items.column(name).to_pylist() == values and list(items.values(name)) == values
+        assert items.column(name).type == items.table.schema.field(name).type
+    assert items.usable.tolist() == [i for i, item in enumerate(expected) if item.reason is None]
+    assert items.of_set("unseen") == [item for item in expected if item.set == "unseen"]
+    assert items.of_set("suspect") == []
+
+
+def test_parts_of_it_are_taken_joined_and_replaced():
+    expected = list(told())
+    items = Inventory.of(expected)
+    for places in ([3, 4, 5], [5, 4, 2999, 4], [], range(100, 90, -1), items.usable):
+        assert items.take(places) == [expected[i] for i in places]
+    assert items[:10] + expected[2000:2010] == expected[:10] + expected[2000:2010]
+    changed = items.replaced("reason", {2: "x", 1500: "y", 2999: None})
+    assert changed == [replace(item, reason={2: "x", 1500: "y"}.get(i, item.reason)) for i, item in enumerate(expected)]
+    assert items == expected  # the first is what it was
+    assert items.replaced("label", {0: 4})[0].label == 4 and items.replaced("label", {1: None})[1].label is None
+
+
+def test_it_takes_little_memory():
+    items = Inventory.of(told(20_000))
+    assert sum(column.nbytes for column in items._table.columns) < 250 * len(items)
+
+
+NAMES = [
+    "a",
+    "a!",
+    "a b",
+    'a"',
+    "a\\",
+    "a\\n",
+    "a\n",
+    "ä",
+    "é",
+    "\U0001f600",
+    "A",
+    "",
+    " ",
+    "a/b",
+    "a#",
+    "~",
+    "\x7f",
+    "null",
+]
+
+
+def test_the_digest_of_odd_names_is_that_of_the_sorted_lines():
+    rng = random.Random(0)
+    for _ in range(50):
+        names = [*NAMES, *("".join(rng.choices('a"\\ !#/\nä\x1f~\U0001f600', k=rng.randrange(4))) for _ in range(40))]
+        items = [
+            Item(
+                name,
+                rng.choice([None, "0", "00", "ab" * 32]),
+                rng.choice(["suspect", "unseen"]),
+                rng.choice([None, 1, 12]),
+            )
+            for name in names
+        ]
+        rows = sorted(json.dumps([item.set, item.picture, item.sha256, item.label]) for item in items)
+        assert inventory_digest(items) == hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    assert inventory_digest([]) == hashlib.sha256(b"").hexdigest()
+    many = list(told())
+    rows = sorted(json.dumps([item.set, item.picture, item.sha256, item.label]) for item in many)
+    assert inventory_digest(item for item in many) == hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def test_a_long_list_is_written_in_parts_and_read_again(tmp_path):
+    items = Inventory.of(told(10_000))
+    write_inventory(items, tmp_path / "pictures.parquet")
+    assert read_inventory(tmp_path / "pictures.parquet") == items
+    assert pq.ParquetFile(tmp_path / "pictures.parquet").num_row_groups == 3

@@ -137,7 +137,7 @@ def test_missing_empty_and_foreign_paths_say_what_to_do(tmp_path, folder):
     (tmp_path / "empty" / "notes.txt").write_text("nothing to see")
     with pytest.raises(UserError, match="holds no pictures; give a folder with JPEG"):
         scan(tmp_path / "empty")
-    with pytest.raises(UserError, match=r"is no picture, parquet or \.npz file"):
+    with pytest.raises(UserError, match=r"is no picture, parquet, \.npz or \.tar file"):
         scan(tmp_path / "empty" / "notes.txt")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -148,7 +149,7 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
             break
         except Stop:
             stops += 1
-    assert stops == 14  # six batches that the encoder looks at, and eight shards
+    assert stops == 13  # three batches that the encoder looks at, the two attacks at their start, and eight shards
     assert table(out) == table(whole)
     assert evidence_pictures(out) == evidence_pictures(whole)
 
@@ -163,23 +164,53 @@ def test_an_attack_that_learns_scores_in_a_run_as_it_does_in_python(model, toy_p
         assert [row["score"] for row in rows if row["attack"] == attack.name] == scores.tolist()
 
 
-def test_killed_and_run_again(finished, model, toy_pictures, tmp_path, trainedon):
-    out = tmp_path / "killed"
+@pytest.fixture
+def command(model, toy_pictures, tmp_path):
+    """`evaluate` with small shards, as arguments of Python, and its run folder."""
+    out = tmp_path / "run"
     arguments = ["evaluate", model, "--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
     arguments += ["--attacks", ATTACKS, "--out", out]
-    code = "import trainedon.runs.engine as e; e.SHARD = 6; from trainedon.cli import main; main()"
-    process = subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(out.glob("shards/*/*.parquet")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (out / "scores.parquet").exists()
-    again = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    code = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
+    return [sys.executable, "-c", code, *map(str, arguments)], out
+
+
+def test_killed_at_any_moment_cut_short_and_run_again(finished, command):
+    line, out = command
+    rng = np.random.default_rng()  # other moments every time
+    for left in (1, int(rng.integers(2, 12)), 12):
+        process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(list(out.glob("shards/*/*.parquet"))) < left:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.05))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (out / "scores.parquet").exists()
+        shard = next(out.glob("shards/*/*.parquet"))
+        os.truncate(shard, int(rng.integers(shard.stat().st_size)))  # as a copy or a failing disk leaves it
+    again = subprocess.run(line, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert table(out) == table(finished)
+    assert evidence_pictures(out) == evidence_pictures(finished)
     assert "drc" in again.stdout and "AUC" in again.stdout
+
+
+def test_a_full_disk_is_said_and_the_same_command_goes_on(finished, command):
+    """A limit on the size of files, below that of the table of scores, stands for the disk."""
+    line, out = command
+    limit = 8000
+    assert (finished / "pictures.parquet").stat().st_size > limit
+
+    def small_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    full = subprocess.run(line, capture_output=True, text=True, preexec_fn=small_disk)
+    assert full.returncode == 2 and "no room left" in full.stderr and "Traceback" not in full.stderr, full.stderr
+    assert not list(out.rglob(".*.tmp"))
+    again = subprocess.run(line, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert table(out) == table(finished)
 
 
 def test_bad_pictures_are_named_excluded_and_counted(model, toy_pictures, tmp_path):

@@ -22,6 +22,8 @@ REMEDIES = {
     "reference": "a reference model, which never saw the pictures: give --reference MODEL",
     "captions": "a model that is asked by captions, which is not supported yet",
 }
+NO_ROOM = "close other programs, or take a machine or a device with more memory"
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")  # in errors without a class of their own
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,12 @@ class Reported:
     note: str = ""
 
 
+def ran_out(error: Exception) -> bool:
+    """Whether an error says that there is no memory left, on the CPU or an accelerator."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or any(text in str(error) for text in OUT_OF_MEMORY)
+
+
 def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody looks at."""
 
@@ -81,7 +89,8 @@ class Attack(ABC):
 
     A class declares what it is as data: `name` (as on the command line), `title`, `paper` (arXiv id or venue), `needs`
     beyond the noise prediction (gradients, unseen, labels, captions, shadows, reference), whether it `shows` exhibits,
-    what its paper `reported`, and why a picture may be `unscored`. A need that is also a parameter (`shadows`,
+    whether alone it `repeats` a question to the network, so that answers are worth keeping, what its paper `reported`,
+    and why a picture may be `unscored`. A need that is also a parameter (`shadows`,
     `reference`) is met when that parameter is given.
     """
 
@@ -90,6 +99,7 @@ class Attack(ABC):
     paper: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     shows: ClassVar[bool] = False
+    repeats: ClassVar[bool] = True
     reported: ClassVar[tuple[Reported, ...]] = ()
     unscored: ClassVar[str] = "the score is not a finite number"
 
@@ -116,6 +126,10 @@ class Attack(ABC):
     def rows(self) -> int:
         """How many rows one picture fills in a batch of the network."""
         return 1
+
+    def together(self, rows: int) -> int:
+        """How many pictures are scored together where the network takes so many rows at once."""
+        return max(1, rows // self.rows())
 
     def missing(self, given: Sequence[str] = ()) -> list[str]:
         """Needs that are neither given nor met by a parameter."""
@@ -170,23 +184,46 @@ class Attack(ABC):
         return repr(self), target.identity.digest, batch.sha256
 
     def _chunks(self, target: Target, batch: Batch, exhibits: list[Exhibit]) -> np.ndarray:
-        """All scores, and the exhibits into a list: a chunk fills `target.rows` rows of the network."""
-        size = max(1, target.rows // self.rows())
+        """All scores, and the exhibits into a list: a chunk fills `target.rows` rows of the network.
+
+        Where memory runs out, the rows are halved for good and the chunk is done again, and none before it. Raises
+        UserError when there is not enough for a single picture.
+        """
         parts: list[np.ndarray] = []
-        for start in range(0, len(batch), size):
-            with torch.no_grad():
-                judged = self.observe(target, batch[start : start + size])
+        start, most = 0, len(batch)
+        while start < len(batch):
+            part = batch[start : start + min(most, self.together(target.rows))]
+            judged = self._if_it_fits(target, part)
+            if judged is None:
+                if not target.shrink():
+                    if len(part) == 1:
+                        raise UserError(f"{self.name}: memory does not suffice for a single picture: {NO_ROOM}")
+                    most = len(part) // 2
+                continue
             parts.append(judged.scores)
             exhibits += judged.exhibits
+            start += len(part)
         scores = np.concatenate(parts) if parts else np.empty(0)
         if not self.learns:
             scores[~np.isfinite(scores)] = np.nan
         return scores
 
+    def _if_it_fits(self, target: Target, batch: Batch) -> Judged | None:
+        """`observe`, or None when memory ran out; passes of what was not finished are not counted."""
+        before = replace(target.evaluations)
+        try:
+            with torch.no_grad():
+                return self.observe(target, batch)
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+        vars(target.evaluations).update(vars(before))
+        return None
+
     def observe(self, target: Target, batch: Batch) -> Judged:
         """`_score` of one chunk, its shape checked: for attacks that are made of others."""
         answer = self._score(target, batch)
-        judged = answer if isinstance(answer, Judged) else Judged(answer.double().cpu().numpy())
+        judged = answer if isinstance(answer, Judged) else Judged(answer.cpu().double().numpy())
         if len(judged.scores) != len(batch) or judged.scores.ndim != 1 + self.learns:
             raise AssertionError(f"{self.name} answered {judged.scores.shape} for {len(batch)} pictures")
         return judged

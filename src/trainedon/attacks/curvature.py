@@ -12,6 +12,7 @@ from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
+from trainedon.precise import double
 from trainedon.targets import Target
 
 
@@ -54,7 +55,7 @@ class Curvature(Attack):
         x_t = target.noised(batch.pixels, t, noise.next())  # (n, c, h, w)
         probes = [torch.where(noise.next() < 0, -1.0, 1.0) for _ in range(self.probes)]
         _, sigma = target.path.at(t, batch.pixels)
-        return divergence(target, x_t, t, batch.labels, probes) * sigma.double().flatten() / x_t[0].numel()
+        return divergence(target, x_t, t, batch.labels, probes) * double(sigma).flatten() / x_t[0].numel()
 
 
 def divergence(
@@ -70,6 +71,6 @@ def divergence(
         products = []
         for left, v in zip(reversed(range(len(probes))), probes):
             (pulled,) = torch.autograd.grad(predicted, x_t, v, retain_graph=left > 0)
-            products.append((v * pulled).double().flatten(1).sum(1))
+            products.append(double(v * pulled).flatten(1).sum(1))
             target.evaluations.backward += len(x_t)
     return torch.stack(products).mean(0)

@@ -10,7 +10,7 @@ from trainedon.attacks.registry import register
 
 
 @register
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DRCFast(DRC):
     """DRC where passes are dear: a quarter of the restorations."""
 

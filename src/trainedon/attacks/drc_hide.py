@@ -13,7 +13,7 @@ from trainedon.restore import Restorer
 
 
 @register
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DRCHide(DRC):
     """DRC that hides the centre altogether and guides the restoration by what is kept: a model that remembers a picture
     well paints it as it was, and one that does not paints something else, which anybody can see."""

@@ -20,6 +20,7 @@ from trainedon.errors import UserError
 from trainedon.files import whole
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch, from_levels, to_levels
+from trainedon.precise import double
 from trainedon.restore.walk import reverse_step, timesteps
 from trainedon.targets import Denoised, Target
 
@@ -95,7 +96,7 @@ class GANLeaks(Attack):
         return to_levels(x)
 
     def _score(self, target: Target, batch: Batch) -> torch.Tensor:
-        pictures = batch.pixels.double().flatten(1)  # (n, pixels)
+        pictures = double(batch.pixels).flatten(1)  # (n, pixels)
         nearest = []
         for part in target.kept[repr(self)].split(PART):  # type: ignore[attr-defined]
             samples = from_levels(part.numpy()).to(pictures).flatten(1)
@@ -118,7 +119,8 @@ def _within(target: Target, x_t: torch.Tensor, t: int, clean: torch.Tensor) -> D
 def samples_folder(target: Target, steps: int, seed: int) -> Path:
     """Where samples of a model are kept: below $TRAINEDON_CACHE, or else below ~/.cache/trainedon."""
     cache = os.environ.get("TRAINEDON_CACHE") or Path.home() / ".cache" / "trainedon"
-    how = hashlib.sha256(f"samples-2 steps={steps} seed={seed}".encode()).hexdigest()
+    precision = "" if target.precision == "float32" else f" precision={target.precision}"
+    how = hashlib.sha256(f"samples-2 steps={steps} seed={seed}{precision}".encode()).hexdigest()
     return Path(cache) / "samples" / target.identity.digest[:16] / how[:16]
 
 

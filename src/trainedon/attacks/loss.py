@@ -13,6 +13,7 @@ from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
+from trainedon.precise import double
 from trainedon.targets import Target
 
 
@@ -30,6 +31,7 @@ class Loss(Compared):
     seed: int = 0
 
     name: ClassVar[str] = "loss"
+    repeats: ClassVar[bool] = False
     title: ClassVar[str] = "Loss threshold"
     paper: ClassVar[str] = "arXiv 2301.13188"
     reported: ClassVar[tuple[Reported, ...]] = (
@@ -53,5 +55,5 @@ class Loss(Compared):
         return pairs
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
-        errors = [(predicted - eps).square().double().flatten(1).mean(1) for predicted, eps in pairs]
+        errors = [double((predicted - eps).square()).flatten(1).mean(1) for predicted, eps in pairs]
         return -torch.stack(errors).mean(0)

@@ -14,6 +14,7 @@ from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
+from trainedon.precise import double
 from trainedon.targets import Target
 
 SMALLEST = 1e-12  # stands for a distance of zero, whose logarithm does not exist
@@ -59,5 +60,5 @@ class NoiseAggregation(Compared):
         return list(combinations([target.denoise(x_t, t, batch.labels).noise for t in steps], 2))
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
-        distances = [(a - b).double().flatten(1).norm(dim=1) for a, b in pairs]
+        distances = [double(a - b).flatten(1).norm(dim=1) for a, b in pairs]
         return -torch.stack(distances).mean(0).clamp(min=SMALLEST).log()

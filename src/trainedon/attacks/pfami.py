@@ -14,6 +14,7 @@ from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
+from trainedon.precise import double
 from trainedon.targets import Target
 
 
@@ -57,7 +58,7 @@ class PFAMI(Compared):
         return pairs
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
-        losses = [(predicted - eps).square().double().flatten(1).mean(1) for predicted, eps in pairs]
+        losses = [double((predicted - eps).square()).flatten(1).mean(1) for predicted, eps in pairs]
         rises = [(there - here) / here for here, there in zip(losses[::2], losses[1::2])]
         return torch.stack(rises).mean(0)
 

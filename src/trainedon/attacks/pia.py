@@ -12,6 +12,7 @@ from trainedon.attacks.compared import Compared, Pairs
 from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
+from trainedon.precise import double
 from trainedon.targets import Target
 
 
@@ -56,4 +57,4 @@ def again(target: Target, batch: Batch, first: torch.Tensor, t: int) -> tuple[to
 def norm(pairs: Pairs, p: float) -> torch.Tensor:
     """Minus the sum over pixels of |a - b|^p, of one pair: float64 (n,)."""
     ((a, b),) = pairs
-    return -(a - b).abs().double().pow(p).flatten(1).sum(1)
+    return -double((a - b).abs()).pow(p).flatten(1).sum(1)

@@ -65,7 +65,7 @@ class Quantile(Wrapper):
     def _score(self, target: Target, batch: Batch) -> Judged:
         """The host's score, and the picture pooled by area to SIDE x SIDE: (n, 1 + c * SIDE * SIDE)."""
         host = self.attack.observe(target, batch).scores
-        pixels = functional.adaptive_avg_pool2d(batch.pixels, SIDE).flatten(1).double().cpu().numpy()
+        pixels = functional.adaptive_avg_pool2d(batch.pixels.cpu(), SIDE).flatten(1).double().numpy()
         return Judged(np.concatenate([host[:, None], pixels], axis=1))
 
     def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:

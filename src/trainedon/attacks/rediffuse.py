@@ -16,6 +16,7 @@ from trainedon.compare.pixel import ssim_map
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
+from trainedon.precise import double
 from trainedon.targets import Target
 
 METRICS = ("l2", "ssim")
@@ -67,8 +68,8 @@ class ReDiffuse(Compared):
     def distance(self, pairs: Pairs) -> torch.Tensor:
         ((x, mean),) = pairs
         if self.metric == "l2":
-            return -(x - mean).square().double().flatten(1).sum(1)
-        return ssim_map((x.double() + 1) / 2, (mean.double() + 1) / 2).flatten(1).mean(1)
+            return -double((x - mean).square()).flatten(1).sum(1)
+        return ssim_map((double(x) + 1) / 2, (double(mean) + 1) / 2).flatten(1).mean(1)
 
 
 def repeated(batch: Batch, n: int) -> Batch:

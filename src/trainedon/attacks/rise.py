@@ -14,6 +14,7 @@ from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
+from trainedon.precise import double
 from trainedon.targets import Target
 
 CYCLES = 2.0  # of a smooth displacement in one side of the picture: where its spectrum has fallen to 61 %
@@ -74,7 +75,7 @@ class Rise(Compared):
         ]
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
-        here, *there = [(predicted - eps).square().double().flatten(1).mean(1).log() for predicted, eps in pairs]
+        here, *there = [double((predicted - eps).square()).flatten(1).mean(1).log() for predicted, eps in pairs]
         return torch.stack(there).mean(0) - here
 
 
@@ -95,14 +96,16 @@ def smooth(pixels: torch.Tensor, noise: NoiseStream) -> torch.Tensor:
 
 def fade(pixels: torch.Tensor, noise: NoiseStream) -> torch.Tensor:
     """The way to the mean colour of the picture, at RMS 1; zero for a picture without contrast. Draws no noise."""
-    way = pixels.double().mean((2, 3), keepdim=True) - pixels  # (n, c, h, w)
-    return unit(way, smallest=FLAT).float()
+    exact = double(pixels)
+    way = exact.mean((2, 3), keepdim=True) - exact  # (n, c, h, w)
+    return unit(way, smallest=FLAT).to(pixels)
 
 
 def unit(direction: torch.Tensor, smallest: float = 0.0) -> torch.Tensor:
     """(n, c, h, w) scaled to a root mean square of 1 in each row; rows that do not exceed `smallest` become zero."""
-    length = direction.double().square().flatten(1).mean(1).sqrt().view(-1, 1, 1, 1)
-    return torch.where(length > smallest, direction / length, 0.0).to(direction.dtype)
+    exact = double(direction)
+    length = exact.square().flatten(1).mean(1).sqrt().view(-1, 1, 1, 1)
+    return torch.where(length > smallest, exact / length, 0.0).to(direction)
 
 
 MOVES: dict[str, Callable[[torch.Tensor, NoiseStream], torch.Tensor]] = {

@@ -13,6 +13,7 @@ from trainedon.attacks.compared import Compared, Pairs
 from trainedon.attacks.registry import register
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
+from trainedon.precise import double
 from trainedon.targets import Target
 
 
@@ -59,7 +60,7 @@ class SecMI(Compared):
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
         ((x, back),) = pairs
-        return -(x - back).square().double().flatten(1).sum(1)
+        return -double((x - back).square()).flatten(1).sum(1)
 
     def _grid(self, target: Target) -> list[int]:
         """The model's timesteps for 0, k, ..., t."""

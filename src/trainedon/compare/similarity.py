@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,8 +30,8 @@ class Similarity(ABC):
     def check(self) -> None:  # noqa: B027 (most need nothing)
         """Raises UserError when a package that this similarity needs is missing; loads nothing."""
 
-    def evaluations(self) -> int:
-        """Evaluations of the audited network for one code."""
+    def evaluations(self, masks: int = 1) -> int:
+        """Evaluations of the audited network for one code, or for those of one picture under several masks."""
         return 0
 
     @abstractmethod
@@ -46,6 +47,20 @@ class Similarity(ABC):
         pixels: float32 (n, c, h, w) in [-1, 1]; mask: bool (n, h, w), True = hidden, None = compare whole pictures;
         labels: int64 (n,) where the audited model takes them.
         """
+
+    def encode_each(
+        self,
+        target: Target,
+        pixels: torch.Tensor,
+        masks: Sequence[torch.Tensor],
+        labels: torch.Tensor | None = None,
+    ) -> list[Any]:
+        """The codes of the same pictures under each of several masks, a network being asked once where that will do."""
+        return [self.encode(target, pixels, mask, labels) for mask in masks]
+
+    def take(self, code: Any, rows: torch.Tensor) -> Any:
+        """The codes of some of the pictures. rows: int64 (m,) on the CPU."""
+        return code[rows.to(code.device)]
 
     @abstractmethod
     def compare(self, original: Any, restored: Any) -> torch.Tensor:
@@ -64,7 +79,10 @@ class Similarity(ABC):
 
 
 class Encoder(Similarity):
-    """Picture -> vector that carries meaning; the similarity is the cosine of two vectors, in [-1, 1]."""
+    """Picture -> vector that carries meaning; the similarity is the cosine of two vectors, in [-1, 1].
+
+    The vector is made in two halves: what a network says of the picture, and from that what counts of it.
+    """
 
     scopes: ClassVar[tuple[str, ...]] = SCOPES
     scope: str
@@ -81,13 +99,29 @@ class Encoder(Similarity):
     ) -> torch.Tensor:
         """Vectors, float32 (n, d)."""
         seen, weight = look(pixels.to(target.device), mask, self.scope)
-        return self._vectors(target, seen, weight, labels)
+        return self._vectors(self._maps(target, seen, labels), weight)
+
+    def encode_each(
+        self,
+        target: Target,
+        pixels: torch.Tensor,
+        masks: Sequence[torch.Tensor],
+        labels: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
+        if self.scope == "crop":  # every mask shows the network another picture
+            return super().encode_each(target, pixels, masks, labels)
+        pixels = pixels.to(target.device)
+        maps = self._maps(target, pixels, labels)
+        return [self._vectors(maps, look(pixels, mask, self.scope)[1]) for mask in masks]
 
     @abstractmethod
-    def _vectors(
-        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Vectors of the pictures: float32 (n, d). weight: float32 (n, h, w), how much each place counts."""
+    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """What the encoder's network says of the pictures, float32 (n, ...)."""
+
+    def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """Vectors, float32 (n, d), from `_maps`. weight: float32 (n, h, w), how much each place counts; None, as it is
+        in every scope but `region`, for all alike."""
+        return maps
 
     def compare(self, original: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
         # in double precision, because near 1 the distance 1 - cosine is what tells pictures apart
@@ -114,8 +148,8 @@ class Ensemble(Similarity):
     def highest(self) -> float:  # type: ignore[override]
         return sum(member.highest for member in self.members) / len(self.members)
 
-    def evaluations(self) -> int:
-        return sum(member.evaluations() for member in self.members)
+    def evaluations(self, masks: int = 1) -> int:
+        return sum(member.evaluations(masks) for member in self.members)
 
     def encode(
         self,
@@ -125,6 +159,19 @@ class Ensemble(Similarity):
         labels: torch.Tensor | None = None,
     ) -> tuple[Any, ...]:
         return tuple(member.encode(target, pixels, mask, labels) for member in self.members)
+
+    def encode_each(
+        self,
+        target: Target,
+        pixels: torch.Tensor,
+        masks: Sequence[torch.Tensor],
+        labels: torch.Tensor | None = None,
+    ) -> list[tuple[Any, ...]]:
+        each = [member.encode_each(target, pixels, masks, labels) for member in self.members]
+        return list(zip(*each, strict=True))
+
+    def take(self, code: tuple[Any, ...], rows: torch.Tensor) -> tuple[Any, ...]:
+        return tuple(member.take(part, rows) for member, part in zip(self.members, code, strict=True))
 
     def compare(self, original: tuple[Any, ...], restored: tuple[Any, ...]) -> torch.Tensor:
         each = [member.compare(a, b) for member, a, b in zip(self.members, original, restored, strict=True)]

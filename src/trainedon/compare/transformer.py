@@ -37,18 +37,20 @@ class DinoV2(Encoder):
     scope: str = "region"
     name: ClassVar[str] = "dinov2"
 
-    def _vectors(
-        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """(n, tokens, d)"""
         network = load_vision(self.source, pixels.device)
         side = input_side(network)
         shown = standardised(resized(pixels, side, side), IMAGENET)
-        tokens = in_chunks(lambda rows: network(pixel_values=rows).last_hidden_state, shown)  # (n, tokens, d)
+        return in_chunks(lambda rows: network(pixel_values=rows).last_hidden_state, shown)
+
+    def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is None:
-            return tokens[:, 0]
-        patches = side // network.config.patch_size
+            return maps[:, 0]
+        network = load_vision(self.source, maps.device)
+        patches = input_side(network) // network.config.patch_size
         weight = shrunk(weight, patches, patches).flatten(1).unsqueeze(2)  # (n, patches^2, 1)
-        return (tokens[:, prefix_tokens(network) :] * weight).sum(1) / weight.sum(1)
+        return (maps[:, prefix_tokens(network) :] * weight).sum(1) / weight.sum(1)
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,8 @@ class Clip(Encoder):
     name: ClassVar[str] = "clip"
     scopes: ClassVar[tuple[str, ...]] = ("picture", "crop")
 
-    def _vectors(
-        self, target: Target, pixels: torch.Tensor, weight: torch.Tensor | None, labels: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """(n, d)"""
         network = load_vision(self.source, pixels.device, CLIP)
         side = input_side(network)
 

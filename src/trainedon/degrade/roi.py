@@ -35,6 +35,19 @@ class Roi(ABC):
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
         """True = hidden. Returns bool (n, h, w) on the device of `batch.pixels`, shaped like the pictures."""
 
+    def masks(self, target: Target, batch: Batch) -> list[torch.Tensor]:
+        """The mask of each of `parts`; the audited network is asked for its attention once for all of them."""
+        seen = {t: own_attention(target, batch, t) for t in self._asks()}
+        return [roi._by(target, batch, seen) for roi in self.parts]
+
+    def _asks(self) -> tuple[int, ...]:
+        """The timesteps at which the audited network is asked for its attention, each once."""
+        return ()
+
+    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
+        """`mask`, given the attention (n, h, w) at each of the timesteps that are asked for."""
+        return self.mask(target, batch)
+
     @property
     def parts(self) -> tuple[Roi, ...]:
         """The regions that are hidden one after another, each on its own: mostly just this one."""
@@ -48,7 +61,7 @@ class Roi(ABC):
 
     def evaluations(self, target: Target) -> int:
         """Evaluations of the audited network that finding the region costs, per picture."""
-        return 0
+        return len(self._asks())
 
     def notes(self, batch: Batch) -> tuple[str, ...]:
         """What a reader should know of each picture's region, n texts, mostly empty."""
@@ -74,13 +87,15 @@ class Attention(Roi):
         if self.source == "own":
             check_attends(target)
 
-    def evaluations(self, target: Target) -> int:
-        return int(self.source == "own")
-
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
         """Raises UserError when the audited model is asked and has no self-attention."""
-        own = self.source == "own"
-        saliency = own_attention(target, batch, self.t) if own else cls_attention(self.source, batch.pixels)
+        return self.masks(target, batch)[0]
+
+    def _asks(self) -> tuple[int, ...]:
+        return (self.t,) if self.source == "own" else ()
+
+    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
+        saliency = seen[self.t] if self._asks() else cls_attention(self.source, batch.pixels)
         return places.salient(saliency, self.ratio).to(batch.pixels.device)
 
 
@@ -181,12 +196,15 @@ class Ranked(Roi):
     def check(self, target: Target) -> None:
         check_attends(target)
 
-    def evaluations(self, target: Target) -> int:
-        return 1
-
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
         """Raises UserError when the audited model has no self-attention."""
-        saliency = own_attention(target, batch, self.t)
+        return self.masks(target, batch)[0]
+
+    def _asks(self) -> tuple[int, ...]:
+        return (self.t,)
+
+    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
+        saliency = seen[self.t]
         numbers = places.tiles(*batch.pixels.shape[2:], self.n).to(saliency.device)  # (h, w)
         drawn = torch.stack([saliency[:, numbers == k].mean(1) for k in range(self.n**2)], dim=1)
         chosen = drawn.cpu().sort(dim=1, descending=True, stable=True).indices[:, self.rank].to(saliency.device)
@@ -215,7 +233,7 @@ class MaskFolder(Roi):
         from trainedon.pictures import scan
 
         entries: dict[str, Entry] = {}
-        for entry in scan(Path(self.path)):
+        for entry in scan(self.path):
             entries.setdefault(entry.name, entry)
             entries.setdefault(_stem(entry.name), entry)
         return entries
@@ -248,16 +266,22 @@ class Inverted(Roi):
     roi: Roi
 
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
-        mask = ~self.roi.mask(target, batch)
+        return self._turned(self.roi.mask(target, batch))
+
+    def _asks(self) -> tuple[int, ...]:
+        return self.roi._asks()
+
+    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
+        return self._turned(self.roi._by(target, batch, seen))
+
+    def _turned(self, inside: torch.Tensor) -> torch.Tensor:
+        mask = ~inside
         if not mask.flatten(1).any(dim=1).all():
             raise UserError(f"{self} hides nothing: choose a region that leaves a part of the picture")
         return mask
 
     def check(self, target: Target) -> None:
         self.roi.check(target)
-
-    def evaluations(self, target: Target) -> int:
-        return self.roi.evaluations(target)
 
     def notes(self, batch: Batch) -> tuple[str, ...]:
         return self.roi.notes(batch)
@@ -274,10 +298,13 @@ class Several(Roi):
         return self.rois
 
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
-        return torch.stack([roi.mask(target, batch) for roi in self.rois]).any(0)
+        return torch.stack(self.masks(target, batch)).any(0)
 
-    def evaluations(self, target: Target) -> int:
-        return sum(roi.evaluations(target) for roi in self.rois)
+    def _asks(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(t for roi in self.rois for t in roi._asks()))
+
+    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
+        return torch.stack([roi._by(target, batch, seen) for roi in self.rois]).any(0)
 
     def notes(self, batch: Batch) -> tuple[str, ...]:
         by_region = zip(*(roi.notes(batch) for roi in self.rois), strict=True)

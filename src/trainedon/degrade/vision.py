@@ -17,7 +17,7 @@ CLIP = ("clip",)
 # What the networks were trained with: mean and standard deviation of the channels, on [0, 1].
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 OPENAI = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-ROWS = 8
+ROWS = 16  # with fewer, one thread rounds otherwise than several do
 DINOV2_SIDE = 224  # its configuration says 518, which costs 28 times as much attention
 
 

@@ -1,12 +1,14 @@
 """Stage 7: scores in, claims out. Knows neither models nor pictures; see docs/evidence.md for every formula."""
 
-from trainedon.evidence.documents import Audit, Claim, Document, Evaluation, Flag, to_json
+from trainedon.evidence.documents import Audit, Claim, Document, Evaluation, Flag, as_data, json_parts, to_json
 from trainedon.evidence.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
+from trainedon.evidence.inventory import Pictures
 from trainedon.evidence.looks import Looks, near_duplicates, read_looks
 from trainedon.evidence.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.protocol import audit, evaluate
+from trainedon.evidence.rows import AttackKey
 from trainedon.evidence.schemas import schemas
-from trainedon.evidence.scores import AttackKey, Scores, read_scores
+from trainedon.evidence.scores import Scores, read_scores
 from trainedon.evidence.sweep import Sweep, sweep
 
 __all__ = [
@@ -21,14 +23,17 @@ __all__ = [
     "Flag",
     "Looks",
     "Peaks",
+    "Pictures",
     "Scores",
     "SetAside",
     "Sweep",
+    "as_data",
     "audit",
     "check_draw",
     "coin",
     "commitment",
     "evaluate",
+    "json_parts",
     "near_duplicates",
     "peaks",
     "read_draw",

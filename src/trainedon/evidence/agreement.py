@@ -9,7 +9,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from trainedon.evidence.documents import Agreement, AttackEvaluation, Named, NamedBy
-from trainedon.evidence.scores import Row, Scores
+from trainedon.evidence.listing import Listing
+from trainedon.evidence.rows import SETS, Rows
+from trainedon.evidence.scores import Scores
 from trainedon.evidence.split import calibration_mask
 
 FEWEST = 10  # pictures scored by both attacks; with fewer a correlation is mostly chance
@@ -22,7 +24,7 @@ class Table:
     `counted` (same shape) is False for unseen pictures that set an attack's threshold, and so cannot test it.
     """
 
-    pictures: tuple[Row, ...]
+    pictures: Rows
     score: np.ndarray
     counted: np.ndarray
 
@@ -79,17 +81,18 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 def _table(scores: Scores, set_name: str) -> Table:
-    rows = {row.picture: row for row in scores.rows if row.set == set_name}
-    column = {picture: i for i, picture in enumerate(sorted(rows))}
-    score = np.full((len(scores.attacks), len(column)), np.nan)
+    columns = scores.columns
+    places = np.flatnonzero(columns.set == SETS.index(set_name))[::-1]
+    pictures, last = np.unique(columns.picture[places], return_index=True)
+    score = np.full((len(scores.attacks), len(pictures)), np.nan)
     counted = np.ones(score.shape, dtype=bool)
     for i, attack in enumerate(scores.attacks):
         sample = scores.sample(attack, set_name)
-        places = [column[row.picture] for row in sample.rows]
-        score[i, places] = sample.score
+        at = np.searchsorted(pictures, sample.picture)
+        score[i, at] = sample.score
         if set_name == "unseen":
-            counted[i, places] = ~calibration_mask(sample.rows)
-    return Table(tuple(rows[picture] for picture in column), score, counted)
+            counted[i, at] = ~calibration_mask(sample.rows)
+    return Table(Rows(columns, places[last]), score, counted)
 
 
 def _level(attacks: Sequence[AttackEvaluation]) -> tuple[str | None, tuple[int, ...]]:
@@ -106,14 +109,14 @@ def _level(attacks: Sequence[AttackEvaluation]) -> tuple[str | None, tuple[int, 
     return "0.01" if able["0.01"] == able["0.05"] else "0.05", able["0.05"]
 
 
-def _named(table: Table, naming: Sequence[int], thresholds: np.ndarray) -> tuple[list[Row], np.ndarray]:
+def _named(table: Table, naming: Sequence[int], thresholds: np.ndarray) -> tuple[Rows, np.ndarray]:
     """The pictures that every naming attack scored (and none set its threshold on), and who names them.
 
     thresholds: float64 (attacks,). Returns bool (attacks, pictures) as the second: score above the threshold.
     """
     score = table.score[list(naming)]
     kept = (np.isfinite(score) & table.counted[list(naming)]).all(axis=0)
-    return [row for row, keep in zip(table.pictures, kept) if keep], score[:, kept] > thresholds[:, None]
+    return Rows(table.pictures.columns, table.pictures.places[kept]), score[:, kept] > thresholds[:, None]
 
 
 def _counts(named: np.ndarray) -> tuple[int, ...]:
@@ -121,9 +124,15 @@ def _counts(named: np.ndarray) -> tuple[int, ...]:
     return tuple(np.bincount(named.sum(axis=0), minlength=len(named) + 1).tolist())
 
 
-def _listed(rows: Sequence[Row], named: np.ndarray, naming: np.ndarray) -> tuple[Named, ...]:
-    listed = [
-        Named(picture=row.picture, sha256=row.sha256, by=tuple(naming[column].tolist()))
-        for row, column in zip(rows, named.T)
-    ]
-    return tuple(sorted(listed, key=lambda one: (-len(one.by), one.picture)))
+def _listed(rows: Rows, named: np.ndarray, naming: np.ndarray) -> Listing[Named]:
+    """The pictures that most attacks name first; rows: by name."""
+    order = np.argsort(-named.sum(axis=0), kind="stable")
+    named, columns = named[:, order], rows.columns
+    picture, sha256 = rows.column("picture")[order], rows.column("sha256")[order]
+
+    def made(part: slice) -> list[Named]:
+        by = (tuple(naming[column].tolist()) for column in named[:, part].T)
+        texts = (columns.names.of(picture[part]), columns.marks.of(sha256[part]), by)
+        return [Named(picture=name, sha256=digest, by=one) for name, digest, one in zip(*texts, strict=True)]
+
+    return Listing(Named, len(order), made)

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
 
 from trainedon.evidence.documents import Blind, BlindView
-from trainedon.evidence.looks import Looks, near_duplicates
+from trainedon.evidence.inventory import Facts, Inventory, Pictures, inventory
+from trainedon.evidence.looks import Looks
+from trainedon.evidence.prepare import near_duplicates
 from trainedon.evidence.roc import auc
+from trainedon.evidence.rows import BY_NAME, SETS
 from trainedon.evidence.separation import View, discriminant, separate
+from trainedon.evidence.stream import give_back
+from trainedon.evidence.texts import NONE
 
 LEVEL = 0.05  # of the permutation test; higher would be more cautious, and spoil more honest audits
 MISMATCH_LEVEL = 0.01
@@ -28,7 +33,7 @@ SEED = 20240619
 LOGGED = ("width", "height", "bytes", "sharpness")
 PLAIN = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b")
 LATER = ("jpeg_trace", "detail")  # not in inventories of earlier versions
-Facts = Mapping[str, object]
+COLUMNS = ("set", "picture", *LOGGED, *PLAIN, *LATER, "format", "mode")
 
 
 @dataclass(frozen=True)
@@ -40,18 +45,15 @@ class Findings:
     resolution: str | None
 
 
-def run(pictures: Iterable[Facts] | None, set_name: str, looks: Looks | None = None) -> Findings:
+def run(pictures: Pictures | Inventory | None, set_name: str, looks: Looks | None = None) -> Findings:
     """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
 
     pictures: the inventory, or None. looks: what an encoder says of them; pictures that it did not see are left out.
     """
     if pictures is None:
         return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
-    usable = [p for p in pictures if p["set"] in (set_name, "unseen") and not p.get("reason") and _numbers(p)]
-    usable = _one_per_cluster(usable, looks)
-    if looks:
-        usable = [p for p in usable if _key(p) in looks.features]
-    first, unseen = ([p for p in usable if p["set"] == name][:MOST] for name in (set_name, "unseen"))
+    listed = pictures if isinstance(pictures, Inventory) else inventory(pictures)
+    first, unseen = _chosen(listed, (set_name, "unseen"), looks)
     codec = resolution = None
     if first and unseen:
         codec, resolution = codec_mismatch(first, unseen), resolution_mismatch(first, unseen)
@@ -61,15 +63,34 @@ def run(pictures: Iterable[Facts] | None, set_name: str, looks: Looks | None = N
     return Findings(_compared(first, unseen, looks, codec, resolution), codec, resolution)
 
 
+def _chosen(listed: Inventory, sets: tuple[str, str], looks: Looks | None) -> list[Sequence[Facts]]:
+    """The facts of at most MOST usable pictures of each set, in the order of their digests, which has nothing to do
+    with their names; of near-duplicates the first alone."""
+    usable = listed.of_sets(sets) & (listed.reason == NONE) & listed.known((*LOGGED, *PLAIN))
+    cluster = near_duplicates(listed, usable, looks)
+    rows = np.flatnonzero(usable)
+    rows = rows[np.lexsort((listed.picture[rows], BY_NAME[listed.set[rows]], listed.sha256[rows]))]
+    first = np.zeros(len(rows), dtype=bool)
+    first[np.unique(cluster[rows], return_index=True)[1]] = True
+    rows = rows[first | (cluster[rows] == NONE)]
+    if looks:
+        seen = np.zeros(len(listed) + 1, dtype=bool)
+        seen[listed.places(looks.features)] = True
+        rows = rows[seen[rows]]
+    parts = [rows[listed.set[rows] == SETS.index(name)][:MOST] for name in sets]
+    facts = listed.facts(np.concatenate(parts), COLUMNS)
+    return [facts[: len(parts[0])], facts[len(parts[0]) :]]
+
+
 def _compared(
     first: Sequence[Facts], unseen: Sequence[Facts], looks: Looks | None, codec: str | None, resolution: str | None
 ) -> Blind:
     """Every view of the pictures, tested together; the AUC printed is that of the view that separates best."""
-    rows = [*first, *unseen]
-    views = {"files and colours": View(features(rows), discriminant())}
+    views = {"files and colours": View(features(first, unseen), discriminant())}
     if looks:
-        vectors = np.array([looks.features[_key(p)] for p in rows], dtype=float)
+        vectors = np.array([looks.features[_key(p)] for rows in (first, unseen) for p in rows], dtype=float)
         views["what they show"] = View(vectors, discriminant(ridge=vectors.shape[1]))
+    give_back()  # what was taken before: the permutations take the most
     found, p_value, _ = separate(list(views.values()), len(first), PERMUTATIONS, SEED)
     areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen) for one in found]
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
@@ -95,21 +116,6 @@ def _key(picture: Facts) -> tuple[str, str]:
     return str(picture["set"]), str(picture["picture"])
 
 
-def _one_per_cluster(pictures: Sequence[Facts], looks: Looks | None) -> list[Facts]:
-    """In the order of their digests, which has nothing to do with their names; of near-duplicates the first alone."""
-    names = near_duplicates(pictures, looks)
-    ordered = sorted(pictures, key=lambda p: (str(p.get("sha256")), *_key(p)))
-    seen: set[str] = set()
-    kept = []
-    for picture in ordered:
-        name = names.get(_key(picture))
-        if name is None or name not in seen:
-            kept.append(picture)
-        if name is not None:
-            seen.add(name)
-    return kept
-
-
 def _not_run(reason: str, m: int, n: int, codec: str | None, resolution: str | None) -> Findings:
     compared = m > 0 and n > 0
     blind = Blind(
@@ -128,26 +134,25 @@ def _not_run(reason: str, m: int, n: int, codec: str | None, resolution: str | N
     return Findings(blind, codec, resolution)
 
 
-def _numbers(picture: Facts) -> list[float] | None:
-    """What a picture's file and colours say, None where something is not known."""
-    values = [picture.get(name) for name in (*LOGGED, *PLAIN)]
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
-        return None
+def _numbers(picture: Facts) -> list[float]:
+    """What a usable picture's file and colours say."""
+    values = [picture[name] for name in (*LOGGED, *PLAIN)]
     logged = [math.log1p(max(0.0, float(value))) for value in values[: len(LOGGED)]]
     later = [math.log(max(1e-6, float(picture.get(name) or 1e-6))) for name in LATER]
     return logged + [float(value) for value in values[len(LOGGED) :]] + later
 
 
-def features(pictures: Sequence[Facts]) -> np.ndarray:
-    """File and colour facts as float64 (n, d).
+def features(*parts: Sequence[Facts]) -> np.ndarray:
+    """File and colour facts as float64 (n, d), of all pictures of all parts.
 
     Logs of sizes, sharpness, traces of JPEG blocks and share of fine detail; colour means and spreads; format and mode
     as indicators.
     """
-    columns = [np.array([_numbers(p) for p in pictures])]
+    n, d = sum(map(len, parts)), len((*LOGGED, *PLAIN, *LATER))
+    columns = [np.fromiter((_numbers(p) for part in parts for p in part), np.dtype((float, d)), n)]
     for name in ("format", "mode"):
-        values = [str(p.get(name)) for p in pictures]
-        columns += [np.array([[value == kind] for value in values], dtype=float) for kind in sorted(set(values))]
+        values = np.array([str(p.get(name)) for part in parts for p in part], dtype=object)
+        columns += [(values == kind)[:, None].astype(float) for kind in sorted(set(values))]
     return np.hstack(columns)
 
 

@@ -7,16 +7,15 @@ no p-value. Here the folds are fixed by digest and labels are permuted with ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from scipy.stats import norm, rankdata
 
 from trainedon.evidence.documents import Cdi
 from trainedon.evidence.roc import auc
-from trainedon.evidence.scores import Row, Scores
+from trainedon.evidence.rows import Rows
+from trainedon.evidence.scores import Scores
 from trainedon.evidence.separation import View, logistic, separate
-from trainedon.evidence.split import salted
+from trainedon.evidence.split import in_salted_order
 
 FEWEST = 20  # pictures a side: four in each fold
 MOST = 1024  # pictures a side, chosen by digest
@@ -51,9 +50,11 @@ def cdi(scores: Scores) -> Cdi | None:
 
 def _table(scores: Scores, set_name: str) -> np.ndarray:
     """Scores float64 (pictures, attacks) of the pictures that all attacks scored, in an order that means nothing."""
-    columns: list[Mapping[str, Row]] = [
-        {row.picture: row for row in scores.sample(key, set_name).rows} for key in scores.attacks
-    ]
-    common = set(columns[0]).intersection(*columns[1:])
-    chosen = sorted(common, key=lambda name: salted(columns[0][name]))[:MOST]
-    return np.array([[column[name].score for column in columns] for name in chosen]).reshape(len(chosen), len(columns))
+    samples = [scores.sample(key, set_name) for key in scores.attacks]
+    common = samples[0].picture
+    for sample in samples[1:]:
+        common = np.intersect1d(common, sample.picture, assume_unique=True)
+    rows = samples[0].rows
+    places = np.searchsorted(samples[0].picture, common)
+    chosen = common[in_salted_order(Rows(rows.columns, rows.places[places]))[:MOST]]
+    return np.column_stack([sample.score[np.searchsorted(sample.picture, chosen)] for sample in samples])

@@ -6,7 +6,7 @@ How the thresholds were measured is written in docs/evidence.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +18,7 @@ AGREEING = 0.88
 ALIKE = 0.92  # cosine, alone
 COLOUR = 120  # thousandths of the range, in the mean of any channel: beyond, no copy but another design of one form
 BITS = 64
+UNKNOWN = -1000  # thousandths of a colour that is not known
 ROWS = 256  # of a matrix of cosines held at once
 
 Facts = Mapping[str, object]
@@ -29,35 +30,60 @@ def clusters(pictures: Iterable[Facts], looks: Mapping[Name, np.ndarray] | None 
     """The cluster of every usable picture that is not alone in it: (set, picture) -> the smallest sha256 in it.
 
     pictures: rows of the inventory, of all sets; one without `phash` is without structure and in no cluster.
-    looks: (set, picture) -> features of ENCODER, float32 (d,), for all, some or no pictures.
-    Two pictures are linked when their mean colours are within COLOUR and either their hashes are within SAME bits, or
-    these are within CLOSE bits and the cosine of their features is AGREEING or more, or the cosine is ALIKE or more.
-    Clusters are what links connect.
+    looks: (set, picture) -> features of ENCODER, float32 (d,), for all, some or no pictures. `linked` says what makes
+    a cluster.
     """
     rows = [p for p in pictures if not p.get("reason") and p.get("phash")]
-    if not rows:
-        return {}
     names = [(str(p["set"]), str(p["picture"])) for p in rows]
     hashes = np.array([int(str(p["phash"]), 16) for p in rows], dtype=np.uint64)
-    colours = np.array([[_thousandths(p.get(f"mean_{channel}")) for channel in "rgb"] for p in rows])
-    root = np.arange(len(rows))
-    _link_by_hash(root, hashes, colours)
-    _link_by_look(root, names, looks or {}, hashes, colours)
-    return _named(root, names, [str(p.get("sha256")) for p in rows])
-
-
-def _thousandths(value: object) -> int:
-    """A mean as a whole number; one that is not known lies far from all that are."""
-    return round(1000 * value) if isinstance(value, int | float) else -1000
-
-
-def _named(root: np.ndarray, names: list[Name], sha256: list[str]) -> dict[Name, str]:
+    means = [[_number(p.get(f"mean_{channel}")) for channel in "rgb"] for p in rows]
+    colours = thousandths(np.array(means, dtype=float).reshape(-1, 3))
+    seen = [row for row, name in enumerate(names) if name in (looks or {})]
+    root = linked(hashes, colours, seen, [looks[names[row]] for row in seen] if looks else ())
     members: dict[int, list[int]] = {}
     for row, top in enumerate(root.tolist()):
         members.setdefault(top, []).append(row)
     several = [cluster for cluster in members.values() if len(cluster) > 1]
-    smallest = [min(sha256[row] for row in cluster) for cluster in several]
+    smallest = [min(str(rows[row].get("sha256")) for row in cluster) for cluster in several]
     return {names[row]: name for cluster, name in zip(several, smallest, strict=True) for row in cluster}
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) else np.nan
+
+
+def thousandths(means: np.ndarray) -> np.ndarray:
+    """Means, float64, as whole numbers, int32; one that is not known (NaN) lies far from all that are."""
+    return np.where(np.isfinite(means), np.rint(1000 * means), UNKNOWN).astype(np.int32)
+
+
+def smallest_in_clusters(root: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """For each row the smallest mark of its cluster, -1 where it is alone. root: as `linked` gives it; marks: (n,)."""
+    order = np.argsort(root, kind="stable")
+    begin = np.flatnonzero(np.append(True, np.diff(root[order]) != 0))[: len(root)]
+    size = np.diff(np.append(begin, len(root)))
+    smallest = np.minimum.reduceat(marks[order], begin) if len(begin) else marks
+    out = np.empty_like(marks)
+    out[order] = np.repeat(np.where(size > 1, smallest, -1), size)
+    return out
+
+
+def linked(
+    hashes: np.ndarray, colours: np.ndarray, seen: Sequence[int] = (), features: Sequence[np.ndarray] = ()
+) -> np.ndarray:
+    """Clusters of pictures by their perceptual hashes, uint64 (n,), and colours as thousandths, int32 (n, 3).
+
+    features: of the pictures at the places `seen`, float32 (d,) each. Returns the first row of each row's cluster,
+    int32 (n,). Two pictures are linked when their mean colours are within COLOUR and either their hashes are within
+    SAME bits, or these are within CLOSE bits and the cosine of their features is AGREEING or more, or the cosine is
+    ALIKE or more. Clusters are what links connect.
+    """
+    root = np.arange(len(hashes), dtype=np.int32)
+    if len(hashes):
+        _link_by_hash(root, hashes, colours)
+    if len(seen):
+        _link_by_look(root, np.asarray(seen), features, hashes, colours)
+    return root
 
 
 def _unite(root: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
@@ -78,13 +104,16 @@ def _link_by_hash(root: np.ndarray, hashes: np.ndarray, colours: np.ndarray) -> 
     Of SAME + 1 bands that make up a hash, two hashes within SAME bits have one in common: only rows that have are
     compared. Rows equal in hash and colour stand for one another, so that many of them do not cost the square.
     """
-    keys = np.column_stack([hashes.view(np.int64), colours])
-    _, rows, like = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    _unite(root, np.arange(len(hashes)), rows[like.reshape(-1)])
+    order = np.lexsort((*colours.T, hashes)).astype(np.int32)
+    new = changes(hashes[order])
+    for channel in colours.T:
+        new |= changes(channel[order])
+    rows = order[new]
+    _unite(root, order, rows[np.cumsum(new) - 1])
     edges = [BITS * band // (SAME + 1) for band in range(SAME + 2)]
     for low, high in pairwise(edges):
         band = hashes[rows] >> np.uint64(low) & np.uint64(2 ** (high - low) - 1)
-        order = np.argsort(band)
+        order = np.argsort(band).astype(np.int32)
         for first, second in _neighbours(rows[order], band[order], root):
             apart = root[first] != root[second]
             first, second = first[apart], second[apart]
@@ -92,14 +121,22 @@ def _link_by_hash(root: np.ndarray, hashes: np.ndarray, colours: np.ndarray) -> 
             _unite(root, *_one_colour(first[near], second[near], colours))
 
 
+def changes(values: np.ndarray) -> np.ndarray:
+    """Where a value is another one than that before it: bool (n,), True at the first."""
+    new = np.ones(len(values), dtype=bool)
+    new[1:] = values[1:] != values[:-1]
+    return new
+
+
 def _neighbours(rows: np.ndarray, band: np.ndarray, root: np.ndarray) -> Iterator[Pairs]:
     """Pairs of rows with equal `band` (sorted), in blocks: each with the next, each with the next but one, and so on.
 
     Now and then the bands whose rows are all united by now are left out: frames of a film would cost the square.
     """
-    _, begin, group = np.unique(band, return_index=True, return_inverse=True)
-    last = np.append(begin[1:], len(band))[group] - 1
-    start, step = np.arange(len(rows)), 1
+    new = changes(band)
+    begin, group = np.flatnonzero(new), np.cumsum(new, dtype=np.int32) - 1
+    last = (np.append(begin[1:], len(band)).astype(np.int32) - 1)[group]
+    start, step = np.arange(len(rows), dtype=np.int32), 1
     while len(start := start[start + step <= last[start]]):
         yield rows[start], rows[start + step]
         step += 1
@@ -110,13 +147,10 @@ def _neighbours(rows: np.ndarray, band: np.ndarray, root: np.ndarray) -> Iterato
 
 
 def _link_by_look(
-    root: np.ndarray, names: list[Name], looks: Mapping[Name, np.ndarray], hashes: np.ndarray, colours: np.ndarray
+    root: np.ndarray, rows: np.ndarray, looks: Sequence[np.ndarray], hashes: np.ndarray, colours: np.ndarray
 ) -> None:
     """Unite rows that have features, by these and the hashes."""
-    rows = np.array([row for row, name in enumerate(names) if name in looks], dtype=np.int64)
-    if not len(rows):
-        return
-    features = np.stack([looks[names[row]] for row in rows]).astype(np.float32)
+    features = np.stack(looks).astype(np.float32)
     features /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.float32(1e-12))
     for start in range(0, len(rows), ROWS):
         cosine = features[start : start + ROWS] @ features[start:].T

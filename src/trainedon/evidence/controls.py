@@ -6,8 +6,10 @@ import numpy as np
 
 from trainedon.evidence import pvalues
 from trainedon.evidence.documents import Duplicates, NearCopy, UnseenControl
-from trainedon.evidence.prepare import Pictures
-from trainedon.evidence.scores import Row, Scores, is_duplicate
+from trainedon.evidence.inventory import Inventory
+from trainedon.evidence.rows import BY_NAME, Rows
+from trainedon.evidence.scores import Scores, is_duplicate
+from trainedon.evidence.texts import NONE
 
 # Chance alone divides the halves, so a finding is an accident or a fault. A fault shows at any level; accidents are to
 # be rare, since each costs an honest audit its claim.
@@ -28,22 +30,22 @@ def unseen_control(calibration: np.ndarray, evaluation: np.ndarray) -> UnseenCon
     return UnseenControl(p_value=p_value, level=LEVEL, finds=p_value < LEVEL)
 
 
-def duplicates(scores: Scores, pictures: Pictures | None) -> Duplicates:
+def duplicates(scores: Scores, listed: Inventory | None) -> Duplicates:
     """What was left out as a copy or near-duplicate under the first attack; `scores` as they were prepared."""
-    first = [row for row in scores.rows if (row.attack, row.attack_repr) == scores.attacks[0]]
-    near = [row for row in first if row.near is not None]
-    clusters: dict[str | None, set[str]] = {}
-    for row in first:
-        if row.score is not None and row.cluster is not None:
-            clusters.setdefault(row.cluster, set()).add(row.set)
+    first = scores.of_attack(scores.attacks[0])
+    near, cluster, name = (first.column(column) for column in ("near", "cluster", "set"))
+    exact = [number for number, reason in enumerate(scores.columns.reasons) if is_duplicate(reason)]
+    together = (cluster != NONE) & np.isfinite(first.column("score"))
+    pairs = np.unique(np.stack([cluster[together], name[together]]), axis=1)  # of clusters and sets
+    hidden = np.flatnonzero(near != NONE)
+    listed_first = hidden[np.lexsort((first.column("picture")[hidden], BY_NAME[name[hidden]]))][:LISTED]
     return Duplicates(
-        sought=any(picture.get("phash") for picture in pictures or ()) or any(row.cluster for row in first),
-        n_exact=sum(is_duplicate(row.reason) for row in first),
-        n_near=len(near),
-        n_across=sum(len(sets) > 1 for sets in clusters.values()),
-        examples=tuple(_copy(row) for row in sorted(near, key=lambda row: (row.set, row.picture))[:LISTED]),
+        sought=(listed is not None and bool(listed.hashed.any())) or bool((cluster != NONE).any()),
+        n_exact=int(np.isin(first.column("reason"), exact).sum()),
+        n_near=len(hidden),
+        n_across=int((np.unique(pairs[0], return_counts=True)[1] > 1).sum()),
+        examples=tuple(
+            NearCopy(picture=row.picture, set=row.set, near=str(row.near))
+            for row in Rows(first.columns, first.places[listed_first])
+        ),
     )
-
-
-def _copy(row: Row) -> NearCopy:
-    return NearCopy(picture=row.picture, set=row.set, near=str(row.near))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, Literal
+from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from trainedon.evidence.listing import Listing
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -166,7 +172,7 @@ class Agreement(Document):
     fpr: Unit | None = Field(description="level of the thresholds; null where no two attacks have one")
     naming: tuple[Count, ...] = Field(description="the attacks that have a threshold at this level")
     named_by: NamedBy | None
-    pictures: tuple[Named, ...] = Field(description="members that all naming attacks scored, most often named first")
+    pictures: Listing[Named] = Field(description="members that all naming attacks scored, most often named first")
 
 
 class Randomised(Document):
@@ -280,7 +286,7 @@ class Audit(Document):
     cdi: Cdi | None = Field(description="null with fewer than two attacks or too few pictures")
     false_discovery_rate: Unit
     n_named: Count | None = Field(description="suspects with q_value <= false_discovery_rate; null without unseen")
-    pictures: tuple[PictureEvidence, ...]
+    pictures: Listing[PictureEvidence]
     unseen_score_quantiles: dict[str, float]
     attacks: tuple[AttackAudit, ...]
     blind: Blind
@@ -291,5 +297,60 @@ class Audit(Document):
 
 def to_json(document: Document) -> str:
     """The document as JSON text, fields always in the same order, lists of numbers on one line, ending in a newline."""
-    text = document.model_dump_json(indent=2)
-    return NUMBERS.sub(lambda found: "[" + ", ".join(found[0][1:-1].replace(",", " ").split()) + "]", text) + "\n"
+    return "".join(json_parts(document))
+
+
+def json_parts(document: Document) -> Iterator[str]:
+    """The text of `to_json` in parts, none of which grows with the number of pictures."""
+    rest, listings = _apart(document)
+    for marker, listing in listings.items():
+        before, rest = rest.split(marker)
+        yield before
+        yield from _listed(listing, before[before.rindex("\n") :].partition('"')[0])
+    yield rest + "\n"
+
+
+def as_data(document: Document) -> dict[str, Any]:
+    """The document as its JSON is read, but with every Listing as it is."""
+    text, listings = _apart(document)
+    known = {marker.strip('"'): listing for marker, listing in listings.items()}
+
+    def put_back(found: dict[str, Any]) -> dict[str, Any]:
+        return {key: known.get(value, value) if isinstance(value, str) else value for key, value in found.items()}
+
+    return json.loads(text, object_hook=put_back)
+
+
+def _apart(document: Document) -> tuple[str, dict[str, Listing]]:
+    """The document as JSON text with a marker in place of every Listing, and what the markers stand for, in order."""
+    listings: dict[str, Listing] = {}
+
+    def marked(listing: Listing) -> str:
+        marker = uuid4().hex  # no text of a document can hold it
+        listings[f'"{marker}"'] = listing
+        return marker
+
+    return _on_one_line(document.model_dump_json(indent=2, context=marked)), listings
+
+
+def _listed(listing: Listing, line: str) -> Iterator[str]:
+    """A Listing as JSON; line: a line break and the indentation of the line that it begins on."""
+    if not len(listing):
+        yield "[]"
+        return
+    between = "["
+    for block in listing.blocks():
+        text = _listing_of(listing.kind).dump_json(block, indent=2).decode()
+        yield between + _on_one_line(text.removeprefix("[").removesuffix("\n]").replace("\n", line))
+        between = ","
+    yield line + "]"
+
+
+@cache
+def _listing_of(kind: type[Document]) -> TypeAdapter:
+    return TypeAdapter(list[kind])
+
+
+def _on_one_line(text: str) -> str:
+    """Lists of numbers on one line each."""
+    return NUMBERS.sub(lambda found: "[" + ", ".join(found[0][1:-1].replace(",", " ").split()) + "]", text)

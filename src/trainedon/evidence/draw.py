@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from trainedon.errors import UserError
 from trainedon.evidence.documents import Document, Randomised
+from trainedon.evidence.inventory import Pictures, batches
+from trainedon.evidence.rows import SETS
 
 TOSS = b"trainedon/draw/coin\x1f"
 COMMIT = b"trainedon/draw/commitment\x1f"
@@ -68,28 +70,35 @@ def read_draw(path: Path) -> Draw:
     return draw
 
 
-def check_draw(draw: Draw, pictures: Sequence[Mapping[str, object]]) -> Randomised:
+def check_draw(draw: Draw, pictures: Pictures, sets: Sequence[str] = SETS) -> Randomised:
     """That a run's pictures are those of the draw, all of them, each in the set that its coin says.
 
-    pictures: rows of `pictures.parquet`. Raises UserError where one is not: chance no longer decided then.
+    pictures: `pictures.parquet` or its rows, of which those in `sets` are looked at. Raises UserError where one is not:
+    chance no longer decided then.
     """
     included = {picture.sha256: picture.included for picture in draw.pictures}
-    if not included or not pictures:
-        raise UserError("a draw says nothing without its pictures: give those that it was made for")
     given: set[str] = set()
-    for picture in pictures:
-        if picture.get("reason"):
-            continue
-        digest, inside = str(picture["sha256"]), picture["set"] != "unseen"
-        if digest not in included:
-            raise UserError(f"{picture['picture']} is not in the draw: give the pictures of the draw and no others")
-        if included[digest] != inside:
-            drawn = "included" if included[digest] else "held out"
-            raise UserError(f"{picture['picture']} was {drawn} by the draw and is given as {picture['set']}")
-        given.add(digest)
+    listed = 0
+    for batch in batches(pictures, ("picture", "sha256", "set", "reason")) if included else ():
+        for name, digest, set_name, reason in zip(*(column.to_pylist() for column in batch.values()), strict=True):
+            listed += set_name in sets
+            if set_name in sets and not reason:
+                _check_coin(included, name, str(digest), set_name)
+                given.add(str(digest))
+    if not listed:
+        raise UserError("a draw says nothing without its pictures: give those that it was made for")
     missing = [picture.picture for picture in draw.pictures if picture.sha256 not in given]
     if missing:
         raise UserError(f"{missing[0]} of the draw is not given ({len(missing)} missing): give all that were drawn")
     return Randomised(
         commitment=draw.commitment, n_included=sum(included.values()), n_held_out=len(included) - sum(included.values())
     )
+
+
+def _check_coin(included: Mapping[str, bool], picture: str, digest: str, set_name: str) -> None:
+    """Raise UserError unless a picture is in the draw, and in the set that its coin says."""
+    if digest not in included:
+        raise UserError(f"{picture} is not in the draw: give the pictures of the draw and no others")
+    if included[digest] != (set_name != "unseen"):
+        drawn = "included" if included[digest] else "held out"
+        raise UserError(f"{picture} was {drawn} by the draw and is given as {set_name}")

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from trainedon.evidence import thresholds
-from trainedon.evidence.blind import Facts, Findings
+from trainedon.evidence.blind import Findings
 from trainedon.evidence.claims import is_found
 from trainedon.evidence.documents import AttackAudit, AttackEvaluation, Cdi, Duplicates, Flag
+from trainedon.evidence.inventory import Inventory
+from trainedon.evidence.rows import Rows
 from trainedon.evidence.scores import Scores, count_reasons, is_duplicate
+from trainedon.evidence.texts import NONE
 
 FEW_FOR_RATES = thresholds.needed("0.01")  # 299
 MANY_TIES = 0.1  # share of all pictures
@@ -187,29 +192,41 @@ def of_controls(findings: Findings) -> list[Flag]:
     return flags
 
 
-def of_inputs(scores: Scores, pictures: Sequence[Facts] | None, sets: Sequence[str]) -> list[Flag]:
-    """Flags about pictures that do not count. `scores` already joined to the inventory, `pictures`."""
+def of_inputs(scores: Scores, listed: Inventory | None, sets: Sequence[str]) -> list[Flag]:
+    """Flags about pictures that do not count. `scores` already joined to the inventory, `listed`."""
     flags = []
-    listed = {(p["set"], p["picture"]): p.get("reason") for p in pictures or () if p["set"] in sets}
-    excluded = {key for key, reason in listed.items() if reason and not is_duplicate(str(reason))}
-    unscored = [row for row in scores.rows if row.score is None]
-    copies = {(row.set, row.picture) for row in unscored if is_duplicate(row.reason)}
-    if excluded:
-        because = f"Of {len(listed)} pictures {len(excluded)} could not be used."
-        flags.append(flag("excluded-pictures", because))
-    if copies:
-        flags.append(flag("duplicates", f"Exact copies of other pictures: {len(copies)}."))
+    columns = scores.columns
+    unscored, copy = ~np.isfinite(columns.score), _copies(columns.reasons)[columns.reason]
+    excluded = np.zeros(len(scores), dtype=bool)
+    if listed is not None:
+        n, left_out, excluded = _excluded(scores, listed, sets)
+        if left_out:
+            flags.append(flag("excluded-pictures", f"Of {n} pictures {left_out} could not be used."))
+    copies = np.flatnonzero(unscored & copy)
+    if len(copies):
+        n = len(np.unique(np.stack([columns.set[copies], columns.picture[copies]]), axis=1).T)
+        flags.append(flag("duplicates", f"Exact copies of other pictures: {n}."))
     for attack in scores.attacks:
-        failed = [
-            row
-            for row in unscored
-            if (row.attack, row.attack_repr) == attack
-            and (row.set, row.picture) not in excluded
-            and not is_duplicate(row.reason)
-        ]
+        rows = scores.of_attack(attack).places
+        failed = Rows(columns, rows[(unscored & ~copy & ~excluded)[rows]])
         if failed:
             because = (
                 f"{attack.name} left {len(failed)} without a score, most often because {count_reasons(failed)[0][0]}."
             )
             flags.append(flag("not-scored", because))
     return flags
+
+
+def _excluded(scores: Scores, listed: Inventory, sets: Sequence[str]) -> tuple[int, int, np.ndarray]:
+    """How many pictures are listed, how many of them were to be left out for no copies, and which rows these are."""
+    places = np.flatnonzero(listed.of_sets(sets))
+    places = np.unique(listed.place(listed.set[places], listed.picture[places]))
+    out = np.zeros(len(listed) + 1, dtype=bool)  # the last is for rows that are not listed
+    out[places] = (listed.reason[places] != NONE) & ~_copies(listed.reasons)[listed.reason[places]]
+    columns = scores.columns
+    return len(places), int(out.sum()), out[listed.place(columns.set, columns.picture)]
+
+
+def _copies(reasons: Sequence[str]) -> np.ndarray:
+    """Which reasons say that a picture is a copy: bool, and False at the last place, for no reason."""
+    return np.array([*map(is_duplicate, reasons), False])

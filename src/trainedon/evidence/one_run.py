@@ -27,12 +27,13 @@ def one_run(included: Sample, held_out: Sample, delta: float = DELTA, guesses: i
     makes all bounds hold at once (Bonferroni), and takes the best. Equal scores are put in an order of digests.
     None with fewer than eight pictures.
     """
-    rows = [(score, salted(row), True) for row, score in zip(included.rows, included.score, strict=True)]
-    rows += [(score, salted(row), False) for row, score in zip(held_out.rows, held_out.score, strict=True)]
-    truth = np.array([inside for _, _, inside in sorted(rows)])  # lowest score first
-    m = len(truth)
+    samples = (included, held_out)
+    m = sum(map(len, samples))
     if m < FEWEST:
         return None
+    truth = np.arange(m) < len(included)
+    score, order = (np.concatenate(parts) for parts in zip(*((one.score, salted(one.rows)) for one in samples)))
+    truth = truth[np.lexsort((truth, order, score))]  # lowest score first
     tried = [guesses] if guesses else [r for r in (m >> k for k in range(MOST)) if r >= FEWEST]
     level = (1 - CONFIDENCE) / len(tried)
     bounds = []

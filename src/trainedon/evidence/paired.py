@@ -10,7 +10,8 @@ from scipy.stats import t as student
 
 from trainedon.evidence.intervals import CONFIDENCE
 from trainedon.evidence.roc import placements
-from trainedon.evidence.scores import AttackKey, Sample, Scores
+from trainedon.evidence.rows import AttackKey
+from trainedon.evidence.scores import Sample, Scores
 
 Sides = tuple[np.ndarray, np.ndarray]
 
@@ -41,10 +42,8 @@ def scored_by_both(
 
 
 def _common(first: Sample, second: Sample) -> tuple[np.ndarray, np.ndarray]:
-    other = dict(zip((row.picture for row in second.rows), second.score.tolist(), strict=True))
-    both = [(score, other[row.picture]) for row, score in zip(first.rows, first.score) if row.picture in other]
-    scores = np.array(both, dtype=np.float64).reshape(-1, 2)
-    return scores[:, 0], scores[:, 1]
+    _, one, other = np.intersect1d(first.picture, second.picture, assume_unique=True, return_indices=True)
+    return first.score[one], second.score[other]
 
 
 def auc_difference(first: Sides, second: Sides, *, level: float = CONFIDENCE) -> Difference:

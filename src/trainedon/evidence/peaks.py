@@ -16,8 +16,9 @@ from trainedon.errors import UserError
 from trainedon.evidence import pvalues, roc
 from trainedon.evidence.documents import Count, Document, Interval, IntervalMethod, Unit
 from trainedon.evidence.intervals import CONFIDENCE, jointly
+from trainedon.evidence.inventory import Pictures
 from trainedon.evidence.looks import Looks
-from trainedon.evidence.prepare import Pictures, prepare
+from trainedon.evidence.prepare import prepare
 from trainedon.evidence.scores import Sample, Scores
 
 MOVES = ("noise", "smooth", "fade")

@@ -26,11 +26,14 @@ from trainedon.evidence.documents import (
 )
 from trainedon.evidence.draw import Draw, check_draw
 from trainedon.evidence.intervals import CONFIDENCE, jointly
+from trainedon.evidence.inventory import Pictures
+from trainedon.evidence.listing import Listing
 from trainedon.evidence.looks import Looks
 from trainedon.evidence.one_run import one_run
 from trainedon.evidence.part import part
-from trainedon.evidence.prepare import Pictures, prepare
-from trainedon.evidence.scores import AttackKey, Row, Sample, Scores, count_reasons
+from trainedon.evidence.prepare import prepared
+from trainedon.evidence.rows import AttackKey, Rows, known
+from trainedon.evidence.scores import Sample, Scores, count_reasons
 from trainedon.evidence.sizes import needed
 from trainedon.evidence.split import calibration_mask
 
@@ -54,21 +57,20 @@ def evaluate(
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
-    `pictures`: rows of `pictures.parquet`, for the blind baseline, near-duplicates and excluded pictures, or None.
+    `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
     `looks`: what an encoder says of them. `draw`: the coins that decided which
     pictures were used. Suspects in the table are passed over. Raises UserError when members or unseen pictures are
     missing, and when the pictures are not those of the draw.
     """
     sets = ("member", "unseen")
     scores.require(*sets)
-    randomised = draw and check_draw(draw, _of(pictures, sets))
-    scores = prepare(scores, sets, pictures, looks)
+    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    scores, listed = prepared(scores, sets, pictures, looks)
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
-    findings = baseline.run(pictures, "member", looks)
-    copies = duplicates(scores, pictures)
+    findings, copies = baseline.run(listed, "member", looks), duplicates(scores, listed)
     raised = (
         flags.of_controls(findings)
-        + flags.of_inputs(scores, pictures, sets)
+        + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + flags.of_evaluation(attacks)
     )
@@ -150,17 +152,17 @@ def audit(
         raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
     sets = ("suspect", "unseen")
     scores.require("suspect")
-    randomised = draw and check_draw(draw, _of(pictures, sets))
-    scores = prepare(scores, sets, pictures, looks)
+    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    scores, listed = prepared(scores, sets, pictures, looks)
     tests, together = _tests(scores)
     attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
-    findings, copies = baseline.run(pictures, "suspect", looks), duplicates(scores, pictures)
-    rows = _picture_evidence(suspects, unseen)
-    given_unseen = any(row.set == "unseen" for row in scores.rows)
+    findings, copies = baseline.run(listed, "suspect", looks), duplicates(scores, listed)
+    rows, n_named = _picture_evidence(suspects, unseen)
+    given_unseen = scores.has("unseen")
     raised = (
         flags.of_controls(findings)
-        + flags.of_inputs(scores, pictures, sets)
+        + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + flags.of_audit(attacks, together, given_unseen)
     )
@@ -180,7 +182,7 @@ def audit(
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
-        n_named=sum(_is_named(row) for row in rows) if len(unseen) else None,
+        n_named=n_named if len(unseen) else None,
         pictures=rows,
         unseen_score_quantiles=_quantiles(unseen.score),
         attacks=attacks,
@@ -194,10 +196,6 @@ def audit(
 def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:
     """The control that most nearly fails, of the attacks that a claim rests on."""
     return min((attack.unseen_control for attack in attacks), key=lambda c: 1 if c.p_value is None else c.p_value)
-
-
-def _of(pictures: Pictures | None, sets: Sequence[str]) -> Pictures:
-    return [picture for picture in pictures or () if picture["set"] in sets]
 
 
 def _tests(scores: Scores) -> tuple[list[SetEvidence], Cdi | None]:
@@ -241,33 +239,44 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
     )
 
 
-def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[PictureEvidence, ...]:
-    """Every suspect, the highest score first, those without a score last. One that a near-duplicate stands for has no
-    p-value: unseen pictures of its kind were left out in the same way, and it would be compared with other kinds."""
-    p: list[float | None] = [None] * len(suspects)
-    q = p
-    if len(suspects) and len(unseen):
-        values = pvalues.conformal(suspects.score, unseen.score)
-        p, q = values.tolist(), pvalues.benjamini_hochberg(values).tolist()
-    rows = [*zip(suspects.rows, p, q), *((row, None, None) for row in suspects.copies)]
-    rows.sort(key=lambda item: (-item[0].score, item[0].picture))
-    return tuple(_picture(row, p, q) for row, p, q in [*rows, *((row, None, None) for row in suspects.unscored)])
-
-
-def _picture(row: Row, p: float | None, q: float | None) -> PictureEvidence:
-    return PictureEvidence(
-        picture=row.picture,
-        sha256=row.sha256,
-        score=row.score,
-        p_value=p,
-        q_value=q,
-        near=row.near,
-        reason=row.reason,
+def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[Listing[PictureEvidence], int]:
+    """Every suspect, the highest score first, those without a score last, and how many of them are named. One that a
+    near-duplicate stands for has no p-value: unseen pictures of its kind were left out in the same way, and it would be
+    compared with other kinds."""
+    n, scored = len(suspects), len(suspects) + len(suspects.copies)
+    rows = Rows(
+        suspects.rows.columns,
+        np.concatenate([suspects.rows.places, suspects.copies.places, suspects.unscored.places]),
     )
+    p, q = np.full((2, len(rows)), np.nan)
+    if n and len(unseen):
+        p[:n] = pvalues.conformal(suspects.score, unseen.score)
+        q[:n] = pvalues.benjamini_hochberg(p[:n])
+    order = np.arange(len(rows))
+    order[:scored] = np.lexsort((rows.column("picture")[:scored], -rows.column("score")[:scored]))
+    columns = rows.columns.take(rows.places[order])  # without those of the unseen pictures
+    listing = _listing(Rows(columns, np.arange(len(columns), dtype=np.int32)), p[order], q[order])
+    return listing, int((q <= FALSE_DISCOVERY_RATE).sum())
 
 
-def _is_named(row: PictureEvidence) -> bool:
-    return row.q_value is not None and row.q_value <= FALSE_DISCOVERY_RATE
+def _listing(rows: Rows, p: np.ndarray, q: np.ndarray) -> Listing[PictureEvidence]:
+    """The rows with their p- and q-values, NaN where there is none."""
+
+    def made(part: slice) -> list[PictureEvidence]:
+        return [
+            PictureEvidence(
+                picture=row.picture,
+                sha256=row.sha256,
+                score=row.score,
+                p_value=p_value,
+                q_value=q_value,
+                near=row.near,
+                reason=row.reason,
+            )
+            for row, p_value, q_value in zip(rows[part], known(p[part]), known(q[part]), strict=True)
+        ]
+
+    return Listing(PictureEvidence, len(rows), made)
 
 
 def _quantiles(score: np.ndarray) -> dict[str, float]:
@@ -285,12 +294,11 @@ def _halves(unseen: Sample) -> tuple[np.ndarray, np.ndarray]:
 
 def _common(first: Sample, unseen: Sample) -> dict[str, object]:
     """What both kinds of attack record say of cost, ties, the control and pictures without a score."""
-    scored = [row for sample in (first, unseen) for row in sample.rows]
-    unscored = [row for sample in (first, unseen) for row in sample.unscored]
+    unscored = Rows(first.rows.columns, np.concatenate([first.unscored.places, unseen.unscored.places]))
     shared = np.intersect1d(first.score, unseen.score)
     return {
-        "nfe_per_picture": _mean([row.nfe for row in scored]),
-        "seconds_per_picture": _mean([row.seconds for row in scored]),
+        "nfe_per_picture": _mean("nfe", first, unseen),
+        "seconds_per_picture": _mean("seconds", first, unseen),
         "n_tied": int(np.isin(first.score, shared).sum() + np.isin(unseen.score, shared).sum()),
         "unseen_control": unseen_control(*_halves(unseen)),
         "n_not_scored": len(unscored),
@@ -298,6 +306,7 @@ def _common(first: Sample, unseen: Sample) -> dict[str, object]:
     }
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _mean(cost: str, *samples: Sample) -> float | None:
+    values = np.concatenate([sample.rows.column(cost) for sample in samples])
+    known = values[~np.isnan(values)]
+    return float(np.mean(known)) if len(known) else None

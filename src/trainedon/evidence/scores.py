@@ -6,52 +6,27 @@ Only finite scores enter a statistic. Every other row is *not scored*: it is kep
 from __future__ import annotations
 
 import csv
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
+from trainedon.evidence.gather import Gathered
+from trainedon.evidence.rows import SETS, AttackKey, Columns, Rows
+from trainedon.evidence.stream import BATCH, batches, give_back, opened
+from trainedon.evidence.texts import NONE
 
-SETS = ("suspect", "unseen", "member")
 REQUIRED = ("picture", "set", "score")
 OPTIONAL = ("sha256", "attack", "attack_repr", "reason", "nfe", "seconds", "cluster")
 REASONS_LISTED = 20
 NO_ROW = "the table of scores has no row for it"
 DUPLICATE = ("exact duplicate of ", "also among the ")
-
-
-class Row(NamedTuple):
-    """One picture under one attack. `score` is finite, or None with a `reason`.
-
-    cluster: pictures of one name are near-duplicates of each other. near: the picture that counts in this one's place.
-    """
-
-    picture: str
-    set: str
-    attack: str
-    attack_repr: str
-    sha256: str | None
-    score: float | None
-    reason: str | None
-    nfe: float | None
-    seconds: float | None
-    cluster: str | None = None
-    near: str | None = None
-
-
-class AttackKey(NamedTuple):
-    """What tells one attack from another: its name and every parameter."""
-
-    name: str
-    repr: str
 
 
 @dataclass(frozen=True)
@@ -62,23 +37,28 @@ class Sample:
     near-duplicates of one that does. `unscored` rows have no score but a reason.
     """
 
-    rows: tuple[Row, ...]
-    unscored: tuple[Row, ...]
-    copies: tuple[Row, ...] = ()
+    rows: Rows
+    unscored: Rows
+    copies: Rows
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @cached_property
     def score(self) -> np.ndarray:
-        return np.array([row.score for row in self.rows], dtype=np.float64)
+        return self.rows.column("score")
+
+    @property
+    def picture(self) -> np.ndarray:
+        """Which pictures, int32 (n,), ascending: the numbers of their names, alike in all samples of one table."""
+        return self.rows.column("picture")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores:
     """All rows of a run, in the order of the table; the first row's attack is the first attack named."""
 
-    rows: tuple[Row, ...]
+    columns: Columns
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, object]]) -> Scores:
@@ -86,55 +66,110 @@ class Scores:
 
         Raises UserError for an unknown set, a score that is no number, or a picture that appears twice.
         """
-        parsed = tuple(_row(row, number) for number, row in enumerate(rows, start=1))
-        if not parsed:
+        gathered, left = Gathered(), iter(rows)
+        while batch := [*islice(left, BATCH)]:
+            gathered.add_rows(batch)
+        return cls.checked(gathered)
+
+    @classmethod
+    def checked(cls, gathered: Gathered) -> Scores:
+        """What was gathered. Raises UserError where it is nothing, or a picture appears twice."""
+        if not gathered.n:
             raise UserError("the table of scores has no rows; score some pictures first")
-        (key, count) = Counter((row.set, row.attack, row.attack_repr, row.picture) for row in parsed).most_common(1)[0]
+        columns = gathered.columns()
+        place, count = _most_frequent(columns)
         if count > 1:
-            raise UserError(f"picture {key[3]!r} has {count} rows in set {key[0]!r} for attack {key[2]!r}; keep one")
-        return cls(parsed)
+            (row,) = Rows(columns, np.array([place]))
+            raise UserError(
+                f"picture {row.picture!r} has {count} rows in set {row.set!r} for attack {row.attack_repr!r}; keep one"
+            )
+        return cls(columns)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scores) and self.rows == other.rows
+
+    __hash__ = None
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def rows(self) -> Rows:
+        """Every row, made when it is asked for."""
+        return Rows(self.columns, np.arange(len(self)))
 
     @cached_property
     def attacks(self) -> tuple[AttackKey, ...]:
         """The attacks, in the order in which they first appear."""
-        return tuple(dict.fromkeys(AttackKey(row.attack, row.attack_repr) for row in self.rows))
+        return tuple(self.columns.attacks[number] for number in self._attack_numbers)
 
     @cached_property
-    def _samples(self) -> dict[tuple[AttackKey, str], Sample]:
-        groups: dict[tuple[AttackKey, str], list[Row]] = defaultdict(list)
-        for row in sorted(self.rows, key=lambda row: row.picture):
-            groups[AttackKey(row.attack, row.attack_repr), row.set].append(row)
-        return {
-            key: Sample(
-                rows=tuple(row for row in group if row.score is not None and row.near is None),
-                unscored=tuple(row for row in group if row.score is None),
-                copies=tuple(row for row in group if row.score is not None and row.near is not None),
-            )
-            for key, group in groups.items()
-        }
+    def _attack_numbers(self) -> list[int]:
+        numbers, first = np.unique(self.columns.attack, return_index=True)
+        return numbers[np.argsort(first)].tolist()
+
+    def of_attack(self, attack: AttackKey) -> Rows:
+        """The rows of one attack, in the order of the table."""
+        number = self._attack_numbers[self.attacks.index(attack)]
+        return Rows(self.columns, np.flatnonzero(self.columns.attack == number))
+
+    @cached_property
+    def _in_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places of all rows by attack, set and picture, and which attack and set each of them has."""
+        columns = self.columns
+        order = np.lexsort((columns.picture, columns.set, columns.attack)).astype(np.int32)
+        return order, _group(columns.attack[order], columns.set[order])
 
     def sample(self, attack: AttackKey, set_name: str) -> Sample:
         """The pictures of one set under one attack; empty when there are none."""
-        return self._samples.get((attack, set_name), Sample((), ()))
+        columns, places = self.columns, np.empty(0, np.int32)
+        if attack in self.attacks:
+            order, group = self._in_order
+            asked = _group(self._attack_numbers[self.attacks.index(attack)], SETS.index(set_name))
+            places = order[slice(*np.searchsorted(group, [asked, asked + 1]))]
+        scored, near = np.isfinite(columns.score[places]), columns.near[places] != NONE
+        parts = (places[which] for which in (scored & ~near, ~scored, scored & near))
+        return Sample(*(Rows(columns, part) for part in parts))
 
     def of_sets(self, *sets: str) -> Scores:
         """The rows of the given sets alone."""
-        return Scores(tuple(row for row in self.rows if row.set in sets))
+        among = np.isin(self.columns.set, [SETS.index(name) for name in sets])
+        return self if among.all() else Scores(self.columns.take(among))
+
+    def has(self, set_name: str) -> bool:
+        """Whether there is any row of a set."""
+        return bool((self.columns.set == SETS.index(set_name)).any())
 
     def require(self, *sets: str) -> None:
         """Raise UserError when one of the sets has no row at all."""
-        present = {row.set for row in self.rows}
         for name in sets:
-            if name not in present:
+            if not self.has(name):
                 raise UserError(f"the table of scores has no picture in set {name!r}; add rows of that set")
 
 
-def count_reasons(rows: Sequence[Row]) -> list[tuple[str, int]]:
+def _group(attack: np.ndarray | int, set_number: np.ndarray | int) -> np.ndarray | int:
+    return attack * len(SETS) + set_number
+
+
+def _most_frequent(columns: Columns) -> tuple[int, int]:
+    """The place of the picture that has the most rows in one set for one attack, and how many."""
+    order = np.lexsort((columns.picture, columns.set, columns.attack))
+    key = np.stack([_group(columns.attack, columns.set)[order], columns.picture[order]])
+    begin = np.flatnonzero(np.append(True, (key[:, 1:] != key[:, :-1]).any(axis=0)))
+    count = np.diff(np.append(begin, len(order)))
+    place = order[begin][count == count.max()].min()  # the first of equals
+    return int(place), int(count.max())
+
+
+def count_reasons(rows: Rows) -> list[tuple[str, int]]:
     """How many unscored rows there are for each reason, the commonest first.
 
     Copies count as one reason, and what goes beyond the twenty commonest is summed up.
     """
-    counts = Counter("duplicate" if is_duplicate(row.reason) else str(row.reason) for row in rows)
+    counts: Counter[str] = Counter()
+    for number, n in zip(*(part.tolist() for part in np.unique(rows.column("reason"), return_counts=True))):
+        reason = str(None) if number == NONE else rows.columns.reasons[number]
+        counts["duplicate" if is_duplicate(reason) else reason] += n
     listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(n for _, n in listed[REASONS_LISTED:])
     return listed[:REASONS_LISTED] + ([("other reasons", rest)] if rest else [])
@@ -155,66 +190,38 @@ def read_scores(path: str | Path) -> Scores:
     path = Path(path)
     if path.is_dir():
         path = path / "scores.parquet"
+    gathered = Gathered()
     try:
-        rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
+        if path.suffix.lower() == ".csv":
+            return Scores.from_rows(_read_csv(path))
+        for batch in _read_parquet(path):
+            gathered.add(batch)
     except FileNotFoundError:
         raise UserError(f"there is no table of scores at {path}; give a run folder, scores.parquet or a CSV") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a table of scores: {str(error).splitlines()[0]}") from None
-    return Scores.from_rows(rows)
+    scores = Scores.checked(gathered)
+    gathered.batches.clear()
+    give_back()
+    return scores
 
 
-def _read_parquet(path: Path) -> list[dict[str, object]]:
-    with pq.ParquetFile(path) as file:
+def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
+    with opened(path) as file:
         names = file.schema_arrow.names
         _require(names, path)
-        return file.read(columns=[name for name in (*REQUIRED, *OPTIONAL) if name in names]).to_pylist()
+        yield from batches(file, [name for name in (*REQUIRED, *OPTIONAL) if name in names])
 
 
-def _read_csv(path: Path) -> list[dict[str, object]]:
+def _read_csv(path: Path) -> Iterator[dict[str, object]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         _require(reader.fieldnames or [], path)
-        return [{key: value for key, value in row.items() if key in (*REQUIRED, *OPTIONAL)} for row in reader]
+        for row in reader:
+            yield {key: value for key, value in row.items() if key in (*REQUIRED, *OPTIONAL)}
 
 
 def _require(names: Iterable[str], path: Path) -> None:
     missing = [name for name in REQUIRED if name not in set(names)]
     if missing:
         raise UserError(f"{path} lacks the column {', '.join(missing)}; a table of scores needs {', '.join(REQUIRED)}")
-
-
-def _row(row: Mapping[str, object], number: int) -> Row:
-    set_name, picture = as_text(row.get("set")), "" if row.get("picture") is None else str(row["picture"])
-    if not picture.strip():
-        raise UserError(f"row {number} of the scores names no picture; every row needs one")
-    if set_name not in SETS:
-        raise UserError(f"row {number} of the scores has the set {set_name!r}; use one of {', '.join(SETS)}")
-    score, reason = _number(row.get("score"), "score", number), as_text(row.get("reason"))
-    if score is None:
-        reason = reason or "no score was given"
-    elif not math.isfinite(score):
-        reason = reason or ("the score is not a number" if math.isnan(score) else "the score is infinite")
-        score = None
-    else:
-        reason = None
-    attack = as_text(row.get("attack")) or "unnamed"
-    costs = [_number(row.get(name), name, number) for name in ("nfe", "seconds")]
-    nfe, seconds = (cost if cost is not None and math.isfinite(cost) else None for cost in costs)
-    sha256 = as_text(row.get("sha256"))
-    name = as_text(row.get("attack_repr")) or attack
-    sha256 = sha256.lower() if sha256 else None
-    return Row(picture, set_name, attack, name, sha256, score, reason, nfe, seconds, as_text(row.get("cluster")))
-
-
-def as_text(value: object) -> str | None:
-    return None if value is None else str(value).strip() or None
-
-
-def _number(value: object, column: str, number: int) -> float | None:
-    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "null", "none", "na", "n/a")):
-        return None
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise UserError(f"row {number} of the scores has the {column} {value!r}, which is not a number") from None

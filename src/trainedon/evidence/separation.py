@@ -17,7 +17,8 @@ from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
 FOLDS = 5
-CHUNK = 250  # permutations at once
+CHUNK = 250  # permutations drawn at once
+CELLS = 1 << 18  # rows times permutations that are fitted at once: room does not grow with the rows
 RIDGE = 1.0
 NEWTON = 8  # steps; the penalised likelihood is convex, and eight are enough from zero
 # (x float64 (a, d), labels float64 (a, b) in {0, 1}, z float64 (c, d)) -> scores of z, one column a labelling: (c, b)
@@ -93,7 +94,7 @@ def separate(
     with threadpool_limits(1, "blas"):
         while made < permutations and (enough is None or as_high < enough):
             labels = _dealt(truth, fold, min(CHUNK, permutations - made), rng)
-            null.append(np.stack([aucs(_out_of_fold(view, fold, labels.astype(float)), labels) for view in views]))
+            null.append(np.stack([_null(view, fold, labels) for view in views]))
             made += labels.shape[1]
             as_high += int((null[-1][0] >= observed[0] - 1e-12).sum())
     drawn = np.concatenate(null, axis=1)  # (views, permutations)
@@ -104,6 +105,13 @@ def separate(
         for score, value, row in zip(scores, observed, drawn, strict=True)
     ]
     return found, together, made
+
+
+def _null(view: View, fold: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """AUCs of a view under dealt labels, bool (n, b): float64 (b,)."""
+    size = max(1, CELLS // len(labels))
+    parts = (labels[:, start : start + size] for start in range(0, labels.shape[1], size))
+    return np.concatenate([aucs(_out_of_fold(view, fold, part.astype(float)), part) for part in parts])
 
 
 def _together(drawn: np.ndarray, observed: np.ndarray, enough: int | None) -> tuple[float, int]:

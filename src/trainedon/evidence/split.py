@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainedon.evidence.scores import Row
+from trainedon.evidence.rows import Row, Rows, stand_ins
 
 # Named apart from every other use of a digest (noise keys above all), so that the halves depend on nothing else.
 SALT = b"trainedon/standard-1/calibration\x1f"
@@ -20,13 +20,23 @@ def calibration_mask(rows: Sequence[Row]) -> np.ndarray:
     calibrates. So the halves are exact, look random, and depend on the pictures alone: not on names, order, scores or a
     seed. Where a row has no digest of its picture, the digest of its name stands in.
     """
-    order = sorted(range(len(rows)), key=lambda index: (salted(rows[index]), rows[index].picture))
     mask = np.zeros(len(rows), dtype=bool)
-    mask[order[: (len(rows) + 1) // 2]] = True
+    mask[in_salted_order(rows)[: (len(rows) + 1) // 2]] = True
     return mask
 
 
-def salted(row: Row) -> bytes:
-    """A picture's place in an order that means nothing."""
-    digest = row.sha256 or hashlib.sha256(row.picture.encode()).hexdigest()
-    return hashlib.sha256(SALT + digest.encode()).digest()
+def in_salted_order(rows: Sequence[Row]) -> np.ndarray:
+    """Places of the rows, int64 (n,), in an order that means nothing; by name where it is the same."""
+    return np.lexsort((_by_name(rows), salted(rows)))
+
+
+def salted(rows: Sequence[Row]) -> np.ndarray:
+    """A picture's place in an order that means nothing: bytes (n,), 32 each."""
+    places = (hashlib.sha256(SALT + digest.encode()).digest() for digest in stand_ins(rows))
+    return np.fromiter(places, dtype="S32", count=len(rows))
+
+
+def _by_name(rows: Sequence[Row]) -> np.ndarray:
+    if isinstance(rows, Rows):
+        return rows.column("picture")
+    return np.unique([row.picture for row in rows], return_inverse=True)[1]

@@ -17,10 +17,12 @@ from trainedon.errors import UserError
 from trainedon.evidence import pvalues, roc, thresholds
 from trainedon.evidence.documents import Count, Document, Interval, IntervalMethod, Unit
 from trainedon.evidence.intervals import CONFIDENCE, jointly
+from trainedon.evidence.inventory import Pictures
 from trainedon.evidence.looks import Looks
 from trainedon.evidence.paired import Difference, auc_difference, scored_by_both
-from trainedon.evidence.prepare import Pictures, prepare
-from trainedon.evidence.scores import AttackKey, Scores
+from trainedon.evidence.prepare import prepare
+from trainedon.evidence.rows import AttackKey
+from trainedon.evidence.scores import Scores
 from trainedon.evidence.split import calibration_mask
 
 ALPHA = 0.05  # a difference is beyond chance when its corrected p-value is below this

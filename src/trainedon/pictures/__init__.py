@@ -1,22 +1,20 @@
-"""Stage 1: a folder, a parquet file or an array becomes decoded, hashed, de-duplicated pictures."""
+"""Stage 1: a folder, a parquet file, an array or a tar becomes decoded, hashed, de-duplicated pictures."""
 
 from trainedon.pictures.batch import Batch, fit, from_levels, load_pictures, to_levels
 from trainedon.pictures.decoding import decode
-from trainedon.pictures.items import (
-    Item,
-    cross_duplicates,
-    inventory,
-    inventory_digest,
-    read_inventory,
-    write_inventory,
-)
+from trainedon.pictures.items import Inventory, Item, inventory_digest, read_inventory, write_inventory
+from trainedon.pictures.listing import Listing
 from trainedon.pictures.picture import Entry, Picture
 from trainedon.pictures.sources import scan
+from trainedon.pictures.stock import cross_duplicates, inventory
+from trainedon.pictures.stores import shown
 
 __all__ = [
     "Batch",
     "Entry",
+    "Inventory",
     "Item",
+    "Listing",
     "Picture",
     "cross_duplicates",
     "decode",
@@ -27,6 +25,7 @@ __all__ = [
     "load_pictures",
     "read_inventory",
     "scan",
+    "shown",
     "to_levels",
     "write_inventory",
 ]

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import math
+import threading
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures.decoding import MAX_PIXELS
+from trainedon.pictures.listing import Listing
 from trainedon.pictures.picture import MAX_ROWS, Entry
+from trainedon.pictures.stores import File
 
 IMAGE_ARRAYS = ("images", "arr_0", "x")
 LABEL_ARRAY = "labels"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Array:
     """The header of one array inside the archive, and where its values start."""
 
-    path: Path
+    file: File
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -35,17 +37,18 @@ class _Array:
     size: int  # bytes, header included
 
 
-class _Reader:
+class _Reader(threading.local):
     """Rows of an array. One file is open at a time; compressed data is cheap to read forward, backward starts again."""
 
-    def __init__(self) -> None:
-        self._array: _Array | None = None
+    _array: _Array | None = None
 
     def row(self, array: _Array, number: int) -> bytes:
         if self._array != array:
             self.close()
-            self._archive = zipfile.ZipFile(array.path)
-            self._stream = self._archive.open(f"{array.name}.npy")
+            with ExitStack() as opened:
+                archive = opened.enter_context(_archive(array.file))
+                self._stream = opened.enter_context(archive.open(f"{array.name}.npy"))
+                self._opened = opened.pop_all()
             self._array = array
         size = math.prod(array.shape[1:])
         self._stream.seek(array.offset + number * size)
@@ -54,80 +57,100 @@ class _Reader:
     def close(self) -> None:
         if self._array is not None:
             self._array = None
-            self._stream.close()
-            self._archive.close()
+            self._opened.close()
 
 
-@dataclass(frozen=True)
-class _RowEntry(Entry):
+_READER = _Reader()
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayEntry(Entry):
+    """A row of an array."""
+
     name: str
     label: int | None
-    reader: _Reader
     array: _Array
     row: int
 
     def data(self) -> np.ndarray:
+        """uint8 (h, w) or (h, w, c). Raises PictureError when it cannot be read."""
         try:
-            values = self.reader.row(self.array, self.row)
+            values = _READER.row(self.array, self.row)
             return np.frombuffer(values, np.uint8).reshape(self.array.shape[1:])
         except _DAMAGE:
-            self.reader.close()
+            _READER.close()
             raise PictureError("the .npz file is damaged here") from None
 
 
-def array_entries(files: list[tuple[str, Path]], limit: int | None) -> list[Entry]:
-    """Entries of the rows of `.npz` files (name to show, path), file by file, named `file.npz#12`.
+@dataclass(frozen=True)
+class _Rows(Sequence[Entry]):
+    """The rows of one array. labels: int64 (n,), or None."""
+
+    shown: str
+    array: _Array
+    labels: np.ndarray | None
+
+    def __len__(self) -> int:
+        return self.array.shape[0]
+
+    def __getitem__(self, place: int) -> ArrayEntry:
+        label = None if self.labels is None else int(self.labels[place])
+        return ArrayEntry(f"{self.shown}#{place}", label, self.array, place)
+
+
+def array_entries(files: list[tuple[str, File]], limit: int | None) -> Listing:
+    """Entries of the rows of `.npz` files (name to show, file), file by file, named `file.npz#12`.
 
     The pictures are the array `images`, `arr_0` or `x`, or the only one with four dimensions:
     uint8 (n, h, w, 1 | 3 | 4) or (n, h, w). An integer array `labels` (n,) is taken along.
     Raises UserError when there is no such array, or a file is damaged or empty.
     """
-    reader = _Reader()
-    entries: list[Entry] = []
-    for shown, path in files:
-        if len(entries) == limit:
-            break
-        array, labels = _describe(path)
-        rows = array.shape[0] if limit is None else min(array.shape[0], limit - len(entries))
-        for row in range(rows):
-            label = None if labels is None else int(labels[row])
-            entries.append(_RowEntry(f"{shown}#{row}", label, reader, array, row))
-    return entries
+    parts: list[_Rows] = []
+    for shown, file in files:
+        if limit is None or sum(map(len, parts)) < limit:
+            parts.append(_Rows(shown, *_describe(file)))
+    return Listing(*parts)[:limit]
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _archive(file: File) -> Iterator[zipfile.ZipFile]:
+    with file.open() as stream, zipfile.ZipFile(stream) as archive:
+        yield archive
+
+
+@contextmanager
+def _readable(file: File) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, PermissionError):
         raise
     except _DAMAGE:
-        raise UserError(f"{path} is not a readable .npz file; save it again with numpy.savez") from None
+        raise UserError(f"{file} is not a readable .npz file; save it again with numpy.savez") from None
 
 
-def _describe(path: Path) -> tuple[_Array, np.ndarray | None]:
+def _describe(file: File) -> tuple[_Array, np.ndarray | None]:
     """The checked picture array of a file and its labels, int64 (n,) or None."""
-    with _readable(path), zipfile.ZipFile(path) as archive:
+    with _readable(file), _archive(file) as archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-        arrays = {array.name: array for array in (_header(archive, info, path) for info in members)}
-        images = _choose(arrays, path)
+        arrays = {array.name: array for array in (_header(archive, info, file) for info in members)}
+        images = _choose(arrays, file)
         _check(images)
         labels = arrays.get(LABEL_ARRAY)
         if labels is None:
             return images, None
         if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
             raise UserError(
-                f"{path}: labels must be {images.shape[0]} whole numbers, one a picture, "
+                f"{file}: labels must be {images.shape[0]} whole numbers, one a picture, "
                 f"not {labels.dtype} {labels.shape}; save them so, or leave them out"
             )
         with archive.open(f"{LABEL_ARRAY}.npy") as stream:
             return images, np.lib.format.read_array(stream, allow_pickle=False).astype(np.int64)
 
 
-def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> _Array:
+def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: File) -> _Array:
     with archive.open(info) as stream:
         shape, fortran, dtype = _read_header(stream)
-        return _Array(path, info.filename[:-4], shape, dtype, fortran, stream.tell(), info.file_size)
+        return _Array(file, info.filename[:-4], shape, dtype, fortran, stream.tell(), info.file_size)
 
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -137,7 +160,7 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     return np.lib.format.read_array_header_2_0(stream)
 
 
-def _choose(arrays: dict[str, _Array], path: Path) -> _Array:
+def _choose(arrays: dict[str, _Array], file: File) -> _Array:
     for name in IMAGE_ARRAYS:
         if name in arrays:
             return arrays[name]
@@ -145,12 +168,12 @@ def _choose(arrays: dict[str, _Array], path: Path) -> _Array:
     if len(four) == 1:
         return four[0]
     found = ", ".join(f"{array.name} {array.dtype} {array.shape}" for array in arrays.values()) or "nothing"
-    raise UserError(f"{path} has no clear picture array among: {found}; name it 'images'")
+    raise UserError(f"{file} has no clear picture array among: {found}; name it 'images'")
 
 
 def _check(array: _Array) -> None:
     """Raise UserError unless the array is uint8 pictures of a usable size and as long as its header says."""
-    where, shape = f"{array.path}: {array.name}", array.shape
+    where, shape = f"{array.file}: {array.name}", array.shape
     if array.dtype != np.uint8:
         raise UserError(
             f"{where} holds {array.dtype}, whose scale is not known; save whole numbers from 0 to 255 as uint8 "
@@ -168,4 +191,4 @@ def _check(array: _Array) -> None:
             f"of {MAX_PIXELS // 10**6} megapixels"
         )
     if array.size != array.offset + math.prod(shape):
-        raise UserError(f"{array.path} is damaged: {array.name} is shorter or longer than it says; save it again")
+        raise UserError(f"{array.file} is damaged: {array.name} is shorter or longer than it says; save it again")

@@ -127,9 +127,9 @@ class Batch:
 
 
 def load_pictures(path: str | Path, target: Target, limit: int | None = None) -> Batch:
-    """All pictures of a folder, parquet file or `.npz`, at the target's size, in memory at once.
+    """All pictures of a source that `scan` reads, at the target's size, in memory at once.
 
     Raises PictureError for one that cannot be used, UserError when there is none.
     """
-    pictures = [entry.read() for entry in scan(Path(path), limit)]
+    pictures = [entry.read() for entry in scan(path, limit)]
     return Batch.from_pictures(pictures, target.shape[1:], target.shape[0])

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
 
-from trainedon.errors import PictureError, UserError
+from trainedon.errors import UserError
 from trainedon.files import whole
-from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
-from trainedon.pictures.picture import Entry, digest, unpack
+from trainedon.pictures.columns import AT_ONCE, Column, each
 
-_SHARPNESS_SIDE = 256  # pixels
-_AMONG = {"suspect": "also among the suspects", "member": "also among the members"}
+_GROUP = 4 * AT_ONCE  # rows of the file that are written at once
 
 
 @dataclass(frozen=True)
@@ -66,108 +67,162 @@ _SCHEMA = pa.schema(
         for name in Item.__dataclass_fields__
     ]
 )
+# How the columns are held: smaller, where that is enough for all that there can be.
+_SMALL = dict.fromkeys(("set", "format", "mode"), pa.dictionary(pa.int8(), pa.string()))
+_SMALL |= dict.fromkeys(("width", "height", "bytes"), pa.int32())
+_HELD = pa.schema([field.with_type(_SMALL.get(field.name, field.type)) for field in _SCHEMA])
 
 
-def inventory(
-    entries: Sequence[Entry],
-    set_name: str,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Item]:
-    """Read and decode every picture of a source once. entries: as `scan` gives them.
+class Inventory(Sequence[Item]):
+    """Items held as columns, some 200 bytes each; they become objects one by one, when they are asked for.
 
-    set_name: `suspect`, `unseen` or `member`. progress: called with (done, total) after each picture.
-    Pictures that cannot be used stay in the list, with the reason; of exact duplicates the first is used.
+    It cannot be changed: `replaced`, `take`, slices and `+` give another, which shares what it can.
     """
-    first: dict[str, str] = {}  # sha256 -> name
-    items = []
-    for done, entry in enumerate(entries, start=1):
-        item = _examine(entry, set_name)
-        if item.reason is None:
-            original = first.setdefault(item.sha256, item.picture)
-            if original != item.picture:
-                item = replace(item, reason=f"exact duplicate of {original}")
-        items.append(item)
-        if progress is not None:
-            progress(done, len(entries))
-    return items
 
+    def __init__(self, table: pa.Table) -> None:
+        """table: as `pictures.parquet`. Raises ArrowException for another one."""
+        self._table = table if table.schema == _HELD else table.cast(_HELD)  # a cast to the same copies
+        self._columns = self._table.columns
 
-def _examine(entry: Entry, set_name: str) -> Item:
-    sha256 = None
-    try:
-        data = entry.data()
-        sha256 = digest(data)
-        rgb, facts = unpack(data)
-    except PictureError as error:
-        return Item(entry.name, sha256, set_name, entry.label, reason=str(error))
-    return Item(entry.name, sha256, set_name, entry.label, **facts, **statistics(rgb))
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> Inventory:
+        """These items. Raises TypeError or ArrowException for a value that its column cannot hold."""
+        if isinstance(items, Inventory):
+            return items
+        columns = [Column(kind) for kind in _HELD.types]
+        for item in items:
+            for column, name in zip(columns, _HELD.names):
+                column.append(getattr(item, name))
+        return cls(pa.table([column.array() for column in columns], schema=_HELD))
 
+    def __len__(self) -> int:
+        return self._table.num_rows
 
-def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
-    """Colour statistics from the histogram (exact, and small for a large picture), sharpness, and looks."""
-    image = Image.fromarray(rgb)
-    counts = np.array(image.histogram(), dtype=np.float64).reshape(3, 256)
-    levels = np.arange(256) / 255
-    pixels = rgb.shape[0] * rgb.shape[1]
-    mean = counts @ levels / pixels
-    variance = (counts * (levels - mean[:, None]) ** 2).sum(axis=1) / pixels
-    named = {f"mean_{channel}": float(value) for channel, value in zip("rgb", mean)}
-    named |= {f"std_{channel}": float(value) for channel, value in zip("rgb", np.sqrt(variance))}
-    looks = {"phash": perceptual_hash(rgb), "jpeg_trace": jpeg_trace(rgb), "detail": detail(rgb)}
-    return named | {"sharpness": _sharpness(image)} | looks
+    @overload
+    def __getitem__(self, key: int) -> Item: ...
+    @overload
+    def __getitem__(self, key: slice) -> Inventory: ...
+    def __getitem__(self, key: int | slice) -> Item | Inventory:
+        places = range(len(self))[key]
+        if isinstance(places, range):
+            return self.take(places)
+        return Item(*(column[places].as_py() for column in self._columns))
 
+    def __iter__(self) -> Iterator[Item]:
+        for batch in self._table.to_batches(AT_ONCE):
+            yield from (Item(**row) for row in batch.to_pylist())
 
-def _sharpness(image: Image.Image) -> float:
-    grey = image.convert("L")
-    longer = max(grey.size)
-    if longer > _SHARPNESS_SIDE:
-        small = tuple(max(1, round(side * _SHARPNESS_SIDE / longer)) for side in grey.size)
-        grey = grey.resize(small, Image.Resampling.LANCZOS)
-    x = np.pad(np.asarray(grey, dtype=np.float64), 1, mode="edge")
-    laplacian = x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:] - 4 * x[1:-1, 1:-1]
-    return float(laplacian.var())
+    def __eq__(self, other: object) -> bool:
+        """Equal to any sequence of the same items."""
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other))
 
+    __hash__ = None
 
-def cross_duplicates(items: Sequence[Item]) -> list[Item]:
-    """Set aside every usable unseen picture that is, byte for byte, among the suspects or the members too.
+    def __add__(self, other: Iterable[Item]) -> Inventory:
+        return Inventory(pa.concat_tables([self._table, Inventory.of(other)._table]))
 
-    items: those of all sets. Returns them in the same order; a picture known to be given is no unseen picture.
-    """
-    given = {item.sha256: _AMONG[item.set] for item in items if item.reason is None and item.set in _AMONG}
-    return [
-        replace(item, reason=given[item.sha256])
-        if item.set == "unseen" and item.reason is None and item.sha256 in given
-        else item
-        for item in items
-    ]
+    @property
+    def table(self) -> pa.Table:
+        """All columns, as in `pictures.parquet`."""
+        return self._table.cast(_SCHEMA)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column, as in `pictures.parquet`."""
+        column, kind = self._table.column(name), _SCHEMA.field(name).type
+        return column if column.type == kind else column.cast(kind)
+
+    def values(self, name: str) -> Iterator:
+        """The values of one column, one after the other."""
+        return each(self._table.column(name))
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Places of the items without a reason, int64, ascending."""
+        return np.flatnonzero(self.column("reason").is_null())
+
+    def of_set(self, name: str) -> Inventory:
+        """The items of one set."""
+        return self.take(np.flatnonzero(pc.equal(self.column("set"), name)))
+
+    def take(self, places: Sequence[int] | np.ndarray) -> Inventory:
+        """The items at some places; neighbours are shared, not copied."""
+        places = np.asarray(places, dtype=np.int64)
+        if (np.diff(places) == 1).all():
+            return Inventory(self._table.slice(places[0] if len(places) else 0, len(places)))
+        return Inventory(self._table.take(places))
+
+    def replaced(self, column: str, values: Mapping[int, object]) -> Inventory:
+        """The same but for the values of one column at some places (place -> value)."""
+        chunks, start = [], 0
+        for chunk in self._table.column(column).chunks:
+            changed = {place - start for place in range(start, start + len(chunk)) if place in values}
+            if changed:
+                listed = [values[start + i] if i in changed else value for i, value in enumerate(chunk.to_pylist())]
+                chunks.append(pa.array(listed, chunk.type))
+            else:
+                chunks.append(chunk)
+            start += len(chunk)
+        place = _SCHEMA.get_field_index(column)
+        return Inventory(
+            self._table.set_column(place, _HELD.field(place), pa.chunked_array(chunks, _HELD.types[place]))
+        )
 
 
 def inventory_digest(items: Iterable[Item]) -> str:
-    """sha256, hex, over the (set, picture, sha256, label) rows; it does not depend on their order."""
-    rows = sorted(json.dumps([item.set, item.picture, item.sha256, item.label]) for item in items)
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    """sha256, hex, over the (set, picture, sha256, label) rows; it does not depend on their order.
+
+    It is that of the rows as JSON lines, sorted.
+    """
+    items = Inventory.of(items)
+    # `["set", "picture"`: none of them is the beginning of another, so that what follows matters between equals alone.
+    heads = Column(pa.string())
+    for pair in zip(items.values("set"), items.values("picture")):
+        heads.append(json.dumps(pair)[:-1])
+    order = pc.sort_indices(heads.array()).to_numpy()  # ASCII, so that bytes are ordered as characters are
+    sha256, between = hashlib.sha256(), b""
+    for _, same in groupby(_lines(items, order), key=itemgetter(0)):
+        for _, line in sorted(same):
+            sha256.update(between + line.encode())
+            between = b"\n"
+    return sha256.hexdigest()
+
+
+def _lines(items: Inventory, order: np.ndarray) -> Iterator[tuple[str, str]]:
+    """(set and picture, the row as JSON), in this order."""
+    columns = [items.column(name) for name in ("set", "picture", "sha256", "label")]
+    for place in map(int, order):
+        row = [column[place].as_py() for column in columns]
+        yield json.dumps(row[:2]), json.dumps(row)
 
 
 def write_inventory(items: Iterable[Item], path: Path) -> None:
     """Write `pictures.parquet`, whole or not at all."""
-    table = pa.Table.from_pylist([asdict(item) for item in items], schema=_SCHEMA)
-    with whole(Path(path)) as stream:
-        pq.write_table(table, stream)
+    items = Inventory.of(items)
+    repeating = ["set", "reason", "format", "mode"]
+    with whole(Path(path)) as stream, pq.ParquetWriter(stream, _SCHEMA, use_dictionary=repeating) as writer:
+        for start in range(0, len(items), _GROUP):
+            writer.write_table(items[start : start + _GROUP].table)
 
 
-def read_inventory(path: Path) -> list[Item]:
+def read_inventory(path: Path) -> Inventory:
     """Read `pictures.parquet`; columns that it was written before are None.
 
     Raises UserError when it is missing, damaged or another kind of file.
     """
     try:
-        table = pq.read_table(path)
-        for name in _LATER:
-            if name not in table.column_names:
-                table = table.append_column(name, pa.nulls(len(table)))
-        table = table.select(_SCHEMA.names).cast(_SCHEMA)
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            parts = [_completed(pa.Table.from_batches([b])) for b in file.iter_batches(_GROUP, use_threads=False)]
+            return Inventory(pa.concat_tables(parts or [_completed(file.schema_arrow.empty_table())]))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the audit again") from None
     except (pa.ArrowException, OSError, ValueError, KeyError):
         raise UserError(f"{path} is not a list of pictures of this program; run the audit again") from None
-    return [Item(**row) for row in table.to_pylist()]
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    for name in _LATER:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table)))
+    return table.select(_SCHEMA.names).cast(_HELD)

@@ -20,7 +20,7 @@ MAX_ROWS = 5_000_000  # of a table, whose list of entries is held in memory
 class Picture:
     """A decoded picture.
 
-    name: path below the folder with `/`, or the name that a table gives, or `file.npz#12`.
+    name: path below the folder with `/`, or the name that a table or tar gives, or `file.npz#12`.
     sha256: hex digest of the file's bytes; for a row of an array, of the row's bytes in C order.
     rgb: uint8 (h, w, 3) in [0, 255].
     facts: `format`, `mode`, `width`, `height` (pixels), `bytes`.
@@ -35,8 +35,9 @@ class Picture:
 
 
 class Entry(ABC):
-    """Something that can be read as a picture, each time anew, so that a list of entries stays small."""
+    """Something that can be read as a picture, each time anew: small, and the same in another process."""
 
+    __slots__ = ()
     name: str
     label: int | None
 

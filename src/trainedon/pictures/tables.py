@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon.errors import PictureError, UserError
+from trainedon.pictures.columns import AT_ONCE, Column, each, repeated
+from trainedon.pictures.listing import Listing
 from trainedon.pictures.picture import MAX_ROWS, Entry
+from trainedon.pictures.stores import Disk, File
 
 IMAGE_COLUMNS = ("image", "img", "picture")
 NAME_COLUMNS = ("name", "file_name", "filename", "path")
@@ -20,57 +26,23 @@ _BATCH_ROWS = 4
 _BUFFER = 2**20
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Where the pictures of one parquet file are, and what its small columns say about each row."""
+@dataclass(frozen=True, slots=True)
+class ParquetEntry(Entry):
+    """A row of a parquet file. column: as pyarrow selects it. row: within the group."""
 
-    path: Path
-    column: str  # as pyarrow selects it: "image", or "image.bytes" inside a struct
-    group_rows: tuple[int, ...]
-    names: list[str | None]
-    labels: list[int | None]
-
-
-class _Reader:
-    """Cells of the picture column. One file is open at a time; to read backward, a row group is started again."""
-
-    def __init__(self) -> None:
-        self._place: tuple[Path, int] | None = None
-
-    def cell(self, table: _Table, group: int, row: int) -> object:
-        if self._place != (table.path, group) or row < self._start:
-            self._open(table, group)
-        while row >= self._start + len(self._batch):
-            self._start += len(self._batch)
-            self._batch = next(self._batches).column(0)
-        return self._batch[row - self._start].as_py()
-
-    def forget(self) -> None:
-        """After a failure, the next cell starts anew."""
-        self._place = None
-
-    def _open(self, table: _Table, group: int) -> None:
-        self.forget()
-        file = _open(table.path)
-        self._batches = file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[table.column], use_threads=False)
-        self._start, self._batch = 0, ()
-        self._place = (table.path, group)
-
-
-@dataclass(frozen=True)
-class _RowEntry(Entry):
     name: str
     label: int | None
-    reader: _Reader
-    table: _Table
+    file: File
+    column: str
     group: int
-    row: int  # within the group
+    row: int
 
     def data(self) -> bytes:
+        """The cell's bytes. Raises PictureError when it holds none, or cannot be read."""
         try:
-            cell = self.reader.cell(self.table, self.group, self.row)
+            cell = _READER.cell(self)
         except (pa.ArrowException, OSError, ValueError, StopIteration):
-            self.reader.forget()
+            _READER.forget()
             raise PictureError("the parquet file is damaged here") from None
         value = cell.get("bytes") if isinstance(cell, dict) else cell
         if value is None:
@@ -78,64 +50,118 @@ class _RowEntry(Entry):
         return value
 
 
-def table_entries(tables: list[tuple[str, Path]], limit: int | None) -> list[Entry]:
-    """Entries of the rows of parquet files (name to show, path), file by file, in row order.
+class _Reader(threading.local):
+    """Cells of a picture column. One file is open at a time; to read backward, a row group is started again."""
+
+    _place: tuple[File, str, int] | None = None
+
+    def cell(self, entry: ParquetEntry) -> object:
+        if self._place != (entry.file, entry.column, entry.group) or entry.row < self._start:
+            self._open(entry)
+        while entry.row >= self._start + len(self._batch):
+            self._start += len(self._batch)
+            self._batch = next(self._batches).column(0)
+        return self._batch[entry.row - self._start].as_py()
+
+    def forget(self) -> None:
+        """After a failure, the next cell starts anew."""
+        self._place = None
+
+    def _open(self, entry: ParquetEntry) -> None:
+        self.forget()
+        self._batches = _open(entry.file).iter_batches(
+            _BATCH_ROWS, row_groups=[entry.group], columns=[entry.column], use_threads=False
+        )
+        self._start, self._batch = 0, ()
+        self._place = (entry.file, entry.column, entry.group)
+
+
+_READER = _Reader()
+
+
+@dataclass(frozen=True)
+class _Table(Sequence[Entry]):
+    """The rows of one parquet file. ends: rows up to the end of each group. names, labels: None where there are none.
+
+    column: as pyarrow selects it: "image", or "image.bytes" inside a struct.
+    """
+
+    shown: str
+    file: File
+    column: str
+    ends: tuple[int, ...]
+    names: pa.ChunkedArray | None
+    labels: pa.ChunkedArray | None
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def __getitem__(self, place: int) -> ParquetEntry:
+        group = bisect_right(self.ends, place)
+        row = place - (self.ends[group - 1] if group else 0)
+        name = f"{self.shown}#{place}" if self.names is None else self.names[place].as_py()
+        label = None if self.labels is None else self.labels[place].as_py()
+        return ParquetEntry(name, label, self.file, self.column, group, row)
+
+
+def table_entries(tables: list[tuple[str, File]], limit: int | None) -> Listing:
+    """Entries of the rows of parquet files (name to show, file), file by file, in row order.
 
     The picture column holds files as bytes, or structs {bytes, path} as Hugging Face datasets write them; it is called
     image, img or picture, or is the only such column. Names come from a column name, file_name, filename or path, or
     from the struct's path, if every row has its own; otherwise `file.parquet#12`. Integers in a column `label` stay.
     Raises UserError when there is no such column, or a file is damaged or empty.
     """
-    opened = [(shown, _describe(path)) for shown, path in tables]
-    names = [name for _, table in opened for name in table.names]
-    if len(names) > MAX_ROWS:
-        raise UserError(f"{tables[0][1].parent} holds {len(names)} rows; split it into parts of {MAX_ROWS}")
-    own = all(names) and len(set(names)) == len(names)
-    reader = _Reader()
-    entries: list[Entry] = []
-    for shown, table in opened:
-        places = ((group, row) for group, rows in enumerate(table.group_rows) for row in range(rows))
-        for number, (group, row) in enumerate(places):
-            if len(entries) == limit:
-                return entries
-            name = table.names[number] if own else f"{shown}#{number}"
-            entries.append(_RowEntry(name, table.labels[number], reader, table, group, row))
-    return entries
+    opened = [_describe(shown, file) for shown, file in tables]
+    rows = sum(map(len, opened))
+    if rows > MAX_ROWS:
+        raise UserError(f"{tables[0][1]} and those beside it hold {rows} rows; split them into parts of {MAX_ROWS}")
+    if not _own([table.names for table in opened], rows):
+        opened = [replace(table, names=None) for table in opened]
+    return Listing(*opened)[:limit]
+
+
+def _own(names: list[pa.ChunkedArray | None], rows: int) -> bool:
+    """Whether every row has a name of its own."""
+    if any(column is None for column in names):
+        return False
+    joined = pa.chunked_array([chunk for column in names for chunk in column.chunks], pa.string())
+    return all(each(joined)) and not repeated(joined, np.arange(rows))
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(file: File) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, PermissionError):
         raise
     except (pa.ArrowException, OSError, ValueError):
-        raise UserError(f"{path} is not a readable parquet file; write or download it again") from None
+        raise UserError(f"{file} is not a readable parquet file; write or download it again") from None
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+def _open(file: File) -> pq.ParquetFile:
+    source = file.path if isinstance(file.place, Disk) else file.open()
+    return pq.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
 
 
-def _describe(path: Path) -> _Table:
+def _describe(shown: str, file: File) -> _Table:
     """The layout of one file, its names and its labels; no picture is read."""
-    with _readable(path), _open(path) as file:
-        schema, meta = file.schema_arrow, file.metadata
-        image = _image_column(schema, path)
+    with _readable(file), _open(file) as opened:
+        schema, meta = opened.schema_arrow, opened.metadata
+        image = _image_column(schema, file)
         if meta.num_rows > MAX_ROWS:
-            raise UserError(f"{path} holds {meta.num_rows} rows; split it into parts of {MAX_ROWS}")
-        struct = pa.types.is_struct(image.type)
-        nothing = [None] * meta.num_rows
+            raise UserError(f"{file} holds {meta.num_rows} rows; split it into parts of {MAX_ROWS}")
         return _Table(
-            path=path,
-            column=f"{image.name}.bytes" if struct else image.name,
-            group_rows=tuple(meta.row_group(group).num_rows for group in range(meta.num_row_groups)),
-            names=_names(file, schema, image) or nothing,
-            labels=_labels(file, schema) or nothing,
+            shown=shown,
+            file=file,
+            column=f"{image.name}.bytes" if pa.types.is_struct(image.type) else image.name,
+            ends=tuple(accumulate(meta.row_group(group).num_rows for group in range(meta.num_row_groups))),
+            names=_names(opened, schema, image),
+            labels=_labels(opened, schema),
         )
 
 
-def _image_column(schema: pa.Schema, path: Path) -> pa.Field:
+def _image_column(schema: pa.Schema, file: File) -> pa.Field:
     named = [schema.field(name) for name in IMAGE_COLUMNS if schema.get_field_index(name) >= 0]
     fitting = [field for field in named if _holds_files(field.type)]
     candidates = fitting or [field for field in schema if _holds_files(field.type)]
@@ -143,7 +169,7 @@ def _image_column(schema: pa.Schema, path: Path) -> pa.Field:
         return candidates[0]
     columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
     raise UserError(
-        f"{path} has no clear picture column among: {columns}; "
+        f"{file} has no clear picture column among: {columns}; "
         "name the one that holds encoded picture files as bytes 'image'"
     )
 
@@ -155,20 +181,29 @@ def _holds_files(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def _names(file: pq.ParquetFile, schema: pa.Schema, image: pa.Field) -> list[str | None] | None:
+def _names(file: pq.ParquetFile, schema: pa.Schema, image: pa.Field) -> pa.ChunkedArray | None:
     for name in NAME_COLUMNS:
         if schema.get_field_index(name) >= 0 and _is_text(schema.field(name).type):
-            return file.read(columns=[name]).column(name).to_pylist()
-    if pa.types.is_struct(image.type) and image.type.get_field_index("path") >= 0:
-        structs = file.read(columns=[f"{image.name}.path"]).column(image.name).to_pylist()
-        return [struct and struct["path"] for struct in structs]
-    return None
+            return _small(file, name, pa.string())
+    at = image.type.get_field_index("path") if pa.types.is_struct(image.type) else -1
+    if at < 0 or not _is_text(image.type.field(at).type):
+        return None
+    return _small(file, f"{image.name}.path", pa.string())
 
 
-def _labels(file: pq.ParquetFile, schema: pa.Schema) -> list[int | None] | None:
+def _labels(file: pq.ParquetFile, schema: pa.Schema) -> pa.ChunkedArray | None:
     if schema.get_field_index("label") < 0 or not pa.types.is_integer(schema.field("label").type):
         return None
-    return file.read(columns=["label"]).column("label").to_pylist()
+    return _small(file, "label", pa.int64())
+
+
+def _small(file: pq.ParquetFile, column: str, kind: pa.DataType) -> pa.ChunkedArray:
+    """All values of a column, or of a field "struct.path", read a few rows at a time."""
+    values = Column(kind)
+    for batch in file.iter_batches(AT_ONCE, columns=[column], use_threads=False):
+        for value in batch.column(0).to_pylist():
+            values.append(value["path"] if isinstance(value, dict) else value)
+    return values.array()
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import bisect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from trainedon.report import words
 from trainedon.report.attacks import Entry, ranked
 from trainedon.report.figures import Figure, figure, load
-from trainedon.report.folder import RunFolder
+from trainedon.report.folder import RunFolder, records
 
 MOST = 12  # pictures of one list
 SIDE = 96  # pixels of a thumbnail
@@ -91,7 +92,7 @@ def agreement(run: RunFolder) -> Agreement | None:
         counts=_counts(named_by) if named_by else (),
         sizes=tuple(words.count(sum(named_by[name])) for name in ("member", "unseen")) if named_by else ("0", "0"),
         silent=tuple(label for i, label in labels.items() if i not in naming),
-        lists=_lists(run, found.get("pictures") or [], labels, len(naming)) if named_by else (),
+        lists=_lists(run, found.get("pictures"), labels, len(naming)) if named_by else (),
     )
 
 
@@ -153,22 +154,37 @@ def _share(counts: list[int], k: int, kind: str) -> tuple[str, Markup]:
     return f"{words.count(counts[k])} ({words.share(share)})" if counts[k] else "0", Markup(svg if counts[k] else "")
 
 
-def _lists(
-    run: RunFolder, pictures: Sequence[dict[str, Any]], labels: dict[int, str], attacks: int
-) -> tuple[Listed, ...]:
+class _Chosen:
+    """The first MOST of many pictures: most first; then those that can be shown; then by digest, so that nobody chose
+    them; `first` has each beside its evidence pictures."""
+
+    def __init__(self) -> None:
+        self.n, self._first = 0, []
+
+    def add(self, one: Mapping[str, Any], kept: Any) -> None:
+        key = (-len(one["by"]), kept is None, one.get("sha256") or "", self.n)
+        bisect.insort(self._first, (key, one, kept), key=lambda entry: entry[0])
+        del self._first[MOST:]
+        self.n += 1
+
+    @property
+    def first(self) -> list[tuple[Mapping[str, Any], Any]]:
+        return [(one, kept) for _, one, kept in self._first]
+
+
+def _lists(run: RunFolder, pictures: Any, labels: dict[int, str], attacks: int) -> tuple[Listed, ...]:
     """Training pictures that most attacks name, that one alone names, and that none names."""
-    groups: dict[str, list[dict[str, Any]]] = {"most": [], "one": [], "none": []}
-    for one in pictures:
-        groups["most" if len(one["by"]) > 1 else "one" if one["by"] else "none"].append(one)
+    folders = {path.name for path in (run.path / "restored").glob("*")}
+    groups = {key: _Chosen() for key in ("most", "one", "none")}
+    for one in records(pictures):
+        kept = run.restored(one.get("sha256")) if (one.get("sha256") or "")[:16] in folders else None
+        groups["most" if len(one["by"]) > 1 else "one" if one["by"] else "none"].add(one, kept)
 
     def listed(key: str, title: str, rule: str, empty: str) -> Listed:
-        group = groups[key]
-        kept = {id(one): run.restored(one.get("sha256")) for one in group}
-        # Most first; then those that can be shown; then by digest, so that nobody chose them.
-        chosen = sorted(group, key=lambda one: (-len(one["by"]), kept[id(one)] is None, one.get("sha256") or ""))[:MOST]
-        note = f"{words.count(len(chosen))} of {words.count(len(group))}, {rule}." if len(chosen) < len(group) else ""
-        thumbs = tuple(_thumb(one, kept[id(one)], labels, attacks) for one in chosen)
-        return Listed(title, note if group else empty, thumbs)
+        n, first = groups[key].n, groups[key].first
+        note = f"{words.count(len(first))} of {words.count(n)}, {rule}." if len(first) < n else ""
+        thumbs = tuple(_thumb(one, kept, labels, attacks) for one, kept in first)
+        return Listed(title, note if n else empty, thumbs)
 
     fair = "those that the run kept a picture of first, then by digest, so that nobody chose them"
     return (
@@ -183,7 +199,7 @@ def _lists(
     )
 
 
-def _thumb(one: dict[str, Any], kept: Any, labels: dict[int, str], attacks: int) -> Thumb:
+def _thumb(one: Mapping[str, Any], kept: Any, labels: dict[int, str], attacks: int) -> Thumb:
     by = one["by"]
     said = f"by {words.count(len(by))} of {words.count(attacks)}" if len(by) > 1 else ""
     said = f"by {labels.get(by[0], 'an attack')}" if len(by) == 1 else said

@@ -128,8 +128,8 @@ def _cells(run: RunFolder, entry: Entry) -> tuple[Cell, ...]:
         words.count(len(attack.rows(run.asked))),
         words.count(unseen),
         words.count(lost),
-        words.number(attack.nfe if nfe is None else nfe, 4),
-        words.number(attack.seconds if seconds is None else seconds, 2),
+        words.number(attack.mean("nfe") if nfe is None else nfe, 4),
+        words.number(attack.mean("seconds") if seconds is None else seconds, 2),
     ]
     if run.kind == "audit":
         test = found.get("set") or {}

@@ -13,7 +13,7 @@ from PIL import Image
 from trainedon.report import words
 from trainedon.report.charts import Strip
 from trainedon.report.figures import LARGEST, Figure, figure, load, longest_side, tinted
-from trainedon.report.folder import Restored, RunFolder
+from trainedon.report.folder import Restored, RunFolder, records
 
 TOP = 24  # the strongest of a set
 SAMPLE = 12  # of the rest of that set, by digest
@@ -73,37 +73,57 @@ class Cards:
         self.strip = Strip(self.attack.unseen, self.attack.of(run.asked))
         level = run.document.get("false_discovery_rate")
         self.level = FALSE_DISCOVERIES if level is None else level
-        entries = run.document.get("pictures") or []
-        self.findings = {(entry.get("picture"), entry.get("sha256")): entry for entry in entries}
-        self.kept = {
-            row: kept
-            for set_name in (run.asked, "unseen")
-            for row in self.attack.rows(set_name)
-            if (kept := run.restored(self.attack.sha256[row]))
-        }
+        self.kept = self._kept()
+        self.choices = self._choices()
+        self.findings = self._findings()
 
     def groups(self) -> list[Group]:
         """The groups of the page, strongest first, then the fair samples."""
+        side = longest_side(sum(self._pictures(row) for row in self._shown_rows()))
+        return [
+            Group(title, note, self._cards(rows, side), self._cards(folded, side), label)
+            for title, note, rows, folded, label in self.choices
+        ]
+
+    def _choices(self) -> list[tuple]:
+        """Title, note, rows that are open, rows that are folded, and what stands on the fold, of each group."""
         if self.run.kind == "audit":
             choices = [*self._asked("suspect"), *self._reference()]
         else:
             choices = [*self._asked("member"), *self._asked("unseen")]
-        choices = [choice for choice in choices if len(choice[2]) or len(choice[3])]
-        shown = {row for choice in choices for row in (*choice[2], *choice[3])}
-        side = longest_side(sum(self._pictures(row) for row in shown))
-        return [
-            Group(title, note, self._cards(rows, side), self._cards(folded, side), label)
-            for title, note, rows, folded, label in choices
-        ]
+        return [choice for choice in choices if len(choice[2]) or len(choice[3])]
+
+    def _shown_rows(self) -> set[int]:
+        return {int(row) for choice in self.choices for row in (*choice[2], *choice[3])}
+
+    def _kept(self) -> dict[int, Restored]:
+        """The evidence pictures that the run kept, by row."""
+        folders = {path.name for path in (self.run.path / "restored").glob("*")}
+        scored = np.isfinite(self.attack.scores)
+        return {
+            row: kept
+            for row, digest in enumerate(self.attack.digests())
+            if digest and digest[:16] in folders and scored[row] and (kept := self.run.restored(digest))
+        }
+
+    def _findings(self) -> dict[tuple[str, str | None], dict]:
+        """(picture, digest) -> the entry of audit.json, of the pictures that are shown. Where the truth is known all
+        verdicts are counted."""
+        names = {self.attack.picture(row) for row in {*self._shown_rows(), *self._example_rows()}}
+        return {
+            (entry.get("picture"), entry.get("sha256")): entry
+            for entry in records(self.run.document.get("pictures"))
+            if self.run.truth is not None or entry.get("picture") in names
+        }
 
     @property
     def has_verdicts(self) -> bool:
         """Whether any suspect has a q-value, on which a verdict rests."""
-        return any(entry.get("q_value") is not None for entry in self.findings.values())
+        return any(entry.get("q_value") is not None for entry in records(self.run.document.get("pictures")))
 
     def verdict(self, row: int) -> str | None:
         """The verdict of one suspect: named by Benjamini-Hochberg, or not. None where the run gives no verdicts."""
-        if self.run.kind != "audit" or self.attack.sets[row] != "suspect":
+        if self.run.kind != "audit" or self.attack.set(row) != "suspect":
             return None
         q = self.finding(row).get("q_value")
         if q is None:
@@ -112,14 +132,14 @@ class Cards:
 
     def finding(self, row: int) -> dict:
         """The entry of audit.json about one row of the scores, empty when there is none."""
-        name, digest = self.attack.pictures[row], self.attack.sha256[row]
+        name, digest = self.attack.picture(row), self.attack.sha256(row)
         return self.findings.get((name, digest)) or self.findings.get((name, None)) or {}
 
     def truth(self, row: int) -> bool | None:
         """Whether the model was trained on the suspect, where the demo knows."""
-        if self.run.truth is None or self.attack.sets[row] != "suspect":
+        if self.run.truth is None or self.attack.set(row) != "suspect":
             return None
-        return self.run.truth.get(self.attack.pictures[row])
+        return self.run.truth.get(self.attack.picture(row))
 
     def truth_table(self) -> list[tuple[str, int, int]] | None:
         """(verdict, how many trained on, how many never seen) over all suspects, or None without truth."""
@@ -131,20 +151,22 @@ class Cards:
 
     def example(self) -> tuple[Card, Markup] | None:
         """The strongest picture of the asked set that has evidence pictures, large, and its score explained."""
-        rows = [row for row in self._strongest(self.run.asked) if row in self.kept]
-        if not rows:
-            return None
-        card = self._card(rows[0], LARGEST)
-        return card, self.strip.square(card.score, card.sentence)
+        for row in self._example_rows():
+            card = self._card(row, LARGEST)
+            return card, self.strip.square(card.score, card.sentence)
+        return None
+
+    def _example_rows(self) -> list[int]:
+        return [row for row in self._strongest(self.run.asked).tolist() if row in self.kept][:1]
 
     def _strongest(self, set_name: str) -> np.ndarray:
         rows = self.attack.rows(set_name)
-        return rows[np.lexsort(([self.attack.pictures[row] for row in rows], -self.attack.scores[rows]))]
+        return rows[np.lexsort((self.attack.by_name(rows), -self.attack.scores[rows]))]
 
-    def _sample(self, rows: Sequence[int]) -> list[int]:
+    def _sample(self, rows: np.ndarray) -> np.ndarray:
         """The first by digest, which nobody chose, the highest score first. The run keeps the same ones' evidence."""
-        chosen = sorted(rows, key=lambda row: (self.attack.sha256[row] or "", self.attack.pictures[row]))[:SAMPLE]
-        return sorted(chosen, key=lambda row: -self.attack.scores[row])
+        chosen = rows[np.lexsort((self.attack.by_name(rows), self.attack.by_digest(rows)))][:SAMPLE]
+        return chosen[np.argsort(-self.attack.scores[chosen], kind="stable")]
 
     def _asked(self, set_name: str) -> list[tuple]:
         rows = self._strongest(set_name)
@@ -173,11 +195,11 @@ class Cards:
         return [("Unseen pictures, for comparison", note, sample[:half], sample[half:], label)]
 
     def _cards(self, rows: Sequence[int], side: int) -> tuple[Card, ...]:
-        return tuple(self._card(row, side) for row in rows)
+        return tuple(self._card(int(row), side) for row in rows)
 
     def _card(self, row: int, side: int) -> Card:
         attack, score = self.attack, float(self.attack.scores[row])
-        set_name = str(attack.sets[row])
+        name, set_name = attack.picture(row), attack.set(row)
         peers = attack.of(set_name)
         unseen = set_name == "unseen"
         below = int(np.searchsorted(attack.unseen, score, side="left"))
@@ -185,7 +207,7 @@ class Cards:
         finding = self.finding(row) if set_name == "suspect" else {}
         kept = self.kept.get(row)
         return Card(
-            name=attack.pictures[row],
+            name=name,
             set=set_name,
             rank=len(peers) - int(np.searchsorted(peers, score, side="right")) + 1,
             of=len(peers),
@@ -195,7 +217,7 @@ class Cards:
             q_value=finding.get("q_value"),
             verdict=self.verdict(row),
             truth=self.truth(row),
-            figures=self._figures(kept, attack.pictures[row], side) if kept else (),
+            figures=self._figures(kept, name, side) if kept else (),
             more=len(kept.restorations) - len(self._shown(kept)) if kept else 0,
             note="; ".join(filter(None, (kept.note if kept else "", _near(finding)))),
             strip=self.strip.mark(score, sentence, not unseen),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
-from trainedon.evidence.looks import read_looks
+from trainedon.evidence import AttackKey, Document, Scores, as_data, read_looks, read_scores
+from trainedon.evidence.listing import Listing
 from trainedon.evidence.prepare import prepare
-from trainedon.evidence.scores import AttackKey, Row, Scores, read_scores
+from trainedon.evidence.rows import SETS, Rows
 
 DOCUMENTS = {"audit": "audit.json", "evaluate": "evaluation.json"}
 ASKED = {"audit": "suspect", "evaluate": "member"}
-COLUMNS = ("picture", "sha256", "set", "reason", "phash", "mean_r", "mean_g", "mean_b")  # of the inventory
 HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -42,20 +43,56 @@ DRC = ("drc", "drc-fast", "drc-hide", "drc-paper")
 
 @dataclass(frozen=True)
 class Attack:
-    """The scores of one attack, one entry a picture in every column.
+    """The scores of one attack, one row a picture.
 
-    scores: float64 (n,), higher = member, NaN where the picture was not scored (then `reasons` says why).
+    scores: float64 (n,), higher = member, NaN where the picture was not scored (then `reason` says why). A
+    near-duplicate that does not count has a score among the suspects alone: each of them has a p-value of its own.
     """
 
     name: str
     repr: str
-    pictures: tuple[str, ...]
-    sha256: tuple[str | None, ...]
-    sets: np.ndarray  # (n,) of str
+    table: Rows
     scores: np.ndarray
-    reasons: tuple[str | None, ...]
-    nfe: float | None  # mean a picture
-    seconds: float | None  # mean a picture
+
+    def picture(self, row: int) -> str:
+        return self.table[row].picture
+
+    def sha256(self, row: int) -> str | None:
+        return self.table[row].sha256
+
+    def set(self, row: int) -> str:
+        return self.table[row].set
+
+    def digests(self) -> Iterator[str | None]:
+        """The digests of all rows."""
+        return (found.sha256 for found in self.table)
+
+    def reason(self, row: int) -> str | None:
+        """Why a picture has no score."""
+        found = self.table[row]
+        return found.reason or (found.near and f"near-duplicate of {found.near}")
+
+    def told_by(self, rows: np.ndarray) -> np.ndarray:
+        """int (4, k): equal for rows of equal picture, set and reason, in all attacks of a run."""
+        return np.stack([self.table.column(name)[rows] for name in ("picture", "set", "reason", "near")])
+
+    def given(self, set_name: str) -> np.ndarray:
+        """bool (n,): the pictures of one set."""
+        return self.table.column("set") == SETS.index(set_name)
+
+    def mean(self, cost: str) -> float | None:
+        """The mean `nfe` or `seconds` a picture."""
+        values = self.table.column(cost)
+        known = values[~np.isnan(values)]
+        return float(np.mean(known)) if len(known) else None
+
+    def by_name(self, rows: np.ndarray) -> np.ndarray:
+        """int (k,): which of the rows' names come first, in the order of their code points."""
+        return self.table.column("picture")[rows]
+
+    def by_digest(self, rows: np.ndarray) -> np.ndarray:
+        """int (k,): which of the rows' digests come first; those without one come before all."""
+        return self.table.column("sha256")[rows]
 
     @property
     def drowns(self) -> bool:
@@ -74,7 +111,7 @@ class Attack:
 
     def rows(self, set_name: str) -> np.ndarray:
         """int64 row numbers of the scored pictures of one set."""
-        return np.flatnonzero((self.sets == set_name) & np.isfinite(self.scores))
+        return np.flatnonzero(self.given(set_name) & np.isfinite(self.scores))
 
     def of(self, set_name: str) -> np.ndarray:
         """float64 (n,): the finite scores of one set, sorted upwards."""
@@ -126,27 +163,36 @@ class RunFolder:
         )
 
 
-def read(path: Path) -> RunFolder:
-    """Read the run folder `path`. Raises UserError when it is none, or its statistics or scores cannot be read."""
+def read(path: Path, document: Document | None = None) -> RunFolder:
+    """Read the run folder `path`. `document`: what it says of itself, where that is known and need not be read.
+
+    Raises UserError when it is none, or its statistics or scores cannot be read.
+    """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: give the folder that an audit or evaluation has written")
     run = _json(path / "run.json")
     if run.get("kind") not in DOCUMENTS:
         raise UserError(f"{path / 'run.json'} names no known kind of run: expected audit or evaluate")
-    document = _json(path / DOCUMENTS[run["kind"]])
+    data = as_data(document) if document else _json(path / DOCUMENTS[run["kind"]])
     asked = ASKED[run["kind"]]
     scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen")
     scores.require(asked)
-    inventory = _inventory(path / "pictures.parquet")
     # The same preparation as in the statistics, so that a copy that counts for nothing there counts for nothing here.
-    scores = prepare(scores, (asked, "unseen"), inventory or None, read_looks(path / "looks.parquet"))
+    scores = prepare(
+        scores, (asked, "unseen"), _inventory(path / "pictures.parquet"), read_looks(path / "looks.parquet")
+    )
     return RunFolder(
         path=path,
         run=run,
-        document=document,
+        document=data,
         attacks=tuple(_attack(scores, key) for key in scores.attacks),
         truth=_json(path / "truth.json") if (path / "truth.json").is_file() else None,
     )
+
+
+def records(found: Any) -> Iterator[Mapping[str, Any]]:
+    """The entries of a list of a document, of which there may be many: one at a time, as they are in its JSON."""
+    return (dict(entry) for entry in found) if isinstance(found, Listing) else iter(found or ())
 
 
 def _file(folder: Path, name: str) -> Path | None:
@@ -166,38 +212,16 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _inventory(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
+def _inventory(path: Path) -> Path | None:
+    """The list of pictures, where there is one with any in it."""
     try:
-        known = pq.read_schema(path).names
-        return pq.read_table(path, columns=[name for name in COLUMNS if name in known]).to_pylist()
+        return path if path.is_file() and pq.read_metadata(path).num_rows else None
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is not a readable inventory ({reason}): run the same command again") from None
 
 
 def _attack(scores: Scores, key: AttackKey) -> Attack:
-    rows = [row for row in scores.rows if (row.attack, row.attack_repr) == key]
-
-    def mean(values: list[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return float(np.mean(known)) if known else None
-
-    return Attack(
-        name=key.name,
-        repr=key.repr,
-        pictures=tuple(row.picture for row in rows),
-        sha256=tuple(row.sha256 for row in rows),
-        sets=np.array([row.set for row in rows], dtype=str),
-        scores=np.array([_shown(row) for row in rows], dtype=np.float64),
-        reasons=tuple(row.reason or (row.near and f"near-duplicate of {row.near}") for row in rows),
-        nfe=mean([row.nfe for row in rows]),
-        seconds=mean([row.seconds for row in rows]),
-    )
-
-
-def _shown(row: Row) -> float:
-    """The score, NaN where there is none. A near-duplicate that does not count is shown among the suspects alone: each
-    of them has a p-value of its own."""
-    return np.nan if row.score is None or (row.near is not None and row.set != "suspect") else row.score
+    rows = scores.of_attack(key)
+    hidden = (rows.column("near") >= 0) & (rows.column("set") != SETS.index("suspect"))
+    return Attack(key.name, key.repr, rows, np.where(hidden, np.nan, rows.column("score")))

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from trainedon.evidence import Document
 from trainedon.files import write_text
 from trainedon.report import attacks, sections, words
 from trainedon.report.agreement import agreement
@@ -30,14 +31,15 @@ BODIES = {
 MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
 
 
-def render(run: Path) -> Path:
+def render(run: Path, document: Document | None = None) -> Path:
     """Write `RUN/report.html` from what the run folder holds and return its path.
 
     Reads run.json, audit.json or evaluation.json, scores.parquet and, where they exist, pictures.parquet, restored/
-    and truth.json. The file is replaced whole or not at all. The same folder gives the same bytes.
+    and truth.json. `document`: what audit.json or evaluation.json holds, where that is known and need not be read.
+    The file is replaced whole or not at all. The same folder gives the same bytes.
     Raises UserError when `run` is not a run folder or its statistics or scores are missing or damaged.
     """
-    folder = read(Path(run))
+    folder = read(Path(run), document)
     target = folder.path / "report.html"
     write_text(target, page(folder))
     return target
@@ -69,7 +71,6 @@ def context(run: RunFolder) -> dict[str, Any]:
         "facts": sections.facts(run),
         "sets": sections.sets(run),
         "excluded": sections.excluded(run),
-        "most_excluded": sections.MOST_EXCLUDED,
         "flags": sections.flags(run),
         "restores": next((attack.restores for attack in run.attacks if attack.restores), None),
         "for_the_eye": _for_the_eye(run),

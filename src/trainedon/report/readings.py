@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainedon.report import words
-from trainedon.report.folder import RunFolder
+from trainedon.report.folder import RunFolder, records
 
 OTHER_CAUSE = "That may have another cause than training."
 FOUND = 2  # the claim level from which a difference was found
@@ -36,9 +36,11 @@ def readings(run: RunFolder) -> list[tuple[str, str]]:
 
 
 def _maker(document: Mapping[str, Any], level: int) -> str:
-    pictures = [one for one in document.get("pictures") or [] if one.get("score") is not None and not one.get("near")]
+    scored = (one for one in records(document.get("pictures")) if one.get("score") is not None and not one.get("near"))
+    first = next(scored, None)
+    n = sum(1 for _ in scored) + (first is not None)
     named = document.get("n_named")
-    if not pictures:
+    if first is None:
         return "None of your pictures could be scored, so nothing can be said about them."
     if named is None:
         return "There is nothing to compare your pictures with, so nothing can be said about them."
@@ -47,11 +49,9 @@ def _maker(document: Mapping[str, Any], level: int) -> str:
         if level < FOUND:
             return single
         return f"{single} Together they do." + (f" {OTHER_CAUSE}" if level == FOUND else "")
-    which = (
-        f"{words.count(named)} of your {words.count(len(pictures))} pictures" if len(pictures) > 1 else "Your picture"
-    )
+    which = f"{words.count(named)} of your {words.count(n)} pictures" if n > 1 else "Your picture"
     text = f"{which} {'stand' if named > 1 else 'stands'} out from those that the model never saw"
-    text += f", {words.shorten(str(pictures[0]['picture']))} most of all." if len(pictures) > 1 else "."
+    text += f", {words.shorten(str(first['picture']))} most of all." if n > 1 else "."
     return f"{text} {_part(document)}" if level > FOUND else f"{text} {OTHER_CAUSE}"
 
 

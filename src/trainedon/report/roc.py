@@ -89,13 +89,11 @@ def _grid(at, floor: float, log: bool) -> list[str]:
 
 def _thinned(fpr: np.ndarray, tpr: np.ndarray, at) -> list[tuple[float, float]]:
     """The curve as a staircase on the chart, without the points that fall on the same tenth of a unit."""
-    points = []
-    previous = 0.0
-    for x, y in zip(fpr, tpr, strict=True):
-        points += [at(x, previous), at(x, y)]
-        previous = y
     kept: list[tuple[float, float]] = []
-    for i, point in enumerate(points):
-        if i in (0, len(points) - 1) or math.dist(point, kept[-1]) >= 0.9:
-            kept.append(point)
+    previous, last = 0.0, len(fpr) - 1
+    for i, (x, y) in enumerate(zip(fpr.tolist(), tpr.tolist(), strict=True)):
+        for corner, end in ((at(x, previous), i == 0), (at(x, y), i == last)):
+            if end or math.dist(corner, kept[-1]) >= 0.9:
+                kept.append(corner)
+        previous = y
     return kept

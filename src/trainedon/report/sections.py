@@ -71,24 +71,39 @@ def inputs(run: RunFolder) -> list[tuple[str, str]]:
 def sets(run: RunFolder) -> list[tuple[str, int, int, int]]:
     """(name of the set, given, scored by the first attack, left out) for each set of the run."""
     first = run.attacks[0]
-    given = {name: int((first.sets == name).sum()) for name in (run.asked, "unseen")}
+    given = {name: int(first.given(name).sum()) for name in (run.asked, "unseen")}
     scored = {name: len(first.rows(name)) for name in given}
     return [(words.SETS[name], n, scored[name], n - scored[name]) for name, n in given.items()]
 
 
-def excluded(run: RunFolder) -> list[tuple[str, str, str]]:
-    """(picture, set, reason) of every picture without a score; `reason` names the attack where only some failed."""
-    failed: dict[tuple[str, str, str], list[str]] = {}
-    for entry in entries(run):
-        attack = entry.attack
-        for i in np.flatnonzero(~np.isfinite(attack.scores)):
-            key = (attack.pictures[i], str(attack.sets[i]), attack.reasons[i] or "no reason recorded")
-            failed.setdefault(key, []).append(entry.label)
-    every = len(run.attacks)
-    return [
-        (name, set_name, reason if len(labels) == every else f"{', '.join(labels)}: {reason}")
-        for (name, set_name, reason), labels in failed.items()
-    ]
+@dataclass(frozen=True)
+class Excluded:
+    """Pictures without a score: how many, and (picture, set, reason) of the first of them. `reason` names the attack
+    where only some failed."""
+
+    n: int
+    rows: list[tuple[str, str, str]]
+
+
+def excluded(run: RunFolder) -> Excluded:
+    """Every picture without a score, in the order of attacks and rows; one counts once for each of its reasons."""
+    every = entries(run)
+    failed = [np.flatnonzero(~np.isfinite(entry.attack.scores)) for entry in every]
+    by = np.repeat(np.arange(len(every)), [len(rows) for rows in failed])
+    rows = np.concatenate(failed)
+    # What a row is told by are numbers: of many pictures no text is made but of those that are shown.
+    told = np.concatenate([entry.attack.told_by(part) for entry, part in zip(every, failed)], axis=1)
+    _, first, kind = np.unique(told, axis=1, return_index=True, return_inverse=True)
+    kind = kind.reshape(-1)
+    shown = []
+    for at in np.sort(first)[:MOST_EXCLUDED].tolist():
+        attack, row = every[by[at]].attack, int(rows[at])
+        labels = [every[i].label for i in by[kind == kind[at]].tolist()]
+        reason = attack.reason(row) or "no reason recorded"
+        if len(labels) < len(every):
+            reason = f"{', '.join(labels)}: {reason}"
+        shown.append((attack.picture(row), attack.set(row), reason))
+    return Excluded(len(first), shown)
 
 
 def histograms(run: RunFolder) -> list[tuple[str, Markup]]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from trainedon.restore.restorer import TINY, Masked, Restorer, energy
-from trainedon.restore.walk import reverse_step, timesteps
+from trainedon.restore.walk import fresh, noised, reverse_step, timesteps
 from trainedon.targets import Denoised, Target
 
 LARGEST = 1e30  # a scale; far beyond sense, and its products stay within float32
@@ -60,9 +60,9 @@ class Pulled(Restorer):
                 said, moved = target.denoise(x, t, masked.labels)
             guess = moved.clamp(-1, 1)
             guided = Denoised(self._noise(target, said, guess, x, t), guess)
-            x = reverse_step(target, guided, t, s, eta=self.eta, noise=noise.next())
+            x = reverse_step(target, guided, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
             if self.paste:
-                x = masked.paste(target.noised(masked.original, s, noise.next()), x)
+                x = masked.paste(noised(target, masked.original, s, noise), x)
         return masked.paste(masked.original, x.clamp(-1, 1))
 
     def evaluations(self, steps):

@@ -10,7 +10,7 @@ import torch
 
 from trainedon.noise import NoiseStream
 from trainedon.restore.restorer import Masked, Restorer
-from trainedon.restore.walk import forward_step, jumps, reverse_step, timesteps
+from trainedon.restore.walk import forward_step, fresh, jumps, noised, reverse_step, timesteps
 from trainedon.targets import Denoised, Target
 
 
@@ -22,7 +22,8 @@ class Naive(Restorer):
         grid = timesteps(target.timesteps, steps, start)
         x = target.noised(masked.degraded, grid[0], noise.next())
         for t, s in pairwise(grid):
-            x = reverse_step(target, target.denoise(x, t, masked.labels), t, s, eta=self.eta, noise=noise.next())
+            denoised = target.denoise(x, t, masked.labels)
+            x = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
         return masked.paste(masked.original, x.clamp(-1, 1))
 
     def evaluations(self, steps):
@@ -69,8 +70,8 @@ class Join(Resampled):
     the hidden ones come from the model, and the two are joined."""
 
     def _down(self, target, masked, denoised, x, t, s, noise):
-        painted = reverse_step(target, denoised, t, s, eta=self.eta, noise=noise.next())
-        return masked.paste(target.noised(masked.original, s, noise.next()), painted)
+        painted = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
+        return masked.paste(noised(target, masked.original, s, noise), painted)
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class DDNM(Resampled):
 
     def _down(self, target, masked, denoised, x, t, s, noise):
         known = projected(target, masked, denoised, x, t)
-        return reverse_step(target, known, t, s, eta=self.eta, noise=noise.next())
+        return reverse_step(target, known, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
 
 
 def projected(target: Target, masked: Masked, denoised: Denoised, x: torch.Tensor, t: int) -> Denoised:

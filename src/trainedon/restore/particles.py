@@ -10,7 +10,7 @@ import torch
 from trainedon.noise import NoiseStream
 from trainedon.restore.joined import projected
 from trainedon.restore.restorer import TINY, Masked, Restorer, energy
-from trainedon.restore.walk import reverse_step, shares, timesteps
+from trainedon.restore.walk import fresh, reverse_step, shares, timesteps
 from trainedon.targets import Denoised, Target
 
 
@@ -35,26 +35,29 @@ class Twisted(Restorer):
     def restore(self, target, masked, noise, *, steps, start=1.0):
         grid = timesteps(target.timesteps, steps, start)
         crowd = masked.repeated(self.particles)  # (n * particles, ...), a picture's particles side by side
-        x = target.noised(crowd.given(), grid[0], self._noise(crowd, noise))
+        x = target.noised(crowd.given(), grid[0], self._noise(crowd, [noise.next() for _ in range(self.particles)]))
         for t, s in pairwise(grid):
-            denoised, fresh = target.denoise(x, t, crowd.labels), self._noise(crowd, noise)
-            fit = self._fit(target, crowd, denoised.clean, t, s, fresh)
+            denoised = target.denoise(x, t, crowd.labels)
+            own = [fresh(noise, s, self.eta) for _ in range(self.particles)]
+            drawn = None if own[0] is None else self._noise(crowd, own)
+            fit = self._fit(target, crowd, denoised.clean, t, s, drawn)
             chosen = resampled(fit.view(-1, self.particles), uniform(noise)).flatten().to(x.device)
             survivors = Denoised(denoised.noise[chosen], denoised.clean[chosen])
             known = projected(target, crowd, survivors, x, t)  # of x the kept part, which they have in common
-            x = reverse_step(target, known, t, s, eta=self.eta, noise=fresh)
+            x = reverse_step(target, known, t, s, eta=self.eta, noise=drawn)
         return masked.paste(masked.original, x[:: self.particles].clamp(-1, 1))
 
     def evaluations(self, steps):
         return steps * self.particles, 0
 
-    def _noise(self, crowd: Masked, noise: NoiseStream) -> torch.Tensor:
-        """Noise for (n * particles, c, h, w): a picture's particles have the kept part of theirs in common."""
-        own = torch.stack([noise.next() for _ in range(self.particles)], dim=1)
+    def _noise(self, crowd: Masked, each: list[torch.Tensor]) -> torch.Tensor:
+        """Noise for (n * particles, c, h, w), from that of each particle (n, c, h, w): a picture's particles have the
+        kept part of theirs in common."""
+        own = torch.stack(each, dim=1)
         return crowd.paste(own[:, :1].expand_as(own).flatten(0, 1), own.flatten(0, 1))
 
     def _fit(
-        self, target: Target, crowd: Masked, clean: torch.Tensor, t: int, s: int, fresh: torch.Tensor
+        self, target: Target, crowd: Masked, clean: torch.Tensor, t: int, s: int, noise: torch.Tensor | None
     ) -> torch.Tensor:
         """Logarithm of the density of the kept part of x_s under the model, up to a constant: float64 (n * particles,).
 
@@ -65,7 +68,9 @@ class Twisted(Restorer):
         alpha_s, carried, drawn = shares(target, clean, t, s, self.eta)
         heed = alpha_s - carried * alpha_t / sigma_t  # of the guess in x_s, where x_t is given
         variance = drawn**2 + heed**2 * sigma_t**2 / (alpha_t**2 + sigma_t**2)
-        surprise = crowd.paste(heed * (crowd.original - clean) + drawn * fresh, torch.zeros_like(clean))
+        missed = heed * (crowd.original - clean)
+        missed = missed if noise is None else missed + drawn * noise
+        surprise = crowd.paste(missed, torch.zeros_like(clean))
         return -energy(surprise) / (2 * variance.item() + TINY)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from trainedon.errors import UserError
+from trainedon.noise import NoiseStream
 from trainedon.targets import Denoised, Target
 
 CLEAN = -1
@@ -43,6 +44,19 @@ def jumps(steps: int, length: int, resamplings: int) -> list[tuple[int, int]]:
     return moves
 
 
+def fresh(noise: NoiseStream, s: int, eta: float = 1.0) -> torch.Tensor | None:
+    """The next noise for a step down to s, or None where the step makes nothing of it, so that it need not be drawn."""
+    if s == CLEAN or eta == 0:
+        return noise.skip()
+    return noise.next()
+
+
+def noised(target: Target, pictures: torch.Tensor, s: int, noise: NoiseStream) -> torch.Tensor:
+    """Pictures with the next noise, at step s."""
+    drawn = fresh(noise, s)
+    return pictures if drawn is None else target.noised(pictures, s, drawn)
+
+
 def reverse_step(
     target: Target, denoised: Denoised, t: int, s: int, *, eta: float, noise: torch.Tensor | None
 ) -> torch.Tensor:
@@ -53,9 +67,9 @@ def reverse_step(
     """
     if s == CLEAN:
         return denoised.clean
-    alpha_s, carried, fresh = shares(target, denoised.clean, t, s, eta)
+    alpha_s, carried, drawn = shares(target, denoised.clean, t, s, eta)
     x_s = alpha_s * denoised.clean + carried * denoised.noise
-    return x_s if noise is None else x_s + fresh * noise
+    return x_s if noise is None else x_s + drawn * noise
 
 
 def shares(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,66 +14,108 @@ import torch
 from PIL import Image
 
 from trainedon.attacks import Exhibit
-from trainedon.files import write_json
-from trainedon.pictures import to_levels
+from trainedon.files import whole, write_json
+from trainedon.pictures import Item, to_levels
 
 STRONGEST = 24
 SAMPLED = 24
 
 
 @dataclass(frozen=True)
-class _Kept:
+class Shown:
+    """What is shown of one picture. pictures: name -> PNG file, in the order in which they are to be seen."""
+
+    picture: str
     sha256: str
     set: str
+    attack: str
     score: float
+    similarities: tuple[float, ...]
+    note: str
+    pictures: dict[str, bytes]
+
+    @classmethod
+    def of(cls, item: Item, attack: str, score: float, exhibit: Exhibit) -> Shown:
+        """The picture of an inventory row, as an attack shows it."""
+        files = {name: _png(pixels) for name, pixels in exhibit.pictures.items()}
+        return cls(
+            item.picture, str(item.sha256), item.set, attack, score, tuple(exhibit.similarities), exhibit.note, files
+        )
+
+
+class Selection:
+    """Which pictures are shown: digest -> (set, score).
+
+    A picture that is among the strongest, or the first by digest, of all was so among those seen up to any moment, in
+    any order, and among any part of them: what is left in the end does not depend on where a run was interrupted, nor
+    on who scored what.
+    """
+
+    def __init__(self, kept: Iterable[tuple[str, str, float]] = ()) -> None:
+        self._kept = {sha256: (name, score) for sha256, name, score in kept}
+
+    def wanted(self, candidates: Sequence[tuple[str, str, float]] = ()) -> set[str]:
+        """The digests that are to be kept of those that are here and of `candidates`: (sha256, set, score) each."""
+        every = self._kept | {sha256: (name, score) for sha256, name, score in candidates}
+        found: set[str] = set()
+        for set_name in {name for name, _ in every.values()}:
+            scores = {sha256: score for sha256, (name, score) in every.items() if name == set_name}
+            found |= set(sorted(scores, key=lambda sha256: (-scores[sha256], sha256))[:STRONGEST])
+            found |= set(sorted(scores)[:SAMPLED])
+        return found
+
+    def add(self, shown: Shown) -> None:
+        self._kept[shown.sha256] = (shown.set, shown.score)
+
+    def prune(self) -> list[str]:
+        """Forget what is neither among the strongest of its set nor in the sample; returns these digests."""
+        wanted = self.wanted()
+        gone = [sha256 for sha256 in self._kept if sha256 not in wanted]
+        for sha256 in gone:
+            del self._kept[sha256]
+        return gone
+
+    def __iter__(self):
+        return ((sha256, name, score) for sha256, (name, score) in self._kept.items())
 
 
 class Exhibits:
-    """`restored/<sha256[:16]>/`, pruned after each shard, so that its size does not grow with the pictures.
-
-    A picture that is among the strongest, or the first by digest, of all was so among those seen up to any moment:
-    what is left at the end does not depend on where a run was interrupted.
-    """
+    """`restored/<sha256[:16]>/`, pruned after each shard, so that its size does not grow with the pictures."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kept: dict[str, _Kept] = {}
-        for path in folder.glob("*/evidence.json"):
-            record = json.loads(path.read_text("utf-8"))
-            self._kept[record["sha256"]] = _Kept(record["sha256"], record["set"], record["score"])
+        records = [json.loads(path.read_text("utf-8")) for path in folder.glob("*/evidence.json")]
+        self.selection = Selection((record["sha256"], record["set"], record["score"]) for record in records)
 
-    def add(self, *, picture: str, sha256: str, set_name: str, attack: str, score: float, exhibit: Exhibit) -> None:
-        """Write one picture's evidence; a folder without evidence.json is unfinished and not read."""
-        folder = self._folder / sha256[:16]
+    def add(self, shown: Sequence[Shown]) -> list[Path]:
+        """Write what is still wanted, and drop what is no longer. A folder without evidence.json is unfinished and not
+        read. Returns the files that are new."""
+        wanted = self.selection.wanted([(one.sha256, one.set, one.score) for one in shown])
+        written: list[Path] = []
+        for one in shown:
+            if one.sha256 in wanted:
+                written += self._write(one)
+                self.selection.add(one)
+        for sha256 in self.selection.prune():
+            shutil.rmtree(self._folder / sha256[:16])
+        return [path for path in written if path.exists()]
+
+    def _write(self, shown: Shown) -> list[Path]:
+        folder = self._folder / shown.sha256[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        for name, pixels in exhibit.pictures.items():
-            _image(pixels).save(folder / f"{name}.png")
-        record = {"picture": picture, "sha256": sha256, "set": set_name, "attack": attack, "score": score}
-        write_json(
-            folder / "evidence.json", record | {"similarities": list(exhibit.similarities), "note": exhibit.note}
-        )
-        self._kept[sha256] = _Kept(sha256, set_name, score)
-
-    def wanted(self, candidates: Sequence[tuple[str, str, float]]) -> set[str]:
-        """The digests that are to be kept of those that are here and of `candidates`: (sha256, set, score) each."""
-        every = self._kept | {sha256: _Kept(sha256, name, score) for sha256, name, score in candidates}
-        found: set[str] = set()
-        for name in {kept.set for kept in every.values()}:
-            members = [kept for kept in every.values() if kept.set == name]
-            found |= {kept.sha256 for kept in sorted(members, key=lambda kept: (-kept.score, kept.sha256))[:STRONGEST]}
-            found |= {kept.sha256 for kept in sorted(members, key=lambda kept: kept.sha256)[:SAMPLED]}
-        return found
-
-    def prune(self) -> None:
-        """Drop what is neither among the strongest of its set nor in the sample."""
-        wanted = self.wanted([])
-        for sha256 in [*self._kept]:
-            if sha256 not in wanted:
-                shutil.rmtree(self._folder / sha256[:16])
-                del self._kept[sha256]
+        written = [folder / f"{name}.png" for name in shown.pictures]
+        for path, data in zip(written, shown.pictures.values(), strict=True):
+            with whole(path) as stream:
+                stream.write(data)
+        told = {name: getattr(shown, name) for name in ("picture", "sha256", "set", "attack", "score")}
+        write_json(folder / "evidence.json", told | {"similarities": list(shown.similarities), "note": shown.note})
+        return [*written, folder / "evidence.json"]
 
 
-def _image(pixels: torch.Tensor) -> Image.Image:
-    """float32 (c, h, w) in [-1, 1] -> 8-bit picture."""
+def _png(pixels: torch.Tensor) -> bytes:
+    """float32 (c, h, w) in [-1, 1] -> an 8-bit PNG file."""
     levels = to_levels(pixels)
-    return Image.fromarray(levels[0] if len(levels) == 1 else np.ascontiguousarray(levels.transpose(1, 2, 0)))
+    image = Image.fromarray(levels[0] if len(levels) == 1 else np.ascontiguousarray(levels.transpose(1, 2, 0)))
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from trainedon.errors import UserError
 
 SCHEMA_VERSION = 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def read_run(out: Path) -> dict:
@@ -25,7 +27,10 @@ def read_run(out: Path) -> dict:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """The folder for this process alone. Raises UserError when another one works in it, or it cannot be written."""
+    """The folder for this process alone.
+
+    Raises UserError when another one works in it, it cannot be written, or the disk is full before the block ends.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         file = (out / ".lock").open("a")
@@ -36,7 +41,12 @@ def locked(out: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"another process is working on {out}: wait for it, or choose another --out") from None
-        yield
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise UserError(f"{out} has no room left ({error.strerror}): make some; the same command goes on") from None
 
 
 def check_same(out: Path, identity: dict) -> dict | None:

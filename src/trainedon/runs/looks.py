@@ -5,7 +5,7 @@ Near-duplicates are found with it, and whether the sets differ before the model 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from trainedon.evidence.looks import SCHEMA
 from trainedon.files import whole
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.looks import layout
-from trainedon.runs.engine import read_again
+from trainedon.runs.scorer import read_again
 
 MOST = 1024  # pictures of each set
 SIDE = 128  # pixels; 224 costs five times as much and finds few more copies
@@ -40,25 +40,31 @@ def write_looks(items: Sequence[Item], entries: Sequence[Entry], out: Path, prog
         return
     name, encode = encoder()
     chosen = _chosen(items)
-    features: list[np.ndarray] = []
-    for start in range(0, len(chosen), ROWS):
-        part = chosen[start : start + ROWS]
-        features += encode(read_again(items[i], entries[i]).rgb for i in part)
-        progress("looking at pictures", start + len(part), len(chosen))
+    features: dict[int, np.ndarray] = {}
+    for places in _parts(sorted(chosen)):  # as they are stored, since some sources are only read forward
+        features |= zip(places, encode(read_again(items[i], entries[i]).rgb for i in places), strict=True)
+        progress("looking at pictures", len(features), len(chosen))
     rows = [
-        {"set": items[i].set, "picture": items[i].picture, "sha256": items[i].sha256, "features": row}
-        for i, row in zip(chosen, features, strict=True)
+        {"set": item.set, "picture": item.picture, "sha256": item.sha256, "features": features[i]}
+        for i, item in ((i, items[i]) for i in chosen)
     ]
     with whole(path) as stream:
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"encoder": name})), stream)
 
 
+def _parts(places: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (places[start : start + ROWS] for start in range(0, len(places), ROWS))
+
+
 def _chosen(items: Sequence[Item]) -> list[int]:
-    """Places in `items`: by digest, which has nothing to do with names or content."""
+    """Places in `items`, set by set: by digest, which has nothing to do with names or content."""
     found: dict[str, list[tuple[str, str, int]]] = {}
     for i, item in enumerate(items):
         if item.reason is None:
-            found.setdefault(item.set, []).append((str(item.sha256), item.picture, i))
+            names = found.setdefault(item.set, [])
+            names.append((str(item.sha256), item.picture, i))
+            if len(names) == 2 * MOST:  # no more are held than are needed
+                names[:] = sorted(names)[:MOST]
     return [i for names in found.values() for *_, i in sorted(names)[:MOST]]
 
 

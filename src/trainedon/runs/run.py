@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,18 +14,19 @@ from pathlib import Path
 from trainedon import evidence, report
 from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
+from trainedon.evidence.stream import give_back
 from trainedon.files import file_digest, write_json, write_text
 from trainedon.pictures import (
-    Entry,
-    Item,
+    Inventory,
+    Listing,
     cross_duplicates,
     inventory,
     inventory_digest,
-    read_inventory,
     scan,
+    shown,
     write_inventory,
 )
-from trainedon.runs.engine import score_all
+from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
 from trainedon.runs.labels import infer_labels
 from trainedon.runs.looks import write_looks
@@ -45,7 +46,7 @@ PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn",
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked. kind: `audit` or `evaluate`. sets: set name (`suspect`, `member`, `unseen`) -> source.
+    """What is asked. kind: `audit` or `evaluate`. sets: set name (`suspect`, `member`, `unseen`) -> path or URL.
 
     dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside.
     draw: the `draw.json` whose coins decided which pictures the model was given. lead: the test that an audit's claim
@@ -55,7 +56,7 @@ class Plan:
     """
 
     kind: str
-    sets: dict[str, Path]
+    sets: dict[str, str | Path]
     attacks: Sequence[Attack]
     seed: int = 0
     limit: int | None = None
@@ -69,11 +70,19 @@ class Plan:
     truth: dict[str, bool] | None = None
 
 
-def run(target: Target, plan: Plan, out: Path, progress: Progress) -> evidence.Audit | evidence.Evaluation:
+def run(
+    target: Target,
+    plan: Plan,
+    out: Path,
+    progress: Progress,
+    engine: Engine | None = None,
+    keep: Keep = forget,
+) -> evidence.Audit | evidence.Evaluation:
     """Execute a plan in the folder `out`, or go on with it, and write scores, statistics and page.
 
-    progress: called with (what, done, total). Returns the statistics. Raises UserError for bad input, and when `out`
-    holds something else; nothing there is overwritten then.
+    progress: called with (what, done, total). engine: who scores the shards, this process when not given; it changes
+    nothing else. keep: called with each file that a later run of the same plan can go on from. Returns the statistics.
+    Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
     for attack in plan.attacks:
         attack.check(target)
@@ -81,7 +90,7 @@ def run(target: Target, plan: Plan, out: Path, progress: Progress) -> evidence.A
     missing = _without_label(target, items)
     draw = plan.draw and evidence.read_draw(plan.draw)
     if draw:
-        evidence.check_draw(draw, [vars(item) for item in items])
+        evidence.check_draw(draw, items.table)
     with locked(out):
         identity = _identity(target, plan, items) | ({"draw": draw.commitment} if draw else {})
         record = check_same(out, identity) or _record(target, plan, items, identity)
@@ -97,7 +106,10 @@ def run(target: Target, plan: Plan, out: Path, progress: Progress) -> evidence.A
             if not (out / "pictures.parquet").exists():
                 write_inventory(items, out / "pictures.parquet")
             write_looks(items, entries, out, progress)
-            score_all(target, plan.attacks, items, entries, out, progress)
+            for name in ("run.json", *EVIDENCE):
+                if (out / name).exists():
+                    keep(out / name)
+            score_all(target, plan.attacks, items, entries, out, progress, engine, keep)
             shutil.rmtree(out / "shards", ignore_errors=True)
             present = [name for name in EVIDENCE if (out / name).exists()]
             record |= {"finished": _now(), "files": {name: file_digest(out / name) for name in present}}
@@ -117,19 +129,19 @@ def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
 def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     """The documents of a run, file name -> content, from what it has stored of scores and pictures."""
     scores = evidence.read_scores(out / "scores.parquet")
-    rows = looks = None
+    pictures = looks = None
     if (out / "pictures.parquet").exists():
-        rows = [vars(item) for item in read_inventory(out / "pictures.parquet")]
+        pictures = out / "pictures.parquet"
         looks = evidence.read_looks(out / "looks.parquet")
     draw = _draw_of(out, record)
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
-        return {"audit.json": evidence.audit(scores, rows, looks, draw, lead)}
-    documents = {"evaluation.json": evidence.evaluate(scores, rows, looks, draw)}
+        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead)}
+    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw)}
     if record.get("study"):
-        documents["peaks.json"] = evidence.peaks(scores, record["study"], rows, looks)
+        documents["peaks.json"] = evidence.peaks(scores, record["study"], pictures, looks)
     if record.get("sweep"):
-        documents["sweep.json"] = evidence.sweep(scores, record["sweep"], record["costs"], rows, looks)
+        documents["sweep.json"] = evidence.sweep(scores, record["sweep"], record["costs"], pictures, looks)
     return documents
 
 
@@ -147,42 +159,45 @@ def _draw_of(out: Path, record: dict) -> evidence.Draw | None:
 def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
     documents = recompute(out, record)
     for name, document in documents.items():
-        write_text(out / name, evidence.to_json(document))
-    report.render(out)
-    return next(iter(documents.values()))
+        write_text(out / name, evidence.json_parts(document))
+    first = next(iter(documents.values()))
+    give_back()
+    report.render(out, first)
+    return first
 
 
-def _take_stock(plan: Plan, progress: Progress) -> tuple[list[Item], list[Entry]]:
+def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing]:
     """The inventory of all sets, and where to read each of its pictures."""
-    items: list[Item] = []
-    entries: list[Entry] = []
+    items, entries = Inventory.of([]), Listing()
     for name, source in plan.sets.items():
         listed = scan(source, plan.limit)
         found = inventory(listed, name, lambda done, total, n=name: progress(f"reading {n}", done, total))
-        if not any(item.reason is None for item in found):
-            raise UserError(f"{source} holds no picture that can be used ({found[0].picture}: {found[0].reason})")
-        items += found
-        entries += listed
+        if not len(found.usable):
+            first = found[0]
+            raise UserError(f"{shown(source)} holds no picture that can be used ({first.picture}: {first.reason})")
+        items, entries = items + found, Listing(entries, listed)
     items = cross_duplicates(items)
-    if "unseen" in plan.sets and not any(item.reason is None for item in items if item.set == "unseen"):
+    if "unseen" in plan.sets and not len(items.of_set("unseen").usable):
         raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
     return items, entries
 
 
-def _without_label(target: Target, items: list[Item]) -> list[int]:
+def _without_label(target: Target, items: Inventory) -> list[int]:
     """Places of usable pictures that a class-conditional model needs a label for.
 
     Raises UserError for labels that it cannot take.
     """
     if target.classes is None:
         return []
-    usable = [item for item in items if item.reason is None]
-    wrong = [item for item in usable if item.label is not None and not 0 <= item.label < target.classes]
-    if wrong:
-        raise UserError(
-            f"{wrong[0].picture} has class label {wrong[0].label}: the model knows 0 to {target.classes - 1}"
-        )
-    missing = [i for i, item in enumerate(items) if item.reason is None and item.label is None]
+    missing = []
+    for place, (label, reason) in enumerate(zip(items.values("label"), items.values("reason"), strict=True)):
+        if reason is not None:
+            continue
+        if label is None:
+            missing.append(place)
+        elif not 0 <= label < target.classes:
+            name = items[place].picture
+            raise UserError(f"{name} has class label {label}: the model knows 0 to {target.classes - 1}")
     if missing and target.classes > MOST_CLASSES:
         raise UserError(
             f"the model was trained with {target.classes} classes and {items[missing[0]].picture} has no class label: "
@@ -192,15 +207,15 @@ def _without_label(target: Target, items: list[Item]) -> list[int]:
 
 
 def _with_labels(
-    target: Target, items: list[Item], missing: list[int], entries: list[Entry], out: Path, progress: Progress
-) -> list[Item]:
+    target: Target, items: Inventory, missing: list[int], entries: Listing, out: Path, progress: Progress
+) -> Inventory:
     """Every usable picture with a class label; those that were inferred are kept in `labels.json`."""
     store = out / "labels.json"
     if not store.exists():
-        found = infer_labels(target, [items[i] for i in missing], [entries[i] for i in missing], progress)
-        write_json(store, found)
+        write_json(store, infer_labels(target, items, entries, missing, progress))
     labels = json.loads(store.read_text("utf-8"))
-    return [replace(i, label=labels[i.sha256]) if i.reason is None and i.label is None else i for i in items]
+    digests = items.column("sha256")
+    return items.replaced("label", {place: labels[digests[place].as_py()] for place in missing})
 
 
 def _labels_note(target: Target, missing: list[int]) -> str:
@@ -210,12 +225,12 @@ def _labels_note(target: Target, missing: list[int]) -> str:
     )
 
 
-def _identity(target: Target, plan: Plan, items: list[Item]) -> dict:
+def _identity(target: Target, plan: Plan, items: Inventory) -> dict:
     """What makes two runs the same one: neither paths nor batch size, which change no score."""
     identity = {
         "kind": plan.kind,
         "model": target.identity.digest,
-        "pictures": {name: inventory_digest(i for i in items if i.set == name) for name in plan.sets},
+        "pictures": {name: inventory_digest(items.of_set(name)) for name in plan.sets},
         "attacks": [repr(attack) for attack in plan.attacks],
         "device": target.device.type,
     }
@@ -226,13 +241,13 @@ def _identity(target: Target, plan: Plan, items: list[Item]) -> dict:
     return identity
 
 
-def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> dict:
+def _record(target: Target, plan: Plan, items: Inventory, identity: dict) -> dict:
     costs = {repr(attack): attack.cost(target) for attack in plan.attacks}
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "running",
         "kind": plan.kind,
-        "command": plan.command,
+        "command": _public(plan.command, plan.sets.values()),
         "started": _now(),
         "finished": None,
         "identity": identity,
@@ -258,9 +273,9 @@ def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> di
         },
         "inputs": {
             name: {
-                "path": str(source),
+                "path": shown(source),
                 "digest": identity["pictures"][name],
-                "pictures": sum(item.set == name for item in items),
+                "pictures": len(items.of_set(name)),
             }
             for name, source in plan.sets.items()
         },
@@ -286,6 +301,13 @@ def _record(target: Target, plan: Plan, items: list[Item], identity: dict) -> di
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }
+
+
+def _public(command: str, sources: Iterable[str | Path]) -> str:
+    """A command without what must not be kept of its sources: a password, or the signature of a web address."""
+    for source in sources:
+        command = command.replace(str(source), shown(source))
+    return command
 
 
 def _now() -> str:

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 
 from trainedon import evidence
 from trainedon.errors import UserError
-from trainedon.evidence.scores import Row
+from trainedon.evidence.rows import Row
 from trainedon.files import file_digest, whole, write_json
-from trainedon.runs.engine import SCHEMA
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked
 from trainedon.runs.run import conclude
+from trainedon.runs.scorer import SCHEMA
 
+GROUP = 8192  # rows that are written at once
 NOTE = "No model was asked here: the scores were given as a table, and who computed them vouches for them."
 
 
@@ -27,8 +28,7 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
     neither, and for a folder that holds something else.
     """
     scores = evidence.read_scores(table)
-    present = {row.set for row in scores.rows}
-    kinds = [kind for kind, name in (("audit", "suspect"), ("evaluate", "member")) if name in present]
+    kinds = [kind for kind, name in (("audit", "suspect"), ("evaluate", "member")) if scores.has(name)]
     if len(kinds) != 1:
         found = "both suspects and members" if kinds else "neither suspects nor members"
         raise UserError(f"{table} has {found}: the column set says suspect and unseen, or member and unseen")
@@ -36,9 +36,10 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
     with locked(out):
         check_same(out, identity)
         schema = SCHEMA.append(pa.field("cluster", pa.string()))
-        rows = [{name: getattr(row, name, None) for name in schema.names} | _costs(row) for row in scores.rows]
-        with whole(out / "scores.parquet") as stream:
-            pq.write_table(pa.Table.from_pylist(rows, schema=schema), stream)
+        with whole(out / "scores.parquet") as stream, pq.ParquetWriter(stream, schema) as writer:
+            for start in range(0, len(scores), GROUP):
+                rows = [row._asdict() | _costs(row) for row in scores.rows[start : start + GROUP]]
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
         write_json(out / "run.json", _record(table, out, identity, scores))
     return conclude(out)
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+
 from trainedon import evidence, report
 from trainedon.errors import UserError
+from trainedon.evidence.prepare import joined
+from trainedon.evidence.rows import Rows
+from trainedon.evidence.texts import NONE
 from trainedon.files import file_digest
 from trainedon.pictures import inventory_digest, read_inventory
 from trainedon.runs.folder import read_run
@@ -73,8 +79,8 @@ def _pictures(run: Path, record: dict) -> tuple[bool | None, str]:
     items = read_inventory(run / "pictures.parquet")
     if (run / "labels.json").exists():  # labels that were inferred came after the digest was taken
         inferred = json.loads((run / "labels.json").read_text("utf-8"))
-        items = [replace(item, label=None) if item.sha256 in inferred else item for item in items]
-    wrong = [name for name, digest in known.items() if inventory_digest(i for i in items if i.set == name) != digest]
+        items = items.replaced("label", {i: None for i, item in enumerate(items) if item.sha256 in inferred})
+    wrong = [name for name, digest in known.items() if inventory_digest(items.of_set(name)) != digest]
     return not wrong, f"not as recorded: {', '.join(wrong)}" if wrong else f"{len(items)} pictures"
 
 
@@ -88,24 +94,32 @@ def _scores(run: Path, record: dict) -> tuple[bool | None, str]:
         return False, "the claim speaks of another test than the run was made for"
     if not (run / "pictures.parquet").exists():
         return None, "only scores were given"
-    items = {(item.set, item.picture): item for item in read_inventory(run / "pictures.parquet")}
-    due = {(key, *name) for key in scores.attacks for name in items}
-    missing = due - {(evidence.AttackKey(row.attack, row.attack_repr), row.set, row.picture) for row in scores.rows}
-    if missing:
-        return False, f"{len(missing)} pictures have no row in the table, such as {min(missing)[2]}"
-    for row in scores.rows:
-        item = items.get((row.set, row.picture))
-        if item is None or item.sha256 != row.sha256:
-            return False, f"{row.picture} ({row.set}) is not in pictures.parquet with this digest"
-        if item.reason is not None and row.score is not None:
-            return False, f"{row.picture} ({row.set}) was not to be used and has a score"
-    return True, f"{len(scores.rows)} rows"
+    scores, listed = joined(scores, run / "pictures.parquet")
+    columns = scores.columns
+    place = listed.place(columns.set, columns.picture)
+    missing = []
+    for key in sorted(scores.attacks):
+        known = np.zeros(len(listed) + 1, dtype=bool)  # the last is for rows that are not listed
+        known[place[scores.of_attack(key).places]] = True
+        missing.append(np.flatnonzero(~known[:-1]))
+    if n := sum(map(len, missing)):
+        first = listed.names.of(listed.picture[next(filter(len, missing))[:1]])[0]
+        return False, f"{n} pictures have no row in the table, such as {first}"
+    strange = (place == NONE) | (listed.sha256[place] != columns.sha256)
+    unfit = (listed.reason[place] != NONE) & np.isfinite(columns.score)
+    for at in np.flatnonzero(strange | unfit)[:1].tolist():
+        row = scores.rows[at]
+        why = "is not in pictures.parquet with this digest" if strange[at] else "was not to be used and has a score"
+        return False, f"{row.picture} ({row.set}) {why}"
+    return True, f"{len(scores)} rows"
 
 
 def _statistics(run: Path, documents: dict[str, evidence.Document]) -> tuple[bool | None, str]:
     strangers = [name for name in DOCUMENTS if (run / name).exists()]
     differing = [f"{name} is not of this run" for name in strangers if name not in documents]
     for name, document in documents.items():
+        if _is_text_of(run / name, document):
+            continue
         try:
             stored = json.loads((run / name).read_text("utf-8"))
             type(document).model_validate_json((run / name).read_text("utf-8"))
@@ -117,6 +131,16 @@ def _statistics(run: Path, documents: dict[str, evidence.Document]) -> tuple[boo
         return True, "every number is the same"
     more = f" and {len(differing) - LISTED} more" if len(differing) > LISTED else ""
     return False, f"{'; '.join(differing[:LISTED])}{more}"
+
+
+def _is_text_of(path: Path, document: evidence.Document) -> bool:
+    """Whether a file is the document, byte for byte; neither is held as a whole."""
+    try:
+        with path.open("rb") as stream:
+            same = all(stream.read(len(part)) == part for part in map(str.encode, evidence.json_parts(document)))
+            return same and not stream.read(1)
+    except OSError:
+        return False
 
 
 def _differences(stored: object, now: object, place: str = "") -> Iterator[str]:
@@ -143,17 +167,24 @@ def _brief(value: object) -> str:
 
 def _exhibits(run: Path, record: dict) -> tuple[bool | None, str]:
     scores = evidence.read_scores(run / "scores.parquet")
-    known = {(row.attack, row.set, row.picture, row.score) for row in scores.rows if row.score is not None}
     files = sorted((run / "restored").glob("*/evidence.json"))
     for path in files:
         told = json.loads(path.read_text("utf-8"))
-        key = tuple(told.get(name) for name in ("attack", "set", "picture", "score"))
-        if key not in known or path.parent.name != str(told.get("sha256"))[:16]:
+        if not _has_row(scores, told) or path.parent.name != str(told.get("sha256"))[:16]:
             return (
                 False,
                 f"{path.parent.name} says {told.get('score')} of {told.get('picture')}, and the table does not",
             )
     return (True, f"{len(files)} pictures") if files else (None, "none were kept")
+
+
+def _has_row(scores: evidence.Scores, told: dict) -> bool:
+    """Whether the table has a scored row with this attack, set, picture and score."""
+    columns = scores.columns
+    (number,) = columns.names.find(pa.array([str(told.get("picture"))]))
+    rows = Rows(columns, np.flatnonzero(columns.picture == number))
+    asked = tuple(told.get(name) for name in ("attack", "set", "picture", "score"))
+    return any((row.attack, row.set, row.picture, row.score) == asked and row.score is not None for row in rows)
 
 
 def _page(run: Path, documents: dict[str, evidence.Document]) -> tuple[bool | None, str]:
@@ -162,7 +193,7 @@ def _page(run: Path, documents: dict[str, evidence.Document]) -> tuple[bool | No
     except (OSError, UnicodeDecodeError):
         return False, "report.html is missing or cannot be read"
     document, *_ = documents.values()
-    due = report.page(replace(report.read(run), document=json.loads(evidence.to_json(document))))
+    due = report.page(report.read(run, document))
     if shown == due:
         return True, "it is the page that the scores give"
     for number, (first, second) in enumerate(zip(shown.splitlines(), due.splitlines(), strict=False), start=1):

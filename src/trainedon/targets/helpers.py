@@ -168,7 +168,8 @@ def read_pool(folder: Path) -> dict[str, np.ndarray]:
 def _beside(model: str | Path, target: Target) -> Target:
     key = ("model", str(model))
     if key not in target.kept:
-        target.kept[key] = load_target(model, device=str(target.device), rows=target.rows)
+        how = {"precision": target.precision, "compile": target.compiled}
+        target.kept[key] = load_target(model, device=str(target.device), rows=target.rows, **how)
     other: Target = target.kept[key]  # type: ignore[assignment]
     other.evaluations, other.memo, other.rows = target.evaluations, target.memo, target.rows
     return other

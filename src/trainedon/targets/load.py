@@ -14,12 +14,14 @@ from safetensors.torch import load_file
 
 from trainedon.errors import UserError
 from trainedon.targets.path import PREDICTIONS, NoisePath
-from trainedon.targets.target import Identity, Target
+from trainedon.targets.target import PRECISIONS, Identity, Target
 from trainedon.targets.unet import PixelUNet
 
 SUPPORTED = "pixel-space diffusers pipelines with a UNet2DModel (DDPM, DDIM and alike), and bare UNet2DModel folders"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 WEIGHTS = "diffusion_pytorch_model"
+ROWS = {"cpu": 32}  # what lies in a processor's cache is soon at hand: more rows take longer, each (docs/speed.md)
+ROWS_ELSEWHERE = 64
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 # Schedulers whose training noise path is the DDPM one, read from the same configuration keys.
 SCHEDULERS = {
@@ -45,19 +47,30 @@ SCHEDULERS = {
 }
 
 
-def load_target(model: str | Path, *, device: str = "cpu", rows: int = 64) -> Target:
+def load_target(
+    model: str | Path,
+    *,
+    device: str = "cpu",
+    rows: int | None = None,
+    precision: str = "float32",
+    compile: bool = False,
+) -> Target:
     """The model at a local diffusers folder, or on the hub (`owner/name` or `owner/name@revision`).
 
-    rows: how many pictures go through the network at once. Raises UserError when the folder is not a model that is
-    supported, when its weights are a pickle, incomplete or not finite, when a part of it may not be read.
+    rows: how many pictures go through the network at once; None: what is fastest on most networks. precision: float32,
+    bfloat16 or float16, in which it multiplies; compile: whether it goes through `torch.compile`; both change scores.
+    Raises UserError when the folder is not a model that is supported, when its weights are a pickle, incomplete or not
+    finite, when a part of it may not be read.
     """
+    if precision not in PRECISIONS:
+        raise UserError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
     try:
-        return _load(model, device, rows)
+        return _load(model, _device(device), rows, precision, compile)
     except PermissionError as error:
         raise UserError(f"{error.filename or model} cannot be read: no permission") from None
 
 
-def _load(model: str | Path, device: str, rows: int) -> Target:
+def _load(model: str | Path, device: torch.device, rows: int | None, precision: str, compiled: bool) -> Target:
     folder, name = _folder(model)
     index = folder / "model_index.json"
     if index.is_file():
@@ -87,8 +100,10 @@ def _load(model: str | Path, device: str, rows: int) -> Target:
         path=NoisePath.from_scheduler(scheduler),
         prediction=prediction,
         classes=config.get("num_class_embeds"),
-        device=_device(device),
-        rows=rows,
+        device=device,
+        rows=rows or ROWS.get(device.type, ROWS_ELSEWHERE),
+        precision=precision,
+        compiled=compiled,
         unet=unet,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from trainedon.targets.path import NoisePath
 
 T = TypeVar("T")
 PAD = 8
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # The smallest alpha that a prediction of the clean picture is divided by: at zero terminal signal-to-noise ratio the
 # noise says nothing of the picture, and a large but finite answer is what the callers' clipping expects.
 SMALLEST_ALPHA = 2.0**-12
@@ -56,8 +58,9 @@ class Target(ABC):
     """A diffusion model under audit. Attacks are written against this class alone.
 
     shape: (c, h, w) of a picture. path: its noise path. prediction: what the network answers. classes: number of class
-    labels, None for an unconditional model. rows: how many pictures go through the network at once. kept: what attacks
-    prepared once for this model, by their own keys.
+    labels, None for an unconditional model. rows: how many pictures go through the network at once. precision: in which
+    the network multiplies, a key of PRECISIONS; its answers are float32. compiled: whether it goes through
+    `torch.compile`. Both change scores. kept: what attacks prepared once for this model, by their own keys.
     """
 
     identity: Identity
@@ -67,6 +70,8 @@ class Target(ABC):
     classes: int | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     rows: int = 64
+    precision: str = "float32"
+    compiled: bool = False
     evaluations: Evaluations = field(default_factory=Evaluations)
     kept: dict[object, object] = field(default_factory=dict)
     memo: Memo | None = None
@@ -114,10 +119,9 @@ class Target(ABC):
         x_t: float32 (n, c, h, w). t: int or int64 (n,) timestep index in [0, T). labels: int64 (n,) when the model is
         class-conditional. Counts n forward evaluations. Differentiable in `x_t` where gradients are enabled.
         """
-        t = torch.as_tensor(t, device=self.device).expand(len(x_t))
-        answer = self._answer(x_t, t, labels)
+        alpha, sigma = self.path.at(t, x_t)  # from t as it is given: one on an accelerator would have to be waited for
+        answer = self._answer(x_t, torch.as_tensor(t, device=self.device).expand(len(x_t)), labels)
         self.evaluations.forward += len(x_t)
-        alpha, sigma = self.path.at(t, x_t)
         if self.prediction == "epsilon":
             return Denoised(answer, (x_t - sigma * answer) / alpha.clamp(min=SMALLEST_ALPHA))
         if self.prediction == "sample":
@@ -163,17 +167,38 @@ class Target(ABC):
         for name, value in vars(before).items():
             setattr(spent, name, getattr(self.evaluations, name) - value)
 
+    def _filled(self, n: int, most: int) -> int:
+        """How many rows the network is given for n of them; a compiled one few sizes, for each of which it is compiled.
+
+        n, 1 at least, is at most `most`, a multiple of PAD.
+        """
+        if self.compiled:
+            return min(PAD << (-(-n // PAD) - 1).bit_length(), most)
+        # with one thread PyTorch computes 1 x 1 convolutions of fewer than 16 rows by itself, and rounds otherwise
+        return max(n + -n % PAD, 2 * PAD if torch.get_num_threads() == 1 else PAD)
+
+    def shrink(self) -> bool:
+        """After memory ran out: halve `rows` down to PAD and give back what is cached. False if that was the least."""
+        smaller = max(PAD, self.rows // 2)
+        shrunk, self.rows = smaller < self.rows, min(smaller, self.rows)
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif self.device.type == "mps":
+            torch.mps.empty_cache()
+        return shrunk
+
     def _in_chunks(self, network, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         """Rows through the network, at most `rows` at once, filled up to a multiple of PAD.
 
         Kernels are chosen by batch size, and a lone row may take one that rounds otherwise; filled-up batches take the
         same one, so that a picture's answer does not depend on how many others come along.
         """
-        answers = []
-        for start in range(0, len(x), self.rows):
-            part = slice(start, start + self.rows)
+        answers, size = [], max(PAD, self.rows // PAD * PAD)  # so that only the last is filled up
+        for start in range(0, len(x), size):
+            part = slice(start, start + size)
             xs, ts, ls = x[part], t[part], None if labels is None else labels[part]
-            n, missing = len(xs), -len(xs) % PAD
+            n, missing = len(xs), self._filled(len(xs), size) - len(xs)
             if missing:
                 xs = torch.cat([xs, xs[:1].detach().expand(missing, *xs.shape[1:])])
                 ts = torch.cat([ts, ts[:1].expand(missing)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from diffusers.models.attention_processor import Attention
 from torch.nn import functional as F
 
 from trainedon.errors import UserError
-from trainedon.targets.target import Target
+from trainedon.targets.target import PAD, PRECISIONS, Target
 
 
 @dataclass(eq=False)
@@ -23,12 +24,22 @@ class PixelUNet(Target):
     def __post_init__(self) -> None:
         # channels-last halves the time of a forward pass on CPU, and makes it independent of the batch size
         self.unet = self.unet.requires_grad_(False).eval().to(self.device, memory_format=torch.channels_last)
+        self._network = torch.compile(self.unet, dynamic=False) if self.compiled else self.unet
         self._attentions = [module for module in self.unet.modules() if isinstance(module, Attention)]
 
     def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return self._ask(self._network, x_t, t, labels)
+
+    def _ask(self, network: Callable, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         x_t = x_t.to(memory_format=torch.channels_last)
-        answer = self.unet(x_t, t, class_labels=labels).sample
-        return answer[:, : self.shape[0]].contiguous()  # models that also learn the variance answer 2c channels
+        with self._cast():
+            answer = network(x_t, t, class_labels=labels).sample
+        return answer[:, : self.shape[0]].float().contiguous()  # models that learn the variance answer 2c channels
+
+    def _cast(self) -> AbstractContextManager:
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=PRECISIONS[self.precision])
 
     def layers(self) -> list[str]:
         """Names that `features` takes, in the order of the network."""
@@ -80,24 +91,25 @@ class PixelUNet(Target):
         self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor | None = None
     ) -> torch.Tensor:
         weights = list(self.unet.requires_grad_(True).parameters())
-        rows, self.rows = self.rows, len(x_t)  # all at once whatever the batch size, so that sums round alike
+        # all at once whatever the batch size, so that sums round alike; as it is, for nothing is compiled for weights
+        (rows, network), self.rows, self._network = (self.rows, self._network), len(x_t) + -len(x_t) % PAD, self.unet
         try:
             with torch.enable_grad():
                 error = (self.denoise(x_t, t, labels).noise - noise).square().mean()
                 gradients = torch.autograd.grad(error, weights, allow_unused=True)
         finally:
             self.unet.requires_grad_(False)
-            self.rows = rows
+            self.rows, self._network = rows, network
         self.evaluations.backward += len(x_t)
         norms = [torch.zeros((), device=self.device) if g is None else g.float().norm() for g in gradients]
-        return torch.stack(norms).double().cpu()
+        return torch.stack(norms).cpu().double()
 
     @torch.no_grad()
     def _look(self, pictures, t, labels, collect: Callable[[], torch.Tensor]) -> torch.Tensor:
         """One pass over `alpha_t x`; `collect` gives what the hooks saw of the rows that just went through."""
 
         def network(x, t, labels):
-            self._predict(x, t, labels)
+            self._ask(self.unet, x, t, labels)  # hooks are not seen in a compiled network
             return collect()
 
         alpha, _ = self.path.at(t, pictures)

@@ -9,14 +9,14 @@ from pathlib import Path
 from trainedon.errors import UserError
 from trainedon.evidence import Draw, DrawnPicture, SetAside, coin, commitment, near_duplicates
 from trainedon.files import whole, write_text
-from trainedon.pictures import Entry, inventory, scan
+from trainedon.pictures import Entry, inventory, scan, shown
 
 DRAW = "draw.json"
 FOLDERS = {True: "included", False: "held-out"}
 
 
 def draw_pictures(
-    source: Path, out: Path, secret: str | None = None, progress: Callable[[int, int], None] | None = None
+    source: str | Path, out: Path, secret: str | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Draw:
     """Copy each usable picture of `source` into `out/included` or `out/held-out`, by its coin, and write `draw.json`.
 
@@ -27,7 +27,8 @@ def draw_pictures(
     """
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty: choose another --out")
-    items = inventory(scan(source), "member", progress=progress)
+    entries = scan(source)
+    items = inventory(entries, "member", progress=progress)
     aside = {item.picture: item.reason for item in items if item.reason is not None}
     first: dict[str, str] = {}
     names = near_duplicates([vars(item) for item in items])
@@ -37,10 +38,10 @@ def draw_pictures(
             aside[item.picture] = f"near-duplicate of {first[cluster]}"
     drawn = [item for item in items if item.picture not in aside]
     if not drawn:
-        raise UserError(f"{source} holds no picture that can be used")
+        raise UserError(f"{shown(source)} holds no picture that can be used")
     secret = secret or secrets.token_hex(16)
     chosen = {item.picture: coin(secret, str(item.sha256)) for item in drawn}
-    for entry in scan(source):
+    for entry in entries:
         if entry.name in chosen:
             _copy(entry, out / FOLDERS[chosen[entry.name]])
     draw = Draw(

@@ -12,23 +12,26 @@ import torch
 from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.noise import generator
-from trainedon.pictures import Batch, Item, inventory, scan
+from trainedon.pictures import Batch, Item, inventory, scan, shown
 
 MANIFEST = "manifest.json"
 
 
 def draw_members(
-    source: Path, out: Path, *, draw: int | None, seed: int, progress: Callable[[int, int], None] | None = None
+    source: str | Path, out: Path, *, draw: int | None, seed: int, progress: Callable[[int, int], None] | None = None
 ) -> dict:
     """Draw `draw` members (None: all) from the usable pictures of `source` and write `out/manifest.json`.
 
     The manifest holds the seed and, for every picture, name, sha256 and whether it is a member; the others are known to
     be unseen. A manifest that is there already must agree. Raises UserError when there are too few pictures.
     """
-    usable = [item for item in inventory(scan(source), "member", progress=progress) if item.reason is None]
+    items = inventory(scan(source), "member", progress=progress)
+    usable = items.take(items.usable)
     count = len(usable) if draw is None else draw
     if not 1 <= count <= len(usable):
-        raise UserError(f"{count} members cannot be drawn from {len(usable)} pictures that can be used in {source}")
+        raise UserError(
+            f"{count} members cannot be drawn from {len(usable)} pictures that can be used in {shown(source)}"
+        )
     chosen = np.zeros(len(usable), dtype=bool)
     chosen[generator(seed, "members").choice(len(usable), count, replace=False)] = True
     return write_manifest(out, usable, chosen, seed)
@@ -59,12 +62,14 @@ def write_manifest(out: Path, pictures: Sequence[Item], members: np.ndarray, see
     return manifest
 
 
-def read_members(source: Path, manifest: dict, size: int, channels: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+def read_members(
+    source: str | Path, manifest: dict, size: int, channels: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The members' pixels, float32 (n, c, size, size) in [-1, 1], and labels int64 (n,) if every picture has one."""
     batch = read_named(source, {row["picture"] for row in manifest["pictures"] if row["member"]}, size, channels)
     return batch.pixels, batch.labels
 
 
-def read_named(source: Path, names: set[str], size: int, channels: int) -> Batch:
+def read_named(source: str | Path, names: set[str], size: int, channels: int) -> Batch:
     """The pictures of these names, in the order of the source."""
     return Batch.from_pictures([entry.read() for entry in scan(source) if entry.name in names], (size, size), channels)

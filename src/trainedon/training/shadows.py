@@ -43,7 +43,7 @@ def splits(pictures: int, models: int, draw: int | None, seed: int) -> np.ndarra
 
 
 def train_shadows(
-    source: Path, out: Path, recipe: Recipe, *, models: int, draw: int | None = None, progress: Progress
+    source: str | Path, out: Path, recipe: Recipe, *, models: int, draw: int | None = None, progress: Progress
 ) -> None:
     """Train the models into `out/000`, `out/001`, ..., each a folder as `train` makes it, with a manifest.
 
@@ -53,9 +53,9 @@ def train_shadows(
     """
     _check_ours(out)
     items = inventory(scan(source), "member", progress=lambda done, total: progress("reading pictures", done, total))
-    usable = [item for item in items if item.reason is None]
+    usable = items.take(items.usable)
     members = splits(len(usable), models, draw, recipe.seed)
-    pool = read_named(source, {item.picture for item in usable}, recipe.size, recipe.channels)
+    pool = read_named(source, set(usable.values("picture")), recipe.size, recipe.channels)
     recipe = replace(recipe, classes=None if pool.labels is None else int(pool.labels.max()) + 1)
     names = [f"{number:03d}" for number in range(models)]
     record = {

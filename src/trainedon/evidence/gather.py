@@ -1,0 +1,196 @@
+"""From a table of scores as it was given to rows in columns, a batch at a time. What is odd is looked at row by row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as types
+
+from trainedon.errors import UserError
+from trainedon.evidence.rows import SETS, AttackKey, Columns, Row
+from trainedon.evidence.texts import NONE, Texts, Words, alike, compact
+
+NO_SCORE = "no score was given"
+NO_NUMBER = "the score is not a number"
+INFINITE = "the score is infinite"
+Batch = Mapping[str, np.ndarray | pa.Array]
+TEXTS = ("picture", "sha256", "cluster")  # of which there may be one a row
+
+
+class Gathered:
+    """Collects rows. `batches` hold columns as `Columns` has them, but those of TEXTS as string or DIGEST arrays."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.attacks, self.reasons = Words(), Words()
+        self.batches: list[Batch] = []
+
+    def add_rows(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Rows as mappings. Raises UserError for what `Scores.from_rows` refuses."""
+        parsed = [_row(row, number) for number, row in enumerate(rows, start=self.n + 1)]
+        texts = {name: pa.array([getattr(row, name) for row in parsed], pa.string()) for name in TEXTS}
+        floats = {
+            name: np.array([getattr(row, name) for row in parsed], dtype=float) for name in ("score", "nfe", "seconds")
+        }
+        codes = {
+            "set": [SETS.index(row.set) for row in parsed],
+            "attack": [self.attacks[AttackKey(row.attack, row.attack_repr)] for row in parsed],
+            "reason": [NONE if row.reason is None else self.reasons[row.reason] for row in parsed],
+        }
+        self._add(texts | floats | {name: np.array(numbers, np.int32) for name, numbers in codes.items()})
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """The rows of a batch, read as `add_rows` reads them."""
+        columns = self._plain(batch)
+        if columns is None:
+            self.add_rows(batch.to_pylist())
+        else:
+            self._add(columns)
+
+    def columns(self) -> Columns:
+        """Everything that was added, at least one row."""
+        names, picture = Texts.numbered(self._pop_texts("picture"))
+        digests, clusters = self._pop_texts("sha256"), self._pop_texts("cluster")
+        if clusters.null_count == self.n:
+            marks, sha256 = Texts.numbered(digests)
+            cluster = np.full(self.n, NONE, np.int32)
+        else:
+            marks, both = Texts.numbered(pa.concat_arrays(alike([digests, clusters])))
+            sha256, cluster = both[: self.n], both[self.n :]
+        del digests, clusters
+        kinds = {"set": np.int8, "attack": np.int32, "reason": np.int32, "score": float, "nfe": float, "seconds": float}
+        others = {
+            name: np.concatenate([batch.pop(name) for batch in self.batches], dtype=kind)
+            for name, kind in kinds.items()
+        }
+        near = np.full(self.n, NONE, np.int32)
+        codes = {"picture": picture, "sha256": sha256, "cluster": cluster, "near": near}
+        return Columns(names, marks, tuple(self.attacks), tuple(self.reasons), **codes, **others)
+
+    def _add(self, columns: dict[str, np.ndarray | pa.Array]) -> None:
+        for name in ("sha256", "cluster"):
+            columns[name] = compact(columns[name])
+        self.n += len(columns["score"])
+        self.batches.append(columns)
+
+    def _pop_texts(self, name: str) -> pa.Array:
+        return pa.concat_arrays(alike(batch.pop(name) for batch in self.batches))
+
+    def _plain(self, batch: pa.RecordBatch) -> Batch | None:
+        """The columns of a batch that holds what it should; None where any row needs a closer look."""
+        given = {name: _as_expected(batch, name) for name in Row._fields[:-1]}
+        if any(column is None for column in given.values()):
+            return None
+        if given["picture"].null_count or not all(map(str.strip, given["picture"].to_pylist())):
+            return None
+        sets = _by_value(given["set"], lambda text: SETS.index(text) if text in SETS else NONE)
+        if (sets == NONE).any():
+            return None
+        costs = {name: _finite(given[name]) for name in ("nfe", "seconds")}
+        score, reason = self._scored(given["score"], given["reason"])
+        return {
+            "picture": given["picture"],
+            "set": sets,
+            "attack": self._attacks(given["attack"], given["attack_repr"]),
+            "sha256": _each(given["sha256"], lambda text: text and text.lower()),
+            "cluster": _each(given["cluster"], lambda text: text),
+            "score": score,
+            "reason": reason,
+            **costs,
+        }
+
+    def _attacks(self, names: pa.Array, reprs: pa.Array) -> np.ndarray:
+        words = Words()
+        pair = np.stack([_by_value(texts, lambda text: words[text]) for texts in (names, reprs)], axis=1)
+        kinds, first, number = np.unique(pair, axis=0, return_index=True, return_inverse=True)
+        known, new = list(words), np.empty(len(kinds), np.int32)
+        for kind in np.argsort(first):  # numbered as they appear
+            name, text = (known[word] for word in kinds[kind])
+            new[kind] = self.attacks[AttackKey(name or "unnamed", text or name or "unnamed")]
+        return new[number.reshape(-1)]
+
+    def _scored(self, scores: pa.Array, reasons: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        value = scores.to_numpy(zero_copy_only=False)
+        given = _by_value(reasons, lambda text: NONE if text is None else self.reasons[text])
+        for which, why in (
+            (scores.is_null().to_numpy(zero_copy_only=False), NO_SCORE),
+            (np.isnan(value), NO_NUMBER),
+            (np.isinf(value), INFINITE),
+        ):
+            missing = which & (given == NONE)
+            if missing.any():
+                given[missing] = self.reasons[why]
+        finite = np.isfinite(value)
+        return np.where(finite, value, np.nan), np.where(finite, np.int32(NONE), given)
+
+
+def _as_expected(batch: pa.RecordBatch, name: str) -> pa.Array | None:
+    """A column as string or float64, nulls where there is none; None where it holds something else."""
+    number = name in ("score", "nfe", "seconds")
+    kind = pa.float64() if number else pa.string()
+    if name not in batch.schema.names:
+        return pa.nulls(len(batch), kind)
+    column = batch.column(name)
+    plain = column.type.value_type if types.is_dictionary(column.type) else column.type
+    right = (types.is_integer, types.is_floating) if number else (types.is_string, types.is_large_string)
+    if not any(is_right(plain) for is_right in (*right, types.is_null)):
+        return None
+    return column.cast(kind, safe=False)
+
+
+def _by_value(texts: pa.Array, number: Callable[[str | None], int]) -> np.ndarray:
+    """`number` of each text as `as_text` gives it, int32 (n,), asked once for each."""
+    coded = texts.dictionary_encode(null_encoding="encode")
+    numbers = np.array([number(as_text(text)) for text in coded.dictionary.to_pylist()], np.int32)
+    return numbers[coded.indices.to_numpy()]
+
+
+def _each(texts: pa.Array, change: Callable[[str | None], str | None]) -> pa.Array:
+    """`change` of each text as `as_text` gives it. Digests, and nothing, are what they are."""
+    if compact(texts).type != texts.type or texts.null_count == len(texts):
+        return texts
+    return pa.array([change(as_text(text)) for text in texts.to_pylist()], pa.string())
+
+
+def _finite(numbers: pa.Array) -> np.ndarray:
+    values = numbers.to_numpy(zero_copy_only=False)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _row(row: Mapping[str, object], number: int) -> Row:
+    set_name, picture = as_text(row.get("set")), "" if row.get("picture") is None else str(row["picture"])
+    if not picture.strip():
+        raise UserError(f"row {number} of the scores names no picture; every row needs one")
+    if set_name not in SETS:
+        raise UserError(f"row {number} of the scores has the set {set_name!r}; use one of {', '.join(SETS)}")
+    score, reason = _number(row.get("score"), "score", number), as_text(row.get("reason"))
+    if score is None:
+        reason = reason or NO_SCORE
+    elif not math.isfinite(score):
+        reason = reason or (NO_NUMBER if math.isnan(score) else INFINITE)
+        score = None
+    else:
+        reason = None
+    attack = as_text(row.get("attack")) or "unnamed"
+    costs = [_number(row.get(name), name, number) for name in ("nfe", "seconds")]
+    nfe, seconds = (cost if cost is not None and math.isfinite(cost) else None for cost in costs)
+    sha256 = as_text(row.get("sha256"))
+    name = as_text(row.get("attack_repr")) or attack
+    sha256 = sha256.lower() if sha256 else None
+    return Row(picture, set_name, attack, name, sha256, score, reason, nfe, seconds, as_text(row.get("cluster")))
+
+
+def as_text(value: object) -> str | None:
+    return None if value is None else str(value).strip() or None
+
+
+def _number(value: object, column: str, number: int) -> float | None:
+    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "null", "none", "na", "n/a")):
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UserError(f"row {number} of the scores has the {column} {value!r}, which is not a number") from None

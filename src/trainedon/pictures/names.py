@@ -1,0 +1,45 @@
+"""What a file's name says: whether it is a picture, or holds many, and how it is written as text."""
+
+from __future__ import annotations
+
+READABLE = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
+# Pictures too, of formats that are not opened: they are listed and named as unusable, never passed over in silence.
+OTHER_PICTURES = (".avif", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".ppm", ".pgm", ".psd", ".svg", ".tga")
+PARQUET, ARRAYS, TAR = ".parquet", ".npz", ".tar"
+COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4")
+_LONGEST_LABEL = 9  # digits; a longer number is the number of something else
+
+
+def has(name: str, *suffixes: str) -> bool:
+    """Whether a name ends with one of these, in capitals or not."""
+    return name.lower().endswith(suffixes)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a name is that of a picture file, readable or not."""
+    return has(name, *READABLE, *OTHER_PICTURES)
+
+
+def raw(name: str) -> bytes:
+    """A name as Python spells it -> its bytes, by which it can be stored: not every file name is text."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def spelled(name: bytes) -> str:
+    """Undoes `raw`."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+def text(name: bytes) -> str:
+    """A name as text that can be stored: bytes that are no UTF-8 are spelled out as `\\xff`."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def is_text(name: bytes) -> bool:
+    """Whether `text` gives the name as it is."""
+    return raw(text(name)) == name
+
+
+def number(digits: str) -> int | None:
+    """The class number that a text is, if it is one."""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_LABEL else None

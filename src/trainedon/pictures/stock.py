@@ -1,0 +1,94 @@
+"""Taking stock: every picture of a source is read and decoded once, measured, and told from its copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from trainedon.errors import PictureError
+from trainedon.pictures.columns import repeated
+from trainedon.pictures.items import Inventory, Item
+from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
+from trainedon.pictures.picture import Entry, digest, unpack
+
+_SHARPNESS_SIDE = 256  # pixels
+_AMONG = {"suspect": "also among the suspects", "member": "also among the members"}
+
+
+def inventory(
+    entries: Sequence[Entry],
+    set_name: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> Inventory:
+    """Read and decode every picture of a source once. entries: as `scan` gives them.
+
+    set_name: `suspect`, `unseen` or `member`. progress: called with (done, total) after each picture.
+    Pictures that cannot be used stay in the list, with the reason; of exact duplicates the first is used.
+    """
+    items = Inventory.of(_examined(entries, set_name, progress))
+    names = items.column("picture")
+    reasons = {}
+    for first, *copies in repeated(items.column("sha256"), items.usable):
+        reasons |= dict.fromkeys(copies, f"exact duplicate of {names[first].as_py()}")
+    return items.replaced("reason", reasons)
+
+
+def _examined(entries: Sequence[Entry], set_name: str, progress: Callable[[int, int], None] | None) -> Iterator[Item]:
+    for done, entry in enumerate(entries, start=1):
+        yield _examine(entry, set_name)
+        if progress is not None:
+            progress(done, len(entries))
+
+
+def _examine(entry: Entry, set_name: str) -> Item:
+    sha256 = None
+    try:
+        data = entry.data()
+        sha256 = digest(data)
+        rgb, facts = unpack(data)
+    except PictureError as error:
+        return Item(entry.name, sha256, set_name, entry.label, reason=str(error))
+    return Item(entry.name, sha256, set_name, entry.label, **facts, **statistics(rgb))
+
+
+def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
+    """Colour statistics from the histogram (exact, and small for a large picture), sharpness, and looks."""
+    image = Image.fromarray(rgb)
+    counts = np.array(image.histogram(), dtype=np.float64).reshape(3, 256)
+    levels = np.arange(256) / 255
+    pixels = rgb.shape[0] * rgb.shape[1]
+    mean = counts @ levels / pixels
+    variance = (counts * (levels - mean[:, None]) ** 2).sum(axis=1) / pixels
+    named = {f"mean_{channel}": float(value) for channel, value in zip("rgb", mean)}
+    named |= {f"std_{channel}": float(value) for channel, value in zip("rgb", np.sqrt(variance))}
+    looks = {"phash": perceptual_hash(rgb), "jpeg_trace": jpeg_trace(rgb), "detail": detail(rgb)}
+    return named | {"sharpness": _sharpness(image)} | looks
+
+
+def _sharpness(image: Image.Image) -> float:
+    grey = image.convert("L")
+    longer = max(grey.size)
+    if longer > _SHARPNESS_SIDE:
+        small = tuple(max(1, round(side * _SHARPNESS_SIDE / longer)) for side in grey.size)
+        grey = grey.resize(small, Image.Resampling.LANCZOS)
+    x = np.pad(np.asarray(grey, dtype=np.float64), 1, mode="edge")
+    laplacian = x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:] - 4 * x[1:-1, 1:-1]
+    return float(laplacian.var())
+
+
+def cross_duplicates(items: Iterable[Item]) -> Inventory:
+    """Set aside every usable unseen picture that is, byte for byte, among the suspects or the members too.
+
+    items: those of all sets. Returns them in the same order; a picture known to be given is no unseen picture.
+    """
+    items = Inventory.of(items)
+    sets = items.column("set")
+    reasons = {}
+    for places in repeated(items.column("sha256"), items.usable):
+        named = {place: sets[place].as_py() for place in places}
+        given = [name for name in named.values() if name in _AMONG]
+        if given:
+            reasons |= {place: _AMONG[given[-1]] for place, name in named.items() if name == "unseen"}
+    return items.replaced("reason", reasons)

@@ -1,0 +1,293 @@
+"""Where files lie: on the local disk, or in a store that fsspec reaches by a URL (`s3://`, `gs://`, ...)."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import fsspec
+
+from trainedon.errors import PictureError, UserError
+from trainedon.pictures.decoding import MAX_BYTES
+
+_URL = re.compile(r"([\w.+-]+::)*[\w.+-]{2,}://")  # one letter before the colon is a drive
+_PROTOCOL = re.compile(r"([\w.+-]+):(?::|//)")
+_LOCAL = ("file", "local")
+_PACKAGES = {  # protocol -> what to install for it
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "sftp": "paramiko",
+    "ssh": "paramiko",
+}
+_BLOCK = 4 * 2**20  # bytes asked for at once where a large file is read in parts
+
+
+class Place(Protocol):
+    """What holds files, each under a path of its own spelling. Methods raise OSError or UserError."""
+
+    def is_folder(self, path: str) -> bool:
+        """Whether `path` is a folder. Raises FileNotFoundError where there is nothing."""
+
+    def walk(self, folder: str) -> Iterator[str]:
+        """Every file below but the hidden ones: its name relative to `folder`, with `/`. In no order."""
+
+    def within(self, folder: str, name: str) -> str:
+        """The path of what `walk` named."""
+
+    def stamp(self, path: str) -> str:
+        """What differs once the file was changed, as far as it can be told without reading it."""
+
+    def open(self, path: str) -> IO[bytes]:
+        """A stream to be read anywhere."""
+
+    def read(self, path: str) -> bytes:
+        """A whole file, or its first MAX_BYTES + 1 bytes. Raises PictureError when this file cannot be read."""
+
+    def show(self, path: str) -> str:
+        """The path as a person would write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The local disk. Links are followed, and no folder is entered twice."""
+
+    def is_folder(self, path: str) -> bool:
+        return stat.S_ISDIR(Path(path).stat().st_mode)
+
+    def walk(self, folder: str) -> Iterator[str]:
+        return _walk(folder, "", set())
+
+    def within(self, folder: str, name: str) -> str:
+        return str(Path(folder, name))
+
+    def stamp(self, path: str) -> str:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("not a regular file")  # a pipe would wait for ever
+        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+    def open(self, path: str) -> IO[bytes]:
+        return Path(path).open("rb")
+
+    def read(self, path: str) -> bytes:
+        try:
+            status = Path(path).stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise PictureError("not a regular file")  # a pipe would wait for ever
+            if status.st_size > MAX_BYTES:
+                raise PictureError(f"larger than {MAX_BYTES // 2**20} MiB")
+            return Path(path).read_bytes()
+        except OSError as error:
+            raise PictureError(f"cannot be read ({(error.strerror or 'unknown error').lower()})") from None
+
+    def show(self, path: str) -> str:
+        return path
+
+
+def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    status = Path(folder).stat()
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    folders = []
+    with os.scandir(folder) as listing:
+        for child in listing:
+            if child.name.startswith("."):
+                continue
+            link = child.is_symlink()
+            if Path(child.path).is_dir() if link else child.is_dir():
+                folders.append((link, child.name))
+            else:
+                yield prefix + child.name
+    for _, name in sorted(folders):  # real folders before links to them
+        yield from _walk(str(Path(folder, name)), f"{prefix}{name}/", seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A file system of fsspec's. url: any of its URLs; where it is and how it is entered follows from that.
+
+    A file that is missing or forbidden has a fault of its own; what else goes wrong is the store's, and a UserError.
+    """
+
+    url: str
+
+    def is_folder(self, path: str) -> bool:
+        with self.asked() as files:
+            return files.info(path)["type"] == "directory"
+
+    def walk(self, folder: str) -> Iterator[str]:
+        """Folder by folder, so that no more than one folder's listing is held."""
+        todo = [folder]
+        while todo:
+            here = todo.pop()
+            with self.asked() as files:
+                listed = [
+                    (info["name"].rstrip("/"), info["type"] == "directory") for info in files.ls(here, detail=True)
+                ]
+                files.invalidate_cache()  # fsspec would keep a kilobyte a file, and never look again
+            for path, is_folder in listed:
+                if path == here.rstrip("/") or _leaf(path).startswith("."):  # a folder may have an object of its name
+                    continue
+                if is_folder:
+                    todo.append(path)
+                else:
+                    yield path[len(folder.rstrip("/")) + 1 :]
+
+    def within(self, folder: str, name: str) -> str:
+        return f"{folder.rstrip('/')}/{name}"
+
+    def stamp(self, path: str) -> str:
+        with self.asked() as files:
+            return str(files.ukey(path))
+
+    def open(self, path: str) -> IO[bytes]:
+        with self.asked() as files:
+            return _Stream(self, files.open(path, "rb", block_size=_BLOCK))
+
+    def read(self, path: str) -> bytes:
+        try:
+            with self.asked() as files:
+                return _read(files, path)
+        except FileNotFoundError:
+            raise PictureError("cannot be read (no such file or directory)") from None
+        except PermissionError:
+            raise PictureError("cannot be read (permission denied)") from None
+
+    def show(self, path: str) -> str:
+        with self.asked() as files:
+            return shown(files.unstrip_protocol(path))
+
+    @contextmanager
+    def asked(self) -> Iterator[Any]:
+        """fsspec's file system, while it is asked for something: whatever goes wrong is raised as the class says."""
+        try:
+            yield _file_system(self.url)[0]
+        except (FileNotFoundError, PermissionError, UserError):
+            raise
+        except Exception as error:  # noqa: BLE001 (each store has errors of its own, which derive from nothing common)
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise UserError(
+                f"{shown(self.url)} cannot be read now ({reason}): check address, credentials and network, "
+                "and run the same command again"
+            ) from None
+
+
+class _Stream(io.RawIOBase):
+    """A file of a store, whose errors are told apart from damage to what is in the file."""
+
+    def __init__(self, store: Store, stream: IO[bytes]) -> None:
+        self._store, self._inner = store, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        with self._store.asked():
+            data = self._inner.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._inner.tell()
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
+
+def _read(files: Any, path: str) -> bytes:
+    if "://" in path:  # a web server may send more than it was asked for
+        with files.open(path, "rb", block_size=0) as stream:
+            return stream.read(MAX_BYTES + 1)
+    try:
+        return files.cat_file(path, start=0, end=MAX_BYTES + 1)
+    except Exception:
+        if files.info(path)["size"] == 0:  # of nothing, some stores give no part
+            return b""
+        raise
+
+
+@lru_cache(maxsize=32)
+def _file_system(url: str) -> tuple[Any, str]:
+    """fsspec's file system of a URL, and the path within."""
+    try:
+        return fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        packages = [_PACKAGES[protocol] for protocol in _PROTOCOL.findall(url) if protocol in _PACKAGES]
+        remedy = f"pip install {' '.join(packages)}" if packages else "install what reads it"
+        raise UserError(f"{shown(url)} needs a package that is not here ({error}): {remedy}") from None
+    except ValueError as error:
+        raise UserError(f"{shown(url)} is no address that can be read ({error}); check the spelling") from None
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL, not a path of the local disk."""
+    return _URL.match(text) is not None
+
+
+def locate(source: str | Path) -> tuple[Place, str]:
+    """Where a path or URL leads: a place, and the path there."""
+    text = str(source)
+    if isinstance(source, Path) or not is_url(text):
+        return Disk(), text
+    if _PROTOCOL.findall(text)[0] in _LOCAL:
+        return Disk(), fsspec.core.strip_protocol(text)
+    store = Store(text)
+    with store.asked():
+        return store, _file_system(text)[1]
+
+
+def shown(source: str | Path) -> str:
+    """A path or URL as it may be printed and kept: passwords, and the signatures of web addresses, are left out."""
+    text = str(source)
+    if not is_url(text):
+        return text
+    text = re.sub(r"(?<=://)[^/@]*@", "", text)
+    return text.partition("?")[0] if "http" in text.partition("://")[0] else text
+
+
+def _leaf(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that holds many pictures. stamp: tells it from what was, or will be, under the same path."""
+
+    place: Place
+    path: str
+    stamp: str
+
+    @classmethod
+    def at(cls, place: Place, path: str) -> File:
+        """The file as it is now. Raises OSError or UserError when it is none or cannot be reached."""
+        return cls(place, path, place.stamp(path))
+
+    def open(self) -> IO[bytes]:
+        """A stream to be read anywhere."""
+        return self.place.open(self.path)
+
+    def __str__(self) -> str:
+        return self.place.show(self.path)

@@ -1,0 +1,209 @@
+"""Plain `.tar` files, webdataset's among them: indexed once by their headers, then read member by member.
+
+Nothing is unpacked, and nothing but pictures and class numbers is read.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+
+from trainedon.errors import PictureError, UserError
+from trainedon.pictures.columns import Column, repeated
+from trainedon.pictures.decoding import MAX_BYTES
+from trainedon.pictures.listing import Listing
+from trainedon.pictures.names import TAR, has, is_picture, number, raw, text
+from trainedon.pictures.picture import MAX_ROWS, Entry
+from trainedon.pictures.stores import File
+
+_CLASS = ".cls"  # of webdataset: the class number of the members that have its name up to the first dot
+_MOST_DIGITS = 32  # bytes of such a member
+_MOST_HEADER = 2**20  # bytes; a header that asks for more is no honest one
+_NO_FILE = -1  # as an offset: a link, or something else without content of its own
+_DAMAGE = (tarfile.TarError, OSError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError)
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+
+
+@dataclass(frozen=True, slots=True)
+class TarEntry(Entry):
+    """A picture file inside a tar. offset, size: bytes."""
+
+    name: str
+    label: int | None
+    file: File
+    offset: int
+    size: int
+
+    def data(self) -> bytes:
+        """The member's bytes. Raises PictureError when it is no file, too large, or not there any more."""
+        if self.offset == _NO_FILE:
+            raise PictureError("not a regular file")
+        if self.size > MAX_BYTES:
+            raise PictureError(f"larger than {MAX_BYTES // 2**20} MiB")
+        try:
+            stream = _LATEST.stream(self.file)
+            stream.seek(self.offset)
+            data = stream.read(self.size)
+        except (OSError, ValueError):
+            _LATEST.close()
+            raise PictureError("the tar file cannot be read here") from None
+        if len(data) < self.size:
+            raise PictureError("truncated: the tar file ends too early")
+        return data
+
+
+class _Latest(threading.local):
+    """The tar that was read last stays open; one a thread."""
+
+    file: File | None = None
+
+    def stream(self, file: File) -> IO[bytes]:
+        if self.file != file:
+            self.close()
+            self._stream = file.open()
+            self.file = file
+        return self._stream
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file = None
+            self._stream.close()
+
+
+_LATEST = _Latest()
+
+
+@dataclass(frozen=True)
+class _Tar(Sequence[Entry]):
+    """The pictures of one tar, in the order in which it stores them. prefix: of their names; None numbers them."""
+
+    shown: str
+    prefix: str | None
+    file: File
+    names: pa.ChunkedArray
+    offsets: pa.ChunkedArray
+    sizes: pa.ChunkedArray
+    labels: pa.ChunkedArray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, place: int) -> TarEntry:
+        name = f"{self.shown}#{place}" if self.prefix is None else self.prefix + self.names[place].as_py()
+        offset, size, label = (column[place].as_py() for column in (self.offsets, self.sizes, self.labels))
+        return TarEntry(name, label, self.file, offset, size)
+
+
+def tar_entries(tars: list[tuple[str, File]], limit: int | None) -> Listing:
+    """Entries of the picture files in tars (name to show, file), tar by tar, as they are stored; hidden ones are not.
+
+    Names are the members' paths, behind the name of their tar where there are several tars; `file.tar#12` in a tar that
+    holds a name twice. Labels are the whole numbers of neighbouring members `KEY.cls`, where KEY is what precedes the
+    first dot. Raises UserError when a tar is compressed, damaged or cut short, or no picture is found.
+    """
+    parts: list[_Tar] = []
+    for shown, file in tars:
+        left = None if limit is None else limit - sum(map(len, parts))
+        if left is None or left > 0:
+            parts.append(_index(shown, file, len(tars) > 1, left))
+    listing = Listing(*parts)[:limit]
+    if not listing:
+        raise UserError(f"{tars[0][1]} holds no picture files; give a tar of JPEG, PNG, WebP, GIF, BMP or TIFF files")
+    return listing
+
+
+def _index(shown: str, file: File, several: bool, limit: int | None) -> _Tar:
+    names, offsets, sizes, labels = Column(pa.string()), *(Column(pa.int64()) for _ in range(3))
+    count = 0
+    with _readable(file), closing(file.open()) as stream:
+        _check_plain(file, stream)
+        for _, members in groupby(_members(stream), key=lambda member: _key(member.name)):
+            label, pictures = None, 0
+            for member in members:
+                if member.name == _key(member.name) + _CLASS:
+                    label = _class_number(stream, member)
+                elif is_picture(member.name) and not member.isdir():
+                    plain = member.isreg() and not member.issparse()
+                    names.append(text(raw(member.name.removeprefix("./"))))
+                    offsets.append(member.offset_data if plain else _NO_FILE)
+                    sizes.append(member.size)
+                    pictures += 1
+            for _ in range(pictures):
+                labels.append(label)
+            count += pictures
+            if count > MAX_ROWS:
+                raise UserError(f"{file} holds more than {MAX_ROWS} pictures; split it")
+            if limit is not None and count >= limit:
+                break
+    columns = [column.array() for column in (names, offsets, sizes, labels)]
+    own = not repeated(columns[0], np.arange(count))
+    prefix = (f"{shown}/" if several else "") if own else None
+    return _Tar(shown, prefix, file, *columns)
+
+
+def _members(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+    """All members but the hidden ones. Raises an error of _DAMAGE where the headers do not lead to the tar's end."""
+    with tarfile.open(fileobj=_Headers(stream), mode="r:") as tar:
+        reached = -1
+        while (member := tar.next()) is not None:
+            if member.size < 0 or tar.offset <= reached:
+                raise tarfile.ReadError("a header leads back")
+            reached = tar.offset
+            tar.members.clear()  # it would keep every header
+            if not any(part.startswith(".") and part.strip(".") for part in member.name.split("/")):
+                yield member
+        stream.seek(tar.offset)  # tarfile takes a damaged header, or none, for the end
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("no end of archive")
+
+
+class _Headers:
+    """A stream for tarfile, which reads headers as long as they say they are."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.seek, self.tell, self._stream = stream.seek, stream.tell, stream
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MOST_HEADER:
+            raise tarfile.ReadError("a header of impossible length")
+        return self._stream.read(size)
+
+
+def _key(name: str) -> str:
+    folder, slash, leaf = name.rpartition("/")
+    return folder + slash + leaf.partition(".")[0]
+
+
+def _class_number(stream: IO[bytes], member: tarfile.TarInfo) -> int | None:
+    """The whole number that a member holds as text, if it does."""
+    if not member.isreg() or member.size > _MOST_DIGITS:
+        return None
+    stream.seek(member.offset_data)
+    return number(stream.read(member.size).decode("ascii", "replace").strip())
+
+
+def _check_plain(file: File, stream: IO[bytes]) -> None:
+    magic = stream.read(6)
+    stream.seek(0)
+    if magic.startswith(_COMPRESSED) or not has(str(file), TAR):
+        raise UserError(
+            f"{file} is compressed, so that no member can be read alone: unpack it, or store it as plain .tar"
+        )
+
+
+@contextmanager
+def _readable(file: File) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except _DAMAGE:
+        raise UserError(f"{file} is damaged or ends too early; pack or download it again") from None

@@ -1,0 +1,47 @@
+"""Double precision where the device lacks it: as if the CPU were such a device."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import trainedon
+from trainedon import precise
+from trainedon.attacks import parse_attacks
+
+SPECS = ["loss", "pia", "secmi", "rise(move=fade)", "curvature(probes=1)", "pfami", "rediffuse(n=2, metric=ssim)"]
+
+
+def test_double_is_made_on_the_cpu_where_the_device_lacks_it(monkeypatch):
+    class Elsewhere:
+        """A tensor on a device without float64."""
+
+        device = torch.device("mps")
+
+        def cpu(self):
+            return torch.ones(2)
+
+        def double(self):
+            raise TypeError("no float64 here")
+
+    found = precise.double(Elsewhere())
+    assert found.dtype == torch.float64 and found.device.type == "cpu"
+    assert precise.double(torch.ones(2)).dtype == torch.float64
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_scores_are_the_same_by_way_of_the_cpu(spec, target, batch_of, monkeypatch):
+    (attack,) = parse_attacks(spec)
+    expected = attack.judge(target, batch_of(3)).scores
+    monkeypatch.setattr(precise, "LACKING", ("cpu",))
+    assert np.array_equal(attack.judge(target, batch_of(3)).scores, expected)
+
+
+def test_tensors_that_may_lie_on_the_device_are_made_double_in_one_place():
+    """Elsewhere `.double()` follows `.cpu()`, or the tensor never was on the device."""
+    never = {"precise.py", "path.py", "quantile.py", "secmi_nn.py"}
+    for path in Path(trainedon.__file__).parent.rglob("*.py"):
+        found = re.findall(r".*\.double\(\).*", path.read_text("utf-8")) if path.name not in never else []
+        assert all(line.count(".cpu()") >= line.count(".double()") for line in found), f"{path}: {found}"
