@@ -1,7 +1,8 @@
 """The measurement of speed on a tiny target: its form and its counts, never a time."""
 
 import json
-import os
+import shutil
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from diffusers import RePaintScheduler
 from benchmarks import footprint, repaint, speed
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
+from trainedon.files import whole
 from trainedon.targets import load_target
 
 KEYS = {
@@ -96,16 +98,23 @@ def test_models_that_repaint_does_not_take_are_refused(kind, target_folders):
         repaint.RePaint(load_target(target_folders[kind]))
 
 
-def test_the_rate_of_workers_starts_when_each_has_done_one_shard(tmp_path):
-    folder = tmp_path / "shards" / "00-loss"
-    folder.mkdir(parents=True)
-    for k in range(8):
-        path = folder / f"{k}.parquet"
-        pq.write_table(pa.table({"score": [0.0] * 10}), path)
-        os.utime(path, (1000 + k // 2, 1000 + k // 2))  # two at a time, a second each
-    assert footprint.scoring_rate(tmp_path, 2) == pytest.approx(60 / 3)
+def test_the_rate_of_workers_starts_when_each_has_done_one_shard():
+    shards = [footprint.Shard(1000 + k // 2, 10) for k in range(8)]  # two at a time, a second each
+    assert footprint.scoring_rate(shards, 2) == pytest.approx(60 / 3)
     with pytest.raises(UserError, match="too few"):
-        footprint.scoring_rate(tmp_path, 3)
+        footprint.scoring_rate(shards, 3)
+
+
+def test_shards_are_seen_though_they_are_cleared_away(tmp_path):
+    folder = tmp_path / "run" / "shards" / "00-loss"
+    with footprint.watched(tmp_path / "run") as seen:
+        folder.mkdir(parents=True)
+        with whole(folder / "a.parquet") as stream:
+            pq.write_table(pa.table({"score": [0.0] * 10}), stream)
+        while not seen:
+            time.sleep(footprint.POLL)
+        shutil.rmtree(tmp_path / "run")
+    assert [shard.pictures for shard in seen.values()] == [10]
 
 
 def test_memory_is_that_of_a_whole_run_in_a_process_of_its_own(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.targets import TUNING, Made, known, make, openmoji, split, stored
+from benchmarks.targets import MADE, Made, known, make, openmoji, split, stored
 from trainedon.errors import UserError
 from trainedon.targets import load_target
 from trainedon.training import Recipe
@@ -111,5 +111,5 @@ def test_the_embedded_model_comes_with_its_pictures(tmp_path):
 
 
 def test_every_recipe_has_a_network_and_a_seed_of_its_own():
-    assert len({made.recipe.seed for made in TUNING.values()}) == len(TUNING)
-    assert all(max(made.snapshots, default=0) < made.recipe.passes for made in TUNING.values())
+    assert len({made.recipe.seed for made in MADE.values()}) == len(MADE)
+    assert all(max(made.snapshots, default=0) < made.recipe.passes for made in MADE.values())
