@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +22,7 @@ from trainedon.errors import UserError
 
 SIDE = 8
 GROUP = 1000  # pictures of a row group
+POLL = 0.02  # seconds between two looks for new shards
 # Between this process and the one that is measured: what a process starts from counts into its peak, and this is small.
 BETWEEN = """
 import os, subprocess, sys
@@ -26,6 +30,13 @@ child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
 _, status, usage = os.wait4(child.pid, 0)
 print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
 """
+
+
+class Shard(NamedTuple):
+    """When a shard was written, in seconds, and how many pictures it holds."""
+
+    written: float
+    pictures: int
 
 
 def evaluate(*options: object) -> int:
@@ -79,20 +90,40 @@ def two_over_one(model: str, sources: Sequence[object], attack: str, folder: Pat
     rates = []
     for workers in (1, 2):
         out = folder / f"workers-{workers}"
-        evaluate(model, *sources, "--attacks", attack, "--out", out, "--engine", "ray", "--workers", workers)
-        rates.append(scoring_rate(out, workers))
+        with watched(out) as shards:
+            evaluate(model, *sources, "--attacks", attack, "--out", out, "--engine", "ray", "--workers", workers)
+        rates.append(scoring_rate(shards.values(), workers))
     return rates[1] / rates[0]
 
 
-def scoring_rate(out: Path, workers: int) -> float:
-    """Pictures a second of a run folder, by when its shards were written; the first of each worker starts the clock.
+@contextmanager
+def watched(out: Path) -> Iterator[dict[Path, Shard]]:
+    """The shards that a run writes into its folder while the block lasts; it clears them away in the end."""
+    seen: dict[Path, Shard] = {}
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(POLL):
+            for path in out.glob("shards/*/*.parquet"):
+                with suppress(OSError):  # cleared away while it was looked at
+                    if path not in seen:
+                        seen[path] = Shard(path.stat().st_mtime_ns / 1e9, pq.read_metadata(path).num_rows)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
+
+
+def scoring_rate(shards: Iterable[Shard], workers: int) -> float:
+    """Pictures a second, by when shards were written; the first of each worker starts the clock.
 
     Raises UserError when there are too few shards.
     """
-    shards = sorted(
-        (path.stat().st_mtime_ns, pq.read_metadata(path).num_rows) for path in out.glob("shards/*/*.parquet")
-    )
+    shards = sorted(shards)
     if len(shards) < 4 * workers:
         raise UserError(f"{len(shards)} shards are too few to time {workers} workers by: give more pictures")
-    seconds = (shards[-1][0] - shards[0][0]) / 1e9
-    return sum(rows for _, rows in shards[workers:]) / seconds
+    return sum(shard.pictures for shard in shards[workers:]) / (shards[-1].written - shards[0].written)

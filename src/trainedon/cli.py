@@ -45,7 +45,10 @@ Out = Annotated[
 Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`.")]
 Seed = Annotated[int, typer.Option(help="Seed of the noise that attacks draw.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take the first N pictures of each source, in sorted order.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Rows that go through the network at once.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(min=1, help="Rows that go through the network at once: 32 on cpu, 64 elsewhere, when not given."),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
 Engine = Annotated[
     str, typer.Option(help="local: this process. ray: a pool of workers, one a core or graphics card, or a cluster.")
@@ -53,6 +56,10 @@ Engine = Annotated[
 Address = Annotated[
     str | None, typer.Option(help="With --engine ray: a running cluster, such as auto or ray://host:10001.")
 ]
+Precision = Annotated[
+    str, typer.Option(help="float32, bfloat16 or float16: what the network computes in. It changes scores slightly.")
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the network first (torch.compile): for long runs.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="With --engine ray: how many workers; all cores or cards when not given.")
 ]
@@ -81,8 +88,10 @@ def audit(
     reference: Reference = None,
     seed: Seed = 0,
     limit: Limit = None,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
     device: Device = "cpu",
+    precision: Precision = "float32",
+    compiled: Compile = False,
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
@@ -90,7 +99,7 @@ def audit(
     """Were these pictures used to train the model?"""
     sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
     asked = _Asked(attacks, shadows, reference, seed)
-    machine = _Machine(device, batch_size, engine, address, workers)
+    machine = _Machine(device, batch_size, precision, compiled, engine, address, workers)
     done = _execute("audit", model, sets, asked, limit, machine, out, draw=drawn, lead=_lead(attacks, unseen))
     print_audit(done.document)
     say(f"Page: {done.page}")
@@ -111,8 +120,10 @@ def evaluate(
     ] = None,
     seed: Seed = 0,
     limit: Limit = None,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
     device: Device = "cpu",
+    precision: Precision = "float32",
+    compiled: Compile = False,
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
@@ -120,7 +131,7 @@ def evaluate(
     """How much does the model leak? For models whose training pictures are known."""
     sets = {"member": members, "unseen": unseen}
     asked = _Asked(attacks, shadows, reference, seed)
-    machine = _Machine(device, batch_size, engine, address, workers)
+    machine = _Machine(device, batch_size, precision, compiled, engine, address, workers)
     done = _execute("evaluate", model, sets, asked, limit, machine, out, draw=drawn, dataset=dataset)
     print_evaluation(done.document, done.folder)
     say(f"Page: {done.page}")
@@ -134,8 +145,10 @@ def peaks(
     out: Out,
     seed: Seed = 0,
     limit: Limit = None,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
     device: Device = "cpu",
+    precision: Precision = "float32",
+    compiled: Compile = False,
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
@@ -146,7 +159,7 @@ def peaks(
     asked = _Asked(", ".join(STUDY), seed=seed)
     sets = {"member": members, "unseen": unseen}
     study = [_measurement(attack) for attack in _chosen("evaluate", sets, asked)]
-    machine = _Machine(device, batch_size, engine, address, workers)
+    machine = _Machine(device, batch_size, precision, compiled, engine, address, workers)
     done = _execute("evaluate", model, sets, asked, limit, machine, out, study=study)
     print_evaluation(done.document, done.folder)
     say(json.loads((done.folder / "peaks.json").read_text("utf-8"))["sentence"])
@@ -175,8 +188,10 @@ def sweep(
     reference: Reference = None,
     seed: Seed = 0,
     limit: Limit = None,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
     device: Device = "cpu",
+    precision: Precision = "float32",
+    compiled: Compile = False,
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
@@ -188,7 +203,7 @@ def sweep(
     sets = {"member": members, "unseen": unseen}
     have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed))
     settings = plan(attack, vary or [], question or [], have, **given)
-    machine = _Machine(device, batch_size, engine, address, workers)
+    machine = _Machine(device, batch_size, precision, compiled, engine, address, workers)
     target = machine.load(model)
     settings = settings.possible(target)
     extra = {"sweep": settings.facts(), "engine": machine.engine_for(model)}
@@ -355,9 +370,11 @@ def plan_run(
         str | None, typer.Option(help="Some of the pictures: their size, and how fast they are read, is measured.")
     ] = None,
     bytes_per_picture: Annotated[str | None, typer.Option(help="How large a stored picture is, such as 100k.")] = None,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
     device: Device = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    precision: Precision = "float32",
+    compiled: Compile = False,
 ) -> None:
     """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
     from trainedon import planning
@@ -366,7 +383,7 @@ def plan_run(
     size = None if bytes_per_picture is None else planning.count(bytes_per_picture, "--bytes-per-picture")
     asked = _Asked(attacks, shadows, reference)
     chosen = _chosen("evaluate", {"unseen": pictures}, asked)
-    target = _Machine(device, batch_size).load(model)
+    target = _Machine(device, batch_size, precision, compiled).load(model)
     chosen = _possible(chosen, asked, target)
     found = planning.plan(target, chosen, number, gpus, source=pictures, bytes_per_picture=size)
     if as_json:
@@ -436,7 +453,9 @@ class _Machine(NamedTuple):
     """Where the work is done."""
 
     device: str = "cpu"
-    rows: int = 64
+    rows: int | None = None
+    precision: str = "float32"
+    compiled: bool = False
     engine: str = "local"
     address: str | None = None
     workers: int | None = None
@@ -459,7 +478,12 @@ class _Machine(NamedTuple):
         return None
 
     def _options(self) -> dict[str, Any]:
-        return {"device": self.device, "rows": self.rows}
+        return {
+            "device": self.device,
+            "rows": self.rows,
+            "precision": self.precision,
+            "compile": self.compiled,
+        }
 
 
 class _Done(NamedTuple):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trainedon.errors import UserError
 from trainedon.pictures.arrays import array_entries
-from trainedon.pictures.columns import Column
+from trainedon.pictures.columns import Column, each
 from trainedon.pictures.listing import Listing
 from trainedon.pictures.names import (
     ARRAYS,
@@ -31,7 +33,8 @@ from trainedon.pictures.tables import table_entries
 from trainedon.pictures.tars import tar_entries
 
 # What holds many pictures, in the order in which it is read.
-_TABLES = (((PARQUET,), table_entries), ((ARRAYS,), array_entries), ((TAR, *COMPRESSED_TARS), tar_entries))
+_READERS = (((PARQUET,), table_entries), ((ARRAYS,), array_entries), ((TAR, *COMPRESSED_TARS), tar_entries))
+_TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +108,17 @@ def _scan(place: Place, path: str, where: str, limit: int | None) -> Listing:
 
 
 def _scan_folder(place: Place, folder: str, where: str, limit: int | None) -> Listing:
-    pictures, tables = [], []
+    pictures, others = Column(pa.binary()), Column(pa.binary())
     for name in place.walk(folder):
-        (pictures if is_picture(name) else tables).append(raw(name))
-    if pictures:
-        names = Column(pa.binary())
-        for name in _sorted(pictures)[:limit]:
-            names.append(name)
-        return Listing(_Folder(place, folder, names.array()))
-    found = _scan_tables(place, [(name, place.within(folder, spelled(name))) for name in _sorted(tables)], limit)
+        if is_picture(name):
+            pictures.append(raw(name))
+        elif has(name, *_TABLES):
+            others.append(raw(name))
+    names = _sorted(pictures.array())
+    if len(names):
+        return Listing(_Folder(place, folder, names[:limit]))
+    files = [(name, place.within(folder, spelled(name))) for name in each(_sorted(others.array()))]
+    found = _scan_tables(place, files, limit)
     if found is None:
         raise UserError(
             f"{where} holds no pictures; give a folder with JPEG, PNG, WebP, GIF, BMP or TIFF files, "
@@ -125,7 +130,7 @@ def _scan_folder(place: Place, folder: str, where: str, limit: int | None) -> Li
 def _scan_tables(place: Place, files: Sequence[tuple[bytes, str]], limit: int | None) -> Listing | None:
     """Entries of the files, name and path, that hold many pictures: in the order given, and then by row."""
     parts: list[Listing] = []
-    for suffixes, entries in _TABLES:
+    for suffixes, entries in _READERS:
         tables = [(text(name), File.at(place, path)) for name, path in files if has(text(name), *suffixes)]
         left = None if limit is None else limit - sum(map(len, parts))
         if tables and (left is None or left > 0):
@@ -133,10 +138,15 @@ def _scan_tables(place: Place, files: Sequence[tuple[bytes, str]], limit: int | 
     return Listing(*parts) if parts else None
 
 
-def _sorted(names: Iterable[bytes]) -> list[bytes]:
+def _sorted(names: pa.ChunkedArray) -> pa.ChunkedArray:
     """By how they are shown: another order than that of the bytes where a name is no text."""
-    names = sorted(names)
-    return names if all(map(is_text, names)) else sorted(names, key=text)
+    order = np.asarray(pc.sort_indices(names))
+    if not all(map(is_text, each(names))):
+        order = sorted(order, key=lambda place: text(names[int(place)].as_py()))
+    found = Column(names.type)
+    for place in order:
+        found.append(names[int(place)].as_py())
+    return found.array()
 
 
 def _label(name: str) -> int | None:

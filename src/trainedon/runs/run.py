@@ -234,6 +234,10 @@ def _identity(target: Target, plan: Plan, items: Inventory) -> dict:
         "attacks": [repr(attack) for attack in plan.attacks],
         "device": target.device.type,
     }
+    if target.precision != "float32":
+        identity["precision"] = target.precision
+    if target.compiled:
+        identity["compiled"] = True
     if plan.lead != "first":
         identity["lead"] = plan.lead
     if plan.sweep:  # the same attacks can answer other questions
@@ -259,6 +263,8 @@ def _record(target: Target, plan: Plan, items: Inventory, identity: dict) -> dic
             "lead": plan.lead,
             "device": str(target.device),
             "rows": target.rows,
+            "precision": target.precision,
+            "compiled": target.compiled,
             "pictures": f"shorter side to {target.shape[1]} x {target.shape[2]} pixels by Lanczos, centre cut out",
         },
         "model": {

@@ -1,0 +1,107 @@
+"""A run folder in a store: the same files, and any machine goes on with it."""
+
+import shutil
+
+import fsspec
+import pyarrow.parquet as pq
+import pytest
+
+from trainedon.attacks import parse_attacks
+from trainedon.errors import UserError
+from trainedon.runs import Plan, run
+from trainedon.runs.mirror import Mirror
+from trainedon.targets import load_target
+
+URL = "memory://bucket/audits/one"
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """The store's files, and an empty place for working copies."""
+    monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path / "cache"))
+    files = fsspec.filesystem("memory")
+    yield files
+    files.store.clear()
+
+
+@pytest.fixture
+def plan(toy_pictures):
+    sets = {"member": toy_pictures["members"], "unseen": toy_pictures["unseen"]}
+    return Plan("evaluate", sets, parse_attacks("drc-hide(steps=2, restorations=1), loss"))
+
+
+def silent(what, done, total):
+    pass
+
+
+def table(source):
+    return pq.read_table(source).drop_columns(["seconds"]).to_pylist()
+
+
+def worked(place, target, plan, progress=silent):
+    place.fetch()
+    run(target, plan, place.path, progress, keep=place.keep)
+    place.finish()
+
+
+def names(files):
+    return {path.removeprefix("/bucket/audits/one/") for path in files.find("/bucket/audits/one")}
+
+
+def test_the_store_holds_what_the_folder_would(store, plan, target_folders, tmp_path):
+    target = load_target(target_folders["epsilon"])
+    run(target, plan, tmp_path / "here", silent)
+    worked(Mirror.of(URL), target, plan)
+    here = {p.relative_to(tmp_path / "here").as_posix() for p in (tmp_path / "here").rglob("*") if p.is_file()}
+    assert names(store) == here - {".lock"}
+    with store.open("/bucket/audits/one/scores.parquet") as stream:
+        assert table(stream) == table(tmp_path / "here" / "scores.parquet")
+
+
+def test_another_machine_goes_on_where_one_stopped(store, plan, target_folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainedon.runs.engine.SHARD", 12)
+    target, first = load_target(target_folders["epsilon"]), Mirror.of(URL)
+
+    class Stop(Exception):
+        pass
+
+    def stopping(what, done, total):
+        if what == "loss" and done == 24:
+            raise Stop
+
+    with pytest.raises(Stop):
+        worked(first, target, plan, stopping)
+    there = names(store)
+    assert len([name for name in there if name.startswith("shards/")]) == 4 and "run.json" in there
+    shutil.rmtree(first.path)  # another machine has no copy
+    done = []
+    worked(Mirror.of(URL), target, plan, lambda what, n, total: done.append((what, n)))
+    assert ("loss", 24) in done and ("loss", 12) not in done  # what was finished is not done again
+    run(target, plan, tmp_path / "here", silent)
+    with store.open("/bucket/audits/one/scores.parquet") as stream:
+        assert table(stream) == table(tmp_path / "here" / "scores.parquet")
+    assert not any(name.startswith("shards/") for name in names(store))
+    assert {n for n in names(store) if n.startswith("restored/")} == {
+        path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("restored/*/*")
+    }
+
+
+def test_what_the_store_holds_is_not_overwritten_by_another_run(store, plan, target_folders):
+    worked(Mirror.of(URL), load_target(target_folders["epsilon"]), plan)
+    before = store.cat_file("/bucket/audits/one/run.json")
+    with pytest.raises(UserError, match="other choices"):
+        worked(Mirror.of(URL), load_target(target_folders["sample, cosine betas"]), plan)
+    assert store.cat_file("/bucket/audits/one/run.json") == before
+
+
+def test_a_local_path_is_its_own_copy(tmp_path):
+    place = Mirror.of(str(tmp_path / "run"))
+    place.fetch()
+    place.finish()
+    assert place.path == tmp_path / "run" and not place.path.exists() and str(place) == str(tmp_path / "run")
+
+
+def test_a_store_that_cannot_be_reached_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="nothing://there"):
+        Mirror.of("nothing://there/run").fetch()
