@@ -7,6 +7,9 @@ machine does then meets all alike. The floor is the number of evaluations times 
 the network's best batch size. RePaint at its default costs thousands of evaluations a picture, so it is run on few
 pictures (--diffusers N of each set), and then its cheapest setting is looked for that tells members as well as ours
 does on the same pictures. Parts that are skipped are null in FILE.json.
+
+In FILE.json `wall_over_floor` is of the first attack; `auc` and `evaluations_over_diffusers_default` are of the
+cheapest one whose AUC is not below that of RePaint at its default, on the same few pictures.
 """
 
 from __future__ import annotations
@@ -180,11 +183,21 @@ def _auc(scores: np.ndarray, members: int) -> tuple[float, tuple[float, float], 
 
 
 def beside_diffusers(
-    target: PixelUNet, ours: Attack, pictures: Pictures, few: int, rows: int, progress: Progress, grid: Sequence
+    target: PixelUNet,
+    ours: Sequence[Attack],
+    pictures: Pictures,
+    few: int,
+    rows: int,
+    progress: Progress,
+    grid: Sequence,
 ) -> dict[str, Any]:
-    """RePaint at its default and the cheapest of `grid` that reaches our AUC, on `few` pictures of each set."""
+    """RePaint at its default and the cheapest of `grid` that reaches the AUC of our first, on `few` pictures a set.
+
+    Also our cheapest attack that reaches the AUC of RePaint at its default there, as its place in `ours`.
+    """
     batch, members = pictures.few(few)
-    needed, interval, n = _auc(ours.judge(target, batch).scores, members)
+    reached = [_auc(attack.judge(target, batch).scores, members) for attack in ours]
+    needed, interval, n = reached[0]
     painter = repaint.RePaint(target)
     tried = []
     for setting in dict.fromkeys([repaint.DEFAULT, *grid]):
@@ -196,7 +209,9 @@ def beside_diffusers(
         if len(tried) > 1 and value >= needed:
             break  # the grid goes from cheap to dear
     enough = [one for one in tried if one["auc"] >= needed]
+    as_good = [k for k, (value, _, _) in enumerate(reached) if value >= tried[0]["auc"]]
     return {
+        "ours_as_good": min(as_good, key=lambda k: ours[k].cost(target).forward, default=0),
         "n": n,
         "ours_auc": needed,
         "ours_auc_ci": interval,
@@ -226,8 +241,8 @@ def measured(given: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     target = load_target(given.target, device=given.device, rows=given.batch_size)
     if not isinstance(target, PixelUNet):
         raise UserError("the floor is measured on pixel UNets alone")
-    (ours,) = parse_attacks(given.attack)
-    attacks = [ours, *([] if given.skip_secmi else parse_attacks("secmi"))]
+    ours = parse_attacks(given.attacks)
+    attacks = [*ours, *([] if given.skip_secmi else parse_attacks("secmi"))]
     grid = () if given.skip_search else repaint.GRID
     limit = [] if given.limit is None else ["--limit", given.limit]
     sources = ["--members", given.members, "--unseen", given.unseen, *limit]
@@ -251,10 +266,11 @@ def measured(given: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             lambda: footprint.two_over_one(given.target, sources, given.workers_attack, folder),
             skip=given.skip_workers,
         )
+    chosen = lines[other["ours_as_good"]] if other else lines[0]
     return {
         "wall_over_floor": lines[0].ratio,
-        "evaluations_over_diffusers_default": other and lines[0].nfe / other["default"]["nfe"],
-        "auc": lines[0].auc,
+        "evaluations_over_diffusers_default": other and chosen.nfe / other["default"]["nfe"],
+        "auc": chosen.auc,
         "auc_diffusers_default": other and other["default"]["auc"],
         "peak_mib_1000": small,
         "peak_mib_100000": large,
@@ -310,7 +326,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--unseen", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--limit", type=int, help="take the first N pictures of each set")
-    parser.add_argument("--attack", default="drc")
+    parser.add_argument("--attacks", default="drc, drc-fast", help="ours; the first one is measured against the floor")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--diffusers", type=int, default=8, metavar="N", help="pictures of each set for RePaint")
     parser.add_argument(

@@ -39,7 +39,7 @@ def tiny(monkeypatch):
 
 def run(target_folders, toy_pictures, out, *options):
     sources = ["--members", str(toy_pictures["members"]), "--unseen", str(toy_pictures["unseen"])]
-    given = [*sources, "--out", str(out), "--rounds", "2", "--limit", "3", "--attack", "drc-fast", *options]
+    given = [*sources, "--out", str(out), "--rounds", "2", "--limit", "3", "--attacks", "drc-fast", *options]
     speed.main([str(target_folders["epsilon"]), *given])
     return json.loads(out.read_text("utf-8"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from PIL import Image
 
@@ -30,7 +32,8 @@ def perceptual_hash(rgb: np.ndarray) -> str | None:
         return None
     # half the coefficients of a symmetric picture are zero but for the last digit of the arithmetic
     coefficients = coefficients.round(6)
-    bits = np.concatenate([[False], coefficients > np.median(coefficients)])
+    median = np.sort(coefficients)[len(coefficients) // 2]  # of an odd number of them
+    bits = np.concatenate([[False], coefficients > median])
     return np.packbits(bits).tobytes().hex()
 
 
@@ -54,9 +57,9 @@ def jpeg_trace(rgb: np.ndarray) -> float:
     coefficients of luminance below 1 level is divided by that for blocks which begin 4 pixels further on, one per cent
     added to both. Pictures below 16 pixels on a side give 1.
     """
-    grey = _middle(rgb)
-    if min(grey.shape) < 2 * _BLOCK:
+    if min(rgb.shape[:2]) < 2 * _BLOCK:
         return 1.0
+    grey = _middle(rgb)
     here, beside = (_vanishing(grey[offset:, offset:]) for offset in (0, _BLOCK // 2))
     return (here + 0.01) / (beside + 0.01)
 
@@ -76,13 +79,19 @@ def detail(rgb: np.ndarray) -> float:
     that rounding adds counts as low, so that a flat picture gives 0.
     """
     grey = _middle(rgb)
-    window = np.outer(*(np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2 for side in grey.shape))
-    centred = grey - (grey * window).sum() / window.sum()
+    window, high, weight, rounding = _spectrum(*grey.shape)
+    centred = grey - (grey * window).sum() / weight
     energy = np.abs(np.fft.fft2(centred * window)) ** 2
-    vertical, horizontal = (np.fft.fftfreq(side) for side in grey.shape)
-    high = np.maximum(np.abs(vertical[:, None]), np.abs(horizontal)) > 0.25  # enlarging twice leaves these empty
-    rounding = _ROUNDING * (window**2).sum() * grey.size
     return float(energy[high].sum() / (energy.sum() + rounding))
+
+
+@lru_cache(maxsize=2)  # most pictures of a set have one size; 2 MB each
+def _spectrum(height: int, width: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Hann window, which frequencies are high (both (height, width)), the window's sum, and the energy of rounding."""
+    window = np.outer(*(np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2 for side in (height, width)))
+    vertical, horizontal = np.fft.fftfreq(height), np.fft.fftfreq(width)
+    high = np.maximum(np.abs(vertical[:, None]), np.abs(horizontal)) > 0.25  # enlarging twice leaves these empty
+    return window, high, window.sum(), _ROUNDING * (window**2).sum() * window.size
 
 
 def _middle(rgb: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
 from trainedon.pictures.picture import Entry, digest, unpack
 
 _SHARPNESS_SIDE = 256  # pixels
+_LEVELS = np.arange(256) / 255
 _AMONG = {"suspect": "also among the suspects", "member": "also among the members"}
 
 
@@ -57,10 +58,9 @@ def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
     """Colour statistics from the histogram (exact, and small for a large picture), sharpness, and looks."""
     image = Image.fromarray(rgb)
     counts = np.array(image.histogram(), dtype=np.float64).reshape(3, 256)
-    levels = np.arange(256) / 255
     pixels = rgb.shape[0] * rgb.shape[1]
-    mean = counts @ levels / pixels
-    variance = (counts * (levels - mean[:, None]) ** 2).sum(axis=1) / pixels
+    mean = counts @ _LEVELS / pixels
+    variance = (counts * (_LEVELS - mean[:, None]) ** 2).sum(axis=1) / pixels
     named = {f"mean_{channel}": float(value) for channel, value in zip("rgb", mean)}
     named |= {f"std_{channel}": float(value) for channel, value in zip("rgb", np.sqrt(variance))}
     looks = {"phash": perceptual_hash(rgb), "jpeg_trace": jpeg_trace(rgb), "detail": detail(rgb)}
@@ -73,7 +73,9 @@ def _sharpness(image: Image.Image) -> float:
     if longer > _SHARPNESS_SIDE:
         small = tuple(max(1, round(side * _SHARPNESS_SIDE / longer)) for side in grey.size)
         grey = grey.resize(small, Image.Resampling.LANCZOS)
-    x = np.pad(np.asarray(grey, dtype=np.float64), 1, mode="edge")
+    x = np.zeros((grey.height + 2, grey.width + 2))
+    x[1:-1, 1:-1] = grey
+    x[0], x[-1], x[:, 0], x[:, -1] = x[1], x[-2], x[:, 1], x[:, -2]  # the edge goes on outside
     laplacian = x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:] - 4 * x[1:-1, 1:-1]
     return float(laplacian.var())
 
