@@ -35,6 +35,7 @@ from scipy.stats import binom, norm
 
 from trainedon.evidence import Looks, Scores, audit, evaluate
 from trainedon.evidence.one_run import one_run
+from trainedon.evidence.rows import Rows
 from trainedon.evidence.scores import Sample
 
 SIZES = (20, 60, 300, 3000)
@@ -192,7 +193,8 @@ def _leaks(table: Scores) -> bool:
 
 
 def _one_each(sample: Sample) -> Sample:
-    return Sample(tuple({row.cluster: row for row in sample.rows}.values()), ())
+    last = {row.cluster: place for place, row in zip(sample.rows.places.tolist(), sample.rows, strict=True)}
+    return Sample(Rows(sample.rows.columns, np.array([*last.values()])), sample.unscored[:0], sample.copies[:0])
 
 
 def condition(kind: str, n: int, replicates: int, seed: int = 0, progress=iter) -> list[dict]:
