@@ -528,9 +528,11 @@ def _run(
     from trainedon.runs import Plan, run
     from trainedon.runs.mirror import Mirror
 
-    command = shlex.join(["trainedon", *sys.argv[1:]])
-    plan = Plan(kind=kind, sets=sets, attacks=attacks, seed=seed, limit=limit, command=command, **extra)
     place = Mirror.of(out)
+    command = shlex.join(["trainedon", *sys.argv[1:]])
+    if place.url:
+        command = command.replace(out, str(place))  # without a password in the address
+    plan = Plan(kind=kind, sets=sets, attacks=attacks, seed=seed, limit=limit, command=command, **extra)
     place.fetch()
     with Bars() as bars:
         document = run(target, plan, place.path, bars, engine, place.keep)
