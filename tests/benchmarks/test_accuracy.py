@@ -243,21 +243,24 @@ def test_the_figure_holds_every_attack_and_is_well_formed():
 
 
 def test_a_command_that_stopped_goes_on(one, tmp_path, monkeypatch):
-    from trainedon.runs import engine
+    from trainedon.runs.scorer import Scorer
 
-    scored, usual = [], engine._score_shard
+    scored, usual = [], Scorer._score
 
-    def stop_at_the_second(target, attack, *rest):
+    def score(scorer, attack, *rest):
+        scored.append(attack.name)
+        return usual(scorer, attack, *rest)
+
+    def stop_at_the_second(scorer, attack, *rest):
         if len(scored) == 1:
             raise KeyboardInterrupt
-        scored.append(attack.name)
-        usual(target, attack, *rest)
+        return score(scorer, attack, *rest)
 
     asked = "loss, pia, drc-hide(steps=2, restorations=1)"
-    monkeypatch.setattr(engine, "_score_shard", stop_at_the_second)
+    monkeypatch.setattr(Scorer, "_score", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         measured(one, tmp_path, asked, 8, "cpu")
-    monkeypatch.setattr(engine, "_score_shard", lambda t, a, *rest: (scored.append(a.name), usual(t, a, *rest)))
+    monkeypatch.setattr(Scorer, "_score", score)
     found = measured(one, tmp_path, asked, 8, "cpu")
     assert scored == ["loss", "pia", "drc-hide"]
     assert measured(one, tmp_path, asked, 8, "cpu") == found and len(scored) == 3

@@ -15,7 +15,7 @@ from trainedon.evidence.inventory import inventory
 from trainedon.evidence.listing import Listing
 from trainedon.evidence.prepare import MEMBER, NOT_LISTED, OTHER_DIGEST, SALT, TWIN, prepare
 from trainedon.evidence.scores import NO_ROW
-from trainedon.evidence.texts import NONE, Texts
+from trainedon.evidence.texts import NONE, Growing, Texts, compact
 
 LETTERS = ["z", "é", "A", "Ω", "\U0001f600", "\uffff", "a b", "~"]
 
@@ -178,6 +178,20 @@ def test_a_batch_with_one_odd_row_is_read_as_rows_are(odd, tmp_path):
     as_text = pa.table({name: pa.array([row[name] for row in rows]).cast(pa.string()) for name in rows[0]})
     pq.write_table(as_text, tmp_path / "scores.parquet")
     assert read_scores(tmp_path) == Scores.from_rows(rows), "numbers as text"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_texts_that_are_numbered_now_and_then_are_the_same(seed, monkeypatch):
+    rows = given(seed)[1]
+    columns = [Growing(pa.string()) for _ in range(2)]
+    monkeypatch.setattr(columns[1], "FEWEST", 5)
+    for start in range(0, len(rows), 7):
+        values = pa.array([row["sha256"] for row in rows[start : start + 7]], pa.string())
+        columns[0].add(values)
+        columns[1].add(compact(values))
+    (whole, at_once), (texts, by_and_by) = (column.numbered() for column in columns)
+    assert np.array_equal(at_once, by_and_by)
+    assert texts.of(np.arange(len(texts))) == whole.of(np.arange(len(whole)))
 
 
 def test_texts_are_in_the_order_of_their_code_points():

@@ -11,22 +11,23 @@ import pyarrow.types as types
 
 from trainedon.errors import UserError
 from trainedon.evidence.rows import SETS, AttackKey, Columns, Row
-from trainedon.evidence.texts import NONE, Texts, Words, alike, compact
+from trainedon.evidence.texts import DIGEST, NONE, Growing, Words, compact, moved
 
 NO_SCORE = "no score was given"
 NO_NUMBER = "the score is not a number"
 INFINITE = "the score is infinite"
-Batch = Mapping[str, np.ndarray | pa.Array]
 TEXTS = ("picture", "sha256", "cluster")  # of which there may be one a row
+NUMBERS = {"set": np.int8, "attack": np.int32, "reason": np.int32, "score": float, "nfe": float, "seconds": float}
 
 
 class Gathered:
-    """Collects rows. `batches` hold columns as `Columns` has them, but those of TEXTS as string or DIGEST arrays."""
+    """Collects rows, by columns as `Columns` has them."""
 
     def __init__(self) -> None:
         self.n = 0
         self.attacks, self.reasons = Words(), Words()
-        self.batches: list[Batch] = []
+        self._texts = {name: Growing(pa.string() if name == "picture" else DIGEST) for name in TEXTS}
+        self._numbers: dict[str, list[np.ndarray]] = {name: [] for name in NUMBERS}
 
     def add_rows(self, rows: Iterable[Mapping[str, object]]) -> None:
         """Rows as mappings. Raises UserError for what `Scores.from_rows` refuses."""
@@ -51,35 +52,25 @@ class Gathered:
             self._add(columns)
 
     def columns(self) -> Columns:
-        """Everything that was added, at least one row."""
-        names, picture = Texts.numbered(self._pop_texts("picture"))
-        digests, clusters = self._pop_texts("sha256"), self._pop_texts("cluster")
-        if clusters.null_count == self.n:
-            marks, sha256 = Texts.numbered(digests)
-            cluster = np.full(self.n, NONE, np.int32)
-        else:
-            marks, both = Texts.numbered(pa.concat_arrays(alike([digests, clusters])))
-            sha256, cluster = both[: self.n], both[self.n :]
-        del digests, clusters
-        kinds = {"set": np.int8, "attack": np.int32, "reason": np.int32, "score": float, "nfe": float, "seconds": float}
-        others = {
-            name: np.concatenate([batch.pop(name) for batch in self.batches], dtype=kind)
-            for name, kind in kinds.items()
-        }
+        """Everything that was added, at least one row. Nothing of it is left here."""
+        found = {name: self._texts.pop(name).numbered() for name in TEXTS}
+        (names, picture), (marks, sha256), (clusters, cluster) = (found[name] for name in TEXTS)
+        if len(clusters):
+            digests, marks = marks, marks.with_more(clusters.values)
+            sha256, cluster = moved(sha256, digests.numbers_in(marks)), moved(cluster, clusters.numbers_in(marks))
+        others = {name: np.concatenate(self._numbers.pop(name), dtype=kind) for name, kind in NUMBERS.items()}
         near = np.full(self.n, NONE, np.int32)
         codes = {"picture": picture, "sha256": sha256, "cluster": cluster, "near": near}
         return Columns(names, marks, tuple(self.attacks), tuple(self.reasons), **codes, **others)
 
-    def _add(self, columns: dict[str, np.ndarray | pa.Array]) -> None:
-        for name in ("sha256", "cluster"):
-            columns[name] = compact(columns[name])
+    def _add(self, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
         self.n += len(columns["score"])
-        self.batches.append(columns)
+        for name, column in self._texts.items():
+            column.add(columns[name] if name == "picture" else compact(columns[name]))
+        for name, parts in self._numbers.items():
+            parts.append(columns[name].astype(NUMBERS[name], copy=False))
 
-    def _pop_texts(self, name: str) -> pa.Array:
-        return pa.concat_arrays(alike(batch.pop(name) for batch in self.batches))
-
-    def _plain(self, batch: pa.RecordBatch) -> Batch | None:
+    def _plain(self, batch: pa.RecordBatch) -> dict[str, np.ndarray | pa.Array] | None:
         """The columns of a batch that holds what it should; None where any row needs a closer look."""
         given = {name: _as_expected(batch, name) for name in Row._fields[:-1]}
         if any(column is None for column in given.values()):

@@ -77,9 +77,9 @@ class Scores:
         if not gathered.n:
             raise UserError("the table of scores has no rows; score some pictures first")
         columns = gathered.columns()
-        place, count = _most_frequent(columns)
-        if count > 1:
-            (row,) = Rows(columns, np.array([place]))
+        if _any_twice(columns):
+            place, count = _most_frequent(columns)
+            row = Rows(columns, np.arange(len(columns)))[place]
             raise UserError(
                 f"picture {row.picture!r} has {count} rows in set {row.set!r} for attack {row.attack_repr!r}; keep one"
             )
@@ -151,6 +151,13 @@ def _group(attack: np.ndarray | int, set_number: np.ndarray | int) -> np.ndarray
     return attack * len(SETS) + set_number
 
 
+def _any_twice(columns: Columns) -> bool:
+    """Whether a picture has more than one row in one set for one attack."""
+    key = _group(columns.attack, columns.set).astype(np.int64) * len(columns.names) + columns.picture
+    key.sort()
+    return bool((key[1:] == key[:-1]).any())
+
+
 def _most_frequent(columns: Columns) -> tuple[int, int]:
     """The place of the picture that has the most rows in one set for one attack, and how many."""
     order = np.lexsort((columns.picture, columns.set, columns.attack))
@@ -201,7 +208,6 @@ def read_scores(path: str | Path) -> Scores:
     except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a table of scores: {str(error).splitlines()[0]}") from None
     scores = Scores.checked(gathered)
-    gathered.batches.clear()
     give_back()
     return scores
 

@@ -46,8 +46,11 @@ class Texts:
         return self.values.type == DIGEST
 
     def find(self, values: pa.Array) -> np.ndarray:
-        """The numbers of string `values`: int32 (n,), NONE for null and for what is not among the texts."""
-        coded = (packed(values) if self.packed else values).dictionary_encode()
+        """The numbers of `values`, string or DIGEST: int32 (n,), NONE for null and for what is not among the texts."""
+        if self.packed:
+            coded = (values if values.type == DIGEST else packed(values)).dictionary_encode()
+        else:
+            coded = unpacked(values).dictionary_encode()
         # Which of the few is each of the many, not the other way round: a table of the many takes as much room as they.
         place = pc.index_in(self.values, value_set=coded.dictionary).fill_null(NONE).to_numpy()
         known = np.flatnonzero(place != NONE)
@@ -61,15 +64,14 @@ class Texts:
         return [value and value.hex() for value in values] if self.packed else values
 
     def with_more(self, values: pa.Array) -> Texts:
-        """These texts and string `values`."""
+        """These texts and `values`, string or DIGEST."""
         return Texts.numbered(pa.concat_arrays(alike([self.values, compact(values)])))[0]
 
     def numbers_in(self, more: Texts) -> np.ndarray:
         """The number of each of these texts in `more`, which has them all: int32 (len(self),)."""
         if more is self:
             return np.arange(len(self), dtype=np.int32)
-        mine = self.values if self.packed == more.packed else _unpacked(self.values)
-        return pc.index_in(mine, value_set=more.values).to_numpy()
+        return more.find(self.values)
 
 
 def no_texts(kind: pa.DataType = DIGEST) -> Texts:
@@ -84,6 +86,8 @@ def moved(numbers: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 def compact(values: pa.Array) -> pa.Array:
     """String `values` as DIGEST where all are digests, as they are where one is not."""
+    if values.type == DIGEST:
+        return values
     digests = packed(values)
     return digests if digests.null_count == values.null_count else values
 
@@ -107,11 +111,53 @@ def alike(parts: Iterable[pa.Array]) -> list[pa.Array]:
     parts = list(parts)
     if all(part.type == DIGEST for part in parts):
         return parts
-    return [_unpacked(part) if part.type == DIGEST else part for part in parts]
+    return [unpacked(part) for part in parts]
 
 
-def _unpacked(digests: pa.Array) -> pa.Array:
-    return pa.array([value and value.hex() for value in digests.to_pylist()], pa.string())
+def unpacked(values: pa.Array) -> pa.Array:
+    """`values`, string or DIGEST, as string."""
+    if values.type != DIGEST:
+        return values
+    return pa.array([value and value.hex() for value in values.to_pylist()], pa.string())
+
+
+class Growing:
+    """A column of texts that grows: each text is held once, however often it comes, and numbered now and then.
+
+    That is when as many values wait as there are texts, so that no text is put in order more than a few times.
+    """
+
+    FEWEST = 1 << 17  # values that wait
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self._texts, self._numbers = no_texts(kind), [np.empty(0, np.int32)]
+        self._waiting: list[pa.Array] = []
+
+    def add(self, values: pa.Array) -> None:
+        """More values, string or DIGEST, with nulls."""
+        self._waiting.append(values)
+        if sum(map(len, self._waiting)) >= max(self.FEWEST, len(self._texts)):
+            self._number()
+
+    def numbered(self) -> tuple[Texts, np.ndarray]:
+        """The texts, and the number of each value: int32 (n,), NONE for null."""
+        if self._waiting:
+            self._number()
+        return self._texts, np.concatenate(self._numbers)
+
+    def _number(self) -> None:
+        values = pa.concat_arrays(alike(self._waiting))
+        self._waiting.clear()
+        if not len(self._texts):
+            self._texts, found = Texts.numbered(values)
+            self._numbers.append(found)  # what was before is null
+            return
+        strange = values.filter(pc.and_(pa.array(self._texts.find(values) == NONE), values.is_valid()))
+        if len(strange):
+            before, self._texts = self._texts, self._texts.with_more(strange)
+            new = before.numbers_in(self._texts)
+            self._numbers = [moved(numbers, new) for numbers in self._numbers]
+        self._numbers.append(self._texts.find(values))
 
 
 class Words(dict):
