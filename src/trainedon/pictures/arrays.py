@@ -7,7 +7,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -17,7 +17,7 @@ from trainedon.errors import PictureError, UserError
 from trainedon.pictures.decoding import MAX_PIXELS
 from trainedon.pictures.listing import Listing
 from trainedon.pictures.picture import MAX_ROWS, Entry
-from trainedon.pictures.stores import File
+from trainedon.pictures.stores import File, readable
 
 IMAGE_ARRAYS = ("images", "arr_0", "x")
 LABEL_ARRAY = "labels"
@@ -118,14 +118,8 @@ def _archive(file: File) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-@contextmanager
-def _readable(file: File) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, PermissionError):
-        raise
-    except _DAMAGE:
-        raise UserError(f"{file} is not a readable .npz file; save it again with numpy.savez") from None
+def _readable(file: File) -> AbstractContextManager[None]:
+    return readable(_DAMAGE, f"{file} is not a readable .npz file; save it again with numpy.savez")
 
 
 def _describe(file: File) -> tuple[_Array, np.ndarray | None]:

@@ -291,3 +291,14 @@ class File:
 
     def __str__(self) -> str:
         return self.place.show(self.path)
+
+
+@contextmanager
+def readable(damage: tuple[type[Exception], ...], remedy: str) -> Iterator[None]:
+    """Errors of a reader that say a file is damaged become a UserError; a missing or forbidden file stays its own."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except damage:
+        raise UserError(remedy) from None

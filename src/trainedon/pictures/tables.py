@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -17,7 +17,7 @@ from trainedon.errors import PictureError, UserError
 from trainedon.pictures.columns import AT_ONCE, Column, each, repeated
 from trainedon.pictures.listing import Listing
 from trainedon.pictures.picture import MAX_ROWS, Entry
-from trainedon.pictures.stores import Disk, File
+from trainedon.pictures.stores import Disk, File, readable
 
 IMAGE_COLUMNS = ("image", "img", "picture")
 NAME_COLUMNS = ("name", "file_name", "filename", "path")
@@ -129,14 +129,10 @@ def _own(names: list[pa.ChunkedArray | None], rows: int) -> bool:
     return all(each(joined)) and not repeated(joined, np.arange(rows))
 
 
-@contextmanager
-def _readable(file: File) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, PermissionError):
-        raise
-    except (pa.ArrowException, OSError, ValueError):
-        raise UserError(f"{file} is not a readable parquet file; write or download it again") from None
+def _readable(file: File) -> AbstractContextManager[None]:
+    return readable(
+        (pa.ArrowException, OSError, ValueError), f"{file} is not a readable parquet file; write or download it again"
+    )
 
 
 def _open(file: File) -> pq.ParquetFile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tarfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from itertools import groupby
 from typing import IO
@@ -22,7 +22,7 @@ from trainedon.pictures.decoding import MAX_BYTES
 from trainedon.pictures.listing import Listing
 from trainedon.pictures.names import TAR, has, is_picture, number, raw, text
 from trainedon.pictures.picture import MAX_ROWS, Entry
-from trainedon.pictures.stores import File
+from trainedon.pictures.stores import File, readable
 
 _CLASS = ".cls"  # of webdataset: the class number of the members that have its name up to the first dot
 _MOST_DIGITS = 32  # bytes of such a member
@@ -199,11 +199,5 @@ def _check_plain(file: File, stream: IO[bytes]) -> None:
         )
 
 
-@contextmanager
-def _readable(file: File) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, PermissionError):
-        raise
-    except _DAMAGE:
-        raise UserError(f"{file} is damaged or ends too early; pack or download it again") from None
+def _readable(file: File) -> AbstractContextManager[None]:
+    return readable(_DAMAGE, f"{file} is damaged or ends too early; pack or download it again")
