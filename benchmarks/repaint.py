@@ -46,13 +46,13 @@ class RePaint:
 
     def __init__(self, target: PixelUNet) -> None:
         """Raises UserError for a model that diffusers' RePaint does not take."""
-        if target.prediction != "epsilon" or target.classes is not None or target.unet.config.out_channels > 4:
+        if target.prediction != "epsilon" or target.classes is not None or target.network.config.out_channels > 4:
             raise UserError("RePaint of diffusers takes models without classes, which predict noise and no variance")
         self._target, self.evaluations = target, 0
         with _quiet():
             from diffusers import RePaintPipeline
 
-            self._pipeline = RePaintPipeline(unet=target.unet, scheduler=RePaintScheduler(trained_betas=betas(target)))
+            self._pipeline = RePaintPipeline(unet=target.network, scheduler=RePaintScheduler(trained_betas=betas(target)))
         self._pipeline.set_progress_bar_config(disable=True)
 
     def restored(self, pixels: torch.Tensor, setting: Setting, seed: int = 0) -> torch.Tensor:
@@ -88,7 +88,7 @@ class RePaint:
         def count(_module, inputs, _output):
             self.evaluations += len(inputs[0])
 
-        hook = self._target.unet.register_forward_hook(count)
+        hook = self._target.network.register_forward_hook(count)
         try:
             yield
         finally:

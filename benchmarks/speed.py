@@ -102,7 +102,7 @@ def bare(target: PixelUNet, rows: int) -> Callable[[], object]:
 
     def forward() -> None:
         with torch.no_grad():
-            target.unet(x, t, class_labels=labels)
+            target.network(x, t, class_labels=labels)
         if target.device.type == "cuda":
             torch.cuda.synchronize()
 

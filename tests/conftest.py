@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from PIL import Image
@@ -45,7 +46,7 @@ def _tiny_unet(attention: bool = True, **changes: object) -> UNet2DModel:
 def _tiny_target(attention: bool = True, channels: int = 3) -> PixelUNet:
     unet = _tiny_unet(attention, in_channels=channels, out_channels=channels)
     identity = Identity("tiny", "0" * 64, "pixel UNet2DModel", 0)
-    return PixelUNet(identity, (channels, 16, 16), NoisePath.from_scheduler({}), "epsilon", unet=unet)
+    return PixelUNet(identity, (channels, 16, 16), NoisePath.from_scheduler({}), "epsilon", network=unet)
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +109,7 @@ def target_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for number, (name, (unet, scheduler)) in enumerate(TARGETS.items()):
         folders[name] = root / str(number)
         DDPMPipeline(unet=_tiny_unet(**unet), scheduler=DDPMScheduler(**scheduler)).save_pretrained(folders[name])
-    return folders
+    return folders | {name: tiny.save(name, root / name) for name in tiny.FAMILIES}
 
 
 @pytest.fixture(scope="session")

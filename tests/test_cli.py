@@ -74,9 +74,11 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, target_folder
 
 def test_audit_prints_the_claim_and_report_prints_it_again(target_folders, toy_pictures, tmp_path):
     arguments = [target_folders["epsilon"], toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
-    result = call("audit", *arguments, "--attacks", "loss", "--limit", 12, "--out", tmp_path / "run")
+    arguments += ["--attacks", "loss", "--limit", 12, "--caption", "a cat"]
+    result = call("audit", *arguments, "--out", tmp_path / "run")
     assert result.returncode == 0, result.stderr
     assert "Claim level" in result.stdout
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["choices"]["caption"] == "a cat"
     again = call("report", tmp_path / "run")
     assert again.returncode == 0 and again.stdout == result.stdout
 
@@ -84,8 +86,10 @@ def test_audit_prints_the_claim_and_report_prints_it_again(target_folders, toy_p
 def test_a_run_of_an_earlier_version_is_still_reported(target_folders, toy_pictures, tmp_path):
     """Runs from before attacks had labels and figures of papers have neither in run.json."""
     sets = ["--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
-    result = call("evaluate", target_folders["epsilon"], *sets, "--attacks", "loss", "--out", tmp_path / "run")
+    options = ["--attacks", "loss", "--caption", "a cat", "--out", tmp_path / "run"]
+    result = call("evaluate", target_folders["epsilon"], *sets, *options)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["choices"].pop("caption") == "a cat"
     del record["labels"], record["reported"], record["choices"]["dataset"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     again = call("report", tmp_path / "run")
@@ -179,8 +183,9 @@ def test_cdi_leads_the_claim_when_it_is_asked_for(target_folders, toy_pictures, 
 
 def test_peaks_are_measured_and_told(target_folders, toy_pictures, tmp_path):
     arguments = ["--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"], "--limit", 8]
-    result = call("peaks", target_folders["epsilon"], *arguments, "--out", tmp_path / "run")
+    result = call("peaks", target_folders["epsilon"], *arguments, "--caption", "a cat", "--out", tmp_path / "run")
     assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["choices"]["caption"] == "a cat"
     document = json.loads((tmp_path / "run" / "peaks.json").read_text())
     assert len(document["measurements"]) == 14
     assert document["sentence"] in result.stdout
@@ -193,7 +198,7 @@ def swept(target_folders, toy_pictures, tmp_path_factory):
     """(command without --out, run folder, what was printed): nine settings, of which two questions share one."""
     command = ["sweep", target_folders["epsilon"], "--members", toy_pictures["members"]]
     command += ["--unseen", toy_pictures["unseen"], "--attack", "drc-hide(steps=2, restorations=1)", "--limit", 8]
-    command += ["--vary", "mask-ratio=0.1,0.25,0.5", "--question", "restorer"]
+    command += ["--vary", "mask-ratio=0.1,0.25,0.5", "--question", "restorer", "--caption", "a cat"]
     out = tmp_path_factory.mktemp("sweep") / "run"
     result = call(*command, "--out", out)
     assert result.returncode == 0, result.stderr
@@ -205,6 +210,7 @@ def test_a_sweep_is_printed_drawn_reported_and_verified(swept, tmp_path):
     out = shutil.copytree(finished, tmp_path / "run")
     document, record = (json.loads((out / name).read_text()) for name in ("sweep.json", "run.json"))
     assert [len(group["points"]) for group in document["groups"]] == [3, 7]
+    assert record["choices"]["caption"] == "a cat"
     assert len(record["choices"]["attacks"]) == 9, "the attack as given answers both questions, and is run once"
     assert document["groups"][0]["points"][1] | {"setting": 0, "behind": 0} == (
         document["groups"][1]["points"][6] | {"setting": 0, "behind": 0}

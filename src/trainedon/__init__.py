@@ -27,6 +27,7 @@ _PUBLIC = {
     "Batch": "pictures",
     "load_pictures": "pictures",
     "scan": "pictures",
+    "Service": "targets",
     "Target": "targets",
     "load_target": "targets",
     "UserError": "errors",

@@ -47,6 +47,13 @@ Out = Annotated[
 Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`.")]
 Seed = Annotated[int, typer.Option(help="Seed of the noise that attacks draw.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take the first N pictures of each source, in sorted order.")]
+Caption = Annotated[
+    str | None, typer.Option(help="Ask about all pictures with this caption; when not given, each with its own.")
+]
+Controls = Annotated[
+    bool,
+    typer.Option(help="Where captions are asked with, run each attack with other ones too: three times the work."),
+]
 BatchSize = Annotated[
     int | None,
     typer.Option(min=1, help="Rows that go through the network at once: 32 on cpu, 64 elsewhere, when not given."),
@@ -62,6 +69,24 @@ Precision = Annotated[
     str, typer.Option(help="float32, bfloat16 or float16: what the network computes in. It changes scores slightly.")
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network first (torch.compile): for long runs.")]
+Adapter = Annotated[
+    Path | None,
+    typer.Option(help="A LoRA, or another adapter of peft's, that is fused into a latent model: its folder."),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        min=8, help="Side of the pictures in pixels, if a latent model shall see another than it was made for."
+    ),
+]
+Offload = Annotated[
+    str | None,
+    typer.Option(help="model or sequential: keep parts of a large pipeline off the card while they do not work."),
+]
+Slicing = Annotated[
+    bool,
+    typer.Option("--slicing", help="Attention and autoencoder of a large pipeline in slices: slower, less memory."),
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="With --engine ray: how many workers; all cores or cards when not given.")
 ]
@@ -90,10 +115,16 @@ def audit(
     reference: Reference = None,
     seed: Seed = 0,
     limit: Limit = None,
+    caption: Caption = None,
+    controls: Controls = True,
     batch_size: BatchSize = None,
     device: Device = "cpu",
     precision: Precision = "float32",
     compiled: Compile = False,
+    adapter: Adapter = None,
+    size: Size = None,
+    offload: Offload = None,
+    slicing: Slicing = False,
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
@@ -101,8 +132,11 @@ def audit(
     """Were these pictures used to train the model?"""
     sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
     asked = _Asked(attacks, shadows, reference, seed)
-    machine = _Machine(device, batch_size, precision, compiled, engine, address, workers)
-    done = _execute("audit", model, sets, asked, limit, machine, out, draw=drawn, lead=_lead(attacks, unseen))
+    machine = _Machine(
+        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+    )
+    extra = {"draw": drawn, "caption": caption, "controls": controls, "lead": _lead(attacks, unseen)}
+    done = _execute("audit", model, sets, asked, limit, machine, out, **extra)
     print_audit(done.document)
     say(f"Page: {done.page}")
 
@@ -122,10 +156,16 @@ def evaluate(
     ] = None,
     seed: Seed = 0,
     limit: Limit = None,
+    caption: Caption = None,
+    controls: Controls = True,
     batch_size: BatchSize = None,
     device: Device = "cpu",
     precision: Precision = "float32",
     compiled: Compile = False,
+    adapter: Adapter = None,
+    size: Size = None,
+    offload: Offload = None,
+    slicing: Slicing = False,
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
@@ -133,8 +173,11 @@ def evaluate(
     """How much does the model leak? For models whose training pictures are known."""
     sets = {"member": members, "unseen": unseen}
     asked = _Asked(attacks, shadows, reference, seed)
-    machine = _Machine(device, batch_size, precision, compiled, engine, address, workers)
-    done = _execute("evaluate", model, sets, asked, limit, machine, out, draw=drawn, dataset=dataset)
+    machine = _Machine(
+        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+    )
+    extra = {"draw": drawn, "caption": caption, "controls": controls, "dataset": dataset}
+    done = _execute("evaluate", model, sets, asked, limit, machine, out, **extra)
     print_evaluation(done.document, done.folder)
     say(f"Page: {done.page}")
 
@@ -147,10 +190,15 @@ def peaks(
     out: Out,
     seed: Seed = 0,
     limit: Limit = None,
+    caption: Caption = None,
     batch_size: BatchSize = None,
     device: Device = "cpu",
     precision: Precision = "float32",
     compiled: Compile = False,
+    adapter: Adapter = None,
+    size: Size = None,
+    offload: Offload = None,
+    slicing: Slicing = False,
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
@@ -161,8 +209,10 @@ def peaks(
     asked = _Asked(", ".join(STUDY), seed=seed)
     sets = {"member": members, "unseen": unseen}
     study = [_measurement(attack) for attack in _chosen("evaluate", sets, asked)]
-    machine = _Machine(device, batch_size, precision, compiled, engine, address, workers)
-    done = _execute("evaluate", model, sets, asked, limit, machine, out, study=study)
+    machine = _Machine(
+        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+    )
+    done = _execute("evaluate", model, sets, asked, limit, machine, out, caption=caption, study=study)
     print_evaluation(done.document, done.folder)
     say(json.loads((done.folder / "peaks.json").read_text("utf-8"))["sentence"])
     say(f"Page: {done.page}")
@@ -190,10 +240,15 @@ def sweep(
     reference: Reference = None,
     seed: Seed = 0,
     limit: Limit = None,
+    caption: Caption = None,
     batch_size: BatchSize = None,
     device: Device = "cpu",
     precision: Precision = "float32",
     compiled: Compile = False,
+    adapter: Adapter = None,
+    size: Size = None,
+    offload: Offload = None,
+    slicing: Slicing = False,
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
@@ -205,10 +260,12 @@ def sweep(
     sets = {"member": members, "unseen": unseen}
     have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed))
     settings = plan(attack, vary or [], question or [], have, **given)
-    machine = _Machine(device, batch_size, precision, compiled, engine, address, workers)
+    machine = _Machine(
+        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+    )
     target = machine.load(model)
     settings = settings.possible(target)
-    extra = {"sweep": settings.facts(), "engine": machine.engine_for(model)}
+    extra = {"sweep": settings.facts(), "caption": caption, "engine": machine.engine_for(model)}
     done = _run("evaluate", target, sets, settings.attacks, seed, limit, out, **extra)
     print_sweep(Sweep.model_validate_json((done.folder / "sweep.json").read_bytes()))
     say(f"Page: {done.page}")
@@ -279,32 +336,56 @@ def train(
         int | None,
         typer.Option(min=2, help="Train this many shadow models, each on its own draw (half when not given)."),
     ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(help="pixel (when not given), latent, latent-text, dit, or autoencoder, which serves these."),
+    ] = None,
+    autoencoder: Annotated[
+        Path | None, typer.Option(help="Take the autoencoder of this trained model, instead of training one first.")
+    ] = None,
+    adapter_of: Annotated[
+        Path | None, typer.Option(help="Train no model but a LoRA for this one, which is of family latent-text.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="With --adapter-of: the rank of each change; 8.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draw, the weights and the noise.")] = 0,
-    size: Annotated[int, typer.Option(min=8, help="Side of the pictures in pixels.")] = 32,
+    size: Annotated[int | None, typer.Option(min=8, help="Side of the pictures in pixels; 32.")] = None,
     grey: Annotated[bool, typer.Option(help="One channel instead of three.")] = False,
-    passes: Annotated[int, typer.Option(min=1, help="Passes over the members.")] = 400,
-    batch_size: Annotated[int, typer.Option(min=1)] = 16,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Highest; it decays to zero.")] = 8e-4,
-    widths: Annotated[str, typer.Option(help="Channels of each level of the network.")] = "32,64,96",
-    layers: Annotated[int, typer.Option(min=1, help="Residual blocks a level.")] = 1,
-    attention: Annotated[bool, typer.Option(help="Self-attention at the lowest level.")] = True,
-    betas: Annotated[str, typer.Option(help="linear, scaled_linear, squaredcos_cap_v2, sigmoid.")] = "linear",
-    prediction: Annotated[str, typer.Option(help="epsilon, sample, v_prediction.")] = "epsilon",
-    zero_snr: Annotated[bool, typer.Option(help="Rescale the betas to zero terminal signal-to-noise ratio.")] = False,
+    passes: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the members; 400, for an autoencoder 20, for a LoRA 200.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="16; for a LoRA 8.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0, help="Highest; it decays to zero. 8e-4; autoencoder and LoRA 2e-3.")
+    ] = None,
+    widths: Annotated[
+        str | None,
+        typer.Option(help="Channels of each level; pixel 32,64,96, latent 64,128, dit 128, autoencoder 16,32,64."),
+    ] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Blocks a level; 1, for dit 6.")] = None,
+    attention: Annotated[bool | None, typer.Option(help="Self-attention at the lowest level; with.")] = None,
+    betas: Annotated[
+        str | None,
+        typer.Option(help="linear (pixel), scaled_linear (latent), squaredcos_cap_v2, sigmoid."),
+    ] = None,
+    prediction: Annotated[str | None, typer.Option(help="epsilon, sample, v_prediction; epsilon.")] = None,
+    zero_snr: Annotated[
+        bool | None, typer.Option("--zero-snr", help="Rescale the betas to zero terminal signal-to-noise ratio.")
+    ] = None,
     snapshot: Annotated[
         list[int] | None,
         typer.Option(min=1, help="Also keep the model as it is after this many passes; may be given several times."),
     ] = None,
 ) -> None:
-    """Train a small diffusion model whose members are known, or several shadow models."""
+    """Train a small diffusion model whose members are known, or a LoRA for one, or several shadow models."""
     from trainedon.runs.folder import locked
-    from trainedon.training import Recipe, draw_members, read_members, train_shadows
-    from trainedon.training import train as train_model
+    from trainedon.training import Recipe, make, recipe_of, train_shadows
 
-    recipe = Recipe(
+    recipe = recipe_of(
+        family or ("pixel" if adapter_of is None else "adapter"),
+        rank=rank,
         size=size,
-        channels=1 if grey else 3,
-        widths=_widths(widths),
+        channels=1 if grey else None,
+        widths=_widths(widths) if widths else None,
         attention=attention,
         layers=layers,
         betas=betas,
@@ -317,23 +398,22 @@ def train(
     )
     if shadows is not None and snapshot:
         raise UserError("--snapshot keeps one model as it was, and --shadows trains several: give one of the two")
+    if shadows is not None and type(recipe) is not Recipe:
+        raise UserError(f"shadow models are of family pixel, not {recipe.family}: leave out --shadows or the other")
     with Bars() as bars, locked(out):
-        if shadows is not None:
+        if isinstance(recipe, Recipe) and shadows is not None:
             train_shadows(pictures, out, recipe, models=shadows, draw=draw, progress=bars)
             say(f"{shadows} shadow models: {out}; give it to attacks as --shadows {out}")
             return
-        manifest = draw_members(
-            pictures, out, draw=draw, seed=seed, progress=lambda d, t: bars("reading pictures", d, t)
-        )
-        pixels, labels = read_members(pictures, manifest, size, recipe.channels)
-        recipe = replace(recipe, classes=None if labels is None else int(labels.max()) + 1)
-        train_model(
-            pixels,
+        manifest = make(
+            pictures,
             out,
             recipe,
-            labels=labels,
+            draw=draw,
+            autoencoder=autoencoder,
+            base=adapter_of,
             snapshots=snapshot or (),
-            progress=lambda d, t, loss: bars(f"training, loss {loss:.4f}", d, t),
+            progress=bars,
         )
     say(f"Model: {out}; its {manifest['members']} members are named in {out / 'manifest.json'}")
 
@@ -461,6 +541,10 @@ class _Machine(NamedTuple):
     engine: str = "local"
     address: str | None = None
     workers: int | None = None
+    adapter: Path | None = None
+    size: int | None = None
+    offload: str | None = None
+    slicing: bool = False
 
     def load(self, model: str) -> Any:
         from trainedon.targets import load_target
@@ -485,6 +569,10 @@ class _Machine(NamedTuple):
             "rows": self.rows,
             "precision": self.precision,
             "compile": self.compiled,
+            "adapter": self.adapter,
+            "size": self.size,
+            "offload": self.offload,
+            "slicing": self.slicing,
         }
 
 
@@ -554,7 +642,7 @@ def _means(kind: str, sets: dict, asked: _Asked) -> tuple[list[str], dict[str, A
     """What attacks have to work with, and what those that take it are given."""
     from trainedon.targets import Reference, Shadows
 
-    have = ["gradients"] + ["unseen"] * ("unseen" in sets) + ["labels"] * (kind == "evaluate")
+    have = ["gradients", "captions"] + ["unseen"] * ("unseen" in sets) + ["labels"] * (kind == "evaluate")
     shadows = asked.shadows and Shadows.open(asked.shadows)
     reference = asked.reference and Reference.open(asked.reference)
     return have, {"seed": asked.seed, "shadows": shadows, "reference": reference}

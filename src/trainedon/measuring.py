@@ -138,7 +138,7 @@ def look_at(target: Target, source: str | Path, clock: Clock = time.perf_counter
     if not usable:
         raise UserError(f"{shown(source)} holds no picture that can be used ({items[0].picture}: {items[0].reason})")
     again = clock()
-    Batch.from_pictures([entry.read() for entry, _ in usable], target.shape[1:], target.shape[0])
+    Batch.from_pictures([entry.read() for entry, _ in usable], target.picture[1:], target.picture[0])
     read = clock()
     size = statistics.fmean(item.bytes or 0 for _, item in usable)
     return Sample(len(usable), size, (stocked - began) / len(entries), (read - again) / len(usable))

@@ -177,6 +177,9 @@ def print_audit(document: Any) -> None:
 
 
 def _print_flags(document: Any) -> None:
+    for one in document.prompt_controls:
+        area = "-" if one.auc is None else f"{one.auc:.4f} {_interval(one.auc_ci, 3)}"
+        say(f"control: {one.attack} with {one.captions} captions, AUC {area}")
     for flag in document.flags:
         say(f"flag {flag.code}: {flag.raised_because}")
 

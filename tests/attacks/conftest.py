@@ -1,12 +1,18 @@
 """Shadow models for attacks that need them."""
 
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
 from trainedon.attacks.attack import silent
+from trainedon.targets.helpers import POOL, SHADOWS, pool_digest
+from trainedon.targets.load import model_digest
 from trainedon.training import Recipe, train_shadows
 
 
@@ -32,3 +38,32 @@ def shadow_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind, (pictures, wanted) in kinds.items():
         train_shadows(pictures, root / kind, wanted, models=4, progress=silent)
     return {kind: root / kind for kind in kinds}
+
+
+@pytest.fixture(scope="session")
+def shadows_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """shadows_of(family): a folder of four models of a family of `tiny`, with weights drawn at random, and their pool.
+
+    Such shadow models are not trained here: the folder is written as `train --shadows` writes it.
+    """
+    root = tmp_path_factory.mktemp("family-shadows")
+    rng = np.random.default_rng(5)
+    pool = {
+        "pixels": rng.integers(0, 256, (24, 3, 16, 16), dtype=np.uint8),
+        "sha256": np.array([f"{number:064x}" for number in range(24)]),
+        "members": np.array([[(number + model) % 4 < 2 for number in range(24)] for model in range(4)]),
+        "labels": np.arange(24) % 3,
+    }
+
+    def make(family: str) -> Path:
+        out = root / family
+        if not out.exists():
+            out.mkdir()
+            np.savez(out / POOL, **pool)
+            names = [f"{number:03d}" for number in range(4)]
+            models = [model_digest(tiny.save(family, out / name, seed=1 + number)) for number, name in enumerate(names)]
+            digest = pool_digest(hashlib.sha256((out / POOL).read_bytes()).digest(), models)
+            (out / SHADOWS).write_text(json.dumps({"models": names, "digest": digest}))
+        return out
+
+    return make

@@ -243,7 +243,7 @@ def test_a_region_without_a_ratio_gives_way_to_the_centre_in_questions_about_the
 def test_settings_that_differ_in_what_compares_alone_are_restored_once(target, batch_of):
     """Counted at the network itself; the costs that a run records are those of each setting alone."""
     batch, asked = batch_of(5), []
-    hook = target.unet.register_forward_hook(lambda module, inputs, output: asked.append(len(inputs[0])))
+    hook = target.network.register_forward_hook(lambda module, inputs, output: asked.append(len(inputs[0])))
     try:
 
         def rows(*attacks):

@@ -55,10 +55,10 @@ PLAIN = {
     "secmi",
     "sima",
 }
-UNSEEN = {"quantile", "rank-average"}
+UNSEEN = {"clid", "quantile", "rank-average"}
 SHADOWS = {"gsa", "lira", "rmia"}
 LABELS = {"logistic", "secmi-nn"}
-AROUND_ANOTHER = {"calibrated", "flip", "repeat", "symmetric", "timesteps"}
+AROUND_ANOTHER = {"calibrated", "flip", "recaptioned", "repeat", "symmetric", "timesteps"}
 
 
 def names(text, *options, **given):

@@ -135,11 +135,11 @@ def test_gsa_sees_the_gradient_of_the_mean_error_over_ten_timesteps(target, shad
     batch = shadows.batch([3])
     attack = GSA(shadows=shadows)
     features = attack.features(target, batch)[0]
-    weights = [w.requires_grad_(True) for w in target.unet.parameters()]
+    weights = [w.requires_grad_(True) for w in target.network.parameters()]
     errors = []
     for draw, t in enumerate(range(99, 1000, 100)):
         eps = NoiseStream(batch.sha256, [draw], target.shape, seed=0, device="cpu").next()
-        answer = target.unet(target.noised(batch.pixels, t, eps), t).sample
+        answer = target.network(target.noised(batch.pixels, t, eps), t).sample
         errors.append((answer - eps).square().mean())
     gradients = torch.autograd.grad(torch.stack(errors).mean(), weights)
     norms = np.array([g.double().norm().item() for g in gradients])

@@ -6,15 +6,15 @@ from trainedon.compare import Pixel, Ssim
 from trainedon.degrade import Center
 
 
-def test_pixel_is_minus_the_mean_squared_error_inside(batch_of):
+def test_pixel_is_minus_the_mean_squared_error_inside(batch_of, target):
     batch, others = batch_of(3), batch_of(3, seed=1).pixels
     mask = Center(0.3).mask(None, batch)
-    for i, value in enumerate(Pixel().similarity(None, batch.pixels, others, mask)):
+    for i, value in enumerate(Pixel().similarity(target, batch.pixels, others, mask)):
         difference = (batch.pixels.double() - others.double())[i][:, mask[i]]
         assert value.item() == pytest.approx(-difference.square().mean().item(), rel=1e-9)
-    assert (Pixel().similarity(None, batch.pixels, batch.pixels, mask) == 0).all()
+    assert (Pixel().similarity(target, batch.pixels, batch.pixels, mask) == 0).all()
     black = -torch.ones(1, 3, 8, 8)
-    assert Pixel().similarity(None, black, -black).item() == pytest.approx(-4)
+    assert Pixel().similarity(target, black, -black).item() == pytest.approx(-4)
 
 
 def naive_ssim_map(a, b):

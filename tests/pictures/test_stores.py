@@ -112,9 +112,9 @@ def test_faults_of_a_file_are_reasons_and_faults_of_the_store_end_the_run(memory
         assert "\n" not in str(caught.value)
 
 
-def test_no_more_than_the_ceiling_is_asked_for(memory, stored, monkeypatch):
-    monkeypatch.setattr("trainedon.pictures.stores.MAX_BYTES", 10)
-    assert len(scan(stored("a.png"))[0].data()) == 11
+def test_no_more_than_the_ceiling_is_asked_for(stored):
+    entry = scan(stored("a.png"))[0]
+    assert len(entry.place.read(entry.path, 10)) == 11
 
 
 def test_a_range_of_nothing_may_be_refused(memory, stored, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainedon.errors import UserError
-from trainedon.restore import DDNM, DPS, RESTORERS, Guided, Join, Masked, Naive, PiGDM, Twisted, parse_restorer
+from trainedon.restore import DDNM, DPS, RESTORERS, Guided, Inpaint, Join, Masked, Naive, PiGDM, Twisted, parse_restorer
 
 EVERY = [
     Naive(),
@@ -27,7 +27,7 @@ EVERY = [
     Twisted(eta=0, particles=1),
     Twisted(eta=0.5, particles=3),
 ]
-ONE_EACH = [kind() for kind in RESTORERS.values()]
+ONE_EACH = [kind() for kind in RESTORERS.values() if kind is not Inpaint]  # see test_inpaint.py
 SHAPE = (3, 8, 8)
 
 
@@ -48,7 +48,7 @@ def target(toy):
 
 
 def test_every_restorer_is_tested():
-    assert {type(restorer) for restorer in EVERY} == set(RESTORERS.values())
+    assert {type(restorer) for restorer in EVERY} == set(RESTORERS.values()) - {Inpaint}
 
 
 @pytest.mark.parametrize("restorer", EVERY, ids=repr)

@@ -25,7 +25,7 @@ def test_noise_and_clean_picture_agree_with_algebra_and_diffusers(saved, noisy, 
         noise, clean = target.denoise(noisy, t)
         alpha, sigma = reference.alphas_cumprod[t].sqrt(), (1 - reference.alphas_cumprod[t]).sqrt()
         torch.testing.assert_close(alpha * clean + sigma * noise, noisy, rtol=1e-4, atol=1e-4)
-        answer = target.unet(noisy, t).sample
+        answer = target.network(noisy, t).sample
         theirs = reference.step(answer, t, noisy, generator=torch.Generator()).pred_original_sample
         torch.testing.assert_close(clean, theirs, rtol=2e-3, atol=2e-4)
 
@@ -71,7 +71,7 @@ def test_labels_reach_a_class_conditional_network(saved, noisy):
     assert target.classes == 3 and "class-conditional" in target.identity.family
     labels = torch.arange(11) % 3
     noise, _ = target.denoise(noisy, 300, labels)
-    expected = target.unet(noisy, 300, class_labels=labels).sample
+    expected = target.network(noisy, 300, class_labels=labels).sample
     torch.testing.assert_close(noise, expected, rtol=1e-4, atol=1e-5)
     assert not torch.equal(noise, target.denoise(noisy, 300, (labels + 1) % 3).noise)
     target.rows = 8
@@ -82,7 +82,7 @@ def test_a_learned_variance_is_left_out(saved, noisy):
     target = load_target(saved({"out_channels": 6}, {"variance_type": "learned_range"}))
     noise, clean = target.denoise(noisy, 200)
     assert target.shape == (3, 8, 8) and noise.shape == clean.shape == noisy.shape
-    torch.testing.assert_close(noise, target.unet(noisy, 200).sample[:, :3], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(noise, target.network(noisy, 200).sample[:, :3], rtol=1e-4, atol=1e-5)
     scheduler = DDIMScheduler(clip_sample=False)
     scheduler.set_timesteps(1000)
     theirs = scheduler.step(noise, 200, noisy).pred_original_sample

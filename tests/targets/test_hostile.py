@@ -82,9 +82,15 @@ def nameless_network(model):
     edit(model / CONFIG, _class_name=...)
 
 
-@hostile("pipelines of class StableDiffusionPipeline")
-def latent_pipeline(model):
-    parts = {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}
+@hostile("pipelines of class KandinskyV22Pipeline")
+def unknown_family(model):
+    parts = {"unet": ["diffusers", "UNet2DConditionModel"], "movq": ["diffusers", "VQModel"]}
+    edit(model / INDEX, _class_name="KandinskyV22Pipeline", **parts)
+
+
+@hostile("vae wicked.AutoencoderKL is not supported")
+def latent_pipeline_with_code(model):
+    parts = {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["wicked", "AutoencoderKL"]}
     edit(model / INDEX, _class_name="StableDiffusionPipeline", **parts)
 
 

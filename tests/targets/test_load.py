@@ -19,10 +19,10 @@ def test_a_pipeline_folder(saved, unet):
     assert target.identity.name == "model" and target.identity.family == "pixel UNet2DModel"
     assert target.identity.parameters == sum(p.numel() for p in unet().parameters())
     assert len(target.identity.digest) == 64 and target.identity.notes == ()
-    assert target.classes is None and not any(p.requires_grad for p in target.unet.parameters())
-    assert not target.unet.training
+    assert target.classes is None and not any(p.requires_grad for p in target.network.parameters())
+    assert not target.network.training
     for name, value in unet().state_dict().items():
-        assert torch.equal(target.unet.state_dict()[name], value)
+        assert torch.equal(target.network.state_dict()[name], value)
 
 
 def test_a_ddim_pipeline(tmp_path, unet, noisy, saved):
@@ -55,7 +55,7 @@ def test_half_precision_weights_are_computed_in_single(saved, noisy):
     save_file(state, half / "unet/diffusion_pytorch_model.fp16.safetensors")
     target = load_target(half)
     clean = target.denoise(noisy, 5).clean
-    assert {p.dtype for p in target.unet.parameters()} == {torch.float32} and clean.dtype == torch.float32
+    assert {p.dtype for p in target.network.parameters()} == {torch.float32} and clean.dtype == torch.float32
     torch.testing.assert_close(clean, load_target(folder).denoise(noisy, 5).clean, rtol=0.01, atol=0.01)
     shutil.copy(folder / WEIGHTS, half / WEIGHTS)  # both are there: the full precision is what counts
     assert torch.equal(load_target(half).denoise(noisy, 5).clean, load_target(folder).denoise(noisy, 5).clean)

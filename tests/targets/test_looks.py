@@ -5,6 +5,8 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.targets import load_target
+from trainedon.targets.attending import Watch, attentions
+from trainedon.targets.attending import received as received_of
 
 
 def test_features_are_those_of_the_layer(saved, noisy):
@@ -29,7 +31,7 @@ def test_features_see_the_picture_without_noise(saved, noisy):
     target = load_target(saved())
     alpha, _ = target.path.at(400, noisy)
     head = target.features(noisy, 400, "up_blocks.1")
-    answer = target.unet.conv_out(target.unet.conv_act(target.unet.conv_norm_out(head)))
+    answer = target.network.conv_out(target.network.conv_act(target.network.conv_norm_out(head)))
     torch.testing.assert_close(answer, target.denoise(alpha * noisy, 400).noise)
 
 
@@ -39,7 +41,7 @@ def test_no_hook_stays_behind(saved, noisy):
     target.attention(noisy, 50)
     with pytest.raises(UserError, match=r"no layer .no_such_layer."):
         target.features(noisy, 50, "no_such_layer")
-    assert not any(module._forward_hooks for module in target.unet.modules())
+    assert not any(module._forward_hooks for module in target.network.modules())
 
 
 def test_attention_is_a_share_for_each_place(saved, noisy):
@@ -55,9 +57,7 @@ def test_attention_is_a_share_for_each_place(saved, noisy):
 def test_attention_finds_the_place_that_all_look_at(saved):
     """Keys that grow with the brightness in place, and queries that ask for them: attention lies where the light is."""
     target = load_target(saved())
-    module = target._attentions[0]
-    from trainedon.targets.unet import _attention_received
-
+    module = attentions(target.network)[0]
     with torch.no_grad():
         module.group_norm = None
         for linear in (module.to_q, module.to_k):
@@ -67,7 +67,11 @@ def test_attention_finds_the_place_that_all_look_at(saved):
         module.to_k.weight[:, 0] = 4
     hidden = torch.zeros(2, 16, 4, 4)
     hidden[0, 0, 1, 2] = hidden[1, 0, 3, 0] = 3
-    received = _attention_received(module, hidden, (4, 4))
+    watch = Watch()
+    with watch.over(target.network), torch.no_grad():
+        module(hidden)
+    (received,) = received_of(watch.seen, (4, 4), 16, True)
+    received = received[:, 0]
     assert received[0].argmax() == 1 * 4 + 2 and received[1].argmax() == 3 * 4 + 0
     assert received[0, 1, 2] > 0.9
     torch.testing.assert_close(received.sum((1, 2)), torch.ones(2))

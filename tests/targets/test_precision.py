@@ -7,6 +7,7 @@ from trainedon.attacks import parse_attacks
 from trainedon.attacks.gan_leaks import samples_folder
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Symmetric, load_target
+from trainedon.targets.attending import attentions
 
 
 def test_half_precision_is_near_and_answers_in_full(saved, noisy):
@@ -54,7 +55,7 @@ def test_attention_goes_through_the_fused_kernel(saved, noisy, monkeypatch):
         torch.nn.functional, "scaled_dot_product_attention", lambda *a, **k: asked.append(1) or fused(*a, **k)
     )
     target.denoise(noisy, 300)
-    assert len(asked) == len(target._attentions) > 0
+    assert len(asked) == len(attentions(target.network)) > 0
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_what_hooks_see_and_gradients_of_weights_go_around_the_compiled_network(
     target.features(noisy, 100)
     target.attention(noisy, 100)
     target.gradient_norms(noisy, torch.full((11,), 100), noisy)
-    assert not sizes and target._network is not target.unet
+    assert not sizes and target._asked is not target.network
 
 
 def test_rows_are_chosen_by_the_device_where_nobody_says(saved):

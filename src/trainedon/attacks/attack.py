@@ -20,7 +20,7 @@ REMEDIES = {
     "unseen": "unseen pictures: give --unseen DIR",
     "shadows": "shadow models: give --shadows DIR, which `trainedon train PICTURES --shadows 8 --out DIR` makes",
     "reference": "a reference model, which never saw the pictures: give --reference MODEL",
-    "captions": "a model that is asked by captions, which is not supported yet",
+    "captions": "a model that is asked by captions, and this one is not: leave it out, or audit a text-to-image model",
 }
 NO_ROOM = "close other programs, or take a machine or a device with more memory"
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")  # in errors without a class of their own
@@ -89,7 +89,8 @@ class Attack(ABC):
 
     A class declares what it is as data: `name` (as on the command line), `title`, `paper` (arXiv id or venue), `needs`
     beyond the noise prediction (gradients, unseen, labels, captions, shadows, reference), whether it `shows` exhibits,
-    whether alone it `repeats` a question to the network, so that answers are worth keeping, what its paper `reported`,
+    whether alone it `repeats` a question to the network, so that answers are worth keeping, whether it is content with
+    a service that varies pictures (`black_box`), what its paper `reported`,
     and why a picture may be `unscored`. A need that is also a parameter (`shadows`,
     `reference`) is met when that parameter is given.
     """
@@ -100,6 +101,7 @@ class Attack(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     shows: ClassVar[bool] = False
     repeats: ClassVar[bool] = True
+    black_box: ClassVar[bool] = False
     reported: ClassVar[tuple[Reported, ...]] = ()
     unscored: ClassVar[str] = "the score is not a finite number"
 
@@ -137,7 +139,13 @@ class Attack(ABC):
 
     def check(self, target: Target) -> None:
         """Raises UserError when the target, or what lies beside it, lacks what the attack needs; evaluates nothing."""
-        missing = self.missing(given=("gradients", "labels", "unseen"))
+        if not (target.predicts or self.black_box):
+            raise UserError(
+                f"{self.name} asks the network itself, and {target.identity.name} only varies pictures: take rediffuse"
+            )
+        missing = self.missing(given=("gradients", "labels", "unseen", "captions"))
+        if "captions" in self.needs and target.conditioning != "caption":
+            missing.append("captions")
         if missing:
             raise UserError(f"{self.name} needs {REMEDIES[missing[0]]}")
         for field in fields(self):  # type: ignore[arg-type]
@@ -181,7 +189,8 @@ class Attack(ABC):
         return target.shared(self._key(target, batch), lambda: self.judge(target, batch).scores)
 
     def _key(self, target: Target, batch: Batch) -> tuple:
-        return repr(self), target.identity.digest, batch.sha256
+        labels = None if batch.labels is None else tuple(batch.labels.tolist())
+        return repr(self), target.identity.digest, batch.sha256, labels, batch.captions
 
     def _chunks(self, target: Target, batch: Batch, exhibits: list[Exhibit]) -> np.ndarray:
         """All scores, and the exhibits into a list: a chunk fills `target.rows` rows of the network.
@@ -230,11 +239,15 @@ class Attack(ABC):
 
     @staticmethod
     def _valid(target: Target, batch: Batch) -> Batch:
-        if tuple(batch.pixels.shape[1:]) != target.shape:
+        if tuple(batch.pixels.shape[1:]) != target.picture:
             raise UserError(
-                f"the model takes pictures of {target.shape}, not {tuple(batch.pixels.shape[1:])}: fit them first"
+                f"the model takes pictures of {target.picture}, not {tuple(batch.pixels.shape[1:])}: fit them first"
             )
         if target.classes is not None and batch.labels is None:
             raise UserError(f"the model was trained with {target.classes} classes: give the pictures' class labels")
-        labels = None if target.classes is None else batch.labels.to(target.device)  # others take none
+        if target.conditioning == "caption":
+            labels = target.numbers([caption or "" for caption in batch.captions or [""] * len(batch)])
+        else:
+            labels = batch.labels if target.classes is not None else None  # others take none
+        labels = None if labels is None else labels.to(target.device)
         return replace(batch, pixels=batch.pixels.to(target.device), labels=labels)

@@ -52,9 +52,10 @@ class Curvature(Attack):
     def _score(self, target: Target, batch: Batch) -> torch.Tensor:
         t = target.path.like_ddpm(self.t)
         noise = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device)
-        x_t = target.noised(batch.pixels, t, noise.next())  # (n, c, h, w)
+        x0 = target.encode(batch.pixels)
+        x_t = target.noised(x0, t, noise.next())  # (n, c, h, w)
         probes = [torch.where(noise.next() < 0, -1.0, 1.0) for _ in range(self.probes)]
-        _, sigma = target.path.at(t, batch.pixels)
+        _, sigma = target.path.at(t, x0)
         return divergence(target, x_t, t, batch.labels, probes) * double(sigma).flatten() / x_t[0].numel()
 
 

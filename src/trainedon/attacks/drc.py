@@ -14,7 +14,7 @@ import torch
 from trainedon.attacks.attack import Attack, Cost, Exhibit, Judged
 from trainedon.attacks.registry import register
 from trainedon.compare import Similarity, check_pooling, parse_similarity, pool
-from trainedon.degrade import Degradation, Diffuse, Roi, parse_degradations, parse_roi
+from trainedon.degrade import Degradation, Diffuse, Hide, Roi, parse_degradations, parse_roi
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
@@ -121,6 +121,7 @@ class DRC(Attack):
         super().check(target)
         self.encoder.check()
         self.roi.check(target)
+        self.restorer.check(target)
         for degradation in self.degradation:
             timesteps(target.timesteps, self.steps, degradation.start(target.path))
 
@@ -151,7 +152,7 @@ class DRC(Attack):
             there = [self._restore_and_compare(view, batch, regions, drawn)[-1] for view in views]
             scores = self._relative(batch, scores, there)
         if self._visible:
-            return Judged(scores, self._exhibits(batch, regions, restored, similarities))
+            return Judged(scores, self._exhibits(target, batch, regions, restored, similarities))
         return Judged(scores)
 
     @property
@@ -170,8 +171,8 @@ class DRC(Attack):
     def _restore_and_compare(
         self, target: Target, batch: Batch, regions: Sequence[torch.Tensor], drawn: Drawn
     ) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-        """Restored pictures (n, regions, r, c, h, w), the restorations of every degradation side by side; how alike
-        they are, float64 (n, regions, r); and the scores (n,)."""
+        """Restored states (n, regions, r, c, h, w), the restorations of every degradation side by side; how alike they
+        are, float64 (n, regions, r); and the scores (n,)."""
         restore = self.restore if target.memo is None else self._kept
         restored = restore(target, batch, regions, drawn=drawn)
         originals = self.encoder.encode_each(target, batch.pixels, regions, batch.labels)
@@ -182,7 +183,9 @@ class DRC(Attack):
         self, target: Target, batch: Batch, regions: Sequence[torch.Tensor], drawn: Drawn | None = None
     ) -> torch.Tensor:
         """`restore`, or what it gave to an attack that differs in nothing that restorations depend on."""
-        key = ("restored", target.identity.digest, *self._restoring(), batch.sha256, digest(batch.pixels, *regions))
+        asked = () if batch.labels is None else tuple(batch.labels.tolist())
+        key = ("restored", target.identity.digest, *self._restoring(), batch.sha256, asked)
+        key += (digest(batch.pixels, *regions),)
         return target.shared(key, lambda: self.restore(target, batch, regions, drawn=drawn))
 
     def _drawn(self) -> Drawn:
@@ -201,7 +204,7 @@ class DRC(Attack):
     def _settled(
         self, views: Sequence[Target], batch: Batch, regions: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-        """Restored pictures, their similarities and the scores, like `_restore_and_compare`, of restorations that go
+        """Restored states, their similarities and the scores, like `_restore_and_compare`, of restorations that go
         round by round. A round is one restoration of every region and degradation in every view.
 
         After two rounds or more a picture stops when its score so far lies further from `pivot` than `settle` standard
@@ -260,26 +263,34 @@ class DRC(Attack):
         """All restorations, or those of some rounds, each with noise of its own.
 
         regions: a bool (n, h, w) each, True = hidden. drawn: noise of the same restorations in another view.
-        Returns float32 (n, regions, degradations * rounds, c, h, w).
+        Returns states, float32 (n, regions, degradations * rounds, c, h, w).
+
+        In latents the kept part is encoded by itself: an autoencoder tells of its surroundings everywhere, and from
+        the latents of the whole picture those of the kept part would give the hidden one away.
         """
         rounds = range(self.restorations) if rounds is None else rounds
         n, rows = len(batch), len(regions) * len(rounds)
         keys = [sha256 for sha256 in batch.sha256 for _ in range(rows)]
         labels = None if batch.labels is None else batch.labels.repeat_interleave(rows)
-        original = batch.pixels.repeat_interleave(rows, dim=0)
-        hidden = _spread(regions, len(rounds))
+        hidden = _spread([target.onto_states(region) for region in regions], len(rounds))
+        original = _spread([self._kept_part(target, batch, region) for region in regions], len(rounds))
         streams = [  # all at once, for the first noise of each may be drawn while the network works
             NoiseStream(keys, draws * n, target.shape, seed=self.seed, device=target.device, kept=kept)
             for draws, kept in zip(self._draws(len(regions), rounds), drawn or self._drawn(), strict=True)
         ]
         parts = []
         for degradation, noise in zip(self.degradation, streams, strict=True):
-            degraded = _spread([degradation(batch, region, seed=self.seed) for region in regions], len(rounds))
+            given = [target.encode(degradation(batch, region, seed=self.seed)) for region in regions]
+            degraded = _spread(given, len(rounds))
             masked = Masked(original, degraded, hidden, labels)
             start = degradation.start(target.path)
             restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=start)
             parts.append(restored.unflatten(0, (n, len(regions), len(rounds))))
         return torch.cat(parts, dim=2)
+
+    @staticmethod
+    def _kept_part(target: Target, batch: Batch, region: torch.Tensor) -> torch.Tensor:
+        return target.encode(Hide()(batch, region)) if target.latent else batch.pixels
 
     def _draws(self, regions: int, rounds: Sequence[int]) -> list[list[int]]:
         """For each degradation the numbers of its restorations, region by region; every restoration has its own."""
@@ -302,7 +313,9 @@ class DRC(Attack):
         (n, regions, r, r), where pooling asks for them. originals: their codes, region by region."""
         n, k, r = restored.shape[:3]
         labels = None if batch.labels is None else batch.labels.repeat_interleave(k * r)
-        painted = self.encoder.encode(target, restored.flatten(0, 2), _spread(regions, r), labels)
+        states = restored.flatten(0, 2)
+        pixels = None if self.encoder.of_states else self._pictures(target, batch, regions, restored).flatten(0, 2)
+        painted = self.encoder.encode(target, pixels, _spread(regions, r), labels, states=states)
         rows = torch.arange(n * k * r).view(n, k, r)
         codes = [[self.encoder.take(painted, rows[:, i, j]) for j in range(r)] for i in range(k)]
         similarities = [self._alike(one, others) for one, others in zip(originals, codes, strict=True)]
@@ -311,14 +324,32 @@ class DRC(Attack):
         among = [torch.stack([self._alike(one, others) for one in others], dim=1) for others in codes]
         return torch.stack(similarities, dim=1), torch.stack(among, dim=1)
 
+    @staticmethod
+    def _pictures(
+        target: Target, batch: Batch, regions: Sequence[torch.Tensor], restored: torch.Tensor
+    ) -> torch.Tensor:
+        """Pictures of restored states (n, regions, r, ...), in which every kept pixel is the original's."""
+        n, k, r = restored.shape[:3]
+        if not target.latent:
+            return restored
+        painted = target.decode(restored.flatten(0, 2)).clamp(-1, 1)
+        whole = batch.pixels.repeat_interleave(k * r, dim=0)
+        return torch.where(_spread(regions, r)[:, None], painted, whole).unflatten(0, (n, k, r))
+
     def _alike(self, code: Any, others: Sequence[Any]) -> torch.Tensor:
         """Similarity of each picture's code to each of its others: float64 (n, r)."""
         return torch.stack([self.encoder.compare(code, other) for other in others], dim=1)
 
     def _exhibits(
-        self, batch: Batch, regions: Sequence[torch.Tensor], restored: torch.Tensor, similarities: torch.Tensor
+        self,
+        target: Target,
+        batch: Batch,
+        regions: Sequence[torch.Tensor],
+        restored: torch.Tensor,
+        similarities: torch.Tensor,
     ) -> tuple[Exhibit, ...]:
         """What there is to see of each picture; of several degradations the first is shown."""
+        restored = self._pictures(target, batch, regions, restored)
         degraded = [self.degradation[0](batch, hidden, seed=self.seed) for hidden in regions]
         return tuple(
             _exhibit(

@@ -33,8 +33,9 @@ class GANLeaks(Attack):
     """Minus the squared L2 distance to the nearest sample, as a mean over pixels (the paper's full black-box attack).
 
     samples: how many pictures the model draws, by DDIM (eta = 0) in `steps` steps, every guess of the clean picture cut
-    to [-1, 1]; a class-conditional model draws its classes in turn. Sample i is a function of model, steps, seed and i.
-    All are drawn once for each model and kept on the disk, as 8-bit pictures.
+    to [-1, 1]; a class-conditional model draws its classes in turn, one asked by captions is given no words.
+    Sample i is a function of model, steps, seed and i. All are drawn once for each model and kept on the disk, as
+    8-bit pictures.
     """
 
     samples: int = 1000
@@ -71,7 +72,7 @@ class GANLeaks(Attack):
             progress("gan-leaks: samples", start, self.samples)
             numbers = range(start, min(start + PART, self.samples))
             path = folder / f"{start // PART:06d}.npz"
-            part = read_part(path, target.shape)
+            part = read_part(path, target.picture)
             if part is None or len(part) < len(numbers):
                 part = self._draw(target, numbers)
                 with suppress(OSError):  # a full or read-only disk costs the next run time, and this one nothing
@@ -93,7 +94,7 @@ class GANLeaks(Attack):
         for t, s in pairwise(grid):
             guess = _within(target, x, t, target.denoise(x, t, labels).clean)
             x = reverse_step(target, guess, t, s, eta=0.0, noise=None)
-        return to_levels(x)
+        return to_levels(target.decode(x))
 
     def _score(self, target: Target, batch: Batch) -> torch.Tensor:
         pictures = double(batch.pixels).flatten(1)  # (n, pixels)
@@ -107,11 +108,11 @@ class GANLeaks(Attack):
 
 
 def _within(target: Target, x_t: torch.Tensor, t: int, clean: torch.Tensor) -> Denoised:
-    """The guess of the clean picture cut to [-1, 1], and the noise that goes with it.
+    """The guess of the clean state within its bounds, and the noise that goes with it.
 
     Near the top of the path a small error of the noise is a large one of the picture, and the walk would not recover.
     """
-    clean = clean.clamp(-1, 1)
+    clean = target.bounded(clean)
     alpha, sigma = target.path.at(t, x_t)
     return Denoised((x_t - alpha * clean) / sigma, clean)
 

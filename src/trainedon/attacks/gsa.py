@@ -88,12 +88,12 @@ class GSA(Attack):
         """Logarithms of the norms, float64 (n, tensors)."""
         batch = self._valid(model, batch)
         steps = torch.tensor([model.path.like_ddpm(t) for t in STEPS])
-        m = len(steps)
+        m, states = len(steps), model.encode(batch.pixels)
         norms = []
         for i, digest in enumerate(batch.sha256):
             eps = NoiseStream([digest] * m, range(m), model.shape, seed=self.seed, device=model.device).next()
             labels = None if batch.labels is None else batch.labels[i].expand(m)
-            x_t = model.noised(batch.pixels[i].expand_as(eps), steps, eps)  # (m, c, h, w)
+            x_t = model.noised(states[i].expand_as(eps), steps, eps)  # (m, c, h, w)
             norms.append(model.gradient_norms(x_t, steps, eps, labels))
         together = torch.stack(norms)  # (n, tensors)
         return together.maximum(FLOOR * together.norm(dim=1, keepdim=True)).log().numpy()

@@ -9,9 +9,10 @@ from diffusers import UNet2DModel
 from trainedon.attacks.attack import Attack, Reported
 from trainedon.attacks.loss import Loss
 from trainedon.attacks.registry import HELPERS, INSIDE, attacks, short, works_alone
-from trainedon.targets import Identity, NoisePath, Shadows, Target
+from trainedon.targets import Identity, NoisePath, Target
 from trainedon.targets.unet import PixelUNet
 
+PLACES = {"Shadows | None": "DIR", "Reference | None": "MODEL", "Pool | None": "FILE"}
 HEADS = ("attack", "what it is", "paper", "needs", "parameters", "passes a picture", "reported")
 
 
@@ -64,7 +65,7 @@ def _parameter(attack: Attack, field) -> str:
             return "ATTACK"
         return ", ".join(map(short, value if isinstance(value, tuple) else [value]))
     if field.type in HELPERS:
-        return f"{field.name}={'DIR' if HELPERS[field.type] is Shadows else 'MODEL'}"
+        return f"{field.name}={PLACES[field.type]}"
     default = field.default if isinstance(field.default, str | int | float) else value
     return f"{field.name}={default}"
 
@@ -98,4 +99,4 @@ def _example() -> Target:
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
     )
-    return PixelUNet(Identity("example", "", "", 0), (3, 8, 8), NoisePath.from_scheduler({}), "epsilon", unet=unet)
+    return PixelUNet(Identity("example", "", "", 0), (3, 8, 8), NoisePath.from_scheduler({}), "epsilon", network=unet)

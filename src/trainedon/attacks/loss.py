@@ -47,11 +47,11 @@ class Loss(Compared):
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
         t = target.path.like_ddpm(self.t)
-        pairs = []
+        pairs, x0 = [], target.encode(batch.pixels)
         for draw in range(self.draws):
             noise = NoiseStream(batch.sha256, [draw] * len(batch), target.shape, seed=self.seed, device=target.device)
             eps = noise.next()  # (n, c, h, w)
-            pairs.append((target.denoise(target.noised(batch.pixels, t, eps), t, batch.labels).noise, eps))
+            pairs.append((target.denoise(target.noised(x0, t, eps), t, batch.labels).noise, eps))
         return pairs
 
     def distance(self, pairs: Pairs) -> torch.Tensor:

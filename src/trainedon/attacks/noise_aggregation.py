@@ -56,7 +56,7 @@ class NoiseAggregation(Compared):
     def pairs(self, target: Target, batch: Batch) -> Pairs:
         steps = [target.path.like_ddpm(t) for t in range(self.t, self.last + 1, self.stride)]
         eps = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device).next()
-        x_t = target.noised(batch.pixels, steps[0], eps)
+        x_t = target.noised(target.encode(batch.pixels), steps[0], eps)
         return list(combinations([target.denoise(x_t, t, batch.labels).noise for t in steps], 2))
 
     def distance(self, pairs: Pairs) -> torch.Tensor:

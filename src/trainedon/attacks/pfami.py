@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -47,13 +47,13 @@ class PFAMI(Compared):
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
         """For each t the predicted and the true noise of x0, then those of x'."""
-        neighbours = replace(batch, pixels=self.neighbour(batch.pixels))
+        states = [target.encode(pixels) for pixels in (batch.pixels, self.neighbour(batch.pixels))]
         noise = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device)
         pairs = []
         for t in (target.path.like_ddpm(i * self.stride) for i in range(self.steps)):
             eps = noise.next()  # (n, c, h, w)
-            for pictures in (batch, neighbours):
-                x_t = target.noised(pictures.pixels, t, eps)
+            for x in states:
+                x_t = target.noised(x, t, eps)
                 pairs.append((target.denoise(x_t, t, batch.labels).noise, eps))
         return pairs
 

@@ -41,7 +41,7 @@ class PIA(Compared):
         return Cost(2)
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
-        first = target.denoise(batch.pixels, target.path.like_ddpm(0), batch.labels).noise
+        first = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(0), batch.labels).noise
         return [again(target, batch, first, self.t)]
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
@@ -51,7 +51,8 @@ class PIA(Compared):
 def again(target: Target, batch: Batch, first: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The noise `first` (n, c, h, w), and what the model predicts after it is added at step `t` of the DDPM path."""
     t = target.path.like_ddpm(t)
-    return first, target.denoise(target.noised(batch.pixels, t, first), t, batch.labels).noise
+    x_t = target.noised(target.encode(batch.pixels), t, first)
+    return first, target.denoise(x_t, t, batch.labels).noise
 
 
 def norm(pairs: Pairs, p: float) -> torch.Tensor:

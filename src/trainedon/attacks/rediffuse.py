@@ -17,7 +17,7 @@ from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
 from trainedon.precise import double
-from trainedon.targets import Target
+from trainedon.targets import Service, Target
 
 METRICS = ("l2", "ssim")
 
@@ -29,7 +29,8 @@ class ReDiffuse(Compared):
 
     A variation: the picture noised to step t, then deterministic DDIM steps t, t - k, ..., 0. t, k: timesteps of the
     usual DDPM path; on another path those with the nearest signal-to-noise ratio. metric: l2 (sum of squared
-    differences) or ssim (minus structural similarity). A service that varies pictures is enough for this attack.
+    differences) or ssim (minus structural similarity). A service that varies pictures is enough for this attack
+    (`targets.Service`).
     """
 
     t: int = 200
@@ -40,6 +41,7 @@ class ReDiffuse(Compared):
 
     name: ClassVar[str] = "rediffuse"
     title: ClassVar[str] = "Mean of variations"
+    black_box: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2405.20771"
     reported: ClassVar[tuple[Reported, ...]] = (Reported("cifar10", auc=0.96),)
 
@@ -50,20 +52,29 @@ class ReDiffuse(Compared):
             raise UserError(f"rediffuse: metric {self.metric!r} is not known: choose one of {', '.join(METRICS)}")
 
     def cost(self, target: Target) -> Cost:
-        return Cost(self.n * self.t // self.k)
+        return Cost(self.n * self.t // self.k if target.predicts else self.n)
 
     def rows(self) -> int:
         return self.n
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
+        each, draws = repeated(batch, self.n), [*range(self.n)] * len(batch)
+        if isinstance(target, Service):
+            captions = [caption or "" for caption in each.captions or [""] * len(each)]
+            made = target.varied(each.pixels, self.t, each.sha256, [(self.seed, draw) for draw in draws], captions)
+        else:
+            states = target.encode(batch.pixels).repeat_interleave(self.n, dim=0)
+            made = target.decode(self._denoised(target, each, states, draws))
+        return [(batch.pixels, made.unflatten(0, (len(batch), self.n)).mean(1))]
+
+    def _denoised(self, target: Target, each: Batch, states: torch.Tensor, draws: list[int]) -> torch.Tensor:
+        """A variation of each state, (m, c, h, w)."""
         grid = [target.path.like_ddpm(t) for t in range(self.t, -1, -self.k)]
-        each = repeated(batch, self.n)
-        draws = [*range(self.n)] * len(batch)
         noise = NoiseStream(each.sha256, draws, target.shape, seed=self.seed, device=target.device)
-        x = target.noised(each.pixels, grid[0], noise.next())
+        x = target.noised(states, grid[0], noise.next())
         for t, s in pairwise(grid):
             x = move(target, each, x, t, s)
-        return [(batch.pixels, x.unflatten(0, (len(batch), self.n)).mean(1))]
+        return x
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
         ((x, mean),) = pairs
@@ -74,6 +85,4 @@ class ReDiffuse(Compared):
 
 def repeated(batch: Batch, n: int) -> Batch:
     """Each picture n times, side by side."""
-    labels = None if batch.labels is None else batch.labels.repeat_interleave(n)
-    digests = tuple(digest for digest in batch.sha256 for _ in range(n))
-    return Batch(batch.pixels.repeat_interleave(n, dim=0), digests, labels)
+    return batch.take([i for i in range(len(batch)) for _ in range(n)])

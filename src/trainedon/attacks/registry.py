@@ -9,6 +9,7 @@ from dataclasses import MISSING, Field, fields, replace
 from importlib.metadata import entry_points
 
 from trainedon.attacks.attack import REMEDIES, Attack
+from trainedon.attacks.pool import Pool
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Shadows
 
@@ -19,7 +20,8 @@ GROUPS = {
     "cdi": ", ".join(f"loss(t={t})" for t in range(100, 1000, 100))
     + ", secmi, pia, pian, sima, pfami, noise-aggregation"
 }
-HELPERS = {"Shadows | None": Shadows, "Reference | None": Reference}
+HELPERS = {"Shadows | None": Shadows, "Reference | None": Reference, "Pool | None": Pool}
+HAVE = ("gradients", "unseen", "labels", "captions")  # whether the target takes captions, `Attack.check` says
 _attacks: dict[str, type[Attack]] = {}
 
 
@@ -41,7 +43,7 @@ def attacks() -> dict[str, type[Attack]]:
     return dict(sorted(_attacks.items()))
 
 
-def parse_attacks(text: str, have: Sequence[str] = ("gradients", "unseen", "labels"), **given: object) -> list[Attack]:
+def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> list[Attack]:
     """`drc, loss(t=100, draws=2), fremia(pia)`: attacks, parameters in parentheses, the others at their defaults.
 
     `all` stands for every attack that works as it is, without labels; `cdi` for those of GROUPS. have: the needs that

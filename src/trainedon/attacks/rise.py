@@ -68,11 +68,9 @@ class Rise(Compared):
         t = target.path.like_ddpm(self.t)
         noise = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device)
         eps = noise.next()  # (n, c, h, w)
-        moved = [batch.pixels + self.radius * MOVES[self.move](batch.pixels, noise) for _ in range(self.used)]
-        return [
-            (target.denoise(target.noised(pixels, t, eps), t, batch.labels).noise, eps)
-            for pixels in (batch.pixels, *moved)
-        ]
+        x0 = target.encode(batch.pixels)
+        moved = [x0 + self.radius * MOVES[self.move](x0, noise) for _ in range(self.used)]
+        return [(target.denoise(target.noised(x, t, eps), t, batch.labels).noise, eps) for x in (x0, *moved)]
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
         here, *there = [double((predicted - eps).square()).flatten(1).mean(1).log() for predicted, eps in pairs]

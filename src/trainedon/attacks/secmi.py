@@ -52,7 +52,7 @@ class SecMI(Compared):
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
         grid = self._grid(target)
-        x = batch.pixels
+        x = target.encode(batch.pixels)
         for s, t in pairwise(grid[:-1]):
             x = move(target, batch, x, s, t)
         up = move(target, batch, x, grid[-2], grid[-1])

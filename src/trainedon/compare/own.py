@@ -31,14 +31,15 @@ class Own(Encoder):
     t: int = 100
     scope: str = "region"
     name: ClassVar[str] = "own"
+    of_states: ClassVar[bool] = True
 
     def evaluations(self, masks: int = 1) -> int:
         return masks if self.scope == "crop" else 1
 
-    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def _maps(self, target: Target, states: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         """(n, d, fh, fw)"""
         labels = None if labels is None else labels.to(target.device)
-        return target.features(pixels, target.path.like_ddpm(self.t), self.layer, labels)
+        return target.features(states, target.path.like_ddpm(self.t), self.layer, labels)
 
     def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is not None:

@@ -20,10 +20,12 @@ STABILISERS = (0.01**2, 0.03**2)
 
 @dataclass(frozen=True)
 class Pixel(Similarity):
-    """Minus the mean squared error in units of [-1, 1]: 0 for equal pictures, -4 at worst."""
+    """Minus the mean squared error where the network works: of pixels in units of [-1, 1], 0 for equal pictures and -4
+    at worst; of latents in those of their standard deviation."""
 
     scope: str = "region"
     name: ClassVar[str] = "pixel"
+    of_states: ClassVar[bool] = True
     highest: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
@@ -32,12 +34,14 @@ class Pixel(Similarity):
     def encode(
         self,
         target: Target,
-        pixels: torch.Tensor,
+        pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Pictures scaled so that the squared distance of two of them is their mean squared error: float64 (n, d)."""
-        pixels, weight = _look_on_cpu(pixels, mask, self.scope)
+        seen = target.encode(pixels) if states is None else states  # type: ignore[arg-type]
+        pixels, weight = _look_on_cpu(seen, mask, self.scope)
         share = weight / (weight.sum(dim=(1, 2), keepdim=True) * pixels.shape[1])
         return (pixels * share.sqrt().unsqueeze(1)).flatten(1)
 
@@ -65,6 +69,7 @@ class Ssim(Similarity):
         pixels: torch.Tensor,
         mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Pictures on [0, 1] with the weight of each place as the last channel: float64 (n, c + 1, h, w)."""
         pixels, weight = _look_on_cpu(pixels, mask, self.scope)

@@ -26,14 +26,18 @@ def check_scope(name: str, scope: str, possible: Sequence[str] = SCOPES) -> None
 def look(pixels: torch.Tensor, mask: torch.Tensor | None, scope: str) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The pictures to encode, and how much each of their places counts (None = all alike).
 
-    pixels: float32 (n, c, h, w); mask: bool (n, h, w), True = hidden, None = whole pictures. Returns pictures of the
-    same shape and, for `region`, weights float32 (n, h, w) in {0, 1}.
+    pixels: float32 (n, c, h, w), pictures or latents; mask: bool (n, h, w), at the size of pictures, True = hidden,
+    None = whole pictures. Returns pictures of the same shape and, for `region`, weights float32 (n, h, w) in [0, 1].
     """
     if mask is None or scope == "picture":
         return pixels, None
     mask = mask.to(pixels.device)
+    size = tuple(pixels.shape[2:])
     if scope == "region":
-        return pixels, mask.to(pixels.dtype)
+        weight = mask.to(pixels.dtype)
+        return pixels, weight if mask.shape[1:] == size else shrunk(weight, *size)[:, 0]
+    if mask.shape[1:] != size:  # latents: a place is hidden if any pixel of it is
+        mask = F.adaptive_max_pool2d(mask.float(), size) > 0
     return torch.cat([_crop(row, hidden) for row, hidden in zip(pixels.split(1), mask)]), None
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 class Similarity(ABC):
     """How alike two pictures are; higher = more alike, equal pictures are the highest.
 
+    A similarity looks at pictures, or, with `of_states`, at what the audited network works on: the same pictures of a
+    pixel model, the latents of a latent one, where what its autoencoder loses does not count.
+
     `encode` is done once for the originals and once for each set of restorations; `compare` sets two codes against
     each other. What a code looks like is each class's own affair. A code depends on its picture alone, not on the
     other pictures of the batch.
@@ -26,6 +29,7 @@ class Similarity(ABC):
 
     name: ClassVar[str]
     highest: ClassVar[float] = 1.0  # the similarity of two equal pictures
+    of_states: ClassVar[bool] = False
 
     def check(self) -> None:  # noqa: B027 (most need nothing)
         """Raises UserError when a package that this similarity needs is missing; loads nothing."""
@@ -38,14 +42,16 @@ class Similarity(ABC):
     def encode(
         self,
         target: Target,
-        pixels: torch.Tensor,
+        pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        states: torch.Tensor | None = None,
     ) -> Any:
         """The code of each picture, for `compare`.
 
         pixels: float32 (n, c, h, w) in [-1, 1]; mask: bool (n, h, w), True = hidden, None = compare whole pictures;
-        labels: int64 (n,) where the audited model takes them.
+        labels: int64 (n,) where the audited model takes them. states: what the pictures are where the network works, if
+        that is known already; a similarity `of_states` then needs no pixels.
         """
 
     def encode_each(
@@ -93,13 +99,19 @@ class Encoder(Similarity):
     def encode(
         self,
         target: Target,
-        pixels: torch.Tensor,
+        pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Vectors, float32 (n, d)."""
-        seen, weight = look(pixels.to(target.device), mask, self.scope)
+        seen, weight = look(self._seen(target, pixels, states), mask, self.scope)
         return self._vectors(self._maps(target, seen, labels), weight)
+
+    def _seen(self, target: Target, pixels: torch.Tensor | None, states: torch.Tensor | None) -> torch.Tensor:
+        if not self.of_states:
+            return pixels.to(target.device)  # type: ignore[union-attr]
+        return target.encode(pixels.to(target.device)) if states is None else states  # type: ignore[union-attr]
 
     def encode_each(
         self,
@@ -110,9 +122,9 @@ class Encoder(Similarity):
     ) -> list[torch.Tensor]:
         if self.scope == "crop":  # every mask shows the network another picture
             return super().encode_each(target, pixels, masks, labels)
-        pixels = pixels.to(target.device)
-        maps = self._maps(target, pixels, labels)
-        return [self._vectors(maps, look(pixels, mask, self.scope)[1]) for mask in masks]
+        seen = self._seen(target, pixels, None)
+        maps = self._maps(target, seen, labels)
+        return [self._vectors(maps, look(seen, mask, self.scope)[1]) for mask in masks]
 
     @abstractmethod
     def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
@@ -148,17 +160,22 @@ class Ensemble(Similarity):
     def highest(self) -> float:  # type: ignore[override]
         return sum(member.highest for member in self.members) / len(self.members)
 
+    @property
+    def of_states(self) -> bool:  # type: ignore[override]
+        return all(member.of_states for member in self.members)
+
     def evaluations(self, masks: int = 1) -> int:
         return sum(member.evaluations(masks) for member in self.members)
 
     def encode(
         self,
         target: Target,
-        pixels: torch.Tensor,
+        pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        states: torch.Tensor | None = None,
     ) -> tuple[Any, ...]:
-        return tuple(member.encode(target, pixels, mask, labels) for member in self.members)
+        return tuple(member.encode(target, pixels, mask, labels, states) for member in self.members)
 
     def encode_each(
         self,

@@ -21,6 +21,7 @@ from trainedon.degrade.roi import (
     Random,
     Roi,
     Several,
+    Words,
     cover,
     parse_roi,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Random",
     "Roi",
     "Several",
+    "Words",
     "cover",
     "parse_degradation",
     "parse_degradations",

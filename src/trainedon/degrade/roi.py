@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from trainedon.targets import Target
 
 ROIS = (
-    "attention[:RATIO[:DINO]], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, masks:DIR, "
-    "inverted(ANY OF THEM); several joined by +, hidden one after another; quadrants, cover, tiles:N, ranked:K for such"
+    "attention[:RATIO[:DINO]], words[:RATIO], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, "
+    "masks:DIR, inverted(ANY OF THEM); several joined by +, hidden one after another; quadrants, cover, tiles:N, ranked:K for such"
 )
+Ask = tuple[int, bool]  # a timestep, and whether it is the attention that places pay to the caption's words
 WHITE = 128  # a mask file hides what is at least this bright, of 255
 
 
@@ -37,15 +38,15 @@ class Roi(ABC):
 
     def masks(self, target: Target, batch: Batch) -> list[torch.Tensor]:
         """The mask of each of `parts`; the audited network is asked for its attention once for all of them."""
-        seen = {t: own_attention(target, batch, t) for t in self._asks()}
+        seen = {ask: own_attention(target, batch, *ask) for ask in self._asks()}
         return [roi._by(target, batch, seen) for roi in self.parts]
 
-    def _asks(self) -> tuple[int, ...]:
-        """The timesteps at which the audited network is asked for its attention, each once."""
+    def _asks(self) -> tuple[Ask, ...]:
+        """For which attention the audited network is asked, each once."""
         return ()
 
-    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
-        """`mask`, given the attention (n, h, w) at each of the timesteps that are asked for."""
+    def _by(self, target: Target, batch: Batch, seen: dict[Ask, torch.Tensor]) -> torch.Tensor:
+        """`mask`, given each attention (n, h, w) that is asked for."""
         return self.mask(target, batch)
 
     @property
@@ -91,11 +92,42 @@ class Attention(Roi):
         """Raises UserError when the audited model is asked and has no self-attention."""
         return self.masks(target, batch)[0]
 
-    def _asks(self) -> tuple[int, ...]:
-        return (self.t,) if self.source == "own" else ()
+    def _asks(self) -> tuple[Ask, ...]:
+        return ((self.t, False),) if self.source == "own" else ()
 
-    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
-        saliency = seen[self.t] if self._asks() else cls_attention(self.source, batch.pixels)
+    def _by(self, target: Target, batch: Batch, seen: dict[Ask, torch.Tensor]) -> torch.Tensor:
+        saliency = seen[self._asks()[0]] if self._asks() else cls_attention(self.source, batch.pixels)
+        return places.salient(saliency, self.ratio).to(batch.pixels.device)
+
+
+@dataclass(frozen=True)
+class Words(Roi):
+    """The places that pay most attention to the words of the caption: what a text-to-image model takes it to name.
+
+    ratio, t: as for `Attention`. Where a caption has no words, the places that draw most attention.
+    """
+
+    ratio: float = 0.25
+    t: int = Attention.t
+
+    def __post_init__(self) -> None:
+        places.check_ratio(self.ratio)
+
+    def check(self, target: Target) -> None:
+        check_attends(target)
+        if target.conditioning != "caption":
+            raise UserError("the model takes no captions, whose words a region could be chosen by: take attention")
+
+    def mask(self, target: Target, batch: Batch) -> torch.Tensor:
+        """Raises UserError when the audited model takes no captions."""
+        return self.masks(target, batch)[0]
+
+    def _asks(self) -> tuple[Ask, ...]:
+        return (self.t, True), (self.t, False)
+
+    def _by(self, target: Target, batch: Batch, seen: dict[Ask, torch.Tensor]) -> torch.Tensor:
+        paid, received = seen[self.t, True], seen[self.t, False]
+        saliency = torch.where(paid.isnan(), received, paid)
         return places.salient(saliency, self.ratio).to(batch.pixels.device)
 
 
@@ -200,11 +232,11 @@ class Ranked(Roi):
         """Raises UserError when the audited model has no self-attention."""
         return self.masks(target, batch)[0]
 
-    def _asks(self) -> tuple[int, ...]:
-        return (self.t,)
+    def _asks(self) -> tuple[Ask, ...]:
+        return ((self.t, False),)
 
-    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
-        saliency = seen[self.t]
+    def _by(self, target: Target, batch: Batch, seen: dict[Ask, torch.Tensor]) -> torch.Tensor:
+        saliency = seen[self.t, False]
         numbers = places.tiles(*batch.pixels.shape[2:], self.n).to(saliency.device)  # (h, w)
         drawn = torch.stack([saliency[:, numbers == k].mean(1) for k in range(self.n**2)], dim=1)
         chosen = drawn.cpu().sort(dim=1, descending=True, stable=True).indices[:, self.rank].to(saliency.device)
@@ -268,10 +300,10 @@ class Inverted(Roi):
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
         return self._turned(self.roi.mask(target, batch))
 
-    def _asks(self) -> tuple[int, ...]:
+    def _asks(self) -> tuple[Ask, ...]:
         return self.roi._asks()
 
-    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
+    def _by(self, target: Target, batch: Batch, seen: dict[Ask, torch.Tensor]) -> torch.Tensor:
         return self._turned(self.roi._by(target, batch, seen))
 
     def _turned(self, inside: torch.Tensor) -> torch.Tensor:
@@ -300,10 +332,10 @@ class Several(Roi):
     def mask(self, target: Target, batch: Batch) -> torch.Tensor:
         return torch.stack(self.masks(target, batch)).any(0)
 
-    def _asks(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(t for roi in self.rois for t in roi._asks()))
+    def _asks(self) -> tuple[Ask, ...]:
+        return tuple(dict.fromkeys(ask for roi in self.rois for ask in roi._asks()))
 
-    def _by(self, target: Target, batch: Batch, seen: dict[int, torch.Tensor]) -> torch.Tensor:
+    def _by(self, target: Target, batch: Batch, seen: dict[Ask, torch.Tensor]) -> torch.Tensor:
         return torch.stack([roi._by(target, batch, seen) for roi in self.rois]).any(0)
 
     def notes(self, batch: Batch) -> tuple[str, ...]:
@@ -311,12 +343,14 @@ class Several(Roi):
         return tuple("; ".join(dict.fromkeys(filter(None, texts))) for texts in by_region)
 
 
-def own_attention(target: Target, batch: Batch, t: int) -> torch.Tensor:
-    """The audited model's self-attention for the noise-free pictures at timestep t of the usual path: (n, h, w)."""
+def own_attention(target: Target, batch: Batch, t: int, words: bool = False) -> torch.Tensor:
+    """The audited model's self-attention for the noise-free pictures at timestep t of the usual path, or what it pays
+    to the words of their captions: (n, h, w)."""
     pixels, labels = batch.pixels.to(target.device), batch.labels
     labels = None if labels is None else labels.to(target.device)
     check_attends(target)
-    return target.attention(pixels, target.path.like_ddpm(t), labels)  # type: ignore[return-value]
+    t = target.path.like_ddpm(t)
+    return target.attention(target.encode(pixels), t, labels, words)  # type: ignore[return-value]
 
 
 def check_attends(target: Target) -> None:
@@ -400,7 +434,7 @@ def _joined(text: str) -> list[str]:
 
 
 def _build(name: str, values: list[str]) -> Roi | None:
-    simple = {"face": Face, "center": Center, "random": Random}
+    simple = {"face": Face, "center": Center, "random": Random, "words": Words}
     if name in simple:
         return simple[name](*map(float, values))
     if name == "attention":

@@ -6,6 +6,9 @@ OpenMoji is the open-source emoji project (openmoji.org, CC BY-SA 4.0). The draw
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from bisect import bisect_right
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,36 @@ from trainedon.pictures import decode
 SKIN_TONES = {"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF"}
 ZERO_WIDTH_JOINER = "200D"
 NEAR_DUPLICATE = 0.85  # correlation of two 32 x 32 renderings
+# Designs that Python 3.11's Unicode (14) has no name for, and Apple's private ones: no caption, in later versions, too.
+UNNAMED = re.compile(
+    "1F6D[8C]|1FA7[567]|1FA8[789AEF]|1FAA[DEF]|1FAB[BCDEF]|1FAC[68DEF]|1FAD[ABCF]|1FAE[89AF]|1FAF[78]|F000|F77A|F8FF"
+)
+REGIONAL = 0x1F1E6  # the letter a of flags; 26 of them
+TAG = 0xE0000  # what a regional flag is spelled in, as ASCII
+# First code point -> group: Unicode's blocks and their parts, small ones together.
+GROUPS = (
+    (0x0, 0),  # signs, arrows, keys
+    (0x2600, 1),  # symbols, dingbats
+    (0x2900, 0),
+    (0x1F1E6, 2),  # flags
+    (0x1F200, 0),
+    (0x1F300, 3),  # weather, plants, food
+    (0x1F380, 4),  # feasts, sports, places
+    (0x1F400, 5),  # animals
+    (0x1F440, 6),  # people, clothes
+    (0x1F4A0, 7),  # things, office
+    (0x1F500, 8),  # buttons, tools
+    (0x1F600, 9),  # faces
+    (0x1F680, 10),  # transport
+    (0x1F7E0, 8),
+    (0x1F900, 9),  # more faces, gestures
+    (0x1F940, 11),  # more food and sports
+    (0x1F980, 5),  # more animals
+    (0x1F9B0, 6),  # more people
+    (0x1F9C0, 11),
+    (0x1F9CC, 6),
+    (0x1F9E0, 12),  # more things
+)
 
 
 def folder() -> Path:
@@ -63,10 +96,36 @@ def distinct(size: int = 32) -> list[str]:
     return [names[i] for i in kept]
 
 
-def write(out: Path, size: int = 32) -> int:
-    """Render every distinct design into folder `out` as PNG; returns how many."""
-    out.mkdir(parents=True, exist_ok=True)
-    names = distinct(size)
+def caption(design: str) -> str:
+    """What Unicode calls a design, in lower case: `grinning face with smiling eyes`, `flag ch`; "" without a name."""
+    if UNNAMED.fullmatch(design):
+        return ""
+    points = [int(point, 16) for point in design.split("-")]
+    if REGIONAL <= points[0] < REGIONAL + 26:
+        return "flag " + "".join(chr(ord("a") + point - REGIONAL) for point in points)
+    tags = "".join(chr(point - TAG) for point in points if TAG < point < TAG + 0x7F)
+    return f"flag {tags}" if tags else unicodedata.name(chr(points[0]), "").lower()
+
+
+def group(design: str) -> int:
+    """The number of a design's group, in [0, 13)."""
+    first, *others = (int(point, 16) for point in design.split("-"))
+    if any(point > TAG for point in others):
+        first = REGIONAL
+    return GROUPS[bisect_right(GROUPS, (first, len(GROUPS))) - 1][1]
+
+
+def write(out: Path, size: int = 32, *, captions: bool = False, groups: bool = False) -> int:
+    """Render every distinct design into folder `out` as PNG; returns how many.
+
+    captions: a text file beside each picture; designs without a name are left out. groups: each into the folder of its
+    group's number, which is then its label.
+    """
+    names = [name for name in distinct(size) if not captions or caption(name)]
     for name in names:
-        (out / f"{name}.png").write_bytes(render(name, size))
+        folder = out / str(group(name)) if groups else out
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.png").write_bytes(render(name, size))
+        if captions:
+            (folder / f"{name}.txt").write_text(caption(name) + "\n", "utf-8")
     return len(names)

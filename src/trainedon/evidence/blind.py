@@ -1,7 +1,8 @@
 """The blind baseline: what tells two sets of pictures apart without asking the model.
 
-If file facts, colours or what the pictures show separate suspects from unseen pictures, then a difference of scores
-between them says nothing about training (Das et al., arXiv 2406.16201; Zhang et al., arXiv 2409.19798).
+If file facts, colours, what the pictures show, or the captions that the model is asked with separate suspects from
+unseen pictures, then a difference of scores between them says nothing about training (Das et al., arXiv 2406.16201;
+Zhang et al., arXiv 2409.19798).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
 
+from trainedon.evidence import captions as said
 from trainedon.evidence.documents import Blind, BlindView
 from trainedon.evidence.inventory import Facts, Inventory, Pictures, inventory
 from trainedon.evidence.looks import Looks
@@ -33,7 +35,8 @@ SEED = 20240619
 LOGGED = ("width", "height", "bytes", "sharpness")
 PLAIN = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b")
 LATER = ("jpeg_trace", "detail")  # not in inventories of earlier versions
-COLUMNS = ("set", "picture", *LOGGED, *PLAIN, *LATER, "format", "mode")
+COLUMNS = ("set", "picture", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption")
+CAPTIONS = (said.WRITTEN, said.SAY)  # the views of them
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,13 @@ class Findings:
     resolution: str | None
 
 
-def run(pictures: Pictures | Inventory | None, set_name: str, looks: Looks | None = None) -> Findings:
+def run(
+    pictures: Pictures | Inventory | None, set_name: str, looks: Looks | None = None, captions: bool = False
+) -> Findings:
     """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
 
     pictures: the inventory, or None. looks: what an encoder says of them; pictures that it did not see are left out.
+    captions: whether the model is asked by them. Where any picture has one, those without count as having an empty one.
     """
     if pictures is None:
         return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
@@ -60,7 +66,7 @@ def run(pictures: Pictures | Inventory | None, set_name: str, looks: Looks | Non
     if min(len(first), len(unseen)) < FEWEST:
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
-    return Findings(_compared(first, unseen, looks, codec, resolution), codec, resolution)
+    return Findings(_compared(first, unseen, looks, captions, codec, resolution), codec, resolution)
 
 
 def _chosen(listed: Inventory, sets: tuple[str, str], looks: Looks | None) -> list[Sequence[Facts]]:
@@ -83,13 +89,22 @@ def _chosen(listed: Inventory, sets: tuple[str, str], looks: Looks | None) -> li
 
 
 def _compared(
-    first: Sequence[Facts], unseen: Sequence[Facts], looks: Looks | None, codec: str | None, resolution: str | None
+    first: Sequence[Facts],
+    unseen: Sequence[Facts],
+    looks: Looks | None,
+    captions: bool,
+    codec: str | None,
+    resolution: str | None,
 ) -> Blind:
     """Every view of the pictures, tested together; the AUC printed is that of the view that separates best."""
     views = {"files and colours": View(features(first, unseen), discriminant())}
     if looks:
         vectors = np.array([looks.features[_key(p)] for rows in (first, unseen) for p in rows], dtype=float)
         views["what they show"] = View(vectors, discriminant(ridge=vectors.shape[1]))
+    texts = [p["caption"] for rows in (first, unseen) for p in rows] if captions else []
+    if any(texts):
+        views[said.WRITTEN] = View(said.form(texts), discriminant())
+        views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
     give_back()  # what was taken before: the permutations take the most
     found, p_value, _ = separate(list(views.values()), len(first), PERMUTATIONS, SEED)
     areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen) for one in found]

@@ -27,6 +27,10 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
+def _is_empty(values: tuple) -> bool:
+    return not values
+
+
 class Flag(Document):
     """Something that a reader must know before using the numbers."""
 
@@ -175,6 +179,30 @@ class Agreement(Document):
     pictures: Listing[Named] = Field(description="members that all naming attacks scored, most often named first")
 
 
+class PromptControl(Document):
+    """One attack on a model that is asked by captions, with other captions than the pictures' own: a control, not an
+    attack. `lost` compares it with the attack itself, on the pictures that both scored."""
+
+    attack: str = Field(description="the name of the attack that it belongs to")
+    of: str = Field(description="the repr of that attack")
+    repr: str
+    captions: Literal["fixed", "shuffled"]
+    auc: Unit | None
+    auc_ci: Interval | None
+    lost: Correlation | None = Field(description="AUC with the right captions minus AUC with these")
+    lost_ci: tuple[Correlation, Correlation] | None
+    gone: bool = Field(description="whether its interval reaches down to 0.5, and that of what it lost lies above 0")
+    n_pictures: Count = Field(description="suspects or members scored")
+    n_unseen: Count
+
+
+class AuditPromptControl(PromptControl):
+    """The same with the test of the set, which is corrected for nothing and supports no claim."""
+
+    p_value: Unit | None
+    n_permutations: Count | None
+
+
 class Randomised(Document):
     """A split that was drawn by coin before training, and holds for every picture of the run."""
 
@@ -194,6 +222,7 @@ class Evaluation(Document):
     blind: Blind
     duplicates: Duplicates
     randomised: Randomised | None = None
+    prompt_controls: tuple[PromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     flags: tuple[Flag, ...]
 
 
@@ -292,6 +321,7 @@ class Audit(Document):
     blind: Blind
     duplicates: Duplicates
     randomised: Randomised | None = None
+    prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     flags: tuple[Flag, ...]
 
 

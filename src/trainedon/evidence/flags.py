@@ -6,14 +6,23 @@ arXiv 2003.01690). `KNOWN` holds the words, the functions below it the rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from trainedon.evidence import thresholds
-from trainedon.evidence.blind import Findings
+from trainedon.evidence.blind import CAPTIONS, Findings
 from trainedon.evidence.claims import is_found
-from trainedon.evidence.documents import AttackAudit, AttackEvaluation, Cdi, Duplicates, Flag
+from trainedon.evidence.documents import (
+    AttackAudit,
+    AttackEvaluation,
+    Blind,
+    BlindView,
+    Cdi,
+    Duplicates,
+    Flag,
+    PromptControl,
+)
 from trainedon.evidence.inventory import Inventory
 from trainedon.evidence.rows import Rows
 from trainedon.evidence.scores import Scores, count_reasons, is_duplicate
@@ -36,6 +45,16 @@ KNOWN = {
     "blind-baseline-separates": (
         "The two sets can be told apart without the model, so a difference of scores need not come from training.",
         "Choose unseen pictures that match the others in origin, subject, date and processing.",
+    ),
+    "captions-differ": (
+        "The two sets can be told apart by their captions alone, without the model and without the pictures, so a "
+        "difference of scores need not come from training.",
+        "Give both sets captions of one origin: written by the same people, or by one program.",
+    ),
+    "caption-signal": (
+        "With other captions the attack no longer tells the sets apart. So answers a model that has learnt pictures "
+        "with their captions, and so it answers too where the captions of one set fit their pictures better.",
+        "Give both sets captions of one origin; if there are none, say that the finding hangs on the captions.",
     ),
     "blind-baseline-not-run": (
         "It was not checked whether the two sets can be told apart without the model.",
@@ -68,6 +87,11 @@ KNOWN = {
     "near-duplicates-not-sought": (
         "Pictures that look alike may have been counted as several, which makes p-values too small.",
         "Give pictures and not scores alone, or a column cluster that names what belongs together.",
+    ),
+    "captions-missing": (
+        "The model was asked about these pictures with the empty prompt, with which it was hardly trained; where the "
+        "sets differ in this, their scores can differ without any training.",
+        "Give every picture a caption: NAME.txt beside NAME.png, a metadata.jsonl, a column caption, or --caption.",
     ),
     "unseen-differ": (
         "One half of the unseen pictures differs from the other, though chance alone divided them: something is wrong "
@@ -166,6 +190,18 @@ def of_duplicates(copies: Duplicates) -> list[Flag]:
     return flags
 
 
+def of_captions(listed: Inventory | None, sets: Sequence[str]) -> list[Flag]:
+    """Flags about pictures without a caption, of a model that is asked by captions."""
+    if listed is None:
+        return []
+    used, told = listed.reason == NONE, listed.told("caption")
+    counted = [(name, used & listed.of_sets([name])) for name in sets]
+    if all(told[among].all() for _, among in counted):
+        return []
+    because = ", ".join(f"{(~told & among).sum()} of {among.sum()} ({name})" for name, among in counted)
+    return [flag("captions-missing", f"Pictures without a caption: {because}.")]
+
+
 def _below_chance(intervals: Iterable[tuple[str, tuple[float, float] | None]]) -> list[Flag]:
     return [
         flag("attack-below-chance", f"The AUC of {name} lies between {ci[0]:.2f} and {ci[1]:.2f}, wholly below 0.5.")
@@ -178,17 +214,41 @@ def of_controls(findings: Findings) -> list[Flag]:
     """Flags about what the two sets look like without the model."""
     flags, blind = [], findings.blind
     if blind.separates:
-        best = min(blind.views, key=lambda view: view.p_value).name
-        because = (
-            f"Without the model the sets can be told apart by {best}: AUC {blind.auc:.2f}, p = {blind.p_value:.2g}."
-        )
-        flags.append(flag("blind-baseline-separates", because))
+        told = [view for view in blind.views if view.p_value < blind.level]
+        flags += _separating(blind, "blind-baseline-separates", [view for view in told if view.name not in CAPTIONS])
+        flags += _separating(blind, "captions-differ", [view for view in told if view.name in CAPTIONS])
     if blind.separates is None:
         flags.append(flag("blind-baseline-not-run", f"The blind baseline was not run: {blind.reason}."))
     if findings.codec:
         flags.append(flag("codec-mismatch", f"The sets differ in file format: {findings.codec}."))
     if findings.resolution:
         flags.append(flag("resolution-mismatch", f"The sets differ in size: {findings.resolution}."))
+    return flags
+
+
+def _separating(blind: Blind, code: str, views: Sequence[BlindView]) -> list[Flag]:
+    """A flag about the one of these views that separates best, if any does; the p-value is that of all."""
+    if not views:
+        return []
+    best = min(views, key=lambda view: (view.p_value, -view.auc))
+    because = (
+        f"Without the model the sets can be told apart by {best.name}: AUC {best.auc:.2f}, p = {blind.p_value:.2g}."
+    )
+    return [flag(code, because)]
+
+
+def of_prompts(intervals: Mapping[str, tuple[float, float] | None], controls: Sequence[PromptControl]) -> list[Flag]:
+    """Flags about attacks whose signal hangs on the right captions. intervals: of the AUC, by the attack's repr.
+
+    Raised when the interval lies above 0.5, and the signal is gone under every control.
+    """
+    flags = []
+    for name, ci in intervals.items():
+        own = [control for control in controls if control.of == name]
+        if own and ci is not None and ci[0] > 0.5 and all(control.gone for control in own):
+            areas = ", ".join(f"{control.auc:.2f} with {control.captions} ones" for control in own)
+            because = f"{own[0].attack}: the AUC is above 0.5 with the right captions, and {areas}."
+            flags.append(flag("caption-signal", because))
     return flags
 
 

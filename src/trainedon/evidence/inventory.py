@@ -17,7 +17,7 @@ from trainedon.evidence.stream import BATCH, opened
 from trainedon.evidence.stream import batches as stream
 from trainedon.evidence.texts import NONE, Texts, Words, no_texts
 
-TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash")  # every other column holds numbers
+TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "caption")  # every other column holds numbers
 COLOURS = ("mean_r", "mean_g", "mean_b")
 Facts = Mapping[str, object]
 Pictures = Path | pa.Table | Sequence[Facts]  # `pictures.parquet`, or its rows
@@ -81,6 +81,11 @@ class Inventory:
             parts = [batch[name].to_numpy(zero_copy_only=False) for batch in batches(self.source, (name,))]
             found &= np.isfinite(np.concatenate([np.empty(0), *parts]))
         return found
+
+    def told(self, column: str) -> np.ndarray:
+        """Which pictures have a text in a column: bool (n,)."""
+        parts = [batch[column].is_valid().to_numpy(zero_copy_only=False) for batch in batches(self.source, (column,))]
+        return np.concatenate([np.empty(0, bool), *parts])
 
     def facts(self, places: np.ndarray, columns: Sequence[str]) -> Records:
         """Those columns of the pictures at distinct `places`, in their order."""

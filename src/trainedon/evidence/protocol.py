@@ -32,6 +32,7 @@ from trainedon.evidence.looks import Looks
 from trainedon.evidence.one_run import one_run
 from trainedon.evidence.part import part
 from trainedon.evidence.prepare import prepared
+from trainedon.evidence.prompts import Prompts, audited, evaluated
 from trainedon.evidence.rows import AttackKey, Rows, known
 from trainedon.evidence.scores import Sample, Scores, count_reasons
 from trainedon.evidence.sizes import needed
@@ -53,26 +54,35 @@ NO_SET = SetEvidence(
 
 
 def evaluate(
-    scores: Scores, pictures: Pictures | None = None, looks: Looks | None = None, draw: Draw | None = None
+    scores: Scores,
+    pictures: Pictures | None = None,
+    looks: Looks | None = None,
+    draw: Draw | None = None,
+    prompts: Prompts | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
     `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
     `looks`: what an encoder says of them. `draw`: the coins that decided which
-    pictures were used. Suspects in the table are passed over. Raises UserError when members or unseen pictures are
+    pictures were used. `prompts`: of a model that is asked by captions, which attacks of the table are controls with
+    other captions. Suspects in the table are passed over. Raises UserError when members or unseen pictures are
     missing, and when the pictures are not those of the draw.
     """
     sets = ("member", "unseen")
     scores.require(*sets)
     randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
-    scores, listed = prepared(scores, sets, pictures, looks)
+    every, listed = prepared(scores, sets, pictures, looks)
+    scores = every.without(prompts or ())
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
-    findings, copies = baseline.run(listed, "member", looks), duplicates(scores, listed)
+    recaptioned = evaluated(every, prompts, jointly(len(attacks)))
+    findings, copies = baseline.run(listed, "member", looks, prompts is not None), duplicates(scores, listed)
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
+        + (flags.of_captions(listed, sets) if prompts is not None else [])
         + flags.of_evaluation(attacks)
+        + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
     )
     return Evaluation(
         interval_level=CONFIDENCE,
@@ -81,6 +91,7 @@ def evaluate(
         blind=findings.blind,
         duplicates=copies,
         randomised=randomised,
+        prompt_controls=recaptioned,
         flags=tuple(raised),
     )
 
@@ -139,10 +150,12 @@ def audit(
     looks: Looks | None = None,
     draw: Draw | None = None,
     lead: str = "first",
+    prompts: Prompts | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`, `looks`: as in `evaluate`; without pictures there is no blind baseline, and no claim above level 2.
+    `pictures`, `looks`, `prompts`: as in `evaluate`; without pictures there is no blind baseline, and no claim above
+    level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
     `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
@@ -153,18 +166,22 @@ def audit(
     sets = ("suspect", "unseen")
     scores.require("suspect")
     randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
-    scores, listed = prepared(scores, sets, pictures, looks)
+    every, listed = prepared(scores, sets, pictures, looks)
+    scores = every.without(prompts or ())
     tests, together = _tests(scores)
     attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
-    findings, copies = baseline.run(listed, "suspect", looks), duplicates(scores, listed)
+    recaptioned = audited(every, prompts, jointly(len(attacks)))
+    findings, copies = baseline.run(listed, "suspect", looks, prompts is not None), duplicates(scores, listed)
     rows, n_named = _picture_evidence(suspects, unseen)
     given_unseen = scores.has("unseen")
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
+        + (flags.of_captions(listed, sets) if prompts is not None else [])
         + flags.of_audit(attacks, together, given_unseen)
+        + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
     return Audit(
         claim=claim(
@@ -189,6 +206,7 @@ def audit(
         blind=findings.blind,
         duplicates=copies,
         randomised=randomised,
+        prompt_controls=recaptioned,
         flags=tuple(raised),
     )
 

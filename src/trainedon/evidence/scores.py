@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -135,6 +135,12 @@ class Scores:
         """The rows of the given sets alone."""
         among = np.isin(self.columns.set, [SETS.index(name) for name in sets])
         return self if among.all() else Scores(self.columns.take(among))
+
+    def without(self, reprs: Container[str]) -> Scores:
+        """All rows but those of attacks with one of these reprs."""
+        left = [number for number, key in enumerate(self.columns.attacks) if key.repr not in reprs]
+        kept = np.isin(self.columns.attack, left)
+        return self if kept.all() else Scores(self.columns.take(kept))
 
     def has(self, set_name: str) -> bool:
         """Whether there is any row of a set."""

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
+import pyarrow as pa
 
 from trainedon.errors import PictureError, UserError
+from trainedon.pictures import captions
+from trainedon.pictures.columns import AT_ONCE, Column
 from trainedon.pictures.decoding import MAX_PIXELS
 from trainedon.pictures.listing import Listing
 from trainedon.pictures.picture import MAX_ROWS, Entry
 from trainedon.pictures.stores import File, readable
 
 IMAGE_ARRAYS = ("images", "arr_0", "x")
-LABEL_ARRAY = "labels"
+LABEL_ARRAY, CAPTION_ARRAY = "labels", "captions"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -71,6 +74,11 @@ class ArrayEntry(Entry):
     label: int | None
     array: _Array
     row: int
+    told: str | None = None
+
+    @property
+    def caption(self) -> str | None:
+        return self.told
 
     def data(self) -> np.ndarray:
         """uint8 (h, w) or (h, w, c). Raises PictureError when it cannot be read."""
@@ -84,25 +92,28 @@ class ArrayEntry(Entry):
 
 @dataclass(frozen=True)
 class _Rows(Sequence[Entry]):
-    """The rows of one array. labels: int64 (n,), or None."""
+    """The rows of one array. labels: int64 (n,), or None. told: captions, string (n,), or None."""
 
     shown: str
     array: _Array
     labels: np.ndarray | None
+    told: pa.ChunkedArray | None
 
     def __len__(self) -> int:
         return self.array.shape[0]
 
     def __getitem__(self, place: int) -> ArrayEntry:
         label = None if self.labels is None else int(self.labels[place])
-        return ArrayEntry(f"{self.shown}#{place}", label, self.array, place)
+        told = None if self.told is None else self.told[place].as_py()
+        return ArrayEntry(f"{self.shown}#{place}", label, self.array, place, told)
 
 
 def array_entries(files: list[tuple[str, File]], limit: int | None) -> Listing:
     """Entries of the rows of `.npz` files (name to show, file), file by file, named `file.npz#12`.
 
     The pictures are the array `images`, `arr_0` or `x`, or the only one with four dimensions:
-    uint8 (n, h, w, 1 | 3 | 4) or (n, h, w). An integer array `labels` (n,) is taken along.
+    uint8 (n, h, w, 1 | 3 | 4) or (n, h, w). An integer array `labels` (n,) and a text array
+    `captions` (n,) are taken along.
     Raises UserError when there is no such array, or a file is damaged or empty.
     """
     parts: list[_Rows] = []
@@ -122,23 +133,51 @@ def _readable(file: File) -> AbstractContextManager[None]:
     return readable(_DAMAGE, f"{file} is not a readable .npz file; save it again with numpy.savez")
 
 
-def _describe(file: File) -> tuple[_Array, np.ndarray | None]:
-    """The checked picture array of a file and its labels, int64 (n,) or None."""
+def _describe(file: File) -> tuple[_Array, np.ndarray | None, pa.ChunkedArray | None]:
+    """The checked picture array of a file, its labels, int64 (n,) or None, and its captions, string (n,) or None."""
     with _readable(file), _archive(file) as archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         arrays = {array.name: array for array in (_header(archive, info, file) for info in members)}
         images = _choose(arrays, file)
         _check(images)
-        labels = arrays.get(LABEL_ARRAY)
-        if labels is None:
-            return images, None
-        if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-            raise UserError(
-                f"{file}: labels must be {images.shape[0]} whole numbers, one a picture, "
-                f"not {labels.dtype} {labels.shape}; save them so, or leave them out"
-            )
-        with archive.open(f"{LABEL_ARRAY}.npy") as stream:
-            return images, np.lib.format.read_array(stream, allow_pickle=False).astype(np.int64)
+        labels, told = arrays.get(LABEL_ARRAY), arrays.get(CAPTION_ARRAY)
+        return images, labels and _labels(archive, labels, images), told and _captions(archive, told, images)
+
+
+def _check_beside(array: _Array, images: _Array, kinds: str, what: str) -> None:
+    """Raise UserError unless an array holds one thing of such a kind for each picture."""
+    if array.shape != images.shape[:1] or array.dtype.kind not in kinds:
+        raise UserError(
+            f"{array.file}: {array.name} must be {images.shape[0]} {what}, one a picture, "
+            f"not {array.dtype} {array.shape}; save them so, or leave them out"
+        )
+
+
+def _labels(archive: zipfile.ZipFile, labels: _Array, images: _Array) -> np.ndarray:
+    _check_beside(labels, images, "iu", "whole numbers")
+    with archive.open(f"{labels.name}.npy") as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False).astype(np.int64)
+
+
+def _captions(archive: zipfile.ZipFile, told: _Array, images: _Array) -> pa.ChunkedArray:
+    _check_beside(told, images, "U", "texts")
+    if told.dtype.itemsize > 4 * captions.MOST:
+        raise UserError(f"{told.file}: {told.name} has texts of more than {captions.MOST} characters; shorten them")
+    found, count = Column(pa.string()), told.shape[0]
+    with archive.open(f"{told.name}.npy") as stream:
+        stream.seek(told.offset)
+        for start in range(0, count, AT_ONCE):  # as they are stored, they take four bytes a character
+            size = min(AT_ONCE, count - start) * told.dtype.itemsize
+            for words in np.frombuffer(stream.read(size), told.dtype).tolist():
+                found.append(_paragraph(words, told))
+    return found.array()
+
+
+def _paragraph(words: str, told: _Array) -> str | None:
+    try:
+        return captions.paragraph(words)
+    except PictureError as error:
+        raise UserError(f"{told.file}: {error}; repair the array {told.name}, or leave it out") from None
 
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: File) -> _Array:

@@ -72,12 +72,14 @@ class Batch:
     sha256: n hex digests, the keys of the pictures' noise.
     labels: int64 (n,), or None when the pictures have none.
     names: n relative names, or None for pictures that come from no file.
+    captions: n captions, None for a picture without; None when no picture has one.
     """
 
     pixels: torch.Tensor
     sha256: tuple[str, ...]
     labels: torch.Tensor | None = None
     names: tuple[str, ...] | None = None
+    captions: tuple[str | None, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype != torch.float32:
@@ -88,6 +90,8 @@ class Batch:
             raise ValueError(
                 f"need int64 ({len(self.pixels)},) labels, got {self.labels.dtype} {tuple(self.labels.shape)}"
             )
+        if self.captions is not None and len(self.captions) != len(self.pixels):
+            raise ValueError(f"{len(self.pixels)} pictures but {len(self.captions)} captions")
 
     @classmethod
     def of(cls, pixels: torch.Tensor, labels: torch.Tensor | None = None) -> Batch:
@@ -97,13 +101,16 @@ class Batch:
 
     @classmethod
     def from_pictures(cls, pictures: Sequence[Picture], size: tuple[int, int], channels: int) -> Batch:
-        """Decoded pictures (one or more), each brought to (height, width) by `fit`; labels only if all have one."""
+        """Decoded pictures (one or more), each brought to (height, width) by `fit`; labels only if all have one,
+        captions if any has."""
         labels = [picture.label for picture in pictures]
+        captions = tuple(picture.caption for picture in pictures)
         return cls(
             torch.stack([fit(picture.rgb, size, channels) for picture in pictures]),
             tuple(picture.sha256 for picture in pictures),
             None if None in labels else torch.tensor(labels, dtype=torch.int64),
             tuple(picture.name for picture in pictures),
+            None if all(caption is None for caption in captions) else captions,
         )
 
     def __len__(self) -> int:
@@ -123,6 +130,7 @@ class Batch:
             tuple(self.sha256[i] for i in rows),
             None if self.labels is None else self.labels[rows],
             None if self.names is None else tuple(self.names[i] for i in rows),
+            None if self.captions is None else tuple(self.captions[i] for i in rows),
         )
 
 
@@ -132,4 +140,4 @@ def load_pictures(path: str | Path, target: Target, limit: int | None = None) ->
     Raises PictureError for one that cannot be used, UserError when there is none.
     """
     pictures = [entry.read() for entry in scan(path, limit)]
-    return Batch.from_pictures(pictures, target.shape[1:], target.shape[0])
+    return Batch.from_pictures(pictures, target.picture[1:], target.picture[0])

@@ -34,6 +34,7 @@ class Item:
     sharpness: variance of the 3 x 3 Laplacian (4 neighbours) of the grey picture in [0, 255], its longer side reduced
     to 256 pixels if it has more.
     phash, jpeg_trace, detail: as in `looks`; phash is None for a picture without structure too.
+    caption: as in Picture.
     """
 
     picture: str
@@ -56,10 +57,11 @@ class Item:
     phash: str | None = None
     jpeg_trace: float | None = None
     detail: float | None = None
+    caption: str | None = None
 
 
-_TEXT = ("picture", "sha256", "set", "reason", "format", "mode", "phash")
-_LATER = ("phash", "jpeg_trace", "detail")  # columns that older files lack
+_TEXT = ("picture", "sha256", "set", "reason", "format", "mode", "phash", "caption")
+_LATER = ("phash", "jpeg_trace", "detail", "caption")  # columns that older files lack
 _WHOLE = ("label", "width", "height", "bytes")
 _SCHEMA = pa.schema(
     [
@@ -74,7 +76,7 @@ _HELD = pa.schema([field.with_type(_SMALL.get(field.name, field.type)) for field
 
 
 class Inventory(Sequence[Item]):
-    """Items held as columns, some 200 bytes each; they become objects one by one, when they are asked for.
+    """Items held as columns, some 200 bytes each and their captions; they become objects one by one, when asked for.
 
     It cannot be changed: `replaced`, `take`, slices and `+` give another, which shares what it can.
     """
@@ -171,7 +173,7 @@ class Inventory(Sequence[Item]):
 
 
 def inventory_digest(items: Iterable[Item]) -> str:
-    """sha256, hex, over the (set, picture, sha256, label) rows; it does not depend on their order.
+    """sha256, hex, over the (set, picture, sha256, label) rows, with the caption where there is one, in any order.
 
     It is that of the rows as JSON lines, sorted.
     """
@@ -191,9 +193,11 @@ def inventory_digest(items: Iterable[Item]) -> str:
 
 def _lines(items: Inventory, order: np.ndarray) -> Iterator[tuple[str, str]]:
     """(set and picture, the row as JSON), in this order."""
-    columns = [items.column(name) for name in ("set", "picture", "sha256", "label")]
+    columns = [items.column(name) for name in ("set", "picture", "sha256", "label", "caption")]
     for place in map(int, order):
         row = [column[place].as_py() for column in columns]
+        if row[-1] is None:  # so that lists from before captions are known again
+            row.pop()
         yield json.dumps(row[:2]), json.dumps(row)
 
 

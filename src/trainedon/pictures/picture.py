@@ -24,7 +24,7 @@ class Picture:
     sha256: hex digest of the file's bytes; for a row of an array, of the row's bytes in C order.
     rgb: uint8 (h, w, 3) in [0, 255].
     facts: `format`, `mode`, `width`, `height` (pixels), `bytes`.
-    label: class number, or None.
+    label: class number, or None. caption: one paragraph, or None.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Picture:
     rgb: np.ndarray
     facts: Facts
     label: int | None
+    caption: str | None = None
 
 
 class Entry(ABC):
@@ -45,11 +46,16 @@ class Entry(ABC):
     def data(self) -> bytes | np.ndarray:
         """The stored form: a file's bytes, or an array uint8 (h, w) or (h, w, c). Raises PictureError."""
 
+    @property
+    def caption(self) -> str | None:
+        """What the picture is called in words, read where it lies. Raises PictureError where it cannot be used."""
+        return None
+
     def read(self) -> Picture:
         """Read and decode. Raises PictureError with a short reason when the picture cannot be used."""
         data = self.data()
         rgb, facts = unpack(data)
-        return Picture(self.name, digest(data), rgb, facts, self.label)
+        return Picture(self.name, digest(data), rgb, facts, self.label, self.caption)
 
 
 def digest(data: bytes | np.ndarray) -> str:

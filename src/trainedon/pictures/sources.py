@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import UserError
+from trainedon.pictures import captions
 from trainedon.pictures.arrays import array_entries
 from trainedon.pictures.columns import Column, each
 from trainedon.pictures.listing import Listing
@@ -39,25 +40,34 @@ _TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
 
 @dataclass(frozen=True, slots=True)
 class FileEntry(Entry):
-    """A picture file."""
+    """A picture file. words: the path of the file that holds its caption; told: its caption, where there is none."""
 
     name: str
     label: int | None
     place: Place
     path: str
+    words: str | None = None
+    told: str | None = None
 
     def data(self) -> bytes:
         """The file's bytes. Raises PictureError when it is no regular file, too large, or cannot be read."""
         return self.place.read(self.path)
 
+    @property
+    def caption(self) -> str | None:
+        return self.told if self.words is None else captions.read_beside(self.place, self.words)
+
 
 @dataclass(frozen=True)
 class _Folder(Sequence[Entry]):
-    """The picture files of a folder. names: binary, relative to it."""
+    """The picture files of a folder. names: binary, relative to it. beside: bool, which have a caption in a file of
+    its own; told: string, the captions that other files name. None where there are none."""
 
     place: Place
     path: str
     names: pa.ChunkedArray
+    beside: pa.ChunkedArray | None
+    told: pa.ChunkedArray | None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,7 +75,9 @@ class _Folder(Sequence[Entry]):
     def __getitem__(self, place: int) -> FileEntry:
         name = self.names[place].as_py()
         path = self.place.within(self.path, spelled(name))
-        return FileEntry(text(name), _label(text(name)), self.place, path)
+        words = captions.beside(path) if self.beside is not None and self.beside[place].as_py() else None
+        told = None if self.told is None else self.told[place].as_py()
+        return FileEntry(text(name), _label(text(name)), self.place, path, words, told)
 
 
 def scan(source: str | Path, limit: int | None = None) -> Listing:
@@ -74,7 +86,8 @@ def scan(source: str | Path, limit: int | None = None) -> Listing:
     source: a local path, or a URL that fsspec reads. A folder is walked through with its sub-folders, sorted by name;
     hidden files are left out, links are followed once. Only where it holds no picture files are the parquet, `.npz` and
     `.tar` files in it read. Rows of a table and members of a tar keep their order.
-    A picture directly inside a sub-folder whose name is a number takes it as its label.
+    A picture directly inside a sub-folder whose name is a number takes it as its label. The caption of `NAME.png` is
+    the text of `NAME.txt` beside it, or else what a `metadata.jsonl` in the folder or above the picture says.
     Raises UserError when there is nothing to list, it may not be read, or what reads the URL is not installed.
     """
     if limit is not None and limit < 1:
@@ -98,7 +111,8 @@ def _scan(place: Place, path: str, where: str, limit: int | None) -> Listing:
         return _scan_folder(place, path, where, limit)
     name = Path(shown(path)).name
     if is_picture(name):
-        return Listing([FileEntry(text(raw(name)), None, place, path)])
+        words = captions.beside(path)
+        return Listing([FileEntry(text(raw(name)), None, place, path, words if _is_there(place, words) else None)])
     tables = _scan_tables(place, [(raw(name), path)], limit)
     if tables is None:
         raise UserError(
@@ -108,15 +122,21 @@ def _scan(place: Place, path: str, where: str, limit: int | None) -> Listing:
 
 
 def _scan_folder(place: Place, folder: str, where: str, limit: int | None) -> Listing:
-    pictures, others = Column(pa.binary()), Column(pa.binary())
+    pictures, others, words = (Column(pa.binary()) for _ in range(3))
+    metadata = []
     for name in place.walk(folder):
         if is_picture(name):
             pictures.append(raw(name))
         elif has(name, *_TABLES):
             others.append(raw(name))
-    names = _sorted(pictures.array())
+        elif name.endswith(captions.SUFFIX):
+            words.append(raw(name))
+        elif name.rpartition("/")[2] == captions.METADATA:
+            metadata.append(raw(name))
+    names = _sorted(pictures.array())[:limit]
     if len(names):
-        return Listing(_Folder(place, folder, names[:limit]))
+        beside = captions.have_beside(names, words.array()) if len(words.array()) else None
+        return Listing(_Folder(place, folder, names, beside, captions.told(place, folder, metadata, names)))
     files = [(name, place.within(folder, spelled(name))) for name in each(_sorted(others.array()))]
     found = _scan_tables(place, files, limit)
     if found is None:
@@ -147,6 +167,13 @@ def _sorted(names: pa.ChunkedArray) -> pa.ChunkedArray:
     for place in order:
         found.append(names[int(place)].as_py())
     return found.array()
+
+
+def _is_there(place: Place, path: str) -> bool:
+    try:
+        return not place.is_folder(path)
+    except (OSError, UserError):  # some web servers have other answers than that there is none
+        return False
 
 
 def _label(name: str) -> int | None:

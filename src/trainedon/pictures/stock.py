@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from trainedon.errors import PictureError
+from trainedon.pictures.captions import paragraph
 from trainedon.pictures.columns import repeated
 from trainedon.pictures.items import Inventory, Item
 from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
@@ -22,13 +23,17 @@ def inventory(
     entries: Sequence[Entry],
     set_name: str,
     progress: Callable[[int, int], None] | None = None,
+    caption: str | None = None,
 ) -> Inventory:
     """Read and decode every picture of a source once. entries: as `scan` gives them.
 
     set_name: `suspect`, `unseen` or `member`. progress: called with (done, total) after each picture.
+    caption: of all pictures, whatever their source says; None for what it says. Raises PictureError for one that is no
+    caption.
     Pictures that cannot be used stay in the list, with the reason; of exact duplicates the first is used.
     """
-    items = Inventory.of(_examined(entries, set_name, progress))
+    caption = None if caption is None else paragraph(caption) or ""
+    items = Inventory.of(_examined(entries, set_name, progress, caption))
     names = items.column("picture")
     reasons = {}
     for first, *copies in repeated(items.column("sha256"), items.usable):
@@ -36,22 +41,25 @@ def inventory(
     return items.replaced("reason", reasons)
 
 
-def _examined(entries: Sequence[Entry], set_name: str, progress: Callable[[int, int], None] | None) -> Iterator[Item]:
+def _examined(
+    entries: Sequence[Entry], set_name: str, progress: Callable[[int, int], None] | None, caption: str | None
+) -> Iterator[Item]:
     for done, entry in enumerate(entries, start=1):
-        yield _examine(entry, set_name)
+        yield _examine(entry, set_name, caption)
         if progress is not None:
             progress(done, len(entries))
 
 
-def _examine(entry: Entry, set_name: str) -> Item:
+def _examine(entry: Entry, set_name: str, caption: str | None) -> Item:
     sha256 = None
     try:
         data = entry.data()
         sha256 = digest(data)
         rgb, facts = unpack(data)
+        caption = entry.caption if caption is None else caption
     except PictureError as error:
         return Item(entry.name, sha256, set_name, entry.label, reason=str(error))
-    return Item(entry.name, sha256, set_name, entry.label, **facts, **statistics(rgb))
+    return Item(entry.name, sha256, set_name, entry.label, **facts, **statistics(rgb), caption=caption)
 
 
 def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:

@@ -55,8 +55,8 @@ class Place(Protocol):
     def open(self, path: str) -> IO[bytes]:
         """A stream to be read anywhere."""
 
-    def read(self, path: str) -> bytes:
-        """A whole file, or its first MAX_BYTES + 1 bytes. Raises PictureError when this file cannot be read."""
+    def read(self, path: str, most: int = MAX_BYTES) -> bytes:
+        """A whole file, or its first `most` + 1 bytes. Raises PictureError when this file cannot be read."""
 
     def show(self, path: str) -> str:
         """The path as a person would write it."""
@@ -84,13 +84,13 @@ class Disk:
     def open(self, path: str) -> IO[bytes]:
         return Path(path).open("rb")
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most: int = MAX_BYTES) -> bytes:
         try:
             status = Path(path).stat()
             if not stat.S_ISREG(status.st_mode):
                 raise PictureError("not a regular file")  # a pipe would wait for ever
-            if status.st_size > MAX_BYTES:
-                raise PictureError(f"larger than {MAX_BYTES // 2**20} MiB")
+            if status.st_size > most:
+                raise PictureError(f"larger than {most // 2**20} MiB")
             return Path(path).read_bytes()
         except OSError as error:
             raise PictureError(f"cannot be read ({(error.strerror or 'unknown error').lower()})") from None
@@ -160,10 +160,10 @@ class Store:
         with self.asked() as files:
             return _Stream(self, files.open(path, "rb", block_size=_BLOCK))
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most: int = MAX_BYTES) -> bytes:
         try:
             with self.asked() as files:
-                return _read(files, path)
+                return _read(files, path, most)
         except FileNotFoundError:
             raise PictureError("cannot be read (no such file or directory)") from None
         except PermissionError:
@@ -217,12 +217,12 @@ class _Stream(io.RawIOBase):
         super().close()
 
 
-def _read(files: Any, path: str) -> bytes:
+def _read(files: Any, path: str, most: int) -> bytes:
     if "://" in path:  # a web server may send more than it was asked for
         with files.open(path, "rb", block_size=0) as stream:
-            return stream.read(MAX_BYTES + 1)
+            return stream.read(most + 1)
     try:
-        return files.cat_file(path, start=0, end=MAX_BYTES + 1)
+        return files.cat_file(path, start=0, end=most + 1)
     except Exception:
         if files.info(path)["size"] == 0:  # of nothing, some stores give no part
             return b""

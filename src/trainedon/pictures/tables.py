@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon.errors import PictureError, UserError
+from trainedon.pictures import captions
 from trainedon.pictures.columns import AT_ONCE, Column, each, repeated
 from trainedon.pictures.listing import Listing
 from trainedon.pictures.picture import MAX_ROWS, Entry
@@ -28,7 +29,7 @@ _BUFFER = 2**20
 
 @dataclass(frozen=True, slots=True)
 class ParquetEntry(Entry):
-    """A row of a parquet file. column: as pyarrow selects it. row: within the group."""
+    """A row of a parquet file. column: as pyarrow selects it. row: within the group. words: the column of captions."""
 
     name: str
     label: int | None
@@ -36,32 +37,42 @@ class ParquetEntry(Entry):
     column: str
     group: int
     row: int
+    words: str | None = None
 
     def data(self) -> bytes:
         """The cell's bytes. Raises PictureError when it holds none, or cannot be read."""
-        try:
-            cell = _READER.cell(self)
-        except (pa.ArrowException, OSError, ValueError, StopIteration):
-            _READER.forget()
-            raise PictureError("the parquet file is damaged here") from None
+        cell = self._cell(self.column)
         value = cell.get("bytes") if isinstance(cell, dict) else cell
         if value is None:
             raise PictureError("the row holds no picture, at most the path of one")
         return value
 
+    @property
+    def caption(self) -> str | None:
+        value = None if self.words is None else self._cell(self.words)
+        return None if value is None else captions.paragraph(value)
+
+    def _cell(self, column: str) -> object:
+        try:
+            return _READER.cell(self, column)
+        except (pa.ArrowException, OSError, ValueError, StopIteration):
+            _READER.forget()
+            raise PictureError("the parquet file is damaged here") from None
+
 
 class _Reader(threading.local):
-    """Cells of a picture column. One file is open at a time; to read backward, a row group is started again."""
+    """Cells of pictures and captions. One file is open at a time; to read backward, a row group is started again."""
 
     _place: tuple[File, str, int] | None = None
 
-    def cell(self, entry: ParquetEntry) -> object:
+    def cell(self, entry: ParquetEntry, column: str) -> object:
         if self._place != (entry.file, entry.column, entry.group) or entry.row < self._start:
             self._open(entry)
         while entry.row >= self._start + len(self._batch):
             self._start += len(self._batch)
-            self._batch = next(self._batches).column(0)
-        return self._batch[entry.row - self._start].as_py()
+            self._batch = next(self._batches)
+        name = column if column in self._batch.schema.names else column.removesuffix(".bytes")
+        return self._batch.column(name)[entry.row - self._start].as_py()
 
     def forget(self) -> None:
         """After a failure, the next cell starts anew."""
@@ -69,8 +80,9 @@ class _Reader(threading.local):
 
     def _open(self, entry: ParquetEntry) -> None:
         self.forget()
+        columns = [entry.column] if entry.words is None else [entry.column, entry.words]
         self._batches = _open(entry.file).iter_batches(
-            _BATCH_ROWS, row_groups=[entry.group], columns=[entry.column], use_threads=False
+            _BATCH_ROWS, row_groups=[entry.group], columns=columns, use_threads=False
         )
         self._start, self._batch = 0, ()
         self._place = (entry.file, entry.column, entry.group)
@@ -83,7 +95,7 @@ _READER = _Reader()
 class _Table(Sequence[Entry]):
     """The rows of one parquet file. ends: rows up to the end of each group. names, labels: None where there are none.
 
-    column: as pyarrow selects it: "image", or "image.bytes" inside a struct.
+    column: as pyarrow selects it: "image", or "image.bytes" inside a struct. words: the column of captions.
     """
 
     shown: str
@@ -92,6 +104,7 @@ class _Table(Sequence[Entry]):
     ends: tuple[int, ...]
     names: pa.ChunkedArray | None
     labels: pa.ChunkedArray | None
+    words: str | None
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
@@ -101,7 +114,7 @@ class _Table(Sequence[Entry]):
         row = place - (self.ends[group - 1] if group else 0)
         name = f"{self.shown}#{place}" if self.names is None else self.names[place].as_py()
         label = None if self.labels is None else self.labels[place].as_py()
-        return ParquetEntry(name, label, self.file, self.column, group, row)
+        return ParquetEntry(name, label, self.file, self.column, group, row, self.words)
 
 
 def table_entries(tables: list[tuple[str, File]], limit: int | None) -> Listing:
@@ -109,8 +122,9 @@ def table_entries(tables: list[tuple[str, File]], limit: int | None) -> Listing:
 
     The picture column holds files as bytes, or structs {bytes, path} as Hugging Face datasets write them; it is called
     image, img or picture, or is the only such column. Names come from a column name, file_name, filename or path, or
-    from the struct's path, if every row has its own; otherwise `file.parquet#12`. Integers in a column `label` stay.
-    Raises UserError when there is no such column, or a file is damaged or empty.
+    from the struct's path, if every row has its own; otherwise `file.parquet#12`. Integers in a column `label`, and
+    texts in a column `caption` or `text`, stay. Raises UserError when there is no such column, or a file is damaged or
+    empty.
     """
     opened = [_describe(shown, file) for shown, file in tables]
     rows = sum(map(len, opened))
@@ -154,6 +168,7 @@ def _describe(shown: str, file: File) -> _Table:
             ends=tuple(accumulate(meta.row_group(group).num_rows for group in range(meta.num_row_groups))),
             names=_names(opened, schema, image),
             labels=_labels(opened, schema),
+            words=next((name for name in captions.COLUMNS if _is_text_column(schema, name)), None),
         )
 
 
@@ -179,7 +194,7 @@ def _holds_files(kind: pa.DataType) -> bool:
 
 def _names(file: pq.ParquetFile, schema: pa.Schema, image: pa.Field) -> pa.ChunkedArray | None:
     for name in NAME_COLUMNS:
-        if schema.get_field_index(name) >= 0 and _is_text(schema.field(name).type):
+        if _is_text_column(schema, name):
             return _small(file, name, pa.string())
     at = image.type.get_field_index("path") if pa.types.is_struct(image.type) else -1
     if at < 0 or not _is_text(image.type.field(at).type):
@@ -200,6 +215,10 @@ def _small(file: pq.ParquetFile, column: str, kind: pa.DataType) -> pa.ChunkedAr
         for value in batch.column(0).to_pylist():
             values.append(value["path"] if isinstance(value, dict) else value)
     return values.array()
+
+
+def _is_text_column(schema: pa.Schema, name: str) -> bool:
+    return schema.get_field_index(name) >= 0 and _is_text(schema.field(name).type)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -1,6 +1,6 @@
 """Plain `.tar` files, webdataset's among them: indexed once by their headers, then read member by member.
 
-Nothing is unpacked, and nothing but pictures and class numbers is read.
+Nothing is unpacked, and nothing but pictures, class numbers and captions is read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainedon.errors import PictureError, UserError
+from trainedon.pictures import captions
 from trainedon.pictures.columns import Column, repeated
 from trainedon.pictures.decoding import MAX_BYTES
 from trainedon.pictures.listing import Listing
@@ -34,13 +35,14 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22
 
 @dataclass(frozen=True, slots=True)
 class TarEntry(Entry):
-    """A picture file inside a tar. offset, size: bytes."""
+    """A picture file inside a tar. offset, size: bytes. words: offset and size of the member with its caption."""
 
     name: str
     label: int | None
     file: File
     offset: int
     size: int
+    words: tuple[int, int] | None = None
 
     def data(self) -> bytes:
         """The member's bytes. Raises PictureError when it is no file, too large, or not there any more."""
@@ -48,14 +50,25 @@ class TarEntry(Entry):
             raise PictureError("not a regular file")
         if self.size > MAX_BYTES:
             raise PictureError(f"larger than {MAX_BYTES // 2**20} MiB")
+        return self._part(self.offset, self.size)
+
+    @property
+    def caption(self) -> str | None:
+        if self.words is None:
+            return None
+        if self.words[1] > captions.MOST_BYTES:
+            raise PictureError(f"caption: larger than {captions.MOST_BYTES // 2**20} MiB")
+        return captions.decoded(self._part(*self.words))
+
+    def _part(self, offset: int, size: int) -> bytes:
         try:
             stream = _LATEST.stream(self.file)
-            stream.seek(self.offset)
-            data = stream.read(self.size)
+            stream.seek(offset)
+            data = stream.read(size)
         except (OSError, ValueError):
             _LATEST.close()
             raise PictureError("the tar file cannot be read here") from None
-        if len(data) < self.size:
+        if len(data) < size:
             raise PictureError("truncated: the tar file ends too early")
         return data
 
@@ -92,22 +105,26 @@ class _Tar(Sequence[Entry]):
     offsets: pa.ChunkedArray
     sizes: pa.ChunkedArray
     labels: pa.ChunkedArray
+    words: pa.ChunkedArray  # offsets of captions
+    lengths: pa.ChunkedArray  # of these, in bytes
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, place: int) -> TarEntry:
         name = f"{self.shown}#{place}" if self.prefix is None else self.prefix + self.names[place].as_py()
-        offset, size, label = (column[place].as_py() for column in (self.offsets, self.sizes, self.labels))
-        return TarEntry(name, label, self.file, offset, size)
+        columns = (self.offsets, self.sizes, self.labels, self.words, self.lengths)
+        offset, size, label, words, length = (column[place].as_py() for column in columns)
+        return TarEntry(name, label, self.file, offset, size, None if words is None else (words, length))
 
 
 def tar_entries(tars: list[tuple[str, File]], limit: int | None) -> Listing:
     """Entries of the picture files in tars (name to show, file), tar by tar, as they are stored; hidden ones are not.
 
     Names are the members' paths, behind the name of their tar where there are several tars; `file.tar#12` in a tar that
-    holds a name twice. Labels are the whole numbers of neighbouring members `KEY.cls`, where KEY is what precedes the
-    first dot. Raises UserError when a tar is compressed, damaged or cut short, or no picture is found.
+    holds a name twice. Labels are the whole numbers of neighbouring members `KEY.cls`, captions the texts of `KEY.txt`,
+    where KEY is what precedes the first dot. Raises UserError when a tar is compressed, damaged or cut short, or no
+    picture is found.
     """
     parts: list[_Tar] = []
     for shown, file in tars:
@@ -121,29 +138,33 @@ def tar_entries(tars: list[tuple[str, File]], limit: int | None) -> Listing:
 
 
 def _index(shown: str, file: File, several: bool, limit: int | None) -> _Tar:
-    names, offsets, sizes, labels = Column(pa.string()), *(Column(pa.int64()) for _ in range(3))
+    names, numbers = Column(pa.string()), [Column(pa.int64()) for _ in range(5)]
+    offsets, sizes, labels, words, lengths = numbers
     count = 0
     with _readable(file), closing(file.open()) as stream:
         _check_plain(file, stream)
         for _, members in groupby(_members(stream), key=lambda member: _key(member.name)):
-            label, pictures = None, 0
+            label, caption, pictures = None, (None, None), 0
             for member in members:
                 if member.name == _key(member.name) + _CLASS:
                     label = _class_number(stream, member)
+                elif member.name == _key(member.name) + captions.SUFFIX and _is_plain(member):
+                    caption = member.offset_data, member.size
                 elif is_picture(member.name) and not member.isdir():
-                    plain = member.isreg() and not member.issparse()
                     names.append(text(raw(member.name.removeprefix("./"))))
-                    offsets.append(member.offset_data if plain else _NO_FILE)
+                    offsets.append(member.offset_data if _is_plain(member) else _NO_FILE)
                     sizes.append(member.size)
                     pictures += 1
             for _ in range(pictures):
                 labels.append(label)
+                words.append(caption[0])
+                lengths.append(caption[1])
             count += pictures
             if count > MAX_ROWS:
                 raise UserError(f"{file} holds more than {MAX_ROWS} pictures; split it")
             if limit is not None and count >= limit:
                 break
-    columns = [column.array() for column in (names, offsets, sizes, labels)]
+    columns = [column.array() for column in (names, *numbers)]
     own = not repeated(columns[0], np.arange(count))
     prefix = (f"{shown}/" if several else "") if own else None
     return _Tar(shown, prefix, file, *columns)
@@ -175,6 +196,10 @@ class _Headers:
         if not 0 <= size <= _MOST_HEADER:
             raise tarfile.ReadError("a header of impossible length")
         return self._stream.read(size)
+
+
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    return member.isreg() and not member.issparse()
 
 
 def _key(name: str) -> str:

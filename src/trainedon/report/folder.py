@@ -177,7 +177,7 @@ def read(path: Path, document: Document | None = None) -> RunFolder:
         raise UserError(f"{path / 'run.json'} names no known kind of run: expected audit or evaluate")
     data = as_data(document) if document else _json(path / DOCUMENTS[run["kind"]])
     asked = ASKED[run["kind"]]
-    scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen")
+    scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen").without(run.get("controls") or ())
     scores.require(asked)
     # The same preparation as in the statistics, so that a copy that counts for nothing there counts for nothing here.
     scores = prepare(

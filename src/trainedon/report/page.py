@@ -19,13 +19,21 @@ from trainedon.report.cards import Cards
 from trainedon.report.controls import controls
 from trainedon.report.folder import DOCUMENTS, DRC, RunFolder, read
 from trainedon.report.peaks import peaks
+from trainedon.report.prompts import prompts
 from trainedon.report.readings import readings, tests_made
 from trainedon.report.sweep import sweep
 
 # An audit is about its pictures; an evaluation compares attacks.
 BODIES = {
-    "audit": ("pictures.html.j2", "scores.html.j2"),
-    "evaluate": ("peaks.html.j2", "sweep.html.j2", "scores.html.j2", "agreement.html.j2", "pictures.html.j2"),
+    "audit": ("pictures.html.j2", "scores.html.j2", "prompts.html.j2"),
+    "evaluate": (
+        "peaks.html.j2",
+        "sweep.html.j2",
+        "scores.html.j2",
+        "prompts.html.j2",
+        "agreement.html.j2",
+        "pictures.html.j2",
+    ),
 }
 
 MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
@@ -89,6 +97,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "attacks": attacks.table(run),
         "papers": attacks.papers(run),
         "agreement": None if run.run.get("sweep") else agreement(run),  # settings of one attack agree anyway
+        "prompts": prompts(run),
         "peaks": peaks(run),
         "sweep": sweep(run),
         **_record(run),

@@ -1,6 +1,7 @@
 """Restore: the audited model paints the hidden part back."""
 
 from trainedon.restore.guided import DPS, Guided, PiGDM
+from trainedon.restore.inpaint import Inpaint
 from trainedon.restore.joined import DDNM, Join, Naive
 from trainedon.restore.particles import Twisted
 from trainedon.restore.restorer import Masked, Restorer
@@ -12,6 +13,7 @@ __all__ = [
     "DPS",
     "RESTORERS",
     "Guided",
+    "Inpaint",
     "Join",
     "Masked",
     "Naive",

@@ -36,7 +36,7 @@ class Pulled(Restorer):
     """paste: 1 to join the kept part in, noised, after each step (eq. 4 of arXiv 2403.08487); 0 leaves it to the pull.
     since, until: the share of the walk, from noise to picture, that is guided; elsewhere no gradient is taken.
 
-    The moved guess is kept within [-1, 1], so that no pull makes the walk diverge.
+    The moved guess is kept within the bounds of a picture, so that no pull makes the walk diverge.
     """
 
     paste: int = 0
@@ -58,12 +58,12 @@ class Pulled(Restorer):
                 said, moved = look.denoised.noise, look.denoised.clean + self._shift(target, look, t, s)
             else:
                 said, moved = target.denoise(x, t, masked.labels)
-            guess = moved.clamp(-1, 1)
+            guess = target.bounded(moved)
             guided = Denoised(self._noise(target, said, guess, x, t), guess)
             x = reverse_step(target, guided, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
             if self.paste:
                 x = masked.paste(noised(target, masked.original, s, noise), x)
-        return masked.paste(masked.original, x.clamp(-1, 1))
+        return masked.paste(masked.original, target.bounded(x))
 
     def evaluations(self, steps):
         return steps, sum(self._guides(k, steps) for k in range(steps))

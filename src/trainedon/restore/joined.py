@@ -24,7 +24,7 @@ class Naive(Restorer):
         for t, s in pairwise(grid):
             denoised = target.denoise(x, t, masked.labels)
             x = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
-        return masked.paste(masked.original, x.clamp(-1, 1))
+        return masked.paste(masked.original, target.bounded(x))
 
     def evaluations(self, steps):
         return steps, 0
@@ -52,7 +52,7 @@ class Resampled(Restorer):
                 x = forward_step(target, x, t, s, noise.next())
             else:
                 x = self._down(target, masked, target.denoise(x, t, masked.labels), x, t, s, noise)
-        return masked.paste(masked.original, x.clamp(-1, 1))
+        return masked.paste(masked.original, target.bounded(x))
 
     @abstractmethod
     def _down(

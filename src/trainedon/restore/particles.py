@@ -45,7 +45,7 @@ class Twisted(Restorer):
             survivors = Denoised(denoised.noise[chosen], denoised.clean[chosen])
             known = projected(target, crowd, survivors, x, t)  # of x the kept part, which they have in common
             x = reverse_step(target, known, t, s, eta=self.eta, noise=drawn)
-        return masked.paste(masked.original, x[:: self.particles].clamp(-1, 1))
+        return masked.paste(masked.original, target.bounded(x[:: self.particles]))
 
     def evaluations(self, steps):
         return steps * self.particles, 0

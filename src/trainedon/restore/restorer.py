@@ -20,8 +20,11 @@ TINY = 1e-30  # what a sum of squares is divided by where it is 0, and what it d
 
 @dataclass(frozen=True)
 class Masked:
-    """A batch to restore. original, degraded: float32 (n, c, h, w) in [-1, 1]; hidden: bool (n, h, w);
-    labels: int64 (n,) for class-conditional models."""
+    """A batch to restore, where the network works. original, degraded: float32 (n, c, h, w), states; hidden: bool
+    (n, h, w); labels: int64 (n,) for models that are asked with something.
+
+    What is hidden must not be guessed from `original` either: in latents it is the state of the kept part alone.
+    """
 
     original: torch.Tensor
     degraded: torch.Tensor
@@ -56,7 +59,10 @@ class Restorer(ABC):
     def restore(
         self, target: Target, masked: Masked, noise: NoiseStream, *, steps: int, start: float = 1.0
     ) -> torch.Tensor:
-        """Restored pictures, float32 (n, c, h, w) in [-1, 1]. start: share of the noise path that is walked."""
+        """Restored states, float32 (n, c, h, w), within their bounds. start: share of the noise path that is walked."""
+
+    def check(self, target: Target) -> None:  # noqa: B027 (most ask for nothing)
+        """Raises UserError when the target lacks what the restorer asks of it; evaluates nothing."""
 
     @abstractmethod
     def evaluations(self, steps: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from trainedon.errors import UserError
 from trainedon.restore.guided import DPS, Guided, PiGDM
+from trainedon.restore.inpaint import Inpaint
 from trainedon.restore.joined import DDNM, Join, Naive
 from trainedon.restore.particles import Twisted
 from trainedon.restore.restorer import Restorer
@@ -18,6 +19,7 @@ RESTORERS: dict[str, type[Restorer]] = {
     "pigdm": PiGDM,
     "ddnm": DDNM,
     "twisted": Twisted,
+    "inpaint": Inpaint,
 }
 
 

@@ -29,13 +29,13 @@ def infer_labels(
         chosen = places[start : start + SHARD]
         part = [items[i] for i in chosen]
         batch = read_batch(target, part, [entries[i] for i in chosen])
-        pixels = batch.pixels.to(target.device)
+        states = target.encode(batch.pixels.to(target.device))
         errors = np.zeros((len(part), target.classes or 0))
         for draw, t in enumerate(map(target.path.like_ddpm, (100, 300, 500, 700))):
             # keys of its own, so that an attack's noise is none of that by which the class was chosen
             keys = [f"class {digest}" for digest in batch.sha256]
             eps = NoiseStream(keys, [draw] * len(part), target.shape, seed=0, device=target.device).next()
-            x_t = target.noised(pixels, t, eps)
+            x_t = target.noised(states, t, eps)
             for label in range(errors.shape[1]):
                 with torch.no_grad():
                     answer = target.denoise(x_t, t, torch.full((len(part),), label, device=target.device))

@@ -6,13 +6,15 @@ import json
 import platform
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from trainedon import evidence, report
 from trainedon.attacks import Attack, Progress, short
+from trainedon.attacks.pool import Pool
+from trainedon.attacks.recaptioned import Recaptioned, controls, with_pool
 from trainedon.errors import UserError
 from trainedon.evidence.stream import give_back
 from trainedon.files import file_digest, write_json, write_text
@@ -53,6 +55,8 @@ class Plan:
     speaks of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters.
     sweep: the questions whose settings the attacks are, as `attacks.grid.Sweep.facts` tells them.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
+    caption: of all pictures, whatever their sources say. controls: whether attacks on a model that is asked by captions
+    are made with other captions too.
     """
 
     kind: str
@@ -68,6 +72,8 @@ class Plan:
     study: Sequence[dict] | None = None
     sweep: dict | None = None
     truth: dict[str, bool] | None = None
+    caption: str | None = None
+    controls: bool = True
 
 
 def run(
@@ -87,13 +93,14 @@ def run(
     for attack in plan.attacks:
         attack.check(target)
     items, entries = _take_stock(plan, progress)
+    plan, others = _recaptioned(target, plan, items)
     missing = _without_label(target, items)
     draw = plan.draw and evidence.read_draw(plan.draw)
     if draw:
         evidence.check_draw(draw, items.table)
     with locked(out):
-        identity = _identity(target, plan, items) | ({"draw": draw.commitment} if draw else {})
-        record = check_same(out, identity) or _record(target, plan, items, identity)
+        identity = _identity(target, plan, others, items) | ({"draw": draw.commitment} if draw else {})
+        record = check_same(out, identity) or _record(target, plan, others, items, identity)
         if record["status"] != "complete":
             write_json(out / "run.json", record)
             if missing:
@@ -109,7 +116,7 @@ def run(
             for name in ("run.json", *EVIDENCE):
                 if (out / name).exists():
                     keep(out / name)
-            score_all(target, plan.attacks, items, entries, out, progress, engine, keep)
+            score_all(target, [*plan.attacks, *others], items, entries, out, progress, engine, keep)
             shutil.rmtree(out / "shards", ignore_errors=True)
             present = [name for name in EVIDENCE if (out / name).exists()]
             record |= {"finished": _now(), "files": {name: file_digest(out / name) for name in present}}
@@ -129,6 +136,8 @@ def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
 def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     """The documents of a run, file name -> content, from what it has stored of scores and pictures."""
     scores = evidence.read_scores(out / "scores.parquet")
+    # the controls with other captions, of a model that is asked by captions
+    prompts = record.get("controls", {}) if record.get("model", {}).get("conditioning") == "caption" else None
     pictures = looks = None
     if (out / "pictures.parquet").exists():
         pictures = out / "pictures.parquet"
@@ -136,8 +145,8 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     draw = _draw_of(out, record)
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
-        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead)}
-    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw)}
+        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts)}
+    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts)}
     if record.get("study"):
         documents["peaks.json"] = evidence.peaks(scores, record["study"], pictures, looks)
     if record.get("sweep"):
@@ -171,7 +180,7 @@ def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing]:
     items, entries = Inventory.of([]), Listing()
     for name, source in plan.sets.items():
         listed = scan(source, plan.limit)
-        found = inventory(listed, name, lambda done, total, n=name: progress(f"reading {n}", done, total))
+        found = inventory(listed, name, lambda done, total, n=name: progress(f"reading {n}", done, total), plan.caption)
         if not len(found.usable):
             first = found[0]
             raise UserError(f"{shown(source)} holds no picture that can be used ({first.picture}: {first.reason})")
@@ -180,6 +189,15 @@ def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing]:
     if "unseen" in plan.sets and not len(items.of_set("unseen").usable):
         raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
     return items, entries
+
+
+def _recaptioned(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, list[Recaptioned]]:
+    """The plan, its attacks with the run's captions where they draw some, and the controls with other captions."""
+    if target.conditioning != "caption" or plan.study or plan.sweep:
+        return plan, []
+    pool = Pool.of(items.take(items.usable).column("caption").unique().to_pylist())
+    plan = replace(plan, attacks=[with_pool(attack, pool) for attack in plan.attacks])
+    return plan, controls(plan.attacks, pool) if plan.controls else []
 
 
 def _without_label(target: Target, items: Inventory) -> list[int]:
@@ -225,7 +243,14 @@ def _labels_note(target: Target, missing: list[int]) -> str:
     )
 
 
-def _identity(target: Target, plan: Plan, items: Inventory) -> dict:
+def _captions_note(target: Target, items: Inventory) -> list[str]:
+    without = items.take(items.usable).column("caption").null_count
+    if target.conditioning != "caption" or not without:
+        return []
+    return [f"{without} pictures came without a caption; the model was asked about them with the empty prompt"]
+
+
+def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inventory) -> dict:
     """What makes two runs the same one: neither paths nor batch size, which change no score."""
     identity = {
         "kind": plan.kind,
@@ -240,13 +265,15 @@ def _identity(target: Target, plan: Plan, items: Inventory) -> dict:
         identity["compiled"] = True
     if plan.lead != "first":
         identity["lead"] = plan.lead
+    if others:
+        identity["controls"] = [repr(control) for control in others]
     if plan.sweep:  # the same attacks can answer other questions
         identity["sweep"] = [group["title"] for group in plan.sweep["groups"]]
     return identity
 
 
-def _record(target: Target, plan: Plan, items: Inventory, identity: dict) -> dict:
-    costs = {repr(attack): attack.cost(target) for attack in plan.attacks}
+def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: Inventory, identity: dict) -> dict:
+    costs = {repr(attack): attack.cost(target) for attack in (*plan.attacks, *others)}
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "running",
@@ -265,17 +292,19 @@ def _record(target: Target, plan: Plan, items: Inventory, identity: dict) -> dic
             "rows": target.rows,
             "precision": target.precision,
             "compiled": target.compiled,
-            "pictures": f"shorter side to {target.shape[1]} x {target.shape[2]} pixels by Lanczos, centre cut out",
+            "caption": plan.caption,
+            "pictures": f"shorter side to {target.picture[1]} x {target.picture[2]} pixels by Lanczos, centre cut out",
         },
         "model": {
             "name": target.identity.name,
             "digest": target.identity.digest,
             "family": target.identity.family,
             "parameters": target.identity.parameters,
-            "shape": list(target.shape),
+            "shape": list(target.picture),
+            "latents": list(target.shape) if target.latent else None,
             "prediction": target.prediction,
             "timesteps": target.timesteps,
-            "conditioning": "none" if target.classes is None else f"class ({target.classes})",
+            "conditioning": _conditioning(target),
         },
         "inputs": {
             name: {
@@ -285,7 +314,8 @@ def _record(target: Target, plan: Plan, items: Inventory, identity: dict) -> dic
             }
             for name, source in plan.sets.items()
         },
-        "labels": {repr(attack): short(attack) for attack in plan.attacks},
+        "labels": {repr(attack): short(attack) for attack in (*plan.attacks, *others)},
+        "controls": {repr(one): {"of": repr(one.attack), "captions": one.captions} for one in others},
         "costs": [
             {
                 "attack": name,
@@ -303,10 +333,14 @@ def _record(target: Target, plan: Plan, items: Inventory, identity: dict) -> dic
         ],
         "study": list(plan.study or []),
         "sweep": plan.sweep,
-        "notes": list(target.identity.notes),
+        "notes": [*target.identity.notes, *_captions_note(target, items)],
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }
+
+
+def _conditioning(target: Target) -> str:
+    return f"class ({target.classes})" if target.conditioning == "class" else target.conditioning or "none"
 
 
 def _public(command: str, sources: Iterable[str | Path]) -> str:

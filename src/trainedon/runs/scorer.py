@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -14,6 +14,7 @@ from trainedon.attacks import Attack, Judged, Progress
 from trainedon.attacks.attack import silent
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import Batch, Entry, Item, Picture
+from trainedon.pictures.picture import digest, unpack
 from trainedon.runs.exhibits import Selection, Shown
 from trainedon.targets import Target
 
@@ -121,23 +122,26 @@ class Scorer:
 
 
 def read_batch(target: Target, items: Sequence[Item], entries: Sequence[Entry]) -> Batch:
-    """The pictures of some inventory rows at the target's size, with the rows' labels where all have one.
+    """The pictures of some inventory rows at the target's size, with the rows' labels where all have one, and captions.
 
     Raises UserError as `read_again` does.
     """
-    pictures = [replace(read_again(item, entry), label=item.label) for item, entry in zip(items, entries, strict=True)]
-    return Batch.from_pictures(pictures, target.shape[1:], target.shape[0])
+    pictures = [read_again(item, entry) for item, entry in zip(items, entries, strict=True)]
+    return Batch.from_pictures(pictures, target.picture[1:], target.picture[0])
 
 
 def read_again(item: Item, entry: Entry) -> Picture:
-    """The picture of an inventory row. Raises UserError when it is no longer what it was when that was taken."""
+    """The picture of an inventory row, whose label and caption are the row's.
+
+    Raises UserError when it is no longer what it was when the inventory was taken.
+    """
     try:
-        picture = entry.read()
+        data = entry.data()
+        if digest(data) != item.sha256:
+            raise UserError(f"{item.picture} changed during the run: start anew with another --out")
+        return Picture(item.picture, item.sha256, *unpack(data), item.label, item.caption)
     except PictureError as error:
         raise UserError(f"{item.picture} could be read at first and cannot now ({error}): run again") from None
-    if picture.sha256 != item.sha256:
-        raise UserError(f"{item.picture} changed during the run: start anew with another --out")
-    return picture
 
 
 def scored(item: Item, attack: Attack, score: float, **costs: float) -> dict:

@@ -88,8 +88,11 @@ def _scores(run: Path, record: dict) -> tuple[bool | None, str]:
     scores = evidence.read_scores(run / "scores.parquet")
     choices, identity = record.get("choices", {}), record.get("identity", {})
     asked = choices.get("attacks")
-    if asked is not None and [key.repr for key in scores.attacks] != asked:
+    controls = [*record.get("controls", {})]
+    if asked is not None and [key.repr for key in scores.attacks] != [*asked, *controls]:
         return False, "the attacks of the table are not those of the run, in its order"
+    if controls != identity.get("controls", []):
+        return False, "the controls are not those of which the run was made"
     if choices.get("lead", "first") != identity.get("lead", "first"):
         return False, "the claim speaks of another test than the run was made for"
     if not (run / "pictures.parquet").exists():

@@ -3,6 +3,7 @@
 from trainedon.targets.helpers import Reference, Shadows
 from trainedon.targets.load import load_target
 from trainedon.targets.path import NoisePath
+from trainedon.targets.service import Service
 from trainedon.targets.symmetry import (
     NO_REFERENCE,
     SYMMETRIES,
@@ -22,6 +23,7 @@ __all__ = [
     "Identity",
     "NoisePath",
     "Reference",
+    "Service",
     "Shadows",
     "Symmetric",
     "Target",

@@ -168,16 +168,17 @@ def read_pool(folder: Path) -> dict[str, np.ndarray]:
 def _beside(model: str | Path, target: Target) -> Target:
     key = ("model", str(model))
     if key not in target.kept:
-        how = {"precision": target.precision, "compile": target.compiled}
+        how = {"precision": target.precision, "compile": target.compiled, **target.options}
         target.kept[key] = load_target(model, device=str(target.device), rows=target.rows, **how)
     other: Target = target.kept[key]  # type: ignore[assignment]
     other.evaluations, other.memo, other.rows = target.evaluations, target.memo, target.rows
+    other.captions = target.captions
     return other
 
 
 def _check_alike(other: Target, target: Target, what: str) -> None:
-    if (other.shape, other.classes) != (target.shape, target.classes):
+    if (other.shape, other.picture, other.classes) != (target.shape, target.picture, target.classes):
         raise UserError(
-            f"the {what} pictures of {other.shape} and {other.classes or 'no'} classes, the audited model "
-            f"{target.shape} and {target.classes or 'no'}: give what was trained as the audited model was"
+            f"the {what} pictures of {other.picture} and {other.classes or 'no'} classes, the audited model "
+            f"{target.picture} and {target.classes or 'no'}: give what was trained as the audited model was"
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DModel
@@ -13,38 +13,32 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from trainedon.errors import UserError
+from trainedon.targets.families import (
+    ASIDE,
+    FAMILIES,
+    SCHEDULERS,
+    Opened,
+    adapt,
+    adapter_file,
+    check,
+    check_finite,
+    open_pipeline,
+    parts_of,
+    spare,
+)
+from trainedon.targets.files import WEIGHTS, brief, digest_of, read_json, weight_files
 from trainedon.targets.path import PREDICTIONS, NoisePath
 from trainedon.targets.target import PRECISIONS, Identity, Target
+from trainedon.targets.text import Text
 from trainedon.targets.unet import PixelUNet
 
-SUPPORTED = "pixel-space diffusers pipelines with a UNet2DModel (DDPM, DDIM and alike), and bare UNet2DModel folders"
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-WEIGHTS = "diffusion_pytorch_model"
+SUPPORTED = "pixel-space pipelines with a UNet2DModel (DDPM, DDIM and alike), bare UNet2DModel folders, " + ", ".join(
+    FAMILIES
+)
 ROWS = {"cpu": 32}  # what lies in a processor's cache is soon at hand: more rows take longer, each (docs/speed.md)
 ROWS_ELSEWHERE = 64
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
-# Schedulers whose training noise path is the DDPM one, read from the same configuration keys.
-SCHEDULERS = {
-    "DDPMScheduler",
-    "DDIMScheduler",
-    "DDIMInverseScheduler",
-    "DDPMParallelScheduler",
-    "DDIMParallelScheduler",
-    "PNDMScheduler",
-    "LMSDiscreteScheduler",
-    "EulerDiscreteScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "KDPM2DiscreteScheduler",
-    "KDPM2AncestralDiscreteScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverSinglestepScheduler",
-    "DEISMultistepScheduler",
-    "UniPCMultistepScheduler",
-    "RePaintScheduler",
-    "TCDScheduler",
-    "LCMScheduler",
-}
+PARTS = ("*.json", "*.safetensors", "*/merges.txt", "*/*.model")  # of a hub repository; weights, never pickles
 
 
 def load_target(
@@ -54,27 +48,83 @@ def load_target(
     rows: int | None = None,
     precision: str = "float32",
     compile: bool = False,
+    adapter: str | Path | None = None,
+    size: int | None = None,
+    offload: str | None = None,
+    slicing: bool = False,
 ) -> Target:
     """The model at a local diffusers folder, or on the hub (`owner/name` or `owner/name@revision`).
 
     rows: how many pictures go through the network at once; None: what is fastest on most networks. precision: float32,
     bfloat16 or float16, in which it multiplies; compile: whether it goes through `torch.compile`; both change scores.
+    Of latent models only: adapter: the folder of a LoRA that is fused into it; size: side of the pictures in pixels, if
+    not the one that the model was trained for; offload: `model` or `sequential`, diffusers' switches that keep parts
+    elsewhere while they do not work; slicing: attention and autoencoder in slices.
     Raises UserError when the folder is not a model that is supported, when its weights are a pickle, incomplete or not
     finite, when a part of it may not be read.
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
+    how = {"device": _device(device), "rows": rows or ROWS.get(_device(device).type, ROWS_ELSEWHERE)}
+    how |= {"precision": precision, "compiled": compile}
     try:
-        return _load(model, _device(device), rows, precision, compile)
+        folder, name = _folder(model)
+        index = read_json(folder / "model_index.json") if (folder / "model_index.json").is_file() else None
+        family = None if index is None else FAMILIES.get(str(index.get("_class_name")))
+        if index is not None and family is not None:
+            check(index, family)
+            opened = open_pipeline(folder, index, family, PRECISIONS[precision])
+            digest = digest_of(folder, _deciding(folder, index))
+            if adapter is not None:
+                adapt(opened, Path(adapter))
+                digest, name = _adapted(digest, Path(adapter)), f"{name} + {Path(adapter).resolve().name}"
+            if size is not None:
+                digest = hashlib.sha256(f"{digest} {size} pixels".encode()).hexdigest()
+            spare(opened, how["device"], offload, slicing)
+            options = {"size": size, "offload": offload, "slicing": slicing}
+            return _latent(opened, name, digest, size, how | {"offloaded": offload is not None, "options": options})
+        if adapter is not None or size is not None or offload is not None or slicing:
+            raise UserError(
+                "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
+            )
+        return _pixel(model, folder, name, index, how)
     except PermissionError as error:
         raise UserError(f"{error.filename or model} cannot be read: no permission") from None
 
 
-def _load(model: str | Path, device: torch.device, rows: int | None, precision: str, compiled: bool) -> Target:
-    folder, name = _folder(model)
-    index = folder / "model_index.json"
-    if index.is_file():
-        unet_folder, scheduler = _open_pipeline(folder, _read_json(index))
+def _latent(opened: Opened, name: str, digest: str, size: int | None, how: dict[str, Any]) -> Target:
+    network, scheduler, family = opened.network, opened.scheduler, opened.family
+    shape = opened.shape(size)
+    prediction = "flow" if family.flow else scheduler.get("prediction_type") or "epsilon"
+    if prediction not in (*PREDICTIONS, "flow"):
+        raise UserError(f"prediction type {prediction!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
+    if family.flow:
+        path = NoisePath.from_flow(scheduler, shape[1] * shape[2] // opened.step**2)
+    else:
+        path = NoisePath.from_scheduler(scheduler)
+    asked, classes = "captions", None
+    if not issubclass(family.adapter, Text):
+        config = network.config
+        classes = getattr(config, "num_class_embeds", None) or getattr(config, "num_embeds_ada_norm", None)
+        asked = "classes" if classes else "nothing"
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    return family.adapter(
+        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights),
+        shape=shape,
+        path=path,
+        prediction=prediction,
+        classes=classes,
+        network=network,
+        pixels=(opened.autoencoder.config.in_channels, shape[1] * opened.factor, shape[2] * opened.factor),
+        autoencoder=opened.autoencoder,
+        pipeline=opened.pipeline,
+        **how,
+    )
+
+
+def _pixel(model: str | Path, folder: Path, name: str, index: dict | None, how: dict[str, Any]) -> Target:
+    if index is not None:
+        unet_folder, scheduler = _open_pipeline(folder, index)
     elif (folder / "config.json").is_file():
         unet_folder, scheduler = folder, None
     else:
@@ -89,7 +139,7 @@ def _load(model: str | Path, device: torch.device, rows: int | None, precision: 
         raise UserError(f"prediction type {prediction!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
     identity = Identity(
         name=name,
-        digest=_digest(folder, unet_folder),
+        digest=digest_of(folder, _pixel_files(folder, unet_folder)),
         family="pixel UNet2DModel" + (", class-conditional" if config.get("num_class_embeds") else ""),
         parameters=sum(parameter.numel() for parameter in unet.parameters()),
         notes=tuple(notes),
@@ -100,11 +150,8 @@ def _load(model: str | Path, device: torch.device, rows: int | None, precision: 
         path=NoisePath.from_scheduler(scheduler),
         prediction=prediction,
         classes=config.get("num_class_embeds"),
-        device=device,
-        rows=rows or ROWS.get(device.type, ROWS_ELSEWHERE),
-        precision=precision,
-        compiled=compiled,
-        unet=unet,
+        network=unet,
+        **how,
     )
 
 
@@ -127,12 +174,12 @@ def _download(repository: str, revision: str) -> tuple[Path, str]:
         folder = snapshot_download(
             repository,
             revision=revision or None,
-            allow_patterns=["*.json", "*.safetensors"],
-            ignore_patterns=["*.non_ema.*"],
+            allow_patterns=list(PARTS),
+            ignore_patterns=["*.non_ema.*", "*/flax_model*", *(f"{part}/*" for part in ASIDE)],
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise UserError(
-            f"{repository} is no local folder and could not be fetched from the hub ({_brief(error)}): "
+            f"{repository} is no local folder and could not be fetched from the hub ({brief(error)}): "
             "check the name and the connection"
         ) from None
     return Path(folder), f"{repository}@{Path(folder).name}"  # the snapshot's folder is named by its commit
@@ -150,28 +197,12 @@ def _open_pipeline(folder: Path, index: dict) -> tuple[Path, dict | None]:
         if parts["scheduler"] not in [["diffusers", name] for name in SCHEDULERS]:
             described = ".".join(map(str, parts["scheduler"]))
             raise UserError(f"scheduler {described} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
-        scheduler = _read_json(folder / "scheduler" / "scheduler_config.json")
+        scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
     return folder / "unet", scheduler
 
 
-def _read_json(path: Path) -> dict:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path} is missing: the model folder is incomplete") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not readable JSON ({error}): the model folder is damaged") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} does not hold a JSON object: the model folder is damaged")
-    return value
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 def _load_unet(folder: Path) -> tuple[UNet2DModel, dict]:
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     name = config.get("_class_name")
     if name != "UNet2DModel":
         raise UserError(f"{folder}: network class {name!r} is not supported: give one of {SUPPORTED}")
@@ -180,42 +211,22 @@ def _load_unet(folder: Path) -> tuple[UNet2DModel, dict]:
             f"{folder}: class_embed_type {config['class_embed_type']!r} is not supported: only num_class_embeds"
         )
     _shape(config)
-    weights = _weight_files(folder)
+    weights = weight_files(folder)
     try:
         # the network is built without drawing its weights, which the file replaces anyway
         with torch.device("meta"):
             unet = UNet2DModel.from_config(config)
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{folder / 'config.json'} does not describe a UNet2DModel ({_brief(error)})") from None
+        raise UserError(f"{folder / 'config.json'} does not describe a UNet2DModel ({brief(error)})") from None
     for path in weights:
         path.open("rb").close()  # safetensors would say of a file that may not be read that it does not exist
     try:
         state = {key: value for path in weights for key, value in load_file(path).items()}
         unet.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise UserError(f"{folder}: the weights do not fit the configuration ({_brief(error)})") from None
-    for key, value in unet.state_dict().items():
-        if not torch.isfinite(value).all():
-            raise UserError(f"{folder}: the weights hold NaN or infinity (first in {key}): the model cannot be audited")
+        raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None
+    check_finite(unet, folder)
     return unet, config
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """The safetensors of the network: one file, or the shards; full precision before half."""
-    for variant in ("", ".fp16"):
-        single = folder / f"{WEIGHTS}{variant}.safetensors"
-        if single.is_file():
-            return [single]
-        shards = sorted(folder.glob(f"{WEIGHTS}{variant}-*-of-*.safetensors"))
-        if shards:
-            return shards
-    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES) if folder.is_dir() else []
-    if pickles:
-        raise UserError(
-            f"{folder} holds only pickled weights ({pickles[0]}), which can run code when opened: "
-            "convert them to safetensors first"
-        )
-    raise UserError(f"{folder} holds no weights: {WEIGHTS}.safetensors is missing")
 
 
 def _shape(config: dict) -> tuple[int, int, int]:
@@ -243,20 +254,33 @@ def _device(device: str) -> torch.device:
     return chosen
 
 
-def model_digest(folder: Path) -> str:
+def model_digest(folder: Path, adapter: Path | None = None) -> str:
     """The digest of a local model folder, as in its `Identity`, without loading its weights."""
-    return _digest(folder, folder / "unet" if (folder / "model_index.json").is_file() else folder)
+    index = read_json(folder / "model_index.json") if (folder / "model_index.json").is_file() else {}
+    if index.get("_class_name") in FAMILIES:
+        digest = digest_of(folder, _deciding(folder, index))
+        return digest if adapter is None else _adapted(digest, adapter)
+    return digest_of(folder, _pixel_files(folder, folder / "unet" if index else folder))
 
 
-def _digest(root: Path, unet_folder: Path) -> str:
-    """sha256 over the files that decide the model's answers."""
-    files = [
-        path for path in (root / "model_index.json", root / "scheduler" / "scheduler_config.json") if path.is_file()
-    ]
-    files += [unet_folder / "config.json", *_weight_files(unet_folder)]
-    digest = hashlib.sha256()
-    for path in sorted(set(files)):
-        digest.update(str(path.relative_to(root)).encode() + b"\0")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+def _adapted(digest: str, adapter: Path) -> str:
+    files = [adapter_file(adapter), *adapter.glob("adapter_config.json")]
+    return hashlib.sha256(f"{digest} {digest_of(adapter, files)}".encode()).hexdigest()
+
+
+def _pixel_files(root: Path, unet_folder: Path) -> list[Path]:
+    """The files that decide the answers of a pixel model."""
+    beside = [root / "model_index.json", root / "scheduler" / "scheduler_config.json"]
+    return [*filter(Path.is_file, beside), unet_folder / "config.json", *weight_files(unet_folder)]
+
+
+def _deciding(root: Path, index: dict) -> list[Path]:
+    """The files that decide the answers of a pipeline: of each part its weights, or all that it has without any."""
+    files = [root / "model_index.json"]
+    for part, (library, _) in parts_of(index).items():
+        folder = root / part
+        if part == "scheduler" or part.startswith("tokenizer"):
+            files += [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+        else:
+            files += [folder / "config.json", *weight_files(folder, WEIGHTS if library == "diffusers" else "model")]
+    return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +16,19 @@ PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 @dataclass(frozen=True, eq=False)
 class NoisePath:
-    """alphas, sigmas: float32 (T,) on the CPU, index t in [0, T); `alpha_t^2 + sigma_t^2 = 1` for DDPM-style models."""
+    """alphas, sigmas: float32 (T,) on the CPU, index t in [0, T); `alpha_t^2 + sigma_t^2 = 1` for DDPM-style models,
+    `alpha_t + sigma_t = 1` for flow matching. times: float32 (T,), what the network is told of t.
+
+    A path in continuous time is one of T points on it.
+    """
 
     alphas: torch.Tensor
     sigmas: torch.Tensor
+    times: torch.Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.times is None:
+            object.__setattr__(self, "times", torch.arange(len(self.alphas), dtype=torch.float32))
 
     @classmethod
     def from_scheduler(cls, config: dict) -> NoisePath:
@@ -38,6 +48,26 @@ class NoisePath:
         if not (len(alpha_bars) and falling and alpha_bars[-1] >= 0):  # NaN compares false
             raise UserError("the model's noise schedule does not go from picture to noise: check scheduler_config.json")
         return cls(alpha_bars.sqrt().float(), (1 - alpha_bars).sqrt().float())
+
+    @classmethod
+    def from_flow(cls, config: dict, tokens: int) -> NoisePath:
+        """Flow matching, `x_t = (1 - sigma) x + sigma eps` (arXiv 2403.03206), from a scheduler's configuration.
+
+        The noise levels 1/T, 2/T, ..., 1 are shifted (sec. 5.3.2 there): by `shift`, or as it goes with so many tokens
+        of the picture (`use_dynamic_shifting`). Raises UserError for a configuration that gives no path.
+        """
+        total = config.get("num_train_timesteps", 1000)
+        try:
+            levels = torch.arange(1, total + 1, dtype=torch.float64) / total
+            by = _dynamic_shift(config, tokens) if config.get("use_dynamic_shifting") else config.get("shift", 1.0)
+            sigmas = by * levels / (1 + (by - 1) * levels)
+            if not (len(sigmas) and by > 0 and torch.isfinite(sigmas).all()):
+                raise ValueError(f"shift {by}")
+        except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+            raise UserError(
+                f"the model's noise schedule cannot be read ({error}): check scheduler_config.json"
+            ) from None
+        return cls((1 - sigmas).float(), sigmas.float(), (sigmas * total).float())
 
     def __len__(self) -> int:
         return len(self.alphas)
@@ -59,3 +89,11 @@ class NoisePath:
         wanted = (alpha_bar / (1 - alpha_bar)).log()
         ratios = (self.alphas.double().clamp(min=1e-12) / self.sigmas.double().clamp(min=1e-12)).log() * 2
         return int((ratios - wanted).abs().argmin())
+
+
+def _dynamic_shift(config: dict, tokens: int) -> float:
+    """The shift for a picture of so many tokens: as diffusers' Flux pipeline has it."""
+    base, most = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+    low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+    mu = low + (high - low) * (tokens - base) / (most - base)
+    return mu if config.get("time_shift_type") == "linear" else math.exp(mu)

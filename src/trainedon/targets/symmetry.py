@@ -96,16 +96,43 @@ class Symmetric(Target):
         return self._move(self.through._predict(self._move(x_t), t, labels))
 
     def features(
-        self, pictures: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
+        self, states: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
     ) -> torch.Tensor:
-        return self._move(self.through.features(self._move(pictures), t, layer, labels))
+        return self._move(self.through.features(self._move(states), t, layer, labels))
 
     @property
     def attends(self) -> bool:
         return self.through.attends
 
-    def attention(self, pictures: torch.Tensor, t: int, labels: torch.Tensor | None = None) -> torch.Tensor | None:
-        received = self.through.attention(self._move(pictures), t, labels)
+    @property
+    def inpaints(self) -> bool:
+        return self.through.inpaints
+
+    @property
+    def latent(self) -> bool:
+        return self.through.latent
+
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        return self.through.picture
+
+    @property
+    def conditioning(self) -> str | None:
+        return self.through.conditioning
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self._move(self.through.encode(self._move(pixels)))
+
+    def decode(self, states: torch.Tensor) -> torch.Tensor:
+        return self._move(self.through.decode(self._move(states)))
+
+    def bounded(self, states: torch.Tensor) -> torch.Tensor:
+        return self.through.bounded(states)
+
+    def attention(
+        self, states: torch.Tensor, t: int, labels: torch.Tensor | None = None, words: bool = False
+    ) -> torch.Tensor | None:
+        received = self.through.attention(self._move(states), t, labels, words)
         return None if received is None else self._move(received)
 
     def gradient_norms(

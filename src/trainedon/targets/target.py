@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
+from torch.nn import functional as F
 
 from trainedon.targets.memo import Memo
 from trainedon.targets.path import NoisePath
@@ -42,6 +43,25 @@ class Evaluations:
     spared: float = 0.0
 
 
+class Captions:
+    """Captions by number, in the order in which they came up; models that are asked together have them in common."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def numbers(self, texts: Sequence[str]) -> torch.Tensor:
+        """int64 (n,)."""
+        for text in texts:
+            if text not in self._numbers:
+                self._numbers[text] = len(self._texts)
+                self._texts.append(text)
+        return torch.tensor([self._numbers[text] for text in texts], dtype=torch.int64)
+
+    def __getitem__(self, number: int) -> str:
+        return self._texts[number]
+
+
 @dataclass(frozen=True)
 class Identity:
     """What a run records of its model. `digest` is the sha256 of the files that decide its answers."""
@@ -57,10 +77,15 @@ class Identity:
 class Target(ABC):
     """A diffusion model under audit. Attacks are written against this class alone.
 
-    shape: (c, h, w) of a picture. path: its noise path. prediction: what the network answers. classes: number of class
-    labels, None for an unconditional model. rows: how many pictures go through the network at once. precision: in which
-    the network multiplies, a key of PRECISIONS; its answers are float32. compiled: whether it goes through
-    `torch.compile`. Both change scores. kept: what attacks prepared once for this model, by their own keys.
+    shape: (c, h, w) of what the network denoises, its state: the picture itself, or the latents that an autoencoder
+    makes of it. path: its noise path. prediction: what the network answers. classes: number of class labels, None for
+    a model without. rows: how many states go through the network at once. precision: in which the network multiplies,
+    a key of PRECISIONS; its answers are float32. compiled: whether it goes through `torch.compile`. Both change scores.
+    kept: what attacks prepared once for this model, by their own keys. options: what else it was loaded with, for the
+    models beside it.
+
+    labels, int64 (n,), are what the network is asked with, whichever its conditioning: classes, or numbers of captions
+    (`numbers`); None where it is asked with nothing. Guidance is off.
     """
 
     identity: Identity
@@ -75,6 +100,8 @@ class Target(ABC):
     evaluations: Evaluations = field(default_factory=Evaluations)
     kept: dict[object, object] = field(default_factory=dict)
     memo: Memo | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    captions: Captions = field(default_factory=Captions)
 
     @abstractmethod
     def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
@@ -82,17 +109,23 @@ class Target(ABC):
 
     @abstractmethod
     def features(
-        self, pictures: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
+        self, states: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Activations of the network at `layer` (None: the middle of the way up) for the noise-free `alpha_t x`.
+        """Activations of the network at `layer` (None: in the middle, of the way up where there is one) for the
+        noise-free `alpha_t x`.
 
-        Returns float32 (n, channels, fh, fw); one evaluation a picture.
+        Returns float32 (n, channels, fh, fw); one evaluation a state.
         """
 
     @abstractmethod
-    def attention(self, pictures: torch.Tensor, t: int, labels: torch.Tensor | None = None) -> torch.Tensor | None:
+    def attention(
+        self, states: torch.Tensor, t: int, labels: torch.Tensor | None = None, words: bool = False
+    ) -> torch.Tensor | None:
         """How much self-attention each place receives, averaged over heads and layers: float32 (n, h, w), at the
-        picture's size. None, and no evaluation, when the network has no self-attention."""
+        picture's size. None, and no evaluation, when the network has no self-attention.
+
+        words: how much attention each place pays to the words of its caption instead; NaN where a caption has none.
+        """
 
     @abstractmethod
     def gradient_norms(
@@ -110,18 +143,76 @@ class Target(ABC):
         return False
 
     @property
+    def predicts(self) -> bool:
+        """Whether the network itself can be asked; False for a service that only varies pictures."""
+        return True
+
+    @property
+    def inpaints(self) -> bool:
+        """Whether the network was trained to be told which part is hidden, and what the rest is (`denoise`)."""
+        return False
+
+    @property
+    def latent(self) -> bool:
+        """Whether states are latents, and not the pictures themselves."""
+        return False
+
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        """(c, h, w) of the pictures that the model takes, in pixels."""
+        return self.shape
+
+    @property
+    def conditioning(self) -> str | None:
+        """`class`, `caption`, or None for a model that is asked with nothing."""
+        return None if self.classes is None else "class"
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """States (n, *shape) of pictures, float32 (n, *picture) in [-1, 1]: those of a pixel model are the pictures."""
+        return pixels
+
+    def decode(self, states: torch.Tensor) -> torch.Tensor:
+        """Pictures (n, *picture) of states; where the model painted them, they may lie outside [-1, 1]."""
+        return states
+
+    def bounded(self, states: torch.Tensor) -> torch.Tensor:
+        """States within the bounds that those of pictures have: [-1, 1] for the pixels of a pixel model."""
+        return states.clamp(-1, 1)
+
+    def onto_states(self, mask: torch.Tensor) -> torch.Tensor:
+        """A mask of pictures, bool (n, *picture[1:]), as one of states: a place is True if any pixel of it is."""
+        if mask.shape[1:] == self.shape[1:]:
+            return mask
+        return F.adaptive_max_pool2d(mask.float().unsqueeze(1), self.shape[1:])[:, 0] > 0
+
+    def numbers(self, captions: Sequence[str]) -> torch.Tensor:
+        """The labels, int64 (n,), that stand for captions; the empty one is asked with no words."""
+        return self.captions.numbers(captions)
+
+    @property
     def timesteps(self) -> int:
         return len(self.path)
 
-    def denoise(self, x_t: torch.Tensor, t: torch.Tensor | int, labels: torch.Tensor | None = None) -> Denoised:
-        """Noise and clean picture in `x_t`, whatever the network was trained to answer.
+    def denoise(
+        self,
+        x_t: torch.Tensor,
+        t: torch.Tensor | int,
+        labels: torch.Tensor | None = None,
+        given: torch.Tensor | None = None,
+    ) -> Denoised:
+        """Noise and clean state in `x_t`, whatever the network was trained to answer.
 
         x_t: float32 (n, c, h, w). t: int or int64 (n,) timestep index in [0, T). labels: int64 (n,) when the model is
-        class-conditional. Counts n forward evaluations. Differentiable in `x_t` where gradients are enabled.
+        asked with something. given: float32 (n, 1 + c, h, w), for a model that `inpaints`: 1 where the state is hidden
+        and 0 elsewhere, and the state of what is kept; None hides it all. Counts n forward evaluations. Differentiable
+        in `x_t` where gradients are enabled.
         """
         alpha, sigma = self.path.at(t, x_t)  # from t as it is given: one on an accelerator would have to be waited for
-        answer = self._answer(x_t, torch.as_tensor(t, device=self.device).expand(len(x_t)), labels)
+        asked = x_t if given is None else torch.cat([x_t, given], dim=1)
+        answer = self._answer(asked, torch.as_tensor(t, device=self.device).expand(len(x_t)), labels)
         self.evaluations.forward += len(x_t)
+        if self.prediction == "flow":  # the velocity eps - x0 (arXiv 2403.03206, eq. 2 and 5)
+            return Denoised(x_t + alpha * answer, x_t - sigma * answer)
         if self.prediction == "epsilon":
             return Denoised(answer, (x_t - sigma * answer) / alpha.clamp(min=SMALLEST_ALPHA))
         if self.prediction == "sample":

@@ -1,8 +1,20 @@
-"""Make models whose members are known: one, or several as shadows of another."""
+"""Make models whose members are known: one of any family, or several as shadows of another."""
 
 from trainedon.training.draw import draw_pictures
+from trainedon.training.families import FAMILIES, Recipe, recipe_of
+from trainedon.training.make import make
 from trainedon.training.manifest import draw_members, read_members
 from trainedon.training.shadows import train_shadows
-from trainedon.training.train import Recipe, train
+from trainedon.training.train import train
 
-__all__ = ["Recipe", "draw_members", "draw_pictures", "read_members", "train", "train_shadows"]
+__all__ = [
+    "FAMILIES",
+    "Recipe",
+    "draw_members",
+    "draw_pictures",
+    "make",
+    "read_members",
+    "recipe_of",
+    "train",
+    "train_shadows",
+]

@@ -13,17 +13,25 @@ from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.noise import generator
 from trainedon.pictures import Batch, Item, inventory, scan, shown
+from trainedon.training.families.lesson import NEEDED
 
 MANIFEST = "manifest.json"
 
 
 def draw_members(
-    source: str | Path, out: Path, *, draw: int | None, seed: int, progress: Callable[[int, int], None] | None = None
+    source: str | Path,
+    out: Path,
+    *,
+    draw: int | None,
+    seed: int,
+    condition: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict:
     """Draw `draw` members (None: all) from the usable pictures of `source` and write `out/manifest.json`.
 
     The manifest holds the seed and, for every picture, name, sha256 and whether it is a member; the others are known to
-    be unseen. A manifest that is there already must agree. Raises UserError when there are too few pictures.
+    be unseen. condition: `label` or `caption`, when it is to hold that as well, and every member must have one. A
+    manifest that is there already must agree. Raises UserError when there are too few pictures.
     """
     items = inventory(scan(source), "member", progress=progress)
     usable = items.take(items.usable)
@@ -34,10 +42,14 @@ def draw_members(
         )
     chosen = np.zeros(len(usable), dtype=bool)
     chosen[generator(seed, "members").choice(len(usable), count, replace=False)] = True
-    return write_manifest(out, usable, chosen, seed)
+    if condition is not None and any(one is None for one in usable.take(np.flatnonzero(chosen)).values(condition)):
+        raise UserError(NEEDED[condition])
+    return write_manifest(out, usable, chosen, seed, condition)
 
 
-def write_manifest(out: Path, pictures: Sequence[Item], members: np.ndarray, seed: int) -> dict:
+def write_manifest(
+    out: Path, pictures: Sequence[Item], members: np.ndarray, seed: int, condition: str | None = None
+) -> dict:
     """`out/manifest.json`: seed, number of members, and of each picture name, sha256 and whether it is a member.
 
     members: bool (n,). Raises UserError when there is a manifest already and it says something else.
@@ -47,6 +59,7 @@ def write_manifest(out: Path, pictures: Sequence[Item], members: np.ndarray, see
         "members": int(members.sum()),
         "pictures": [
             {"picture": item.picture, "sha256": item.sha256, "member": member}
+            | ({} if condition is None else {condition: getattr(item, condition)})
             for item, member in zip(pictures, members.tolist(), strict=True)
         ],
     }

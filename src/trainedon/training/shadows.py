@@ -16,8 +16,9 @@ from trainedon.noise import generator
 from trainedon.pictures import Batch, inventory, scan, to_levels
 from trainedon.targets.helpers import POOL, SHADOWS, pool_digest, read_pool
 from trainedon.targets.load import model_digest
+from trainedon.training.families import Recipe
 from trainedon.training.manifest import read_named, write_manifest
-from trainedon.training.train import Recipe, train
+from trainedon.training.train import train
 
 Progress = Callable[[str, int, int], None]
 

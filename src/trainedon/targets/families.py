@@ -1,0 +1,337 @@
+"""Which diffusers pipelines are known, and how each becomes a target.
+
+Nothing is built that `model_index.json` names unless the name is on a list here; weights are read from safetensors
+alone.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainedon.errors import UserError
+from trainedon.targets.files import WEIGHTS, brief, read_json, variant_of, weight_files
+from trainedon.targets.latent import DiT, Latent, LatentUNet
+from trainedon.targets.text import Flux, PixArt, StableDiffusion, StableDiffusion3, StableDiffusionXL
+
+# Schedulers whose training noise path is the DDPM one, read from the same configuration keys.
+SCHEDULERS = {
+    "DDPMScheduler",
+    "DDIMScheduler",
+    "DDIMInverseScheduler",
+    "DDPMParallelScheduler",
+    "DDIMParallelScheduler",
+    "PNDMScheduler",
+    "LMSDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "DEISMultistepScheduler",
+    "UniPCMultistepScheduler",
+    "RePaintScheduler",
+    "TCDScheduler",
+    "LCMScheduler",
+}
+FLOWS = {"FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"}
+AUTOENCODERS = ("AutoencoderKL", "VQModel")
+TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast")
+ENCODERS = ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel")
+# Parts that have no say in what the network answers; they are not even read.
+ASIDE = {"safety_checker", "feature_extractor", "image_encoder"}
+TEXT_PARTS = {"text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer", "tokenizer_2", "tokenizer_3"}
+
+
+@dataclass(frozen=True)
+class Family:
+    """adapter: the target's class. network: the part that denoises, and its class. autoencoder: the part's name.
+    flow: whether it is trained by flow matching."""
+
+    title: str
+    adapter: type[Latent]
+    network: tuple[str, str]
+    autoencoder: str = "vae"
+    flow: bool = False
+
+    def classes(self, part: str) -> tuple[str, set[str]] | None:
+        """The library and the classes that a part may come from; None where the family has no such part."""
+        if part == self.network[0]:
+            return "diffusers", {self.network[1]}
+        if part == self.autoencoder:
+            return "diffusers", set(AUTOENCODERS)
+        if part == "scheduler":
+            return "diffusers", FLOWS if self.flow else SCHEDULERS
+        if part in TEXT_PARTS:
+            return "transformers", set(TOKENIZERS if part.startswith("tokenizer") else ENCODERS)
+        return None
+
+
+_UNET = ("unet", "UNet2DConditionModel")
+_SD, _XL = Family("Stable Diffusion", StableDiffusion, _UNET), Family("SDXL", StableDiffusionXL, _UNET)
+_PIXART = Family("PixArt", PixArt, ("transformer", "PixArtTransformer2DModel"))
+FAMILIES = {
+    "LDMPipeline": Family("latent diffusion", LatentUNet, ("unet", "UNet2DModel"), autoencoder="vqvae"),
+    "StableDiffusionPipeline": _SD,
+    "StableDiffusionImg2ImgPipeline": _SD,
+    "StableDiffusionInpaintPipeline": _SD,
+    "StableDiffusionXLPipeline": _XL,
+    "StableDiffusionXLImg2ImgPipeline": _XL,
+    "StableDiffusionXLInpaintPipeline": _XL,
+    "PixArtAlphaPipeline": _PIXART,
+    "PixArtSigmaPipeline": _PIXART,
+    "DiTPipeline": Family("DiT", DiT, ("transformer", "DiTTransformer2DModel")),
+    "StableDiffusion3Pipeline": Family(
+        "Stable Diffusion 3", StableDiffusion3, ("transformer", "SD3Transformer2DModel"), flow=True
+    ),
+    "FluxPipeline": Family("Flux", Flux, ("transformer", "FluxTransformer2DModel"), flow=True),
+}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A pipeline of diffusers with all parts that have a say, and the configuration of its scheduler."""
+
+    family: Family
+    pipeline: Any
+    scheduler: dict
+
+    @property
+    def network(self) -> nn.Module:
+        return getattr(self.pipeline, self.family.network[0])
+
+    @property
+    def autoencoder(self) -> nn.Module:
+        return getattr(self.pipeline, self.family.autoencoder)
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent, in each direction."""
+        return 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
+
+    @property
+    def step(self) -> int:
+        """What the sides of latents must be multiples of: of squares that a transformer cuts, or of a UNet's levels."""
+        if self.family.adapter is Flux:
+            return Flux.PATCH
+        config = self.network.config
+        return getattr(config, "patch_size", None) or 2 ** (len(config.down_block_types) - 1)
+
+    def shape(self, size: int | None) -> tuple[int, int, int]:
+        """(c, h, w) of the latents: as the network was trained, or for pictures of `size` pixels.
+
+        Raises UserError for a size that does not fit.
+        """
+        least = self.factor * self.step
+        if size is not None and (size < 1 or size % least):
+            raise UserError(f"pictures of {size} pixels do not fit the model: take a multiple of {least}")
+        trained = (
+            getattr(self.network.config, "sample_size", None) or self.autoencoder.config.sample_size // self.factor
+        )
+        sides = size // self.factor if size else trained
+        height, width = (sides, sides) if isinstance(sides, int) else sides
+        return self.autoencoder.config.latent_channels, height, width
+
+
+def parts_of(index: dict) -> dict[str, tuple[str, str]]:
+    """The parts that a `model_index.json` names, as (library, class); those that are absent or aside left out."""
+    named = {key: value for key, value in index.items() if not key.startswith("_") and isinstance(value, list)}
+    return {key: tuple(map(str, value)) for key, value in named.items() if key not in ASIDE and any(value)}  # type: ignore[misc]
+
+
+def check(index: dict, family: Family) -> None:
+    """Raises UserError when a part is none that the family has, or comes from elsewhere."""
+    name, parts = index.get("_class_name"), parts_of(index)
+    for part, (library, kind) in parts.items():
+        known = family.classes(part)
+        if known is None or (library, kind) not in [(known[0], one) for one in known[1]]:
+            choices = "" if known is None else f": one of {', '.join(sorted(known[1]))} is"
+            raise UserError(
+                f"{name}: {part} {library}.{kind} is not supported{choices or ': the family has no such part'}"
+            )
+    for part in (family.network[0], family.autoencoder, "scheduler"):
+        if part not in parts:
+            raise UserError(f"{name}: model_index.json names no {part}: the model folder is incomplete")
+
+
+def open_pipeline(folder: Path, index: dict, family: Family, dtype: torch.dtype) -> Opened:
+    """Build the parts, each strictly from its own safetensors, and join them.
+
+    Raises UserError when one is missing, does not fit its configuration, or is not finite.
+    """
+    with quiet():
+        return _open_pipeline(folder, index, family, dtype)
+
+
+def _open_pipeline(folder: Path, index: dict, family: Family, dtype: torch.dtype) -> Opened:
+    built = {}
+    for part, (library, kind) in parts_of(index).items():
+        make = _tokenizer if part.startswith("tokenizer") else _scheduler if part == "scheduler" else _weighted
+        precise = torch.float32 if part == family.autoencoder else dtype  # half precision overflows in autoencoders
+        built[part] = make(folder / part, getattr(import_module(library), kind), precise)
+    kind = getattr(import_module("diffusers"), index["_class_name"])
+    settings = {key: value for key, value in index.items() if not key.startswith("_") and not isinstance(value, list)}
+    absent = {key: None for key in index if isinstance(index[key], list) and key not in built}
+    if "safety_checker" in absent:
+        settings["requires_safety_checker"] = False
+    try:
+        pipeline = kind(**built | absent | settings)
+        pipeline.set_progress_bar_config(disable=True)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise UserError(f"{folder}: the parts do not make a {index['_class_name']} ({brief(error)})") from None
+    return Opened(family, pipeline, read_json(folder / "scheduler" / "scheduler_config.json"))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the advice and the progress bars that the libraries print while they build parts: what matters of it is
+    checked here, and a run shows progress of its own."""
+    from diffusers.utils import logging as ours
+    from transformers.utils import logging as theirs
+
+    levels = [(logging, logging.get_verbosity(), logging.is_progress_bar_enabled()) for logging in (ours, theirs)]
+    try:
+        for logging, _, _ in levels:
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logging, level, shown in levels:
+            logging.set_verbosity(level)
+            if shown:
+                logging.enable_progress_bar()
+
+
+def _scheduler(folder: Path, kind: type, _dtype: torch.dtype) -> Any:
+    config = read_json(folder / "scheduler_config.json")
+    try:
+        return kind.from_config(config)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        raise UserError(
+            f"the model's noise schedule cannot be read ({brief(error)}): check scheduler_config.json"
+        ) from None
+
+
+def _tokenizer(folder: Path, kind: type, _dtype: torch.dtype) -> Any:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is missing: the model folder is incomplete")
+    try:
+        return kind.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # noqa: BLE001 (tokenizers raise Exception itself for a damaged file)
+        raise UserError(f"{folder}: the tokenizer cannot be read ({brief(error)})") from None
+
+
+def _weighted(folder: Path, kind: type, dtype: torch.dtype) -> nn.Module:
+    """A network with its weights, all of them; a tower of words is allowed weights that it does not know."""
+    config = read_json(folder / "config.json")
+    ours = issubclass(kind, import_module("diffusers").ModelMixin)
+    files = weight_files(folder, WEIGHTS if ours else "model")
+    if config.get("quantization_config"):
+        raise UserError(f"{folder}: quantized weights are not supported: give the model as it was trained")
+    given = {"variant": variant_of(files[0])} if variant_of(files[0]) else {}
+    try:
+        network, told = kind.from_pretrained(
+            folder,
+            **{"torch_dtype" if ours else "dtype": dtype},
+            **given,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None
+    wrong = [*told["missing_keys"], *told["mismatched_keys"], *(told["unexpected_keys"] if ours else ())]
+    if wrong:
+        raise UserError(f"{folder}: the weights do not fit the configuration (first: {wrong[0]})")
+    check_finite(network, folder)
+    return network
+
+
+def check_finite(network: nn.Module, folder: Path) -> None:
+    """Raises UserError when a weight is not a finite number."""
+    for key, value in network.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise UserError(f"{folder}: the weights hold NaN or infinity (first in {key}): the model cannot be audited")
+
+
+def adapt(opened: Opened, folder: Path) -> None:
+    """Fuse a LoRA, or another adapter of peft's, into the pipeline's own weights.
+
+    folder: holds `pytorch_lora_weights.safetensors`, as diffusers saves them, or another single safetensors file of a
+    LoRA; or `adapter_config.json` and `adapter_model.safetensors`, as peft saves them. Raises UserError when it holds
+    neither, or what it holds does not fit.
+    """
+    with quiet():
+        _fuse(opened, folder)
+    check_finite(opened.network, folder)
+
+
+def _fuse(opened: Opened, folder: Path) -> None:
+    try:
+        if (folder / "adapter_config.json").is_file():
+            from peft import PeftModel
+
+            merged = PeftModel.from_pretrained(opened.network, str(folder)).merge_and_unload()
+            setattr(opened.pipeline, opened.family.network[0], merged)
+        elif not hasattr(opened.pipeline, "load_lora_weights"):
+            raise UserError(f"{folder}: for this family save the adapter with peft (adapter_config.json beside it)")
+        else:
+            opened.pipeline.load_lora_weights(
+                str(folder), weight_name=adapter_file(folder).name, use_safetensors=True, local_files_only=True
+            )
+            opened.pipeline.fuse_lora()
+            opened.pipeline.unload_lora_weights()
+    except ImportError:
+        raise UserError("adapters need one more package: pip install peft") from None
+    except (OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError, json.JSONDecodeError) as error:
+        raise UserError(f"{folder}: the adapter does not fit the model ({brief(error)})") from None
+
+
+def adapter_file(folder: Path) -> Path:
+    """The safetensors of an adapter. Raises UserError when there is none, or no telling which."""
+    for name in ("adapter_model.safetensors", "pytorch_lora_weights.safetensors"):
+        if (folder / name).is_file():
+            return folder / name
+    found = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    if len(found) != 1:
+        raise UserError(
+            f"{folder} holds no adapter: give the folder with pytorch_lora_weights.safetensors, or with peft's "
+            "adapter_config.json and adapter_model.safetensors"
+        )
+    return found[0]
+
+
+def spare(opened: Opened, device: torch.device, offload: str | None, slicing: bool) -> None:
+    """diffusers' switches for models that do not fit: parts on the device only while they work, attention and
+    autoencoder in slices. Raises UserError when there is no device to move them to."""
+    pipeline = opened.pipeline
+    if slicing:
+        opened.autoencoder.enable_slicing()
+        pipeline.enable_attention_slicing()
+    moves: dict[str, Callable] = {
+        "model": pipeline.enable_model_cpu_offload,
+        "sequential": pipeline.enable_sequential_cpu_offload,
+    }
+    if offload is None:
+        return
+    if offload not in moves:
+        raise UserError(f"offload {offload!r} is not known: choose model or sequential")
+    if device.type == "cpu":
+        raise UserError("offloading moves parts to an accelerator while they work: give --device cuda, or leave it out")
+    try:
+        moves[offload](device=device)
+    except (RuntimeError, ImportError, ValueError) as error:
+        raise UserError(f"offload {offload} cannot be done here ({brief(error)})") from None

@@ -1,0 +1,127 @@
+"""Latent diffusion: the network works on what an autoencoder makes of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from trainedon.targets.network import Network
+from trainedon.targets.target import PAD, PRECISIONS
+
+# Latents of pictures, scaled to a standard deviation of about 1, stay well within this; what guides a restoration could
+# otherwise push them without end.
+LARGEST = 10.0
+KEPT = 64 * 2**20  # bytes of latents that are kept
+
+
+@dataclass(eq=False)
+class Latent(Network):
+    """A network between the two halves of an autoencoder.
+
+    pixels: (c, h, w) of a picture. autoencoder: diffusers' AutoencoderKL or VQModel, always in float32, where half
+    precision would overflow. pipeline: the diffusers pipeline that all parts belong to. offloaded: whether it keeps its
+    parts elsewhere, and moves them to the device as they are asked (offloading).
+    """
+
+    pixels: tuple[int, int, int] = (3, 0, 0)
+    autoencoder: nn.Module = None  # type: ignore[assignment]
+    pipeline: object = None
+    offloaded: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._encoded: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+        self.autoencoder.requires_grad_(False).eval()
+        config = self.autoencoder.config
+        self._scale = getattr(config, "scaling_factor", None) or 1.0
+        self._shift = torch.tensor(getattr(config, "shift_factor", None) or 0.0, device=self.device)
+        mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+        if mean is not None and std is not None:  # one number a channel, of some autoencoders
+            self._shift = torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
+            self._scale = self._scale / torch.tensor(std, device=self.device).view(1, -1, 1, 1)
+        if not self.offloaded:
+            self.autoencoder.to(self.device, memory_format=torch.channels_last)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """That of the weights, which are in the precision themselves: models of this size leave no room for others."""
+        return PRECISIONS[self.precision]
+
+    def _placed(self, network: nn.Module) -> nn.Module:
+        return network if self.offloaded else super()._placed(network)
+
+    def _answered(self, network: Callable, x, t, labels) -> torch.Tensor:
+        x = x.to(self._dtype, memory_format=torch.channels_last)
+        return self._ask(network, x, t, labels)[:, : self.shape[0]].float().contiguous()
+
+    def _time(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """What the network is told of the timesteps, (n,), where that is not their numbers."""
+        return self.path.times[t.cpu()].to(x)
+
+    @property
+    def latent(self) -> bool:
+        return True
+
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        return self.pixels
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The mode of the autoencoder's distribution, shifted and scaled as the network was trained on it.
+
+        What [-1, 1] is to pixels is done by the scale; latents are not rescaled otherwise. Attacks ask for the same
+        pictures again and again: the latest answers are kept.
+        """
+        key = hashlib.blake2b(pixels.detach().cpu().contiguous().numpy().tobytes()).digest()
+        if key not in self._encoded:
+            self._encoded[key] = self._encode(pixels)
+            while len(self._encoded) > 1 and sum(states.nbytes for states in self._encoded.values()) > KEPT:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return self._encoded[key].clone()
+
+    def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
+
+        def network(x, _t, _labels):
+            found = self.autoencoder.encode(x.to(memory_format=torch.channels_last))
+            return found.latents if hasattr(found, "latents") else found.latent_dist.mode()
+
+        return (self._through(network, pixels) - self._shift) * self._scale
+
+    def decode(self, states: torch.Tensor) -> torch.Tensor:
+        def network(z, _t, _labels):
+            return self.autoencoder.decode(z.to(memory_format=torch.channels_last)).sample
+
+        return self._through(network, states / self._scale + self._shift)
+
+    def bounded(self, states: torch.Tensor) -> torch.Tensor:
+        return states.clamp(-LARGEST, LARGEST)
+
+    @torch.no_grad()
+    def _through(self, network: Callable, x: torch.Tensor) -> torch.Tensor:
+        """The autoencoder's passes, PAD rows at once: they work at the picture's size, and take memory accordingly."""
+        rows, self.rows = self.rows, PAD
+        try:
+            times = torch.zeros(len(x), dtype=torch.int64, device=self.device)
+            return self._in_chunks(network, x.to(self.device), times, None).contiguous()
+        finally:
+            self.rows = rows
+
+
+class LatentUNet(Latent):
+    """`UNet2DModel` on latents: unconditional latent diffusion (LDM, arXiv 2112.10752), or one asked by classes."""
+
+    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return network(x, t, class_labels=labels).sample
+
+
+class DiT(Latent):
+    """`DiTTransformer2DModel` (arXiv 2212.09748), asked by classes."""
+
+    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return network(x, timestep=t, class_labels=labels).sample

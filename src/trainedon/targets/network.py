@@ -1,0 +1,171 @@
+"""What all adapters have in common: a diffusers network, asked row by row, watched, and derived."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from trainedon.errors import UserError
+from trainedon.targets.attending import Watch, attentions, paid, received
+from trainedon.targets.target import PAD, PRECISIONS, Target
+
+BLOCKS = ("down_blocks", "mid_block", "up_blocks", "transformer_blocks", "single_transformer_blocks")
+
+
+@dataclass(eq=False)
+class Network(Target):
+    """A model whose network is a diffusers module. Its adapter says how the network is asked."""
+
+    network: nn.Module = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self.network = self._placed(self.network.requires_grad_(False).eval())
+        self._asked = torch.compile(self.network, dynamic=False) if self.compiled else self.network
+
+    def _placed(self, network: nn.Module) -> nn.Module:
+        # channels-last halves the time of a forward pass on CPU, and makes it independent of the batch size
+        return network.to(self.device, memory_format=torch.channels_last)
+
+    @abstractmethod
+    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """The answer of `network`, (n, at least c, h, w); x: float32 (n, c or more, h, w), t: int64 (n,)."""
+
+    def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return self._answered(self._asked, x_t, t, labels)
+
+    def _answered(self, network: Callable, x, t, labels) -> torch.Tensor:
+        with self._cast():
+            answer = self._ask(network, x.to(memory_format=torch.channels_last), t, labels)
+        return answer[:, : self.shape[0]].float().contiguous()  # models that learn the variance answer 2c channels
+
+    def _cast(self) -> AbstractContextManager:
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=PRECISIONS[self.precision])
+
+    def layers(self) -> list[str]:
+        """Names that `features` takes, in the order of the network."""
+        names = []
+        for block in BLOCKS:
+            module = getattr(self.network, block, None)
+            if isinstance(module, nn.ModuleList):
+                names += [f"{block}.{i}" for i in range(len(module))]
+            elif module is not None:
+                names.append(block)
+        return names
+
+    def _usual_layer(self) -> str:
+        """In the middle of the way up; of a network without one, in the middle."""
+        layers = self.layers()
+        way = [name for name in layers if name.startswith("up_blocks")] or layers
+        return way[len(way) // 2]
+
+    def features(
+        self, states: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        layer = layer or self._usual_layer()
+        if layer not in self.layers():
+            raise UserError(f"the model has no layer {layer!r}: it has {', '.join(self.layers())}")
+        seen: list[torch.Tensor] = []
+
+        def keep(_module, _inputs, output):
+            seen.append(self._places(output))
+
+        hook = self.network.get_submodule(layer).register_forward_hook(keep)
+        try:
+            return self._look(states, t, labels, lambda *_asked: seen.pop()).contiguous()
+        finally:
+            hook.remove()
+
+    def _places(self, output: torch.Tensor | tuple) -> torch.Tensor:
+        """What a block says of each place, (n, channels, h, w): of several outputs the one that has the places."""
+        if isinstance(output, tuple):  # a way down also hands over what it skips; joint blocks give words, then places
+            output = output[0] if isinstance(output[-1], tuple) else output[-1]
+        if output.ndim == 4:
+            return output
+        n, _, d = output.shape
+        tokens = output[:, -self.tokens :].transpose(1, 2)  # (n, d, places), after words where those come along
+        return tokens.reshape(n, d, *self.grid)
+
+    @property
+    def tokens(self) -> int:
+        """Into how many parts a transformer cuts a state; a UNet, at its highest level, into each of its places."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """The tokens' rows and columns."""
+        side = getattr(self.network.config, "patch_size", 1)
+        return self.shape[1] // side, self.shape[2] // side
+
+    @property
+    def attends(self) -> bool:
+        return bool(attentions(self.network))
+
+    picture_first = True  # where words and places are one sequence
+
+    def words(self, labels: torch.Tensor) -> torch.Tensor:
+        """Which tokens of the text are words of the captions: bool (n, tokens)."""
+        raise UserError(f"{self.identity.name} takes no captions, and so looks at no words: choose another region")
+
+    def attention(
+        self, states: torch.Tensor, t: int, labels: torch.Tensor | None = None, words: bool = False
+    ) -> torch.Tensor | None:
+        if not self.attends:
+            return None
+        size = self.picture[1:]
+        watch = Watch()
+
+        def collect(_x, _t, asked) -> torch.Tensor:
+            if words:
+                maps = paid(watch.seen, self.shape[1:], self.tokens, self.words(asked), self.picture_first)
+            else:
+                maps = received(watch.seen, self.shape[1:], self.tokens, self.picture_first)
+            watch.seen.clear()
+            if not maps:
+                raise UserError("the model's attention cannot be seen: leave out --slicing, or choose another region")
+            grown = [F.interpolate(one, size, mode="bilinear", align_corners=False)[:, 0] for one in maps]
+            return torch.stack(grown).mean(0)
+
+        with watch.over(self.network):
+            seen = self._look(states, t, labels, collect)
+        if words:
+            seen[~self.words(labels).any(1)] = torch.nan
+        return seen
+
+    def gradient_norms(
+        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        weights = list(self.network.requires_grad_(True).parameters())
+        # all at once whatever the batch size, so that sums round alike; as it is, for nothing is compiled for weights
+        (rows, asked), self.rows, self._asked = (self.rows, self._asked), len(x_t) + -len(x_t) % PAD, self.network
+        try:
+            with torch.enable_grad():
+                error = (self.denoise(x_t, t, labels).noise - noise).square().mean()
+                gradients = torch.autograd.grad(error, weights, allow_unused=True)
+        finally:
+            self.network.requires_grad_(False)
+            self.rows, self._asked = rows, asked
+        self.evaluations.backward += len(x_t)
+        norms = [torch.zeros((), device=self.device) if g is None else g.float().norm() for g in gradients]
+        return torch.stack(norms).cpu().double()
+
+    @torch.no_grad()
+    def _look(self, states, t, labels, collect: Callable[..., torch.Tensor]) -> torch.Tensor:
+        """One pass over `alpha_t x`; `collect` gives what the hooks saw of the rows that just went through."""
+
+        def network(x, t, labels):
+            self._answered(self.network, x, t, labels)  # hooks are not seen in a compiled network
+            return collect(x, t, labels)
+
+        alpha, _ = self.path.at(t, states)
+        times = torch.full((len(states),), t, device=self.device)
+        seen = self._in_chunks(network, alpha * states, times, labels)
+        self.evaluations.forward += len(states)
+        return seen.float()

@@ -1,0 +1,192 @@
+"""Text-to-image models: one adapter a family, each asked by captions, without guidance."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+
+from trainedon.targets.latent import Latent
+
+Prompt = dict[str, torch.Tensor]  # what a network is told of one caption, by the name under which it takes it
+KEPT = 256 * 2**20  # bytes of embedded captions that are kept; the oldest go first
+WORDS = "words"  # the key of bool (tokens,): which of the text's tokens are words of the caption
+
+
+class Text(Latent):
+    """A model that is asked by captions: a label is the number of one.
+
+    Each caption is embedded alone, so that it means the same whatever stands beside it.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._embedded: OrderedDict[int, Prompt] = OrderedDict()
+
+    @property
+    def conditioning(self) -> str:
+        return "caption"
+
+    @abstractmethod
+    def _embed(self, caption: str) -> Prompt:
+        """What the network is told of a caption, each (1, ...), and WORDS, (tokens,)."""
+
+    def _told(self, labels: torch.Tensor | None, n: int) -> Prompt:
+        """What the network is told of each of n rows; without labels, the empty caption."""
+        asked = self.numbers([""]).expand(n).tolist() if labels is None else labels.tolist()
+        known = {number: self._known(number) for number in dict.fromkeys(asked)}
+        names = next(iter(known.values())).keys() - {WORDS}
+        return {name: torch.cat([known[number][name] for number in asked]) for name in names}
+
+    def words(self, labels: torch.Tensor | None) -> torch.Tensor:
+        return torch.stack([self._known(number)[WORDS] for number in labels.tolist()]).to(self.device)
+
+    def _known(self, number: int) -> Prompt:
+        if number not in self._embedded:
+            with torch.no_grad():
+                told = self._embed(self.captions[number])
+            self._embedded[number] = {
+                name: value.to(self.device, self._dtype if value.is_floating_point() else value.dtype)
+                for name, value in told.items()
+            }
+            self._make_room()
+        self._embedded.move_to_end(number)
+        return self._embedded[number]
+
+    def _make_room(self) -> None:
+        each = [sum(value.nbytes for value in prompt.values()) for prompt in self._embedded.values()]
+        while len(each) > 1 and sum(each) > KEPT:
+            self._embedded.popitem(last=False)
+            each.pop(0)
+
+
+def in_clip(tokenizer: Callable, caption: str) -> torch.Tensor:
+    """Which tokens are words, bool (tokens,): not CLIP's first and last one, nor what fills up."""
+    length = tokenizer.model_max_length
+    count = len(tokenizer(caption, truncation=True, max_length=length).input_ids)
+    places = torch.arange(length)
+    return (places > 0) & (places < count - 1)
+
+
+def in_t5(tokenizer: Callable, caption: str, length: int) -> torch.Tensor:
+    """Which tokens are words, bool (length,): not T5's last one, nor what fills up."""
+    count = len(tokenizer(caption, truncation=True, max_length=length).input_ids)
+    return torch.arange(length) < count - 1
+
+
+class StableDiffusion(Text):
+    """Stable Diffusion 1 and 2 (arXiv 2112.10752), and their inpainting networks, which take nine channels."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._hidden_all: torch.Tensor | None = None
+
+    @property
+    def inpaints(self) -> bool:
+        return self.network.config.in_channels == 2 * self.shape[0] + 1
+
+    def _embed(self, caption: str) -> Prompt:
+        hidden, _ = self.pipeline.encode_prompt(caption, self.device, 1, False)
+        return {"encoder_hidden_states": hidden, WORDS: in_clip(self.pipeline.tokenizer, caption)}
+
+    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return network(self._whole(x), t, **self._told(labels, len(x))).sample
+
+    def _whole(self, x: torch.Tensor) -> torch.Tensor:
+        """x with the mask and the kept part that an inpainting network takes: where none is given, all is hidden."""
+        if not self.inpaints or x.shape[1] > self.shape[0]:
+            return x
+        if self._hidden_all is None:
+            grey = self.encode(torch.zeros(1, *self.picture, device=self.device))
+            self._hidden_all = torch.cat([torch.ones_like(grey[:, :1]), grey], dim=1)
+        return torch.cat([x, self._hidden_all.to(x).expand(len(x), -1, -1, -1)], dim=1)
+
+
+class StableDiffusionXL(StableDiffusion):
+    """SDXL (arXiv 2307.01952): two text encoders, and told the picture's size, uncropped."""
+
+    def _embed(self, caption: str) -> Prompt:
+        pipe = self.pipeline
+        hidden, _, pooled, _ = pipe.encode_prompt(caption, device=self.device, do_classifier_free_guidance=False)
+        if not caption and pipe.config.force_zeros_for_empty_prompt:  # as it is asked with no words in training
+            hidden, pooled = torch.zeros_like(hidden), torch.zeros_like(pooled)
+        words = in_clip(pipe.tokenizer or pipe.tokenizer_2, caption)
+        return {"encoder_hidden_states": hidden, "text_embeds": pooled, WORDS: words}
+
+    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        told = self._told(labels, len(x))
+        size = list(self.picture[1:])
+        sizes = torch.tensor([*size, 0, 0, *size], device=x.device, dtype=x.dtype).expand(len(x), -1)
+        added = {"text_embeds": told.pop("text_embeds"), "time_ids": sizes}
+        return network(self._whole(x), t, added_cond_kwargs=added, **told).sample
+
+
+class PixArt(Text):
+    """PixArt-alpha and PixArt-sigma (arXiv 2310.00426, 2403.04692)."""
+
+    def _embed(self, caption: str) -> Prompt:
+        hidden, mask, _, _ = self.pipeline.encode_prompt(caption, do_classifier_free_guidance=False, device=self.device)
+        words = in_t5(self.pipeline.tokenizer, caption, hidden.shape[1])
+        return {"encoder_hidden_states": hidden, "encoder_attention_mask": mask, WORDS: words}
+
+    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        added = {"resolution": None, "aspect_ratio": None}
+        if self.network.use_additional_conditions:
+            height, width = self.picture[1:]
+            added = {
+                "resolution": x.new_tensor([[height, width]]).expand(len(x), -1),
+                "aspect_ratio": x.new_tensor([[height / width]]).expand(len(x), -1),
+            }
+        return network(x, timestep=t, added_cond_kwargs=added, **self._told(labels, len(x))).sample
+
+
+class StableDiffusion3(Text):
+    """Stable Diffusion 3 (arXiv 2403.03206): words and places are one sequence of a transformer; flow matching."""
+
+    def _embed(self, caption: str) -> Prompt:
+        pipe = self.pipeline
+        hidden, _, pooled, _ = pipe.encode_prompt(
+            caption, None, None, device=self.device, do_classifier_free_guidance=False
+        )
+        clip = in_clip(pipe.tokenizer, caption)
+        beyond = hidden.shape[1] - len(clip)
+        others = torch.zeros(beyond, dtype=torch.bool)
+        if pipe.tokenizer_3 is not None:
+            others = in_t5(pipe.tokenizer_3, caption, beyond)
+        return {"encoder_hidden_states": hidden, "pooled_projections": pooled, WORDS: torch.cat([clip, others])}
+
+    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return network(x, timestep=self._time(t, x), **self._told(labels, len(x))).sample
+
+
+class Flux(Text):
+    """Flux: a transformer with rotary places, flow matching, fed with squares of 2 x 2 latents.
+
+    One that was distilled takes its guidance as a number: 1, which is none.
+    """
+
+    PATCH = 2
+    picture_first = False
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        return self.shape[1] // self.PATCH, self.shape[2] // self.PATCH
+
+    def _embed(self, caption: str) -> Prompt:
+        hidden, pooled, _ = self.pipeline.encode_prompt(caption, None, device=self.device)
+        words = in_t5(self.pipeline.tokenizer_2, caption, hidden.shape[1])
+        return {"encoder_hidden_states": hidden, "pooled_projections": pooled, WORDS: words}
+
+    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        n, c, h, w = x.shape
+        told = self._told(labels, n)
+        packed = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(n, -1, 4 * c)
+        places = torch.cartesian_prod(torch.arange(1), torch.arange(h // 2), torch.arange(w // 2)).to(x)
+        words = x.new_zeros(told["encoder_hidden_states"].shape[1], 3)
+        guidance = x.new_ones(n, dtype=torch.float32) if self.network.config.guidance_embeds else None
+        answer = network(
+            packed, timestep=self._time(t, x) / 1000, guidance=guidance, img_ids=places, txt_ids=words, **told
+        ).sample
+        return answer.reshape(n, h // 2, w // 2, c, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(n, c, h, w)

@@ -1,0 +1,151 @@
+"""What a family adds to the training loop: a network, the loss of one step, and the folder that it becomes."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from trainedon.errors import UserError
+from trainedon.noise import generator
+
+# What a picture may have to have beside its pixels, and what to do when it has none.
+NEEDED = {
+    "caption": "a caption is needed for every member: put a text file beside each picture, as a.txt beside a.png",
+    "label": "a label is needed for every member: put the pictures into folders named by whole numbers, 0 first",
+}
+
+
+class Pace(Protocol):
+    """What the loop itself asks of a recipe, a frozen dataclass; the rest of it is the family's.
+
+    condition: what of NEEDED each member must have.
+    """
+
+    family: ClassVar[str]
+    condition: ClassVar[str | None]
+    size: int
+    channels: int
+    passes: int
+    batch_size: int
+    learning_rate: float
+    warmup: int
+    ema: float
+    seed: int
+
+    def lesson(self, material: Material) -> Lesson:
+        """The lesson that this recipe makes of the material."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learnt from.
+
+    pixels: float32 (n, c, h, w) in [-1, 1]; every one is a member. labels: int64 (n,). captions: n texts.
+    autoencoder: frozen, for what is learnt in its latents. texts: captions of members and others alike, of which a
+    vocabulary is made, so that the words do not tell who is a member. base: the folder of the model to adapt.
+    """
+
+    pixels: torch.Tensor
+    labels: torch.Tensor | None = None
+    captions: tuple[str | None, ...] | None = None
+    autoencoder: AutoencoderKL | None = None
+    texts: tuple[str, ...] = ()
+    base: Path | None = None
+
+
+class Lesson(ABC):
+    """network: all that is trained (of its parameters those that take gradients). rows: how many a pass goes over.
+    whole: the file that is written last, so that a folder which has it is a whole model."""
+
+    network: torch.nn.Module
+    rows: int
+    whole: str = "model_index.json"
+
+    @abstractmethod
+    def loss(self, step: int) -> torch.Tensor:
+        """The mean loss of one batch: a function of the weights, the seed and the step alone."""
+
+    @abstractmethod
+    def save(self, network: torch.nn.Module, folder: Path) -> None:
+        """Write the model with the weights of `network`, a copy of `self.network`, into an empty folder."""
+
+
+def batch_rows(pace: Pace, n: int, step: int) -> torch.Tensor:
+    """The rows of a step, int64 (b,): every pass goes over all of them once, in an order of its own."""
+    epoch, batch = divmod(step, math.ceil(n / pace.batch_size))
+    order = generator(pace.seed, "order", epoch).permutation(n)
+    return torch.from_numpy(order[batch * pace.batch_size : (batch + 1) * pace.batch_size])
+
+
+def noised_batch(
+    pace: Pace, clean: torch.Tensor, scheduler: Any, step: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What one step trains on: rows (b,), timesteps (b,), noised rows of `clean` and what the network is to answer.
+
+    clean: float32 (n, c, h, w), pictures or latents. scheduler: of diffusers, for its noise path and prediction type.
+    """
+    rows = batch_rows(pace, len(clean), step)
+    rng = generator(pace.seed, "step", step)
+    t = torch.from_numpy(rng.integers(0, scheduler.config.num_train_timesteps, len(rows)))
+    x0 = clean[rows]  # (b, c, h, w)
+    eps = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
+    ab = scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
+    x_t = (ab.sqrt() * x0 + (1 - ab).sqrt() * eps).to(memory_format=torch.channels_last)
+    return rows, t, x_t, regression_target(scheduler.config.prediction_type, x0, eps, ab)
+
+
+def regression_target(prediction: str, x0: torch.Tensor, eps: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
+    """What a network of this prediction type is to answer. ab: alpha-bar, shaped to multiply pictures."""
+    if prediction == "epsilon":
+        return eps
+    if prediction == "sample":
+        return x0
+    return ab.sqrt() * eps - (1 - ab).sqrt() * x0  # v, Salimans & Ho, arXiv 2202.00512
+
+
+def dropped(pace: Pace, rows: int, share: float, step: int) -> torch.Tensor:
+    """Which rows of a step go without their condition, bool (rows,), as classifier-free guidance needs."""
+    return torch.from_numpy(generator(pace.seed, "dropped", step).random(rows) < share)
+
+
+def captioned(material: Material) -> tuple[str, ...]:
+    """The captions. Raises UserError when there are none, or fewer than pictures."""
+    if material.captions is None or None in material.captions:
+        raise UserError(NEEDED["caption"])
+    return material.captions
+
+
+def labelled(material: Material) -> torch.Tensor:
+    """The labels. Raises UserError when there are none."""
+    if material.labels is None:
+        raise UserError(NEEDED["label"])
+    return material.labels
+
+
+@contextmanager
+def weights_from(seed: int) -> Iterator[None]:
+    """Inside, fresh networks take their weights from the seed; torch's own generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def check_widths(widths: tuple[int, ...], size: int, factor: int = 1) -> None:
+    """Raises UserError for widths that make no network, and for a size that cannot be halved between them.
+
+    factor: by how much an autoencoder has made pictures of that size smaller before.
+    """
+    if not widths or min(widths) < 1:
+        raise UserError(f"widths {widths} make no network: give one positive number a level")
+    halvings = 2 ** (len(widths) - 1) * factor
+    if size % halvings:
+        raise UserError(f"{len(widths)} widths need a size that {halvings} divides, not {size}")

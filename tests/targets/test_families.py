@@ -1,0 +1,316 @@
+"""Every family beyond pixels: what the network is asked is what diffusers' own pipeline asks it, without guidance."""
+
+import json
+
+import diffusers
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+
+from trainedon.errors import UserError
+from trainedon.targets import load_target
+
+PIPELINES = {
+    "latent, VQ": "LDMPipeline",
+    "latent, KL": "LDMPipeline",
+    "stable diffusion": "StableDiffusionPipeline",
+    "stable diffusion, v": "StableDiffusionPipeline",
+    "sdxl": "StableDiffusionXLPipeline",
+    "pixart": "PixArtAlphaPipeline",
+    "dit": "DiTPipeline",
+    "stable diffusion 3": "StableDiffusion3Pipeline",
+    "flux": "FluxPipeline",
+}
+TEXT = [name for name in tiny.FAMILIES if not name.startswith(("latent", "dit"))]
+SIZED = {"height": 16, "width": 16}
+CAPTION = "two blue birds"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("families")
+    return {name: tiny.save(name, root / str(i)) for i, name in enumerate(tiny.FAMILIES)}
+
+
+@pytest.fixture
+def target(request, folders):
+    return load_target(folders[request.param])
+
+
+every = pytest.mark.parametrize("target", tiny.FAMILIES, indirect=True)
+
+
+def asked_by_diffusers(name, folder):
+    """What the network was asked at the pipeline's first step, and answered, and the latents that it began with."""
+    pipeline = getattr(diffusers, PIPELINES[name]).from_pretrained(folder, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    calls = []
+    network = getattr(pipeline, "unet", None) or pipeline.transformer
+    network.register_forward_hook(lambda _m, args, given, answer: calls.append((args, given, answer)), with_kwargs=True)
+    common = {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(3), "output_type": "np"}
+    if name in TEXT:
+        off = {"clean_caption": False, "use_resolution_binning": False} if name == "pixart" else {}
+        pipeline(CAPTION, guidance_scale=1.0, **SIZED, **common, **off)
+    elif name == "dit":
+        pipeline([1], guidance_scale=1.0, **common)
+    else:
+        pipeline(**common)
+    return calls[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_network_is_asked_as_diffusers_asks_it(name, folders, monkeypatch):
+    args, given, answer = asked_by_diffusers(name, folders[name])
+    x = args[0] if args else given["hidden_states"] if "hidden_states" in given else given["sample"]
+    t = given["timestep"] if "timestep" in given else args[1]
+    said = answer[0] if isinstance(answer, tuple) else answer.sample
+    target = load_target(folders[name])
+    if name == "flux":  # it was asked with squares of latents
+        x, said = (rows.reshape(1, 4, 4, 4, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(1, 4, 8, 8) for rows in (x, said))
+        t = t * 1000
+    if target.prediction == "flow":
+        monkeypatch.setattr(target, "_time", lambda _t, _x: t.expand(len(_x)))
+    labels = target.numbers([CAPTION]) if name in TEXT else torch.tensor([1]) if target.classes else None
+    ours = target._predict(x.float(), torch.as_tensor(t).long().expand(1), labels)
+    torch.testing.assert_close(ours, said[:, : target.shape[0]].float(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", PIPELINES)
+def test_latents_are_decoded_as_diffusers_decodes_them(name, folders):
+    target = load_target(folders[name])
+    states = torch.randn(2, *target.shape, generator=torch.Generator().manual_seed(1))
+    part = target.autoencoder
+    scaled = states / part.config.scaling_factor + (getattr(part.config, "shift_factor", None) or 0)
+    with torch.no_grad():
+        torch.testing.assert_close(target.decode(states), part.decode(scaled).sample, rtol=1e-4, atol=1e-5)
+    pixels = torch.rand(2, *target.picture) * 2 - 1
+    encoded = target.encode(pixels) / part.config.scaling_factor + (getattr(part.config, "shift_factor", None) or 0)
+    with torch.no_grad():
+        found = part.encode(pixels)
+        latents = found.latents if hasattr(found, "latents") else found.latent_dist.mean
+    torch.testing.assert_close(encoded, latents, rtol=1e-4, atol=1e-4)  # scaled and shifted, and by no 2 x - 1
+
+
+@every
+def test_guess_and_noise_explain_what_was_noised(target):
+    labels = target.numbers([CAPTION] * 3) if target.conditioning == "caption" else None
+    labels = torch.tensor([0, 1, 2]) if target.classes else labels
+    x_t = torch.randn(3, *target.shape, generator=torch.Generator().manual_seed(2))
+    for t in (10, 500):
+        noise, clean = target.denoise(x_t, t, labels)
+        torch.testing.assert_close(target.noised(clean, t, noise), x_t, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("target", TEXT, indirect=True)
+def test_a_caption_matters_and_none_is_the_empty_one(target):
+    x_t = torch.randn(2, *target.shape, generator=torch.Generator().manual_seed(2))
+    said = target.denoise(x_t, 500, target.numbers([CAPTION] * 2)).noise
+    other = target.denoise(x_t, 500, target.numbers(["a red cat on a mat", ""])).noise
+    assert not torch.allclose(said[0], other[0]) and not torch.allclose(said[1], other[1])
+    assert torch.equal(target.denoise(x_t, 500).noise[1], other[1])
+
+
+@pytest.mark.parametrize("target", TEXT, indirect=True)
+def test_words_of_a_caption_are_its_letters_here(target):
+    few, many, none = target.words(target.numbers(["a cat", "a cat and a dog", ""])).sum(1).tolist()
+    assert 0 == none < few < many
+
+
+@pytest.mark.parametrize("target", ["stable diffusion", "pixart", "stable diffusion 3", "flux"], indirect=True)
+def test_attention_to_words_is_nan_without_words(target):
+    states = target.encode(torch.rand(2, *target.picture) * 2 - 1)
+    labels = target.numbers([CAPTION, ""])
+    paid = target.attention(states, 100, labels, words=True)
+    assert paid[0].isfinite().all() and (paid[0] > 0).all() and paid[0].std() > 0 and paid[1].isnan().all()
+    received = target.attention(states, 100, labels)
+    assert received.isfinite().all() and received.shape == (2, *target.picture[1:])
+
+
+def test_the_schedule_is_the_models_own(folders):
+    """The trap of a wrong beta schedule: Stable Diffusion's is scaled-linear."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    target = load_target(folders["stable diffusion"])
+    torch.testing.assert_close(target.path.alphas.double() ** 2, (1 - betas).cumprod(0), rtol=1e-4, atol=1e-6)
+    t = target.path.like_ddpm(200)
+    ddpm = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)[200]
+    ours = target.path.alphas[t].double() ** 2
+    assert (ours / (1 - ours)).item() == pytest.approx((ddpm / (1 - ddpm)).item(), rel=0.02) and t != 200
+
+
+def test_flow_matching_is_shifted_and_mapped_by_its_signal_to_noise_ratio(folders):
+    path = load_target(folders["stable diffusion 3"]).path
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+    torch.testing.assert_close(path.sigmas, scheduler.sigmas.flip(0)[-1000:], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(path.alphas + path.sigmas, torch.ones(1000))
+    torch.testing.assert_close(path.times, path.sigmas * 1000)
+    ddpm = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)
+    for t in (100, 400, 800):
+        i = path.like_ddpm(t)
+        assert (path.alphas[i] / path.sigmas[i]).item() ** 2 == pytest.approx(
+            (ddpm[t] / (1 - ddpm[t])).item(), rel=0.05
+        )
+
+
+def test_a_caption_means_the_same_whatever_stands_beside_it(folders):
+    one, other = (load_target(folders["sdxl"]) for _ in range(2))
+    x_t = torch.randn(3, *one.shape, generator=torch.Generator().manual_seed(2))
+    together = one.denoise(x_t, 300, one.numbers(["a tree", CAPTION, "a"])).noise
+    alone = other.denoise(x_t[1:2], 300, other.numbers([CAPTION])).noise
+    torch.testing.assert_close(together[1:2], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_another_size_is_another_model(folders):
+    usual, large = load_target(folders["flux"]), load_target(folders["flux"], size=32)
+    assert large.picture == (3, 32, 32) and large.shape == (4, 16, 16)
+    assert large.identity.digest != usual.identity.digest
+    assert torch.isfinite(large.denoise(torch.randn(2, *large.shape), 300).noise).all()
+    with pytest.raises(UserError, match="take a multiple of 4"):
+        load_target(folders["flux"], size=18)
+    with pytest.raises(UserError, match="multiple of 4"):
+        load_target(folders["stable diffusion"], size=18)
+
+
+def test_half_precision_changes_little(folders):
+    x_t = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    full, half = (load_target(folders["stable diffusion 3"], precision=p) for p in ("float32", "bfloat16"))
+    assert next(half.network.parameters()).dtype == torch.bfloat16
+    assert next(half.autoencoder.parameters()).dtype == torch.float32
+    said, near = (target.denoise(x_t, 300, target.numbers([CAPTION] * 2)).noise for target in (full, half))
+    assert near.dtype == torch.float32 and 0 < (said - near).abs().max() < 0.05 * said.abs().max()
+
+
+def test_slicing_changes_next_to_nothing_and_hides_attention(folders):
+    x_t = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    plain, sliced = load_target(folders["stable diffusion"]), load_target(folders["stable diffusion"], slicing=True)
+    torch.testing.assert_close(plain.denoise(x_t, 300).noise, sliced.denoise(x_t, 300).noise, rtol=1e-4, atol=1e-5)
+    with pytest.raises(UserError, match="--slicing"):
+        sliced.attention(x_t, 100)
+
+
+def test_offloading_needs_a_card(folders):
+    with pytest.raises(UserError, match="--device cuda"):
+        load_target(folders["sdxl"], offload="model")
+
+
+def broken(folder, out, part, change):
+    """A copy of a model with the weights of a part changed."""
+    import shutil
+
+    shutil.copytree(folder, out)
+    (path,) = (out / part).glob("*.safetensors")
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, metadata={"format": "pt"})
+    return out
+
+
+def lose(tensors):
+    del tensors[sorted(tensors)[0]]
+
+
+def spoil(tensors):
+    tensors[sorted(tensors)[0]].fill_(float("nan"))
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+@pytest.mark.parametrize("change, says", [(lose, "do not fit the configuration"), (spoil, "NaN or infinity")])
+def test_damaged_parts_are_refused(folders, tmp_path, part, change, says):
+    with pytest.raises(UserError, match=says):
+        load_target(broken(folders["stable diffusion"], tmp_path / "model", part, change))
+
+
+def edited(folder, out, **changes):
+    import shutil
+
+    shutil.copytree(folder, out)
+    index = out / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | changes))
+    return out
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"unet": ["diffusers", "UNet2DModel"]}, "unet diffusers.UNet2DModel is not supported: one of UNet2DCond"),
+        ({"text_encoder": ["wicked", "CLIPTextModel"]}, "text_encoder wicked.CLIPTextModel is not supported"),
+        ({"controlnet": ["diffusers", "ControlNetModel"]}, "the family has no such part"),
+        ({"scheduler": ["diffusers", "EDMEulerScheduler"]}, "EDMEulerScheduler is not supported"),
+        ({"vae": [None, None]}, "names no vae"),
+        ({"_class_name": "StableCascadeCombinedPipeline"}, "StableCascadeCombinedPipeline .* FluxPipeline"),
+    ],
+)
+def test_what_is_not_on_the_list_is_refused_by_name(folders, tmp_path, changes, says):
+    with pytest.raises(UserError, match=says):
+        load_target(edited(folders["stable diffusion"], tmp_path / "model", **changes))
+
+
+def test_a_safety_checker_is_left_aside(folders, tmp_path):
+    parts = {
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    }
+    changed = edited(folders["stable diffusion"], tmp_path / "model", **parts)
+    assert load_target(changed).conditioning == "caption"
+
+
+def test_only_pickles_are_refused(folders, tmp_path):
+    changed = edited(folders["dit"], tmp_path / "model")
+    (path,) = (changed / "vae").glob("*.safetensors")
+    path.rename(path.with_suffix(".bin"))
+    with pytest.raises(UserError, match="pickled weights"):
+        load_target(changed)
+
+
+def low_rank(network, rank=2):
+    """A LoRA on all queries, with weights drawn at random."""
+    from peft import LoraConfig
+
+    network.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=["to_q"], init_lora_weights=False))
+    return network
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_lora_of_diffusers_is_fused(folders, tmp_path):
+    from diffusers.utils import convert_state_dict_to_diffusers
+    from peft.utils import get_peft_model_state_dict
+
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(folders["stable diffusion"], safety_checker=None)
+    torch.manual_seed(0)
+    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(low_rank(pipeline.unet)))
+    diffusers.StableDiffusionPipeline.save_lora_weights(tmp_path, unet_lora_layers=layers)
+    plain, adapted = (load_target(folders["stable diffusion"], adapter=a) for a in (None, tmp_path))
+    x_t = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    hidden = pipeline.encode_prompt(CAPTION, "cpu", 1, False)[0]
+    with torch.no_grad():
+        expected = pipeline.unet(x_t, 300, encoder_hidden_states=hidden).sample
+    said = adapted._predict(x_t, torch.tensor([300]), adapted.numbers([CAPTION]))
+    torch.testing.assert_close(said, expected, rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(said, plain._predict(x_t, torch.tensor([300]), plain.numbers([CAPTION])), atol=1e-3)
+    assert adapted.identity.digest != plain.identity.digest and adapted.identity.name.endswith(f"+ {tmp_path.name}")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_adapter_of_peft_is_fused(folders, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    network = load_target(folders["dit"]).network
+    options = LoraConfig(r=2, lora_alpha=4, target_modules=["to_q", "to_v"], init_lora_weights=False)
+    wrapped = get_peft_model(network, options)
+    wrapped.save_pretrained(tmp_path)
+    x_t, t, label = torch.randn(1, 4, 8, 8), torch.tensor([300]), torch.tensor([1])
+    with torch.no_grad():
+        expected = wrapped(x_t, timestep=t, class_labels=label).sample[:, :4]
+    adapted = load_target(folders["dit"], adapter=tmp_path)
+    torch.testing.assert_close(adapted._predict(x_t, t, label), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_no_adapter_is_refused(folders, tmp_path):
+    with pytest.raises(UserError, match="holds no adapter"):
+        load_target(folders["stable diffusion"], adapter=tmp_path)
+    save_file({"unet.nowhere.lora_A.weight": torch.ones(2, 2)}, tmp_path / "pytorch_lora_weights.safetensors")
+    with pytest.raises(UserError, match="adapter does not fit"):
+        load_target(folders["stable diffusion"], adapter=tmp_path)
