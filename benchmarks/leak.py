@@ -23,7 +23,8 @@ from trainedon.targets import Target, load_target
 
 def leak(target: Target, batch: Batch, roi: str) -> tuple[float, float, float]:
     """How far kept places move when the hidden part is another one, as a share of their own variation: with the whole
-    """How far kept places move when the hidden part is another one, as a share of their own variation: with the
+    picture encoded, in places beside hidden ones and in those further away; and with the kept part encoded by itself.
+    """
     region = parse_roi(roi).mask(target, batch)
     swapped = torch.where(region[:, None], batch.pixels.roll(1, 0), batch.pixels)
     hidden = target.onto_states(region)
