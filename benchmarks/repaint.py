@@ -52,7 +52,9 @@ class RePaint:
         with _quiet():
             from diffusers import RePaintPipeline
 
-            self._pipeline = RePaintPipeline(unet=target.network, scheduler=RePaintScheduler(trained_betas=betas(target)))
+            self._pipeline = RePaintPipeline(
+                unet=target.network, scheduler=RePaintScheduler(trained_betas=betas(target))
+            )
         self._pipeline.set_progress_bar_config(disable=True)
 
     def restored(self, pixels: torch.Tensor, setting: Setting, seed: int = 0) -> torch.Tensor:

@@ -3,7 +3,8 @@
     python -m benchmarks.targets --out DIR --faces DIR32 [--faces64 DIR64] [--only NAME ...]
 
 Each becomes `DIR/NAME`, with its members in manifest.json; the same command goes on where it stopped. A snapshot counts
-as a target of its own, NAME@PASSES. Faces are the caller's; designs are those that the demo's embedded model never saw.
+as a target of its own, NAME@PASSES. Faces are the caller's; designs are those that the demo's embedded model never saw,
+captioned and grouped are all designs with their names in words, in one folder and in one a group.
 A target whose pictures are not given is left out. What is printed in the end can be given to
 `python -m benchmarks.accuracy --targets`, and what of it is in TUNING with `--calibrate`.
 """
@@ -17,8 +18,9 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainedon.cli; before torch loads
 
@@ -28,19 +30,31 @@ from trainedon.files import write_json
 from trainedon.pictures import scan
 from trainedon.runs.folder import locked
 from trainedon.terminal import Bars
-from trainedon.training import Recipe, draw_members, read_members, train
+from trainedon.training import Pace, Recipe, recipe_of
+from trainedon.training import make as make_model
 
 NAME = re.compile(r"[\w.@+-]+")
 
 
 @dataclass(frozen=True)
 class Made:
-    """How a target is made. pictures: faces, faces64 or designs. draw: how many of them are members."""
+    """How a target is made.
+
+    pictures: faces, faces64, designs, captioned or grouped, or another target: the pictures that it never saw. draw: how
+    many of them are members; None: all. autoencoder, base: the target whose autoencoder is taken, or that is adapted.
+    """
 
     pictures: str
-    draw: int
-    recipe: Recipe
+    draw: int | None
+    recipe: Pace
     snapshots: tuple[int, ...] = ()
+    autoencoder: str | None = None
+    base: str | None = None
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The targets that must have been made."""
+        return tuple(name for name in (self.autoencoder, self.base) if name)
 
 
 TUNING = {
@@ -54,7 +68,19 @@ HELD_OUT = {
     "faces64": Made("faces64", 96, Recipe(size=64, widths=(16, 32, 48, 64), passes=250, seed=13), (120,)),
     "faces-many": Made("faces", 384, Recipe(passes=120, seed=14)),
 }
-MADE = TUNING | HELD_OUT
+# Beyond pixels. The autoencoder is no target, but what the others share.
+LATENT = {
+    "moji-kl": Made("captioned", None, recipe_of("autoencoder", seed=21)),
+    "moji-text": Made(
+        "captioned", 192, recipe_of("latent-text", widths=(48, 96), passes=150, seed=22), (75,), autoencoder="moji-kl"
+    ),
+    "moji-lora": Made("moji-text", 24, recipe_of("adapter", passes=150, seed=25), base="moji-text"),
+    "moji-dit": Made("grouped", 192, recipe_of("dit", passes=160, seed=23), (80,), autoencoder="moji-kl"),
+    "moji-ldm": Made(
+        "captioned", 192, recipe_of("latent", widths=(48, 96), passes=150, seed=24), (75,), autoencoder="moji-kl"
+    ),
+}
+MADE = TUNING | HELD_OUT | LATENT
 
 
 @dataclass(frozen=True)
@@ -91,7 +117,7 @@ def openmoji(out: Path) -> Known:
     """The demo's embedded model and all designs of its manifest, for which nothing but the package is needed."""
     folder = out / "pictures" / "openmoji"
     manifest = manifest_of(demo.model_folder())
-    split(manifest, ((designs.render(Path(row["picture"]).stem), None) for row in manifest["pictures"]), folder)
+    split(manifest, (Stored(designs.render(Path(row["picture"]).stem)) for row in manifest["pictures"]), folder)
     return Known("openmoji", demo.model_folder(), folder / "members", folder / "unseen")
 
 
@@ -103,20 +129,28 @@ def manifest_of(model: Path) -> dict:
     raise UserError(f"{model} has no manifest.json: write NAME=MODEL:MEMBERS:UNSEEN")
 
 
-def stored(source: Path) -> Iterator[tuple[bytes, int | None]]:
-    """The files of a source and their labels; unreadable ones are passed over. Raises UserError for arrays."""
+class Stored(NamedTuple):
+    """A picture file's bytes, and what is known of the picture."""
+
+    data: bytes
+    label: int | None = None
+    caption: str | None = None
+
+
+def stored(source: Path) -> Iterator[Stored]:
+    """The files of a source; unreadable ones are passed over. Raises UserError for arrays."""
     for entry in scan(source):
         try:
-            data = entry.data()
+            data, caption = entry.data(), entry.caption
         except PictureError:
             continue
         if not isinstance(data, bytes):
             raise UserError(f"{source} holds arrays, not picture files: write NAME=MODEL:MEMBERS:UNSEEN")
-        yield data, entry.label
+        yield Stored(data, entry.label, caption)
 
 
-def split(manifest: dict, pictures: Iterable[tuple[bytes, int | None]], out: Path) -> None:
-    """Copy pictures to `out/members` and `out/unseen` as the manifest says, each named by its digest.
+def split(manifest: dict, pictures: Iterable[Stored], out: Path) -> None:
+    """Copy pictures to `out/members` and `out/unseen` as the manifest says, each named by its digest, captions beside.
 
     By digest because names come from strangers, and because the first so many are then drawn at random. The manifest is
     copied last, and where it lies nothing is done again. Raises UserError when pictures are missing, and when `out`
@@ -129,12 +163,14 @@ def split(manifest: dict, pictures: Iterable[tuple[bytes, int | None]], out: Pat
         return
     wanted = {row["sha256"]: row["member"] for row in manifest["pictures"]}
     found = set()
-    for data, label in pictures:
+    for data, label, caption in pictures:
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in wanted and sha256 not in found:
             folder = out / ("members" if wanted[sha256] else "unseen") / ("" if label is None else str(label))
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{sha256}.png").write_bytes(data)  # the content says what it is, not the suffix
+            if caption is not None:
+                (folder / f"{sha256}.txt").write_text(caption + "\n", "utf-8")
             found.add(sha256)
     if len(found) < len(wanted):
         raise UserError(f"{len(wanted) - len(found)} of {len(wanted)} pictures of the manifest are missing: give all")
@@ -153,23 +189,50 @@ def unseen_designs(out: Path) -> Path:
     return out
 
 
+def all_designs(out: Path, *, groups: bool) -> Path:
+    """All designs that have a name, with it as a caption, drawn into the folder `out`, whole or not at all."""
+    if not out.exists():
+        unfinished = out.with_name(f".{out.name}")
+        designs.write(unfinished, captions=True, groups=groups)
+        unfinished.replace(out)
+    return out
+
+
+def left_by(name: str, pictures: Path, out: Path) -> Path:
+    """The pictures that a target of `out` never saw, parted from its members."""
+    folder = out / "left-by" / name
+    split(manifest_of(out / name), stored(pictures), folder)
+    return folder / "unseen"
+
+
 def make(name: str, made: Made, pictures: Path, out: Path, progress: Bars) -> list[str]:
-    """Train one target into `out/NAME`; returns it and its snapshots as `known` reads them."""
+    """Train one target into `out/NAME`; returns it and its snapshots as `known` reads them, if there is one to audit:
+    an autoencoder is none, and an adapter is audited with its base."""
     folder = out / name
     with locked(folder):
-        manifest = draw_members(pictures, folder, draw=made.draw, seed=made.recipe.seed)
-        pixels, labels = read_members(pictures, manifest, made.recipe.size, made.recipe.channels)
-        recipe = replace(made.recipe, classes=None if labels is None else int(labels.max()) + 1)
-        train(
-            pixels,
+        make_model(
+            pictures,
             folder,
-            recipe,
-            labels=labels,
+            made.recipe,
+            draw=made.draw,
+            autoencoder=out / made.autoencoder if made.autoencoder else None,
+            base=out / made.base if made.base else None,
             snapshots=made.snapshots,
-            progress=lambda done, total, loss: progress(f"{name}, loss {loss:.4f}", done, total),
+            progress=lambda what, done, total: progress(f"{name}: {what}", done, total),
         )
+    if not (folder / "model_index.json").exists():
+        return []
     models = {name: folder} | {f"{name}@{passes}": folder / f"after-{passes}-passes" for passes in made.snapshots}
     return [f"{name}={model}:{pictures}" for name, model in models.items()]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The targets of these names and those that they need, each once, and none before what it needs."""
+    wanted = set(names)
+    for name in reversed(MADE):  # what a target needs stands before it
+        if name in wanted:
+            wanted |= set(MADE[name].before)
+    return [name for name in MADE if name in wanted]
 
 
 def main() -> None:
@@ -181,15 +244,22 @@ def main() -> None:
     given = parser.parse_args()
     try:
         sources = {"faces": given.faces, "faces64": given.faces64}
-        if any(MADE[name].pictures == "designs" for name in given.only):
+        names = in_order(given.only)
+        asked = {MADE[name].pictures for name in names}
+        if "designs" in asked:
             sources["designs"] = unseen_designs(given.out / "designs")
+        for kind in {"captioned", "grouped"} & asked:
+            sources[kind] = all_designs(given.out / kind, groups=kind == "grouped")
         specs = []
         with Bars() as bars:
-            for name in given.only:
-                if pictures := sources[MADE[name].pictures]:
+            for name in names:
+                kind = MADE[name].pictures
+                if kind in MADE:
+                    sources[kind] = left_by(kind, sources[MADE[kind].pictures], given.out)
+                if pictures := sources[kind]:
                     specs += make(name, MADE[name], pictures, given.out, bars)
                 else:
-                    sys.stderr.write(f"{name} left out: give --{MADE[name].pictures} DIR\n")
+                    sys.stderr.write(f"{name} left out: give --{kind} DIR\n")
     except UserError as error:
         parser.exit(2, f"{error}\n")
     print("\n".join(specs))  # noqa: T201 (a command of its own)

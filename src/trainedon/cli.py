@@ -460,6 +460,8 @@ def plan_run(
 ) -> None:
     """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
     from trainedon import planning
+    from trainedon.attacks.pool import Pool
+    from trainedon.attacks.recaptioned import controls
 
     number = planning.count(n, "N")
     size = None if bytes_per_picture is None else planning.count(bytes_per_picture, "--bytes-per-picture")
@@ -467,6 +469,8 @@ def plan_run(
     chosen = _chosen("evaluate", {"unseen": pictures}, asked)
     target = _Machine(device, batch_size, precision, compiled).load(model)
     chosen = _possible(chosen, asked, target)
+    if target.conditioning == "caption":  # as audit and evaluate do
+        chosen += controls(chosen, Pool.of(("one", "another")))
     found = planning.plan(target, chosen, number, gpus, source=pictures, bytes_per_picture=size)
     if as_json:
         sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")

@@ -30,6 +30,9 @@ ATTACKS = [
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
     *("symmetric(pia)", "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)"),
     *("calibrated(pfami)", "calibrated(lira(form=offline))", "timesteps(lira, t=50+100)", "repeat(rmia, n=2)"),
+    *("clid", "timesteps(clid, t=440+450)", "recaptioned(loss, captions=fixed)", "recaptioned(clid)"),
+    "drc-hide(roi=words:0.3, steps=2)",
+    "drc-hide(restorer=inpaint, steps=2)",
 ]
 PIXEL = ["epsilon", "v, zero terminal SNR", "sample, cosine betas", "class-conditional", "grey", "learned variance"]
 KINDS = [*PIXEL, *tiny.FAMILIES]
@@ -83,10 +86,24 @@ def test_every_attack_has_a_row():
     assert {spec.partition("(")[0] for spec in ATTACKS} == set(attacks())
 
 
+def refused(spec, kind, target):
+    """What a target that an attack cannot work on is told; None for all others."""
+    if ("clid" in spec or "recaptioned" in spec or "words" in spec) and target.conditioning != "caption":
+        return "captions"
+    if "restorer=inpaint" in spec and kind != "inpainting":
+        return "no inpainting network"
+    return None
+
+
 @pytest.mark.parametrize("spec", ATTACKS)
 def test_contract(spec, kind, target, helpers):
     (attack,) = parse_attacks(spec, **helpers)
     n = MANY if kind == KINDS[0] else FEW
+    refusal = refused(spec, kind, target)
+    if refusal:
+        with pytest.raises(UserError, match=refusal):
+            attack.check(target)
+        return
     batch = in_pool(pictures(target, n), helpers)
     target.kept.clear()
     with target.counted() as setup:
@@ -185,7 +202,8 @@ def test_every_attack_that_works_alone_has_a_direction():
     with_shadows = {"gsa", "lira", "rmia", "calibrated"}  # see test_shadow_attacks.py and test_formulas.py
     by_eye = {"gan-leaks", "fremia"}  # see test_gan_leaks.py; fremia is its host
     at_chance = {"drc-paper"}  # its encoder of photographs sees little in blobs of 16 pixels; see docs/accuracy.md
-    elsewhere = with_shadows | by_eye | at_chance
+    with_captions = {"clid", "recaptioned"}  # see test_clid.py
+    elsewhere = with_shadows | by_eye | at_chance | with_captions
     assert {spec.partition("(")[0] for spec in DIRECTION} >= set(attacks()) - REVERSED - elsewhere
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.targets import MADE, Made, known, make, openmoji, split, stored
+from benchmarks.targets import MADE, Made, Stored, known, make, openmoji, split, stored
 from trainedon.errors import UserError
 from trainedon.targets import load_target
 from trainedon.training import Recipe
@@ -75,12 +75,12 @@ def test_pictures_of_another_model_or_too_few_are_refused(made, toy_pictures, tm
 def test_a_manifest_of_members_alone_is_refused(tmp_path):
     manifest = {"pictures": [{"sha256": hashlib.sha256(b"a").hexdigest(), "member": True}]}
     with pytest.raises(UserError, match="no unseen picture"):
-        split(manifest, [(b"a", None)], tmp_path)
+        split(manifest, [Stored(b"a")], tmp_path)
 
 
 def test_labels_stay(tmp_path):
     rows = [{"sha256": hashlib.sha256(data).hexdigest(), "member": data == b"a"} for data in (b"a", b"b")]
-    split({"pictures": rows}, [(b"a", 3), (b"b", None)], tmp_path)
+    split({"pictures": rows}, [Stored(b"a", 3, "an a"), Stored(b"b")], tmp_path)
     assert [path.parent.name for path in tmp_path.glob("members/*/*")] == ["3"]
     assert len(list(tmp_path.glob("unseen/*.png"))) == 1
 

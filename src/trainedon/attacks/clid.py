@@ -49,7 +49,7 @@ class CLiD(Attack):
 
     def __post_init__(self) -> None:
         try:
-            t = tuple(map(int, self.t.split("+"))) if isinstance(self.t, str) else self.t
+            t = self.t if isinstance(self.t, tuple) else tuple(map(int, str(self.t).split("+")))
         except ValueError:
             raise UserError(f"clid: t={self.t!r}: give whole numbers joined by +, such as 440+450+460") from None
         if not t or not all(0 <= one < 1000 for one in t) or not 0 <= self.a <= 1:

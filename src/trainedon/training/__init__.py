@@ -1,7 +1,7 @@
 """Make models whose members are known: one of any family, or several as shadows of another."""
 
 from trainedon.training.draw import draw_pictures
-from trainedon.training.families import FAMILIES, Recipe, recipe_of
+from trainedon.training.families import FAMILIES, Pace, Recipe, recipe_of
 from trainedon.training.make import make
 from trainedon.training.manifest import draw_members, read_members
 from trainedon.training.shadows import train_shadows
@@ -9,6 +9,7 @@ from trainedon.training.train import train
 
 __all__ = [
     "FAMILIES",
+    "Pace",
     "Recipe",
     "draw_members",
     "draw_pictures",

@@ -29,7 +29,7 @@ PLACES = (".", "vae", "vqvae")  # where a folder may have its autoencoder
 class AutoencoderRecipe:
     """Each level but the last halves the pictures: three widths make latents of a quarter of the side.
 
-    kl: weight of the divergence from a normal distribution, summed over a latent, beside the mean absolute error.
+    kl: weight of the divergence from a normal distribution, summed over a latent, beside the mean squared error.
     """
 
     family: ClassVar[str] = "autoencoder"
@@ -40,7 +40,7 @@ class AutoencoderRecipe:
     latent_channels: int = 4
     widths: tuple[int, ...] = (16, 32, 64)
     layers: int = 1
-    kl: float = 1e-6
+    kl: float = 1e-7
     passes: int = 20
     batch_size: int = 16
     learning_rate: float = 2e-3
@@ -64,7 +64,7 @@ class AutoencoderRecipe:
                 down_block_types=("DownEncoderBlock2D",) * len(self.widths),
                 up_block_types=("UpDecoderBlock2D",) * len(self.widths),
                 layers_per_block=self.layers,
-                norm_num_groups=math.gcd(16, *self.widths),
+                norm_num_groups=math.gcd(4, *self.widths),  # of several channels each: of one, they would lose its mean
                 mid_block_add_attention=False,
             )
 
@@ -88,7 +88,7 @@ class Autoencoder(Lesson):
         rng = generator(self.recipe.seed, "step", step)
         eps = torch.from_numpy(rng.standard_normal(posterior.mean.shape, dtype=np.float32))
         restored = self.network.decode(posterior.mean + posterior.std * eps).sample
-        return torch.nn.functional.l1_loss(restored, pictures) + self.recipe.kl * posterior.kl().mean()
+        return torch.nn.functional.mse_loss(restored, pictures) + self.recipe.kl * posterior.kl().mean()
 
     def save(self, network: torch.nn.Module, folder: Path) -> None:
         network.register_to_config(scaling_factor=1.0)
