@@ -9,6 +9,7 @@ from PIL import Image
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 from trainedon.evidence import coin, read_draw
+from trainedon.pictures import inventory, scan
 from trainedon.runs import Plan, run, verify
 from trainedon.targets import load_target
 from trainedon.training import draw_pictures
@@ -36,6 +37,19 @@ def test_every_picture_goes_where_its_coin_says(pictures, tmp_path):
     assert all(one.included == coin(draw.secret, one.sha256) for one in draw.pictures)
     assert len(draw.secret) == 32
     assert draw_pictures(pictures, tmp_path / "again").secret != draw.secret
+
+
+def test_captions_go_with_their_pictures(pictures, tmp_path):
+    (pictures / "a" / "03.txt").write_text("a blue blob")
+    (pictures / "metadata.jsonl").write_text(json.dumps({"file_name": "b/05.png", "text": "two blobs"}))
+    draw_pictures(pictures, tmp_path / "draw")
+    said = {
+        item.picture: item.caption
+        for folder in ("included", "held-out")
+        for item in inventory(scan(tmp_path / "draw" / folder), "member")
+        if item.caption
+    }
+    assert said == {"a/03.png": "a blue blob", "b/05.png": "two blobs"}
 
 
 def test_copies_and_broken_pictures_are_set_aside(pictures, tmp_path):

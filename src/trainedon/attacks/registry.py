@@ -14,6 +14,7 @@ from trainedon.errors import UserError
 from trainedon.targets import Reference, Shadows
 
 ENTRY_POINTS = "trainedon.attacks"
+LEAD = "drc"  # the first of all: the one that an audit's claim speaks of
 INSIDE = ("Attack", "tuple[Attack, ...]")  # types of a parameter that holds attacks
 # Several attacks under one name. `cdi`: scores that dataset inference puts together (arXiv 2411.12858, section 5).
 GROUPS = {
@@ -98,7 +99,7 @@ def _is_required(field: Field) -> bool:
 
 
 def _everything(known: dict[str, type[Attack]], have: Sequence[str], given: dict[str, object]) -> Iterator[Attack]:
-    for kind in known.values():
+    for kind in sorted(known.values(), key=lambda kind: kind.name != LEAD):
         if works_alone(kind):
             attack = kind(**_applicable(kind, given), **_inner(kind, [], given))
             if "labels" not in attack.needs and not attack.missing(have):

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 ROIS = (
     "attention[:RATIO[:DINO]], words[:RATIO], face[:RATIO], center[:RATIO], random[:RATIO], quadrant:0..3, full, "
-    "masks:DIR, inverted(ANY OF THEM); several joined by +, hidden one after another; quadrants, cover, tiles:N, ranked:K for such"
+    "masks:DIR, inverted(ANY OF THEM); several joined by +, hidden one after another; quadrants, cover, tiles:N, "
+    "ranked:K for such"
 )
 Ask = tuple[int, bool]  # a timestep, and whether it is the attention that places pay to the caption's words
 WHITE = 128  # a mask file hides what is at least this bright, of 255

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from trainedon.errors import UserError
 from trainedon.evidence import Draw, DrawnPicture, SetAside, coin, commitment, near_duplicates
 from trainedon.files import whole, write_text
-from trainedon.pictures import Entry, inventory, scan, shown
+from trainedon.pictures import Entry, Item, inventory, scan, shown
+from trainedon.pictures.captions import METADATA
 
 DRAW = "draw.json"
 FOLDERS = {True: "included", False: "held-out"}
@@ -18,7 +20,8 @@ FOLDERS = {True: "included", False: "held-out"}
 def draw_pictures(
     source: str | Path, out: Path, secret: str | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Draw:
-    """Copy each usable picture of `source` into `out/included` or `out/held-out`, by its coin, and write `draw.json`.
+    """Copy each usable picture of `source`, and its caption, into `out/included` or `out/held-out`, by its coin, and
+    write `draw.json`.
 
     Of near-duplicates one takes part; the others, and pictures that cannot be used, are set aside, so that no picture
     that was held out is nearly one that was included. secret: decides the coins; drawn from the system's randomness
@@ -44,6 +47,8 @@ def draw_pictures(
     for entry in entries:
         if entry.name in chosen:
             _copy(entry, out / FOLDERS[chosen[entry.name]])
+    for included, name in FOLDERS.items():
+        _copy_captions([item for item in drawn if chosen[item.picture] is included], out / name)
     draw = Draw(
         secret=secret,
         commitment=commitment(secret, [str(item.sha256) for item in drawn]),
@@ -54,6 +59,13 @@ def draw_pictures(
     )
     write_text(out / DRAW, draw.model_dump_json(indent=2) + "\n")  # last: a folder without it is unfinished
     return draw
+
+
+def _copy_captions(items: Iterable[Item], folder: Path) -> None:
+    """Captions of the pictures in `folder`, if any, wherever they came from, as `scan` reads them."""
+    lines = [json.dumps({"file_name": item.picture, "caption": item.caption}) for item in items if item.caption]
+    if lines:
+        write_text(folder / METADATA, "\n".join([*lines, ""]))
 
 
 def _copy(entry: Entry, folder: Path) -> None:
