@@ -80,6 +80,8 @@ class Family:
 
 _UNET = ("unet", "UNet2DConditionModel")
 _SD, _XL = Family("Stable Diffusion", StableDiffusion, _UNET), Family("SDXL", StableDiffusionXL, _UNET)
+_SD3 = Family("Stable Diffusion 3", StableDiffusion3, ("transformer", "SD3Transformer2DModel"), flow=True)
+_FLUX = Family("Flux", Flux, ("transformer", "FluxTransformer2DModel"), flow=True)
 _PIXART = Family("PixArt", PixArt, ("transformer", "PixArtTransformer2DModel"))
 FAMILIES = {
     "LDMPipeline": Family("latent diffusion", LatentUNet, ("unet", "UNet2DModel"), autoencoder="vqvae"),
@@ -92,10 +94,10 @@ FAMILIES = {
     "PixArtAlphaPipeline": _PIXART,
     "PixArtSigmaPipeline": _PIXART,
     "DiTPipeline": Family("DiT", DiT, ("transformer", "DiTTransformer2DModel")),
-    "StableDiffusion3Pipeline": Family(
-        "Stable Diffusion 3", StableDiffusion3, ("transformer", "SD3Transformer2DModel"), flow=True
-    ),
-    "FluxPipeline": Family("Flux", Flux, ("transformer", "FluxTransformer2DModel"), flow=True),
+    "StableDiffusion3Pipeline": _SD3,
+    "StableDiffusion3Img2ImgPipeline": _SD3,
+    "FluxPipeline": _FLUX,
+    "FluxImg2ImgPipeline": _FLUX,
 }
 
 

@@ -38,7 +38,8 @@ SUPPORTED = "pixel-space pipelines with a UNet2DModel (DDPM, DDIM and alike), ba
 ROWS = {"cpu": 32}  # what lies in a processor's cache is soon at hand: more rows take longer, each (docs/speed.md)
 ROWS_ELSEWHERE = 64
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
-PARTS = ("*.json", "*.safetensors", "*/merges.txt", "*/*.model")  # of a hub repository; weights, never pickles
+# What is fetched of a hub repository: never pickles, nor the single file with all weights that often lies beside parts.
+PARTS = ("*.json", "*/*.safetensors", f"{WEIGHTS}*.safetensors", "*/merges.txt", "*/*.model")
 
 
 def load_target(

@@ -12,6 +12,7 @@ from trainedon.targets.latent import Latent
 
 Prompt = dict[str, torch.Tensor]  # what a network is told of one caption, by the name under which it takes it
 KEPT = 256 * 2**20  # bytes of embedded captions that are kept; the oldest go first
+AESTHETIC = 6.0  # the score that SDXL's refiner is told by default, in place of the size of the result
 WORDS = "words"  # the key of bool (tokens,): which of the text's tokens are words of the caption
 
 
@@ -118,7 +119,8 @@ class StableDiffusionXL(StableDiffusion):
     def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         told = self._told(labels, len(x))
         size = list(self.picture[1:])
-        sizes = torch.tensor([*size, 0, 0, *size], device=x.device, dtype=x.dtype).expand(len(x), -1)
+        told_of = [*size, 0, 0, *([AESTHETIC] if self.pipeline.config.get("requires_aesthetics_score") else size)]
+        sizes = torch.tensor(told_of, device=x.device, dtype=x.dtype).expand(len(x), -1)
         added = {"text_embeds": told.pop("text_embeds"), "time_ids": sizes}
         return network(self._whole(x), t, added_cond_kwargs=added, **told).sample
 
