@@ -19,6 +19,7 @@ _PUBLIC = {
     "DRC": "attacks",
     "DRCFast": "attacks.drc_fast",
     "DRCHide": "attacks.drc_hide",
+    "DRCLatent": "attacks.drc_latent",
     "DRCPaper": "attacks.drc_paper",
     "Loss": "attacks",
     "attacks": "attacks",

@@ -85,6 +85,19 @@ class NoiseStream:
         return drawn
 
 
+class Still(NoiseStream):
+    """A stream in which nothing moves: every tensor is zero."""
+
+    def __init__(self, rows: int, shape: Sequence[int], device: torch.device | str) -> None:
+        self._zeros = torch.zeros((rows, *shape), device=device)
+
+    def next(self) -> torch.Tensor:
+        return self._zeros
+
+    def skip(self) -> None:
+        pass
+
+
 def _digest(key: Sequence[object]) -> bytes:
     """16 bytes, the key of Philox."""
     return hashlib.sha256("\x1f".join(map(str, key)).encode()).digest()[:16]

@@ -34,7 +34,7 @@ class Bars:
         self._progress.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        key = what.partition(",")[0]
+        key = what.partition(", loss")[0]
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(plain(what), total=total)
         self._progress.update(self._tasks[key], completed=done, description=plain(what))

@@ -15,7 +15,7 @@ from trainedon.targets import NoisePath, Reference, Shadows, load_target
 
 ATTACKS = [
     *("loss", "loss(t=50, draws=3)"),
-    *("drc-fast", "drc(restorations=1)", "drc-hide(steps=3)", "drc-paper(steps=2, encoder=pixel)"),
+    *("drc-fast", "drc-latent", "drc(restorations=1)", "drc-hide(steps=3)", "drc-paper(steps=2, encoder=pixel)"),
     "drc-hide(roi=cover, steps=2, restorations=1, restorer=join:resamplings=2, encoder=pixel)",
     "drc-hide(roi=attention:0.3, steps=2, restorer=naive, encoder=own+ssim, pooling=median)",
     "drc-hide(roi=inverted(random:0.4), steps=2, degradation=blur:2, pooling=energy)",
@@ -173,6 +173,7 @@ REVERSED = {"secmi", "pia", "noise-aggregation"}
 DIRECTION = {
     "drc": 0.8,
     "drc-fast": 0.8,
+    "drc-latent": 0.8,
     "symmetric(loss(t=100, draws=8))": 0.8,
     "drc-hide(steps=10)": 0.8,
     "drc-hide(roi=cover, steps=6, restorations=1)": 0.8,

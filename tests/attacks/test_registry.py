@@ -42,6 +42,7 @@ PLAIN = {
     "drc",
     "drc-fast",
     "drc-hide",
+    "drc-latent",
     "drc-paper",
     "fremia",
     "gan-leaks",

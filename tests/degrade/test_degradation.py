@@ -3,7 +3,18 @@ import pytest
 import torch
 from scipy import ndimage
 
-from trainedon.degrade import Blur, Center, Diffuse, Downsample, Hide, Noise, parse_degradation, parse_degradations
+from trainedon.attacks import parse_attacks
+from trainedon.degrade import (
+    Blur,
+    Center,
+    Diffuse,
+    Downsample,
+    Fade,
+    Hide,
+    Noise,
+    parse_degradation,
+    parse_degradations,
+)
 from trainedon.errors import UserError
 from trainedon.targets import NoisePath
 
@@ -105,3 +116,20 @@ def test_several_degradations():
     for text in ("50+100", "diffuse:50+", "hide+50"):
         with pytest.raises(UserError, match="choose one of hide"):
             parse_degradations(text)
+
+
+def test_fading_is_diffusing_without_noise(batch_of, target):
+    """One step back from `alpha x`: what comes back is off by sigma / alpha times the noise that is seen there."""
+    assert parse_degradation("fade:100") == Fade(100) != Diffuse(100)
+    (attack,) = parse_attacks("drc-latent(degradation=fade:100, symmetries=none)")
+    batch = batch_of(3)
+    (region,) = attack.roi.masks(target, batch)
+    with torch.no_grad():
+        restored = attack.restore(target, batch, [region])[:, 0, 0]
+        alpha, sigma = target.path.at(100, batch.pixels)
+        seen = target.denoise(alpha * batch.pixels, 100).noise
+    torch.testing.assert_close(restored, (batch.pixels - sigma / alpha * seen).clamp(-1, 1))
+    other = type(batch)(batch.pixels, tuple(reversed(batch.sha256)))
+    assert torch.equal(attack.restore(target, other, [region])[:, 0, 0], restored), "there is no noise to depend on"
+    with pytest.raises(UserError, match="restorations=1"):
+        parse_attacks("drc-latent(restorations=2)")

@@ -16,7 +16,7 @@ from trainedon.attacks.registry import register
 from trainedon.compare import Similarity, check_pooling, parse_similarity, pool
 from trainedon.degrade import Degradation, Diffuse, Hide, Roi, parse_degradations, parse_roi
 from trainedon.errors import UserError
-from trainedon.noise import NoiseStream
+from trainedon.noise import NoiseStream, Still
 from trainedon.pictures import Batch
 from trainedon.restore import Masked, Restorer, parse_restorer, timesteps
 from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, check_symmetries, parse_symmetries, relative
@@ -37,6 +37,7 @@ class DRC(Attack):
     encoder given as text. pooling: how all restorations become one number (see `compare.pool`). symmetries: in which
     the model is its own reference (`targets.symmetry`); the score is then the one under the model minus the mean of
     those under the model in a mirror, upside down, and turned by half a circle.
+    share: how much of that mean is taken off.
     settle, pivot: whether a picture whose score is clear may stop early (see `_settled`); 0 = never.
     Texts are parsed as on the command line.
 
@@ -56,6 +57,7 @@ class DRC(Attack):
     symmetries: tuple[str, ...] | str = "all"
     seed: int = 0
     # not in the `repr` unless they are given, by which settings from before there was this choice are known
+    share: float = field(default=1.0, repr=False)
     settle: float = field(default=0.0, repr=False)
     pivot: float = field(default=0.0, repr=False)
 
@@ -92,6 +94,10 @@ class DRC(Attack):
         if self.pooling == "energy" and len(self.degradation) > 1:
             raise UserError("drc: pooling=energy compares restorations of one degradation: name a single one")
         check_pooling(self.pooling, self.restorations)
+        if not 0 <= self.share <= 1:
+            raise UserError("drc: share, of the model in a mirror, must lie between 0 and 1")
+        if self.restorations > 1 and any(one.still for one in self.degradation):
+            raise UserError("drc: fade draws no noise, so that all restorations are the same: take restorations=1")
         self._check_settling()
 
     def _check_settling(self) -> None:
@@ -199,7 +205,7 @@ class DRC(Attack):
         """Scores (n,) under the model, relative to those under the model in each mirror, if any."""
         if not self.symmetries:
             return here
-        return relative(here, there, [changed(batch.pixels, name) for name in self.symmetries])
+        return relative(here, there, [changed(batch.pixels, name) for name in self.symmetries], self.share)
 
     def _settled(
         self, views: Sequence[Target], batch: Batch, regions: Sequence[torch.Tensor]
@@ -275,8 +281,12 @@ class DRC(Attack):
         hidden = _spread([target.onto_states(region) for region in regions], len(rounds))
         original = _spread([self._kept_part(target, batch, region) for region in regions], len(rounds))
         streams = [  # all at once, for the first noise of each may be drawn while the network works
-            NoiseStream(keys, draws * n, target.shape, seed=self.seed, device=target.device, kept=kept)
-            for draws, kept in zip(self._draws(len(regions), rounds), drawn or self._drawn(), strict=True)
+            Still(len(keys), target.shape, target.device)
+            if degradation.still
+            else NoiseStream(keys, draws * n, target.shape, seed=self.seed, device=target.device, kept=kept)
+            for degradation, draws, kept in zip(
+                self.degradation, self._draws(len(regions), rounds), drawn or self._drawn(), strict=True
+            )
         ]
         parts = []
         for degradation, noise in zip(self.degradation, streams, strict=True):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainedon.pictures import Batch
     from trainedon.targets import NoisePath
 
-DEGRADATIONS = "hide, diffuse:T, noise:SIGMA, blur:SIGMA, downsample:FACTOR, or several joined by +"
+DEGRADATIONS = "hide, diffuse:T, fade:T, noise:SIGMA, blur:SIGMA, downsample:FACTOR, or several joined by +"
 # Where something of the hidden part is left in the degraded picture, the walk begins half-way up the noise path: from
 # the top, nothing of it would be left.
 START_REVEALED = 0.5
@@ -30,9 +30,11 @@ class Degradation(ABC):
 
     reveals: whether something of the hidden part is left in the degraded picture. Where it is not, the restorer is
     given the kept part alone; where it is, a restorer may start from the degraded picture.
+    still: whether the restorer starts without noise, and draws none.
     """
 
     reveals: ClassVar[bool] = True
+    still: ClassVar[bool] = False
 
     def start(self, path: NoisePath) -> float:
         """The share of the noise path that a restoration walks down."""
@@ -70,13 +72,24 @@ class Diffuse(Degradation):
 
     def __post_init__(self) -> None:
         if not 0 < self.t < 1000:
-            raise UserError(f"diffuse:{self.t} is not possible: give a timestep in 1..999")
+            raise UserError(f"{type(self).__name__.lower()}:{self.t} is not possible: give a timestep in 1..999")
 
     def start(self, path: NoisePath) -> float:
         return (path.like_ddpm(self.t) + 1) / len(path)
 
     def _change(self, batch: Batch, seed: int) -> torch.Tensor:
         return batch.pixels
+
+
+@dataclass(frozen=True)
+class Fade(Diffuse):
+    """The hidden part loses strength as `Diffuse` has it, to `alpha_t x`, and no noise takes its place: the walk begins
+    with it, and what comes back is free of chance.
+
+    One step back errs by `sigma_t / alpha_t` times the noise that the network sees where there is none.
+    """
+
+    still: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -151,15 +164,15 @@ def parse_degradations(text: str) -> tuple[Degradation, ...]:
 
 
 def parse_degradation(text: str) -> Degradation:
-    """`hide`, `diffuse:200`, `noise:0.5`, `blur:2` or `downsample:4`. Raises UserError that lists the choices."""
+    """`hide`, `diffuse:200`, `fade:200`, `noise:0.5`, `blur:2`, `downsample:4`. Raises UserError with the choices."""
     name, _, value = text.strip().partition(":")
     try:
         if name == "hide" and not value:
             return Hide()
         if name == "downsample":
             return Downsample(int(value))
-        if name == "diffuse":
-            return Diffuse(int(value))
+        if name in ("diffuse", "fade"):
+            return {"diffuse": Diffuse, "fade": Fade}[name](int(value))
         if name in ("noise", "blur"):
             return {"noise": Noise, "blur": Blur}[name](float(value))
     except ValueError:

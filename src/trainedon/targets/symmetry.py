@@ -57,14 +57,17 @@ def changed(pixels: torch.Tensor, symmetry: str) -> np.ndarray:
     return (apart > 1 / 255).cpu().numpy()
 
 
-def relative(here: np.ndarray, there: Sequence[np.ndarray], different: Sequence[np.ndarray]) -> np.ndarray:
-    """Scores minus the mean of those under the model in each mirror that changes the picture; NaN where none does.
+def relative(
+    here: np.ndarray, there: Sequence[np.ndarray], different: Sequence[np.ndarray], share: float = 1.0
+) -> np.ndarray:
+    """Scores minus `share` of the mean of those under the model in each mirror that changes the picture; NaN where none
+    does.
 
     here, and each of there: float64 (n,); each of different: bool (n,), see `changed`.
     """
     weights = np.stack(different).astype(float)  # (views, n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return here - (weights * np.stack(there)).sum(0) / weights.sum(0)
+        return here - share * (weights * np.stack(there)).sum(0) / weights.sum(0)
 
 
 @dataclass(eq=False)
