@@ -40,8 +40,8 @@ NAME = re.compile(r"[\w.@+-]+")
 class Made:
     """How a target is made.
 
-    pictures: faces, faces64, designs, captioned or grouped, or another target: the pictures that it never saw. draw: how
-    many of them are members; None: all. autoencoder, base: the target whose autoencoder is taken, or that is adapted.
+    pictures: faces, faces64, designs, captioned or grouped, or another target: the pictures that it never saw. draw:
+    how many are members; None: all. autoencoder, base: the target whose autoencoder is taken, or that is adapted.
     """
 
     pictures: str

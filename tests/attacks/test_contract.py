@@ -13,6 +13,8 @@ from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
 from trainedon.targets import NoisePath, Reference, Shadows, load_target
 
+# Attacks with several models, many times over: on the first kind of target only, as their parts are on every kind.
+TWICE_WRAPPED = ["calibrated(lira(form=offline))", "timesteps(lira, t=50+100)", "repeat(rmia, n=2)"]
 ATTACKS = [
     *("loss", "loss(t=50, draws=3)"),
     *("drc-fast", "drc-latent", "drc(restorations=1)", "drc-hide(steps=3)", "drc-paper(steps=2, encoder=pixel)"),
@@ -29,14 +31,15 @@ ATTACKS = [
     *("rise", "rise(move=smooth, directions=1)", "rise(move=fade)", "fremia(rise)", "curvature(probes=2)"),
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
     *("symmetric(pia)", "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)"),
-    *("calibrated(pfami)", "calibrated(lira(form=offline))", "timesteps(lira, t=50+100)", "repeat(rmia, n=2)"),
+    "calibrated(pfami)",
+    *TWICE_WRAPPED,
     *("clid", "timesteps(clid, t=440+450)", "recaptioned(loss, captions=fixed)", "recaptioned(clid)"),
     "drc-hide(roi=words:0.3, steps=2)",
     "drc-hide(restorer=inpaint, steps=2)",
 ]
 PIXEL = ["epsilon", "v, zero terminal SNR", "sample, cosine betas", "class-conditional", "grey", "learned variance"]
 KINDS = [*PIXEL, *tiny.FAMILIES]
-MANY, FEW = 11, 5  # pictures: more than go through the network at once, and fewer
+MANY, FEW = 11, 3  # pictures: more than go through the network at once, and fewer
 SHADOWS = {"class-conditional": "classes", "grey": "grey"}
 
 
@@ -98,6 +101,8 @@ def refused(spec, kind, target):
 @pytest.mark.parametrize("spec", ATTACKS)
 def test_contract(spec, kind, target, helpers):
     (attack,) = parse_attacks(spec, **helpers)
+    if spec in TWICE_WRAPPED and kind != KINDS[0]:
+        return
     n = MANY if kind == KINDS[0] else FEW
     refusal = refused(spec, kind, target)
     if refusal:
@@ -115,7 +120,7 @@ def test_contract(spec, kind, target, helpers):
     assert np.isfinite(scores).all()
     assert (spent.forward, spent.backward) == (n * cost.forward, n * cost.backward), "declared NFE"
     assert setup.forward == cost.setup, "declared passes of the set-up"
-    order = [3, 0, 4]
+    order = [2, 0]
     some = attack.judge(target, chosen(batch, order)).scores
     near = 1e-5 * np.abs(scores).max()  # a difference of two losses may itself be near zero
     np.testing.assert_allclose(some, scores[order], rtol=1e-5, atol=near, err_msg="order or neighbours matter")

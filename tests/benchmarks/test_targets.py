@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.targets import MADE, Made, Stored, known, make, openmoji, split, stored
+from benchmarks.targets import MADE, Made, Stored, in_order, known, make, openmoji, split, stored
 from trainedon.errors import UserError
 from trainedon.targets import load_target
 from trainedon.training import Recipe
@@ -78,10 +78,11 @@ def test_a_manifest_of_members_alone_is_refused(tmp_path):
         split(manifest, [Stored(b"a")], tmp_path)
 
 
-def test_labels_stay(tmp_path):
+def test_labels_and_captions_stay(tmp_path):
     rows = [{"sha256": hashlib.sha256(data).hexdigest(), "member": data == b"a"} for data in (b"a", b"b")]
     split({"pictures": rows}, [Stored(b"a", 3, "an a"), Stored(b"b")], tmp_path)
-    assert [path.parent.name for path in tmp_path.glob("members/*/*")] == ["3"]
+    assert [path.parent.name for path in tmp_path.glob("members/*/*.png")] == ["3"]
+    assert [path.read_text() for path in tmp_path.rglob("*.txt")] == ["an a\n"]
     assert len(list(tmp_path.glob("unseen/*.png"))) == 1
 
 
@@ -113,3 +114,9 @@ def test_the_embedded_model_comes_with_its_pictures(tmp_path):
 def test_every_recipe_has_a_network_and_a_seed_of_its_own():
     assert len({made.recipe.seed for made in MADE.values()}) == len(MADE)
     assert all(max(made.snapshots, default=0) < made.recipe.passes for made in MADE.values())
+
+
+def test_what_a_target_needs_is_made_before_it():
+    assert in_order(["moji-lora"]) == ["moji-kl", "moji-text", "moji-lora"]
+    assert in_order(["moji-v", "faces-narrow"]) == ["faces-narrow", "moji-v"]
+    assert in_order(MADE) == list(MADE)

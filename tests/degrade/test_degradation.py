@@ -98,7 +98,7 @@ def test_parse(text, degradation):
     "text", ["", "hide:1", "noise", "noise:x", "blur:", "downsample:2.5", "diffuse:0.5", "sharpen:2"]
 )
 def test_parse_lists_the_choices(text):
-    with pytest.raises(UserError, match="choose one of hide, diffuse:T, noise:SIGMA"):
+    with pytest.raises(UserError, match="choose one of hide, diffuse:T, fade:T, noise:SIGMA"):
         parse_degradation(text)
 
 

@@ -65,7 +65,7 @@ def test_the_folder_is_a_model_to_audit(whole, pictures, recipe):
     assert target.shape == (3, 8, 8) and target.timesteps == 1000 and target.identity.notes == ()
     assert torch.isfinite(target.denoise(pictures, 100).clean).all()
     start = recipe.unet().state_dict()
-    moved = [name for name, value in target.unet.state_dict().items() if not torch.equal(value, start[name])]
+    moved = [name for name, value in target.network.state_dict().items() if not torch.equal(value, start[name])]
     assert len(moved) > 0.9 * len(start), "training must move the weights"
 
 
