@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from once import once
 from PIL import Image
 
 from trainedon.attacks.attack import silent
@@ -22,7 +23,12 @@ def shadow_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     Each picture was in two models and not in the other two; the networks are built like those of `target_folders`.
     """
-    root = tmp_path_factory.mktemp("shadows")
+    kinds = ("rgb", "grey", "classes")
+    root = once(tmp_path_factory, "shadows", _train_shadows)
+    return {kind: root / kind for kind in kinds}
+
+
+def _train_shadows(root: Path) -> None:
     rng = np.random.default_rng(4)
     for number in range(24):
         folder = root / "pictures" / str(number % 3)
@@ -37,7 +43,6 @@ def shadow_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     kinds = {"rgb": (plain, recipe), "grey": (plain, grey), "classes": (root / "pictures", recipe)}
     for kind, (pictures, wanted) in kinds.items():
         train_shadows(pictures, root / kind, wanted, models=4, progress=silent)
-    return {kind: root / kind for kind in kinds}
 
 
 @pytest.fixture(scope="session")

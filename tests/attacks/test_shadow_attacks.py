@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from once import once
 from PIL import Image
 from scipy.stats import norm
 
@@ -232,7 +233,12 @@ def test_what_is_wrong_is_said_before_anything_is_loaded(spec, message):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A model that knows 16 of 32 pictures by heart, four shadow models that were trained alike, and the pictures."""
-    root = tmp_path_factory.mktemp("trained")
+    root = once(tmp_path_factory, "known-by-heart", _train)
+    batch = Batch.from_pictures([entry.read() for entry in scan(root / "pool")], (8, 8), 3)
+    return root / "model", Shadows.open(root / "shadows"), batch
+
+
+def _train(root):
     (root / "pool").mkdir()
     rng = np.random.default_rng(5)
     for number in range(32):
@@ -246,10 +252,9 @@ def trained(tmp_path_factory):
     torch.set_num_threads(1)  # such small layers are slower on two
     try:
         train_shadows(root / "pool", root / "shadows", recipe, models=4, progress=silent)
-        audited = train(batch.pixels[:16], root / "model", replace(recipe, seed=77))
+        train(batch.pixels[:16], root / "model", replace(recipe, seed=77))
     finally:
         torch.set_num_threads(threads)
-    return audited, Shadows.open(root / "shadows"), batch
 
 
 @pytest.mark.parametrize("spec", ["lira", "lira(form=offline)", "rmia", "gsa(pictures=16)"])
