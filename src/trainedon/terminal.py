@@ -177,11 +177,11 @@ def print_audit(document: Any) -> None:
 
 
 def _print_flags(document: Any) -> None:
-    controls: dict[str, list[str]] = {}
+    controls: dict[tuple[str, str], list[str]] = {}
     for one in document.prompt_controls:
         area = "-" if one.auc is None else f"{one.auc:.4f} {_interval(one.auc_ci, 3)}"
-        controls.setdefault(one.attack, []).append(f"{one.captions} {area}")
-    for attack, areas in controls.items():
+        controls.setdefault((one.of, one.attack), []).append(f"{one.captions} {area}")
+    for (_, attack), areas in controls.items():
         say(f"AUC of {attack} with other captions: {', '.join(areas)}")
     for flag in document.flags:
         say(f"flag {flag.code}: {flag.raised_because}")

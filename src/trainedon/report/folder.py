@@ -38,7 +38,7 @@ class Restored:
     note: str  # what the attack had to say of this picture, mostly empty
 
 
-DRC = ("drc", "drc-fast", "drc-hide", "drc-paper")
+DRC = ("drc", "drc-fast", "drc-hide", "drc-latent", "drc-paper")
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ class Attack:
 
     @property
     def drowns(self) -> bool:
-        """Whether DRC scored pictures that were drowned in noise. These come back much as they were, so that people are
-        shown a hidden part, which is not scored."""
-        return self.name in DRC and "Diffuse(" in self.repr
+        """Whether DRC scored pictures that were drowned in noise, or faded. These come back much as they were, so that
+        people are shown a hidden part, which is not scored."""
+        return self.name in DRC and ("Diffuse(" in self.repr or "Fade(" in self.repr)
 
     @property
     def restores(self) -> str | None:
