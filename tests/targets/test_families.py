@@ -1,6 +1,7 @@
 """Every family beyond pixels: what the network is asked is what diffusers' own pipeline asks it, without guidance."""
 
 import json
+import shutil
 
 import diffusers
 import pytest
@@ -197,8 +198,6 @@ def test_offloading_needs_a_card(folders):
 
 def broken(folder, out, part, change):
     """A copy of a model with the weights of a part changed."""
-    import shutil
-
     shutil.copytree(folder, out)
     (path,) = (out / part).glob("*.safetensors")
     tensors = load_file(path)
@@ -223,8 +222,6 @@ def test_damaged_parts_are_refused(folders, tmp_path, part, change, says):
 
 
 def edited(folder, out, **changes):
-    import shutil
-
     shutil.copytree(folder, out)
     index = out / "model_index.json"
     index.write_text(json.dumps(json.loads(index.read_text()) | changes))
@@ -245,6 +242,15 @@ def edited(folder, out, **changes):
 def test_what_is_not_on_the_list_is_refused_by_name(folders, tmp_path, changes, says):
     with pytest.raises(UserError, match=says):
         load_target(edited(folders["stable diffusion"], tmp_path / "model", **changes))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_parts_that_do_not_belong_together_are_refused(folders, tmp_path):
+    shutil.copytree(folders["stable diffusion"], tmp_path / "model")
+    shutil.rmtree(tmp_path / "model" / "vae")
+    tiny.autoencoder(latent_channels=3).save_pretrained(tmp_path / "model" / "vae")
+    with pytest.raises(UserError, match="do not belong together"):
+        load_target(tmp_path / "model")
 
 
 def test_a_safety_checker_is_left_aside(folders, tmp_path):

@@ -133,7 +133,7 @@ class Opened:
     def shape(self, size: int | None) -> tuple[int, int, int]:
         """(c, h, w) of the latents: as the network was trained, or for pictures of `size` pixels.
 
-        Raises UserError for a size that does not fit.
+        Raises UserError for a size that does not fit, and for parts that do not fit one another.
         """
         least = self.factor * self.step
         if size is not None and (size < 1 or size % least):
@@ -143,7 +143,17 @@ class Opened:
         )
         sides = size // self.factor if size else trained
         height, width = (sides, sides) if isinstance(sides, int) else sides
-        return self.autoencoder.config.latent_channels, height, width
+        channels = self.autoencoder.config.latent_channels
+        fed = Flux.PATCH**2 * channels if self.family.adapter is Flux else channels
+        if self.network.config.in_channels not in (fed, 2 * fed + 1) or self.autoencoder.config.in_channels not in (
+            1,
+            3,
+        ):
+            raise UserError(
+                f"the network takes {self.network.config.in_channels} channels, and the autoencoder makes {channels} of "
+                f"pictures with {self.autoencoder.config.in_channels}: the parts do not belong together"
+            )
+        return channels, height, width
 
 
 def parts_of(index: dict) -> dict[str, tuple[str, str]]:
