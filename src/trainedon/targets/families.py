@@ -145,13 +145,11 @@ class Opened:
         height, width = (sides, sides) if isinstance(sides, int) else sides
         channels = self.autoencoder.config.latent_channels
         fed = Flux.PATCH**2 * channels if self.family.adapter is Flux else channels
-        if self.network.config.in_channels not in (fed, 2 * fed + 1) or self.autoencoder.config.in_channels not in (
-            1,
-            3,
-        ):
+        takes, colours = self.network.config.in_channels, self.autoencoder.config.in_channels
+        if takes not in (fed, 2 * fed + 1) or colours not in (1, 3):
             raise UserError(
-                f"the network takes {self.network.config.in_channels} channels, and the autoencoder makes {channels} of "
-                f"pictures with {self.autoencoder.config.in_channels}: the parts do not belong together"
+                f"the network takes {takes} channels, and the autoencoder makes {channels} of pictures with {colours}: "
+                "the parts do not belong together"
             )
         return channels, height, width
 
