@@ -130,6 +130,15 @@ def test_attention_to_words_is_nan_without_words(target):
     assert received.isfinite().all() and received.shape == (2, *target.picture[1:])
 
 
+@pytest.mark.parametrize("target", ["stable diffusion", "flux"], indirect=True)
+def test_the_attention_of_text_encoders_is_not_the_networks(target):
+    """Asked for the first time, captions are embedded in the middle of it."""
+    states = target.encode(torch.rand(3, *target.picture) * 2 - 1)
+    labels = target.numbers(["a cat", "a dog", "a tree"])
+    first = target.attention(states, 100, labels)
+    assert torch.equal(first, target.attention(states, 100, labels))
+
+
 def test_the_schedule_is_the_models_own(folders):
     """The trap of a wrong beta schedule: Stable Diffusion's is scaled-linear."""
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2

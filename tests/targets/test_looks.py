@@ -6,7 +6,6 @@ import torch
 from trainedon.errors import UserError
 from trainedon.targets import load_target
 from trainedon.targets.attending import Watch, attentions
-from trainedon.targets.attending import received as received_of
 
 
 def test_features_are_those_of_the_layer(saved, noisy):
@@ -67,10 +66,10 @@ def test_attention_finds_the_place_that_all_look_at(saved):
         module.to_k.weight[:, 0] = 4
     hidden = torch.zeros(2, 16, 4, 4)
     hidden[0, 0, 1, 2] = hidden[1, 0, 3, 0] = 3
-    watch = Watch()
+    watch = Watch((4, 4), 16)
     with watch.over(target.network), torch.no_grad():
         module(hidden)
-    (received,) = received_of(watch.seen, (4, 4), 16, True)
+    (received,) = watch.maps
     received = received[:, 0]
     assert received[0].argmax() == 1 * 4 + 2 and received[1].argmax() == 3 * 4 + 0
     assert received[0, 1, 2] > 0.9

@@ -12,26 +12,24 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 
-@dataclass(frozen=True)
-class Attended:
-    """One attention layer's answer: how much each query looked at each key, mean over heads, float32 (n, q, k).
-
-    crossed: whether the keys are those of another sequence than the queries (cross-attention).
-    """
-
-    weights: torch.Tensor
-    crossed: bool
-
-
 @dataclass
 class Watch(TorchFunctionMode):
-    """While entered, remembers the weights of every attention that is computed.
+    """While entered, sees every attention that is computed, and keeps of each layer a map (n, 1, h, w) at its own size.
 
-    All of diffusers' networks leave it to PyTorch's `scaled_dot_product_attention`, after whatever they do to queries
-    and keys; so one place sees them all, rotary embeddings and normalised queries included.
+    All of diffusers' networks leave attention to PyTorch's `scaled_dot_product_attention`, after whatever they do to
+    queries and keys; so one place sees them all, rotary embeddings and normalised queries included.
+
+    state: height and width of the state. tokens: of the picture, where it is one sequence with the words. first:
+    whether such a sequence begins with the picture. words: bool (n, k), which of the text's tokens are words of the
+    caption: then the maps say how much each place looks at them; None: how much each place is looked at by all.
     """
 
-    seen: list[Attended] = field(default_factory=list)
+    state: tuple[int, int]
+    tokens: int
+    first: bool = True
+    words: torch.Tensor | None = None
+    maps: list[torch.Tensor] = field(default_factory=list)
+    inside: bool = False  # of an attention layer of the network: those of text encoders are none of it
     crossed: bool = False
 
     def __post_init__(self) -> None:
@@ -39,29 +37,52 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if function is F.scaled_dot_product_attention:
-            self._remember(*args[:2], **kwargs)
+        if self.inside and function is F.scaled_dot_product_attention:
+            self._see(*args[:2], **kwargs)
         return function(*args, **kwargs)
 
-    def _remember(self, query: torch.Tensor, key: torch.Tensor, attn_mask=None, scale=None, **_others) -> None:
-        """query: (n, heads, q, d), key: (n, heads, k, d)."""
-        scores = query.float() @ key.float().transpose(-1, -2) * (scale or query.shape[-1] ** -0.5)
-        if attn_mask is not None:
-            if attn_mask.dtype == torch.bool:
-                scores = scores.masked_fill(~attn_mask, -torch.inf)
-            else:
-                scores = scores + attn_mask
-        self.seen.append(Attended(scores.softmax(-1).mean(1), self.crossed))
+    def _see(self, query: torch.Tensor, key: torch.Tensor, attn_mask=None, scale=None, **_others) -> None:
+        """query: (n, heads, q, d), key: (n, heads, k, d). Row by row, as all weights together may fill any memory."""
+        seen = [
+            self._told(
+                weighed(query[i], key[i], None if attn_mask is None else attn_mask[i % len(attn_mask)], scale), i
+            )
+            for i in range(len(query))
+        ]
+        if seen[0] is not None:
+            self.maps.append(torch.stack([as_map(one, self.state) for one in seen]))
+
+    def _told(self, weights: torch.Tensor, row: int) -> torch.Tensor | None:
+        """What of one row's weights (q, k) is wanted: one number a place; None of a layer that does not tell."""
+        queries, keys = weights.shape
+        places = slice(0, self.tokens) if self.first else slice(-self.tokens, None)
+        if self.words is None:
+            if self.crossed or queries != keys:
+                return None
+            return (weights if queries <= self.tokens else weights[places, places]).mean(0)
+        if self.crossed:
+            looked = weights
+        elif queries > self.tokens and keys == self.tokens + self.words.shape[1]:
+            looked = weights[places, self.tokens :] if self.first else weights[places, : -self.tokens]
+        else:
+            return None
+        return (looked * self.words[row]).sum(1)
 
     @contextmanager
     def over(self, network: nn.Module) -> Iterator[None]:
-        """Inside the block the attention of `network` is remembered."""
+        """Inside the block the attention of `network` is seen."""
 
         def entering(module: nn.Module, _args: tuple, given: dict) -> None:
             # joint attention (SD3, Flux) has projections for the words too, and mixes both into one sequence
-            self.crossed = given.get("encoder_hidden_states") is not None and not _joins(module)
+            joint = getattr(module, "add_k_proj", None) is not None
+            self.inside, self.crossed = True, given.get("encoder_hidden_states") is not None and not joint
 
-        hooks = [module.register_forward_pre_hook(entering, with_kwargs=True) for module in attentions(network)]
+        def leaving(_module: nn.Module, _args: tuple, _answer: object) -> None:
+            self.inside = False
+
+        layers = attentions(network)
+        hooks = [module.register_forward_pre_hook(entering, with_kwargs=True) for module in layers]
+        hooks += [module.register_forward_hook(leaving) for module in layers]
         try:
             with self:
                 yield
@@ -75,53 +96,20 @@ def attentions(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if hasattr(module, "to_q") and hasattr(module, "heads")]
 
 
-def _joins(module: nn.Module) -> bool:
-    return getattr(module, "add_k_proj", None) is not None
+def weighed(
+    query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None = None, scale: float | None = None
+) -> torch.Tensor:
+    """How much each query looks at each key, mean over heads: float32 (q, k), of (heads, q, d) and (heads, k, d).
 
-
-def received(seen: list[Attended], state: tuple[int, int], tokens: int, first: bool) -> list[torch.Tensor]:
-    """For each layer in which places look at places: how much each is looked at, (n, 1, h, w) at the layer's size.
-
-    state: the state's height and width. tokens: of the picture, where it is one sequence with the words; first: and
-    whether the sequence begins with the picture.
+    mask: as PyTorch takes it, for one row.
     """
-    maps = []
-    for layer in seen:
-        queries, keys = layer.weights.shape[1:]
-        if layer.crossed or queries != keys:
-            continue
-        places = slice(None) if queries <= tokens else _places(tokens, first)
-        maps.append(as_map(layer.weights[:, places, places].mean(1), state))
-    return maps
-
-
-def paid(
-    seen: list[Attended], state: tuple[int, int], tokens: int, words: torch.Tensor, first: bool
-) -> list[torch.Tensor]:
-    """For each layer in which places look at words: how much each place does, (n, 1, h, w) at the layer's size.
-
-    words: bool (n, k), which of the text's tokens are words of the caption. first: whether a joint sequence begins with
-    the picture.
-    """
-    maps = []
-    for layer in seen:
-        queries, keys = layer.weights.shape[1:]
-        if layer.crossed:
-            looked = layer.weights
-        elif queries > tokens and keys == tokens + words.shape[1]:
-            text = slice(tokens, None) if first else slice(0, -tokens)
-            looked = layer.weights[:, _places(tokens, first), text]
-        else:
-            continue
-        maps.append(as_map((looked * words[:, None]).sum(2), state))
-    return maps
-
-
-def _places(tokens: int, first: bool) -> slice:
-    return slice(0, tokens) if first else slice(-tokens, None)
+    scores = query.float() @ key.float().transpose(-1, -2) * (scale or query.shape[-1] ** -0.5)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    return scores.softmax(-1).mean(0)
 
 
 def as_map(values: torch.Tensor, state: tuple[int, int]) -> torch.Tensor:
-    """One number a token, (n, h * w) -> (n, 1, h, w), with the shape of the state."""
-    tall = round((values.shape[1] * state[0] / state[1]) ** 0.5)
-    return values.unflatten(1, (1, tall, -1))
+    """One number a token, (h * w,) -> (1, h, w), with the shape of the state."""
+    tall = round((values.shape[0] * state[0] / state[1]) ** 0.5)
+    return values.view(1, tall, -1)

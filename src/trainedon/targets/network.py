@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from trainedon.errors import UserError
-from trainedon.targets.attending import Watch, attentions, paid, received
+from trainedon.targets.attending import Watch, attentions
 from trainedon.targets.target import PAD, PRECISIONS, Target
 
 BLOCKS = ("down_blocks", "mid_block", "up_blocks", "transformer_blocks", "single_transformer_blocks")
@@ -79,7 +79,7 @@ class Network(Target):
 
         hook = self.network.get_submodule(layer).register_forward_hook(keep)
         try:
-            return self._look(states, t, labels, lambda *_asked: seen.pop()).contiguous()
+            return self._look(states, t, labels, seen.pop).contiguous()
         finally:
             hook.remove()
 
@@ -120,21 +120,20 @@ class Network(Target):
         if not self.attends:
             return None
         size = self.picture[1:]
-        watch = Watch()
+        watch = Watch(self.shape[1:], self.tokens, self.picture_first)
 
-        def collect(_x, _t, asked) -> torch.Tensor:
-            if words:
-                maps = paid(watch.seen, self.shape[1:], self.tokens, self.words(asked), self.picture_first)
-            else:
-                maps = received(watch.seen, self.shape[1:], self.tokens, self.picture_first)
-            watch.seen.clear()
-            if not maps:
+        def prepare(asked: torch.Tensor | None) -> None:
+            watch.words = self.words(asked) if words else None
+
+        def collect() -> torch.Tensor:
+            if not watch.maps:
                 raise UserError("the model's attention cannot be seen: leave out --slicing, or choose another region")
-            grown = [F.interpolate(one, size, mode="bilinear", align_corners=False)[:, 0] for one in maps]
+            grown = [F.interpolate(one, size, mode="bilinear", align_corners=False)[:, 0] for one in watch.maps]
+            watch.maps.clear()
             return torch.stack(grown).mean(0)
 
         with watch.over(self.network):
-            seen = self._look(states, t, labels, collect)
+            seen = self._look(states, t, labels, collect, prepare)
         if words:
             seen[~self.words(labels).any(1)] = torch.nan
         return seen
@@ -157,12 +156,15 @@ class Network(Target):
         return torch.stack(norms).cpu().double()
 
     @torch.no_grad()
-    def _look(self, states, t, labels, collect: Callable[..., torch.Tensor]) -> torch.Tensor:
-        """One pass over `alpha_t x`; `collect` gives what the hooks saw of the rows that just went through."""
+    def _look(self, states, t, labels, collect: Callable[[], torch.Tensor], prepare=None) -> torch.Tensor:
+        """One pass over `alpha_t x`; `collect` gives what was seen of the rows that just went through, of whose labels
+        `prepare` is told before."""
 
         def network(x, t, labels):
+            if prepare is not None:
+                prepare(labels)
             self._answered(self.network, x, t, labels)  # hooks are not seen in a compiled network
-            return collect(x, t, labels)
+            return collect()
 
         alpha, _ = self.path.at(t, states)
         times = torch.full((len(states),), t, device=self.device)
