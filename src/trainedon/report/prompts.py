@@ -64,7 +64,8 @@ def _sentence(lines: list[Line]) -> str:
         return "Even with the right words no attack tells the pictures apart: the wrong ones have nothing to take away."
     if not hanging:
         return "What was found does not hang on the captions alone: with the wrong words it is not gone."
+    others = " Other attacks still can." if any(line.finds and not line.hangs for line in lines) else ""
     return (
-        f"With the wrong words {', '.join(hanging)} can no longer tell the pictures apart: what was found hangs on the "
-        "captions, and says nothing of the pictures by themselves."
+        f"With the wrong words {', '.join(hanging)} can no longer tell the pictures apart: what was found so hangs on "
+        f"the captions, and says nothing of the pictures by themselves.{others}"
     )
