@@ -13,13 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from trainedon.errors import UserError
+from trainedon.targets.adapters import adapt, adapter_file
 from trainedon.targets.families import (
     ASIDE,
     FAMILIES,
     SCHEDULERS,
     Opened,
-    adapt,
-    adapter_file,
     check,
     check_finite,
     open_pipeline,
