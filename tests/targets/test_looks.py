@@ -89,3 +89,15 @@ def test_labels_change_what_is_seen(saved, noisy):
     zeros, ones = torch.zeros(11, dtype=torch.int64), torch.ones(11, dtype=torch.int64)
     assert not torch.equal(target.features(noisy, 50, labels=zeros), target.features(noisy, 50, labels=ones))
     assert not torch.equal(target.attention(noisy, 50, zeros), target.attention(noisy, 50, ones))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 5), (2, 1, 1, 5), (1, 1, 5, 5), (5, 5)])
+def test_a_mask_of_attention_is_heeded_whatever_its_shape(shape):
+    query, key = torch.randn(2, 2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    mask = torch.rand(shape, generator=torch.Generator().manual_seed(1)) > 0.4
+    mask[..., 0] = True
+    watch = Watch((1, 5), 5, inside=True)
+    watch._see(query, key, attn_mask=mask)
+    scores = (query @ key.transpose(-1, -2) / 2).masked_fill(~mask, -torch.inf)
+    expected = scores.softmax(-1).mean(1).mean(1)  # (n, k)
+    torch.testing.assert_close(watch.maps[0][:, 0, 0], expected)

@@ -43,12 +43,9 @@ class Watch(TorchFunctionMode):
 
     def _see(self, query: torch.Tensor, key: torch.Tensor, attn_mask=None, scale=None, **_others) -> None:
         """query: (n, heads, q, d), key: (n, heads, k, d). Row by row, as all weights together may fill any memory."""
-        seen = [
-            self._told(
-                weighed(query[i], key[i], None if attn_mask is None else attn_mask[i % len(attn_mask)], scale), i
-            )
-            for i in range(len(query))
-        ]
+        own = attn_mask is not None and attn_mask.ndim == 4  # a mask for each row, or one for all
+        masks = [attn_mask[i % len(attn_mask)] if own else attn_mask for i in range(len(query))]
+        seen = [self._told(weighed(q, k, mask, scale), i) for i, (q, k, mask) in enumerate(zip(query, key, masks))]
         if seen[0] is not None:
             self.maps.append(torch.stack([as_map(one, self.state) for one in seen]))
 

@@ -25,6 +25,7 @@ class Text(Latent):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._embedded: OrderedDict[int, Prompt] = OrderedDict()
+        self._bytes = 0  # of these
 
     @property
     def conditioning(self) -> str:
@@ -52,15 +53,15 @@ class Text(Latent):
                 name: value.to(self.device, self._dtype if value.is_floating_point() else value.dtype)
                 for name, value in told.items()
             }
-            self._make_room()
+            self._bytes += _nbytes(self._embedded[number])
+            while len(self._embedded) > 1 and self._bytes > KEPT:
+                self._bytes -= _nbytes(self._embedded.popitem(last=False)[1])
         self._embedded.move_to_end(number)
         return self._embedded[number]
 
-    def _make_room(self) -> None:
-        each = [sum(value.nbytes for value in prompt.values()) for prompt in self._embedded.values()]
-        while len(each) > 1 and sum(each) > KEPT:
-            self._embedded.popitem(last=False)
-            each.pop(0)
+
+def _nbytes(prompt: Prompt) -> int:
+    return sum(value.nbytes for value in prompt.values())
 
 
 def in_clip(tokenizer: Callable, caption: str) -> torch.Tensor:
