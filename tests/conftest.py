@@ -27,21 +27,10 @@ def shared() -> Path:
 
 
 def _tiny_unet(attention: bool = True, **changes: object) -> UNet2DModel:
-    options: dict = {
-        "sample_size": 16,
-        "in_channels": 3,
-        "out_channels": 3,
-        "layers_per_block": 1,
-        "block_out_channels": (8, 16),
-        "norm_num_groups": 4,
-        "attention_head_dim": 4,
-        "add_attention": attention,
-        "down_block_types": ("DownBlock2D", "AttnDownBlock2D" if attention else "DownBlock2D"),
-        "up_block_types": ("AttnUpBlock2D" if attention else "UpBlock2D", "UpBlock2D"),
-    }
+    plain = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2, "add_attention": False}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return UNet2DModel(**(options | changes))
+        return tiny.unconditional(**({"sample_size": 16} | ({} if attention else plain) | changes))
 
 
 def _tiny_target(attention: bool = True, channels: int = 3) -> PixelUNet:

@@ -18,6 +18,8 @@ from transformers import (
     T5TokenizerFast,
 )
 
+TRANSFORMER = {"num_attention_heads": 2, "attention_head_dim": 4, "num_layers": 2, "in_channels": 4, "out_channels": 8}
+TRANSFORMER |= {"sample_size": 8, "patch_size": 2, "norm_num_groups": 4}
 CAPTIONS = ("a red cat on a mat", "two blue birds", "a tree", "the sea at night")
 PATHS = {
     "ddim": lambda **changes: diffusers.DDIMScheduler(**changes),
@@ -152,16 +154,9 @@ def sdxl():
 
 def pixart(kind: str = "PixArtAlphaPipeline"):
     network = diffusers.PixArtTransformer2DModel(
-        num_attention_heads=2,
-        attention_head_dim=4,
-        num_layers=2,
-        in_channels=4,
-        out_channels=8,
-        sample_size=8,
-        patch_size=2,
+        **TRANSFORMER,
         caption_channels=8,
         cross_attention_dim=8,
-        norm_num_groups=4,
     )
     return getattr(diffusers, kind)(
         tokenizer=t5_words(),
@@ -174,15 +169,8 @@ def pixart(kind: str = "PixArtAlphaPipeline"):
 
 def dit():
     network = diffusers.DiTTransformer2DModel(
-        num_attention_heads=2,
-        attention_head_dim=4,
-        num_layers=2,
-        in_channels=4,
-        out_channels=8,
-        sample_size=8,
-        patch_size=2,
+        **TRANSFORMER,
         num_embeds_ada_norm=3,
-        norm_num_groups=4,
     )
     return diffusers.DiTPipeline(transformer=network, vae=autoencoder(), scheduler=PATHS["ddim"]())
 

@@ -4,24 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
-
-UNET = {
-    "sample_size": 8,
-    "layers_per_block": 1,
-    "block_out_channels": (8, 16),
-    "norm_num_groups": 4,
-    "attention_head_dim": 4,
-    "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
-    "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
-}
 
 
 def make_unet(seed: int = 0, **changes: object) -> UNet2DModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return UNet2DModel(**(UNET | changes))
+        return tiny.unconditional(**changes)
 
 
 @pytest.fixture

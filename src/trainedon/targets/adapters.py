@@ -10,6 +10,7 @@ from trainedon.targets.families import Opened, check_finite, quiet
 from trainedon.targets.files import brief
 
 
+@quiet()
 def adapt(opened: Opened, folder: Path) -> None:
     """Fuse a LoRA, or another adapter of peft's, into the pipeline's own weights.
 
@@ -17,12 +18,6 @@ def adapt(opened: Opened, folder: Path) -> None:
     LoRA; or `adapter_config.json` and `adapter_model.safetensors`, as peft saves them. Raises UserError when it holds
     neither, or what it holds does not fit.
     """
-    with quiet():
-        _fuse(opened, folder)
-    check_finite(opened.network, folder)
-
-
-def _fuse(opened: Opened, folder: Path) -> None:
     try:
         if (folder / "adapter_config.json").is_file():
             from peft import PeftModel
@@ -41,6 +36,7 @@ def _fuse(opened: Opened, folder: Path) -> None:
         raise UserError("adapters need one more package: pip install peft") from None
     except (OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError, json.JSONDecodeError) as error:
         raise UserError(f"{folder}: the adapter does not fit the model ({brief(error)})") from None
+    check_finite(opened.network, folder)
 
 
 def adapter_file(folder: Path) -> Path:

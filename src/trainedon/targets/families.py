@@ -174,34 +174,6 @@ def check(index: dict, family: Family) -> None:
             raise UserError(f"{name}: model_index.json names no {part}: the model folder is incomplete")
 
 
-def open_pipeline(folder: Path, index: dict, family: Family, dtype: torch.dtype) -> Opened:
-    """Build the parts, each strictly from its own safetensors, and join them.
-
-    Raises UserError when one is missing, does not fit its configuration, or is not finite.
-    """
-    with quiet():
-        return _open_pipeline(folder, index, family, dtype)
-
-
-def _open_pipeline(folder: Path, index: dict, family: Family, dtype: torch.dtype) -> Opened:
-    built = {}
-    for part, (library, kind) in parts_of(index).items():
-        make = _tokenizer if part.startswith("tokenizer") else _scheduler if part == "scheduler" else _weighted
-        precise = torch.float32 if part == family.autoencoder else dtype  # half precision overflows in autoencoders
-        built[part] = make(folder / part, getattr(import_module(library), kind), precise)
-    kind = getattr(import_module("diffusers"), index["_class_name"])
-    settings = {key: value for key, value in index.items() if not key.startswith("_") and not isinstance(value, list)}
-    absent = {key: None for key in index if isinstance(index[key], list) and key not in built}
-    if "safety_checker" in absent:
-        settings["requires_safety_checker"] = False
-    try:
-        pipeline = kind(**built | absent | settings)
-        pipeline.set_progress_bar_config(disable=True)
-    except (TypeError, ValueError, AttributeError, LookupError) as error:
-        raise UserError(f"{folder}: the parts do not make a {index['_class_name']} ({brief(error)})") from None
-    return Opened(family, pipeline, read_json(folder / "scheduler" / "scheduler_config.json"))
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without the advice and the progress bars that the libraries print while they build parts: what matters of it is
@@ -222,6 +194,30 @@ def quiet() -> Iterator[None]:
             logging.set_verbosity(level)
             if shown:
                 logging.enable_progress_bar()
+
+
+@quiet()
+def open_pipeline(folder: Path, index: dict, family: Family, dtype: torch.dtype) -> Opened:
+    """Build the parts, each strictly from its own safetensors, and join them.
+
+    Raises UserError when one is missing, does not fit its configuration, or is not finite.
+    """
+    built = {}
+    for part, (library, kind) in parts_of(index).items():
+        make = _tokenizer if part.startswith("tokenizer") else _scheduler if part == "scheduler" else _weighted
+        precise = torch.float32 if part == family.autoencoder else dtype  # half precision overflows in autoencoders
+        built[part] = make(folder / part, getattr(import_module(library), kind), precise)
+    kind = getattr(import_module("diffusers"), index["_class_name"])
+    settings = {key: value for key, value in index.items() if not key.startswith("_") and not isinstance(value, list)}
+    absent = {key: None for key in index if isinstance(index[key], list) and key not in built}
+    if "safety_checker" in absent:
+        settings["requires_safety_checker"] = False
+    try:
+        pipeline = kind(**built | absent | settings)
+        pipeline.set_progress_bar_config(disable=True)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise UserError(f"{folder}: the parts do not make a {index['_class_name']} ({brief(error)})") from None
+    return Opened(family, pipeline, read_json(folder / "scheduler" / "scheduler_config.json"))
 
 
 def _scheduler(folder: Path, kind: type, _dtype: torch.dtype) -> Any:

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from safetensors import SafetensorError
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from trainedon.errors import UserError
 from trainedon.files import file_digest
+from trainedon.targets.families import FAMILIES, check, open_pipeline
 from trainedon.training.families.autoencoder import WEIGHTS, latents
 from trainedon.training.families.lesson import Lesson, Material, captioned, dropped, noised_batch, weights_from
 from trainedon.training.families.text import numbered
 
+KIND = "StableDiffusionPipeline"
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
@@ -46,34 +45,6 @@ class AdapterRecipe:
         return Adapter(self, material)
 
 
-@dataclass(frozen=True, eq=False)
-class Base:
-    """A `StableDiffusionPipeline` folder, opened part by part."""
-
-    vae: AutoencoderKL
-    text_encoder: CLIPTextModel
-    tokenizer: CLIPTokenizer
-    unet: UNet2DConditionModel
-    scheduler: DDPMScheduler
-
-    @classmethod
-    def open(cls, folder: Path) -> Base:
-        """Raises UserError when the folder holds another kind of model, or cannot be opened."""
-        _check_base(folder)
-        options: dict[str, Any] = {"local_files_only": True}
-        try:
-            return cls(
-                AutoencoderKL.from_pretrained(folder / "vae", use_safetensors=True, **options).eval(),
-                CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True, **options).eval(),
-                CLIPTokenizer.from_pretrained(folder / "tokenizer", **options),
-                UNet2DConditionModel.from_pretrained(folder / "unet", use_safetensors=True, **options),
-                DDPMScheduler.from_pretrained(folder / "scheduler", **options),
-            )
-        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise UserError(f"{folder} cannot be opened ({reason}): give another --adapter-of") from None
-
-
 def adapted(recipe: AdapterRecipe, folder: Path) -> AdapterRecipe:
     """The recipe for the base in a folder. Raises UserError for a model that can have no adapter, and for pictures that
     it does not take."""
@@ -86,16 +57,26 @@ def adapted(recipe: AdapterRecipe, folder: Path) -> AdapterRecipe:
     return replace(recipe, model=file_digest(folder / "unet" / WEIGHTS), size=size, channels=channels)
 
 
-def _check_base(folder: Path) -> None:
+def _base(folder: Path) -> Any:
+    """The `StableDiffusionPipeline` in a folder. Raises UserError when that holds another kind of model, or one that
+    cannot be opened."""
+    index, family = _check_base(folder), FAMILIES[KIND]
+    check(index, family)
+    return open_pipeline(folder, index, family, torch.float32).pipeline
+
+
+def _check_base(folder: Path) -> dict:
+    """Its `model_index.json`."""
     try:
         index = json.loads((folder / "model_index.json").read_text("utf-8"))
         kind = index["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder} holds no model: give --adapter-of a folder with model_index.json") from None
-    if kind != "StableDiffusionPipeline" or not (folder / "unet" / WEIGHTS).is_file():
+    if kind != KIND or not (folder / "unet" / WEIGHTS).is_file():
         raise UserError(
             f"{folder} is a {kind}: give --adapter-of a local model as `trainedon train --family latent-text` makes it"
         )
+    return index
 
 
 class Adapter(Lesson):
@@ -108,7 +89,7 @@ class Adapter(Lesson):
 
         if material.base is None:
             raise UserError("an adapter needs a model to adapt: give --adapter-of MODEL")
-        base = Base.open(material.base)
+        base = _base(material.base)
         captions = captioned(material)
         self.recipe, self.scheduler = recipe, base.scheduler
         self.latents, self.rows = latents(base.vae, material.pixels), len(material.pixels)

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from trainedon.errors import UserError
 from trainedon.files import file_digest
 from trainedon.noise import generator
+from trainedon.targets.files import brief
 from trainedon.training.families.lesson import Lesson, Material, batch_rows, check_widths, weights_from
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -118,8 +119,7 @@ def open_autoencoder(folder: Path) -> AutoencoderKL:
     try:
         found = AutoencoderKL.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder} cannot be opened as an AutoencoderKL ({reason}): choose another") from None
+        raise UserError(f"{folder} cannot be opened as an AutoencoderKL ({brief(error)}): choose another") from None
     return found.eval().requires_grad_(False)
 
 
