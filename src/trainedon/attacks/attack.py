@@ -15,6 +15,8 @@ from trainedon.pictures import Batch
 from trainedon.targets import Reference, Shadows, Target
 
 Progress = Callable[[str, int, int], None]
+# Needs that are met, or seen to by `Attack.check` and `conclude`, where nothing has to be given for them.
+HAVE = ("gradients", "unseen", "labels", "captions")
 REMEDIES = {
     "labels": "pictures whose membership is known, which `trainedon evaluate` has and an audit has not",
     "unseen": "unseen pictures: give --unseen DIR",
@@ -143,7 +145,7 @@ class Attack(ABC):
             raise UserError(
                 f"{self.name} asks the network itself, and {target.identity.name} only varies pictures: take rediffuse"
             )
-        missing = self.missing(given=("gradients", "labels", "unseen", "captions"))
+        missing = self.missing(given=HAVE)
         if "captions" in self.needs and target.conditioning != "caption":
             missing.append("captions")
         if missing:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields, replace
 from importlib.metadata import entry_points
 
-from trainedon.attacks.attack import REMEDIES, Attack
+from trainedon.attacks.attack import HAVE, REMEDIES, Attack
 from trainedon.attacks.pool import Pool
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Shadows
@@ -22,7 +22,6 @@ GROUPS = {
     + ", secmi, pia, pian, sima, pfami, noise-aggregation"
 }
 HELPERS = {"Shadows | None": Shadows, "Reference | None": Reference, "Pool | None": Pool}
-HAVE = ("gradients", "unseen", "labels", "captions")  # whether the target takes captions, `Attack.check` says
 _attacks: dict[str, type[Attack]] = {}
 
 
