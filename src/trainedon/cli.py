@@ -20,6 +20,7 @@ import typer
 from typer.exceptions import TyperException
 
 from trainedon.errors import PictureError, UserError
+from trainedon.redact import redacted_argument
 from trainedon.terminal import (
     Bars,
     plain,
@@ -623,9 +624,7 @@ def _run(
     from trainedon.runs.mirror import Mirror
 
     place = Mirror.of(out)
-    command = shlex.join(["trainedon", *sys.argv[1:]])
-    if place.url:
-        command = command.replace(out, str(place))  # without a password in the address
+    command = shlex.join(["trainedon", *map(redacted_argument, sys.argv[1:])])
     plan = Plan(kind=kind, sets=sets, attacks=attacks, seed=seed, limit=limit, command=command, **extra)
     place.fetch()
     with Bars() as bars:

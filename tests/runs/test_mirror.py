@@ -105,3 +105,26 @@ def test_a_store_that_cannot_be_reached_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="nothing://there"):
         Mirror.of("nothing://there/run").fetch()
+
+
+@pytest.mark.parametrize("key", ["/abs/path", "../../outside", "shards/../../outside", "shards/..\\x/y", "notes.txt"])
+def test_a_strangers_folder_in_a_store_is_refused_before_it_is_fetched(store, key, tmp_path):
+    store.pipe(f"/bucket/audits/one/{key}", b"x")
+    with pytest.raises(UserError, match="is not empty and is no run folder"):
+        Mirror.of(URL).fetch()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_is_not_ours_is_neither_fetched_nor_removed(store, plan, target_folders, tmp_path):
+    target = load_target(target_folders["epsilon"])
+    worked(Mirror.of(URL), target, plan)
+    strange = ["/bucket/audits/one//abs/path", "/bucket/audits/one/../outside", "/bucket/audits/one/notes.txt"]
+    for key in strange:
+        store.store[key] = store.store["/bucket/audits/one/run.json"]
+    shutil.rmtree(tmp_path / "cache")
+    place = Mirror.of(URL)
+    worked(place, target, plan)
+    assert all(key in store.store for key in strange)
+    inside = {path.relative_to(place.path).as_posix() for path in place.path.rglob("*") if path.is_file()}
+    assert "notes.txt" not in inside and not any("outside" in name or "abs" in name for name in inside)
+    assert not list((tmp_path / "cache").rglob("outside"))

@@ -103,3 +103,25 @@ def test_a_run_knows_its_coins_and_holds_to_them(pictures, target_folders, tmp_p
     with pytest.raises(UserError, match="missing"):
         run(target, plan("audit", "suspect", limit=5), tmp_path / "some", quiet)
     assert json.loads((tmp_path / "audit" / "draw.json").read_text())["secret"] == "s"
+
+
+def test_every_picture_that_is_included_or_held_out_is_there_under_a_name_that_trainers_find(pictures, tmp_path):
+    import tarfile
+
+    names_ = ["plain.png", ".hidden.png", "no-suffix", "a/../b.png", "UP.png", "up.png", "con.png", "q?.png"]
+    with tarfile.open(tmp_path / "odd.tar", "w") as tar:
+        for name, path in zip(names_, sorted(pictures.rglob("*.png"))):
+            tar.add(path, name)
+    drawn = draw_pictures(tmp_path / "odd.tar", tmp_path / "draw", secret="s")
+    listed = {one.sha256 for one in drawn.pictures}
+    found = {
+        item.sha256
+        for folder in ("included", "held-out")
+        if (tmp_path / "draw" / folder).exists()
+        for item in inventory(scan(tmp_path / "draw" / folder), "member")
+    }
+    assert found == listed and len(listed) >= 5
+    assert not [path for path in tmp_path.rglob("b.png") if tmp_path / "draw" not in path.parents]
+    renamed = {one.picture: one.file for one in drawn.pictures if one.file}
+    assert "plain.png" not in renamed and all(name not in renamed.values() for name in renamed)
+    assert read_draw(tmp_path / "draw" / "draw.json") == drawn

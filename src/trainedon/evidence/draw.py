@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from trainedon.errors import UserError
 from trainedon.evidence.documents import Document, Randomised
@@ -18,12 +18,17 @@ TOSS = b"trainedon/draw/coin\x1f"
 COMMIT = b"trainedon/draw/commitment\x1f"
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class DrawnPicture(Document):
-    """One picture of a draw."""
+    """One picture of a draw. file: the name of its copy, where that is another one."""
 
     picture: str
     sha256: str
     included: bool
+    file: str | None = Field(None, exclude_if=_is_none, description="missing where the copy has the picture's own name")
 
 
 class SetAside(Document):

@@ -17,6 +17,7 @@ import fsspec
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures.decoding import MAX_BYTES
+from trainedon.redact import redacted, redacted_address
 
 _URL = re.compile(r"([\w.+-]+::)*[\w.+-]{2,}://")  # one letter before the colon is a drive
 _PROTOCOL = re.compile(r"([\w.+-]+):(?::|//)")
@@ -181,7 +182,7 @@ class Store:
         except (FileNotFoundError, PermissionError, UserError):
             raise
         except Exception as error:  # noqa: BLE001 (each store has errors of its own, which derive from nothing common)
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = redacted(" ".join(str(error).split())[:200]) or type(error).__name__
             raise UserError(
                 f"{shown(self.url)} cannot be read now ({reason}): check address, credentials and network, "
                 "and run the same command again"
@@ -239,7 +240,9 @@ def _file_system(url: str) -> tuple[Any, str]:
         remedy = f"pip install {' '.join(packages)}" if packages else "install what reads it"
         raise UserError(f"{shown(url)} needs a package that is not here ({error}): {remedy}") from None
     except ValueError as error:
-        raise UserError(f"{shown(url)} is no address that can be read ({error}); check the spelling") from None
+        raise UserError(
+            f"{shown(url)} is no address that can be read ({redacted(str(error))}); check the spelling"
+        ) from None
 
 
 def is_url(text: str) -> bool:
@@ -260,12 +263,9 @@ def locate(source: str | Path) -> tuple[Place, str]:
 
 
 def shown(source: str | Path) -> str:
-    """A path or URL as it may be printed and kept: passwords, and the signatures of web addresses, are left out."""
+    """A path or URL as it may be printed and kept: passwords, tokens and signatures of addresses are left out."""
     text = str(source)
-    if not is_url(text):
-        return text
-    text = re.sub(r"(?<=://)[^/@]*@", "", text)
-    return text.partition("?")[0] if "http" in text.partition("://")[0] else text
+    return redacted_address(text) if is_url(text) else text
 
 
 def _leaf(path: str) -> str:

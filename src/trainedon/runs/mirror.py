@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainedon.errors import UserError
 from trainedon.pictures.stores import Store, is_url, shown
 
 LAST = "run.json"  # says that a run is complete, so it comes after all else
+# The files of a run folder. Nothing else in a store is fetched, written or removed, whatever it is called.
+_OURS = re.compile(
+    r"(run|audit|evaluation|peaks|sweep|labels|draw|truth)\.json|(pictures|looks|scores)\.parquet|report\.html"
+    r"|(shards|restored)(/[A-Za-z0-9_-][\w.-]*){2}"
+)
 
 
 @dataclass
@@ -39,10 +46,14 @@ class Mirror:
         return shown(self.url) if self.url else str(self.path)
 
     def fetch(self) -> None:
-        """Bring here what the store has. Raises UserError when the store cannot be reached."""
+        """Bring here what the store has. Raises UserError when the store cannot be reached, and when what it holds is
+        no run folder."""
         if self.url is None:
             return
-        for name, size in sorted(self._there().items()):
+        there, strangers = self._there()
+        if strangers and LAST not in there:
+            raise UserError(f"{self} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
+        for name, size in sorted(there.items()):
             path = self.path / name
             if not path.is_file() or path.stat().st_size != size or path.suffix == ".json":
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,23 +76,24 @@ class Mirror:
         if self.url is None:
             return
         here = {path.relative_to(self.path).as_posix(): path for path in self.path.rglob("*") if path.is_file()}
-        here = {name: path for name, path in here.items() if not path.name.startswith(".")}
+        here = {name: path for name, path in here.items() if _OURS.fullmatch(name)}
         for name in sorted(here, key=lambda name: (name == LAST, name)):
             if self._sent.get(name) != _stamp(here[name]):
                 self.keep(here[name])
-        for name in self._there().keys() - here.keys():
+        for name in self._there()[0].keys() - here.keys():
             with self._asked() as files:
                 files.rm_file(self._at(name))
 
-    def _there(self) -> dict[str, int]:
-        """name -> bytes, of every file in the store's folder."""
+    def _there(self) -> tuple[dict[str, int], list[str]]:
+        """name -> bytes, of every file of a run in the store's folder, and the names of what else is there."""
         with self._asked() as files:
             root = self._at("")
             if not files.exists(root):
-                return {}
+                return {}, []
             files.invalidate_cache()
-            found = files.find(root, detail=True)
-            return {path[len(root) + 1 :]: info["size"] for path, info in found.items()}
+            found = {path[len(root) + 1 :]: info["size"] for path, info in files.find(root, detail=True).items()}
+            ours = {name: size for name, size in found.items() if _OURS.fullmatch(name)}
+            return ours, sorted(found.keys() - ours.keys())
 
     def _at(self, name: str) -> str:
         with self._asked() as files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,6 +28,7 @@ from trainedon.pictures import (
     shown,
     write_inventory,
 )
+from trainedon.redact import redacted
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
 from trainedon.runs.labels import infer_labels
@@ -278,7 +279,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
         "schema_version": SCHEMA_VERSION,
         "status": "running",
         "kind": plan.kind,
-        "command": _public(plan.command, plan.sets.values()),
+        "command": redacted(plan.command),
         "started": _now(),
         "finished": None,
         "identity": identity,
@@ -308,7 +309,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
         },
         "inputs": {
             name: {
-                "path": shown(source),
+                "path": redacted(shown(source)),
                 "digest": identity["pictures"][name],
                 "pictures": len(items.of_set(name)),
             }
@@ -341,13 +342,6 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
 
 def _conditioning(target: Target) -> str:
     return f"class ({target.classes})" if target.conditioning == "class" else target.conditioning or "none"
-
-
-def _public(command: str, sources: Iterable[str | Path]) -> str:
-    """A command without what must not be kept of its sources: a password, or the signature of a web address."""
-    for source in sources:
-        command = command.replace(str(source), shown(source))
-    return command
 
 
 def _now() -> str:

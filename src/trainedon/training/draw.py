@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from trainedon.errors import UserError
@@ -12,6 +12,8 @@ from trainedon.evidence import Draw, DrawnPicture, SetAside, coin, commitment, n
 from trainedon.files import whole, write_text
 from trainedon.pictures import Entry, Item, inventory, scan, shown
 from trainedon.pictures.captions import METADATA
+from trainedon.pictures.names import is_picture
+from trainedon.safe_names import safe_name
 
 DRAW = "draw.json"
 FOLDERS = {True: "included", False: "held-out"}
@@ -21,7 +23,7 @@ def draw_pictures(
     source: str | Path, out: Path, secret: str | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Draw:
     """Copy each usable picture of `source`, and its caption, into `out/included` or `out/held-out`, by its coin, and
-    write `draw.json`.
+    write `draw.json`. Names that not every system can hold are spelled anew (`safe_name`), as `draw.json` says.
 
     Of near-duplicates one takes part; the others, and pictures that cannot be used, are set aside, so that no picture
     that was held out is nearly one that was included. secret: decides the coins; drawn from the system's randomness
@@ -44,16 +46,27 @@ def draw_pictures(
         raise UserError(f"{shown(source)} holds no picture that can be used")
     secret = secret or secrets.token_hex(16)
     chosen = {item.picture: coin(secret, str(item.sha256)) for item in drawn}
+    formats = {item.picture: str(item.format).lower() for item in drawn}
+    files: dict[str, str] = {}
+    taken: set[str] = set()
     for entry in entries:
-        if entry.name in chosen:
-            _copy(entry, out / FOLDERS[chosen[entry.name]])
+        if entry.name in chosen and entry.name not in files:
+            suffix = "" if is_picture(entry.name) else f".{formats[entry.name]}"
+            files[entry.name] = safe_name(entry.name, taken, suffix)
+            _copy(entry, out / FOLDERS[chosen[entry.name]] / files[entry.name])
     for included, name in FOLDERS.items():
-        _copy_captions([item for item in drawn if chosen[item.picture] is included], out / name)
+        _copy_captions([item for item in drawn if chosen[item.picture] is included], files, out / name)
     draw = Draw(
         secret=secret,
         commitment=commitment(secret, [str(item.sha256) for item in drawn]),
         pictures=tuple(
-            DrawnPicture(picture=item.picture, sha256=str(item.sha256), included=chosen[item.picture]) for item in drawn
+            DrawnPicture(
+                picture=item.picture,
+                sha256=str(item.sha256),
+                included=chosen[item.picture],
+                file=None if files[item.picture] == item.picture else files[item.picture],
+            )
+            for item in drawn
         ),
         set_aside=tuple(SetAside(picture=name, reason=str(reason)) for name, reason in sorted(aside.items())),
     )
@@ -61,21 +74,18 @@ def draw_pictures(
     return draw
 
 
-def _copy_captions(items: Iterable[Item], folder: Path) -> None:
+def _copy_captions(items: Iterable[Item], files: Mapping[str, str], folder: Path) -> None:
     """Captions of the pictures in `folder`, if any, wherever they came from, as `scan` reads them."""
-    lines = [json.dumps({"file_name": item.picture, "caption": item.caption}) for item in items if item.caption]
+    lines = [json.dumps({"file_name": files[item.picture], "caption": item.caption}) for item in items if item.caption]
     if lines:
         write_text(folder / METADATA, "\n".join([*lines, ""]))
 
 
-def _copy(entry: Entry, folder: Path) -> None:
-    """The entry's bytes under its own name, below `folder`."""
+def _copy(entry: Entry, path: Path) -> None:
+    """The entry's bytes as a file."""
     data = entry.data()
     if not isinstance(data, bytes):
         raise UserError("pictures in arrays cannot be drawn: save them as picture files in a folder")
-    path = folder / entry.name
-    if folder.resolve() not in path.resolve().parents:
-        raise UserError(f"{entry.name} would be written outside of {folder}: rename it")
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as stream:
         stream.write(data)
