@@ -54,6 +54,13 @@ Controls = Annotated[
     bool,
     typer.Option(help="Where captions are asked with, run each attack with other ones too: three times the work."),
 ]
+Labels = Annotated[
+    str,
+    typer.Option(
+        help="Classes of a class-conditional model. auto: given ones if all pictures have one, else numbers of folders "
+        "if they can be nothing else, else inferred. folders: always these. infer: inferred for all."
+    ),
+]
 BatchSize = Annotated[
     int | None,
     typer.Option(min=1, help="Rows that go through the network at once: 32 on cpu, 64 elsewhere, when not given."),
@@ -116,6 +123,7 @@ def audit(
     seed: Seed = 0,
     limit: Limit = None,
     caption: Caption = None,
+    labels: Labels = "auto",
     controls: Controls = True,
     batch_size: BatchSize = None,
     device: Device = "cpu",
@@ -135,7 +143,7 @@ def audit(
     machine = _Machine(
         device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
     )
-    extra = {"draw": drawn, "caption": caption, "controls": controls, "lead": _lead(attacks, unseen)}
+    extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "lead": _lead(attacks, unseen)}
     done = _execute("audit", model, sets, asked, limit, machine, out, **extra)
     print_audit(done.document)
     say(f"Page: {done.page}")
@@ -157,6 +165,7 @@ def evaluate(
     seed: Seed = 0,
     limit: Limit = None,
     caption: Caption = None,
+    labels: Labels = "auto",
     controls: Controls = True,
     batch_size: BatchSize = None,
     device: Device = "cpu",
@@ -176,7 +185,7 @@ def evaluate(
     machine = _Machine(
         device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
     )
-    extra = {"draw": drawn, "caption": caption, "controls": controls, "dataset": dataset}
+    extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "dataset": dataset}
     done = _execute("evaluate", model, sets, asked, limit, machine, out, **extra)
     print_evaluation(done.document, done.folder)
     say(f"Page: {done.page}")
@@ -191,6 +200,7 @@ def peaks(
     seed: Seed = 0,
     limit: Limit = None,
     caption: Caption = None,
+    labels: Labels = "auto",
     batch_size: BatchSize = None,
     device: Device = "cpu",
     precision: Precision = "float32",
@@ -212,7 +222,7 @@ def peaks(
     machine = _Machine(
         device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
     )
-    done = _execute("evaluate", model, sets, asked, limit, machine, out, caption=caption, study=study)
+    done = _execute("evaluate", model, sets, asked, limit, machine, out, caption=caption, labels=labels, study=study)
     print_evaluation(done.document, done.folder)
     say(json.loads((done.folder / "peaks.json").read_text("utf-8"))["sentence"])
     say(f"Page: {done.page}")
@@ -241,6 +251,7 @@ def sweep(
     seed: Seed = 0,
     limit: Limit = None,
     caption: Caption = None,
+    labels: Labels = "auto",
     batch_size: BatchSize = None,
     device: Device = "cpu",
     precision: Precision = "float32",
@@ -265,7 +276,7 @@ def sweep(
     )
     target = machine.load(model)
     settings = settings.possible(target)
-    extra = {"sweep": settings.facts(), "caption": caption, "engine": machine.engine_for(model)}
+    extra = {"sweep": settings.facts(), "caption": caption, "labels": labels, "engine": machine.engine_for(model)}
     done = _run("evaluate", target, sets, settings.attacks, seed, limit, out, **extra)
     print_sweep(Sweep.model_validate_json((done.folder / "sweep.json").read_bytes()))
     say(f"Page: {done.page}")
