@@ -500,6 +500,8 @@ def report(
 
     if out is None and run.is_file():
         raise UserError(f"{run} is a table: say with --out DIR where statistics and page are to be written")
+    if out is not None and run.is_dir():
+        raise UserError(f"{run} is a folder: leave out --out, which is for tables of scores")
     document = conclude(run) if out is None else conclude_table(run, out)
     run = out or run
     if isinstance(document, Audit):
