@@ -55,6 +55,13 @@ Controls = Annotated[
     bool,
     typer.Option(help="Where captions are asked with, run each attack with other ones too: three times the work."),
 ]
+Labels = Annotated[
+    str,
+    typer.Option(
+        help="Classes of a class-conditional model. auto: given ones if all pictures have one, else numbers of folders "
+        "if they can be nothing else, else inferred. folders: always these. infer: inferred for all."
+    ),
+]
 BatchSize = Annotated[
     int | None,
     typer.Option(min=1, help="Rows that go through the network at once: 32 on cpu, 64 elsewhere, when not given."),
@@ -117,6 +124,7 @@ def audit(
     seed: Seed = 0,
     limit: Limit = None,
     caption: Caption = None,
+    labels: Labels = "auto",
     controls: Controls = True,
     batch_size: BatchSize = None,
     device: Device = "cpu",
@@ -136,7 +144,7 @@ def audit(
     machine = _Machine(
         device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
     )
-    extra = {"draw": drawn, "caption": caption, "controls": controls, "lead": _lead(attacks, unseen)}
+    extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "lead": _lead(attacks, unseen)}
     done = _execute("audit", model, sets, asked, limit, machine, out, **extra)
     print_audit(done.document)
     say(f"Page: {done.page}")
@@ -158,6 +166,7 @@ def evaluate(
     seed: Seed = 0,
     limit: Limit = None,
     caption: Caption = None,
+    labels: Labels = "auto",
     controls: Controls = True,
     batch_size: BatchSize = None,
     device: Device = "cpu",
@@ -177,7 +186,7 @@ def evaluate(
     machine = _Machine(
         device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
     )
-    extra = {"draw": drawn, "caption": caption, "controls": controls, "dataset": dataset}
+    extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "dataset": dataset}
     done = _execute("evaluate", model, sets, asked, limit, machine, out, **extra)
     print_evaluation(done.document, done.folder)
     say(f"Page: {done.page}")
@@ -192,6 +201,7 @@ def peaks(
     seed: Seed = 0,
     limit: Limit = None,
     caption: Caption = None,
+    labels: Labels = "auto",
     batch_size: BatchSize = None,
     device: Device = "cpu",
     precision: Precision = "float32",
@@ -213,7 +223,7 @@ def peaks(
     machine = _Machine(
         device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
     )
-    done = _execute("evaluate", model, sets, asked, limit, machine, out, caption=caption, study=study)
+    done = _execute("evaluate", model, sets, asked, limit, machine, out, caption=caption, labels=labels, study=study)
     print_evaluation(done.document, done.folder)
     say(json.loads((done.folder / "peaks.json").read_text("utf-8"))["sentence"])
     say(f"Page: {done.page}")
@@ -242,6 +252,7 @@ def sweep(
     seed: Seed = 0,
     limit: Limit = None,
     caption: Caption = None,
+    labels: Labels = "auto",
     batch_size: BatchSize = None,
     device: Device = "cpu",
     precision: Precision = "float32",
@@ -266,7 +277,7 @@ def sweep(
     )
     target = machine.load(model)
     settings = settings.possible(target)
-    extra = {"sweep": settings.facts(), "caption": caption, "engine": machine.engine_for(model)}
+    extra = {"sweep": settings.facts(), "caption": caption, "labels": labels, "engine": machine.engine_for(model)}
     done = _run("evaluate", target, sets, settings.attacks, seed, limit, out, **extra)
     print_sweep(Sweep.model_validate_json((done.folder / "sweep.json").read_bytes()))
     say(f"Page: {done.page}")
@@ -490,6 +501,8 @@ def report(
 
     if out is None and run.is_file():
         raise UserError(f"{run} is a table: say with --out DIR where statistics and page are to be written")
+    if out is not None and run.is_dir():
+        raise UserError(f"{run} is a folder: leave out --out, which is for tables of scores")
     document = conclude(run) if out is None else conclude_table(run, out)
     run = out or run
     if isinstance(document, Audit):

@@ -44,7 +44,7 @@ def print_evaluation(document: Any, run: Path) -> None:
     from trainedon.runs.folder import read_run
 
     record = read_run(run)
-    backward = {cost["attack"]: cost["backward_per_picture"] for cost in record["costs"]}
+    backward = {cost["attack"]: cost["backward_per_picture"] for cost in record.get("costs", [])}  # none of a table
     labels = record.get("labels", {})  # not in runs of earlier versions
     reported = {figures["attack"]: figures for figures in record.get("reported", [])}
     heads = ["attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", *(["reported"] if reported else [])]
@@ -55,7 +55,8 @@ def print_evaluation(document: Any, run: Path) -> None:
         area = "-" if attack.auc is None else f"{attack.auc:.4f} {_interval(attack.auc_ci, 3)}"
         wide = out_console.width >= 110  # a narrow terminal has no room for every interval
         rates = [_rate(attack.tpr_at_fpr.get(level), interval=wide) for level in ("0.01", "0.001")]
-        passes = f"{_number(attack.nfe_per_picture, 0)}+{backward.get(attack.repr, 0)}"
+        passes = _number(attack.nfe_per_picture, 0)
+        passes += f"+{backward[attack.repr]}" if attack.repr in backward else ""
         cells = [area, _number(attack.asr, 3), *rates, passes, _number(attack.seconds_per_picture, 3)]
         label = plain(labels.get(attack.repr, attack.name))
         table.add_row(label, *cells, *([_figures(reported, attack)] if reported else []))

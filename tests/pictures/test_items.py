@@ -22,7 +22,7 @@ from trainedon.pictures import (
 
 COLUMNS = ["picture", "sha256", "set", "label", "reason", "format", "mode", "width", "height", "bytes"]
 COLUMNS += ["mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b", "sharpness"]
-LATER = ["phash", "jpeg_trace", "detail", "caption"]
+LATER = ["phash", "jpeg_trace", "detail", "caption", "label_from"]
 COLUMNS += LATER
 
 
@@ -58,7 +58,9 @@ def test_a_file_of_before_these_columns_is_read(folder, tmp_path):
     file = tmp_path / "pictures.parquet"
     write_inventory(items, file)
     pq.write_table(pq.read_table(file).drop_columns(LATER), file)
-    assert read_inventory(file) == [replace(item, phash=None, jpeg_trace=None, detail=None) for item in items]
+    assert read_inventory(file) == [
+        replace(item, phash=None, jpeg_trace=None, detail=None, label_from=None) for item in items
+    ]
     pq.write_table(pq.read_table(file).drop_columns(["sharpness"]), file)
     with pytest.raises(UserError, match="not a list of pictures"):
         read_inventory(file)

@@ -3,8 +3,12 @@
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from trainedon.cli import app
 from trainedon.errors import UserError
 from trainedon.runs import conclude, conclude_table, verify
 
@@ -44,3 +48,40 @@ def test_other_tables_are_refused(table, tmp_path):
     conclude_table(table("suspect", "unseen"), tmp_path / "c")
     with pytest.raises(UserError, match="holds a run with other choices"):
         conclude_table(table("suspect", "unseen", n=20), tmp_path / "c")
+
+
+def many(kind, attacks, nfe):
+    """Rows of a table: several attacks or none named, with the number of passes or without, in an order of its own."""
+    rng = np.random.default_rng(1)
+    for name in (SETS[kind], "unseen"):
+        for i in range(12):
+            for attack in attacks:
+                row = {"picture": f"{i}.png", "set": name, "score": rng.normal(name != "unseen")}
+                yield row | ({"attack": attack} if attack else {}) | ({"nfe": 12} if nfe else {})
+
+
+@pytest.mark.parametrize(("attacks", "suffix"), [([None], "parquet"), (["drc", "loss"], "csv")], ids=["one", "two"])
+@pytest.mark.parametrize("kind", SETS)
+def test_every_kind_of_table_works_by_command_line_and_again_on_the_run(kind, attacks, suffix, tmp_path):
+    table = pa.Table.from_pylist(list(many(kind, attacks, nfe=suffix == "csv")))
+    path, out = tmp_path / f"s.{suffix}", tmp_path / "run"
+    if suffix == "csv":
+        names = table.column_names
+        path.write_text("\n".join(map(",".join, [names, *([str(r[n]) for n in names] for r in table.to_pylist())])))
+    else:
+        pq.write_table(table, path)
+    said = []
+    for command in (["report", path, "--out", out], ["report", out], ["verify", out], ["report", path, "--out", out]):
+        done = CliRunner().invoke(app, [*map(str, command)], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        said.append(done.output)
+    assert said[0].replace(" ", "") == said[1].replace(" ", "") and "FAILED" not in said[2]
+    assert all((attack or "unnamed") in said[0] or kind == "audit" for attack in attacks)
+    assert (out / "report.html").is_file()
+
+
+def test_a_run_is_no_table(table, tmp_path):
+    conclude_table(table("suspect", "unseen"), tmp_path / "run")
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "run"), "--out", str(tmp_path / "other")])
+    assert isinstance(done.exception, UserError) and "leave out --out" in str(done.exception)
+    assert not (tmp_path / "other").exists()

@@ -7,7 +7,7 @@ the model was given.
 
 from __future__ import annotations
 
-from trainedon.evidence.documents import Blind, Cdi, Claim, SetEvidence, UnseenControl
+from trainedon.evidence.documents import Asked, Blind, Cdi, Claim, SetEvidence, UnseenControl
 from trainedon.evidence.pvalues import PERMUTATIONS, smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
@@ -24,6 +24,10 @@ DIFFERENT = (
 UNCHECKED = (
     "The suspect pictures score higher than the unseen ones, but it could not be checked whether the two sets differ "
     "by themselves, so the difference cannot be put down to training."
+)
+ASKED_DIFFERENTLY = (
+    "The suspect pictures score higher than the unseen ones, but the model was not asked alike about the two sets, so "
+    "the difference cannot be put down to training."
 )
 UNSTEADY = (
     "The suspect pictures score higher than the unseen ones, but the unseen ones also differ among themselves where "
@@ -55,11 +59,13 @@ def claim(
     given_unseen: bool,
     tests: int = 1,
     randomised: bool = False,
+    asked: Asked | None = None,
 ) -> Claim:
     """The claim that one of `tests` tests carries; `evidence` is None where it could not be made.
 
     `suspects` and `unseen` count the pictures that count in it; `given_unseen`: whether any unseen pictures were given;
-    `randomised`: whether coins, checked, decided which pictures are suspects.
+    `randomised`: whether coins, checked, decided which pictures are suspects; `asked`: the control of how the model was
+    asked, if there is one.
     """
     if suspects == 0:
         return _not_estimable("no suspect picture could be scored")
@@ -78,6 +84,8 @@ def claim(
     if control.finds:
         because = f"{measured}, but unseen pictures differ from unseen pictures too (p = {control.p_value:.2g})"
         return Claim(level=2, sentence=UNSTEADY, because=because)
+    if asked is not None and asked.differs:
+        return Claim(level=2, sentence=ASKED_DIFFERENTLY, because=f"{measured}, but {asked.because}")
     failed = {
         "the blind baseline separates the sets": blind.separates,
         "file formats differ": blind.codec_mismatch,

@@ -27,8 +27,8 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
-def _is_empty(values: tuple) -> bool:
-    return not values
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class Flag(Document):
@@ -203,6 +203,19 @@ class AuditPromptControl(PromptControl):
     n_permutations: Count | None
 
 
+class Asked(Document):
+    """A control: is the model asked alike about both sets? Only of models that are asked by classes or captions."""
+
+    by: Literal["class", "caption"]
+    ways: dict[str, dict[str, Count]] = Field(
+        description="set -> way -> usable pictures; ways: given, folders, inferred, none; own, one (for all), missing"
+    )
+    classes_p_value: Unit | None = Field(description="of given classes being spread alike; null without them")
+    level: Unit
+    differs: bool
+    because: str | None = Field(description="what differs; null where nothing does")
+
+
 class Randomised(Document):
     """A split that was drawn by coin before training, and holds for every picture of the run."""
 
@@ -223,6 +236,7 @@ class Evaluation(Document):
     duplicates: Duplicates
     randomised: Randomised | None = None
     prompt_controls: tuple[PromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
+    asked: Asked | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
     flags: tuple[Flag, ...]
 
 
@@ -322,6 +336,7 @@ class Audit(Document):
     duplicates: Duplicates
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
+    asked: Asked | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
     flags: tuple[Flag, ...]
 
 

@@ -14,6 +14,7 @@ from trainedon.evidence import thresholds
 from trainedon.evidence.blind import CAPTIONS, Findings
 from trainedon.evidence.claims import is_found
 from trainedon.evidence.documents import (
+    Asked,
     AttackAudit,
     AttackEvaluation,
     Blind,
@@ -50,6 +51,11 @@ KNOWN = {
         "The two sets can be told apart by their captions alone, without the model and without the pictures, so a "
         "difference of scores need not come from training.",
         "Give both sets captions of one origin: written by the same people, or by one program.",
+    ),
+    "asked-differently": (
+        "Every attack asks the model with a class or a caption; asked in another way it answers otherwise, also about "
+        "pictures that it was not trained on.",
+        "Give both sets class labels, or captions, of one origin; or let the model infer all classes: --labels infer.",
     ),
     "caption-signal": (
         "With other captions the attack no longer tells the sets apart. So answers a model that has learnt pictures "
@@ -200,6 +206,14 @@ def of_captions(listed: Inventory | None, sets: Sequence[str]) -> list[Flag]:
         return []
     because = ", ".join(f"{(~told & among).sum()} of {among.sum()} ({name})" for name, among in counted)
     return [flag("captions-missing", f"Pictures without a caption: {because}.")]
+
+
+def of_asked(asked: Asked | None) -> list[Flag]:
+    """A flag where the model was not asked alike about both sets."""
+    if asked is None or not asked.differs:
+        return []
+    because = str(asked.because)
+    return [flag("asked-differently", f"{because[0].upper()}{because[1:]}.")]
 
 
 def _below_chance(intervals: Iterable[tuple[str, tuple[float, float] | None]]) -> list[Flag]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,9 @@ from trainedon.evidence.texts import DIGEST, NONE, Growing, Words, compact, move
 NO_SCORE = "no score was given"
 NO_NUMBER = "the score is not a number"
 INFINITE = "the score is infinite"
+TOO_LARGE = "the score is too large to be reckoned with"
+LARGEST = 1e300  # above it differences of scores overflow
+NOTHING = ("", "-", "null", "none", "na", "n/a", "#n/a", "<na>")  # in place of a number
 TEXTS = ("picture", "sha256", "cluster")  # of which there may be one a row
 NUMBERS = {"set": np.int8, "attack": np.int32, "reason": np.int32, "score": float, "nfe": float, "seconds": float}
 
@@ -110,11 +114,12 @@ class Gathered:
             (scores.is_null().to_numpy(zero_copy_only=False), NO_SCORE),
             (np.isnan(value), NO_NUMBER),
             (np.isinf(value), INFINITE),
+            (np.abs(value) > LARGEST, TOO_LARGE),
         ):
             missing = which & (given == NONE)
             if missing.any():
                 given[missing] = self.reasons[why]
-        finite = np.isfinite(value)
+        finite = np.abs(value) <= LARGEST
         return np.where(finite, value, np.nan), np.where(finite, np.int32(NONE), given)
 
 
@@ -156,12 +161,14 @@ def _row(row: Mapping[str, object], number: int) -> Row:
     if not picture.strip():
         raise UserError(f"row {number} of the scores names no picture; every row needs one")
     if set_name not in SETS:
-        raise UserError(f"row {number} of the scores has the set {set_name!r}; use one of {', '.join(SETS)}")
+        close = get_close_matches((set_name or "").casefold(), SETS, n=1)
+        meant = f"did you mean {close[0]}? Use" if close else "use"
+        raise UserError(f"row {number} of the scores has the set {set_name!r}; {meant} one of {', '.join(SETS)}")
     score, reason = _number(row.get("score"), "score", number), as_text(row.get("reason"))
     if score is None:
         reason = reason or NO_SCORE
-    elif not math.isfinite(score):
-        reason = reason or (NO_NUMBER if math.isnan(score) else INFINITE)
+    elif not abs(score) <= LARGEST:
+        reason = reason or (NO_NUMBER if math.isnan(score) else INFINITE if math.isinf(score) else TOO_LARGE)
         score = None
     else:
         reason = None
@@ -179,9 +186,11 @@ def as_text(value: object) -> str | None:
 
 
 def _number(value: object, column: str, number: int) -> float | None:
-    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "null", "none", "na", "n/a")):
+    if value is None or (isinstance(value, str) and value.strip().lower() in NOTHING):
         return None
     try:
+        if isinstance(value, str) and ("_" in value or not value.isascii()):  # which Python would take for numbers
+            raise ValueError
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise UserError(f"row {number} of the scores has the {column} {value!r}, which is not a number") from None

@@ -17,7 +17,8 @@ from trainedon.evidence.stream import BATCH, opened
 from trainedon.evidence.stream import batches as stream
 from trainedon.evidence.texts import NONE, Texts, Words, no_texts
 
-TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "caption")  # every other column holds numbers
+# Every other column holds numbers.
+TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "caption", "label_from")
 COLOURS = ("mean_r", "mean_g", "mean_b")
 Facts = Mapping[str, object]
 Pictures = Path | pa.Table | Sequence[Facts]  # `pictures.parquet`, or its rows

@@ -9,6 +9,7 @@ import numpy as np
 from trainedon.evidence import blind as baseline
 from trainedon.evidence import flags, pvalues, roc, thresholds
 from trainedon.evidence.agreement import agreement
+from trainedon.evidence.asked import asked as asked_alike
 from trainedon.evidence.cdi import cdi
 from trainedon.evidence.claims import LEVEL, claim
 from trainedon.evidence.controls import duplicates, unseen_control
@@ -59,14 +60,15 @@ def evaluate(
     looks: Looks | None = None,
     draw: Draw | None = None,
     prompts: Prompts | None = None,
+    asked: str | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
     `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
     `looks`: what an encoder says of them. `draw`: the coins that decided which
     pictures were used. `prompts`: of a model that is asked by captions, which attacks of the table are controls with
-    other captions. Suspects in the table are passed over. Raises UserError when members or unseen pictures are
-    missing, and when the pictures are not those of the draw.
+    other captions. `asked`: by what the model was asked, as `asked.asked` takes it. Suspects in the table are passed
+    over. Raises UserError when members or unseen pictures are missing, and when the pictures are not those of the draw.
     """
     sets = ("member", "unseen")
     scores.require(*sets)
@@ -74,6 +76,7 @@ def evaluate(
     every, listed = prepared(scores, sets, pictures, looks)
     scores = every.without(prompts or ())
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
+    control = asked_alike(listed, sets, asked)
     recaptioned = evaluated(every, prompts, jointly(len(attacks)))
     findings, copies = baseline.run(listed, "member", looks, prompts is not None), duplicates(scores, listed)
     raised = (
@@ -81,6 +84,7 @@ def evaluate(
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + flags.of_asked(control)
         + flags.of_evaluation(attacks)
         + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
     )
@@ -92,6 +96,7 @@ def evaluate(
         duplicates=copies,
         randomised=randomised,
         prompt_controls=recaptioned,
+        asked=control,
         flags=tuple(raised),
     )
 
@@ -151,11 +156,12 @@ def audit(
     draw: Draw | None = None,
     lead: str = "first",
     prompts: Prompts | None = None,
+    asked: str | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`, `looks`, `prompts`: as in `evaluate`; without pictures there is no blind baseline, and no claim above
-    level 2.
+    `pictures`, `looks`, `prompts`, `asked`: as in `evaluate`; without pictures there is no blind baseline, and no claim
+    above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
     `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
@@ -171,6 +177,7 @@ def audit(
     tests, together = _tests(scores)
     attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
+    control = asked_alike(listed, sets, asked)
     recaptioned = audited(every, prompts, jointly(len(attacks)))
     findings, copies = baseline.run(listed, "suspect", looks, prompts is not None), duplicates(scores, listed)
     rows, n_named = _picture_evidence(suspects, unseen)
@@ -180,6 +187,7 @@ def audit(
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + flags.of_asked(control)
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
@@ -194,6 +202,7 @@ def audit(
             tests=sum(test is not None and test.p_value is not None for test in (*tests, together)),
             # a picture of the draw that has no score could have been left out for what it would have said
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
+            asked=control,
         ),
         lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
         set=tests[0],
@@ -207,6 +216,7 @@ def audit(
         duplicates=copies,
         randomised=randomised,
         prompt_controls=recaptioned,
+        asked=control,
         flags=tuple(raised),
     )
 

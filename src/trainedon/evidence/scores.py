@@ -5,7 +5,6 @@ Only finite scores enter a statistic. Every other row is *not scored*: it is kep
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,10 +18,12 @@ import pyarrow as pa
 from trainedon.errors import UserError
 from trainedon.evidence.gather import Gathered
 from trainedon.evidence.rows import SETS, AttackKey, Columns, Rows
+from trainedon.evidence.sheet import known_columns, read_sheet
 from trainedon.evidence.stream import BATCH, batches, give_back, opened
 from trainedon.evidence.texts import NONE
 
 REQUIRED = ("picture", "set", "score")
+NUMBERS = ("score", "nfe", "seconds")
 OPTIONAL = ("sha256", "attack", "attack_repr", "reason", "nfe", "seconds", "cluster")
 REASONS_LISTED = 20
 NO_ROW = "the table of scores has no row for it"
@@ -81,7 +82,8 @@ class Scores:
             place, count = _most_frequent(columns)
             row = Rows(columns, np.arange(len(columns)))[place]
             raise UserError(
-                f"picture {row.picture!r} has {count} rows in set {row.set!r} for attack {row.attack_repr!r}; keep one"
+                f"picture {row.picture!r} has {count} rows in set {row.set!r} for attack {row.attack_repr!r} "
+                f"(the first is row {place + 1}); keep one"
             )
         return cls(columns)
 
@@ -194,46 +196,39 @@ def is_duplicate(reason: str | None) -> bool:
 
 
 def read_scores(path: str | Path) -> Scores:
-    """Read `scores.parquet` (or the run folder that holds it) or a CSV.
+    """Read `scores.parquet` (or the run folder that holds it), another parquet file, or a text table (CSV and its kin).
 
-    Columns: `picture, set, score`, and any of `sha256, attack, attack_repr, reason, nfe, seconds`; others are ignored.
+    Columns: `picture, set, score`, and any of OPTIONAL, in capitals or not; others are ignored.
 
-    Raises UserError when the file cannot be read, a column is missing, a set is unknown, or a score is no number.
+    Raises UserError when the file cannot be read, a column is missing, a set is unknown, a score is no number, or rows
+    or numbers could be read in two ways.
     """
     path = Path(path)
     if path.is_dir():
         path = path / "scores.parquet"
     gathered = Gathered()
     try:
-        if path.suffix.lower() == ".csv":
-            return Scores.from_rows(_read_csv(path))
+        if not _is_parquet(path):
+            return Scores.from_rows(read_sheet(path, (*REQUIRED, *OPTIONAL), REQUIRED, NUMBERS))
         for batch in _read_parquet(path):
             gathered.add(batch)
     except FileNotFoundError:
         raise UserError(f"there is no table of scores at {path}; give a run folder, scores.parquet or a CSV") from None
-    except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} cannot be read as a table of scores: {str(error).splitlines()[0]}") from None
     scores = Scores.checked(gathered)
     give_back()
     return scores
 
 
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1" or path.suffix.lower() == ".parquet"
+
+
 def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
     with opened(path) as file:
         names = file.schema_arrow.names
-        _require(names, path)
-        yield from batches(file, [name for name in (*REQUIRED, *OPTIONAL) if name in names])
-
-
-def _read_csv(path: Path) -> Iterator[dict[str, object]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        _require(reader.fieldnames or [], path)
-        for row in reader:
-            yield {key: value for key, value in row.items() if key in (*REQUIRED, *OPTIONAL)}
-
-
-def _require(names: Iterable[str], path: Path) -> None:
-    missing = [name for name in REQUIRED if name not in set(names)]
-    if missing:
-        raise UserError(f"{path} lacks the column {', '.join(missing)}; a table of scores needs {', '.join(REQUIRED)}")
+        columns = {names[at]: name for name, at in known_columns(names, (*REQUIRED, *OPTIONAL), REQUIRED, path).items()}
+        for batch in batches(file, list(columns)):
+            yield batch.rename_columns([columns[name] for name in batch.schema.names])

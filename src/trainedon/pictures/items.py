@@ -35,6 +35,8 @@ class Item:
     to 256 pixels if it has more.
     phash, jpeg_trace, detail: as in `looks`; phash is None for a picture without structure too.
     caption: as in Picture.
+    label_from: where the label comes from: `given` (a table, an array, a tar), `folders` (the number of the file's
+    folder), `inferred` (by the model); None without one.
     """
 
     picture: str
@@ -58,10 +60,11 @@ class Item:
     jpeg_trace: float | None = None
     detail: float | None = None
     caption: str | None = None
+    label_from: str | None = None
 
 
-_TEXT = ("picture", "sha256", "set", "reason", "format", "mode", "phash", "caption")
-_LATER = ("phash", "jpeg_trace", "detail", "caption")  # columns that older files lack
+_TEXT = ("picture", "sha256", "set", "reason", "format", "mode", "phash", "caption", "label_from")
+_LATER = ("phash", "jpeg_trace", "detail", "caption", "label_from")  # columns that older files lack
 _WHOLE = ("label", "width", "height", "bytes")
 _SCHEMA = pa.schema(
     [
@@ -70,7 +73,7 @@ _SCHEMA = pa.schema(
     ]
 )
 # How the columns are held: smaller, where that is enough for all that there can be.
-_SMALL = dict.fromkeys(("set", "format", "mode"), pa.dictionary(pa.int8(), pa.string()))
+_SMALL = dict.fromkeys(("set", "format", "mode", "label_from"), pa.dictionary(pa.int8(), pa.string()))
 _SMALL |= dict.fromkeys(("width", "height", "bytes"), pa.int32())
 _HELD = pa.schema([field.with_type(_SMALL.get(field.name, field.type)) for field in _SCHEMA])
 
@@ -166,10 +169,12 @@ class Inventory(Sequence[Item]):
             else:
                 chunks.append(chunk)
             start += len(chunk)
+        return self.with_column(column, pa.chunked_array(chunks, _HELD.field(column).type))
+
+    def with_column(self, column: str, values: pa.Array | pa.ChunkedArray) -> Inventory:
+        """The same but for the values of one column, one an item."""
         place = _SCHEMA.get_field_index(column)
-        return Inventory(
-            self._table.set_column(place, _HELD.field(place), pa.chunked_array(chunks, _HELD.types[place]))
-        )
+        return Inventory(self._table.set_column(place, _HELD.field(place), values.cast(_HELD.types[place])))
 
 
 def inventory_digest(items: Iterable[Item]) -> str:
@@ -204,7 +209,7 @@ def _lines(items: Inventory, order: np.ndarray) -> Iterator[tuple[str, str]]:
 def write_inventory(items: Iterable[Item], path: Path) -> None:
     """Write `pictures.parquet`, whole or not at all."""
     items = Inventory.of(items)
-    repeating = ["set", "reason", "format", "mode"]
+    repeating = ["set", "reason", "format", "mode", "label_from"]
     with whole(Path(path)) as stream, pq.ParquetWriter(stream, _SCHEMA, use_dictionary=repeating) as writer:
         for start in range(0, len(items), _GROUP):
             writer.write_table(items[start : start + _GROUP].table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class Entry(ABC):
     __slots__ = ()
     name: str
     label: int | None
+    label_from: ClassVar[str] = "given"  # where a label comes from; `folders`: it is the number of the file's folder
 
     @abstractmethod
     def data(self) -> bytes | np.ndarray:

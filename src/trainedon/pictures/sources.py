@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +49,7 @@ class FileEntry(Entry):
     path: str
     words: str | None = None
     told: str | None = None
+    label_from: ClassVar[str] = "folders"
 
     def data(self) -> bytes:
         """The file's bytes. Raises PictureError when it is no regular file, too large, or cannot be read."""
@@ -86,7 +88,8 @@ def scan(source: str | Path, limit: int | None = None) -> Listing:
     source: a local path, or a URL that fsspec reads. A folder is walked through with its sub-folders, sorted by name;
     hidden files are left out, links are followed once. Only where it holds no picture files are the parquet, `.npz` and
     `.tar` files in it read. Rows of a table and members of a tar keep their order.
-    A picture directly inside a sub-folder whose name is a number takes it as its label. The caption of `NAME.png` is
+    A picture directly inside a sub-folder whose name is a number takes it as its label, which may be something else
+    than a class: `runs.labels` decides. The caption of `NAME.png` is
     the text of `NAME.txt` beside it, or else what a `metadata.jsonl` in the folder or above the picture says.
     Raises UserError when there is nothing to list, it may not be read, or what reads the URL is not installed.
     """

@@ -51,15 +51,16 @@ def _examined(
 
 
 def _examine(entry: Entry, set_name: str, caption: str | None) -> Item:
-    sha256 = None
+    sha256, label_from = None, None if entry.label is None else entry.label_from
     try:
         data = entry.data()
         sha256 = digest(data)
         rgb, facts = unpack(data)
         caption = entry.caption if caption is None else caption
     except PictureError as error:
-        return Item(entry.name, sha256, set_name, entry.label, reason=str(error))
-    return Item(entry.name, sha256, set_name, entry.label, **facts, **statistics(rgb), caption=caption)
+        return Item(entry.name, sha256, set_name, entry.label, reason=str(error), label_from=label_from)
+    measured = facts | statistics(rgb)
+    return Item(entry.name, sha256, set_name, entry.label, **measured, caption=caption, label_from=label_from)
 
 
 def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:

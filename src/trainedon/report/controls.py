@@ -32,6 +32,8 @@ def controls(run: RunFolder) -> list[Control]:
         rows.append(_unseen(min(known, key=lambda one: 1 if one["p_value"] is None else one["p_value"])))
     if copies is not None:
         rows.append(_copies(copies))
+    if run.document.get("asked") is not None:
+        rows.append(_asked(run.document["asked"]))
     drawn = run.document.get("randomised")
     if drawn is not None:
         finding = (
@@ -69,6 +71,27 @@ def _unseen(control: dict[str, Any]) -> Control:
         return Control(question, "too few of them to say", NOT_RUN)
     finding = f"p = {words.p_value(control['p_value'])}; it fails below {control['level']:g}"
     return Control(question, finding, FAILED if control["finds"] else PASSED)
+
+
+def _asked(asked: dict[str, Any]) -> Control:
+    question = "Is the model asked alike about both sets?"
+    ways = {
+        "given": "by classes given",
+        "folders": "by classes that folders name",
+        "inferred": "by classes that it infers",
+        "none": "without a class",
+        "own": "by captions of their own",
+        "one": "by one caption",
+        "missing": "without a caption",
+    }
+    said = [
+        f"{words.SETS[name]}: " + ", ".join(f"{words.count(n)} {ways[way]}" for way, n in counts.items())
+        for name, counts in asked["ways"].items()
+        if counts
+    ]
+    if asked["classes_p_value"] is not None:
+        said.append(f"classes spread alike, p = {words.p_value(asked['classes_p_value'])}")
+    return Control(question, "; ".join(said), FAILED if asked["differs"] else PASSED)
 
 
 def _copies(copies: dict[str, Any]) -> Control:

@@ -1,19 +1,176 @@
-"""Class labels for pictures that come without, by the audited model's own judgement."""
+"""Class labels: which ones count, alike for all sets, and the model's own judgement where none do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from trainedon.attacks import Progress
+from trainedon.errors import UserError
+from trainedon.files import write_json
 from trainedon.noise import NoiseStream
-from trainedon.pictures import Entry, Item
+from trainedon.pictures import Entry, Inventory, Item
+from trainedon.pictures.names import number
 from trainedon.precise import double
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
 from trainedon.targets import Target
+
+CHOICES = ("auto", "folders", "infer")
+GIVEN, FOLDERS, INFERRED = "given", "folders", "inferred"  # where labels come from; of one run all from one place
+MOST_CLASSES = 100  # above this, trying every class for every picture costs more than the audit itself
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The pictures of all sets with the labels that count, all of one origin; those to be inferred have none yet.
+
+    origin: None where the model is not asked by classes. notes: what a reader must know of it.
+    """
+
+    items: Inventory
+    origin: str | None
+    notes: tuple[str, ...] = ()
+
+
+def check_choice(choice: str) -> None:
+    """Raise UserError for a value of `--labels` that there is not."""
+    if choice not in CHOICES:
+        raise UserError(f"--labels {choice!r}: choose from {', '.join(CHOICES)}")
+
+
+def settle(target: Target, items: Inventory, choice: str = "auto") -> Settled:
+    """Decide once for all sets where class labels come from: a model that is asked about one set under given classes
+    and about the other under classes that fit best answers differently, trained on either or not.
+
+    choice: `auto`: given labels where every usable picture has one; else the numbers of folders, where they can be
+    nothing else; else the model infers all. `folders`: the number of the folder that holds the file, at any depth.
+    `infer`: the model infers all. Raises UserError for labels that the model cannot take, and where none count and
+    there are too many classes to try.
+    """
+    classes = target.classes
+    if classes is None:
+        ignored = choice != "auto"
+        return Settled(items, None, (f"--labels {choice} changes nothing: the model knows no classes",) * ignored)
+    if choice == "folders":
+        return Settled(_by_folders(items, classes), FOLDERS)
+    why = "--labels infer" if choice == "infer" else None
+    if choice == "auto":
+        _check_given(items, classes)
+        if all(origin == GIVEN for _, _, origin in _usable(items)):
+            return Settled(items, GIVEN)
+        why = _why_no_classes(items, classes)
+        if why is None:
+            return Settled(items, FOLDERS)
+    if classes > MOST_CLASSES:
+        raise UserError(_too_many(items, classes, why))
+    had, n = sum(label is not None for _, label, _ in _usable(items)), len(items.usable)
+    bare = items.with_column("label", pa.nulls(len(items), pa.int64()))
+    bare = bare.with_column("label_from", pa.nulls(len(items), pa.string()))
+    return Settled(bare, INFERRED, _note(had, n, why, classes))
+
+
+def _usable(items: Inventory) -> Iterator[tuple[str, int | None, str | None]]:
+    """Name, label and its origin of each usable picture."""
+    columns = (items.values(name) for name in ("picture", "label", "label_from", "reason"))
+    return ((name, label, origin) for name, label, origin, reason in zip(*columns, strict=True) if reason is None)
+
+
+def _check_given(items: Inventory, classes: int) -> None:
+    for name, label, origin in _usable(items):
+        if origin == GIVEN and label is not None and not 0 <= label < classes:
+            raise UserError(f"{name} has class label {label}: the model knows 0 to {classes - 1}")
+
+
+def _why_no_classes(items: Inventory, classes: int) -> str | None:
+    """Why the numbers of folders need not be classes; None where they can be nothing else. Looks at all pictures: one
+    that cannot be used also tells what a folder holds."""
+    most = str(classes - 1)
+    columns = (items.values(name) for name in ("picture", "set", "label_from"))
+    for name, set_name, origin in zip(*columns, strict=True):
+        folder, _, _ = name.rpartition("/")
+        told = f"{name} ({set_name})"
+        if origin is None:
+            return f"{told} has none"
+        if origin != FOLDERS:
+            return f"{told} has one that is not its folder's"
+        if "/" in folder:
+            return f"{told} lies deeper than in one folder named by a number"
+        if int(folder) >= classes:
+            return f"{told} lies in {folder}, and the model knows 0 to {most}"
+        if folder != str(int(folder)) and len(folder) != len(most):
+            return f"{told} lies in {folder}, which is not how classes 0 to {most} are written"
+    return None
+
+
+def _by_folders(items: Inventory, classes: int) -> Inventory:
+    """Every picture with the number of the folder that holds its file. Raises UserError for a usable one without."""
+    labels = [number(name.rpartition("/")[0].rpartition("/")[2]) for name in items.values("picture")]
+    for label, name, reason in zip(labels, items.values("picture"), items.values("reason"), strict=True):
+        if reason is None and label is None:
+            raise UserError(f"{name} lies in no folder named by a class number: move it, or leave out --labels folders")
+        if reason is None and label >= classes:
+            raise UserError(f"{name} has class label {label}, by its folder: the model knows 0 to {classes - 1}")
+    found = items.with_column("label", pa.array(labels, pa.int64()))
+    return found.with_column("label_from", pa.array([None if one is None else FOLDERS for one in labels], pa.string()))
+
+
+def _too_many(items: Inventory, classes: int, why: str | None) -> str:
+    said = f"the model was trained with {classes} classes, too many to infer a picture's own"
+    without = next((name for name, label, _ in _usable(items) if label is None), None)
+    said += f", and {without} has no class label" if without else f", and the numbers given need not be classes ({why})"
+    return (
+        f"{said}: put the pictures of all sets into folders named by class number, with nothing beside these, or give "
+        "a parquet file with a label column, or say --labels folders where the number of a picture's folder is its "
+        "class"
+    )
+
+
+def _note(had: int, n: int, why: str | None, classes: int) -> tuple[str, ...]:
+    tried = (
+        f"each was given the class under which the model predicts its noise best ({4 * classes} evaluations a picture, "
+        "not counted in the attacks' costs)"
+    )
+    if not had:
+        return (f"{n} pictures came without a class label; {tried}",)
+    return (f"{had} of {n} pictures came with a number, which was not taken for a class ({why}); {tried}",)
+
+
+def asked_about(target: Target, settled: Settled, sets: Sequence[str], caption: str | None) -> dict[str, dict] | None:
+    """For each set how many usable pictures are asked about in which way; None where the model is asked with nothing.
+
+    Ways: `given`, `folders`, `inferred` of class labels; `own`, `one` (for all), `missing` of captions.
+    """
+    if target.conditioning is None:
+        return None
+    counts = {name: Counter() for name in sets}
+    items = settled.items.take(settled.items.usable)
+    for name, text in zip(items.values("set"), items.values("caption"), strict=True):
+        if target.conditioning == "class":
+            counts[name][settled.origin] += 1
+        else:
+            counts[name]["missing" if text is None else "own" if caption is None else "one"] += 1
+    return {name: dict(sorted(found.items())) for name, found in counts.items()}
+
+
+def with_inferred(
+    target: Target, items: Inventory, entries: Sequence[Entry], out: Path, progress: Progress
+) -> Inventory:
+    """Every usable picture with the class that the model infers; they are kept in `labels.json`."""
+    store, places = out / "labels.json", items.usable.tolist()
+    if not store.exists():
+        write_json(store, infer_labels(target, items, entries, places, progress))
+    labels = json.loads(store.read_text("utf-8"))
+    digests = items.column("sha256")
+    found = items.replaced("label", {place: labels[digests[place].as_py()] for place in places})
+    return found.replaced("label_from", dict.fromkeys(places, INFERRED))
 
 
 def infer_labels(

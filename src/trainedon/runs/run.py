@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from collections.abc import Sequence
@@ -31,7 +30,7 @@ from trainedon.pictures import (
 from trainedon.redact import redacted
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
-from trainedon.runs.labels import infer_labels
+from trainedon.runs.labels import INFERRED, Settled, asked_about, check_choice, settle, with_inferred
 from trainedon.runs.looks import write_looks
 from trainedon.targets import Target
 
@@ -43,7 +42,6 @@ EVIDENCE = (
     "draw.json",
     "truth.json",
 )  # what is concluded from
-MOST_CLASSES = 100  # above this, trying every class for every picture costs more than the audit itself
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
 
 
@@ -56,7 +54,8 @@ class Plan:
     speaks of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters.
     sweep: the questions whose settings the attacks are, as `attacks.grid.Sweep.facts` tells them.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
-    caption: of all pictures, whatever their sources say. controls: whether attacks on a model that is asked by captions
+    caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
+    from, one of `labels.CHOICES`. controls: whether attacks on a model that is asked by captions
     are made with other captions too.
     """
 
@@ -75,6 +74,10 @@ class Plan:
     truth: dict[str, bool] | None = None
     caption: str | None = None
     controls: bool = True
+    labels: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_choice(self.labels)
 
 
 def run(
@@ -95,18 +98,19 @@ def run(
         attack.check(target)
     items, entries = _take_stock(plan, progress)
     plan, others = _recaptioned(target, plan, items)
-    missing = _without_label(target, items)
+    settled = settle(target, items, plan.labels)
+    items = settled.items
     draw = plan.draw and evidence.read_draw(plan.draw)
     if draw:
         evidence.check_draw(draw, items.table)
     with locked(out):
         identity = _identity(target, plan, others, items) | ({"draw": draw.commitment} if draw else {})
-        record = check_same(out, identity) or _record(target, plan, others, items, identity)
+        record = check_same(out, identity) or _record(target, plan, others, settled, identity)
         if record["status"] != "complete":
             write_json(out / "run.json", record)
-            if missing:
-                items = _with_labels(target, items, missing, entries, out, progress)
-                record["notes"] = [*target.identity.notes, _labels_note(target, missing)]
+            record["notes"] = [*dict.fromkeys([*record["notes"], *settled.notes])]
+            if settled.origin == INFERRED:
+                items = with_inferred(target, items, entries, out, progress)
             if plan.truth is not None:
                 write_json(out / "truth.json", plan.truth)
             if draw:
@@ -144,15 +148,25 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
         pictures = out / "pictures.parquet"
         looks = evidence.read_looks(out / "looks.parquet")
     draw = _draw_of(out, record)
+    asked = _asked_by(record)
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
-        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts)}
-    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts)}
+        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts, asked)}
+    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts, asked)}
     if record.get("study"):
         documents["peaks.json"] = evidence.peaks(scores, record["study"], pictures, looks)
     if record.get("sweep"):
         documents["sweep.json"] = evidence.sweep(scores, record["sweep"], record["costs"], pictures, looks)
     return documents
+
+
+def _asked_by(record: dict) -> str | None:
+    """By what the model of a run is asked, where the run recorded how; runs of earlier versions did not."""
+    if not record.get("model", {}).get("asked"):
+        return None
+    if record["model"]["conditioning"] != "caption":
+        return "class"
+    return "caption" if record["choices"].get("caption") is None else "one caption"
 
 
 def _draw_of(out: Path, record: dict) -> evidence.Draw | None:
@@ -201,49 +215,6 @@ def _recaptioned(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, li
     return plan, controls(plan.attacks, pool) if plan.controls else []
 
 
-def _without_label(target: Target, items: Inventory) -> list[int]:
-    """Places of usable pictures that a class-conditional model needs a label for.
-
-    Raises UserError for labels that it cannot take.
-    """
-    if target.classes is None:
-        return []
-    missing = []
-    for place, (label, reason) in enumerate(zip(items.values("label"), items.values("reason"), strict=True)):
-        if reason is not None:
-            continue
-        if label is None:
-            missing.append(place)
-        elif not 0 <= label < target.classes:
-            name = items[place].picture
-            raise UserError(f"{name} has class label {label}: the model knows 0 to {target.classes - 1}")
-    if missing and target.classes > MOST_CLASSES:
-        raise UserError(
-            f"the model was trained with {target.classes} classes and {items[missing[0]].picture} has no class label: "
-            "put the pictures into folders named by class number, or give a parquet file with a label column"
-        )
-    return missing
-
-
-def _with_labels(
-    target: Target, items: Inventory, missing: list[int], entries: Listing, out: Path, progress: Progress
-) -> Inventory:
-    """Every usable picture with a class label; those that were inferred are kept in `labels.json`."""
-    store = out / "labels.json"
-    if not store.exists():
-        write_json(store, infer_labels(target, items, entries, missing, progress))
-    labels = json.loads(store.read_text("utf-8"))
-    digests = items.column("sha256")
-    return items.replaced("label", {place: labels[digests[place].as_py()] for place in missing})
-
-
-def _labels_note(target: Target, missing: list[int]) -> str:
-    return (
-        f"{len(missing)} pictures came without a class label; each was given the class under which the model predicts "
-        f"its noise best ({4 * (target.classes or 0)} evaluations a picture, not counted in the attacks' costs)"
-    )
-
-
 def _captions_note(target: Target, items: Inventory) -> list[str]:
     without = items.take(items.usable).column("caption").null_count
     if target.conditioning != "caption" or not without:
@@ -273,8 +244,9 @@ def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inven
     return identity
 
 
-def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: Inventory, identity: dict) -> dict:
+def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], settled: Settled, identity: dict) -> dict:
     costs = {repr(attack): attack.cost(target) for attack in (*plan.attacks, *others)}
+    asked = asked_about(target, settled, list(plan.sets), plan.caption)
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "running",
@@ -294,6 +266,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
             "precision": target.precision,
             "compiled": target.compiled,
             "caption": plan.caption,
+            "labels": plan.labels,
             "pictures": f"shorter side to {target.picture[1]} x {target.picture[2]} pixels by Lanczos, centre cut out",
         },
         "model": {
@@ -306,12 +279,13 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
             "prediction": target.prediction,
             "timesteps": target.timesteps,
             "conditioning": _conditioning(target),
-        },
+        }
+        | ({} if asked is None else {"asked": asked}),
         "inputs": {
             name: {
                 "path": redacted(shown(source)),
                 "digest": identity["pictures"][name],
-                "pictures": len(items.of_set(name)),
+                "pictures": len(settled.items.of_set(name)),
             }
             for name, source in plan.sets.items()
         },
@@ -334,7 +308,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
         ],
         "study": list(plan.study or []),
         "sweep": plan.sweep,
-        "notes": [*target.identity.notes, *_captions_note(target, items)],
+        "notes": [*target.identity.notes, *_captions_note(target, settled.items), *settled.notes],
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }

@@ -1,0 +1,183 @@
+"""A table of scores as text (CSV and its kin): what separates, what is the decimal mark. Nothing is guessed.
+
+Each row must have as many values as the header, and numbers one way of writing; what could be read in two ways is
+refused with its row.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from trainedon.errors import UserError
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+LONGEST = 1 << 20  # characters of a line; one that is longer is no row of a table
+LISTED = 8  # columns that a message names
+PACKED = {
+    b"PK\x03\x04": "an Excel file, or another packed one",
+    b"\xd0\xcf\x11\xe0": "an Excel file",
+    b"\x1f\x8b": "compressed (gzip)",
+    b"BZh": "compressed (bzip2)",
+    b"\xfd7zXZ": "compressed (xz)",
+    b"\x28\xb5\x2f\xfd": "compressed (zstd)",
+}
+MARKS = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 begins
+SAVE = "save it as CSV in UTF-8"
+# a comma in 1,234 may set thousands apart; in 0,234 and 1,23 and 1234,567 it cannot
+EITHER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+THOUSANDS = re.compile(r"[+-]?\d+([.,' \u00a0\u202f]\d+){2,}")
+COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+POINT = re.compile(r"[+-]?\d*\.\d*([eE][+-]?\d+)?")
+
+
+def column_name(name: str) -> str:
+    """A column's name without capitals and blanks, by which it is known."""
+    return re.sub(r"[\s-]+", "_", name.strip().casefold())
+
+
+def known_columns(names: Sequence[str], wanted: Collection[str], required: Sequence[str], path: Path) -> dict[str, int]:
+    """Where the columns are that are wanted. Raises UserError when a required one is missing, or one comes twice."""
+    found: dict[str, int] = {}
+    for place, name in enumerate(map(column_name, names)):
+        if name in wanted and name in found:
+            raise UserError(f"{path} has two columns {name}; keep one")
+        if name in wanted:
+            found[name] = place
+    missing = [name for name in required if name not in found]
+    if missing:
+        listed = [" ".join(name.split())[:40] or "(no name)" for name in names[:LISTED]]
+        more = ", ..." if len(names) > LISTED else ""
+        seen = f"; it has {', '.join(listed)}{more}" if any(name.strip() for name in names) else ""
+        needs = f"a table of scores needs {', '.join(required)}"
+        raise UserError(f"{path} lacks the column {', '.join(missing)}: {needs}{seen}")
+    return found
+
+
+def read_sheet(
+    path: Path, wanted: Collection[str], required: Sequence[str], numbers: Collection[str]
+) -> Iterator[dict[str, str]]:
+    """The rows of a text table, a few columns of them. numbers: columns of numbers, given with a decimal point.
+
+    The file is read twice: once to see how its numbers are written. Rows in which nothing stands are passed over, as
+    are lines with `#` before the header. Raises UserError for a table that is packed, no text, or not clear.
+    """
+    encoding = _encoding(path)
+    separator, columns, width = _header(path, encoding, wanted, required)
+    at = [columns[name] for name in numbers if name in columns]
+    comma = _has_decimal_commas(path, encoding, separator, width, at)
+    for _, row in _body(path, encoding, separator, width):
+        if comma:
+            row = [value.replace(",", ".") if place in at else value for place, value in enumerate(row)]
+        yield {name: row[place] for name, place in columns.items()}
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    for mark, kind in PACKED.items():
+        if head.startswith(mark):
+            raise UserError(f"{path} is {kind}: unpack it, or {SAVE}")
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        raise UserError(f"{path} is UTF-32 text: {SAVE}")
+    if head.startswith(MARKS):
+        return "utf-16"
+    if b"\0" in head:
+        raise UserError(f"{path} is no text, or UTF-16 that does not say so: {SAVE}")
+    return "utf-8-sig"
+
+
+def _header(
+    path: Path, encoding: str, wanted: Collection[str], required: Sequence[str]
+) -> tuple[str, dict[str, int], int]:
+    """What separates, where the columns are, and how many there are."""
+    headers, errors = {}, []
+    for one in SEPARATORS:
+        try:
+            headers[one] = next((row for _, row in _rows(path, encoding, one)), [])
+        except UserError as error:  # quotes may make no sense with another separator
+            errors.append(error)
+    if not headers:
+        raise errors[0]
+    fitting = {one: sum(column_name(name) in required for name in names) for one, names in headers.items()}
+    separator = max(fitting, key=lambda one: (fitting[one], len(headers[one])))
+    names = headers[separator]
+    return separator, known_columns(names, wanted, required, path), len(names)
+
+
+def _has_decimal_commas(path: Path, encoding: str, separator: str, width: int, at: Sequence[int]) -> bool:
+    """Whether numbers have decimal commas. Raises UserError where they may as well set thousands apart."""
+    comma = point = either = None  # the first number of a kind, and its row
+    for where, row in _body(path, encoding, separator, width):
+        for value in (row[place].strip() for place in at):
+            if THOUSANDS.fullmatch(value):
+                raise UserError(f"{path}: {where} has the number {value!r}: write it without marks between thousands")
+            if EITHER.fullmatch(value):
+                either = either or (where, value)
+            elif COMMA.fullmatch(value):
+                comma = comma or (where, value)
+            elif POINT.fullmatch(value):
+                point = point or (where, value)
+    if point and (comma or either):
+        other = comma or either
+        raise UserError(
+            f"{path}: {other[0]} has the number {other[1]!r}, and {point[0]} {point[1]!r}: write all with a point"
+        )
+    if either and not comma:
+        raise UserError(
+            f"{path}: {either[0]} has the number {either[1]!r}, whose comma may be a decimal one or set thousands "
+            "apart: write all numbers with a point"
+        )
+    return comma is not None
+
+
+def _body(path: Path, encoding: str, separator: str, width: int) -> Iterator[tuple[str, list[str]]]:
+    """The rows below the header, and how a message calls each. Raises UserError for one of another length."""
+    rows = _rows(path, encoding, separator)
+    next(rows, None)
+    for number, (line, row) in enumerate(rows, start=1):
+        where = f"row {number} (line {line})"
+        if len(row) != width:
+            said = f"{path}: {where} has {len(row)} values, and the header {width} columns"
+            raise UserError(f"{said}; {_hint(row, width, separator)}")
+        yield where, row
+
+
+def _hint(row: Sequence[str], width: int, separator: str) -> str:
+    if len(row) < width:
+        return f"the columns are separated by {SEPARATORS[separator]}: complete the row, or take it out"
+    if separator == ",":
+        return "a comma inside a value needs quotes around it: write numbers with a point, or separate by semicolons"
+    return f"the columns are separated by {SEPARATORS[separator]}: put a value that holds one into quotes"
+
+
+def _rows(path: Path, encoding: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Every row in which something stands, header first, with the number of its last line."""
+    with path.open(encoding=encoding, newline="") as file:
+        reader = csv.reader(_lines(file, path), delimiter=separator, skipinitialspace=separator != "\t", strict=True)
+        begun = False
+        try:
+            for row in reader:
+                if not any(map(str.strip, row)):
+                    continue
+                if not begun and (row[0].startswith("#") or row[0].lower().startswith("sep=")):
+                    continue  # a comment, or Excel's own word for what separates
+                begun = True
+                # bars are drawn with a blank on either side; elsewhere a name may end with one
+                yield reader.line_num, [value.strip() for value in row] if separator == "|" else row
+        except UnicodeDecodeError:
+            said = f"{path} is not {encoding.removesuffix('-sig').upper()} text, somewhere after line {reader.line_num}"
+            raise UserError(f"{said}: {SAVE}") from None
+        except csv.Error as error:
+            raise UserError(f"{path} cannot be read as a table of scores: line {reader.line_num}: {error}") from None
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """The lines, none of which is held when it is too long for a row."""
+    while line := file.readline(LONGEST):
+        if len(line) == LONGEST:
+            raise UserError(f"{path} has a line of more than {LONGEST} characters: it is no table of scores")
+        yield line
