@@ -39,7 +39,9 @@ app = typer.Typer(
     help="Was this diffusion model trained on this picture? Degrade-Restore-Compare, and honest statistics.",
 )
 
-Model = Annotated[str, typer.Argument(help="Local diffusers folder, or hub id (owner/name or owner/name@revision).")]
+Model = Annotated[
+    str, typer.Argument(help="Local diffusers folder, a checkpoint (.safetensors), or hub id (owner/name[@revision]).")
+]
 Out = Annotated[
     str,
     typer.Option(help="The run folder, a path or a URL (s3://...): new, or that of the same command, which goes on."),
@@ -72,6 +74,10 @@ Compile = Annotated[bool, typer.Option("--compile", help="Compile the network fi
 Adapter = Annotated[
     Path | None,
     typer.Option(help="A LoRA, or another adapter of peft's, that is fused into a latent model: its folder."),
+]
+Base = Annotated[
+    Path | None,
+    typer.Option(help="For a model in one file: a diffusers folder with what the file lacks, such as tokenizers."),
 ]
 Size = Annotated[
     int | None,
@@ -122,6 +128,7 @@ def audit(
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
+    base: Base = None,
     size: Size = None,
     offload: Offload = None,
     slicing: Slicing = False,
@@ -133,7 +140,7 @@ def audit(
     sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
     asked = _Asked(attacks, shadows, reference, seed)
     machine = _Machine(
-        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+        device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     extra = {"draw": drawn, "caption": caption, "controls": controls, "lead": _lead(attacks, unseen)}
     done = _execute("audit", model, sets, asked, limit, machine, out, **extra)
@@ -163,6 +170,7 @@ def evaluate(
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
+    base: Base = None,
     size: Size = None,
     offload: Offload = None,
     slicing: Slicing = False,
@@ -174,7 +182,7 @@ def evaluate(
     sets = {"member": members, "unseen": unseen}
     asked = _Asked(attacks, shadows, reference, seed)
     machine = _Machine(
-        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+        device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     extra = {"draw": drawn, "caption": caption, "controls": controls, "dataset": dataset}
     done = _execute("evaluate", model, sets, asked, limit, machine, out, **extra)
@@ -196,6 +204,7 @@ def peaks(
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
+    base: Base = None,
     size: Size = None,
     offload: Offload = None,
     slicing: Slicing = False,
@@ -210,7 +219,7 @@ def peaks(
     sets = {"member": members, "unseen": unseen}
     study = [_measurement(attack) for attack in _chosen("evaluate", sets, asked)]
     machine = _Machine(
-        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+        device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     done = _execute("evaluate", model, sets, asked, limit, machine, out, caption=caption, study=study)
     print_evaluation(done.document, done.folder)
@@ -246,6 +255,7 @@ def sweep(
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
+    base: Base = None,
     size: Size = None,
     offload: Offload = None,
     slicing: Slicing = False,
@@ -258,10 +268,10 @@ def sweep(
     from trainedon.evidence import Sweep
 
     sets = {"member": members, "unseen": unseen}
-    have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed))
+    have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed, base))
     settings = plan(attack, vary or [], question or [], have, **given)
     machine = _Machine(
-        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+        device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     target = machine.load(model)
     settings = settings.possible(target)
@@ -457,6 +467,7 @@ def plan_run(
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     precision: Precision = "float32",
     compiled: Compile = False,
+    base: Base = None,
 ) -> None:
     """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
     from trainedon import planning
@@ -465,9 +476,9 @@ def plan_run(
 
     number = planning.count(n, "N")
     size = None if bytes_per_picture is None else planning.count(bytes_per_picture, "--bytes-per-picture")
-    asked = _Asked(attacks, shadows, reference)
+    asked = _Asked(attacks, shadows, reference, base=base)
     chosen = _chosen("evaluate", {"unseen": pictures}, asked)
-    target = _Machine(device, batch_size, precision, compiled).load(model)
+    target = _Machine(device, batch_size, precision, compiled, base=base).load(model)
     chosen = _possible(chosen, asked, target)
     if target.conditioning == "caption":  # as audit and evaluate do
         chosen += controls(chosen, Pool.of(("one", "another")))
@@ -533,6 +544,7 @@ class _Asked(NamedTuple):
     shadows: Path | None = None
     reference: str | None = None
     seed: int = 0
+    base: Path | None = None
 
 
 class _Machine(NamedTuple):
@@ -546,6 +558,7 @@ class _Machine(NamedTuple):
     address: str | None = None
     workers: int | None = None
     adapter: Path | None = None
+    base: Path | None = None
     size: int | None = None
     offload: str | None = None
     slicing: bool = False
@@ -574,6 +587,7 @@ class _Machine(NamedTuple):
             "precision": self.precision,
             "compile": self.compiled,
             "adapter": self.adapter,
+            "base": self.base,
             "size": self.size,
             "offload": self.offload,
             "slicing": self.slicing,
@@ -600,6 +614,7 @@ def _execute(
     **extra: Any,
 ) -> _Done:
     engine = machine.engine_for(model)
+    asked = asked._replace(base=machine.base)
     chosen = _chosen(kind, sets, asked)
     target = machine.load(model)
     chosen = _possible(chosen, asked, target)
@@ -648,7 +663,7 @@ def _means(kind: str, sets: dict, asked: _Asked) -> tuple[list[str], dict[str, A
 
     have = ["gradients", "captions"] + ["unseen"] * ("unseen" in sets) + ["labels"] * (kind == "evaluate")
     shadows = asked.shadows and Shadows.open(asked.shadows)
-    reference = asked.reference and Reference.open(asked.reference)
+    reference = asked.reference and Reference.open(asked.reference, asked.base)
     return have, {"seed": asked.seed, "shadows": shadows, "reference": reference}
 
 
