@@ -40,7 +40,9 @@ app = typer.Typer(
     help="Was this diffusion model trained on this picture? Degrade-Restore-Compare, and honest statistics.",
 )
 
-Model = Annotated[str, typer.Argument(help="Local diffusers folder, or hub id (owner/name or owner/name@revision).")]
+Model = Annotated[
+    str, typer.Argument(help="Local diffusers folder, a checkpoint (.safetensors), or hub id (owner/name[@revision]).")
+]
 Out = Annotated[
     str,
     typer.Option(help="The run folder, a path or a URL (s3://...): new, or that of the same command, which goes on."),
@@ -80,6 +82,10 @@ Compile = Annotated[bool, typer.Option("--compile", help="Compile the network fi
 Adapter = Annotated[
     Path | None,
     typer.Option(help="A LoRA, or another adapter of peft's, that is fused into a latent model: its folder."),
+]
+Base = Annotated[
+    Path | None,
+    typer.Option(help="For a model in one file: a diffusers folder with what the file lacks, such as tokenizers."),
 ]
 Size = Annotated[
     int | None,
@@ -131,6 +137,7 @@ def audit(
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
+    base: Base = None,
     size: Size = None,
     offload: Offload = None,
     slicing: Slicing = False,
@@ -142,7 +149,7 @@ def audit(
     sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
     asked = _Asked(attacks, shadows, reference, seed)
     machine = _Machine(
-        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+        device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "lead": _lead(attacks, unseen)}
     done = _execute("audit", model, sets, asked, limit, machine, out, **extra)
@@ -173,6 +180,7 @@ def evaluate(
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
+    base: Base = None,
     size: Size = None,
     offload: Offload = None,
     slicing: Slicing = False,
@@ -184,7 +192,7 @@ def evaluate(
     sets = {"member": members, "unseen": unseen}
     asked = _Asked(attacks, shadows, reference, seed)
     machine = _Machine(
-        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+        device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "dataset": dataset}
     done = _execute("evaluate", model, sets, asked, limit, machine, out, **extra)
@@ -207,6 +215,7 @@ def peaks(
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
+    base: Base = None,
     size: Size = None,
     offload: Offload = None,
     slicing: Slicing = False,
@@ -221,7 +230,7 @@ def peaks(
     sets = {"member": members, "unseen": unseen}
     study = [_measurement(attack) for attack in _chosen("evaluate", sets, asked)]
     machine = _Machine(
-        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+        device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     done = _execute("evaluate", model, sets, asked, limit, machine, out, caption=caption, labels=labels, study=study)
     print_evaluation(done.document, done.folder)
@@ -258,6 +267,7 @@ def sweep(
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
+    base: Base = None,
     size: Size = None,
     offload: Offload = None,
     slicing: Slicing = False,
@@ -270,10 +280,10 @@ def sweep(
     from trainedon.evidence import Sweep
 
     sets = {"member": members, "unseen": unseen}
-    have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed))
+    have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed, base))
     settings = plan(attack, vary or [], question or [], have, **given)
     machine = _Machine(
-        device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
+        device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     target = machine.load(model)
     settings = settings.possible(target)
@@ -469,6 +479,7 @@ def plan_run(
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     precision: Precision = "float32",
     compiled: Compile = False,
+    base: Base = None,
 ) -> None:
     """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
     from trainedon import planning
@@ -477,9 +488,9 @@ def plan_run(
 
     number = planning.count(n, "N")
     size = None if bytes_per_picture is None else planning.count(bytes_per_picture, "--bytes-per-picture")
-    asked = _Asked(attacks, shadows, reference)
+    asked = _Asked(attacks, shadows, reference, base=base)
     chosen = _chosen("evaluate", {"unseen": pictures}, asked)
-    target = _Machine(device, batch_size, precision, compiled).load(model)
+    target = _Machine(device, batch_size, precision, compiled, base=base).load(model)
     chosen = _possible(chosen, asked, target)
     if target.conditioning == "caption":  # as audit and evaluate do
         chosen += controls(chosen, Pool.of(("one", "another")))
@@ -547,6 +558,7 @@ class _Asked(NamedTuple):
     shadows: Path | None = None
     reference: str | None = None
     seed: int = 0
+    base: Path | None = None
 
 
 class _Machine(NamedTuple):
@@ -560,6 +572,7 @@ class _Machine(NamedTuple):
     address: str | None = None
     workers: int | None = None
     adapter: Path | None = None
+    base: Path | None = None
     size: int | None = None
     offload: str | None = None
     slicing: bool = False
@@ -588,6 +601,7 @@ class _Machine(NamedTuple):
             "precision": self.precision,
             "compile": self.compiled,
             "adapter": self.adapter,
+            "base": self.base,
             "size": self.size,
             "offload": self.offload,
             "slicing": self.slicing,
@@ -614,6 +628,7 @@ def _execute(
     **extra: Any,
 ) -> _Done:
     engine = machine.engine_for(model)
+    asked = asked._replace(base=machine.base)
     chosen = _chosen(kind, sets, asked)
     target = machine.load(model)
     chosen = _possible(chosen, asked, target)
@@ -660,7 +675,7 @@ def _means(kind: str, sets: dict, asked: _Asked) -> tuple[list[str], dict[str, A
 
     have = ["gradients", "captions"] + ["unseen"] * ("unseen" in sets) + ["labels"] * (kind == "evaluate")
     shadows = asked.shadows and Shadows.open(asked.shadows)
-    reference = asked.reference and Reference.open(asked.reference)
+    reference = asked.reference and Reference.open(asked.reference, asked.base)
     return have, {"seed": asked.seed, "shadows": shadows, "reference": reference}
 
 

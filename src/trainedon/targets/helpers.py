@@ -127,10 +127,11 @@ class Reference:
     model: str = field(compare=False, repr=False)
 
     @classmethod
-    def open(cls, model: str | Path) -> Reference:
-        """Hashes a local folder, or loads a model from the hub. Raises UserError when it cannot be read."""
-        folder = Path(model)
-        digest = model_digest(folder) if folder.is_dir() else load_target(model).identity.digest
+    def open(cls, model: str | Path, base: Path | None = None) -> Reference:
+        """Hashes a local folder or file, or loads a model from the hub; base: see `load_target`. Raises UserError when
+        it cannot be read."""
+        path = Path(model)
+        digest = model_digest(path, base=base) if path.exists() else load_target(model).identity.digest
         return cls(digest, str(model))
 
     def __repr__(self) -> str:
@@ -169,6 +170,8 @@ def _beside(model: str | Path, target: Target) -> Target:
     key = ("model", str(model))
     if key not in target.kept:
         how = {"precision": target.precision, "compile": target.compiled, **target.options}
+        if not Path(model).is_file():
+            how.pop("base", None)
         target.kept[key] = load_target(model, device=str(target.device), rows=target.rows, **how)
     other: Target = target.kept[key]  # type: ignore[assignment]
     other.evaluations, other.memo, other.rows = target.evaluations, target.memo, target.rows

@@ -27,6 +27,7 @@ from trainedon.targets.families import (
 )
 from trainedon.targets.files import WEIGHTS, brief, digest_of, read_json, weight_files
 from trainedon.targets.path import PREDICTIONS, NoisePath
+from trainedon.targets.single_file import open_single, single_digest
 from trainedon.targets.target import PRECISIONS, Identity, Target
 from trainedon.targets.text import Text
 from trainedon.targets.unet import PixelUNet
@@ -49,17 +50,20 @@ def load_target(
     precision: str = "float32",
     compile: bool = False,
     adapter: str | Path | None = None,
+    base: str | Path | None = None,
     size: int | None = None,
     offload: str | None = None,
     slicing: bool = False,
 ) -> Target:
-    """The model at a local diffusers folder, or on the hub (`owner/name` or `owner/name@revision`).
+    """The model at a local diffusers folder, in one safetensors file with original names, or on the hub (`owner/name`
+    or `owner/name@revision`).
 
     rows: how many pictures go through the network at once; None: what is fastest on most networks. precision: float32,
     bfloat16 or float16, in which it multiplies; compile: whether it goes through `torch.compile`; both change scores.
     Of latent models only: adapter: the folder of a LoRA that is fused into it; size: side of the pictures in pixels, if
     not the one that the model was trained for; offload: `model` or `sequential`, diffusers' switches that keep parts
     elsewhere while they do not work; slicing: attention and autoencoder in slices.
+    base: of a model in one file alone: a diffusers folder with what the file lacks (tokenizers always).
     Raises UserError when the folder is not a model that is supported, when its weights are a pickle, incomplete or not
     finite, when a part of it may not be read.
     """
@@ -68,6 +72,13 @@ def load_target(
     how = {"device": _device(device), "rows": rows or ROWS.get(_device(device).type, ROWS_ELSEWHERE)}
     how |= {"precision": precision, "compiled": compile}
     try:
+        if base is not None and not Path(model).is_file():
+            raise UserError(f"--base is for a model in one file, and {model} is none: leave it out")
+        if Path(model).is_file():
+            base = None if base is None else Path(base)
+            single = open_single(Path(model), base, PRECISIONS[precision])
+            options = {"base": base, "size": size, "offload": offload, "slicing": slicing}
+            return _whole(single, Path(model).name, adapter, options, how)
         folder, name = _folder(model)
         index = read_json(folder / "model_index.json") if (folder / "model_index.json").is_file() else None
         family = None if index is None else FAMILIES.get(str(index.get("_class_name")))
@@ -75,14 +86,8 @@ def load_target(
             check(index, family)
             opened = open_pipeline(folder, index, family, PRECISIONS[precision])
             digest = digest_of(folder, _deciding(folder, index))
-            if adapter is not None:
-                adapt(opened, Path(adapter))
-                digest, name = _adapted(digest, Path(adapter)), f"{name} + {Path(adapter).resolve().name}"
-            if size is not None:
-                digest = hashlib.sha256(f"{digest} {size} pixels".encode()).hexdigest()
-            spare(opened, how["device"], offload, slicing)
             options = {"size": size, "offload": offload, "slicing": slicing}
-            return _latent(opened, name, digest, size, how | {"offloaded": offload is not None, "options": options})
+            return _whole((opened, digest, ()), name, adapter, options, how)
         if adapter is not None or size is not None or offload is not None or slicing:
             raise UserError(
                 "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
@@ -92,7 +97,29 @@ def load_target(
         raise UserError(f"{error.filename or model} cannot be read: no permission") from None
 
 
-def _latent(opened: Opened, name: str, digest: str, size: int | None, how: dict[str, Any]) -> Target:
+def _whole(
+    read: tuple[Opened, str, tuple[str, ...]],
+    name: str,
+    adapter: str | Path | None,
+    options: dict[str, Any],
+    how: dict[str, Any],
+) -> Target:
+    """The target of a latent model that was read, with its digest and its notes, and its adapter."""
+    opened, digest, notes = read
+    size, offload = options["size"], options["offload"]
+    if adapter is not None:
+        adapt(opened, Path(adapter))
+        digest, name = _adapted(digest, Path(adapter)), f"{name} + {Path(adapter).resolve().name}"
+    if size is not None:
+        digest = hashlib.sha256(f"{digest} {size} pixels".encode()).hexdigest()
+    spare(opened, how["device"], offload, options["slicing"])
+    how = how | {"offloaded": offload is not None, "options": options}
+    return _latent(opened, name, digest, size, notes, how)
+
+
+def _latent(
+    opened: Opened, name: str, digest: str, size: int | None, notes: tuple[str, ...], how: dict[str, Any]
+) -> Target:
     network, scheduler, family = opened.network, opened.scheduler, opened.family
     shape = opened.shape(size)
     prediction = "flow" if family.flow else scheduler.get("prediction_type") or "epsilon"
@@ -109,7 +136,7 @@ def _latent(opened: Opened, name: str, digest: str, size: int | None, how: dict[
         asked = "classes" if classes else "nothing"
     weights = sum(parameter.numel() for parameter in network.parameters())
     return family.adapter(
-        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights),
+        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights, notes),
         shape=shape,
         path=path,
         prediction=prediction,
@@ -160,7 +187,7 @@ def _folder(model: str | Path) -> tuple[Path, str]:
     if path.is_dir():
         return path, path.name or str(path.resolve().name)
     if path.exists():
-        raise UserError(f"{model} is a file: give the diffusers folder that holds model_index.json or config.json")
+        raise UserError(f"{model} is neither a folder nor a file: give a diffusers folder, or a checkpoint")
     if not HUB_ID.fullmatch(str(model)):
         raise UserError(f"{model} does not exist: give a diffusers folder or a hub id such as owner/name")
     return _download(*str(model).partition("@")[::2])
@@ -254,8 +281,11 @@ def _device(device: str) -> torch.device:
     return chosen
 
 
-def model_digest(folder: Path, adapter: Path | None = None) -> str:
-    """The digest of a local model folder, as in its `Identity`, without loading its weights."""
+def model_digest(folder: Path, adapter: Path | None = None, base: Path | None = None) -> str:
+    """The digest of a local model, a folder or a file, as in its `Identity`, without loading its weights."""
+    if folder.is_file():
+        digest = single_digest(folder, base)
+        return digest if adapter is None else _adapted(digest, adapter)
     index = read_json(folder / "model_index.json") if (folder / "model_index.json").is_file() else {}
     if index.get("_class_name") in FAMILIES:
         digest = digest_of(folder, _deciding(folder, index))

@@ -1,0 +1,293 @@
+"""A model in one file, as people download it: tensors by their original names, and configurations from elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainedon.errors import UserError
+from trainedon.targets.checkpoint import Checkpoint
+from trainedon.targets.converted import skeleton_of, state_of, unknown
+from trainedon.targets.designs import Design, Words
+from trainedon.targets.families import (
+    FAMILIES,
+    Family,
+    Opened,
+    _tokenizer,
+    _weighted,
+    check,
+    check_finite,
+    quiet,
+)
+from trainedon.targets.files import WEIGHTS, brief, read_json, weight_files
+from trainedon.targets.recognised import design_of, remarks, schedule
+
+# Tensors that have no say in what the model answers, or none that is not in the configuration.
+ASIDE = re.compile(
+    r"^model_ema\.|^(alphas_cumprod(_prev)?|betas|sqrt_\w+|log_one_minus_alphas_cumprod|posterior_\w+|lvlb_weights|"
+    r"logvar|global_step|v_pred|ztsnr|denoiser\.sigmas)$|^first_stage_model\.loss\.|(^|\.)position_ids$|"
+    r"(^|\.)logit_scale$|\.attn_mask$"
+)
+VOCABULARY = ("tokenizer.json", "vocab.json", "spiece.model")
+
+
+@quiet()
+def open_single(path: Path, base: Path | None, dtype: torch.dtype) -> tuple[Opened, str, tuple[str, ...]]:
+    """The pipeline in a safetensors file, its digest, and what a reader should know of it.
+
+    base: a diffusers folder, or as much of one as is needed: what it has of configurations comes before the published
+    ones, and parts that the file lacks are taken from it, tokenizers always. Raises UserError for a file that is none
+    of the models on the list, for a tensor that is missing, misshapen or not known, and where something is needed of
+    `base`.
+    """
+    single = Single.of(path, base)
+    built = {part: single.build(part, dtype) for part in single.design.parts if part not in single.absent}
+    built |= {part: single.tokenizer(part, built) for part in single.tokenizers}
+    kind, config = single.scheduler
+    built["scheduler"] = _from_config(kind, config)
+    absent = dict.fromkeys(single.design.absent + single.absent)
+    try:
+        pipeline = getattr(import_module("diffusers"), single.design.pipeline)(**built, **absent, **single.settings)
+        pipeline.set_progress_bar_config(disable=True)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise UserError(f"{path}: the parts do not make a {single.design.pipeline} ({brief(error)})") from None
+    return Opened(single.family, pipeline, config), single.digest(), single.notes()
+
+
+def single_digest(path: Path, base: Path | None) -> str:
+    """The digest of a model in one file, without loading its weights."""
+    return Single.of(path, base).digest()
+
+
+@dataclass(frozen=True)
+class Single:
+    """A file, and where each part of its model comes from.
+
+    held: of the parts that are in the file, the names of their tensors, by what follows the beginning that they share.
+    absent: parts that the model is without, as `base` says. index: that of `base`, if it has one.
+    """
+
+    file: Checkpoint
+    base: Path | None
+    index: Mapping[str, Any]
+    design: Design
+    held: Mapping[str, Mapping[str, str]]
+    absent: tuple[str, ...]
+    scheduler: tuple[str, dict]
+
+    @classmethod
+    def of(cls, path: Path, base: Path | None) -> Single:
+        """Reads the file's header, and of `base` what is JSON. Raises UserError; see `open_single`."""
+        file = Checkpoint.open(path)
+        design, prefix = design_of(file)
+        index = _index(base, design)
+        held = _held(file, design, prefix)
+        for part in (*design.parts, *design.tokenizers):
+            _check_there(part, file, base, index, design, held)
+        nulls = tuple(
+            part for part in design.parts if part not in held and index.get(part) == [None, None] and _optional(part)
+        )
+        nulls += tuple(name for name, words in design.tokenizers.items() if words.encoder in nulls)
+        kind, given = design.scheduler[0], None
+        if base is not None and (base / "scheduler" / "scheduler_config.json").is_file():
+            given = read_json(base / "scheduler" / "scheduler_config.json")
+            named = index.get("scheduler") or [None, None]
+            kind = str(named[1] or given.get("_class_name") or kind)
+            known = FAMILIES[design.pipeline].classes("scheduler")
+            if known is None or kind not in known[1]:
+                raise UserError(f"{base}: scheduler {kind} is not supported for {design.title}")
+        return cls(file, base, index, design, held, nulls, (kind, schedule(file, design, given, base)))
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.design.pipeline]
+
+    @property
+    def tokenizers(self) -> tuple[str, ...]:
+        return tuple(name for name in self.design.tokenizers if name not in self.absent)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {key: self.index.get(key, value) for key, value in self.design.settings.items()}
+
+    def config(self, part: str) -> tuple[dict, bool]:
+        """A part's configuration, and whether it is the published one."""
+        if self.base is not None and (self.base / part / "config.json").is_file():
+            return read_json(self.base / part / "config.json"), False
+        config = dict(self.design.parts[part].config)
+        if part == "unet" and not self.design.predicts and self.scheduler[1].get("prediction_type") == "v_prediction":
+            config["sample_size"] = 96  # Stable Diffusion 2 of 768 pixels
+        return config, True
+
+    def build(self, part: str, dtype: torch.dtype) -> nn.Module:
+        """A part with all its weights, from the file, or else from `base`."""
+        of = self.design.parts[part]
+        kind = getattr(import_module(of.kind[0]), of.kind[1])
+        precise = torch.float32 if part == self.family.autoencoder else dtype
+        if part not in self.held:
+            assert self.base is not None
+            return _weighted(self.base / part, kind, precise)
+        config, published = self.config(part)
+        place = f"{self.file.path.name} ({part})"
+        skeleton = skeleton_of(kind, of, config, place if published else f"{self.base}/{part}/config.json")
+        state = state_of(self.file, self.design, part, self.held[part], config, skeleton, precise)
+        if of.diffusers:
+            skeleton.load_state_dict(state, strict=True, assign=True)
+            network = skeleton.eval()
+        else:
+            network = kind.from_pretrained(None, config=skeleton.config, state_dict=state, dtype=precise)
+        check_finite(network, Path(place))
+        return network
+
+    def tokenizer(self, part: str, built: Mapping[str, Any]) -> Any:
+        """From `base`. Raises UserError where it is not the encoder's."""
+        assert self.base is not None
+        words, encoder = self.design.tokenizers[part], built[self.design.tokenizers[part].encoder].config
+        kind = str((self.index.get(part) or [None, None])[1] or words.kind)
+        folder = self.base / part
+        found = _tokenizer(folder, getattr(import_module("transformers"), kind), torch.float32)
+        published = self.config(words.encoder)[1] and words.encoder in self.held
+        _check_tokenizer(found, folder, words, encoder, published)
+        return found
+
+    def digest(self) -> str:
+        """Over the file, and all else that decides the answers: configurations, and what comes from `base`."""
+        lines = [f"file {self.file.sha256()}", f"pipeline {self.design.pipeline} {_canonical(self.settings)}"]
+        lines.append(f"scheduler {_canonical(self.scheduler[1])}")
+        taken: list[Path] = []
+        for part, of in self.design.parts.items():
+            if part in self.held:
+                lines.append(f"{part} {_canonical(self.config(part)[0])}")
+            elif part not in self.absent:
+                assert self.base is not None
+                name = WEIGHTS if of.diffusers else "model"
+                taken += [self.base / part / "config.json", *weight_files(self.base / part, name)]
+        for part in self.tokenizers:
+            assert self.base is not None
+            taken += [path for path in (self.base / part).iterdir() if path.is_file()]
+        for path in sorted(taken):
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            lines.append(f"{path.relative_to(self.base)} {found}")  # type: ignore[arg-type]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def notes(self) -> tuple[str, ...]:
+        """What came from where, and what else a reader should know."""
+        base = self.base.resolve().name if self.base else ""
+        parts = [part for part in self.design.parts if part not in self.absent]
+        own = [part for part in parts if part in self.held]
+        published = [part for part in own if self.config(part)[1]]
+        there = self.base is not None and (self.base / "scheduler" / "scheduler_config.json").is_file()
+        published += [] if there else ["scheduler"]
+        taken = [part for part in parts if part not in self.held] + list(self.tokenizers)
+        said = [f"weights of {', '.join(own)} are from {self.file.path.name}, {', '.join(taken)} from {base}"]
+        if published:
+            said.append(
+                f"{', '.join(published)}: configured as {self.design.title} was published, which the file cannot say"
+            )
+        return (*said, *remarks(self.file, self.design))
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _optional(part: str) -> bool:
+    """Whether pipelines do without: Stable Diffusion 3 was also trained without its largest text encoder."""
+    return part == "text_encoder_3"
+
+
+def _index(base: Path | None, design: Design) -> dict:
+    if base is None:
+        return {}
+    if not base.is_dir():
+        raise UserError(f"--base {base} is no folder: give a diffusers folder of {design.title}, such as {design.hub}")
+    if not (base / "model_index.json").is_file():
+        return {}
+    index = read_json(base / "model_index.json")
+    name = str(index.get("_class_name"))
+    wanted = FAMILIES[design.pipeline]
+    if FAMILIES.get(name) is not wanted:
+        raise UserError(f"--base {base} is a {name}, and the file holds {design.title}: give the folder of that model")
+    check(index, wanted)
+    return index
+
+
+def _held(file: Checkpoint, design: Design, prefix: str) -> dict[str, dict[str, str]]:
+    """Of each part in the file its tensors. Raises UserError for one that belongs to none."""
+    beginnings = {one: part for part, of in design.parts.items() for one in of.prefixes if part != design.network}
+    held: dict[str, dict[str, str]] = {}
+    strangers = []
+    for name in sorted(file.shapes):
+        if ASIDE.search(name):
+            continue
+        begins = next((one for one in beginnings if name.startswith(one)), None)
+        if begins is not None:
+            held.setdefault(beginnings[begins], {})[name.removeprefix(begins)] = name
+        elif name.startswith(prefix):
+            held.setdefault(design.network, {})[name.removeprefix(prefix)] = name
+        else:
+            strangers.append(name)
+    file.check(name for names in held.values() for name in names.values())
+    if strangers:
+        file.check(strangers)
+        raise unknown(file, design, strangers[0], len(strangers) - 1)
+    return held
+
+
+def _check_there(
+    part: str, file: Checkpoint, base: Path | None, index: Mapping[str, Any], design: Design, held: Mapping[str, Any]
+) -> None:
+    """Raises UserError where a part is neither in the file nor in `base`, saying how to give it."""
+    words = design.tokenizers.get(part)
+    if part in held or (index.get(part) == [None, None] and _optional(words.encoder if words else part)):
+        return
+    needed = VOCABULARY if words else ("config.json",)
+    if base is not None and any((base / part / name).is_file() for name in needed):
+        return
+    what = f"vocabulary ({part})" if words else part
+    wanted = [f"{one}/*" for one in (*design.parts, *design.tokenizers) if one not in held]
+    wanted += [] if design.predicts else ["scheduler/*", f"{design.network}/config.json"]
+    asked = " ".join(f"--include '{one}'" for one in wanted)
+    raise UserError(
+        f"{file.path.name} holds no {what}, as files of {design.title} often do not"
+        f"{'' if base is None else f', and --base {base} has none either'}: give with --base DIR its diffusers folder, "
+        f"or what `hf download {design.hub} {asked} --local-dir DIR` fetches of it"
+    )
+
+
+def _from_config(kind: str, config: dict) -> Any:
+    try:
+        return getattr(import_module("diffusers"), kind).from_config(config)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        raise UserError(
+            f"the model's noise schedule cannot be read ({brief(error)}): check scheduler_config.json"
+        ) from None
+
+
+def _check_tokenizer(found: Any, folder: Path, words: Words, encoder: Any, published: bool) -> None:
+    """Raises UserError for a tokenizer that is not the text encoder's."""
+    clip = words.kind.startswith("CLIP")
+    longest = getattr(encoder, "max_position_embeddings", None)
+    size, known = len(found), encoder.vocab_size
+    if size > known or (published and clip and size != known):
+        raise UserError(f"{folder} knows {size} words, and the text encoder {known}: it is another model's")
+    if clip and longest is not None and found.model_max_length > longest:
+        raise UserError(
+            f"{folder} makes up to {found.model_max_length} tokens of a caption, and the text encoder takes {longest}: "
+            "it is another model's, or its tokenizer_config.json is missing"
+        )
+    if published and found.pad_token != words.pad:
+        raise UserError(
+            f"{folder} fills captions up with {found.pad_token!r}, and the text encoder was trained with "
+            f"{words.pad!r}: it is another model's"
+        )
