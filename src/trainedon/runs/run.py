@@ -21,9 +21,11 @@ from trainedon.files import file_digest, write_json, write_text
 from trainedon.pictures import (
     Inventory,
     Listing,
+    Passed,
     cross_duplicates,
     inventory,
     inventory_digest,
+    passed_items,
     scan,
     shown,
     write_inventory,
@@ -92,7 +94,7 @@ def run(
     """
     for attack in plan.attacks:
         attack.check(target)
-    items, entries = _take_stock(plan, progress)
+    items, entries, passed = _take_stock(plan, progress)
     plan, others = _recaptioned(target, plan, items)
     missing = _without_label(target, items)
     draw = plan.draw and evidence.read_draw(plan.draw)
@@ -100,7 +102,7 @@ def run(
         evidence.check_draw(draw, items.table)
     with locked(out):
         identity = _identity(target, plan, others, items) | ({"draw": draw.commitment} if draw else {})
-        record = check_same(out, identity) or _record(target, plan, others, items, identity)
+        record = check_same(out, identity) or _record(target, plan, others, items, identity, passed)
         if record["status"] != "complete":
             write_json(out / "run.json", record)
             if missing:
@@ -111,7 +113,8 @@ def run(
             if draw:
                 write_text(out / "draw.json", evidence.to_json(draw))
             if not (out / "pictures.parquet").exists():
-                write_inventory(items, out / "pictures.parquet")
+                besides = (passed_items(over, name) for name, over in passed.items())
+                write_inventory(sum(besides, items), out / "pictures.parquet")
             write_looks(items, entries, out, progress)
             for name in ("run.json", *EVIDENCE):
                 if (out / name).exists():
@@ -175,20 +178,20 @@ def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
     return first
 
 
-def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing]:
-    """The inventory of all sets, and where to read each of its pictures."""
-    items, entries = Inventory.of([]), Listing()
+def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dict[str, Passed]]:
+    """The inventory of all sets, where to read each of its pictures, and what each set's source holds besides."""
+    items, entries, passed = Inventory.of([]), Listing(), {}
     for name, source in plan.sets.items():
         listed = scan(source, plan.limit)
         found = inventory(listed, name, lambda done, total, n=name: progress(f"reading {n}", done, total), plan.caption)
         if not len(found.usable):
             first = found[0]
             raise UserError(f"{shown(source)} holds no picture that can be used ({first.picture}: {first.reason})")
-        items, entries = items + found, Listing(entries, listed)
+        items, entries, passed[name] = items + found, Listing(entries, listed), listed.passed
     items = cross_duplicates(items)
     if "unseen" in plan.sets and not len(items.of_set("unseen").usable):
         raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
-    return items, entries
+    return items, entries, passed
 
 
 def _recaptioned(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, list[Recaptioned]]:
@@ -243,11 +246,13 @@ def _labels_note(target: Target, missing: list[int]) -> str:
     )
 
 
-def _captions_note(target: Target, items: Inventory) -> list[str]:
-    without = items.take(items.usable).column("caption").null_count
-    if target.conditioning != "caption" or not without:
+def _captions_note(target: Target, plan: Plan, items: Inventory, passed: dict[str, Passed]) -> list[str]:
+    if target.conditioning != "caption":
         return []
-    return [f"{without} pictures came without a caption; the model was asked about them with the empty prompt"]
+    without = items.take(items.usable).column("caption").null_count
+    bare = f"{without} pictures came without a caption; the model was asked about them with the empty prompt"
+    unread = [f"{name}: {note}" for name, over in passed.items() for note in over.notes if plan.caption is None]
+    return [*([bare] if without else []), *unread]
 
 
 def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inventory) -> dict:
@@ -272,7 +277,20 @@ def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inven
     return identity
 
 
-def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: Inventory, identity: dict) -> dict:
+def _besides(passed: Passed) -> dict:
+    """What a set's source holds besides its pictures, where it does."""
+    found = {"passed_over": dict(passed.kinds), "companions": dict(+passed.companions)}
+    return {name: counts for name, counts in found.items() if counts}
+
+
+def _record(
+    target: Target,
+    plan: Plan,
+    others: Sequence[Recaptioned],
+    items: Inventory,
+    identity: dict,
+    passed: dict[str, Passed],
+) -> dict:
     costs = {repr(attack): attack.cost(target) for attack in (*plan.attacks, *others)}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -311,6 +329,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
                 "path": shown(source),
                 "digest": identity["pictures"][name],
                 "pictures": len(items.of_set(name)),
+                **_besides(passed[name]),
             }
             for name, source in plan.sets.items()
         },
@@ -333,7 +352,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
         ],
         "study": list(plan.study or []),
         "sweep": plan.sweep,
-        "notes": [*target.identity.notes, *_captions_note(target, items)],
+        "notes": [*target.identity.notes, *_captions_note(target, plan, items, passed)],
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }
