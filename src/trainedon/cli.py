@@ -26,10 +26,12 @@ from trainedon.terminal import (
     plain,
     print_audit,
     print_evaluation,
+    print_passed,
     print_plan,
     print_sweep,
     progress_console,
     say,
+    say_passed,
     stop,
 )
 
@@ -310,6 +312,7 @@ def draw(
 
     with Bars() as bars:
         drawn = draw_pictures(pictures, out, secret, progress=lambda d, t: bars("reading pictures", d, t))
+    _say_besides(pictures)
     included = sum(picture.included for picture in drawn.pictures)
     say(f"Included: {included} pictures, in {out / 'included'}: train on all of these.")
     say(f"Held out: {len(drawn.pictures) - included}, in {out / 'held-out'}: keep them from the model.")
@@ -422,6 +425,7 @@ def train(
         raise UserError("--snapshot keeps one model as it was, and --shadows trains several: give one of the two")
     if shadows is not None and type(recipe) is not Recipe:
         raise UserError(f"shadow models are of family pixel, not {recipe.family}: leave out --shadows or the other")
+    _say_besides(pictures)
     with Bars() as bars, locked(out):
         if isinstance(recipe, Recipe) and shadows is not None:
             train_shadows(pictures, out, recipe, models=shadows, draw=draw, progress=bars)
@@ -498,6 +502,8 @@ def plan_run(
     if as_json:
         sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
     else:
+        if pictures is not None:
+            _say_besides(pictures)
         print_plan(found)
 
 
@@ -516,6 +522,7 @@ def report(
         raise UserError(f"{run} is a folder: leave out --out, which is for tables of scores")
     document = conclude(run) if out is None else conclude_table(run, out)
     run = out or run
+    print_passed(run)
     if isinstance(document, Audit):
         print_audit(document)
     else:
@@ -657,8 +664,19 @@ def _run(
     place.fetch()
     with Bars() as bars:
         document = run(target, plan, place.path, bars, engine, place.keep)
+    print_passed(place.path)
     place.finish()
     return _Done(document, place.path, f"{place}/report.html")
+
+
+def _say_besides(source: str) -> None:
+    """What is passed over in a source of pictures, and what is assumed about it."""
+    from trainedon.pictures import scan
+
+    passed = scan(source).passed
+    say_passed("pictures", passed.groups())
+    for note in passed.notes:
+        say(f"note: {note}")
 
 
 def _chosen(kind: str, sets: dict, asked: _Asked) -> list:

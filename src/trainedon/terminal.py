@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,28 @@ class Bars:
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(plain(what), total=total)
         self._progress.update(self._tasks[key], completed=done, description=plain(what))
+
+
+def say_passed(set_name: str, groups: Iterable[tuple[str, int, Sequence[str]]]) -> None:
+    """What was passed over in the source of one set, (kind, how many, first names) each, if anything was."""
+    told, total = [], 0
+    for kind, n, names in groups:
+        total += n
+        told.append(f"{n} {kind} ({', '.join(names)}{', ...' if n > len(names) else ''})")
+    if told:
+        say(f"{set_name}: {total} {'file' if total == 1 else 'files'} passed over: {', '.join(told)}")
+
+
+def print_passed(run: Path) -> None:
+    """What a run passed over in the sources of its sets."""
+    from trainedon.evidence import passed_over
+
+    if (run / "pictures.parquet").is_file():
+        sets: dict[str, list] = {}
+        for one in passed_over(run / "pictures.parquet"):
+            sets.setdefault(one.set, []).append((one.kind, one.n, one.names))
+        for name, groups in sets.items():
+            say_passed(name, groups)
 
 
 def print_evaluation(document: Any, run: Path) -> None:

@@ -45,7 +45,7 @@ def test_an_entry_reads_name_digest_pixels_facts(folder, rgb):
 
 def test_hidden_files_and_sidecars_are_passed_over(folder):
     path = folder("a.png", ".b.png", ".hidden/c.png")
-    for sidecar in ("a.txt", "a.json", "labels.csv", "README.md", "meta.parquet", "Makefile"):
+    for sidecar in ("a.txt", "a.json", "labels.csv", "README.md", "Makefile"):
         (path / sidecar).write_text("{}")
     assert names(scan(path)) == ["a.png"]
 

@@ -4,6 +4,7 @@ from trainedon.evidence.documents import Audit, Claim, Document, Evaluation, Fla
 from trainedon.evidence.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
 from trainedon.evidence.inventory import Pictures
 from trainedon.evidence.looks import Looks, near_duplicates, read_looks
+from trainedon.evidence.passed import PassedOver, passed_over
 from trainedon.evidence.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.protocol import audit, evaluate
 from trainedon.evidence.rows import AttackKey
@@ -22,6 +23,7 @@ __all__ = [
     "Evaluation",
     "Flag",
     "Looks",
+    "PassedOver",
     "Peaks",
     "Pictures",
     "Scores",
@@ -35,6 +37,7 @@ __all__ = [
     "evaluate",
     "json_parts",
     "near_duplicates",
+    "passed_over",
     "peaks",
     "read_draw",
     "read_looks",

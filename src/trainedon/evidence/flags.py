@@ -25,6 +25,7 @@ from trainedon.evidence.documents import (
     PromptControl,
 )
 from trainedon.evidence.inventory import Inventory
+from trainedon.evidence.passed import PassedOver, passed_over
 from trainedon.evidence.rows import Rows
 from trainedon.evidence.scores import Scores, count_reasons, is_duplicate
 from trainedon.evidence.texts import NONE
@@ -77,6 +78,10 @@ KNOWN = {
     "excluded-pictures": (
         "Pictures that could not be used have no part in any number.",
         "Look up the reasons in pictures.parquet and repair or replace the files.",
+    ),
+    "passed-over": (
+        "If these files hold pictures, those have no part in any number, and a set is not what it was meant to be.",
+        "Do with them what is said, and give the pictures again; or take the files out of the folder.",
     ),
     "duplicates": (
         "Each picture counts once: later copies, and copies in another set, were left out.",
@@ -276,6 +281,7 @@ def of_inputs(scores: Scores, listed: Inventory | None, sets: Sequence[str]) -> 
         n, left_out, excluded = _excluded(scores, listed, sets)
         if left_out:
             flags.append(flag("excluded-pictures", f"Of {n} pictures {left_out} could not be used."))
+        flags += _of_passed(passed_over(listed.source, sets))
     copies = np.flatnonzero(unscored & copy)
     if len(copies):
         n = len(np.unique(np.stack([columns.set[copies], columns.picture[copies]]), axis=1).T)
@@ -289,6 +295,18 @@ def of_inputs(scores: Scores, listed: Inventory | None, sets: Sequence[str]) -> 
             )
             flags.append(flag("not-scored", because))
     return flags
+
+
+def _of_passed(found: Sequence[PassedOver]) -> list[Flag]:
+    """The flag about files that may hold pictures and were passed over, if there are any."""
+    told: dict[str, list[str]] = {}
+    for one in found:
+        if one.remedy:
+            told.setdefault(one.set, []).append(f"{one.n} {one.kind} ({one.remedy})")
+    if not told:
+        return []
+    sets = "; ".join(f"{name}: {', '.join(kinds)}" for name, kinds in told.items())
+    return [flag("passed-over", f"Files that may hold pictures were passed over. {sets[0].upper()}{sets[1:]}.")]
 
 
 def _excluded(scores: Scores, listed: Inventory, sets: Sequence[str]) -> tuple[int, int, np.ndarray]:

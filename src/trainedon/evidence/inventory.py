@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trainedon.errors import UserError
 from trainedon.evidence.clusters import UNKNOWN, thousandths
@@ -19,6 +20,7 @@ from trainedon.evidence.texts import NONE, Texts, Words, no_texts
 
 # Every other column holds numbers.
 TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "caption", "label_from")
+PASSED = "passed over: "  # begins the reason of what is listed, and is no picture
 COLOURS = ("mean_r", "mean_g", "mean_b")
 Facts = Mapping[str, object]
 Pictures = Path | pa.Table | Sequence[Facts]  # `pictures.parquet`, or its rows
@@ -158,8 +160,21 @@ def _numbered(pictures: Pictures, column: str, texts: Texts) -> tuple[Texts, np.
     return _numbered(pictures, column, more)
 
 
-def batches(pictures: Pictures, columns: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
-    """Some columns, a few rows at a time: those of TEXT as string, others as float64, null where nothing is known."""
+def batches(pictures: Pictures, columns: Sequence[str], *, passed: bool = False) -> Iterator[dict[str, pa.Array]]:
+    """Some columns of the pictures, a few rows at a time: those of TEXT as string, others as float64, null where
+    nothing is known. passed: of what was passed over instead."""
+    for batch in _every(pictures, list(dict.fromkeys((*columns, "reason")))):
+        over = pc.fill_null(pc.starts_with(batch["reason"], PASSED), False)
+        some = over.true_count
+        if passed:
+            yield {name: batch[name].filter(over) for name in columns}
+        elif some:
+            yield {name: batch[name].filter(pc.invert(over)) for name in columns}
+        else:
+            yield {name: batch[name] for name in columns}
+
+
+def _every(pictures: Pictures, columns: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
     if isinstance(pictures, Path):
         yield from _read(pictures, columns)
     elif isinstance(pictures, pa.Table):

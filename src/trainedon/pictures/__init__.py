@@ -2,8 +2,8 @@
 
 from trainedon.pictures.batch import Batch, fit, from_levels, load_pictures, to_levels
 from trainedon.pictures.decoding import decode
-from trainedon.pictures.items import Inventory, Item, inventory_digest, read_inventory, write_inventory
-from trainedon.pictures.listing import Listing
+from trainedon.pictures.items import Inventory, Item, inventory_digest, passed_items, read_inventory, write_inventory
+from trainedon.pictures.listing import Listing, Passed
 from trainedon.pictures.picture import Entry, Picture
 from trainedon.pictures.sources import scan
 from trainedon.pictures.stock import cross_duplicates, inventory
@@ -15,6 +15,7 @@ __all__ = [
     "Inventory",
     "Item",
     "Listing",
+    "Passed",
     "Picture",
     "cross_duplicates",
     "decode",
@@ -23,6 +24,7 @@ __all__ = [
     "inventory",
     "inventory_digest",
     "load_pictures",
+    "passed_items",
     "read_inventory",
     "scan",
     "shown",

@@ -6,9 +6,10 @@ import math
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from lzma import LZMAError
 from typing import IO
 
 import numpy as np
@@ -24,7 +25,20 @@ from trainedon.pictures.stores import File, readable
 
 IMAGE_ARRAYS = ("images", "arr_0", "x")
 LABEL_ARRAY, CAPTION_ARRAY = "labels", "captions"
-_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    LZMAError,
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    SyntaxError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +121,25 @@ class _Rows(Sequence[Entry]):
         told = None if self.told is None else self.told[place].as_py()
         return ArrayEntry(f"{self.shown}#{place}", label, self.array, place, told)
 
+    def apart(self) -> _Rows:
+        """The same: file and number tell pictures apart."""
+        return self
 
-def array_entries(files: list[tuple[str, File]], limit: int | None) -> Listing:
+    def each_name(self) -> Iterator[str]:
+        """The names of all entries."""
+        return (f"{self.shown}#{place}" for place in range(len(self)))
+
+
+class NoPictureArray(UserError):
+    """An `.npz` file has no array that could be pictures."""
+
+
+def array_entries(
+    files: list[tuple[str, File]], limit: int | None, skip: Callable[[str, NoPictureArray], None] | None = None
+) -> Listing:
     """Entries of the rows of `.npz` files (name to show, file), file by file, named `file.npz#12`.
+
+    skip: called with the name of a file without any array of pictures, and why; without it that is raised.
 
     The pictures are the array `images`, `arr_0` or `x`, or the only one with four dimensions:
     uint8 (n, h, w, 1 | 3 | 4) or (n, h, w). An integer array `labels` (n,) and a text array
@@ -119,7 +149,12 @@ def array_entries(files: list[tuple[str, File]], limit: int | None) -> Listing:
     parts: list[_Rows] = []
     for shown, file in files:
         if limit is None or sum(map(len, parts)) < limit:
-            parts.append(_Rows(shown, *_describe(file)))
+            try:
+                parts.append(_Rows(shown, *_describe(file)))
+            except NoPictureArray as error:
+                if skip is None:
+                    raise
+                skip(shown, error)
     return Listing(*parts)[:limit]
 
 
@@ -151,6 +186,12 @@ def _check_beside(array: _Array, images: _Array, kinds: str, what: str) -> None:
             f"{array.file}: {array.name} must be {images.shape[0]} {what}, one a picture, "
             f"not {array.dtype} {array.shape}; save them so, or leave them out"
         )
+    _check_whole(array)
+
+
+def _check_whole(array: _Array) -> None:
+    if array.size != array.offset + math.prod(array.shape) * array.dtype.itemsize:
+        raise UserError(f"{array.file} is damaged: {array.name} is shorter or longer than it says; save it again")
 
 
 def _labels(archive: zipfile.ZipFile, labels: _Array, images: _Array) -> np.ndarray:
@@ -201,14 +242,17 @@ def _choose(arrays: dict[str, _Array], file: File) -> _Array:
     if len(four) == 1:
         return four[0]
     found = ", ".join(f"{array.name} {array.dtype} {array.shape}" for array in arrays.values()) or "nothing"
-    raise UserError(f"{file} has no clear picture array among: {found}; name it 'images'")
+    unclear = any(array.dtype == np.uint8 and len(array.shape) >= 3 for array in arrays.values())
+    raise (UserError if unclear else NoPictureArray)(
+        f"{file} has no clear picture array among: {found}; name it 'images'"
+    )
 
 
 def _check(array: _Array) -> None:
     """Raise UserError unless the array is uint8 pictures of a usable size and as long as its header says."""
     where, shape = f"{array.file}: {array.name}", array.shape
     if array.dtype != np.uint8:
-        raise UserError(
+        raise (UserError if len(shape) in (3, 4) else NoPictureArray)(
             f"{where} holds {array.dtype}, whose scale is not known; save whole numbers from 0 to 255 as uint8 "
             "(from 0..1: (x * 255).round().astype('uint8'))"
         )
@@ -216,6 +260,8 @@ def _check(array: _Array) -> None:
         raise UserError(f"{where} has shape {shape}; it must be (n, h, w, 1 or 3 or 4) or, for grey, (n, h, w)")
     if array.fortran and shape[0] > 0:
         raise UserError(f"{where} is stored in Fortran order; save numpy.ascontiguousarray of it")
+    if min(shape) < 0:
+        raise UserError(f"{array.file} is damaged: {array.name} says that its shape is {shape}; save it again")
     if math.prod(shape) == 0:
         raise UserError(f"{where} holds no pictures (shape {shape}); give one that does")
     if shape[0] > MAX_ROWS or shape[1] * shape[2] > MAX_PIXELS:
@@ -223,5 +269,4 @@ def _check(array: _Array) -> None:
             f"{where} is too large (shape {shape}); split it into parts of up to {MAX_ROWS} pictures "
             f"of {MAX_PIXELS // 10**6} megapixels"
         )
-    if array.size != array.offset + math.prod(shape):
-        raise UserError(f"{array.file} is damaged: {array.name} is shorter or longer than it says; save it again")
+    _check_whole(array)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Iterable, Iterator
-from posixpath import dirname, join, normpath
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainedon.errors import PictureError, UserError
+from trainedon.errors import PictureError
 from trainedon.pictures.columns import Column, each
-from trainedon.pictures.names import raw, spelled
-from trainedon.pictures.stores import File, Place
+from trainedon.pictures.names import raw, spelled, stem
+from trainedon.pictures.stores import Place
 
 MOST = 10_000  # characters; what is longer is no caption
 MOST_BYTES = 2**20  # of a file of text
 COLUMNS = ("caption", "text")  # in tables, and in METADATA
 METADATA = "metadata.jsonl"  # of Hugging Face's imagefolder
-SUFFIX = ".txt"
+SUFFIX = ".txt"  # of a caption in a file of its own
+SUFFIXES = (SUFFIX, ".caption")  # the first is the stronger one
 
 
 def paragraph(words: str) -> str | None:
@@ -53,57 +52,51 @@ def read_beside(place: Place, path: str) -> str | None:
     return decoded(data)
 
 
-def beside(name: str) -> str:
-    """Where the caption of a picture file would be, were it in a file of its own."""
-    return name.rpartition(".")[0] + SUFFIX
+def beside(name: str) -> list[str]:
+    """Where the caption of a picture file may be, in files of their own: the first that is there counts."""
+    return [spelled(_place(raw(name), form)) for form in range(2 * len(SUFFIXES))]
 
 
-def told(place: Place, folder: str, listed: Iterable[bytes], pictures: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """What the METADATA files of a folder say about its pictures: string (n,), null where they are silent.
+@dataclass(frozen=True)
+class Beside:
+    """Which files of text lie beside pictures.
 
-    listed: the names of these files; pictures: those of the pictures, binary (n,); all relative to the folder. Of
-    several captions of a picture the first counts, in the file that lies nearest to it. None where there is no file.
-    Raises UserError, with the line, where a file is not what it should be.
+    forms: int8 (n,), which of `beside` a picture's caption is, null for none. read, owned: bool (k,), whether a file of
+    text is a picture's caption, and whether it lies beside one at all: of two captions one is read.
     """
-    nearest_first = sorted(listed, key=lambda name: (-name.count(b"/"), name))
-    if not nearest_first:
-        return None
-    names, captions = Column(pa.binary()), Column(pa.string())
-    for metadata in nearest_first:
-        path = spelled(metadata)
-        for name, caption in _lines(File.at(place, place.within(folder, path))):
-            names.append(raw(normpath(join(dirname(path), name))))
-            captions.append(caption)
-    return captions.array().take(pc.index_in(pictures, value_set=names.array()))
+
+    forms: pa.ChunkedArray
+    read: pa.ChunkedArray
+    owned: pa.ChunkedArray
 
 
-def _lines(file: File) -> Iterator[tuple[str, str]]:
-    """(name of a picture, its caption), for each line that has both."""
-    with io.BufferedReader(file.open()) as stream:  # a store's own would be read byte by byte
-        for number, line in enumerate(iter(lambda: stream.readline(MOST_BYTES), b""), start=1):
-            if not line.strip():
-                continue
-            try:
-                name, caption = _line(line)
-            except (ValueError, PictureError, RecursionError) as error:
-                reason = error if isinstance(error, PictureError) else "not an object with a file_name"
-                raise UserError(f"{file}, line {number}: {reason}; repair or remove this line") from None
-            if caption is not None:
-                yield name, caption
+def sought(pictures: pa.ChunkedArray, texts: pa.ChunkedArray) -> Beside:
+    """Look for the captions of pictures, binary (n,), among files of text, binary (k,)."""
+    forms, chosen = pa.chunked_array([pa.nulls(len(pictures), pa.int8())]), Column(pa.binary())
+    endings = [suffix for suffix in SUFFIXES if pc.any(pc.ends_with(texts, suffix)).as_py()]
+    for suffix in reversed(endings):
+        for form in (2 * SUFFIXES.index(suffix) + 1, 2 * SUFFIXES.index(suffix)):
+            there = pc.is_in(_column(_place(name, form) for name in each(pictures)), value_set=texts)
+            forms = pc.if_else(there, pa.scalar(form, pa.int8()), forms)
+    for name, form in zip(each(pictures), each(forms), strict=True):
+        if form is not None:
+            chosen.append(_place(name, form))
+    return Beside(forms, pc.is_in(texts, value_set=chosen.array()), beside_pictures(texts, pictures))
 
 
-def _line(line: bytes) -> tuple[str, str | None]:
-    row = json.loads(line.decode("utf-8-sig"))
-    if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-        raise ValueError
-    raw(row["file_name"])  # a UnicodeEncodeError is a ValueError
-    words = next((row[column] for column in COLUMNS if isinstance(row.get(column), str)), None)
-    return row["file_name"], None if words is None else paragraph(words)
+def beside_pictures(files: pa.ChunkedArray, pictures: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which files, binary (k,), are called as a picture, binary (n,), but for a suffix: bool (k,)."""
+    bare = _column(name.rpartition(b".")[0] for name in each(files))
+    stems = pc.is_in(bare, value_set=_column(map(stem, each(pictures))))
+    return pc.or_(stems, pc.is_in(bare, value_set=pictures))
 
 
-def have_beside(pictures: pa.ChunkedArray, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Which pictures, binary (n,), have one of the files of text, binary (k,), beside them: bool (n,)."""
-    wanted = Column(pa.binary())
-    for name in each(pictures):
-        wanted.append(name.rpartition(b".")[0] + SUFFIX.encode())
-    return pc.is_in(wanted.array(), value_set=texts)
+def _place(picture: bytes, form: int) -> bytes:
+    return (picture if form % 2 else stem(picture)) + SUFFIXES[form // 2].encode()
+
+
+def _column(names: Iterable[bytes]) -> pa.ChunkedArray:
+    column = Column(pa.binary())
+    for name in names:
+        column.append(name)
+    return column.array()

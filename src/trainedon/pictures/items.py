@@ -19,16 +19,17 @@ import pyarrow.parquet as pq
 from trainedon.errors import UserError
 from trainedon.files import whole
 from trainedon.pictures.columns import AT_ONCE, Column, each
+from trainedon.pictures.contents import PASSED
 
 _GROUP = 4 * AT_ONCE  # rows of the file that are written at once
 
 
 @dataclass(frozen=True)
 class Item:
-    """One row of `pictures.parquet`.
+    """One row of `pictures.parquet`: a picture that was given, or a file that is none and was passed over.
 
     picture, sha256, set (`suspect` | `unseen` | `member`), label: as in Picture; sha256 is None when nothing was read.
-    reason: why the picture is not used, None when it is.
+    reason: why the picture is not used, None when it is; of what was passed over it begins with `contents.PASSED`.
     format, mode, width, height (pixels), bytes: facts, None when it could not be decoded; so are the statistics:
     mean_*, std_*: colour statistics of each channel over all pixels, in [0, 1].
     sharpness: variance of the 3 x 3 Laplacian (4 neighbours) of the grey picture in [0, 255], its longer side reduced
@@ -133,6 +134,12 @@ class Inventory(Sequence[Item]):
         """All columns, as in `pictures.parquet`."""
         return self._table.cast(_SCHEMA)
 
+    @property
+    def pictures(self) -> Inventory:
+        """The pictures among them: what was passed over is none."""
+        passed = pc.fill_null(pc.starts_with(self._table.column("reason"), PASSED), False)
+        return Inventory(self._table.filter(pc.invert(passed))) if pc.any(passed).as_py() else self
+
     def column(self, name: str) -> pa.ChunkedArray:
         """One column, as in `pictures.parquet`."""
         column, kind = self._table.column(name), _SCHEMA.field(name).type
@@ -180,9 +187,9 @@ class Inventory(Sequence[Item]):
 def inventory_digest(items: Iterable[Item]) -> str:
     """sha256, hex, over the (set, picture, sha256, label) rows, with the caption where there is one, in any order.
 
-    It is that of the rows as JSON lines, sorted.
+    It is that of the rows as JSON lines, sorted, without those of what was passed over.
     """
-    items = Inventory.of(items)
+    items = Inventory.of(items).pictures
     # `["set", "picture"`: none of them is the beginning of another, so that what follows matters between equals alone.
     heads = Column(pa.string())
     for pair in zip(items.values("set"), items.values("picture")):
@@ -204,6 +211,11 @@ def _lines(items: Inventory, order: np.ndarray) -> Iterator[tuple[str, str]]:
         if row[-1] is None:  # so that lists from before captions are known again
             row.pop()
         yield json.dumps(row[:2]), json.dumps(row)
+
+
+def passed_items(passed: Iterable[tuple[str, str]], set_name: str) -> Inventory:
+    """Rows of what was passed over in the source of a set: (name, reason)."""
+    return Inventory.of(Item(name, None, set_name, None, reason) for name, reason in passed)
 
 
 def write_inventory(items: Iterable[Item], path: Path) -> None:

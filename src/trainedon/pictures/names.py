@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 READABLE = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
-# Pictures too, of formats that are not opened: they are listed and named as unusable, never passed over in silence.
-OTHER_PICTURES = (".avif", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".ppm", ".pgm", ".psd", ".svg", ".tga")
+READABLE += (".apng", ".pjpeg", ".pjp", ".mpo")  # JPEG and PNG under other names
+# Pictures too, some of formats that are not opened: they are listed, and named as unusable where they are.
+OTHER_PICTURES = (".avif", ".heic", ".heif", ".hif", ".ico", ".jp2", ".jxl", ".ppm", ".pgm", ".tga")
 PARQUET, ARRAYS, TAR = ".parquet", ".npz", ".tar"
 COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4")
+# What systems and programs keep for themselves, in lower case; so are all names that begin with a dot.
+SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found")
 _LONGEST_LABEL = 9  # digits; a longer number is the number of something else
 
 
@@ -18,6 +21,17 @@ def has(name: str, *suffixes: str) -> bool:
 def is_picture(name: str) -> bool:
     """Whether a name is that of a picture file, readable or not."""
     return has(name, *READABLE, *OTHER_PICTURES)
+
+
+def is_hidden(leaf: str) -> bool:
+    """Whether a file or folder of this name, without the folders above, is hidden or a system's own."""
+    return leaf.startswith(".") or leaf.lower() in SYSTEM
+
+
+def stem(name: bytes) -> bytes:
+    """A path without the suffix of its last part, if that has one."""
+    slash, dot = name.rfind(b"/"), name.rfind(b".")
+    return name[:dot] if dot > slash + 1 else name
 
 
 def raw(name: str) -> bytes:

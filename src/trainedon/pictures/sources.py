@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from trainedon.errors import UserError
+from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
-from trainedon.pictures.arrays import array_entries
-from trainedon.pictures.columns import Column, each
-from trainedon.pictures.listing import Listing
-from trainedon.pictures.names import (
-    ARRAYS,
-    COMPRESSED_TARS,
-    PARQUET,
-    TAR,
-    has,
-    is_picture,
-    is_text,
-    number,
-    raw,
-    spelled,
-    text,
-)
+from trainedon.pictures.columns import each
+from trainedon.pictures.contents import PASSED, Seems, seems, unreadable
+from trainedon.pictures.folders import TABLES, Contents, contents, found_captions, note_repeats
+from trainedon.pictures.listing import METADATA, Listing, Passed
+from trainedon.pictures.metadata import Metadata, Told
+from trainedon.pictures.names import has, is_picture, is_text, number, raw, spelled, text
 from trainedon.pictures.picture import Entry
+from trainedon.pictures.shards import Shards, told_apart
 from trainedon.pictures.stores import File, Place, locate, shown
-from trainedon.pictures.tables import table_entries
-from trainedon.pictures.tars import tar_entries
-
-# What holds many pictures, in the order in which it is read.
-_READERS = (((PARQUET,), table_entries), ((ARRAYS,), array_entries), ((TAR, *COMPRESSED_TARS), tar_entries))
-_TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +46,14 @@ class FileEntry(Entry):
 
 @dataclass(frozen=True)
 class _Folder(Sequence[Entry]):
-    """The picture files of a folder. names: binary, relative to it. beside: bool, which have a caption in a file of
-    its own; told: string, the captions that other files name. None where there are none."""
+    """The picture files of a folder. names: binary, relative to it. forms: int8, which of the places of `captions`
+    holds its own caption, null for none; told: string, the captions that other files name. None where there are none.
+    """
 
     place: Place
     path: str
     names: pa.ChunkedArray
-    beside: pa.ChunkedArray | None
+    forms: pa.ChunkedArray | None
     told: pa.ChunkedArray | None
 
     def __len__(self) -> int:
@@ -77,21 +62,43 @@ class _Folder(Sequence[Entry]):
     def __getitem__(self, place: int) -> FileEntry:
         name = self.names[place].as_py()
         path = self.place.within(self.path, spelled(name))
-        words = captions.beside(path) if self.beside is not None and self.beside[place].as_py() else None
+        form = None if self.forms is None else self.forms[place].as_py()
+        words = None if form is None else captions.beside(path)[form]
         told = None if self.told is None else self.told[place].as_py()
         return FileEntry(text(name), _label(text(name)), self.place, path, words, told)
+
+    def each_name(self) -> Iterator[str]:
+        """The names of all entries."""
+        return map(text, each(self.names))
+
+    def apart(self) -> _Folder:
+        """The same: paths tell pictures apart."""
+        return self
+
+    def first(self, limit: int | None) -> _Folder:
+        """The first of them."""
+        forms, told = (None if column is None else column[:limit] for column in (self.forms, self.told))
+        return replace(self, names=self.names[:limit], forms=forms, told=told)
+
+    def without(self) -> Iterator[bool]:
+        """For each picture, whether it has no caption."""
+        columns = (repeat(None, len(self)) if column is None else each(column) for column in (self.forms, self.told))
+        return (form is None and told is None for form, told in zip(*columns, strict=True))
 
 
 def scan(source: str | Path, limit: int | None = None) -> Listing:
     """List the pictures of a folder, a parquet, `.npz` or `.tar` file or a picture file: the first `limit` in order.
 
-    source: a local path, or a URL that fsspec reads. A folder is walked through with its sub-folders, sorted by name;
-    hidden files are left out, links are followed once. Only where it holds no picture files are the parquet, `.npz` and
-    `.tar` files in it read. Rows of a table and members of a tar keep their order.
+    source: a local path, or a URL that fsspec reads. A folder is walked through with its sub-folders, sorted by name,
+    links are followed once. What is a picture is known by its suffix or else by its first bytes. Behind the picture
+    files come the rows of the parquet and `.npz` files and the members of the `.tar` files in it, in their own order.
+    Everything else is counted, by what it seems to be, in `Listing.passed`.
     A picture directly inside a sub-folder whose name is a number takes it as its label, which may be something else
-    than a class: `runs.labels` decides. The caption of `NAME.png` is
-    the text of `NAME.txt` beside it, or else what a `metadata.jsonl` in the folder or above the picture says.
-    Raises UserError when there is nothing to list, it may not be read, or what reads the URL is not installed.
+    than a class: `runs.labels` decides. The caption of `NAME.png` is the text of `NAME.txt`, `NAME.png.txt`,
+    `NAME.caption` or `NAME.png.caption` beside it, or else what a `metadata.jsonl`, `metadata.csv` or a table without
+    pictures says, in the folder or above the picture.
+    Raises UserError when there is nothing to list, two pictures have one name, something may not be read, or what reads
+    the URL is not installed.
     """
     if limit is not None and limit < 1:
         raise UserError(f"a limit of {limit} pictures leaves nothing to look at; give 1 or more")
@@ -112,64 +119,73 @@ def scan(source: str | Path, limit: int | None = None) -> Listing:
 def _scan(place: Place, path: str, where: str, limit: int | None) -> Listing:
     if place.is_folder(path):
         return _scan_folder(place, path, where, limit)
-    name = Path(shown(path)).name
-    if is_picture(name):
-        words = captions.beside(path)
-        return Listing([FileEntry(text(raw(name)), None, place, path, words if _is_there(place, words) else None)])
-    tables = _scan_tables(place, [(raw(name), path)], limit)
-    if tables is None:
-        raise UserError(
-            f"{where} is no picture, parquet, .npz or .tar file; give one of these, or a folder of pictures"
-        )
-    return tables
+    name, passed = Path(shown(path)).name, Passed()
+    if has(name, *TABLES):
+        shards = Shards([(raw(name), File.at(place, path))], passed)
+        listing = Listing(*shards.listed(limit), passed=passed)
+        if not listing and (refusal := shards.refusal()):
+            raise refusal
+        return listing
+    if not is_picture(name):
+        what = _look(place, path, name)
+        if not what.picture:
+            seen = what.reason.removeprefix(PASSED)
+            raise UserError(
+                f"{where} is no picture, parquet, .npz or .tar file, but seems to be: {seen}; "
+                "give one of these, or a folder of pictures"
+            )
+    words = next((words for words in captions.beside(path) if _is_there(place, words)), None)
+    return Listing([FileEntry(text(raw(name)), None, place, path, words)])
+
+
+def _look(place: Place, path: str, name: str) -> Seems:
+    try:
+        return seems(place.head(path), name)
+    except PictureError as error:
+        return unreadable(str(error))
 
 
 def _scan_folder(place: Place, folder: str, where: str, limit: int | None) -> Listing:
-    pictures, others, words = (Column(pa.binary()) for _ in range(3))
-    metadata = []
-    for name in place.walk(folder):
-        if is_picture(name):
-            pictures.append(raw(name))
-        elif has(name, *_TABLES):
-            others.append(raw(name))
-        elif name.endswith(captions.SUFFIX):
-            words.append(raw(name))
-        elif name.rpartition("/")[2] == captions.METADATA:
-            metadata.append(raw(name))
-    names = _sorted(pictures.array())[:limit]
-    if len(names):
-        beside = captions.have_beside(names, words.array()) if len(words.array()) else None
-        return Listing(_Folder(place, folder, names, beside, captions.told(place, folder, metadata, names)))
-    files = [(name, place.within(folder, spelled(name))) for name in each(_sorted(others.array()))]
-    found = _scan_tables(place, files, limit)
-    if found is None:
-        raise UserError(
-            f"{where} holds no pictures; give a folder with JPEG, PNG, WebP, GIF, BMP or TIFF files, "
-            "or a parquet, .npz or .tar file"
-        )
+    holds = contents(place, folder)
+    passed = holds.passed
+    shards = Shards(
+        [(name, File.at(place, place.within(folder, spelled(name)))) for name in each(holds.tables)], passed
+    )
+    parts = []
+    if len(holds.pictures):
+        parts.append(Listing(_pictures(place, folder, holds, shards).first(limit)))
+    parts += shards.listed(None if limit is None else limit - sum(map(len, parts)))
+    shards.account(holds.pictures)
+    if not parts:
+        raise _no_pictures(where, shards, passed)
+    if len(parts) > 1 or not all(map(is_text, each(holds.pictures))):
+        parts = told_apart(parts)
+    return Listing(*parts, passed=passed)
+
+
+def _pictures(place: Place, folder: str, holds: Contents, shards: Shards) -> _Folder:
+    forms, told = found_captions(holds), Told()
+    files = [Metadata(text(name), File.at(place, place.within(folder, spelled(name)))) for name in each(holds.metadata)]
+    told.read([*files, *shards.metadata()])
+    holds.passed.companions[METADATA] += len(files)
+    found = _Folder(place, folder, holds.pictures, forms, told.of(holds.pictures))
+    note_repeats(holds.pictures, found.without(), holds.passed)
     return found
 
 
-def _scan_tables(place: Place, files: Sequence[tuple[bytes, str]], limit: int | None) -> Listing | None:
-    """Entries of the files, name and path, that hold many pictures: in the order given, and then by row."""
-    parts: list[Listing] = []
-    for suffixes, entries in _READERS:
-        tables = [(text(name), File.at(place, path)) for name, path in files if has(text(name), *suffixes)]
-        left = None if limit is None else limit - sum(map(len, parts))
-        if tables and (left is None or left > 0):
-            parts.append(entries(tables, left))
-    return Listing(*parts) if parts else None
-
-
-def _sorted(names: pa.ChunkedArray) -> pa.ChunkedArray:
-    """By how they are shown: another order than that of the bytes where a name is no text."""
-    order = np.asarray(pc.sort_indices(names))
-    if not all(map(is_text, each(names))):
-        order = sorted(order, key=lambda place: text(names[int(place)].as_py()))
-    found = Column(names.type)
-    for place in order:
-        found.append(names[int(place)].as_py())
-    return found.array()
+def _no_pictures(where: str, shards: Shards, passed: Passed) -> UserError:
+    """Why there is nothing to list: what the folder holds instead."""
+    held = [(kind, n) for kind, n, _ in passed.groups() if kind in passed.remedies]
+    refusal = shards.refusal()
+    if refusal is not None:
+        return refusal
+    if held:
+        kinds = ", ".join(f"{n} {kind}{' files' if n > 1 else ''}" for kind, n in held)
+        return UserError(f"{where} holds {kinds} and no picture that can be opened; {passed.remedies[held[0][0]]}")
+    return UserError(
+        f"{where} holds no pictures; give a folder with JPEG, PNG, WebP, GIF, BMP or TIFF files, "
+        "or a parquet, .npz or .tar file"
+    )
 
 
 def _is_there(place: Place, path: str) -> bool:

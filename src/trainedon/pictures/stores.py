@@ -16,7 +16,9 @@ from typing import IO, Any, Protocol
 import fsspec
 
 from trainedon.errors import PictureError, UserError
+from trainedon.pictures.contents import HEAD
 from trainedon.pictures.decoding import MAX_BYTES
+from trainedon.pictures.names import is_hidden
 from trainedon.redact import redacted, redacted_address
 
 _URL = re.compile(r"([\w.+-]+::)*[\w.+-]{2,}://")  # one letter before the colon is a drive
@@ -35,6 +37,7 @@ _PACKAGES = {  # protocol -> what to install for it
     "sftp": "paramiko",
     "ssh": "paramiko",
 }
+FILE, HIDDEN, OTHER = "file", "hidden", "other"  # what there can be in a folder, besides folders
 _BLOCK = 4 * 2**20  # bytes asked for at once where a large file is read in parts
 
 
@@ -44,8 +47,9 @@ class Place(Protocol):
     def is_folder(self, path: str) -> bool:
         """Whether `path` is a folder. Raises FileNotFoundError where there is nothing."""
 
-    def walk(self, folder: str) -> Iterator[str]:
-        """Every file below but the hidden ones: its name relative to `folder`, with `/`. In no order."""
+    def walk(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Everything below: its name relative to `folder`, with `/`, and what it is: FILE, HIDDEN, or OTHER, which is
+        not to be opened. Of a hidden folder the name, with `/` behind it, and not what is in it. In no order."""
 
     def within(self, folder: str, name: str) -> str:
         """The path of what `walk` named."""
@@ -59,6 +63,9 @@ class Place(Protocol):
     def read(self, path: str, most: int = MAX_BYTES) -> bytes:
         """A whole file, or its first `most` + 1 bytes. Raises PictureError when this file cannot be read."""
 
+    def head(self, path: str) -> bytes:
+        """The first HEAD bytes of a file, without waiting for any. Raises PictureError when it cannot be read."""
+
     def show(self, path: str) -> str:
         """The path as a person would write it."""
 
@@ -70,7 +77,7 @@ class Disk:
     def is_folder(self, path: str) -> bool:
         return stat.S_ISDIR(Path(path).stat().st_mode)
 
-    def walk(self, folder: str) -> Iterator[str]:
+    def walk(self, folder: str) -> Iterator[tuple[str, str]]:
         return _walk(folder, "", set())
 
     def within(self, folder: str, name: str) -> str:
@@ -96,11 +103,23 @@ class Disk:
         except OSError as error:
             raise PictureError(f"cannot be read ({(error.strerror or 'unknown error').lower()})") from None
 
+    def head(self, path: str) -> bytes:
+        try:
+            number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+            try:
+                if not stat.S_ISREG(os.fstat(number).st_mode):
+                    raise PictureError("not a regular file")
+                return os.read(number, HEAD)
+            finally:
+                os.close(number)
+        except OSError as error:
+            raise PictureError((error.strerror or "unknown error").lower()) from None
+
     def show(self, path: str) -> str:
         return path
 
 
-def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, str]]:
     status = Path(folder).stat()
     if (status.st_dev, status.st_ino) in seen:
         return
@@ -108,13 +127,15 @@ def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]
     folders = []
     with os.scandir(folder) as listing:
         for child in listing:
-            if child.name.startswith("."):
-                continue
             link = child.is_symlink()
-            if Path(child.path).is_dir() if link else child.is_dir():
+            inside = Path(child.path).is_dir() if link else child.is_dir()
+            if is_hidden(child.name):
+                yield prefix + child.name + ("/" if inside else ""), HIDDEN
+            elif inside:
                 folders.append((link, child.name))
             else:
-                yield prefix + child.name
+                whole = Path(child.path).is_file() if link else child.is_file()
+                yield prefix + child.name, FILE if whole else OTHER
     for _, name in sorted(folders):  # real folders before links to them
         yield from _walk(str(Path(folder, name)), f"{prefix}{name}/", seen)
 
@@ -132,7 +153,7 @@ class Store:
         with self.asked() as files:
             return files.info(path)["type"] == "directory"
 
-    def walk(self, folder: str) -> Iterator[str]:
+    def walk(self, folder: str) -> Iterator[tuple[str, str]]:
         """Folder by folder, so that no more than one folder's listing is held."""
         todo = [folder]
         while todo:
@@ -143,12 +164,15 @@ class Store:
                 ]
                 files.invalidate_cache()  # fsspec would keep a kilobyte a file, and never look again
             for path, is_folder in listed:
-                if path == here.rstrip("/") or _leaf(path).startswith("."):  # a folder may have an object of its name
+                if path == here.rstrip("/"):  # a folder may have an object of its name
                     continue
-                if is_folder:
+                name = path[len(folder.rstrip("/")) + 1 :]
+                if is_hidden(_leaf(path)):
+                    yield name + ("/" if is_folder else ""), HIDDEN
+                elif is_folder:
                     todo.append(path)
                 else:
-                    yield path[len(folder.rstrip("/")) + 1 :]
+                    yield name, FILE
 
     def within(self, folder: str, name: str) -> str:
         return f"{folder.rstrip('/')}/{name}"
@@ -169,6 +193,9 @@ class Store:
             raise PictureError("cannot be read (no such file or directory)") from None
         except PermissionError:
             raise PictureError("cannot be read (permission denied)") from None
+
+    def head(self, path: str) -> bytes:
+        return self.read(path, HEAD - 1)
 
     def show(self, path: str) -> str:
         with self.asked() as files:

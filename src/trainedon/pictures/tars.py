@@ -1,31 +1,35 @@
 """Plain `.tar` files, webdataset's among them: indexed once by their headers, then read member by member.
 
-Nothing is unpacked, and nothing but pictures, class numbers and captions is read.
+Nothing is unpacked, and nothing but pictures, class numbers, captions and the first bytes of other files is read.
 """
 
 from __future__ import annotations
 
 import tarfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
-from trainedon.pictures.columns import Column, repeated
+from trainedon.pictures.columns import Column, each, repeated
+from trainedon.pictures.contents import HEAD, HIDDEN, NO_FILE, Seems, seems
 from trainedon.pictures.decoding import MAX_BYTES
-from trainedon.pictures.listing import Listing
-from trainedon.pictures.names import TAR, has, is_picture, number, raw, text
+from trainedon.pictures.listing import DATA, READ, Listing, Passed
+from trainedon.pictures.names import TAR, has, is_hidden, is_picture, number, raw, text
 from trainedon.pictures.picture import MAX_ROWS, Entry
 from trainedon.pictures.stores import File, readable
 
 _CLASS = ".cls"  # of webdataset: the class number of the members that have its name up to the first dot
+_DATA = ".json"  # of img2dataset: where a member came from; not read
+_COMPANIONS = {captions.SUFFIX: READ, _CLASS: "class numbers, read", _DATA: DATA}
 _MOST_DIGITS = 32  # bytes of such a member
 _MOST_HEADER = 2**20  # bytes; a header that asks for more is no honest one
 _NO_FILE = -1  # as an offset: a link, or something else without content of its own
@@ -35,7 +39,8 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22
 
 @dataclass(frozen=True, slots=True)
 class TarEntry(Entry):
-    """A picture file inside a tar. offset, size: bytes. words: offset and size of the member with its caption."""
+    """A picture file inside a tar. offset, size: bytes. words: offset and size of the member with its caption; told:
+    its caption, where there is none."""
 
     name: str
     label: int | None
@@ -43,6 +48,7 @@ class TarEntry(Entry):
     offset: int
     size: int
     words: tuple[int, int] | None = None
+    told: str | None = None
 
     def data(self) -> bytes:
         """The member's bytes. Raises PictureError when it is no file, too large, or not there any more."""
@@ -55,7 +61,7 @@ class TarEntry(Entry):
     @property
     def caption(self) -> str | None:
         if self.words is None:
-            return None
+            return self.told
         if self.words[1] > captions.MOST_BYTES:
             raise PictureError(f"caption: larger than {captions.MOST_BYTES // 2**20} MiB")
         return captions.decoded(self._part(*self.words))
@@ -94,6 +100,13 @@ class _Latest(threading.local):
 _LATEST = _Latest()
 
 
+class Tells(Protocol):
+    """A table that names captions."""
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """(name or key, caption)."""
+
+
 @dataclass(frozen=True)
 class _Tar(Sequence[Entry]):
     """The pictures of one tar, in the order in which it stores them. prefix: of their names; None numbers them."""
@@ -107,6 +120,7 @@ class _Tar(Sequence[Entry]):
     labels: pa.ChunkedArray
     words: pa.ChunkedArray  # offsets of captions
     lengths: pa.ChunkedArray  # of these, in bytes
+    told: pa.ChunkedArray | None  # captions that a table beside the tar names
 
     def __len__(self) -> int:
         return len(self.names)
@@ -115,62 +129,135 @@ class _Tar(Sequence[Entry]):
         name = f"{self.shown}#{place}" if self.prefix is None else self.prefix + self.names[place].as_py()
         columns = (self.offsets, self.sizes, self.labels, self.words, self.lengths)
         offset, size, label, words, length = (column[place].as_py() for column in columns)
-        return TarEntry(name, label, self.file, offset, size, None if words is None else (words, length))
+        told = None if self.told is None else self.told[place].as_py()
+        return TarEntry(name, label, self.file, offset, size, None if words is None else (words, length), told)
+
+    def apart(self) -> _Tar:
+        """The same, named by the tar too."""
+        return self if self.prefix is None else replace(self, prefix=f"{self.shown}/")
+
+    def each_name(self) -> Iterator[str]:
+        """The names of all entries."""
+        if self.prefix is None:
+            return (f"{self.shown}#{place}" for place in range(len(self)))
+        return (self.prefix + name for name in each(self.names))
 
 
-def tar_entries(tars: list[tuple[str, File]], limit: int | None) -> Listing:
+def tar_entries(
+    tars: list[tuple[str, File]],
+    limit: int | None,
+    passed: Passed | None = None,
+    told: Mapping[str, Tells] | None = None,
+) -> Listing:
     """Entries of the picture files in tars (name to show, file), tar by tar, as they are stored; hidden ones are not.
 
-    Names are the members' paths, behind the name of their tar where there are several tars; `file.tar#12` in a tar that
-    holds a name twice. Labels are the whole numbers of neighbouring members `KEY.cls`, captions the texts of `KEY.txt`,
-    where KEY is what precedes the first dot. Raises UserError when a tar is compressed, damaged or cut short, or no
-    picture is found.
+    A member is a picture by its name or by its first bytes; what is none is counted in `passed`. Names are the members'
+    paths, behind the name of their tar where there are several tars; `file.tar#12` in a tar that holds a name twice, or
+    one that is blank. Labels are the whole numbers of neighbouring members `KEY.cls`, captions the texts of `KEY.txt`,
+    where KEY is what precedes the first dot, or else those that a table, `told` by the name of a tar, has for KEY
+    without folder.
+    Raises UserError when a tar is compressed, damaged or cut short.
     """
     parts: list[_Tar] = []
+    passed = Passed() if passed is None else passed
     for shown, file in tars:
         left = None if limit is None else limit - sum(map(len, parts))
         if left is None or left > 0:
-            parts.append(_index(shown, file, len(tars) > 1, left))
-    listing = Listing(*parts)[:limit]
-    if not listing:
-        raise UserError(f"{tars[0][1]} holds no picture files; give a tar of JPEG, PNG, WebP, GIF, BMP or TIFF files")
-    return listing
+            parts.append(_index(shown, file, len(tars) > 1, left, passed, (told or {}).get(shown)))
+            if not len(parts[-1]):
+                passed.over(shown, Seems("tar without pictures"))
+    return Listing(*parts)[:limit]
 
 
-def _index(shown: str, file: File, several: bool, limit: int | None) -> _Tar:
-    names, numbers = Column(pa.string()), [Column(pa.int64()) for _ in range(5)]
-    offsets, sizes, labels, words, lengths = numbers
-    count = 0
+def no_members(file: File) -> UserError:
+    """That a tar has no pictures in it."""
+    return UserError(f"{file} holds no picture files; give a tar of JPEG, PNG, WebP, GIF, BMP or TIFF files")
+
+
+class _Index:
+    """The pictures of one tar, as its headers are gone through."""
+
+    def __init__(self, shown: str, passed: Passed) -> None:
+        self.names, self.numbers = Column(pa.string()), [Column(pa.int64()) for _ in range(5)]
+        self.count, self._shown, self._passed = 0, shown, passed
+
+    def add(self, key: str, members: Iterable[tarfile.TarInfo], stream: IO[bytes]) -> None:
+        """Neighbours with one key: pictures, and what belongs to them."""
+        offsets, sizes, labels, words, lengths = self.numbers
+        label, caption, pictures = None, (None, None), 0
+        others: list[tarfile.TarInfo] = []
+        for member in members:
+            if member.isdir():
+                continue
+            if member.name == key + _CLASS:
+                label = _class_number(stream, member)
+                others.append(member)
+            elif member.name == key + captions.SUFFIX and _is_plain(member):
+                caption = member.offset_data, member.size
+                others.append(member)
+            elif is_picture(member.name) or (member.name != key + _DATA and self._is_picture(stream, member)):
+                self.names.append(text(raw(member.name.removeprefix("./"))))
+                offsets.append(member.offset_data if _is_plain(member) else _NO_FILE)
+                sizes.append(member.size)
+                pictures += 1
+            elif member.name == key + _DATA:
+                others.append(member)
+        for _ in range(pictures):
+            labels.append(label)
+            words.append(caption[0])
+            lengths.append(caption[1])
+        self.count += pictures
+        for member in others:
+            if pictures:
+                self._passed.companions[_COMPANIONS[member.name.removeprefix(key)]] += 1
+            elif self._is_picture(stream, member):  # without a picture beside it, no name says what it is
+                self.names.append(text(raw(member.name.removeprefix("./"))))
+                for column, value in zip(self.numbers, (member.offset_data, member.size, None, None, None)):
+                    column.append(value)
+                self.count += 1
+
+    def _is_picture(self, stream: IO[bytes], member: tarfile.TarInfo) -> bool:
+        """By its first bytes; what is none is passed over."""
+        name = f"{self._shown}/{text(raw(member.name.removeprefix('./')))}"
+        if not _is_plain(member):
+            self._passed.over(name, NO_FILE)
+            return False
+        stream.seek(member.offset_data)
+        what = seems(stream.read(min(HEAD, member.size)), member.name)
+        if not what.picture:
+            self._passed.over(name, what)
+        return what.picture
+
+
+def _index(shown: str, file: File, several: bool, limit: int | None, passed: Passed, told: Tells | None) -> _Tar:
+    found = _Index(shown, passed)
     with _readable(file), closing(file.open()) as stream:
         _check_plain(file, stream)
-        for _, members in groupby(_members(stream), key=lambda member: _key(member.name)):
-            label, caption, pictures = None, (None, None), 0
-            for member in members:
-                if member.name == _key(member.name) + _CLASS:
-                    label = _class_number(stream, member)
-                elif member.name == _key(member.name) + captions.SUFFIX and _is_plain(member):
-                    caption = member.offset_data, member.size
-                elif is_picture(member.name) and not member.isdir():
-                    names.append(text(raw(member.name.removeprefix("./"))))
-                    offsets.append(member.offset_data if _is_plain(member) else _NO_FILE)
-                    sizes.append(member.size)
-                    pictures += 1
-            for _ in range(pictures):
-                labels.append(label)
-                words.append(caption[0])
-                lengths.append(caption[1])
-            count += pictures
-            if count > MAX_ROWS:
+        for key, members in groupby(_members(stream, shown, passed), key=lambda member: _key(member.name)):
+            found.add(key, members, stream)
+            if found.count > MAX_ROWS:
                 raise UserError(f"{file} holds more than {MAX_ROWS} pictures; split it")
-            if limit is not None and count >= limit:
+            if limit is not None and found.count >= limit:
                 break
-    columns = [column.array() for column in (names, *numbers)]
-    own = not repeated(columns[0], np.arange(count))
+    names, *columns = [column.array() for column in (found.names, *found.numbers)]
+    own = not repeated(names, np.arange(found.count)) and all(map(str.strip, each(names)))
     prefix = (f"{shown}/" if several else "") if own else None
-    return _Tar(shown, prefix, file, *columns)
+    lacking = told is not None and columns[3].null_count
+    return _Tar(shown, prefix, file, names, *columns, _told(names, told) if lacking else None)
 
 
-def _members(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+def _told(names: pa.ChunkedArray, told: Tells) -> pa.ChunkedArray:
+    """The captions of members by their keys, without folder: string (n,)."""
+    keys, words, wanted = Column(pa.string()), Column(pa.string()), Column(pa.string())
+    for key, caption in told.rows():
+        keys.append(_key(key).rpartition("/")[2])
+        words.append(caption)
+    for name in each(names):
+        wanted.append(_key(name).rpartition("/")[2])
+    return words.array().take(pc.index_in(wanted.array(), value_set=keys.array()))
+
+
+def _members(stream: IO[bytes], shown: str, passed: Passed) -> Iterator[tarfile.TarInfo]:
     """All members but the hidden ones. Raises an error of _DAMAGE where the headers do not lead to the tar's end."""
     with tarfile.open(fileobj=_Headers(stream), mode="r:") as tar:
         reached = -1
@@ -179,7 +266,9 @@ def _members(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
                 raise tarfile.ReadError("a header leads back")
             reached = tar.offset
             tar.members.clear()  # it would keep every header
-            if not any(part.startswith(".") and part.strip(".") for part in member.name.split("/")):
+            if any(is_hidden(part) and part.strip(".") for part in member.name.split("/")):
+                passed.over(f"{shown}/{text(raw(member.name.removeprefix('./')))}", HIDDEN)
+            else:
                 yield member
         stream.seek(tar.offset)  # tarfile takes a damaged header, or none, for the end
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

@@ -79,6 +79,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "facts": sections.facts(run),
         "sets": sections.sets(run),
         "excluded": sections.excluded(run),
+        "passed_over": sections.passed_over(run),
         "flags": sections.flags(run),
         "restores": next((attack.restores for attack in run.attacks if attack.restores), None),
         "for_the_eye": _for_the_eye(run),

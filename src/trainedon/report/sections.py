@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from trainedon import evidence
 from trainedon.report import words
 from trainedon.report.attacks import LEVELS, Entry, entries, ranked, rate
 from trainedon.report.charts import histogram
@@ -104,6 +105,12 @@ def excluded(run: RunFolder) -> Excluded:
             reason = f"{', '.join(labels)}: {reason}"
         shown.append((attack.picture(row), attack.set(row), reason))
     return Excluded(len(first), shown)
+
+
+def passed_over(run: RunFolder) -> list[evidence.PassedOver]:
+    """What was passed over in the sources of the sets, of which nothing is in any number."""
+    pictures = run.path / "pictures.parquet"
+    return evidence.passed_over(pictures, (run.asked, "unseen")) if pictures.is_file() else []
 
 
 def histograms(run: RunFolder) -> list[tuple[str, Markup]]:

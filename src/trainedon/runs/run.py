@@ -20,9 +20,11 @@ from trainedon.files import file_digest, write_json, write_text
 from trainedon.pictures import (
     Inventory,
     Listing,
+    Passed,
     cross_duplicates,
     inventory,
     inventory_digest,
+    passed_items,
     scan,
     shown,
     write_inventory,
@@ -96,7 +98,7 @@ def run(
     """
     for attack in plan.attacks:
         attack.check(target)
-    items, entries = _take_stock(plan, progress)
+    items, entries, passed = _take_stock(plan, progress)
     plan, others = _recaptioned(target, plan, items)
     settled = settle(target, items, plan.labels)
     items = settled.items
@@ -105,7 +107,7 @@ def run(
         evidence.check_draw(draw, items.table)
     with locked(out):
         identity = _identity(target, plan, others, items) | ({"draw": draw.commitment} if draw else {})
-        record = check_same(out, identity) or _record(target, plan, others, settled, identity)
+        record = check_same(out, identity) or _record(target, plan, others, settled, identity, passed)
         if record["status"] != "complete":
             write_json(out / "run.json", record)
             record["notes"] = [*dict.fromkeys([*record["notes"], *settled.notes])]
@@ -116,7 +118,8 @@ def run(
             if draw:
                 write_text(out / "draw.json", evidence.to_json(draw))
             if not (out / "pictures.parquet").exists():
-                write_inventory(items, out / "pictures.parquet")
+                besides = (passed_items(over, name) for name, over in passed.items())
+                write_inventory(sum(besides, items), out / "pictures.parquet")
             write_looks(items, entries, out, progress)
             for name in ("run.json", *EVIDENCE):
                 if (out / name).exists():
@@ -190,20 +193,20 @@ def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
     return first
 
 
-def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing]:
-    """The inventory of all sets, and where to read each of its pictures."""
-    items, entries = Inventory.of([]), Listing()
+def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dict[str, Passed]]:
+    """The inventory of all sets, where to read each of its pictures, and what each set's source holds besides."""
+    items, entries, passed = Inventory.of([]), Listing(), {}
     for name, source in plan.sets.items():
         listed = scan(source, plan.limit)
         found = inventory(listed, name, lambda done, total, n=name: progress(f"reading {n}", done, total), plan.caption)
         if not len(found.usable):
             first = found[0]
             raise UserError(f"{shown(source)} holds no picture that can be used ({first.picture}: {first.reason})")
-        items, entries = items + found, Listing(entries, listed)
+        items, entries, passed[name] = items + found, Listing(entries, listed), listed.passed
     items = cross_duplicates(items)
     if "unseen" in plan.sets and not len(items.of_set("unseen").usable):
         raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
-    return items, entries
+    return items, entries, passed
 
 
 def _recaptioned(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, list[Recaptioned]]:
@@ -215,11 +218,13 @@ def _recaptioned(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, li
     return plan, controls(plan.attacks, pool) if plan.controls else []
 
 
-def _captions_note(target: Target, items: Inventory) -> list[str]:
-    without = items.take(items.usable).column("caption").null_count
-    if target.conditioning != "caption" or not without:
+def _captions_note(target: Target, plan: Plan, items: Inventory, passed: dict[str, Passed]) -> list[str]:
+    if target.conditioning != "caption":
         return []
-    return [f"{without} pictures came without a caption; the model was asked about them with the empty prompt"]
+    without = items.take(items.usable).column("caption").null_count
+    bare = f"{without} pictures came without a caption; the model was asked about them with the empty prompt"
+    unread = [f"{name}: {note}" for name, over in passed.items() for note in over.notes if plan.caption is None]
+    return [*([bare] if without else []), *unread]
 
 
 def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inventory) -> dict:
@@ -244,7 +249,20 @@ def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inven
     return identity
 
 
-def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], settled: Settled, identity: dict) -> dict:
+def _besides(passed: Passed) -> dict:
+    """What a set's source holds besides its pictures, where it does."""
+    found = {"passed_over": dict(passed.kinds), "companions": dict(+passed.companions)}
+    return {name: counts for name, counts in found.items() if counts}
+
+
+def _record(
+    target: Target,
+    plan: Plan,
+    others: Sequence[Recaptioned],
+    settled: Settled,
+    identity: dict,
+    passed: dict[str, Passed],
+) -> dict:
     costs = {repr(attack): attack.cost(target) for attack in (*plan.attacks, *others)}
     asked = asked_about(target, settled, list(plan.sets), plan.caption)
     return {
@@ -286,6 +304,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], settled: 
                 "path": redacted(shown(source)),
                 "digest": identity["pictures"][name],
                 "pictures": len(settled.items.of_set(name)),
+                **_besides(passed[name]),
             }
             for name, source in plan.sets.items()
         },
@@ -308,7 +327,11 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], settled: 
         ],
         "study": list(plan.study or []),
         "sweep": plan.sweep,
-        "notes": [*target.identity.notes, *_captions_note(target, settled.items), *settled.notes],
+        "notes": [
+            *target.identity.notes,
+            *_captions_note(target, plan, settled.items, passed),
+            *settled.notes,
+        ],
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,8 @@ from trainedon.evidence.prepare import joined
 from trainedon.evidence.rows import Rows
 from trainedon.evidence.texts import NONE
 from trainedon.files import file_digest
-from trainedon.pictures import inventory_digest, read_inventory
+from trainedon.pictures import Inventory, inventory_digest, read_inventory
+from trainedon.pictures.contents import PASSED, kind_of
 from trainedon.runs.folder import read_run
 from trainedon.runs.run import recompute
 
@@ -81,7 +83,17 @@ def _pictures(run: Path, record: dict) -> tuple[bool | None, str]:
         inferred = json.loads((run / "labels.json").read_text("utf-8"))
         items = items.replaced("label", {i: None for i, item in enumerate(items) if item.sha256 in inferred})
     wrong = [name for name, digest in known.items() if inventory_digest(items.of_set(name)) != digest]
-    return not wrong, f"not as recorded: {', '.join(wrong)}" if wrong else f"{len(items)} pictures"
+    wrong += [
+        f"what was passed over of {name}" for name in known if not _as_passed_over(items.of_set(name), record, name)
+    ]
+    return not wrong, f"not as recorded: {', '.join(wrong)}" if wrong else f"{len(items.pictures)} pictures"
+
+
+def _as_passed_over(items: Inventory, record: dict, name: str) -> bool:
+    """Whether as much was passed over as the run records, and nothing that was scored."""
+    due = record.get("inputs", {}).get(name, {}).get("passed_over") or {}
+    over = [item for item in items if item.reason is not None and item.reason.startswith(PASSED)]
+    return Counter(kind_of(str(item.reason)) for item in over) == due and all(item.sha256 is None for item in over)
 
 
 def _scores(run: Path, record: dict) -> tuple[bool | None, str]:

@@ -1,0 +1,187 @@
+"""What is in a folder: picture files, files that hold many, what belongs to them, and everything else by what it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainedon.errors import PictureError
+from trainedon.pictures import captions, stores
+from trainedon.pictures.columns import Column, each
+from trainedon.pictures.contents import (
+    BLANK,
+    HIDDEN,
+    HIDDEN_FOLDER,
+    NO_FILE,
+    UNASKED,
+    Seems,
+    by_suffix,
+    seems,
+    unreadable,
+)
+from trainedon.pictures.listing import DATA, READ, Passed
+from trainedon.pictures.metadata import FILES, SHEET, sheet
+from trainedon.pictures.names import ARRAYS, COMPRESSED_TARS, PARQUET, TAR, has, is_picture, is_text, raw, spelled, text
+from trainedon.pictures.stores import Disk, Place
+
+TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
+MOST_ASKED = 1000  # files of a store that are looked into, each of them a request
+_SIDECARS = (".json", ".xmp", ".xml", ".yaml", ".yml")  # not read
+_REPEATS = re.compile(r"\d+_.*[^\W\d_].*")  # how kohya's trainer has folders called: 10_sks dog
+
+
+@dataclass
+class Contents:
+    """What a folder holds, by names relative to it, sorted. texts: those that lie beside pictures."""
+
+    pictures: pa.ChunkedArray  # binary
+    tables: pa.ChunkedArray  # binary
+    metadata: pa.ChunkedArray  # binary
+    texts: pa.ChunkedArray  # binary
+    passed: Passed
+
+
+class _Walk:
+    """The names of everything in a folder, by what they say."""
+
+    def __init__(self, place: Place, folder: str) -> None:
+        self.pictures, self.tables, self.texts, self.sidecars, self.others, self.hidden, self.special, self.metadata = (
+            Column(pa.binary()) for _ in range(8)
+        )
+        for name, kind in place.walk(folder):
+            leaf = name.rpartition("/")[2]
+            if kind == stores.HIDDEN:
+                self.hidden.append(raw(name))
+            elif is_picture(name):
+                self.pictures.append(raw(name))
+            elif kind != stores.FILE:
+                self.special.append(raw(name))
+            elif has(name, *TABLES):
+                self.tables.append(raw(name))
+            elif leaf in FILES:
+                self.metadata.append(raw(name))
+            elif name.endswith(captions.SUFFIXES):
+                self.texts.append(raw(name))
+            elif has(name, *_SIDECARS):
+                self.sidecars.append(raw(name))
+            else:
+                self.others.append(raw(name))
+
+
+class _Looker:
+    """Looks into files whose names do not say that they are pictures."""
+
+    def __init__(self, place: Place, folder: str, passed: Passed) -> None:
+        self._place, self._folder, self._passed = place, folder, passed
+        self._asked = 0
+
+    def pictures(self, names: Iterable[bytes]) -> list[bytes]:
+        """Those that are pictures; the others are passed over."""
+        found = []
+        for name in names:
+            what = self._look(spelled(name))
+            if what.picture and text(name).strip():
+                found.append(name)
+            else:
+                self._passed.over(text(name), BLANK if what.picture else what)
+        return found
+
+    def _look(self, name: str) -> Seems:
+        told = by_suffix(name)
+        if not isinstance(self._place, Disk):  # each look is a request
+            self._asked += told is None
+            if told is not None or self._asked > MOST_ASKED:
+                return told or UNASKED
+        try:
+            return seems(self._place.head(self._place.within(self._folder, name)), name)
+        except PictureError as error:
+            return unreadable(str(error))
+
+
+def contents(place: Place, folder: str) -> Contents:
+    """Go through a folder. Raises OSError or UserError where that cannot be done."""
+    walk, passed = _Walk(place, folder), Passed()
+    for name in each(in_order(walk.hidden.array())):
+        passed.over(text(name), HIDDEN_FOLDER if name.endswith(b"/") else HIDDEN)
+    for name in each(in_order(walk.special.array())):
+        passed.over(text(name), NO_FILE)
+    looker = _Looker(place, folder, passed)
+    for name in looker.pictures(each(in_order(walk.others.array()))):
+        walk.pictures.append(name)
+    texts, sidecars, known = walk.texts.array(), walk.sidecars.array(), walk.pictures.array()
+    texts, lonely = _parted(texts, known)
+    sidecars, others = _parted(sidecars, known)
+    passed.companions[DATA] += len(sidecars)
+    for names in (lonely, others):
+        for name in looker.pictures(each(in_order(names))):
+            walk.pictures.append(name)
+    metadata = Column(pa.binary())
+    for name in each(in_order(walk.metadata.array())):
+        if _tells(place, folder, name, passed):
+            metadata.append(name)
+    pictures = in_order(walk.pictures.array())
+    return Contents(pictures, in_order(walk.tables.array()), metadata.array(), texts, passed)
+
+
+def found_captions(holds: Contents) -> pa.ChunkedArray | None:
+    """Which of `captions.beside` each picture's caption is, int8 (n,), null for none; None where none has any."""
+    if not len(holds.texts):
+        return None
+    sought = captions.sought(holds.pictures, holds.texts)
+    holds.passed.companions[READ] += pc.sum(sought.read).as_py() or 0
+    second = Seems("caption beside another one that is read")
+    for name in each(holds.texts.filter(pc.invert(sought.read))):
+        holds.passed.over(text(name), second)
+    return sought.forms
+
+
+def note_repeats(pictures: pa.ChunkedArray, without: Iterable[bool], passed: Passed) -> None:
+    """Say that folders called as kohya's trainer has them were not taken for captions, where pictures have no other.
+
+    without: for each picture, whether it has none.
+    """
+    folders: dict[str, None] = {}
+    for name, bare in zip(each(pictures), without):
+        folder = text(name).rpartition("/")[0].rpartition("/")[2]
+        if bare and folder not in folders and _REPEATS.fullmatch(folder):
+            folders[folder] = None
+    if folders:
+        first = next(iter(folders))
+        more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
+        passed.notes.append(
+            f"folder names such as {first!r}{more} were not read as captions: "
+            f"if they are, give --caption {first.partition('_')[2]!r}, or a file of text beside each picture"
+        )
+
+
+def in_order(names: pa.ChunkedArray) -> pa.ChunkedArray:
+    """By how they are shown: another order than that of the bytes where a name is no text."""
+    order: Sequence[int] = np.asarray(pc.sort_indices(names))
+    if not all(map(is_text, each(names))):
+        order = sorted(order, key=lambda place: text(names[int(place)].as_py()))
+    found = Column(names.type)
+    for place in order:
+        found.append(names[int(place)].as_py())
+    return found.array()
+
+
+def _parted(files: pa.ChunkedArray, pictures: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Files that lie beside a picture, and the others."""
+    if not len(files):
+        return files, files
+    beside = captions.beside_pictures(files, pictures)
+    return files.filter(beside), files.filter(pc.invert(beside))
+
+
+def _tells(place: Place, folder: str, name: bytes, passed: Passed) -> bool:
+    """Whether a file of metadata can name captions; one that cannot is passed over."""
+    path = spelled(name)
+    if not path.endswith(SHEET) or sheet(place, place.within(folder, path)):
+        return True
+    passed.over(text(name), Seems("CSV table", "without columns file_name and caption"))
+    return False
