@@ -35,6 +35,7 @@ class Item:
     to 256 pixels if it has more.
     phash, jpeg_trace, detail: as in `looks`; phash is None for a picture without structure too.
     caption: as in Picture.
+    alpha: whether a pixel is not fully opaque. orientation: what EXIF says, 1..8; None where it says nothing.
     """
 
     picture: str
@@ -58,20 +59,18 @@ class Item:
     jpeg_trace: float | None = None
     detail: float | None = None
     caption: str | None = None
+    alpha: bool | None = None
+    orientation: int | None = None
 
 
 _TEXT = ("picture", "sha256", "set", "reason", "format", "mode", "phash", "caption")
-_LATER = ("phash", "jpeg_trace", "detail", "caption")  # columns that older files lack
-_WHOLE = ("label", "width", "height", "bytes")
-_SCHEMA = pa.schema(
-    [
-        (name, pa.string() if name in _TEXT else pa.int64() if name in _WHOLE else pa.float64())
-        for name in Item.__dataclass_fields__
-    ]
-)
+_LATER = ("phash", "jpeg_trace", "detail", "caption", "alpha", "orientation")  # columns that older files lack
+_WHOLE = ("label", "width", "height", "bytes", "orientation")
+_KINDS = dict.fromkeys(_TEXT, pa.string()) | dict.fromkeys(_WHOLE, pa.int64()) | {"alpha": pa.bool_()}
+_SCHEMA = pa.schema([(name, _KINDS.get(name, pa.float64())) for name in Item.__dataclass_fields__])
 # How the columns are held: smaller, where that is enough for all that there can be.
 _SMALL = dict.fromkeys(("set", "format", "mode"), pa.dictionary(pa.int8(), pa.string()))
-_SMALL |= dict.fromkeys(("width", "height", "bytes"), pa.int32())
+_SMALL |= dict.fromkeys(("width", "height", "bytes"), pa.int32()) | {"orientation": pa.int8()}
 _HELD = pa.schema([field.with_type(_SMALL.get(field.name, field.type)) for field in _SCHEMA])
 
 

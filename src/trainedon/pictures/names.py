@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 READABLE = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
+READABLE += (".avif", ".jp2", ".j2k", ".jpx", ".j2c", ".ppm", ".pgm", ".pbm", ".pnm", ".tga")
+READABLE += (".heic", ".heif", ".hif", ".jxl")  # where what reads them is installed
 # Pictures too, of formats that are not opened: they are listed and named as unusable, never passed over in silence.
-OTHER_PICTURES = (".avif", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".ppm", ".pgm", ".psd", ".svg", ".tga")
+OTHER_PICTURES = (".ico", ".psd", ".svg")
 PARQUET, ARRAYS, TAR = ".parquet", ".npz", ".tar"
 COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4")
 _LONGEST_LABEL = 9  # digits; a longer number is the number of something else
