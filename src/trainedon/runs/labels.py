@@ -10,6 +10,7 @@ import torch
 from trainedon.attacks import Progress
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Entry, Item
+from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.precise import double
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
@@ -17,7 +18,12 @@ from trainedon.targets import Target
 
 
 def infer_labels(
-    target: Target, items: Sequence[Item], entries: Sequence[Entry], places: Sequence[int], progress: Progress
+    target: Target,
+    items: Sequence[Item],
+    entries: Sequence[Entry],
+    places: Sequence[int],
+    progress: Progress,
+    rendering: Rendering = DEFAULT,
 ) -> dict[str, int]:
     """The class under which the model itself predicts each picture's noise best, digest -> label.
 
@@ -28,7 +34,7 @@ def infer_labels(
     for start in range(0, len(places), SHARD):
         chosen = places[start : start + SHARD]
         part = [items[i] for i in chosen]
-        batch = read_batch(target, part, [entries[i] for i in chosen])
+        batch = read_batch(target, part, [entries[i] for i in chosen], rendering)
         states = target.encode(batch.pixels.to(target.device))
         errors = np.zeros((len(part), target.classes or 0))
         for draw, t in enumerate(map(target.path.like_ddpm, (100, 300, 500, 700))):

@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from trainedon.files import file_digest, write_json, write_text
 from trainedon.pictures import (
     Inventory,
     Listing,
+    Rendering,
     cross_duplicates,
     inventory,
     inventory_digest,
@@ -32,6 +33,8 @@ from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
 from trainedon.runs.labels import infer_labels
 from trainedon.runs.looks import write_looks
+from trainedon.runs.rendering import notes as rendering_notes
+from trainedon.runs.rendering import settle
 from trainedon.targets import Target
 
 EVIDENCE = (
@@ -56,7 +59,7 @@ class Plan:
     sweep: the questions whose settings the attacks are, as `attacks.grid.Sweep.facts` tells them.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     caption: of all pictures, whatever their sources say. controls: whether attacks on a model that is asked by captions
-    are made with other captions too.
+    are made with other captions too. rendering: how pictures become pixels.
     """
 
     kind: str
@@ -74,6 +77,7 @@ class Plan:
     truth: dict[str, bool] | None = None
     caption: str | None = None
     controls: bool = True
+    rendering: Rendering = field(default_factory=Rendering)
 
 
 def run(
@@ -103,20 +107,22 @@ def run(
         record = check_same(out, identity) or _record(target, plan, others, items, identity)
         if record["status"] != "complete":
             write_json(out / "run.json", record)
+            rendering, items = settle(target, plan.rendering, items, entries, record, out, progress)
             if missing:
-                items = _with_labels(target, items, missing, entries, out, progress)
+                items = _with_labels(target, items, missing, entries, out, progress, rendering)
                 record["notes"] = [*target.identity.notes, _labels_note(target, missing)]
+            record["notes"] += [note for note in rendering_notes(record) if note not in record["notes"]]
             if plan.truth is not None:
                 write_json(out / "truth.json", plan.truth)
             if draw:
                 write_text(out / "draw.json", evidence.to_json(draw))
             if not (out / "pictures.parquet").exists():
                 write_inventory(items, out / "pictures.parquet")
-            write_looks(items, entries, out, progress)
+            write_looks(items, entries, out, progress, rendering)
             for name in ("run.json", *EVIDENCE):
                 if (out / name).exists():
                     keep(out / name)
-            score_all(target, [*plan.attacks, *others], items, entries, out, progress, engine, keep)
+            score_all(target, [*plan.attacks, *others], items, entries, out, progress, engine, keep, rendering)
             shutil.rmtree(out / "shards", ignore_errors=True)
             present = [name for name in EVIDENCE if (out / name).exists()]
             record |= {"finished": _now(), "files": {name: file_digest(out / name) for name in present}}
@@ -142,11 +148,11 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     if (out / "pictures.parquet").exists():
         pictures = out / "pictures.parquet"
         looks = evidence.read_looks(out / "looks.parquet")
-    draw = _draw_of(out, record)
+    draw, rendering = _draw_of(out, record), record.get("rendering")
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
-        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts)}
-    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts)}
+        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts, rendering)}
+    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts, rendering)}
     if record.get("study"):
         documents["peaks.json"] = evidence.peaks(scores, record["study"], pictures, looks)
     if record.get("sweep"):
@@ -180,7 +186,13 @@ def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing]:
     items, entries = Inventory.of([]), Listing()
     for name, source in plan.sets.items():
         listed = scan(source, plan.limit)
-        found = inventory(listed, name, lambda done, total, n=name: progress(f"reading {n}", done, total), plan.caption)
+        found = inventory(
+            listed,
+            name,
+            lambda done, total, n=name: progress(f"reading {n}", done, total),
+            plan.caption,
+            plan.rendering.settled,
+        )
         if not len(found.usable):
             first = found[0]
             raise UserError(f"{shown(source)} holds no picture that can be used ({first.picture}: {first.reason})")
@@ -225,12 +237,18 @@ def _without_label(target: Target, items: Inventory) -> list[int]:
 
 
 def _with_labels(
-    target: Target, items: Inventory, missing: list[int], entries: Listing, out: Path, progress: Progress
+    target: Target,
+    items: Inventory,
+    missing: list[int],
+    entries: Listing,
+    out: Path,
+    progress: Progress,
+    rendering: Rendering,
 ) -> Inventory:
     """Every usable picture with a class label; those that were inferred are kept in `labels.json`."""
     store = out / "labels.json"
     if not store.exists():
-        write_json(store, infer_labels(target, items, entries, missing, progress))
+        write_json(store, infer_labels(target, items, entries, missing, progress, rendering))
     labels = json.loads(store.read_text("utf-8"))
     digests = items.column("sha256")
     return items.replaced("label", {place: labels[digests[place].as_py()] for place in missing})
@@ -267,6 +285,8 @@ def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inven
         identity["lead"] = plan.lead
     if others:
         identity["controls"] = [repr(control) for control in others]
+    if plan.rendering.said():
+        identity["rendering"] = plan.rendering.said()
     if plan.sweep:  # the same attacks can answer other questions
         identity["sweep"] = [group["title"] for group in plan.sweep["groups"]]
     return identity
@@ -293,7 +313,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
             "precision": target.precision,
             "compiled": target.compiled,
             "caption": plan.caption,
-            "pictures": f"shorter side to {target.picture[1]} x {target.picture[2]} pixels by Lanczos, centre cut out",
+            "pictures": plan.rendering.words(*target.picture[1:]),
         },
         "model": {
             "name": target.identity.name,
@@ -333,6 +353,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
         ],
         "study": list(plan.study or []),
         "sweep": plan.sweep,
+        "rendering": None,  # until it is settled
         "notes": [*target.identity.notes, *_captions_note(target, items)],
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
