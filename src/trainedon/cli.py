@@ -114,6 +114,18 @@ Drawn = Annotated[
     Path | None,
     typer.Option(help="The draw.json of `trainedon draw`, if its coins decided which pictures the model was given."),
 ]
+Alpha = Annotated[
+    str,
+    typer.Option(
+        help="white, black or drop: what training did with transparency. auto: asks the model, if it matters."
+    ),
+]
+Orientation = Annotated[
+    str,
+    typer.Option(help="exif or stored: whether training turned pictures as EXIF says. auto: asks the model likewise."),
+]
+Fit = Annotated[str, typer.Option(help="crop, squash or pad: how training brought pictures to the model's shape.")]
+Resample = Annotated[str, typer.Option(help="lanczos, bicubic, bilinear, box or nearest.")]
 Unseen = Annotated[str | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")]
 
 
@@ -146,6 +158,10 @@ def audit(
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
+    alpha: Alpha = "auto",
+    orientation: Orientation = "auto",
+    fit: Fit = "crop",
+    resample: Resample = "lanczos",
 ) -> None:
     """Were these pictures used to train the model?"""
     sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
@@ -154,6 +170,7 @@ def audit(
         device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "lead": _lead(attacks, unseen)}
+    extra["rendering"] = _rendering(alpha, orientation, fit, resample)
     done = _execute("audit", model, sets, asked, limit, machine, out, **extra)
     print_audit(done.document)
     say(f"Page: {done.page}")
@@ -189,6 +206,10 @@ def evaluate(
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
+    alpha: Alpha = "auto",
+    orientation: Orientation = "auto",
+    fit: Fit = "crop",
+    resample: Resample = "lanczos",
 ) -> None:
     """How much does the model leak? For models whose training pictures are known."""
     sets = {"member": members, "unseen": unseen}
@@ -197,6 +218,7 @@ def evaluate(
         device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "dataset": dataset}
+    extra["rendering"] = _rendering(alpha, orientation, fit, resample)
     done = _execute("evaluate", model, sets, asked, limit, machine, out, **extra)
     print_evaluation(done.document, done.folder)
     say(f"Page: {done.page}")
@@ -224,6 +246,10 @@ def peaks(
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
+    alpha: Alpha = "auto",
+    orientation: Orientation = "auto",
+    fit: Fit = "crop",
+    resample: Resample = "lanczos",
 ) -> None:
     """Do training pictures sit on sharper peaks of the model's density? Moves each picture, and looks at the error."""
     from trainedon.evidence import STUDY
@@ -234,7 +260,9 @@ def peaks(
     machine = _Machine(
         device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
-    done = _execute("evaluate", model, sets, asked, limit, machine, out, caption=caption, labels=labels, study=study)
+    extra = {"caption": caption, "labels": labels, "study": study}
+    extra["rendering"] = _rendering(alpha, orientation, fit, resample)
+    done = _execute("evaluate", model, sets, asked, limit, machine, out, **extra)
     print_evaluation(done.document, done.folder)
     say(json.loads((done.folder / "peaks.json").read_text("utf-8"))["sentence"])
     say(f"Page: {done.page}")
@@ -276,6 +304,10 @@ def sweep(
     engine: Engine = "local",
     address: Address = None,
     workers: Workers = None,
+    alpha: Alpha = "auto",
+    orientation: Orientation = "auto",
+    fit: Fit = "crop",
+    resample: Resample = "lanczos",
 ) -> None:
     """Which settings work best? One attack under many settings, as curves: mask ratio, region, encoder, cost, ..."""
     from trainedon.attacks.grid import plan
@@ -290,6 +322,7 @@ def sweep(
     target = machine.load(model)
     settings = settings.possible(target)
     extra = {"sweep": settings.facts(), "caption": caption, "labels": labels, "engine": machine.engine_for(model)}
+    extra["rendering"] = _rendering(alpha, orientation, fit, resample)
     done = _run("evaluate", target, sets, settings.attacks, seed, limit, out, **extra)
     print_sweep(Sweep.model_validate_json((done.folder / "sweep.json").read_bytes()))
     say(f"Page: {done.page}")
@@ -400,6 +433,10 @@ def train(
         list[int] | None,
         typer.Option(min=1, help="Also keep the model as it is after this many passes; may be given several times."),
     ] = None,
+    alpha: Alpha = "auto",
+    orientation: Orientation = "auto",
+    fit: Fit = "crop",
+    resample: Resample = "lanczos",
 ) -> None:
     """Train a small diffusion model whose members are known, or a LoRA for one, or several shadow models."""
     from trainedon.runs.folder import locked
@@ -421,6 +458,7 @@ def train(
         learning_rate=learning_rate,
         seed=seed,
     )
+    rendering = _rendering(alpha, orientation, fit, resample)
     if shadows is not None and snapshot:
         raise UserError("--snapshot keeps one model as it was, and --shadows trains several: give one of the two")
     if shadows is not None and type(recipe) is not Recipe:
@@ -428,7 +466,7 @@ def train(
     _say_besides(pictures)
     with Bars() as bars, locked(out):
         if isinstance(recipe, Recipe) and shadows is not None:
-            train_shadows(pictures, out, recipe, models=shadows, draw=draw, progress=bars)
+            train_shadows(pictures, out, recipe, models=shadows, draw=draw, rendering=rendering, progress=bars)
             say(f"{shadows} shadow models: {out}; give it to attacks as --shadows {out}")
             return
         manifest = make(
@@ -439,6 +477,7 @@ def train(
             autoencoder=autoencoder,
             base=adapter_of,
             snapshots=snapshot or (),
+            rendering=rendering,
             progress=bars,
         )
     say(f"Model: {out}; its {manifest['members']} members are named in {out / 'manifest.json'}")
@@ -484,6 +523,10 @@ def plan_run(
     precision: Precision = "float32",
     compiled: Compile = False,
     base: Base = None,
+    alpha: Alpha = "auto",
+    orientation: Orientation = "auto",
+    fit: Fit = "crop",
+    resample: Resample = "lanczos",
 ) -> None:
     """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
     from trainedon import planning
@@ -498,7 +541,8 @@ def plan_run(
     chosen = _possible(chosen, asked, target)
     if target.conditioning == "caption":  # as audit and evaluate do
         chosen += controls(chosen, Pool.of(("one", "another")))
-    found = planning.plan(target, chosen, number, gpus, source=pictures, bytes_per_picture=size)
+    rendering = _rendering(alpha, orientation, fit, resample)
+    found = planning.plan(target, chosen, number, gpus, source=pictures, bytes_per_picture=size, rendering=rendering)
     if as_json:
         sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
     else:
@@ -656,7 +700,9 @@ def _run(
     **extra: Any,
 ) -> _Done:
     from trainedon.runs import Plan, run
+    from trainedon.runs.folder import read_run
     from trainedon.runs.mirror import Mirror
+    from trainedon.runs.rendering import notes as rendering_notes
 
     place = Mirror.of(out)
     command = shlex.join(["trainedon", *map(redacted_argument, sys.argv[1:])])
@@ -666,6 +712,8 @@ def _run(
         document = run(target, plan, place.path, bars, engine, place.keep)
     print_passed(place.path)
     place.finish()
+    for note in rendering_notes(read_run(place.path)):
+        say(note)
     return _Done(document, place.path, f"{place}/report.html")
 
 
@@ -677,6 +725,13 @@ def _say_besides(source: str) -> None:
     say_passed("pictures", passed.groups())
     for note in passed.notes:
         say(f"note: {note}")
+
+
+def _rendering(alpha: str, orientation: str, fit: str, resample: str) -> Any:
+    """How pictures become pixels. Raises UserError for a choice that there is not."""
+    from trainedon.pictures import Rendering
+
+    return Rendering(alpha, orientation, fit, resample)
 
 
 def _chosen(kind: str, sets: dict, asked: _Asked) -> list:

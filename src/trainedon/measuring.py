@@ -18,7 +18,8 @@ import torch
 
 from trainedon.attacks import Attack, Cost, short
 from trainedon.errors import UserError
-from trainedon.pictures import Batch, Item, inventory, scan, shown, write_inventory
+from trainedon.pictures import Batch, Item, Rendering, inventory, scan, shown, write_inventory
+from trainedon.pictures.rendering import DEFAULT
 from trainedon.runs.engine import MERGED, SHARD
 from trainedon.runs.scorer import SCHEMA, SHARD_SCHEMA
 from trainedon.targets import Target
@@ -128,17 +129,20 @@ def _wait(answer: torch.Tensor) -> None:
     answer.flatten()[0].item()
 
 
-def look_at(target: Target, source: str | Path, clock: Clock = time.perf_counter) -> Sample:
+def look_at(
+    target: Target, source: str | Path, clock: Clock = time.perf_counter, rendering: Rendering = DEFAULT
+) -> Sample:
     """Read the first SAMPLED pictures of a source as a run does. Raises UserError when none can be used."""
     entries = scan(source, SAMPLED)
     began = clock()
-    items = list(inventory(entries, "suspect"))
+    items = list(inventory(entries, "suspect", rendering=rendering))
     stocked = clock()
     usable = [(entry, item) for entry, item in zip(entries, items, strict=True) if item.reason is None]
     if not usable:
         raise UserError(f"{shown(source)} holds no picture that can be used ({items[0].picture}: {items[0].reason})")
     again = clock()
-    Batch.from_pictures([entry.read() for entry, _ in usable], target.picture[1:], target.picture[0])
+    pictures = [entry.read(rendering) for entry, _ in usable]
+    Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering)
     read = clock()
     size = statistics.fmean(item.bytes or 0 for _, item in usable)
     return Sample(len(usable), size, (stocked - began) / len(entries), (read - again) / len(usable))

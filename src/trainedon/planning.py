@@ -23,6 +23,8 @@ from trainedon.measuring import (
     measure_all,
     row_bytes,
 )
+from trainedon.pictures import Rendering
+from trainedon.pictures.rendering import DEFAULT
 from trainedon.runs.engine import SHARD
 from trainedon.targets import Target
 
@@ -85,6 +87,7 @@ def plan(
     source: str | Path | None = None,
     bytes_per_picture: int | None = None,
     clock: Clock = time.perf_counter,
+    rendering: Rendering = DEFAULT,
 ) -> Estimate:
     """Measure network, files and, where there is a source, a sample of its pictures; then `estimate`.
 
@@ -95,7 +98,7 @@ def plan(
     for attack in attacks:
         attack.check(target)
     asked = [demand(target, attack) for attack in attacks]
-    sample = None if source is None else look_at(target, source, clock)
+    sample = None if source is None else look_at(target, source, clock, rendering)
     if bytes_per_picture is None and sample is not None:
         bytes_per_picture = round(sample.bytes)
     found = estimate(

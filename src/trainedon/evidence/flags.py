@@ -104,6 +104,16 @@ KNOWN = {
         "sets differ in this, their scores can differ without any training.",
         "Give every picture a caption: NAME.txt beside NAME.png, a metadata.jsonl, a column caption, or --caption.",
     ),
+    "pixels-chosen": (
+        "These pictures can be read in several ways, and nobody said which one training took. All were read in the way "
+        "that the model seems to know best, which was found without looking at the sets.",
+        "If you know what training did, say so with --alpha or --orientation, and choose another --out.",
+    ),
+    "pixels-uncertain": (
+        "These pictures can be read in several ways, and nobody said which one training took. If it took another one, "
+        "the model was asked about pixels that it never saw, and its memory of them does not show.",
+        "Find out what training did, and say so with --alpha white, black or drop, or --orientation exif or stored.",
+    ),
     "unseen-differ": (
         "One half of the unseen pictures differs from the other, though chance alone divided them: something is wrong "
         "with the scores, or a rare accident happened.",
@@ -219,6 +229,27 @@ def of_asked(asked: Asked | None) -> list[Flag]:
         return []
     because = str(asked.because)
     return [flag("asked-differently", f"{because[0].upper()}{because[1:]}.")]
+
+
+def of_pixels(listed: Inventory | None, sets: Sequence[str], rendering: Mapping | None) -> list[Flag]:
+    """Flags about pictures that can be read in several ways, where nobody said which. rendering: that of `run.json`;
+    None in runs of earlier versions."""
+    asked = (rendering or {}).get("asked") or {}
+    if listed is None:
+        return []
+    used, because = listed.reason == NONE, {}
+    for question, answer in asked.items():
+        affected = used & _READ_IN_SEVERAL_WAYS[question](listed.numbers(question))
+        counts = [(name, listed.of_sets([name]) & used) for name in sets]
+        told = ", ".join(f"{(affected & among).sum()} of {among.sum()} ({name})" for name, among in counts)
+        how = answer.get("chosen") or f"not to be told, so {(rendering or {}).get(question)}"
+        code = "pixels-chosen" if answer.get("chosen") else "pixels-uncertain"
+        kind = "with transparency" if question == "alpha" else "that EXIF turns"
+        because.setdefault(code, []).append(f"Pictures {kind}: {told}; {question}: {how}.")
+    return [flag(code, " ".join(sentences)) for code, sentences in because.items()]
+
+
+_READ_IN_SEVERAL_WAYS = {"alpha": lambda told: told == 1, "orientation": lambda told: told > 1}
 
 
 def _below_chance(intervals: Iterable[tuple[str, tuple[float, float] | None]]) -> list[Flag]:

@@ -81,9 +81,13 @@ class Inventory:
         """Which pictures have a finite number in each column: bool (n,)."""
         found = np.ones(len(self), dtype=bool)
         for name in columns:  # one at a time: a column of a file takes room while it is read
-            parts = [batch[name].to_numpy(zero_copy_only=False) for batch in batches(self.source, (name,))]
-            found &= np.isfinite(np.concatenate([np.empty(0), *parts]))
+            found &= np.isfinite(self.numbers(name))
         return found
+
+    def numbers(self, column: str) -> np.ndarray:
+        """A column of numbers or of yes and no, float64 (n,), NaN where nothing is known."""
+        parts = [batch[column].to_numpy(zero_copy_only=False) for batch in batches(self.source, (column,))]
+        return np.concatenate([np.empty(0), *parts])
 
     def told(self, column: str) -> np.ndarray:
         """Which pictures have a text in a column: bool (n,)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -61,14 +61,16 @@ def evaluate(
     draw: Draw | None = None,
     prompts: Prompts | None = None,
     asked: str | None = None,
+    rendering: Mapping | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
     `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
     `looks`: what an encoder says of them. `draw`: the coins that decided which
     pictures were used. `prompts`: of a model that is asked by captions, which attacks of the table are controls with
-    other captions. `asked`: by what the model was asked, as `asked.asked` takes it. Suspects in the table are passed
-    over. Raises UserError when members or unseen pictures are missing, and when the pictures are not those of the draw.
+    other captions. `asked`: by what the model was asked, as `asked.asked` takes it. `rendering`: how the pictures were
+    read, as `run.json` has it. Suspects in the table are passed over. Raises UserError when members or unseen pictures
+    are missing, and when the pictures are not those of the draw.
     """
     sets = ("member", "unseen")
     scores.require(*sets)
@@ -85,6 +87,7 @@ def evaluate(
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if prompts is not None else [])
         + flags.of_asked(control)
+        + flags.of_pixels(listed, sets, rendering)
         + flags.of_evaluation(attacks)
         + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
     )
@@ -157,11 +160,12 @@ def audit(
     lead: str = "first",
     prompts: Prompts | None = None,
     asked: str | None = None,
+    rendering: Mapping | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`, `looks`, `prompts`, `asked`: as in `evaluate`; without pictures there is no blind baseline, and no claim
-    above level 2.
+    `pictures`, `looks`, `prompts`, `asked`, `rendering`: as in `evaluate`; without pictures there is no blind baseline,
+    and no claim above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
     `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
@@ -188,6 +192,7 @@ def audit(
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if prompts is not None else [])
         + flags.of_asked(control)
+        + flags.of_pixels(listed, sets, rendering)
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )

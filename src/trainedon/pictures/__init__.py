@@ -5,6 +5,7 @@ from trainedon.pictures.decoding import decode
 from trainedon.pictures.items import Inventory, Item, inventory_digest, passed_items, read_inventory, write_inventory
 from trainedon.pictures.listing import Listing, Passed
 from trainedon.pictures.picture import Entry, Picture
+from trainedon.pictures.rendering import Rendering
 from trainedon.pictures.sources import scan
 from trainedon.pictures.stock import cross_duplicates, inventory
 from trainedon.pictures.stores import shown
@@ -17,6 +18,7 @@ __all__ = [
     "Listing",
     "Passed",
     "Picture",
+    "Rendering",
     "cross_duplicates",
     "decode",
     "fit",

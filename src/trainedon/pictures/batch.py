@@ -13,17 +13,20 @@ import torch
 from PIL import Image
 
 from trainedon.pictures.picture import Picture
+from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.pictures.sources import scan
 
 if TYPE_CHECKING:
     from trainedon.targets import Target
 
 
-def fit(rgb: np.ndarray, size: tuple[int, int], channels: int) -> torch.Tensor:
-    """Resize with Lanczos until the picture just covers `size`, cut out the centre, scale to [-1, 1].
+def fit(rgb: np.ndarray, size: tuple[int, int], channels: int, rendering: Rendering = DEFAULT) -> torch.Tensor:
+    """Bring a picture to a model's size as `rendering` says, and scale it to [-1, 1].
 
     rgb: uint8 (h, w, 3) in [0, 255]. size: (height, width) in pixels. channels: 3, or 1 for grey (ITU-R 601 luma).
-    Returns float32 (channels, height, width). Rounded like torchvision's Resize and CenterCrop for a square.
+    Returns float32 (channels, height, width).
+    crop: resized until it just covers `size`, the centre cut out; rounded like torchvision's Resize and CenterCrop for
+    a square. squash: both sides resized. pad: resized until it just fits in, centred on black, as PIL's ImageOps.pad.
     A picture that has the size already is passed on exactly: x / 127.5 - 1, nothing else.
     Raises ValueError for another shape, dtype or number of channels.
     """
@@ -35,9 +38,24 @@ def fit(rgb: np.ndarray, size: tuple[int, int], channels: int) -> torch.Tensor:
     if channels == 1:
         image = image.convert("L")
     height, width = size
-    box = _centre_box(image.width, image.height, width, height)
-    values = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box), dtype=np.float32)
+    resample = Image.Resampling[rendering.resample.upper()]
+    if rendering.fit == "pad":
+        image = _padded(image, width, height, resample)
+    else:
+        whole = (0, 0, image.width, image.height)
+        box = _centre_box(image.width, image.height, width, height) if rendering.fit == "crop" else whole
+        image = image.resize((width, height), resample, box=box)
+    values = np.asarray(image, dtype=np.float32)
     return from_levels(values.reshape(height, width, channels).transpose(2, 0, 1))
+
+
+def _padded(image: Image.Image, width: int, height: int, resample: Image.Resampling) -> Image.Image:
+    """The whole picture between black bars."""
+    scale = min(width / image.width, height / image.height)
+    size = max(1, min(width, round(image.width * scale))), max(1, min(height, round(image.height * scale)))
+    canvas = Image.new(image.mode, (width, height))
+    canvas.paste(image.resize(size, resample), (round((width - size[0]) / 2), round((height - size[1]) / 2)))
+    return canvas
 
 
 def from_levels(levels: np.ndarray) -> torch.Tensor:
@@ -100,13 +118,15 @@ class Batch:
         return cls(pixels, tuple(hashlib.sha256(row.numpy().tobytes()).hexdigest() for row in rows), labels)
 
     @classmethod
-    def from_pictures(cls, pictures: Sequence[Picture], size: tuple[int, int], channels: int) -> Batch:
+    def from_pictures(
+        cls, pictures: Sequence[Picture], size: tuple[int, int], channels: int, rendering: Rendering = DEFAULT
+    ) -> Batch:
         """Decoded pictures (one or more), each brought to (height, width) by `fit`; labels only if all have one,
-        captions if any has."""
+        captions if any has. rendering: the one with which they were decoded."""
         labels = [picture.label for picture in pictures]
         captions = tuple(picture.caption for picture in pictures)
         return cls(
-            torch.stack([fit(picture.rgb, size, channels) for picture in pictures]),
+            torch.stack([fit(picture.rgb, size, channels, rendering) for picture in pictures]),
             tuple(picture.sha256 for picture in pictures),
             None if None in labels else torch.tensor(labels, dtype=torch.int64),
             tuple(picture.name for picture in pictures),
@@ -134,10 +154,10 @@ class Batch:
         )
 
 
-def load_pictures(path: str | Path, target: Target, limit: int | None = None) -> Batch:
+def load_pictures(path: str | Path, target: Target, limit: int | None = None, rendering: Rendering = DEFAULT) -> Batch:
     """All pictures of a source that `scan` reads, at the target's size, in memory at once.
 
     Raises PictureError for one that cannot be used, UserError when there is none.
     """
-    pictures = [entry.read() for entry in scan(path, limit)]
-    return Batch.from_pictures(pictures, target.picture[1:], target.picture[0])
+    pictures = [entry.read(rendering) for entry in scan(path, limit)]
+    return Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering)

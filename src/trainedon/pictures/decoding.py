@@ -1,8 +1,8 @@
-"""The bytes of one picture file -> upright 8-bit RGB, or the reason why not.
+"""The bytes of one picture file -> 8-bit RGB, upright unless asked otherwise, or the reason why not.
 
-Files come from strangers: only six formats are opened, sizes are checked before pixels are unpacked, and a file that
-ends early is refused rather than filled up with black or grey. Colour profiles are not applied, as training code
-rarely applies them.
+Files come from strangers: only known formats are opened, by their content, sizes are checked before pixels are
+unpacked, and a file that ends early is refused rather than filled up with black or grey. Colour profiles are not
+applied, as training code rarely applies them.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from trainedon.errors import PictureError
+from trainedon.pictures.content import check_effort, jxl_size, opened_by
+from trainedon.pictures.rendering import DEFAULT, Rendering
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 200_000_000  # A2 at 600 dpi is 139 megapixels, the largest camera of a telephone has 200
+MAX_SIDE = 1_000_000  # pixels; a filter's table of weights grows with the longer side
 MAX_BYTES = 256 * 2**20
+REDUCED = 64_000_000  # pixels; a JPEG of more is decoded at half its width and height
+ENOUGH = 4096  # pixels; of a side that is not reduced, since a model might see as many
+BAND = 2**22  # pixels that are converted at once
 
 # What Pillow's readers have been seen to raise on damaged files.
 DAMAGE = (
@@ -41,42 +46,49 @@ DAMAGE = (
 )
 
 _ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 274, 258, 262, 0
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> what makes stored pixels upright
+    2: lambda rgb: rgb[:, ::-1],
+    3: lambda rgb: rgb[::-1, ::-1],
+    4: lambda rgb: rgb[::-1],
+    5: lambda rgb: rgb.transpose(1, 0, 2),
+    6: lambda rgb: np.rot90(rgb, -1),
+    7: lambda rgb: rgb[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda rgb: np.rot90(rgb, 1),
 }
+_BACK = {6: 8, 8: 6}  # which turn undoes another, where it is not itself
+QUARTERS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
-def decode(data: bytes) -> tuple[np.ndarray, dict[str, int | float | str]]:
-    """Decode a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF file.
+def decode(data: bytes, rendering: Rendering = DEFAULT) -> tuple[np.ndarray, dict[str, int | float | str]]:
+    """Decode a JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, JPEG 2000, PPM or TGA file; HEIC or JPEG XL where
+    what reads them is installed.
 
-    Returns rgb, uint8 (h, w, 3) in [0, 255], turned upright by its EXIF orientation, transparency flattened on white;
-    and facts: `format` and `mode` as stored, `width` and `height` as seen (pixels), `bytes`.
+    Returns rgb, uint8 (h, w, 3) in [0, 255], transparency and orientation as `rendering` says; and facts: `format` and
+    `mode` as stored, `width` and `height` as seen (pixels), `bytes`; `alpha` (True) where a pixel is not fully opaque,
+    `orientation` (1..8) where EXIF tells one. A JPEG of more than REDUCED pixels is decoded at half its width and
+    height; its facts are those of the whole.
     Raises PictureError when the file is empty, too large, of another format, truncated or damaged.
     """
     if not data:
         raise PictureError("empty file")
     if len(data) > MAX_BYTES:
         raise PictureError(f"larger than {MAX_BYTES // 2**20} MiB")
+    formats = opened_by(data)
+    check_effort(data)
+    if formats == ("JXL",):
+        check_pixels(*jxl_size(data))
     try:
-        with _strict(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _strict(), Image.open(io.BytesIO(data), formats=formats) as image:
             check_pixels(*image.size)
-            # A multi-picture file (MPO) is a JPEG with more JPEGs behind it; the first is the picture.
-            stored = {"format": "JPEG" if image.format == "MPO" else image.format, "mode": image.mode}
-            rgb = np.array(_upright_rgb(image))
+            return _decoded(image, rendering.settled, len(data))
     except UnidentifiedImageError:
-        raise PictureError("not a JPEG, PNG, WebP, GIF, BMP or TIFF picture, or its header is damaged") from None
+        raise PictureError(
+            "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 picture, or its header is damaged"
+        ) from None
     except Image.DecompressionBombError:
         raise PictureError(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except DAMAGE as error:
         raise PictureError(_damage(error)) from None
-    height, width = rgb.shape[:2]
-    return rgb, {**stored, "width": width, "height": height, "bytes": len(data)}
 
 
 def check_pixels(width: int, height: int) -> None:
@@ -85,21 +97,46 @@ def check_pixels(width: int, height: int) -> None:
         raise PictureError(f"no pixels ({width} x {height})")
     if width * height > MAX_PIXELS:
         raise PictureError(f"{width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
+    if max(width, height) > MAX_SIDE:
+        raise PictureError(f"{width} x {height}: a side of more than {MAX_SIDE} pixels")
+
+
+def _decoded(image: Image.Image, rendering: Rendering, size: int) -> tuple[np.ndarray, dict[str, int | float | str]]:
+    """What `decode` gives, of a file of `size` bytes that was opened."""
+    # A multi-picture file (MPO) is a JPEG with more JPEGs behind it; the first is the picture.
+    stored = {"format": "JPEG" if image.format == "MPO" else image.format, "mode": image.mode}
+    turned = image.format == "TIFF"  # which Pillow turns by itself as it loads, and takes the tag away
+    orientation = _orientation(image) if turned else None
+    width, height = image.size
+    if image.format in ("JPEG", "MPO") and width * height > REDUCED and min(width, height) >= 2 * ENOUGH:
+        image.draft(None, (width // 2, height // 2))
+    rgb, alpha = _rgb(image, rendering.alpha)
+    if not turned:  # what Pillow knows of a PNG may stand behind its pixels
+        orientation = _orientation(image)
+    if turned and rendering.orientation == "stored" and orientation in _TURNS:
+        rgb = np.ascontiguousarray(_TURNS[_BACK.get(orientation, orientation)](rgb))
+    elif not turned and rendering.orientation == "exif" and orientation in _TURNS:
+        rgb = np.ascontiguousarray(_TURNS[orientation](rgb))
+    if orientation in QUARTERS and turned == (rendering.orientation == "stored"):
+        width, height = height, width
+    facts = {**stored, "width": width, "height": height, "bytes": size}
+    return rgb, facts | ({"alpha": True} if alpha else {}) | ({"orientation": orientation} if orientation else {})
 
 
 @contextmanager
 def _strict() -> Iterator[None]:
     """Pillow without warnings, and without the leniency that other libraries switch on for the whole process.
 
-    Both are settings of the process, so pictures are decoded by one thread at a time.
+    All are settings of the process, so pictures are decoded by one thread at a time.
     """
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2  # twice as many are an error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+        ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = lenient, most
 
 
 def _damage(error: BaseException) -> str:
@@ -108,30 +145,54 @@ def _damage(error: BaseException) -> str:
     return "truncated: the file ends too early" if "truncated" in text.lower() else f"damaged ({text or 'unreadable'})"
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    """Decode the pixels of an opened file, first frame, and return an upright image of mode RGB."""
+def _rgb(image: Image.Image, alpha: str) -> tuple[np.ndarray, bool]:
+    """Decode the pixels of an opened file, first frame: uint8 (h, w, 3), and whether a pixel is not fully opaque."""
     _widen_transparent_colour(image)
     drawn = image.tile[0][1] if image.format == "GIF" and image.tile else None
     image.load()
-    if image.mode == "F" or image.mode.startswith("I"):
-        rgb = _eight_bits(image).convert("RGB")
-    else:
-        rgb = _on_white(image)
+    width, height = image.size
+    check_pixels(width, height)  # some readers learn only now how large it is
+    deep = image.mode == "F" or image.mode.startswith("I")
+    convert = _eight_bits(image, alpha) if deep else _flattening(image, alpha)
+    rgb, transparent = np.empty((height, width, 3), np.uint8), False
+    for top, band in _bands(image):
+        part, through = convert(band)
+        rgb[top : top + band.height] = np.asarray(part)
+        transparent |= through
     if drawn is not None and tuple(drawn) != (0, 0, *image.size):
         # The first frame of a GIF may cover a part of the canvas only; the rest shows what lies behind.
-        canvas = Image.new("RGB", image.size, "white")
-        canvas.paste(rgb.crop(drawn), tuple(drawn[:2]))
-        rgb = canvas
-    turn = _UPRIGHT.get(_orientation(image))
-    return rgb if turn is None else rgb.transpose(turn)
+        rgb, transparent = _on_canvas(rgb, tuple(drawn), alpha), True
+    return rgb, transparent
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 (upright) when absent or unreadable: broken metadata does not spoil the pixels."""
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Rows of a loaded image and where they begin, so that no second copy of a large picture is held."""
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(image.height, top + rows)
+        yield top, image if bottom - top == image.height else image.crop((0, top, image.width, bottom))
+
+
+def _on_canvas(rgb: np.ndarray, drawn: tuple[int, int, int, int], alpha: str) -> np.ndarray:
+    """Only the part that was drawn, the rest white or black; as Pillow filled it, where transparency is left out."""
+    if alpha == "drop":
+        return rgb
+    left, top, right, bottom = drawn
+    canvas = np.full_like(rgb, 255 if alpha == "white" else 0)
+    canvas[top:bottom, left:right] = rgb[top:bottom, left:right]
+    return canvas
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """EXIF orientation, None when absent or unreadable: broken metadata does not spoil the pixels.
+
+    HEIC is always turned by what reads it, and no orientation is left then.
+    """
     try:
-        return image.getexif().get(_ORIENTATION, 1)  # Pillow turns TIFF by itself and drops the tag
+        found = image.tag_v2.get(_ORIENTATION) if image.format == "TIFF" else image.getexif().get(_ORIENTATION)
     except DAMAGE:
-        return 1
+        return None
+    return found if image.format != "HEIF" and found in range(1, 9) else None
 
 
 def _widen_transparent_colour(image: Image.Image) -> None:
@@ -144,31 +205,48 @@ def _widen_transparent_colour(image: Image.Image) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """RGB of an 8-bit image, with alpha, transparent palette entries or a transparent colour flattened on white."""
+def _flattening(image: Image.Image, alpha: str) -> Callable[[Image.Image], tuple[Image.Image, bool]]:
+    """What turns bands of an 8-bit image into RGB, and tells whether they have alpha, transparent palette entries or a
+    transparent colour that shows."""
     if image.mode == "LAB":
         raise PictureError("colour mode LAB is not supported")
     if not image.has_transparency_data:
-        return image.convert("RGB")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        return lambda band: (band.convert("RGB"), False)
+
+    def flatten(band: Image.Image) -> tuple[Image.Image, bool]:
+        band = band.convert("RGBA")
+        transparent = band.getextrema()[3][0] < 255
+        if alpha != "drop":
+            band = Image.alpha_composite(Image.new("RGBA", band.size, alpha), band)
+        return band.convert("RGB"), transparent
+
+    return flatten
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Mode L of a grey image with more than 8 bits, which Pillow itself would clip at 255 instead of scaling."""
-    values = np.asarray(image)
-    lowest, highest = float(values.min()), float(values.max())
+def _eight_bits(image: Image.Image, alpha: str) -> Callable[[Image.Image], tuple[np.ndarray, bool]]:
+    """What turns bands of a grey image with more than 8 bits into 8, uint8 (h, w, 1), where Pillow itself would clip at
+    255 instead of scaling; and tells whether they have the transparent colour."""
+    extremes = np.array([(np.asarray(band).min(), np.asarray(band).max()) for _, band in _bands(image)])
+    lowest, highest = float(extremes.min()), float(extremes.max())
     white = _white_level(image, highest)
     if white is None or not lowest >= 0:
         raise PictureError(f"unknown brightness scale (values from {lowest:g} to {highest:g})")
-    grey = np.floor(np.minimum(values / np.float32(white), 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
     # Pillow inverts 8-bit TIFFs in which 0 is white, but not the deeper ones.
-    if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        grey = 255 - grey
+    inverted = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     key = image.info.get("transparency")
-    if isinstance(key, int):
-        grey = np.where(values == key, np.uint8(255), grey)
-    return Image.fromarray(grey)
+
+    def scale(band: Image.Image) -> tuple[np.ndarray, bool]:
+        values = np.asarray(band)
+        grey = np.minimum(values / np.float32(white), 1) * np.float32(255) + np.float32(0.5)
+        grey = np.floor(grey).astype(np.uint8)
+        if inverted:
+            grey = 255 - grey
+        clear = values == key if isinstance(key, int) else np.zeros((), bool)
+        if clear.any() and alpha != "drop":
+            grey = np.where(clear, np.uint8(255 if alpha == "white" else 0), grey)
+        return grey[..., None], bool(clear.any())
+
+    return scale
 
 
 def _white_level(image: Image.Image, highest: float) -> float | None:
@@ -176,7 +254,7 @@ def _white_level(image: Image.Image, highest: float) -> float | None:
     if image.mode.startswith("I;16"):
         bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0] if image.format == "TIFF" else 16
         return 2.0**bits - 1
-    if image.format == "PNG":  # older Pillow gives 16-bit PNG as mode I
+    if image.format == "PNG" or (image.format == "PPM" and image.mode == "I"):  # which Pillow brings to 16 bits
         return 65535.0
     # 32-bit samples do not say their scale: take the smallest customary one that holds the values.
     customary = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)

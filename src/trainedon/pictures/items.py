@@ -38,6 +38,7 @@ class Item:
     caption: as in Picture.
     label_from: where the label comes from: `given` (a table, an array, a tar), `folders` (the number of the file's
     folder), `inferred` (by the model); None without one.
+    alpha: whether a pixel is not fully opaque. orientation: what EXIF says, 1..8; None where it says nothing.
     """
 
     picture: str
@@ -62,20 +63,19 @@ class Item:
     detail: float | None = None
     caption: str | None = None
     label_from: str | None = None
+    alpha: bool | None = None
+    orientation: int | None = None
 
 
 _TEXT = ("picture", "sha256", "set", "reason", "format", "mode", "phash", "caption", "label_from")
-_LATER = ("phash", "jpeg_trace", "detail", "caption", "label_from")  # columns that older files lack
-_WHOLE = ("label", "width", "height", "bytes")
-_SCHEMA = pa.schema(
-    [
-        (name, pa.string() if name in _TEXT else pa.int64() if name in _WHOLE else pa.float64())
-        for name in Item.__dataclass_fields__
-    ]
-)
+# Columns that older files lack.
+_LATER = ("phash", "jpeg_trace", "detail", "caption", "label_from", "alpha", "orientation")
+_WHOLE = ("label", "width", "height", "bytes", "orientation")
+_KINDS = dict.fromkeys(_TEXT, pa.string()) | dict.fromkeys(_WHOLE, pa.int64()) | {"alpha": pa.bool_()}
+_SCHEMA = pa.schema([(name, _KINDS.get(name, pa.float64())) for name in Item.__dataclass_fields__])
 # How the columns are held: smaller, where that is enough for all that there can be.
 _SMALL = dict.fromkeys(("set", "format", "mode", "label_from"), pa.dictionary(pa.int8(), pa.string()))
-_SMALL |= dict.fromkeys(("width", "height", "bytes"), pa.int32())
+_SMALL |= dict.fromkeys(("width", "height", "bytes"), pa.int32()) | {"orientation": pa.int8()}
 _HELD = pa.schema([field.with_type(_SMALL.get(field.name, field.type)) for field in _SCHEMA])
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 READABLE = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
 READABLE += (".apng", ".pjpeg", ".pjp", ".mpo")  # JPEG and PNG under other names
-# Pictures too, some of formats that are not opened: they are listed, and named as unusable where they are.
-OTHER_PICTURES = (".avif", ".heic", ".heif", ".hif", ".ico", ".jp2", ".jxl", ".ppm", ".pgm", ".tga")
+READABLE += (".avif", ".jp2", ".j2k", ".jpx", ".j2c", ".ppm", ".pgm", ".pbm", ".pnm", ".tga")
+READABLE += (".heic", ".heif", ".hif", ".jxl")  # where what reads them is installed
+# Pictures too, of formats that are not opened: they are listed, and named as unusable.
+OTHER_PICTURES = (".ico",)
 PARQUET, ARRAYS, TAR = ".parquet", ".npz", ".tar"
 COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4")
 # What systems and programs keep for themselves, in lower case; so are all names that begin with a dot.

@@ -11,6 +11,7 @@ import numpy as np
 
 from trainedon.errors import PictureError
 from trainedon.pictures.decoding import check_pixels, decode
+from trainedon.pictures.rendering import DEFAULT, Rendering
 
 Facts = dict[str, int | float | str]
 
@@ -24,7 +25,8 @@ class Picture:
     name: path below the folder with `/`, or the name that a table or tar gives, or `file.npz#12`.
     sha256: hex digest of the file's bytes; for a row of an array, of the row's bytes in C order.
     rgb: uint8 (h, w, 3) in [0, 255].
-    facts: `format`, `mode`, `width`, `height` (pixels), `bytes`.
+    facts: `format`, `mode`, `width`, `height` (pixels), `bytes`; `alpha` and `orientation` where there is something to
+    tell, as `decode` has them.
     label: class number, or None. caption: one paragraph, or None.
     """
 
@@ -53,10 +55,10 @@ class Entry(ABC):
         """What the picture is called in words, read where it lies. Raises PictureError where it cannot be used."""
         return None
 
-    def read(self) -> Picture:
+    def read(self, rendering: Rendering = DEFAULT) -> Picture:
         """Read and decode. Raises PictureError with a short reason when the picture cannot be used."""
         data = self.data()
-        rgb, facts = unpack(data)
+        rgb, facts = unpack(data, rendering)
         return Picture(self.name, digest(data), rgb, facts, self.label, self.caption)
 
 
@@ -65,13 +67,13 @@ def digest(data: bytes | np.ndarray) -> str:
     return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()
 
 
-def unpack(data: bytes | np.ndarray) -> tuple[np.ndarray, Facts]:
+def unpack(data: bytes | np.ndarray, rendering: Rendering = DEFAULT) -> tuple[np.ndarray, Facts]:
     """rgb uint8 (h, w, 3) and facts, of a file's bytes or of an array uint8 (h, w), (h, w, 1), (h, w, 3) or (h, w, 4).
 
     Raises PictureError.
     """
     if isinstance(data, bytes):
-        return decode(data)
+        return decode(data, rendering)
     height, width = data.shape[:2]
     check_pixels(width, height)
     values = data.reshape(height, width, -1)
@@ -79,8 +81,18 @@ def unpack(data: bytes | np.ndarray) -> tuple[np.ndarray, Facts]:
     if channels not in (1, 3, 4):
         raise PictureError(f"{channels} channels; 1, 3 or 4 can be used")
     rgb = np.repeat(values, 3, axis=2) if channels == 1 else values[..., :3].copy()
-    if channels == 4:  # flattened on white, in exact integers
-        alpha = values[..., 3:].astype(np.uint32)
-        rgb = ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
-    return rgb, {"format": "NPZ", "mode": mode, "width": width, "height": height, "bytes": data.nbytes}
+    facts = {"format": "NPZ", "mode": mode, "width": width, "height": height, "bytes": data.nbytes}
+    if channels == 4:
+        facts |= {"alpha": True} if (values[..., 3] < 255).any() else {}
+        rgb = _flattened(rgb, values[..., 3:], rendering.settled.alpha)
+    return rgb, facts
+
+
+def _flattened(rgb: np.ndarray, alpha: np.ndarray, on: str) -> np.ndarray:
+    """Flattened on white or black, in exact integers, or with transparency left out; alpha: uint8 (h, w, 1)."""
+    if on == "drop":
+        return rgb
+    alpha = alpha.astype(np.uint32)
+    behind = 255 if on == "white" else 0
+    return ((rgb * alpha + behind * (255 - alpha) + 127) // 255).astype(np.uint8)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from trainedon.errors import PictureError
+from trainedon.errors import PictureError, UserError
 from trainedon.pictures.captions import paragraph
 from trainedon.pictures.columns import repeated
 from trainedon.pictures.items import Inventory, Item
 from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
 from trainedon.pictures.picture import Entry, digest, unpack
+from trainedon.pictures.rendering import DEFAULT, Rendering
 
 _SHARPNESS_SIDE = 256  # pixels
 _LEVELS = np.arange(256) / 255
@@ -24,16 +25,17 @@ def inventory(
     set_name: str,
     progress: Callable[[int, int], None] | None = None,
     caption: str | None = None,
+    rendering: Rendering = DEFAULT,
 ) -> Inventory:
     """Read and decode every picture of a source once. entries: as `scan` gives them.
 
     set_name: `suspect`, `unseen` or `member`. progress: called with (done, total) after each picture.
     caption: of all pictures, whatever their source says; None for what it says. Raises PictureError for one that is no
-    caption.
+    caption. rendering: how they are decoded; statistics are those of the pixels that it gives.
     Pictures that cannot be used stay in the list, with the reason; of exact duplicates the first is used.
     """
     caption = None if caption is None else paragraph(caption) or ""
-    items = Inventory.of(_examined(entries, set_name, progress, caption))
+    items = Inventory.of(_examined(entries, set_name, progress, caption, rendering))
     names = items.column("picture")
     reasons = {}
     for first, *copies in repeated(items.column("sha256"), items.usable):
@@ -42,25 +44,50 @@ def inventory(
 
 
 def _examined(
-    entries: Sequence[Entry], set_name: str, progress: Callable[[int, int], None] | None, caption: str | None
+    entries: Sequence[Entry],
+    set_name: str,
+    progress: Callable[[int, int], None] | None,
+    caption: str | None,
+    rendering: Rendering,
 ) -> Iterator[Item]:
     for done, entry in enumerate(entries, start=1):
-        yield _examine(entry, set_name, caption)
+        yield _examine(entry, set_name, caption, rendering)
         if progress is not None:
             progress(done, len(entries))
 
 
-def _examine(entry: Entry, set_name: str, caption: str | None) -> Item:
+def _examine(entry: Entry, set_name: str, caption: str | None, rendering: Rendering) -> Item:
     sha256, label_from = None, None if entry.label is None else entry.label_from
     try:
         data = entry.data()
         sha256 = digest(data)
-        rgb, facts = unpack(data)
+        rgb, facts = unpack(data, rendering)
         caption = entry.caption if caption is None else caption
     except PictureError as error:
         return Item(entry.name, sha256, set_name, entry.label, reason=str(error), label_from=label_from)
-    measured = facts | statistics(rgb)
+    measured = {"alpha": False} | facts | statistics(rgb)
     return Item(entry.name, sha256, set_name, entry.label, **measured, caption=caption, label_from=label_from)
+
+
+def restated(items: Inventory, entries: Sequence[Entry], places: Iterable[int], rendering: Rendering) -> Inventory:
+    """The same, but that size and statistics of the pictures at some places are those of another rendering.
+
+    entries: where to read each item. Raises UserError when a picture can no longer be read.
+    """
+    changed: dict[str, dict[int, object]] = {}
+    for place in places:
+        try:
+            rgb, facts = unpack(entries[place].data(), rendering)
+        except PictureError as error:
+            raise UserError(
+                f"{entries[place].name} could be read at first and cannot now ({error}): run again"
+            ) from None
+        seen = {name: facts[name] for name in ("width", "height")} | statistics(rgb)
+        for name, value in seen.items():
+            changed.setdefault(name, {})[place] = value
+    for name, values in changed.items():
+        items = items.replaced(name, values)
+    return items
 
 
 def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:

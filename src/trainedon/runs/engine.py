@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from trainedon.attacks import Attack, Progress, short
 from trainedon.files import whole
 from trainedon.pictures import Entry, Item
+from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibits import Exhibits, Selection
 from trainedon.runs.scorer import SCHEMA, SHARD_SCHEMA, Finished, Scorer, Task, row, scored
 from trainedon.targets import Target
@@ -64,11 +65,13 @@ def score_all(
     progress: Progress,
     engine: Engine | None = None,
     keep: Keep = forget,
+    rendering: Rendering = DEFAULT,
 ) -> None:
     """Score every usable picture by every attack into `out/scores.parquet`.
 
-    entries: where to read each item. keep: called with each file of a shard that is finished. Shards that are there
-    already, and whole, are not done again. The first attack that can show what it saw fills `out/restored`.
+    entries: where to read each item. rendering: how. keep: called with each file of a shard that is finished. Shards
+    that are there already, and whole, are not done again. The first attack that can show what it saw fills
+    `out/restored`.
     """
     if (out / "scores.parquet").exists():
         return
@@ -82,7 +85,7 @@ def score_all(
     advance(done)
     exhibits = Exhibits(out / "restored")
     tasks = (
-        Task(name, tuple(items[i] for i in places), tuple(entries[i] for i in places), missing)
+        Task(name, tuple(items[i] for i in places), tuple(entries[i] for i in places), missing, rendering)
         for places, name, missing in todo
     )
     for finished in (engine or Local()).score(target, attacks, tasks, Selection(exhibits.selection), progress):

@@ -18,6 +18,7 @@ from trainedon.files import write_json
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Entry, Inventory, Item
 from trainedon.pictures.names import number
+from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.precise import double
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
@@ -161,12 +162,17 @@ def asked_about(target: Target, settled: Settled, sets: Sequence[str], caption: 
 
 
 def with_inferred(
-    target: Target, items: Inventory, entries: Sequence[Entry], out: Path, progress: Progress
+    target: Target,
+    items: Inventory,
+    entries: Sequence[Entry],
+    out: Path,
+    progress: Progress,
+    rendering: Rendering = DEFAULT,
 ) -> Inventory:
     """Every usable picture with the class that the model infers; they are kept in `labels.json`."""
     store, places = out / "labels.json", items.usable.tolist()
     if not store.exists():
-        write_json(store, infer_labels(target, items, entries, places, progress))
+        write_json(store, infer_labels(target, items, entries, places, progress, rendering))
     labels = json.loads(store.read_text("utf-8"))
     digests = items.column("sha256")
     found = items.replaced("label", {place: labels[digests[place].as_py()] for place in places})
@@ -174,7 +180,12 @@ def with_inferred(
 
 
 def infer_labels(
-    target: Target, items: Sequence[Item], entries: Sequence[Entry], places: Sequence[int], progress: Progress
+    target: Target,
+    items: Sequence[Item],
+    entries: Sequence[Entry],
+    places: Sequence[int],
+    progress: Progress,
+    rendering: Rendering = DEFAULT,
 ) -> dict[str, int]:
     """The class under which the model itself predicts each picture's noise best, digest -> label.
 
@@ -185,7 +196,7 @@ def infer_labels(
     for start in range(0, len(places), SHARD):
         chosen = places[start : start + SHARD]
         part = [items[i] for i in chosen]
-        batch = read_batch(target, part, [entries[i] for i in chosen])
+        batch = read_batch(target, part, [entries[i] for i in chosen], rendering)
         states = target.encode(batch.pixels.to(target.device))
         errors = np.zeros((len(part), target.classes or 0))
         for draw, t in enumerate(map(target.path.like_ddpm, (100, 300, 500, 700))):

@@ -21,6 +21,7 @@ from trainedon.evidence.looks import SCHEMA
 from trainedon.files import whole
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.looks import layout
+from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.scorer import read_again
 
 MOST = 1024  # pictures of each set
@@ -28,7 +29,13 @@ SIDE = 128  # pixels; 224 costs five times as much and finds few more copies
 BUILT_IN = "layout"
 
 
-def write_looks(items: Sequence[Item], entries: Sequence[Entry], out: Path, progress: Progress) -> None:
+def write_looks(
+    items: Sequence[Item],
+    entries: Sequence[Entry],
+    out: Path,
+    progress: Progress,
+    rendering: Rendering = DEFAULT,
+) -> None:
     """Write features of the first MOST usable pictures of each set, by sha256, to `out/looks.parquet`, if not there.
 
     items: the inventory of all sets. entries: where to read each of them; one picture is held at a time.
@@ -42,7 +49,7 @@ def write_looks(items: Sequence[Item], entries: Sequence[Entry], out: Path, prog
     chosen = _chosen(items)
     features: dict[int, np.ndarray] = {}
     for places in _parts(sorted(chosen)):  # as they are stored, since some sources are only read forward
-        features |= zip(places, encode(read_again(items[i], entries[i]).rgb for i in places), strict=True)
+        features |= zip(places, encode(read_again(items[i], entries[i], rendering).rgb for i in places), strict=True)
         progress("looking at pictures", len(features), len(chosen))
     rows = [
         {"set": item.set, "picture": item.picture, "sha256": item.sha256, "features": features[i]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from trainedon.pictures import (
     Inventory,
     Listing,
     Passed,
+    Rendering,
     cross_duplicates,
     inventory,
     inventory_digest,
@@ -34,6 +35,8 @@ from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
 from trainedon.runs.labels import INFERRED, Settled, asked_about, check_choice, settle, with_inferred
 from trainedon.runs.looks import write_looks
+from trainedon.runs.rendering import notes as rendering_notes
+from trainedon.runs.rendering import settle as settle_rendering
 from trainedon.targets import Target
 
 EVIDENCE = (
@@ -57,8 +60,8 @@ class Plan:
     sweep: the questions whose settings the attacks are, as `attacks.grid.Sweep.facts` tells them.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
-    from, one of `labels.CHOICES`. controls: whether attacks on a model that is asked by captions
-    are made with other captions too.
+    from, one of `labels.CHOICES`. controls: whether attacks on a model that is asked by captions are made with other
+    captions too. rendering: how pictures become pixels.
     """
 
     kind: str
@@ -77,6 +80,7 @@ class Plan:
     caption: str | None = None
     controls: bool = True
     labels: str = "auto"
+    rendering: Rendering = field(default_factory=Rendering)
 
     def __post_init__(self) -> None:
         check_choice(self.labels)
@@ -110,9 +114,10 @@ def run(
         record = check_same(out, identity) or _record(target, plan, others, settled, identity, passed)
         if record["status"] != "complete":
             write_json(out / "run.json", record)
-            record["notes"] = [*dict.fromkeys([*record["notes"], *settled.notes])]
+            rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
+            record["notes"] = [*dict.fromkeys([*record["notes"], *settled.notes, *rendering_notes(record)])]
             if settled.origin == INFERRED:
-                items = with_inferred(target, items, entries, out, progress)
+                items = with_inferred(target, items, entries, out, progress, rendering)
             if plan.truth is not None:
                 write_json(out / "truth.json", plan.truth)
             if draw:
@@ -120,11 +125,11 @@ def run(
             if not (out / "pictures.parquet").exists():
                 besides = (passed_items(over, name) for name, over in passed.items())
                 write_inventory(sum(besides, items), out / "pictures.parquet")
-            write_looks(items, entries, out, progress)
+            write_looks(items, entries, out, progress, rendering)
             for name in ("run.json", *EVIDENCE):
                 if (out / name).exists():
                     keep(out / name)
-            score_all(target, [*plan.attacks, *others], items, entries, out, progress, engine, keep)
+            score_all(target, [*plan.attacks, *others], items, entries, out, progress, engine, keep, rendering)
             shutil.rmtree(out / "shards", ignore_errors=True)
             present = [name for name in EVIDENCE if (out / name).exists()]
             record |= {"finished": _now(), "files": {name: file_digest(out / name) for name in present}}
@@ -150,12 +155,11 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     if (out / "pictures.parquet").exists():
         pictures = out / "pictures.parquet"
         looks = evidence.read_looks(out / "looks.parquet")
-    draw = _draw_of(out, record)
-    asked = _asked_by(record)
+    draw, asked, rendering = _draw_of(out, record), _asked_by(record), record.get("rendering")
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
-        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts, asked)}
-    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts, asked)}
+        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts, asked, rendering)}
+    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts, asked, rendering)}
     if record.get("study"):
         documents["peaks.json"] = evidence.peaks(scores, record["study"], pictures, looks)
     if record.get("sweep"):
@@ -198,7 +202,13 @@ def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dic
     items, entries, passed = Inventory.of([]), Listing(), {}
     for name, source in plan.sets.items():
         listed = scan(source, plan.limit)
-        found = inventory(listed, name, lambda done, total, n=name: progress(f"reading {n}", done, total), plan.caption)
+        found = inventory(
+            listed,
+            name,
+            lambda done, total, n=name: progress(f"reading {n}", done, total),
+            plan.caption,
+            plan.rendering.settled,
+        )
         if not len(found.usable):
             first = found[0]
             raise UserError(f"{shown(source)} holds no picture that can be used ({first.picture}: {first.reason})")
@@ -244,6 +254,8 @@ def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inven
         identity["lead"] = plan.lead
     if others:
         identity["controls"] = [repr(control) for control in others]
+    if plan.rendering.said():
+        identity["rendering"] = plan.rendering.said()
     if plan.sweep:  # the same attacks can answer other questions
         identity["sweep"] = [group["title"] for group in plan.sweep["groups"]]
     return identity
@@ -285,7 +297,7 @@ def _record(
             "compiled": target.compiled,
             "caption": plan.caption,
             "labels": plan.labels,
-            "pictures": f"shorter side to {target.picture[1]} x {target.picture[2]} pixels by Lanczos, centre cut out",
+            "pictures": plan.rendering.words(*target.picture[1:]),
         },
         "model": {
             "name": target.identity.name,
@@ -327,6 +339,7 @@ def _record(
         ],
         "study": list(plan.study or []),
         "sweep": plan.sweep,
+        "rendering": None,  # until it is settled
         "notes": [
             *target.identity.notes,
             *_captions_note(target, plan, settled.items, passed),

@@ -15,6 +15,7 @@ from trainedon.attacks.attack import silent
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
+from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibits import Selection, Shown
 from trainedon.targets import Target
 
@@ -38,12 +39,13 @@ SHARD_SCHEMA = SCHEMA.append(pa.field("observed", pa.list_(pa.float64())))
 @dataclass(frozen=True)
 class Task:
     """One shard to score. entries: where to read each of its items. missing: the numbers of the attacks that have no
-    scores of it yet. name: made of the pictures, so that a shard is known again."""
+    scores of it yet. name: made of the pictures, so that a shard is known again. rendering: how pictures are read."""
 
     name: str
     items: tuple[Item, ...]
     entries: tuple[Entry, ...]
     missing: tuple[int, ...]
+    rendering: Rendering = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Scorer:
         """One attack after another goes over the shard, and all over one shard before the next, so that the network is
         asked once where several ask the same. Raises UserError as `read_again` does.
         """
-        batch = read_batch(self._target, task.items, task.entries)
+        batch = read_batch(self._target, task.items, task.entries, task.rendering)
         with self._target.sharing() if self._asks_again(task) else nullcontext():
             for number in task.missing:
                 attack = self._attacks[number]
@@ -121,16 +123,18 @@ class Scorer:
         return shown
 
 
-def read_batch(target: Target, items: Sequence[Item], entries: Sequence[Entry]) -> Batch:
+def read_batch(
+    target: Target, items: Sequence[Item], entries: Sequence[Entry], rendering: Rendering = DEFAULT
+) -> Batch:
     """The pictures of some inventory rows at the target's size, with the rows' labels where all have one, and captions.
 
     Raises UserError as `read_again` does.
     """
-    pictures = [read_again(item, entry) for item, entry in zip(items, entries, strict=True)]
-    return Batch.from_pictures(pictures, target.picture[1:], target.picture[0])
+    pictures = [read_again(item, entry, rendering) for item, entry in zip(items, entries, strict=True)]
+    return Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering)
 
 
-def read_again(item: Item, entry: Entry) -> Picture:
+def read_again(item: Item, entry: Entry, rendering: Rendering = DEFAULT) -> Picture:
     """The picture of an inventory row, whose label and caption are the row's.
 
     Raises UserError when it is no longer what it was when the inventory was taken.
@@ -139,7 +143,7 @@ def read_again(item: Item, entry: Entry) -> Picture:
         data = entry.data()
         if digest(data) != item.sha256:
             raise UserError(f"{item.picture} changed during the run: start anew with another --out")
-        return Picture(item.picture, item.sha256, *unpack(data), item.label, item.caption)
+        return Picture(item.picture, item.sha256, *unpack(data, rendering), item.label, item.caption)
     except PictureError as error:
         raise UserError(f"{item.picture} could be read at first and cannot now ({error}): run again") from None
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from trainedon.errors import UserError
+from trainedon.pictures import Rendering
+from trainedon.pictures.rendering import DEFAULT
 from trainedon.training.families import AdapterRecipe, AutoencoderRecipe, LatentRecipe, Material, Pace, Recipe
 from trainedon.training.families.adapter import adapted
 from trainedon.training.families.autoencoder import autoencoder_digest, open_autoencoder
@@ -26,12 +29,14 @@ def make(
     autoencoder: Path | None = None,
     base: Path | None = None,
     snapshots: Sequence[int] = (),
+    rendering: Rendering = DEFAULT,
     progress: Progress,
 ) -> dict:
     """Draw `draw` members (None: all) from the source, train on them, and write the model to `out`; its manifest.
 
     autoencoder: a folder that has one, for families that learn in latents; when None, one is trained first, on every
     usable picture of the source, into `out/autoencoder`. base: the model that an adapter is for.
+    rendering: how pictures become pixels.
     The same call goes on where it stopped. Raises UserError when pictures lack the captions or labels that the family
     needs, and as `draw_members` and `learn` do.
     """
@@ -51,13 +56,14 @@ def make(
         draw=draw,
         seed=recipe.seed,
         condition=recipe.condition,
+        rendering=rendering,
         progress=lambda done, total: progress("reading pictures", done, total),
     )
     named = [row["picture"] for row in manifest["pictures"] if row["member"]]
-    members = read_named(source, set(named), recipe.size, recipe.channels)
+    members = read_named(source, set(named), recipe.size, recipe.channels, rendering)
     material = Material(members.pixels, members.labels, members.captions, base=base)
     if isinstance(recipe, LatentRecipe):
-        folder = autoencoder or _own_autoencoder(source, out, recipe, progress)
+        folder = autoencoder or _own_autoencoder(source, out, recipe, rendering, progress)
         recipe = replace(recipe, autoencoder=autoencoder_digest(folder))
         texts = tuple(row.get("caption") or "" for row in manifest["pictures"])
         material = replace(material, autoencoder=open_autoencoder(folder), texts=texts)
@@ -68,11 +74,18 @@ def make(
     return manifest
 
 
-def _own_autoencoder(source: str | Path, out: Path, recipe: LatentRecipe, progress: Progress) -> Path:
+def _own_autoencoder(
+    source: str | Path, out: Path, recipe: LatentRecipe, rendering: Rendering, progress: Progress
+) -> Path:
     """The folder of one that is trained on all that the source has, whoever is drawn as a member."""
     own = AutoencoderRecipe(size=recipe.size, channels=recipe.channels, seed=recipe.seed)
-    make(source, out / AUTOENCODER, own, progress=lambda what, *done: progress(f"autoencoder: {what}", *done))
+    told = partial(_of_autoencoder, progress)
+    make(source, out / AUTOENCODER, own, rendering=rendering, progress=told)
     return out / AUTOENCODER
+
+
+def _of_autoencoder(progress: Progress, what: str, done: int, total: int) -> None:
+    progress(f"autoencoder: {what}", done, total)
 
 
 def _told(progress: Progress, what: str) -> Callable[[int, int, float], None]:

@@ -12,7 +12,8 @@ import torch
 from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.noise import generator
-from trainedon.pictures import Batch, Item, inventory, scan, shown
+from trainedon.pictures import Batch, Item, Rendering, inventory, scan, shown
+from trainedon.pictures.rendering import DEFAULT
 from trainedon.training.families.lesson import NEEDED
 
 MANIFEST = "manifest.json"
@@ -26,6 +27,7 @@ def draw_members(
     seed: int,
     condition: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    rendering: Rendering = DEFAULT,
 ) -> dict:
     """Draw `draw` members (None: all) from the usable pictures of `source` and write `out/manifest.json`.
 
@@ -33,7 +35,7 @@ def draw_members(
     be unseen. condition: `label` or `caption`, when it is to hold that as well, and every member must have one. A
     manifest that is there already must agree. Raises UserError when there are too few pictures.
     """
-    items = inventory(scan(source), "member", progress=progress)
+    items = inventory(scan(source), "member", progress=progress, rendering=rendering)
     usable = items.take(items.usable)
     count = len(usable) if draw is None else draw
     if not 1 <= count <= len(usable):
@@ -44,15 +46,21 @@ def draw_members(
     chosen[generator(seed, "members").choice(len(usable), count, replace=False)] = True
     if condition is not None and any(one is None for one in usable.take(np.flatnonzero(chosen)).values(condition)):
         raise UserError(NEEDED[condition])
-    return write_manifest(out, usable, chosen, seed, condition)
+    return write_manifest(out, usable, chosen, seed, condition, rendering)
 
 
 def write_manifest(
-    out: Path, pictures: Sequence[Item], members: np.ndarray, seed: int, condition: str | None = None
+    out: Path,
+    pictures: Sequence[Item],
+    members: np.ndarray,
+    seed: int,
+    condition: str | None = None,
+    rendering: Rendering = DEFAULT,
 ) -> dict:
     """`out/manifest.json`: seed, number of members, and of each picture name, sha256 and whether it is a member.
 
-    members: bool (n,). Raises UserError when there is a manifest already and it says something else.
+    members: bool (n,). rendering: recorded where it is not the default.
+    Raises UserError when there is a manifest already and it says something else.
     """
     manifest = {
         "seed": seed,
@@ -62,7 +70,7 @@ def write_manifest(
             | ({} if condition is None else {condition: getattr(item, condition)})
             for item, member in zip(pictures, members.tolist(), strict=True)
         ],
-    }
+    } | ({"rendering": rendering.said()} if rendering.said() else {})
     path = out / MANIFEST
     try:
         earlier = json.loads(path.read_text("utf-8")) if path.exists() else manifest
@@ -79,10 +87,12 @@ def read_members(
     source: str | Path, manifest: dict, size: int, channels: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The members' pixels, float32 (n, c, size, size) in [-1, 1], and labels int64 (n,) if every picture has one."""
-    batch = read_named(source, {row["picture"] for row in manifest["pictures"] if row["member"]}, size, channels)
+    names = {row["picture"] for row in manifest["pictures"] if row["member"]}
+    batch = read_named(source, names, size, channels, Rendering(**manifest.get("rendering", {})))
     return batch.pixels, batch.labels
 
 
-def read_named(source: str | Path, names: set[str], size: int, channels: int) -> Batch:
+def read_named(source: str | Path, names: set[str], size: int, channels: int, rendering: Rendering = DEFAULT) -> Batch:
     """The pictures of these names, in the order of the source."""
-    return Batch.from_pictures([entry.read() for entry in scan(source) if entry.name in names], (size, size), channels)
+    pictures = [entry.read(rendering) for entry in scan(source) if entry.name in names]
+    return Batch.from_pictures(pictures, (size, size), channels, rendering)

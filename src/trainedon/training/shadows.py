@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy as np
 from trainedon.errors import UserError
 from trainedon.files import whole, write_json
 from trainedon.noise import generator
-from trainedon.pictures import Batch, inventory, scan, to_levels
+from trainedon.pictures import Batch, Rendering, inventory, scan, to_levels
+from trainedon.pictures.rendering import DEFAULT
 from trainedon.targets.helpers import POOL, SHADOWS, pool_digest, read_pool
 from trainedon.targets.load import model_digest
 from trainedon.training.families import Recipe
@@ -44,7 +46,14 @@ def splits(pictures: int, models: int, draw: int | None, seed: int) -> np.ndarra
 
 
 def train_shadows(
-    source: str | Path, out: Path, recipe: Recipe, *, models: int, draw: int | None = None, progress: Progress
+    source: str | Path,
+    out: Path,
+    recipe: Recipe,
+    *,
+    models: int,
+    draw: int | None = None,
+    rendering: Rendering = DEFAULT,
+    progress: Progress,
 ) -> None:
     """Train the models into `out/000`, `out/001`, ..., each a folder as `train` makes it, with a manifest.
 
@@ -53,10 +62,11 @@ def train_shadows(
     UserError when `out` holds something else, which is left as it is.
     """
     _check_ours(out)
-    items = inventory(scan(source), "member", progress=lambda done, total: progress("reading pictures", done, total))
+    told = partial(progress, "reading pictures")
+    items = inventory(scan(source), "member", progress=told, rendering=rendering)
     usable = items.take(items.usable)
     members = splits(len(usable), models, draw, recipe.seed)
-    pool = read_named(source, set(usable.values("picture")), recipe.size, recipe.channels)
+    pool = read_named(source, set(usable.values("picture")), recipe.size, recipe.channels, rendering)
     recipe = replace(recipe, classes=None if pool.labels is None else int(pool.labels.max()) + 1)
     names = [f"{number:03d}" for number in range(models)]
     record = {
@@ -69,7 +79,7 @@ def train_shadows(
     _write_pool(out, pool, members)
     for number, (name, chosen) in enumerate(zip(names, members, strict=True)):
         own = replace(recipe, seed=1000 * (recipe.seed + 1) + number)
-        write_manifest(out / name, usable, chosen, own.seed)
+        write_manifest(out / name, usable, chosen, own.seed, rendering=rendering)
         train(
             pool.pixels[chosen],
             out / name,
