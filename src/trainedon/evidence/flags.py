@@ -93,6 +93,11 @@ KNOWN = {
         "sets differ in this, their scores can differ without any training.",
         "Give every picture a caption: NAME.txt beside NAME.png, a metadata.jsonl, a column caption, or --caption.",
     ),
+    "distilled": (
+        "Few-step students are known to lose the memory of single pictures that their teacher has (arXiv 2502.02970): "
+        "finding nothing in one says little about what the model that it was distilled from was trained on.",
+        "Audit the model that it was distilled from.",
+    ),
     "unseen-differ": (
         "One half of the unseen pictures differs from the other, though chance alone divided them: something is wrong "
         "with the scores, or a rare accident happened.",
@@ -200,6 +205,13 @@ def of_captions(listed: Inventory | None, sets: Sequence[str]) -> list[Flag]:
         return []
     because = ", ".join(f"{(~told & among).sum()} of {among.sum()} ({name})" for name, among in counted)
     return [flag("captions-missing", f"Pictures without a caption: {because}.")]
+
+
+def of_model(distilled: str | None) -> list[Flag]:
+    """Flags about the model itself. distilled: why it is taken for a few-step student, as a clause."""
+    if distilled is None:
+        return []
+    return [flag("distilled", f"The model seems to be distilled to few steps: {distilled}.")]
 
 
 def _below_chance(intervals: Iterable[tuple[str, tuple[float, float] | None]]) -> list[Flag]:

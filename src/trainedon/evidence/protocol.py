@@ -59,13 +59,15 @@ def evaluate(
     looks: Looks | None = None,
     draw: Draw | None = None,
     prompts: Prompts | None = None,
+    distilled: str | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
     `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
     `looks`: what an encoder says of them. `draw`: the coins that decided which
     pictures were used. `prompts`: of a model that is asked by captions, which attacks of the table are controls with
-    other captions. Suspects in the table are passed over. Raises UserError when members or unseen pictures are
+    other captions. `distilled`: why the model is taken for a few-step student, if it is. Suspects in the table are
+    passed over. Raises UserError when members or unseen pictures are
     missing, and when the pictures are not those of the draw.
     """
     sets = ("member", "unseen")
@@ -81,6 +83,7 @@ def evaluate(
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + flags.of_model(distilled)
         + flags.of_evaluation(attacks)
         + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
     )
@@ -151,10 +154,11 @@ def audit(
     draw: Draw | None = None,
     lead: str = "first",
     prompts: Prompts | None = None,
+    distilled: str | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`, `looks`, `prompts`: as in `evaluate`; without pictures there is no blind baseline, and no claim above
+    `pictures`, `looks`, `prompts`, `distilled`: as in `evaluate`; without pictures there is no blind baseline, and no claim above
     level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
     `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
@@ -180,6 +184,7 @@ def audit(
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + flags.of_model(distilled)
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )

@@ -137,7 +137,9 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     """The documents of a run, file name -> content, from what it has stored of scores and pictures."""
     scores = evidence.read_scores(out / "scores.parquet")
     # the controls with other captions, of a model that is asked by captions
-    prompts = record.get("controls", {}) if record.get("model", {}).get("conditioning") == "caption" else None
+    model = record.get("model", {})
+    prompts = record.get("controls", {}) if model.get("conditioning") == "caption" else None
+    distilled = model.get("distilled")
     pictures = looks = None
     if (out / "pictures.parquet").exists():
         pictures = out / "pictures.parquet"
@@ -145,8 +147,8 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     draw = _draw_of(out, record)
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
-        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts)}
-    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts)}
+        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts, distilled)}
+    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts, distilled)}
     if record.get("study"):
         documents["peaks.json"] = evidence.peaks(scores, record["study"], pictures, looks)
     if record.get("sweep"):
@@ -305,7 +307,8 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
             "prediction": target.prediction,
             "timesteps": target.timesteps,
             "conditioning": _conditioning(target),
-        },
+        }
+        | ({"distilled": target.identity.distilled} if target.identity.distilled else {}),
         "inputs": {
             name: {
                 "path": shown(source),
