@@ -13,6 +13,8 @@ from trainedon.pictures import Rendering, read_inventory, scan
 from trainedon.runs import Plan, run, verify
 from trainedon.targets import load_target
 
+AS_USUAL = Rendering()
+
 
 def silent(what, done, total):
     pass
@@ -44,7 +46,7 @@ def spoilt(toy_pictures, tmp_path):
 def evaluated(overtrained, tmp_path):
     """evaluated(members, unseen, rendering): record and AUC of pia."""
 
-    def go(members, unseen, rendering=Rendering(), out="run", kind="evaluate"):
+    def go(members, unseen, rendering=AS_USUAL, out="run", kind="evaluate"):
         sets = {"member" if kind == "evaluate" else "suspect": members, "unseen": unseen}
         plan = Plan(kind, sets, parse_attacks("pia"), rendering=rendering)
         document = run(load_target(overtrained), plan, tmp_path / out, silent)
@@ -110,7 +112,7 @@ def test_a_choice_belongs_to_the_run_and_is_made_once(spoilt, evaluated, monkeyp
     monkeypatch.setattr("trainedon.runs.rendering._ask", None)
     record, *_ = evaluated(members, unseen)
     assert record["rendering"]["alpha"] == "drop" and record["status"] == "complete"
-    with pytest.raises(UserError, match="rendering.alpha was None, is 'drop'"):
+    with pytest.raises(UserError, match=r"rendering\.alpha was None, is 'drop'"):
         evaluated(members, unseen, Rendering(alpha="drop"))
 
 

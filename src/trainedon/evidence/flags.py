@@ -114,6 +114,11 @@ KNOWN = {
         "the model was asked about pixels that it never saw, and its memory of them does not show.",
         "Find out what training did, and say so with --alpha white, black or drop, or --orientation exif or stored.",
     ),
+    "distilled": (
+        "Few-step students are known to lose the memory of single pictures that their teacher has (arXiv 2502.02970): "
+        "finding nothing in one says little about what the model that it was distilled from was trained on.",
+        "Audit the model that it was distilled from.",
+    ),
     "unseen-differ": (
         "One half of the unseen pictures differs from the other, though chance alone divided them: something is wrong "
         "with the scores, or a rare accident happened.",
@@ -250,6 +255,13 @@ def of_pixels(listed: Inventory | None, sets: Sequence[str], rendering: Mapping 
 
 
 _READ_IN_SEVERAL_WAYS = {"alpha": lambda told: told == 1, "orientation": lambda told: told > 1}
+
+
+def of_model(distilled: str | None) -> list[Flag]:
+    """Flags about the model itself. distilled: why it is taken for a few-step student, as a clause."""
+    if distilled is None:
+        return []
+    return [flag("distilled", f"The model seems to be distilled to few steps: {distilled}.")]
 
 
 def _below_chance(intervals: Iterable[tuple[str, tuple[float, float] | None]]) -> list[Flag]:

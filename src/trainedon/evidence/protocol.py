@@ -62,6 +62,7 @@ def evaluate(
     prompts: Prompts | None = None,
     asked: str | None = None,
     rendering: Mapping | None = None,
+    distilled: str | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
@@ -69,8 +70,9 @@ def evaluate(
     `looks`: what an encoder says of them. `draw`: the coins that decided which
     pictures were used. `prompts`: of a model that is asked by captions, which attacks of the table are controls with
     other captions. `asked`: by what the model was asked, as `asked.asked` takes it. `rendering`: how the pictures were
-    read, as `run.json` has it. Suspects in the table are passed over. Raises UserError when members or unseen pictures
-    are missing, and when the pictures are not those of the draw.
+    read, as `run.json` has it. `distilled`: why the model is taken for a few-step student, if it is. Suspects in the
+    table are passed over. Raises UserError when members or unseen pictures are missing, and when the pictures are not
+    those of the draw.
     """
     sets = ("member", "unseen")
     scores.require(*sets)
@@ -88,6 +90,7 @@ def evaluate(
         + (flags.of_captions(listed, sets) if prompts is not None else [])
         + flags.of_asked(control)
         + flags.of_pixels(listed, sets, rendering)
+        + flags.of_model(distilled)
         + flags.of_evaluation(attacks)
         + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
     )
@@ -161,11 +164,12 @@ def audit(
     prompts: Prompts | None = None,
     asked: str | None = None,
     rendering: Mapping | None = None,
+    distilled: str | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`, `looks`, `prompts`, `asked`, `rendering`: as in `evaluate`; without pictures there is no blind baseline,
-    and no claim above level 2.
+    `pictures`, `looks`, `prompts`, `asked`, `rendering`, `distilled`: as in `evaluate`; without pictures there is no
+    blind baseline, and no claim above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
     `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
@@ -193,6 +197,7 @@ def audit(
         + (flags.of_captions(listed, sets) if prompts is not None else [])
         + flags.of_asked(control)
         + flags.of_pixels(listed, sets, rendering)
+        + flags.of_model(distilled)
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from trainedon import evidence, report
 from trainedon.attacks import Attack, Progress, short
@@ -149,22 +150,32 @@ def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
 def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     """The documents of a run, file name -> content, from what it has stored of scores and pictures."""
     scores = evidence.read_scores(out / "scores.parquet")
-    # the controls with other captions, of a model that is asked by captions
-    prompts = record.get("controls", {}) if record.get("model", {}).get("conditioning") == "caption" else None
     pictures = looks = None
     if (out / "pictures.parquet").exists():
         pictures = out / "pictures.parquet"
         looks = evidence.read_looks(out / "looks.parquet")
-    draw, asked, rendering = _draw_of(out, record), _asked_by(record), record.get("rendering")
+    draw, told = _draw_of(out, record), _told(record)
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
-        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, prompts, asked, rendering)}
-    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, prompts, asked, rendering)}
+        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, **told)}
+    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, **told)}
     if record.get("study"):
         documents["peaks.json"] = evidence.peaks(scores, record["study"], pictures, looks)
     if record.get("sweep"):
         documents["sweep.json"] = evidence.sweep(scores, record["sweep"], record["costs"], pictures, looks)
     return documents
+
+
+def _told(record: dict) -> dict[str, Any]:
+    """What a run records of its model and of how it was asked, as far as statistics need it; runs of earlier versions
+    record less."""
+    model = record.get("model", {})
+    return {
+        "prompts": record.get("controls", {}) if model.get("conditioning") == "caption" else None,
+        "asked": _asked_by(record),
+        "rendering": record.get("rendering"),
+        "distilled": model.get("distilled"),
+    }
 
 
 def _asked_by(record: dict) -> str | None:
@@ -310,7 +321,8 @@ def _record(
             "timesteps": target.timesteps,
             "conditioning": _conditioning(target),
         }
-        | ({} if asked is None else {"asked": asked}),
+        | ({} if asked is None else {"asked": asked})
+        | ({"distilled": target.identity.distilled} if target.identity.distilled else {}),
         "inputs": {
             name: {
                 "path": redacted(shown(source)),

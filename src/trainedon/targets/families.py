@@ -6,9 +6,7 @@ alone.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,38 +16,22 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
-from trainedon.targets.files import WEIGHTS, brief, read_json, variant_of, weight_files
+from trainedon.targets import configs
+from trainedon.targets.files import brief, read_json
+from trainedon.targets.hub import ASIDE
 from trainedon.targets.latent import DiT, Latent, LatentUNet
+from trainedon.targets.layouts import INDEX, LEGACY, SCHEDULER, Layout
+from trainedon.targets.parts import check_finite, heeded, quiet, scheduler, tokenizer, weighted
+from trainedon.targets.schedulers import FLOWS, SCHEDULERS
 from trainedon.targets.text import Flux, PixArt, StableDiffusion, StableDiffusion3, StableDiffusionXL
 
-# Schedulers whose training noise path is the DDPM one, read from the same configuration keys.
-SCHEDULERS = {
-    "DDPMScheduler",
-    "DDIMScheduler",
-    "DDIMInverseScheduler",
-    "DDPMParallelScheduler",
-    "DDIMParallelScheduler",
-    "PNDMScheduler",
-    "LMSDiscreteScheduler",
-    "EulerDiscreteScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "KDPM2DiscreteScheduler",
-    "KDPM2AncestralDiscreteScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverSinglestepScheduler",
-    "DEISMultistepScheduler",
-    "UniPCMultistepScheduler",
-    "RePaintScheduler",
-    "TCDScheduler",
-    "LCMScheduler",
-}
-FLOWS = {"FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"}
+__all__ = ["FAMILIES", "Family", "Opened", "check", "check_finite", "open_pipeline", "parts_of", "quiet", "spare"]
+
 AUTOENCODERS = ("AutoencoderKL", "VQModel")
 TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast")
 ENCODERS = ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel")
-# Parts that have no say in what the network answers; they are not even read.
-ASIDE = {"safety_checker", "feature_extractor", "image_encoder"}
+# What was one class with others before diffusers 0.29; models on the hub still name that one.
+FORMERLY = ("DiTTransformer2DModel", "PixArtTransformer2DModel")
 TEXT_PARTS = {"text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer", "tokenizer_2", "tokenizer_3"}
 
 
@@ -67,7 +49,7 @@ class Family:
     def classes(self, part: str) -> tuple[str, set[str]] | None:
         """The library and the classes that a part may come from; None where the family has no such part."""
         if part == self.network[0]:
-            return "diffusers", {self.network[1]}
+            return "diffusers", {self.network[1], *([LEGACY] if self.network[1] in FORMERLY else [])}
         if part == self.autoencoder:
             return "diffusers", set(AUTOENCODERS)
         if part == "scheduler":
@@ -87,6 +69,8 @@ FAMILIES = {
     "StableDiffusionPipeline": _SD,
     "StableDiffusionImg2ImgPipeline": _SD,
     "StableDiffusionInpaintPipeline": _SD,
+    "LatentConsistencyModelPipeline": _SD,
+    "LatentConsistencyModelImg2ImgPipeline": _SD,
     "StableDiffusionXLPipeline": _XL,
     "StableDiffusionXLImg2ImgPipeline": _XL,
     "StableDiffusionXLInpaintPipeline": _XL,
@@ -111,6 +95,11 @@ class Opened:
     @property
     def network(self) -> nn.Module:
         return getattr(self.pipeline, self.family.network[0])
+
+    @property
+    def sampler(self) -> str:
+        """The scheduler's class, whose defaults hold for what its configuration does not say."""
+        return type(self.pipeline.scheduler).__name__
 
     @property
     def autoencoder(self) -> nn.Module:
@@ -174,40 +163,30 @@ def check(index: dict, family: Family) -> None:
             raise UserError(f"{name}: model_index.json names no {part}: the model folder is incomplete")
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the advice and the progress bars that the libraries print while they build parts: what matters of it is
-    checked here, and a run shows progress of its own."""
-    from diffusers.utils import logging as ours
-    from transformers.utils import logging as theirs
-
-    levels = [(logging, logging.get_verbosity(), logging.is_progress_bar_enabled()) for logging in (ours, theirs)]
-    try:
-        for logging, _, _ in levels:
-            logging.set_verbosity_error()
-            logging.disable_progress_bar()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logging, level, shown in levels:
-            logging.set_verbosity(level)
-            if shown:
-                logging.enable_progress_bar()
-
-
-@quiet()
-def open_pipeline(folder: Path, index: dict, family: Family, dtype: torch.dtype) -> Opened:
+def open_pipeline(
+    folder: Path, index: dict, family: Family, dtype: torch.dtype, layout: Layout | None = None
+) -> Opened:
     """Build the parts, each strictly from its own safetensors, and join them.
 
-    Raises UserError when one is missing, does not fit its configuration, or is not finite.
+    layout: where they lie, when not in the folders of their names. Raises UserError when one is missing, does not fit
+    its configuration, or is not finite, and when a configuration says what is not known.
     """
-    built = {}
-    for part, (library, kind) in parts_of(index).items():
-        make = _tokenizer if part.startswith("tokenizer") else _scheduler if part == "scheduler" else _weighted
-        precise = torch.float32 if part == family.autoencoder else dtype  # half precision overflows in autoencoders
-        built[part] = make(folder / part, getattr(import_module(library), kind), precise)
-    kind = getattr(import_module("diffusers"), index["_class_name"])
+    layout, built = layout or Layout(folder, index), {}
+    pipeline_kind = getattr(import_module("diffusers"), index["_class_name"])
+    configs.check_index(index, pipeline_kind, folder / INDEX)
+    with heeded(folder):
+        for part, (library, name) in parts_of(index).items():
+            make = tokenizer if part.startswith("tokenizer") else scheduler if part == "scheduler" else weighted
+            precise = torch.float32 if part == family.autoencoder else dtype  # half precision overflows in autoencoders
+            kind = getattr(import_module(library), family.network[1] if part == family.network[0] else name)
+            built[part] = make(layout.folder(part), kind, precise)
+        pipeline = _joined(folder, index, pipeline_kind, built)
+    opened = Opened(family, pipeline, read_json(layout.folder("scheduler") / SCHEDULER))
+    configs.check_asked(dict(opened.network.config), family.network[1], family.title)
+    return opened
+
+
+def _joined(folder: Path, index: dict, kind: type, built: dict) -> Any:
     settings = {key: value for key, value in index.items() if not key.startswith("_") and not isinstance(value, list)}
     absent = {key: None for key in index if isinstance(index[key], list) and key not in built}
     if "safety_checker" in absent:
@@ -215,61 +194,9 @@ def open_pipeline(folder: Path, index: dict, family: Family, dtype: torch.dtype)
     try:
         pipeline = kind(**built | absent | settings)
         pipeline.set_progress_bar_config(disable=True)
+        return pipeline
     except (TypeError, ValueError, AttributeError, LookupError) as error:
-        raise UserError(f"{folder}: the parts do not make a {index['_class_name']} ({brief(error)})") from None
-    return Opened(family, pipeline, read_json(folder / "scheduler" / "scheduler_config.json"))
-
-
-def _scheduler(folder: Path, kind: type, _dtype: torch.dtype) -> Any:
-    config = read_json(folder / "scheduler_config.json")
-    try:
-        return kind.from_config(config)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        raise UserError(
-            f"the model's noise schedule cannot be read ({brief(error)}): check scheduler_config.json"
-        ) from None
-
-
-def _tokenizer(folder: Path, kind: type, _dtype: torch.dtype) -> Any:
-    if not folder.is_dir():
-        raise UserError(f"{folder} is missing: the model folder is incomplete")
-    try:
-        return kind.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # noqa: BLE001 (tokenizers raise Exception itself for a damaged file)
-        raise UserError(f"{folder}: the tokenizer cannot be read ({brief(error)})") from None
-
-
-def _weighted(folder: Path, kind: type, dtype: torch.dtype) -> nn.Module:
-    """A network with its weights, all of them; a tower of words is allowed weights that it does not know."""
-    config = read_json(folder / "config.json")
-    ours = issubclass(kind, import_module("diffusers").ModelMixin)
-    files = weight_files(folder, WEIGHTS if ours else "model")
-    if config.get("quantization_config"):
-        raise UserError(f"{folder}: quantized weights are not supported: give the model as it was trained")
-    given = {"variant": variant_of(files[0])} if variant_of(files[0]) else {}
-    try:
-        network, told = kind.from_pretrained(
-            folder,
-            **{"torch_dtype" if ours else "dtype": dtype},
-            **given,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None
-    wrong = [*told["missing_keys"], *told["mismatched_keys"], *(told["unexpected_keys"] if ours else ())]
-    if wrong:
-        raise UserError(f"{folder}: the weights do not fit the configuration (first: {wrong[0]})")
-    check_finite(network, folder)
-    return network
-
-
-def check_finite(network: nn.Module, folder: Path) -> None:
-    """Raises UserError when a weight is not a finite number."""
-    for key, value in network.state_dict().items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise UserError(f"{folder}: the weights hold NaN or infinity (first in {key}): the model cannot be audited")
+        raise UserError(f"{folder}: the parts do not make a {kind.__name__} ({brief(error)})") from None
 
 
 def spare(opened: Opened, device: torch.device, offload: str | None, slicing: bool) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+
+from safetensors import safe_open
 
 from trainedon.errors import UserError
 
@@ -26,37 +31,108 @@ def read_json(path: Path) -> dict:
     return value
 
 
-def weight_files(folder: Path, name: str = WEIGHTS) -> list[Path]:
-    """The safetensors of a part: one file, or the shards; full precision before half. Raises UserError when there are
-    none, and says so where there are pickles."""
-    for variant in ("", ".fp16", ".bf16"):
-        single = folder / f"{name}{variant}.safetensors"
-        if single.is_file():
-            return [single]
-        shards = sorted(
-            [*folder.glob(f"{name}{variant}-*-of-*.safetensors"), *folder.glob(f"{name}-*-of-*{variant}.safetensors")]
-        )
-        if shards:
-            return shards
-    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES) if folder.is_dir() else []
-    if pickles:
+@dataclass(frozen=True)
+class Weights:
+    """The safetensors that a part is loaded from: one file, or the shards that an index names. variant: `fp16` of
+    `model.fp16.safetensors`; None for the files without one. sharded: tensor -> name of the shard."""
+
+    files: tuple[Path, ...]
+    variant: str | None = None
+    sharded: dict[str, str] | None = None
+
+
+def weights_of(folder: Path, name: str = WEIGHTS) -> Weights:
+    """What diffusers (or transformers, for another name) opens of a folder; where there are variants alone, the one.
+
+    Raises UserError when there are no weights, when there is no telling which of several variants is meant, and where
+    an index does not fit; says so where there are pickles.
+    """
+    variants = _variants(folder, name)
+    if None not in variants and not set(variants) <= {"fp16", "bf16"} and len(variants) > 1:
         raise UserError(
+            f"{folder} holds weights in several variants ({', '.join(map(str, variants))}): leave one there, "
+            f"or rename the one that is meant to {name}.safetensors"
+        )
+    for variant in (None, "fp16", "bf16", *variants):  # of roundings of the same weights the finer one
+        if variant in variants:
+            return _weights(folder, name, variant)
+    raise UserError(_none_there(folder, name))
+
+
+def weight_files(folder: Path, name: str = WEIGHTS) -> list[Path]:
+    """The safetensors of a part, as `weights_of` has them."""
+    return list(weights_of(folder, name).files)
+
+
+def _variants(folder: Path, name: str) -> list[str | None]:
+    """Which variants of weights lie in a folder; None stands for those without a name."""
+    middle = re.compile(
+        rf"{re.escape(name)}(?:\.(?P<single>[\w-]+))?\.safetensors|"
+        rf"{re.escape(name)}\.safetensors\.index(?:\.(?P<index>[\w-]+))?\.json|"
+        rf"{re.escape(name)}\.safetensors\.(?P<old>[\w-]+)\.index\.json"
+    )
+    found: list[str | None] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        match = middle.fullmatch(path.name)
+        if match and path.is_file() and not re.search(r"-\d+-of-\d+$", match["single"] or ""):
+            found.append(match["single"] or match["index"] or match["old"])
+    return list(dict.fromkeys(found))
+
+
+def _weights(folder: Path, name: str, variant: str | None) -> Weights:
+    suffix = f".{variant}" if variant else ""
+    single = folder / f"{name}{suffix}.safetensors"
+    indices = [folder / f"{name}.safetensors.index{suffix}.json", folder / f"{name}.safetensors{suffix}.index.json"]
+    index = next(filter(Path.is_file, indices), None)
+    if index is None or (name != WEIGHTS and single.is_file()):  # diffusers prefers the shards, transformers the file
+        return Weights((single,), variant)
+    shards = read_json(index).get("weight_map")
+    if not (isinstance(shards, dict) and shards and all(isinstance(shard, str) for shard in shards.values())):
+        raise UserError(f"{index} names no shards: the model folder is damaged")
+    names = sorted(set(shards.values()))
+    for shard in names:
+        if Path(shard).name != shard or not shard.endswith(".safetensors"):
+            raise UserError(f"{index} names {shard!r}: only safetensors in the same folder are opened")
+        if not (folder / shard).is_file():
+            raise UserError(f"{folder / shard} is missing, which {index.name} names: the model folder is incomplete")
+    return Weights(tuple(folder / shard for shard in names), variant, shards)
+
+
+def _none_there(folder: Path, name: str) -> str:
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    pickles = [one for one in there if Path(one).suffix in PICKLES]
+    if any(one.startswith(name) and one.endswith(".safetensors") for one in there):
+        return f"{folder} holds shards of weights without their index, {name}.safetensors.index.json: put it there"
+    if pickles:
+        return (
             f"{folder} holds only pickled weights ({pickles[0]}), which can run code when opened: "
             "convert them to safetensors first"
         )
-    raise UserError(f"{folder} holds no weights: {name}.safetensors is missing")
+    return f"{folder} holds no weights: {name}.safetensors is missing"
 
 
-def variant_of(weights: Path) -> str | None:
-    """`fp16` of `model.fp16.safetensors`; None for full precision."""
-    return next((variant for variant in ("fp16", "bf16") if f".{variant}" in weights.name), None)
+def check_shards(weights: Weights, exact: bool) -> None:
+    """Raises UserError when a tensor lies in two shards, so that one would be dropped; `exact`: or where the index is
+    not just what lies in them."""
+    if weights.sharded is None:
+        return
+    found: dict[str, str] = {}
+    for path in weights.files:
+        with safe_open(path, "pt") as shard:
+            for key in shard.keys():  # noqa: SIM118 (it is no dict)
+                if key in found:
+                    raise UserError(f"{key} lies in two shards, {found[key]} and {path.name}: the model is damaged")
+                found[key] = path.name
+    if exact and found != weights.sharded:
+        key = min(key for key, _ in found.items() ^ weights.sharded.items())
+        raise UserError(f"{weights.files[0].parent}: the index of the shards does not fit them (first: {key})")
 
 
 def digest_of(root: Path, files: Iterable[Path]) -> str:
-    """sha256 over files and their names below `root`."""
+    """sha256 over files and their names, as seen from `root`."""
     digest = hashlib.sha256()
     for path in sorted(set(files)):
-        digest.update(str(path.relative_to(root)).encode() + b"\0")
+        digest.update(Path(os.path.relpath(path, root)).as_posix().encode() + b"\0")
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

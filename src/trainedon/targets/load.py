@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import UNet2DModel
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from trainedon.errors import UserError
+from trainedon.targets import configs
 from trainedon.targets.adapters import adapt, adapter_file
+from trainedon.targets.distilled import distilled
 from trainedon.targets.families import (
-    ASIDE,
     FAMILIES,
-    SCHEDULERS,
     Opened,
     check,
-    check_finite,
     open_pipeline,
     parts_of,
     spare,
 )
-from trainedon.targets.files import WEIGHTS, brief, digest_of, read_json, weight_files
+from trainedon.targets.files import WEIGHTS, digest_of, read_json, weight_files
+from trainedon.targets.hub import download
+from trainedon.targets.layouts import INDEX, SCHEDULER, Layout, cached, layout_of, scheduler_near
 from trainedon.targets.path import PREDICTIONS, NoisePath
+from trainedon.targets.schedulers import SCHEDULERS, check_scheduler
 from trainedon.targets.single_file import open_single, single_digest
 from trainedon.targets.target import PRECISIONS, Identity, Target
 from trainedon.targets.text import Text
-from trainedon.targets.unet import PixelUNet
+from trainedon.targets.unet import PixelUNet, open_unet, shape_of
 
 SUPPORTED = "pixel-space pipelines with a UNet2DModel (DDPM, DDIM and alike), bare UNet2DModel folders, " + ", ".join(
     FAMILIES
@@ -38,8 +39,6 @@ SUPPORTED = "pixel-space pipelines with a UNet2DModel (DDPM, DDIM and alike), ba
 ROWS = {"cpu": 32}  # what lies in a processor's cache is soon at hand: more rows take longer, each (docs/speed.md)
 ROWS_ELSEWHERE = 64
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
-# What is fetched of a hub repository: never pickles, nor the single file with all weights that often lies beside parts.
-PARTS = ("*.json", "*/*.safetensors", f"{WEIGHTS}*.safetensors", "*/merges.txt", "*/*.model")
 
 
 def load_target(
@@ -80,19 +79,20 @@ def load_target(
             options = {"base": base, "size": size, "offload": offload, "slicing": slicing}
             return _whole(single, Path(model).name, adapter, options, how)
         folder, name = _folder(model)
-        index = read_json(folder / "model_index.json") if (folder / "model_index.json").is_file() else None
+        layout = layout_of(folder)
+        name, index = _named(layout, name), layout.index
         family = None if index is None else FAMILIES.get(str(index.get("_class_name")))
         if index is not None and family is not None:
             check(index, family)
-            opened = open_pipeline(folder, index, family, PRECISIONS[precision])
-            digest = digest_of(folder, _deciding(folder, index))
+            opened = open_pipeline(layout.root, index, family, PRECISIONS[precision], layout)
+            digest = digest_of(layout.root, _deciding(layout))
             options = {"size": size, "offload": offload, "slicing": slicing}
-            return _whole((opened, digest, ()), name, adapter, options, how)
+            return _whole((opened, digest, layout.notes), name, adapter, options, how)
         if adapter is not None or size is not None or offload is not None or slicing:
             raise UserError(
                 "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
             )
-        return _pixel(model, folder, name, index, how)
+        return _pixel(layout, name, how)
     except PermissionError as error:
         raise UserError(f"{error.filename or model} cannot be read: no permission") from None
 
@@ -120,15 +120,14 @@ def _whole(
 def _latent(
     opened: Opened, name: str, digest: str, size: int | None, notes: tuple[str, ...], how: dict[str, Any]
 ) -> Target:
-    network, scheduler, family = opened.network, opened.scheduler, opened.family
+    network, scheduler, family = opened.network, configs.effective(opened.scheduler), opened.family
     shape = opened.shape(size)
-    prediction = "flow" if family.flow else scheduler.get("prediction_type") or "epsilon"
-    if prediction not in (*PREDICTIONS, "flow"):
-        raise UserError(f"prediction type {prediction!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
+    prediction = "flow" if family.flow else _prediction(scheduler)
     if family.flow:
         path = NoisePath.from_flow(scheduler, shape[1] * shape[2] // opened.step**2)
     else:
-        path = NoisePath.from_scheduler(scheduler)
+        path = NoisePath.from_scheduler(scheduler, opened.sampler)
+    why = _distilled(opened.sampler, scheduler, dict(network.config), family.title, name)
     asked, classes = "captions", None
     if not issubclass(family.adapter, Text):
         config = network.config
@@ -136,7 +135,7 @@ def _latent(
         asked = "classes" if classes else "nothing"
     weights = sum(parameter.numel() for parameter in network.parameters())
     return family.adapter(
-        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights, notes),
+        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights, notes, why),
         shape=shape,
         path=path,
         prediction=prediction,
@@ -149,33 +148,41 @@ def _latent(
     )
 
 
-def _pixel(model: str | Path, folder: Path, name: str, index: dict | None, how: dict[str, Any]) -> Target:
-    if index is not None:
-        unet_folder, scheduler = _open_pipeline(folder, index)
-    elif (folder / "config.json").is_file():
-        unet_folder, scheduler = folder, None
-    else:
-        raise UserError(f"{model} is not a model folder: it has neither model_index.json nor config.json")
-    unet, config = _load_unet(unet_folder)
-    notes: list[str] = []
-    if scheduler is None:
-        scheduler = {}
-        notes.append("no scheduler beside the network: linear betas 1e-4 to 0.02, T = 1000, epsilon were assumed")
+def _distilled(sampler: str, scheduler: dict, network: dict, family: str, name: str) -> str | None:
+    origins = [str(one) for one in (network.get("_name_or_path"),) if one]
+    return distilled(sampler, scheduler, network, family, [name, *origins])
+
+
+def _prediction(scheduler: dict) -> str:
     prediction = scheduler.get("prediction_type", "epsilon")
     if prediction not in PREDICTIONS:
         raise UserError(f"prediction type {prediction!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
+    return prediction
+
+
+def _pixel(layout: Layout, name: str, how: dict[str, Any]) -> Target:
+    if layout.index is not None:
+        _check_pixel(layout.index, layout.root)
+    folder = layout.network or layout.folder("unet")
+    unet, config = open_unet(folder)
+    place, kind, notes = _scheduler_of(layout)
+    scheduler = {} if place is None else read_json(place)
+    if place is not None:
+        check_scheduler(scheduler, getattr(diffusers, kind), place)
+    scheduler = configs.effective(scheduler)
     identity = Identity(
         name=name,
-        digest=digest_of(folder, _pixel_files(folder, unet_folder)),
+        digest=digest_of(layout.root, _pixel_files(layout)),
         family="pixel UNet2DModel" + (", class-conditional" if config.get("num_class_embeds") else ""),
         parameters=sum(parameter.numel() for parameter in unet.parameters()),
-        notes=tuple(notes),
+        notes=(*layout.notes, *notes),
+        distilled=_distilled(kind, scheduler, config, "pixel", name),
     )
     return PixelUNet(
         identity=identity,
-        shape=_shape(config),
-        path=NoisePath.from_scheduler(scheduler),
-        prediction=prediction,
+        shape=shape_of(config),
+        path=NoisePath.from_scheduler(scheduler, kind),
+        prediction=_prediction(scheduler),
         classes=config.get("num_class_embeds"),
         network=unet,
         **how,
@@ -185,89 +192,49 @@ def _pixel(model: str | Path, folder: Path, name: str, index: dict | None, how: 
 def _folder(model: str | Path) -> tuple[Path, str]:
     path = Path(model)
     if path.is_dir():
-        return path, path.name or str(path.resolve().name)
+        return cached(path) or (path, path.name or str(path.resolve().name))
     if path.exists():
         raise UserError(f"{model} is neither a folder nor a file: give a diffusers folder, or a checkpoint")
     if not HUB_ID.fullmatch(str(model)):
         raise UserError(f"{model} does not exist: give a diffusers folder or a hub id such as owner/name")
-    return _download(*str(model).partition("@")[::2])
+    return download(*str(model).partition("@")[::2])
 
 
-def _download(repository: str, revision: str) -> tuple[Path, str]:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        folder = snapshot_download(
-            repository,
-            revision=revision or None,
-            allow_patterns=list(PARTS),
-            ignore_patterns=["*.non_ema.*", "*/flax_model*", *(f"{part}/*" for part in ASIDE)],
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise UserError(
-            f"{repository} is no local folder and could not be fetched from the hub ({brief(error)}): "
-            "check the name and the connection"
-        ) from None
-    return Path(folder), f"{repository}@{Path(folder).name}"  # the snapshot's folder is named by its commit
+def _named(layout: Layout, name: str) -> str:
+    """A network that stands for its pipeline's own is called by both."""
+    if not layout.elsewhere:
+        return name
+    (folder,) = layout.elsewhere.values()
+    return f"{layout.root.absolute().name}/{Path(os.path.relpath(folder, layout.root)).as_posix()}"
 
 
-def _open_pipeline(folder: Path, index: dict) -> tuple[Path, dict | None]:
-    """The UNet's folder and the scheduler's configuration, when every part is on the list."""
+def _check_pixel(index: dict, root: Path) -> None:
+    """Raises UserError when a pipeline has a part, or a setting, that is not on the list."""
     parts = {key: value for key, value in index.items() if not key.startswith("_") and isinstance(value, list)}
     if parts.get("unet") != ["diffusers", "UNet2DModel"] or set(parts) - {"unet", "scheduler"}:
         described = ", ".join(f"{key}: {'.'.join(map(str, value))}" for key, value in sorted(parts.items()))
         family = str(index.get("_class_name", "unknown"))
         raise UserError(f"pipelines of class {family} ({described}) are not supported yet: give one of {SUPPORTED}")
-    scheduler = None
-    if "scheduler" in parts:
-        if parts["scheduler"] not in [["diffusers", name] for name in SCHEDULERS]:
-            described = ".".join(map(str, parts["scheduler"]))
-            raise UserError(f"scheduler {described} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
-        scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
-    return folder / "unet", scheduler
+    if "scheduler" in parts and parts["scheduler"] not in [["diffusers", name] for name in SCHEDULERS]:
+        described = ".".join(map(str, parts["scheduler"]))
+        raise UserError(f"scheduler {described} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
+    configs.check_index(index, diffusers.DDPMPipeline, root / INDEX)
 
 
-def _load_unet(folder: Path) -> tuple[UNet2DModel, dict]:
-    config = read_json(folder / "config.json")
-    name = config.get("_class_name")
-    if name != "UNet2DModel":
-        raise UserError(f"{folder}: network class {name!r} is not supported: give one of {SUPPORTED}")
-    if config.get("class_embed_type") not in (None, "None"):
-        raise UserError(
-            f"{folder}: class_embed_type {config['class_embed_type']!r} is not supported: only num_class_embeds"
-        )
-    _shape(config)
-    weights = weight_files(folder)
-    try:
-        # the network is built without drawing its weights, which the file replaces anyway
-        with torch.device("meta"):
-            unet = UNet2DModel.from_config(config)
-    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{folder / 'config.json'} does not describe a UNet2DModel ({brief(error)})") from None
-    for path in weights:
-        path.open("rb").close()  # safetensors would say of a file that may not be read that it does not exist
-    try:
-        state = {key: value for path in weights for key, value in load_file(path).items()}
-        unet.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None
-    check_finite(unet, folder)
-    return unet, config
-
-
-def _shape(config: dict) -> tuple[int, int, int]:
-    channels = config.get("in_channels", 3)
-    if channels not in (1, 3):
-        raise UserError(f"the network takes {channels} channels: only grey (1) and RGB (3) pictures are supported")
-    answers = config.get("out_channels", 3)
-    if answers not in (channels, 2 * channels):
-        raise UserError(f"the network takes {channels} channels and answers {answers}: not supported")
-    size = config.get("sample_size")
-    size = [size, size] if isinstance(size, int) else size
-    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)):
-        raise UserError("the model does not say which picture size it works on: set sample_size in its config.json")
-    return channels, size[0], size[1]
+def _scheduler_of(layout: Layout) -> tuple[Path | None, str, list[str]]:
+    """The configuration of a pixel model's scheduler, its class, and what is to be said of it: of the pipeline, or else
+    what lies near the network."""
+    if layout.index is not None and "scheduler" in layout.index:
+        return layout.folder("scheduler") / SCHEDULER, layout.index["scheduler"][1], []
+    place = scheduler_near(layout.network or layout.folder("unet"), layout.root.absolute())
+    if place is None:
+        assumed = "no scheduler beside the network: linear betas 1e-4 to 0.02, T = 1000, epsilon were assumed"
+        return None, "DDPMScheduler", [assumed]
+    kind = read_json(place).get("_class_name", "DDPMScheduler")
+    if kind not in SCHEDULERS:
+        raise UserError(f"{place}: scheduler {kind} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
+    where = Path(os.path.relpath(place, layout.network or layout.root)).as_posix()
+    return place, kind, [f"no model_index.json names a scheduler: {where} beside the network was read ({kind})"]
 
 
 def _device(device: str) -> torch.device:
@@ -286,11 +253,11 @@ def model_digest(folder: Path, adapter: Path | None = None, base: Path | None = 
     if folder.is_file():
         digest = single_digest(folder, base)
         return digest if adapter is None else _adapted(digest, adapter)
-    index = read_json(folder / "model_index.json") if (folder / "model_index.json").is_file() else {}
-    if index.get("_class_name") in FAMILIES:
-        digest = digest_of(folder, _deciding(folder, index))
+    layout = layout_of((cached(folder) or (folder,))[0])
+    if layout.index is not None and layout.index.get("_class_name") in FAMILIES:
+        digest = digest_of(layout.root, _deciding(layout))
         return digest if adapter is None else _adapted(digest, adapter)
-    return digest_of(folder, _pixel_files(folder, folder / "unet" if index else folder))
+    return digest_of(layout.root, _pixel_files(layout))
 
 
 def _adapted(digest: str, adapter: Path) -> str:
@@ -298,18 +265,22 @@ def _adapted(digest: str, adapter: Path) -> str:
     return hashlib.sha256(f"{digest} {digest_of(adapter, files)}".encode()).hexdigest()
 
 
-def _pixel_files(root: Path, unet_folder: Path) -> list[Path]:
+def _pixel_files(layout: Layout) -> list[Path]:
     """The files that decide the answers of a pixel model."""
-    beside = [root / "model_index.json", root / "scheduler" / "scheduler_config.json"]
-    return [*filter(Path.is_file, beside), unet_folder / "config.json", *weight_files(unet_folder)]
+    folder = layout.network or layout.folder("unet")
+    place, _, _ = _scheduler_of(layout)
+    beside = [layout.root / INDEX, layout.root / "scheduler" / SCHEDULER, *([place] if place else [])]
+    return [*filter(Path.is_file, beside), folder / "config.json", *weight_files(folder)]
 
 
-def _deciding(root: Path, index: dict) -> list[Path]:
+def _deciding(layout: Layout) -> list[Path]:
     """The files that decide the answers of a pipeline: of each part its weights, or all that it has without any."""
-    files = [root / "model_index.json"]
-    for part, (library, _) in parts_of(index).items():
-        folder = root / part
-        if part == "scheduler" or part.startswith("tokenizer"):
+    files = [layout.root / INDEX]
+    for part, (library, _) in parts_of(layout.index or {}).items():
+        folder = layout.folder(part)
+        if part == "scheduler" and folder == layout.root:
+            files.append(folder / SCHEDULER)
+        elif part == "scheduler" or part.startswith("tokenizer"):
             files += [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
         else:
             files += [folder / "config.json", *weight_files(folder, WEIGHTS if library == "diffusers" else "model")]

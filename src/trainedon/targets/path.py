@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import diffusers
 import torch
-from diffusers import DDPMScheduler
 
 from trainedon.errors import UserError
+from trainedon.targets.configs import defaults, effective
+from trainedon.targets.schedulers import PATH
 
-SCHEDULE_KEYS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 
@@ -31,15 +32,18 @@ class NoisePath:
             object.__setattr__(self, "times", torch.arange(len(self.alphas), dtype=torch.float32))
 
     @classmethod
-    def from_scheduler(cls, config: dict) -> NoisePath:
-        """From a diffusers scheduler configuration: linear, scaled-linear, squared-cosine and trained betas, with
-        or without rescaling to zero terminal signal-to-noise ratio (Lin et al., arXiv 2305.08891, Algorithm 1)."""
-        arguments = {key: config[key] for key in SCHEDULE_KEYS if config.get(key) is not None}
-        if config.get("rescale_betas_zero_snr"):
-            arguments["rescale_betas_zero_snr"] = True
+    def from_scheduler(cls, config: dict, kind: str = "DDPMScheduler") -> NoisePath:
+        """From a scheduler's configuration, as the diffusers class `kind` reads it: linear, scaled-linear,
+        squared-cosine and trained betas, with or without rescaling to zero terminal signal-to-noise ratio (Lin et al.,
+        arXiv 2305.08891, Algorithm 1). What it does not say is as in that class."""
+        made = getattr(diffusers, kind)
+        known = defaults(made)
+        arguments = {key: value for key, value in effective(config).items() if key in PATH and key in known}
         try:
-            alpha_bars = DDPMScheduler(**arguments).alphas_cumprod.double()
-        except (TypeError, ValueError, RuntimeError) as error:
+            alpha_bars = made(**arguments).alphas_cumprod.double()
+            if arguments.get("rescale_betas_zero_snr"):
+                alpha_bars[-1] = 0.0  # some samplers keep it from being zero, so that they can divide by it
+        except (TypeError, ValueError, RuntimeError, NotImplementedError, LookupError, AttributeError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
                 f"the model's noise schedule cannot be read ({reason}): check scheduler_config.json"
@@ -56,6 +60,7 @@ class NoisePath:
         The noise levels 1/T, 2/T, ..., 1 are shifted (sec. 5.3.2 there): by `shift`, or as it goes with so many tokens
         of the picture (`use_dynamic_shifting`). Raises UserError for a configuration that gives no path.
         """
+        config = effective(config)
         total = config.get("num_train_timesteps", 1000)
         try:
             levels = torch.arange(1, total + 1, dtype=torch.float64) / total

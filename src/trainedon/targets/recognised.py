@@ -105,8 +105,8 @@ class _Beginnings:
         return any(name.startswith(beginning) for name in self._names)
 
 
-def schedule(file: Checkpoint, design: Design, given: dict | None, base: object) -> dict[str, Any]:
-    """The scheduler's configuration: that of `base`, if it has one (`given`), or the published one.
+def schedule(file: Checkpoint, design: Design, kind: str, given: dict | None, base: object) -> dict[str, Any]:
+    """The configuration of a scheduler of class `kind`: that of `base`, if it has one (`given`), or the published one.
 
     What is predicted cannot be seen in the weights. Raises UserError where the file says otherwise than the
     configuration, and where nothing says it of a model of which there are both kinds.
@@ -142,7 +142,7 @@ def schedule(file: Checkpoint, design: Design, given: dict | None, base: object)
                 f"{base}: its scheduler has no zero terminal signal-to-noise ratio (rescale_betas_zero_snr), and "
                 f"{file.path.name} says that it was trained with it (ztsnr): give the folder of this model"
             )
-    _check_betas(file, NoisePath.from_scheduler(config), way)
+    _check_betas(file, NoisePath.from_scheduler(config, kind), way)
     return config
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
+from trainedon.targets import configs
 from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.converted import skeleton_of, state_of, unknown
 from trainedon.targets.designs import Design, Words
@@ -22,14 +23,12 @@ from trainedon.targets.families import (
     FAMILIES,
     Family,
     Opened,
-    _tokenizer,
-    _weighted,
     check,
-    check_finite,
-    quiet,
 )
 from trainedon.targets.files import WEIGHTS, brief, read_json, weight_files
+from trainedon.targets.parts import check_finite, heeded, tokenizer, weighted
 from trainedon.targets.recognised import design_of, remarks, schedule
+from trainedon.targets.schedulers import check_scheduler
 
 # Tensors that have no say in what the model answers, or none that is not in the configuration.
 ASIDE = re.compile(
@@ -40,7 +39,6 @@ ASIDE = re.compile(
 VOCABULARY = ("tokenizer.json", "vocab.json", "spiece.model")
 
 
-@quiet()
 def open_single(path: Path, base: Path | None, dtype: torch.dtype) -> tuple[Opened, str, tuple[str, ...]]:
     """The pipeline in a safetensors file, its digest, and what a reader should know of it.
 
@@ -50,17 +48,20 @@ def open_single(path: Path, base: Path | None, dtype: torch.dtype) -> tuple[Open
     `base`.
     """
     single = Single.of(path, base)
-    built = {part: single.build(part, dtype) for part in single.design.parts if part not in single.absent}
-    built |= {part: single.tokenizer(part, built) for part in single.tokenizers}
-    kind, config = single.scheduler
-    built["scheduler"] = _from_config(kind, config)
-    absent = dict.fromkeys(single.design.absent + single.absent)
-    try:
-        pipeline = getattr(import_module("diffusers"), single.design.pipeline)(**built, **absent, **single.settings)
-        pipeline.set_progress_bar_config(disable=True)
-    except (TypeError, ValueError, AttributeError, LookupError) as error:
-        raise UserError(f"{path}: the parts do not make a {single.design.pipeline} ({brief(error)})") from None
-    return Opened(single.family, pipeline, config), single.digest(), single.notes()
+    with heeded(path):
+        built = {part: single.build(part, dtype) for part in single.design.parts if part not in single.absent}
+        built |= {part: single.tokenizer(part, built) for part in single.tokenizers}
+        kind, config = single.scheduler
+        built["scheduler"] = _from_config(kind, config)
+        absent = dict.fromkeys(single.design.absent + single.absent)
+        try:
+            pipeline = getattr(import_module("diffusers"), single.design.pipeline)(**built, **absent, **single.settings)
+            pipeline.set_progress_bar_config(disable=True)
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            raise UserError(f"{path}: the parts do not make a {single.design.pipeline} ({brief(error)})") from None
+    opened = Opened(single.family, pipeline, config)
+    configs.check_asked(dict(opened.network.config), single.family.network[1], single.family.title)
+    return opened, single.digest(), single.notes()
 
 
 def single_digest(path: Path, base: Path | None) -> str:
@@ -99,13 +100,15 @@ class Single:
         nulls += tuple(name for name, words in design.tokenizers.items() if words.encoder in nulls)
         kind, given = design.scheduler[0], None
         if base is not None and (base / "scheduler" / "scheduler_config.json").is_file():
-            given = read_json(base / "scheduler" / "scheduler_config.json")
+            place = base / "scheduler" / "scheduler_config.json"
+            given = read_json(place)
             named = index.get("scheduler") or [None, None]
             kind = str(named[1] or given.get("_class_name") or kind)
             known = FAMILIES[design.pipeline].classes("scheduler")
             if known is None or kind not in known[1]:
                 raise UserError(f"{base}: scheduler {kind} is not supported for {design.title}")
-        return cls(file, base, index, design, held, nulls, (kind, schedule(file, design, given, base)))
+            check_scheduler(given, getattr(import_module("diffusers"), kind), place)
+        return cls(file, base, index, design, held, nulls, (kind, schedule(file, design, kind, given, base)))
 
     @property
     def family(self) -> Family:
@@ -122,7 +125,10 @@ class Single:
     def config(self, part: str) -> tuple[dict, bool]:
         """A part's configuration, and whether it is the published one."""
         if self.base is not None and (self.base / part / "config.json").is_file():
-            return read_json(self.base / part / "config.json"), False
+            of, path = self.design.parts[part], self.base / part / "config.json"
+            config, kind = read_json(path), getattr(import_module(of.kind[0]), of.kind[1])
+            (configs.check_network if of.diffusers else configs.check_text)(config, kind, path)
+            return config, False
         config = dict(self.design.parts[part].config)
         if part == "unet" and not self.design.predicts and self.scheduler[1].get("prediction_type") == "v_prediction":
             config["sample_size"] = 96  # Stable Diffusion 2 of 768 pixels
@@ -135,7 +141,7 @@ class Single:
         precise = torch.float32 if part == self.family.autoencoder else dtype
         if part not in self.held:
             assert self.base is not None
-            return _weighted(self.base / part, kind, precise)
+            return weighted(self.base / part, kind, precise)
         config, published = self.config(part)
         place = f"{self.file.path.name} ({part})"
         skeleton = skeleton_of(kind, of, config, place if published else f"{self.base}/{part}/config.json")
@@ -154,7 +160,7 @@ class Single:
         words, encoder = self.design.tokenizers[part], built[self.design.tokenizers[part].encoder].config
         kind = str((self.index.get(part) or [None, None])[1] or words.kind)
         folder = self.base / part
-        found = _tokenizer(folder, getattr(import_module("transformers"), kind), torch.float32)
+        found = tokenizer(folder, getattr(import_module("transformers"), kind), torch.float32)
         published = self.config(words.encoder)[1] and words.encoder in self.held
         _check_tokenizer(found, folder, words, encoder, published)
         return found

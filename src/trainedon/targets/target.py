@@ -64,13 +64,15 @@ class Captions:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a run records of its model. `digest` is the sha256 of the files that decide its answers."""
+    """What a run records of its model. digest: sha256 of the files that decide its answers. distilled: why it is taken
+    for a few-step student of another, if it is."""
 
     name: str
     digest: str
     family: str
     parameters: int
     notes: tuple[str, ...] = ()
+    distilled: str | None = None
 
 
 @dataclass(eq=False)

@@ -94,7 +94,16 @@ class StableDiffusion(Text):
         return {"encoder_hidden_states": hidden, WORDS: in_clip(self.pipeline.tokenizer, caption)}
 
     def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        return network(self._whole(x), t, **self._told(labels, len(x))).sample
+        return network(self._whole(x), t, **self._guided(x), **self._told(labels, len(x))).sample
+
+    def _guided(self, x: torch.Tensor) -> Prompt:
+        """What a network that is told how strong guidance is (arXiv 2310.04378, sec. 4.2) is told of guidance 1, which
+        is none: the embedding of 0."""
+        size = self.network.config.time_cond_proj_dim
+        if size is None:
+            return {}
+        told = self.pipeline.get_guidance_scale_embedding(torch.zeros(1), embedding_dim=size)
+        return {"timestep_cond": told.to(x).expand(len(x), -1)}
 
     def _whole(self, x: torch.Tensor) -> torch.Tensor:
         """x with the mask and the kept part that an inpainting network takes: where none is given, all is hidden."""
@@ -123,7 +132,7 @@ class StableDiffusionXL(StableDiffusion):
         told_of = [*size, 0, 0, *([AESTHETIC] if self.pipeline.config.get("requires_aesthetics_score") else size)]
         sizes = torch.tensor(told_of, device=x.device, dtype=x.dtype).expand(len(x), -1)
         added = {"text_embeds": told.pop("text_embeds"), "time_ids": sizes}
-        return network(self._whole(x), t, added_cond_kwargs=added, **told).sample
+        return network(self._whole(x), t, added_cond_kwargs=added, **self._guided(x), **told).sample
 
 
 class PixArt(Text):

@@ -1,0 +1,111 @@
+"""Which keys of a configuration have a say. diffusers and transformers pass over those that they do not know; here such
+a key is refused by name, unless it is known to change no answer."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import diffusers
+
+from trainedon.errors import UserError
+from trainedon.targets.layouts import LEGACY
+
+# What diffusers' EMAModel adds to the configuration of the network that it averages.
+AVERAGING = {"decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"}
+# Of transformers 4: what generation and training heads take, which text encoders have no use for; see also `_generic`.
+GENERIC = {
+    "architectures", "begin_suppress_tokens", "cross_attention_hidden_size", "decoder_start_token_id", "dropout",
+    "dtype", "finetuning_task", "gradient_checkpointing", "is_composition", "num_labels", "output_attentions",
+    "output_hidden_states", "output_past", "prefix", "return_dict", "sep_token_id", "task_specific_params",
+    "tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
+    "use_bfloat16", "use_cache", "bos_token_id", "eos_token_id", "pad_token_id", "n_positions", "vocab_size",
+}  # fmt: skip
+# Of transformers 4 too, and with a say: no text encoder of a pipeline has another value.
+NEUTRAL_THERE: dict[str, object] = {
+    "add_cross_attention": False, "is_decoder": False, "pruned_heads": {}, "tie_word_embeddings": None,
+    "quantization_config": None,
+}  # fmt: skip
+
+
+@cache
+def defaults(kind: type) -> dict[str, Any]:
+    """The parameters of a diffusers class with their defaults."""
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+
+
+def effective(config: dict) -> dict:
+    """A configuration without what diffusers does not read of it."""
+    unread = config.get("_use_default_values") or []
+    unread = unread if isinstance(unread, list) else []
+    return {key: value for key, value in config.items() if not key.startswith("_") and key not in unread}
+
+
+def check_network(config: dict, kind: type, path: Path) -> None:
+    """Raises UserError when the configuration of a network or autoencoder has a key that its class does not know."""
+    known, former = defaults(kind).keys() | AVERAGING, {}
+    if config.get("_class_name") == LEGACY and kind.__name__ != LEGACY:  # of the class that it was part of
+        former = defaults(getattr(diffusers, LEGACY)) | {"attention_type": "default"}
+    for key, value in effective(config).items():
+        if key not in known and not (key in former and _says_nothing(key, value, former[key])):
+            raise unknown(path, key, value, kind)
+
+
+def _says_nothing(key: str, value: object, usual: object) -> bool:
+    """Whether a key that the present class has left behind is as it was by default, or unset."""
+    return value is None or value == usual
+
+
+def check_text(config: dict, kind: type, path: Path) -> None:
+    """The same of a text encoder of transformers."""
+    made = kind.config_class
+    known = made().to_dict().keys() | made.attribute_map.keys() | GENERIC | _generic()
+    for key, value in config.items():
+        neutral = key in NEUTRAL_THERE and (not value or key == "tie_word_embeddings")
+        if not (key.startswith("_") or neutral or (key in known and key not in NEUTRAL_THERE)):
+            raise unknown(path, key, value, kind)
+
+
+@cache
+def _generic() -> set[str]:
+    """What transformers 4 wrote into every configuration: how text is generated."""
+    from transformers import GenerationConfig
+
+    return set(GenerationConfig().to_dict())
+
+
+def check_index(index: dict, kind: type, path: Path) -> None:
+    """Raises UserError when `model_index.json` has a setting that the pipeline's class does not know."""
+    for key, value in effective(index).items():
+        if not isinstance(value, list) and key not in defaults(kind):
+            raise unknown(path, key, value, kind)
+
+
+def check_asked(config: dict, kind: str, family: str) -> None:
+    """Raises UserError when a network is told what no adapter here tells it. config: with its defaults."""
+    allowed: dict[str, tuple] = {}
+    if kind == "UNet2DConditionModel":
+        added = ("text_time",) if family == "SDXL" else (None, "text")
+        allowed = {"class_embed_type": (None,), "num_class_embeds": (None,), "addition_embed_type": added}
+        allowed["encoder_hid_dim_type"] = (None, "text_proj")
+    elif kind == "UNet2DModel":
+        allowed = {"class_embed_type": (None,) if config.get("num_class_embeds") else (None, "None")}
+    for key, values in allowed.items():
+        if config.get(key) not in values:
+            raise UserError(
+                f"{key} {config[key]!r} is not supported: the network is told more than {family} models are, and what "
+                "it was told in training is not known"
+            )
+
+
+def unknown(path: Path, key: str, value: object, kind: type) -> UserError:
+    """A configuration has a key that `kind` does not know."""
+    shown = repr(value)
+    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
+    return UserError(
+        f"{path}: {key} = {shown} is not known to {kind.__name__}: what it changes cannot be honoured; remove it if it "
+        "changes nothing"
+    )

@@ -1,0 +1,45 @@
+"""Few-step students: models distilled from others, which are known to lose the memory of single pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# In the names of models and adapters, as words of their own.
+WORDS = {"lcm", "tcd", "pcm", "hyper", "hypersd", "dmd", "dmd2", "sdxs"}
+LONG = re.compile(r"turbo|schnell|distilled|lightning(?!.?logs)")  # within a word too
+SCHEDULERS = {"LCMScheduler": "latent consistency", "TCDScheduler": "trajectory consistency distillation"}
+STEPS = re.compile(r"(?<![a-z0-9])([1-9]|1[0-6])[-_ ]?steps?(?![a-z0-9])")
+
+
+def distilled(scheduler: str, settings: dict, network: dict, family: str, names: Iterable[str]) -> str | None:
+    """Why a model is taken for a few-step student, as a clause; None for one that nothing speaks for.
+
+    scheduler: its class. settings: its configuration. network: that of the network. names: of the model, of adapters,
+    and of what they say they were made from.
+    """
+    if scheduler in SCHEDULERS:
+        return f"its scheduler is {scheduler}, the sampler of {SCHEDULERS[scheduler]}"
+    if network.get("time_cond_proj_dim") is not None:
+        return "its network is told a strength of guidance (time_cond_proj_dim), as latent consistency models are"
+    if family == "Flux" and not network.get("guidance_embeds"):
+        return "it is a Flux whose network is told no strength of guidance, as that of Flux schnell"
+    if (
+        scheduler.startswith("Euler")
+        and settings.get("timestep_spacing") == "trailing"
+        and settings.get("prediction_type", "epsilon") in ("epsilon", "sample")
+        and not settings.get("rescale_betas_zero_snr")
+    ):
+        return f"its scheduler is {scheduler} with trailing timesteps, as in SD Turbo, SDXL Turbo and SDXL Lightning"
+    for name in names:
+        word = _word(name)
+        if word:
+            return f"it is called {name}, with {word} in it"
+    return None
+
+
+def _word(name: str) -> str | None:
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name).lower()  # DreamShaperLCM
+    words = [word for word in re.split(r"[^a-z0-9]+", parted) if word in WORDS]
+    found = LONG.search(name.lower()) or STEPS.search(name.lower())
+    return words[0] if words else found and found.group()

@@ -1,0 +1,124 @@
+"""Where the parts of a model lie: a pipeline's folder, one with everything at its top, a network beside or below its
+pipeline as training scripts leave it, a repository in the hub's cache."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainedon.errors import UserError
+from trainedon.targets.files import read_json
+
+INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
+CHECKPOINT = re.compile(r"checkpoint-\d+")
+# The part that denoises, whichever the family; with `_ema` behind it, its moving average.
+NETWORKS = ("unet", "transformer")
+LEGACY = "Transformer2DModel"  # the class of all transformers before diffusers 0.29; their configuration says which
+
+
+@dataclass(frozen=True)
+class Layout:
+    """root: what the parts' folders are looked for in. index: its `model_index.json`; None for a bare network.
+    elsewhere: parts that lie in another folder than their own. network: the folder of a bare network. notes: what was
+    chosen, for the record."""
+
+    root: Path
+    index: dict | None = None
+    elsewhere: dict[str, Path] = field(default_factory=dict)
+    network: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    def folder(self, part: str) -> Path:
+        """A part's folder: its own, or else the top, as diffusers looks for it."""
+        return self.elsewhere.get(part) or part_folder(self.root, part)
+
+
+def part_folder(root: Path, part: str) -> Path:
+    return root / part if (root / part).is_dir() else root
+
+
+def layout_of(folder: Path) -> Layout:
+    """The layout of a model folder. Raises UserError when it is none."""
+    if (folder / INDEX).is_file():
+        index = read_json(folder / INDEX)
+        notes = [_averaged_too(folder, part) for part in NETWORKS if part in index]
+        return Layout(folder, index, notes=tuple(filter(None, notes)))
+    if not (folder / CONFIG).is_file():
+        return _checkpoint(folder)
+    found = _pipeline_above(folder)
+    if found is None:
+        return Layout(folder, network=folder)
+    root, index, part = found
+    name, where = folder.absolute().name, os.path.relpath(root, folder)
+    note = f"the network in {name} is asked with the other parts of its pipeline, which lies in {where} from there"
+    beside = [_averaged_too(folder.parent, part)] if name == part else []
+    return Layout(root, index, {part: folder}, notes=tuple(filter(None, [note, *beside])))
+
+
+def _averaged_too(folder: Path, part: str) -> str | None:
+    """What is said where moving averages lie beside the weights that are used."""
+    averaged = folder / f"{part}_ema"
+    if not ((folder / part).is_dir() and averaged.is_dir()):
+        return None
+    return f"{part} is audited; {averaged.name}, the moving average of its weights, lies beside it and is not used"
+
+
+def _checkpoint(folder: Path) -> Layout:
+    """A folder without either JSON file: what a training script saved on the way, with a network below it."""
+    for part in NETWORKS:
+        for name in (part, f"{part}_ema"):
+            if (folder / name / CONFIG).is_file():
+                return layout_of(folder / name)
+    below = sorted(path.name for path in folder.iterdir() if CHECKPOINT.fullmatch(path.name) and path.is_dir())
+    if below:
+        raise UserError(f"{folder} holds no finished model, but checkpoints ({', '.join(below[:5])}): give one of them")
+    raise UserError(f"{folder} is not a model folder: it has neither model_index.json nor config.json")
+
+
+def _pipeline_above(folder: Path) -> tuple[Path, dict, str] | None:
+    """The pipeline that a network's folder belongs to, its `model_index.json`, and which part of it the network is:
+    one level up, or two from a training script's checkpoint."""
+    folder = folder.absolute()
+    above = [folder.parent, *([folder.parent.parent] if CHECKPOINT.fullmatch(folder.parent.name) else [])]
+    for root in above:
+        part = next((part for part in NETWORKS if folder.name.startswith(part)), None)
+        if part and (root / INDEX).is_file():
+            index = read_json(root / INDEX)
+            kind = read_json(folder / CONFIG).get("_class_name")
+            named = index.get(part)
+            if isinstance(named, list) and named[-1:] in ([kind], [LEGACY]):
+                return root, index, part
+    return None
+
+
+def scheduler_near(network: Path, root: Path) -> Path | None:
+    """The scheduler's configuration that lies nearest to a network: beside it, then up to the checkpoint's folder."""
+    network = network.absolute()
+    folders = [network, *([root] if root != network else []), network.parent]
+    if CHECKPOINT.fullmatch(network.parent.name):
+        folders.append(network.parent.parent)
+    places = [place for folder in folders for place in (folder / SCHEDULER, folder / "scheduler" / SCHEDULER)]
+    return next(filter(Path.is_file, places), None)
+
+
+def cached(folder: Path) -> tuple[Path, str] | None:
+    """The snapshot in a repository's folder of the hub's cache, `models--owner--name`, and its name; None for others.
+
+    Raises UserError when there is no telling which snapshot is meant.
+    """
+    if not (folder / "snapshots").is_dir() or (folder / INDEX).exists() or (folder / CONFIG).exists():
+        return None
+    there = sorted(path.name for path in (folder / "snapshots").iterdir() if path.is_dir())
+    main = folder / "refs" / "main"
+    commit = main.read_text("utf-8", errors="replace").strip() if main.is_file() else None
+    if commit not in there:
+        if commit is not None or len(there) != 1:
+            raise UserError(
+                f"{folder} is a repository of the hub's cache, and refs/main names none of its snapshots: "
+                f"give one of them ({', '.join(there[:5]) or 'there is none'})"
+            )
+        commit = there[0]
+    name = folder.name.removeprefix("models--").replace("--", "/")
+    return folder / "snapshots" / commit, f"{name}@{commit}"

@@ -1,0 +1,150 @@
+"""One part of a pipeline, built from its own folder: all of it, and nothing that is passed over in silence."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from trainedon.errors import UserError
+from trainedon.targets import configs
+from trainedon.targets.files import WEIGHTS, brief, check_shards, read_json, weights_of
+from trainedon.targets.layouts import SCHEDULER
+from trainedon.targets.schedulers import check_scheduler
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the advice and the progress bars that the libraries print while they build parts: what matters of it is
+    checked here, and a run shows progress of its own."""
+    from diffusers.utils import logging as ours
+    from transformers.utils import logging as theirs
+
+    levels = [(logging, logging.get_verbosity(), logging.is_progress_bar_enabled()) for logging in (ours, theirs)]
+    try:
+        for logging, _, _ in levels:
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logging, level, shown in levels:
+            logging.set_verbosity(level)
+            if shown:
+                logging.enable_progress_bar()
+
+
+# What libraries say of input that has no say with them, though it is there.
+DROPPED = re.compile(r"ignored|not used|not expected|(newly|randomly) initialized", re.IGNORECASE)
+# Who says it of configurations and weights, each key of which is checked here.
+CHECKED = ("configuration_utils", "modeling_utils", "loading_report")
+
+
+class _Kept(logging.Handler):
+    """Keeps what is logged of input that was dropped."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        if DROPPED.search(said) and not record.name.endswith(CHECKED):
+            self.said.append(said)
+
+
+@contextmanager
+def heeded(folder: Path) -> Iterator[None]:
+    """Inside the block nothing is printed, and what a library says that it drops of the model in `folder` is an error.
+
+    Raises UserError for that.
+    """
+    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    kept = _Kept()
+    with quiet():
+        before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
+        try:
+            for logger in loggers:
+                logger.handlers = [kept]
+                logger.setLevel(logging.WARNING)
+            yield
+        finally:
+            for logger, handlers, level in before:
+                logger.handlers = handlers
+                logger.setLevel(level)
+    if kept.said:
+        raise UserError(f"{folder}: part of the model would be dropped ({' '.join(kept.said[0].split())[:200]})")
+
+
+def scheduler(folder: Path, kind: type, _dtype: torch.dtype) -> Any:
+    """A scheduler of diffusers."""
+    config = read_json(folder / SCHEDULER)
+    check_scheduler(config, kind, folder / SCHEDULER)
+    try:
+        return kind.from_config(config)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+        raise UserError(
+            f"the model's noise schedule cannot be read ({brief(error)}): check scheduler_config.json"
+        ) from None
+
+
+def tokenizer(folder: Path, kind: type, _dtype: torch.dtype) -> Any:
+    """A tokenizer of transformers."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is missing: the model folder is incomplete")
+    try:
+        return kind.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # noqa: BLE001 (tokenizers raise Exception itself for a damaged file)
+        raise UserError(f"{folder}: the tokenizer cannot be read ({brief(error)})") from None
+
+
+# What a tower of words may leave of the weights that it was cut out of: pictures' tower, heads, numbers of places.
+BESIDE_WORDS = re.compile(
+    r"vision_model\.|visual_projection\.|text_projection\.|logit_scale|decoder\.|lm_head\.|.*position_ids$"
+)
+
+
+def weighted(folder: Path, kind: type, dtype: torch.dtype) -> nn.Module:
+    """A network with its weights, all of them; a tower of words may leave those of what stood beside it."""
+    config = read_json(folder / "config.json")
+    ours = issubclass(kind, import_module("diffusers").ModelMixin)
+    weights = weights_of(folder, WEIGHTS if ours else "model")
+    if config.get("quantization_config"):
+        raise UserError(f"{folder}: quantized weights are not supported: give the model as it was trained")
+    (configs.check_network if ours else configs.check_text)(config, kind, folder / "config.json")
+    given = {"variant": weights.variant} if weights.variant else {}
+    try:
+        check_shards(weights, exact=ours)
+        network, told = kind.from_pretrained(
+            folder,
+            **{"torch_dtype" if ours else "dtype": dtype},
+            **given,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError) as error:
+        raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None
+    surplus = [key for key in sorted(told["unexpected_keys"]) if ours or not BESIDE_WORDS.match(key)]
+    wrong = [*told["missing_keys"], *told["mismatched_keys"], *surplus]
+    if wrong:
+        raise UserError(f"{folder}: the weights do not fit the configuration (first: {wrong[0]})")
+    check_finite(network, folder)
+    return network
+
+
+def check_finite(network: nn.Module, folder: Path) -> None:
+    """Raises UserError when a weight is not a finite number."""
+    for key, value in network.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise UserError(f"{folder}: the weights hold NaN or infinity (first in {key}): the model cannot be audited")
