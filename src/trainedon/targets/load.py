@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from trainedon.errors import UserError
-from trainedon.targets.adapters import adapt, adapter_file
+from trainedon.targets.adapters import Adapters, adapters_of, digest_with, fuse, named
 from trainedon.targets.families import (
     ASIDE,
     FAMILIES,
@@ -48,7 +48,7 @@ def load_target(
     rows: int | None = None,
     precision: str = "float32",
     compile: bool = False,
-    adapter: str | Path | None = None,
+    adapter: Adapters = None,
     size: int | None = None,
     offload: str | None = None,
     slicing: bool = False,
@@ -57,9 +57,10 @@ def load_target(
 
     rows: how many pictures go through the network at once; None: what is fastest on most networks. precision: float32,
     bfloat16 or float16, in which it multiplies; compile: whether it goes through `torch.compile`; both change scores.
-    Of latent models only: adapter: the folder of a LoRA that is fused into it; size: side of the pictures in pixels, if
-    not the one that the model was trained for; offload: `model` or `sequential`, diffusers' switches that keep parts
-    elsewhere while they do not work; slicing: attention and autoencoder in slices.
+    Of latent models only: adapter: the file or folder of a LoRA that is fused into it, `PATH:0.6` for part of its
+    change, or several; size: side of the pictures in pixels, if not the one that the model was trained for; offload:
+    `model` or `sequential`, diffusers' switches that keep parts elsewhere while they do not work; slicing: attention and
+    autoencoder in slices.
     Raises UserError when the folder is not a model that is supported, when its weights are a pickle, incomplete or not
     finite, when a part of it may not be read.
     """
@@ -73,17 +74,17 @@ def load_target(
         family = None if index is None else FAMILIES.get(str(index.get("_class_name")))
         if index is not None and family is not None:
             check(index, family)
+            adapters = adapters_of(adapter)
             opened = open_pipeline(folder, index, family, PRECISIONS[precision])
             digest = digest_of(folder, _deciding(folder, index))
-            if adapter is not None:
-                adapt(opened, Path(adapter))
-                digest, name = _adapted(digest, Path(adapter)), f"{name} + {Path(adapter).resolve().name}"
+            fuse(opened, adapters)
+            digest, name = digest_with(digest, adapters), named(name, adapters)
             if size is not None:
                 digest = hashlib.sha256(f"{digest} {size} pixels".encode()).hexdigest()
             spare(opened, how["device"], offload, slicing)
             options = {"size": size, "offload": offload, "slicing": slicing}
             return _latent(opened, name, digest, size, how | {"offloaded": offload is not None, "options": options})
-        if adapter is not None or size is not None or offload is not None or slicing:
+        if adapter or size is not None or offload is not None or slicing:
             raise UserError(
                 "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
             )
@@ -254,18 +255,12 @@ def _device(device: str) -> torch.device:
     return chosen
 
 
-def model_digest(folder: Path, adapter: Path | None = None) -> str:
+def model_digest(folder: Path, adapter: Adapters = None) -> str:
     """The digest of a local model folder, as in its `Identity`, without loading its weights."""
     index = read_json(folder / "model_index.json") if (folder / "model_index.json").is_file() else {}
     if index.get("_class_name") in FAMILIES:
-        digest = digest_of(folder, _deciding(folder, index))
-        return digest if adapter is None else _adapted(digest, adapter)
+        return digest_with(digest_of(folder, _deciding(folder, index)), adapters_of(adapter))
     return digest_of(folder, _pixel_files(folder, folder / "unet" if index else folder))
-
-
-def _adapted(digest: str, adapter: Path) -> str:
-    files = [adapter_file(adapter), *adapter.glob("adapter_config.json")]
-    return hashlib.sha256(f"{digest} {digest_of(adapter, files)}".encode()).hexdigest()
 
 
 def _pixel_files(root: Path, unet_folder: Path) -> list[Path]:
