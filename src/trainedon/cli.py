@@ -72,8 +72,8 @@ Compile = Annotated[bool, typer.Option("--compile", help="Compile the network fi
 Adapter = Annotated[
     list[str] | None,
     typer.Option(
-        help="A LoRA, or another adapter, that is fused into a latent model: its file, its folder or a hub id; PATH:0.6 "
-        "takes part of its change. Give the option again for each further one."
+        help="A LoRA, or another adapter, that is fused into a latent model: its file, its folder or a hub id; "
+        "PATH:0.6 takes part of its change. Give the option again for each further one."
     ),
 ]
 Size = Annotated[

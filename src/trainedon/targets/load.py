@@ -59,8 +59,8 @@ def load_target(
     bfloat16 or float16, in which it multiplies; compile: whether it goes through `torch.compile`; both change scores.
     Of latent models only: adapter: the file or folder of a LoRA that is fused into it, `PATH:0.6` for part of its
     change, or several; size: side of the pictures in pixels, if not the one that the model was trained for; offload:
-    `model` or `sequential`, diffusers' switches that keep parts elsewhere while they do not work; slicing: attention and
-    autoencoder in slices.
+    `model` or `sequential`, diffusers' switches that keep parts elsewhere while they do not work; slicing: attention
+    and autoencoder in slices.
     Raises UserError when the folder is not a model that is supported, when its weights are a pickle, incomplete or not
     finite, when a part of it may not be read.
     """

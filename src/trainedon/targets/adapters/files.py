@@ -6,6 +6,7 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,10 +62,8 @@ def _adapter(given: str | Path) -> Adapter:
     text, weight = str(given), 1.0
     if not Path(text).exists():
         before, colon, after = text.rpartition(":")
-        try:
+        with suppress(ValueError):  # a name with a colon in it
             text, weight = (before, float(after)) if colon else (text, 1.0)
-        except ValueError:
-            pass  # a name with a colon in it
     if not math.isfinite(weight) or weight == 0:
         raise UserError(f"{given}: an adapter's weight is a number other than 0")
     path = Path(text)
@@ -75,7 +74,9 @@ def _adapter(given: str | Path) -> Adapter:
         path, name = _download(*text.partition("@")[::2])
     file = path if path.is_file() else _only_file(path)
     if file.suffix != ".safetensors":
-        raise UserError(f"{file}: {_pickled(file.name) if file.suffix in PICKLES else 'an adapter is a .safetensors file'}")
+        raise UserError(
+            f"{file}: {_pickled(file.name) if file.suffix in PICKLES else 'an adapter is a .safetensors file'}"
+        )
     config = file.parent / CONFIG
     return Adapter(name, file, config if config.is_file() else None, weight)
 
@@ -86,7 +87,9 @@ def _only_file(folder: Path) -> Path:
         return found[0]
     if found:
         names = ", ".join(path.name for path in found[:6]) + (", ..." if len(found) > 6 else "")
-        raise UserError(f"{folder} holds {len(found)} files that may be the adapter ({names}): give the one that is meant")
+        raise UserError(
+            f"{folder} holds {len(found)} files that may be the adapter ({names}): give the one that is meant"
+        )
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     raise UserError(
         f"{folder} holds no adapter: "

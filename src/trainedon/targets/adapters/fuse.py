@@ -118,7 +118,9 @@ def _placed(file: Path, names: Names, changes: list[_Change], tensors: dict[str,
     _all_found(file, [change.name for change, place in zip(changes, found) if place is None], changes, tensors)
     for change in changes:
         if {"weight", "bias"} & set(change.factors):
-            raise UserError(f"{file}: {change.name} is given whole, not as a change: that is read of peft's adapters only")
+            raise UserError(
+                f"{file}: {change.name} is given whole, not as a change: that is read of peft's adapters only"
+            )
     return found  # type: ignore[return-value]
 
 
@@ -146,7 +148,9 @@ def _of_peft(adapter: Adapter, names: Names, changes: list[_Change]) -> tuple[li
     inner = [change.name.removeprefix(PEFT) for change in changes]
     fitting = [name for name, layers in named.items() if all(layer in layers for layer in inner)]
     if len(fitting) > 1:
-        raise UserError(f"{file}: the adapter fits {' and '.join(fitting)}: save it as diffusers does, with the part's name")
+        raise UserError(
+            f"{file}: the adapter fits {' and '.join(fitting)}: save it as diffusers does, with the part's name"
+        )
     if not fitting:
         lost = {name: [layer for layer in inner if layer not in layers] for name, layers in named.items()}
         _all_found(file, min(lost.values(), key=len), changes, {})
@@ -234,5 +238,7 @@ def _scale(
         return float(alpha) / rank
     told = of_kohya(metadata, wide, rank)
     if told is not None and told != 1 and not change.kohya:
-        raise DoesNotFit("no alpha, and its header does not say whether that is in the weights: save it with its alphas")
+        raise DoesNotFit(
+            "no alpha, and its header does not say whether that is in the weights: save it with its alphas"
+        )
     return 1.0 if told is None else told

@@ -89,7 +89,9 @@ def _swap(rows: torch.Tensor) -> torch.Tensor:
 
 def own(part: nn.Module) -> dict[str, str]:
     """The names that layers have in a part, and in older versions of its library, to the name here and now."""
-    layers = [name for name, module in part.named_modules() if isinstance(getattr(module, "weight", None), nn.Parameter)]
+    layers = [
+        name for name, module in part.named_modules() if isinstance(getattr(module, "weight", None), nn.Parameter)
+    ]
     named = {name: name for name in layers}
     if type(part).__name__.startswith("CLIP"):  # with transformers 5 CLIP lost a level in one class, not in the other
         named |= {f"text_model.{name}": name for name in layers if not name.startswith("text_model.")}

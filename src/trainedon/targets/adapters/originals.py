@@ -30,7 +30,7 @@ def originals(network: nn.Module) -> dict[str, Layers]:
     else:
         named = _numbered(_PATTERNS.get(kind, {}), modules)
     if kind == "SD3Transformer2DModel":
-        last = max((int(name.split(".")[1]) for name in modules if re.fullmatch(r"transformer_blocks\.\d+", name)))
+        last = max(int(name.split(".")[1]) for name in modules if re.fullmatch(r"transformer_blocks\.\d+", name))
         # its modulation has no gates, and diffusers writes scale before shift there
         named[f"joint_blocks.{last}.context_block.adaLN_modulation.1"] = Layers(
             (f"transformer_blocks.{last}.norm1_context.linear",), swapped=True

@@ -11,12 +11,36 @@ from typing import Any
 from trainedon.errors import UserError
 
 # What says how an adapter was trained, or repeats what its tensors show.
-_NO_SAY = set(
-    """auto_mapping base_model_name_or_path revision task_type inference_mode peft_version peft_type lora_dropout
-    target_modules exclude_modules layers_to_transform layers_pattern megatron_core loftq_config eva_config corda_config
-    lora_ga_config runtime_config ensure_weight_tying qalora_group_size rank_dropout module_dropout rank_dropout_scale
-    decompose_both decompose_factor use_effective_conv2d fan_in_fan_out velora_config""".split()
-)
+_NO_SAY = {
+    "auto_mapping",
+    "base_model_name_or_path",
+    "revision",
+    "task_type",
+    "inference_mode",
+    "peft_version",
+    "peft_type",
+    "lora_dropout",
+    "target_modules",
+    "exclude_modules",
+    "layers_to_transform",
+    "layers_pattern",
+    "megatron_core",
+    "loftq_config",
+    "eva_config",
+    "corda_config",
+    "lora_ga_config",
+    "runtime_config",
+    "ensure_weight_tying",
+    "qalora_group_size",
+    "rank_dropout",
+    "module_dropout",
+    "rank_dropout_scale",
+    "decompose_both",
+    "decompose_factor",
+    "use_effective_conv2d",
+    "fan_in_fan_out",
+    "velora_config",
+}
 _READ = {"r", "lora_alpha", "alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "bias", "lora_bias"}
 _READ |= {"modules_to_save", "init_lora_weights", "init_weights"}
 # Initialisations that leave the model's own weights alone; the others subtract from them what the adapter begins with.
@@ -109,7 +133,8 @@ def of_diffusers(metadata: dict[str, str], where: str) -> dict[str, Scales]:
 
 def of_kohya(metadata: dict[str, str], wide: bool, rank: int) -> float | None:
     """The scale of a layer whose file lacks alphas, from what kohya's scripts wrote into its header; None where that
-    says nothing. wide: whether the layer is a convolution over several places. Raises ValueError for what is unclear."""
+    says nothing. wide: whether the layer is a convolution over several places. Raises ValueError where it is unclear.
+    """
     if "ss_network_alpha" not in metadata:
         return None
     try:
