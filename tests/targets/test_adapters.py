@@ -493,7 +493,28 @@ REFUSED = {
     "checkpoint": ({"model.diffusion_model.out.2.weight": torch.ones(4, 8, 3, 3)}, "whole checkpoint: give it as the"),
     "integers": (GOOD | {ALONE: torch.ones(16, 2, dtype=torch.int8)}, "int8: quantized adapters are not read"),
     "empty": ({}, "is empty"),
-    "ambiguous": (low_rank(f"unet.{Q}.lora_down", 16, 16), "lacks 1 of"),
+    "no rank": (
+        {f"unet.{Q}.lora_A.weight": torch.ones(0, 16), f"unet.{Q}.lora_B.weight": torch.ones(16, 0)},
+        "down of no rank",
+    ),
+    "numbers": (
+        {f"unet.{Q}.lora_A.weight": torch.tensor(1.0), f"unet.{Q}.lora_B.weight": torch.tensor(1.0)},
+        "no rank",
+    ),
+    "halves": (
+        {
+            f"{kohya(Q)}.hada_w{i}_{s}": torch.ones(*((16, 2) if s == "a" else (2, 16 // i)))
+            for i in (1, 2)
+            for s in "ab"
+        },
+        "two products are of different sizes",
+    ),
+    "core": (
+        low_rank(kohya(CONV), 16, 8, kernel=(1, 1)) | {f"{kohya(CONV)}.lora_mid.weight": torch.ones(1, 1, 3, 3)},
+        "a core of 1 x 1 x 3 x 3 between ranks 2 and 2",
+    ),
+    "bias of none": (GOOD | {f"unet.{Q}.diff_b": torch.ones(16)}, "a change of the bias, which the layer has not"),
+    "a suffix twice": (low_rank(f"unet.{Q}.lora_down", 16, 16), "lacks 1 of"),
 }
 
 
@@ -525,7 +546,8 @@ def low_rank_of_peft(layer=POINT, name="base_model.model."):
         ({"peft_type": "OFT"}, "peft's type OFT are not read"),
         ({"layer_replication": [[0, 2]]}, "sets layer_replication"),
         ({"something_of_2030": 1}, "sets something_of_2030"),
-        ({"use_dora": True}, "do not agree whether it is a DoRA"),
+        ({"r": 0}, "a rank that is not above 0"),
+        ({"auto_mapping": 3, "use_dora": True}, "do not agree whether it is a DoRA"),
         ({"target_modules": ["proj_in"]}, "lacks .*proj_in, which its configuration names"),
         ({"rank_pattern": {"(a+)+$": 2}}, r"pattern '\(a\+\)\+\$' is not read"),
     ],

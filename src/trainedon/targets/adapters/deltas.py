@@ -7,6 +7,8 @@ LoRA: W + s B A (Hu et al., arXiv 2106.09685, section 4.1); LoHa: W + s (B1 A1) 
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 Factors = dict[str, torch.Tensor]
@@ -52,9 +54,11 @@ def kind_of(factors: Factors) -> str:
 
 
 def rank_of(factors: Factors) -> int | None:
-    """None where nothing was reduced to a rank."""
+    """None where nothing was reduced to a rank. Raises DoesNotFit for a rank of 0."""
     for name in ("down", "embedding_down", "hada_w1_b", "lokr_w2_b", "lokr_w1_b"):
         if name in factors:
+            if not factors[name].dim() or not len(factors[name]):
+                raise DoesNotFit(f"{name} of no rank")
             return len(factors[name])
     return None
 
@@ -66,7 +70,7 @@ def changed(weight: torch.Tensor, factors: Factors, kind: str, scale: float) -> 
         if _size(factors, kind) != weight.numel():  # before a product that may be of any size
             raise DoesNotFit(f"a change of {_size(factors, kind)} numbers for a weight of {_sides(weight)}")
         added = _ADDED[kind](factors, scale)
-    except (RuntimeError, IndexError) as error:
+    except (RuntimeError, IndexError, TypeError) as error:
         raise DoesNotFit(f"its tensors do not fit one another ({str(error).splitlines()[0]})") from None
     moved = _fitting(added, weight) if kind == "weight" else weight + _fitting(added, weight)
     if "dora_scale" in factors:
@@ -89,8 +93,17 @@ def _size(factors: Factors, kind: str) -> int:
     if kind == "embedding":
         return len(factors["embedding_up"]) * factors["embedding_down"].shape[1]
     if kind == "loha":
-        out = factors["hada_w1_a"].shape[1 if "hada_t1" in factors else 0]
-        return out * factors["hada_w1_b"].shape[1] * kernel("hada_t1")
+        halves = {
+            (
+                factors[f"hada_w{n}_a"].shape["hada_t1" in factors],
+                factors[f"hada_w{n}_b"].shape[1],
+                kernel(f"hada_t{n}"),
+            )
+            for n in (1, 2)
+        }
+        if len(halves) > 1:  # which would be spread out to one another's size
+            raise DoesNotFit("its two products are of different sizes")
+        return math.prod(halves.pop())
     if kind == "lokr":
         first = factors["lokr_w1"].numel() if "lokr_w1" in factors else _product(factors, "lokr_w1")
         if "lokr_t2" in factors:
@@ -124,8 +137,15 @@ def _lora(factors: Factors, scale: float) -> torch.Tensor:
         raise DoesNotFit(f"lora_up of {_sides(up)}")
     flat = up.reshape(up.shape[:2])
     if "mid" in factors:
-        return scale * torch.einsum("mn...,im,nj->ij...", factors["mid"], flat, down.reshape(down.shape[:2]))
+        return scale * _tucker(factors["mid"], flat.T, down.reshape(down.shape[:2]))
     return scale * (flat @ down.flatten(1)).reshape(len(flat), *down.shape[1:])
+
+
+def _tucker(core: torch.Tensor, out: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
+    """core: (r, s, ...). out: (r, outputs). inner: (s, inputs). To (outputs, inputs, ...)."""
+    if core.shape[:2] != (len(out), len(inner)):  # einsum would spread out a side of 1
+        raise DoesNotFit(f"a core of {_sides(core)} between ranks {len(out)} and {len(inner)}")
+    return torch.einsum("ij...,ip,jr->pr...", core, out, inner)
 
 
 def _embedding(factors: Factors, scale: float) -> torch.Tensor:
@@ -139,7 +159,7 @@ def _loha(factors: Factors, scale: float) -> torch.Tensor:
 def _half(factors: Factors, number: str) -> torch.Tensor:
     out, inner = factors[f"hada_w{number}_a"], factors[f"hada_w{number}_b"]
     tucker = factors.get(f"hada_t{number}")
-    return out @ inner if tucker is None else torch.einsum("ij...,ip,jr->pr...", tucker, out, inner)
+    return out @ inner if tucker is None else _tucker(tucker, out, inner)
 
 
 def _lokr(factors: Factors, scale: float) -> torch.Tensor:
@@ -148,7 +168,7 @@ def _lokr(factors: Factors, scale: float) -> torch.Tensor:
         first = factors["lokr_w1_a"] @ factors["lokr_w1_b"]
     if second is None:
         out, inner, tucker = factors["lokr_w2_a"], factors["lokr_w2_b"], factors.get("lokr_t2")
-        second = out @ inner.flatten(1) if tucker is None else torch.einsum("ij...,ip,jr->pr...", tucker, out, inner)
+        second = out @ inner.flatten(1) if tucker is None else _tucker(tucker, out, inner)
     # a kernel's places lie innermost in both, so that the product of matrices is the product of kernels
     whole = torch.kron(first, second.flatten(1))
     shape = (len(whole), first.shape[1] * second.shape[1], *second.shape[2:])

@@ -23,7 +23,7 @@ _KINDS = [
     (r"^\d+\.\d+\.linear|^hypernet", "a hypernetwork"),
     (r"\.set_weight$", "a patch that replaces weights"),
 ]
-_CHANGE = re.compile(r"lora|hada_|lokr_|\.diff|_norm$|alpha$")
+_CHANGE = re.compile(r"lora|hada_|lokr_|\.diff(_b)?$|_norm$|alpha$")
 _FAMILIES = [
     (r"double_blocks|single_blocks|single_transformer_blocks", "Flux"),
     (r"joint_blocks|transformer_blocks[._]\d+[._]attn[._]add_q_proj", "Stable Diffusion 3"),

@@ -142,7 +142,8 @@ def _of_peft(adapter: Adapter, names: Names, changes: list[_Change]) -> tuple[li
             f"{file}: adapter_config.json lies beside it, but its names are not peft's, which begin with {PEFT}: "
             "move it to a folder of its own if the two do not belong together"
         )
-    kind = (config.get("auto_mapping") or {}).get("base_model_class")
+    mapping = config.get("auto_mapping")
+    kind = mapping.get("base_model_class") if isinstance(mapping, dict) else None
     parts = {name: own(part) for name, part in names.parts.items()}
     named = {name: part for name, part in parts.items() if type(names.parts[name]).__name__ == kind} or parts
     inner = [change.name.removeprefix(PEFT) for change in changes]

@@ -79,6 +79,8 @@ class Scales:
         numbers = [config.get("r"), alpha, *(value for pattern in patterns for value in _values(pattern, where))]
         if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
             raise UserError(f"{where} does not give r and lora_alpha as numbers: the adapter's scale is not known")
+        if not all(n > 0 for n in (config["r"], *patterns[0].values())):
+            raise UserError(f"{where} gives a rank that is not above 0: the adapter's scale is not known")
         saves = bool(config.get("modules_to_save")) or config.get("bias", "none") != "none"
         flags = {"stabilised": bool(config.get("use_rslora")), "dora": bool(config.get("use_dora")), "saves": saves}
         return cls(config["r"], float(alpha), *patterns, **flags)  # type: ignore[arg-type]
@@ -97,7 +99,8 @@ def _values(pattern: Any, where: str) -> list:
         raise UserError(f"{where}: rank_pattern and alpha_pattern are no tables: the adapter's scale is not known")
     for key in pattern:
         # regular expressions, as peft reads them, without what makes some of them run for years
-        if not re.fullmatch(r"[\w.\\^$*+\[\]-]{1,400}", key) or key.count("*") + key.count("+") > 3:
+        slow = re.search(r"\)[*+?{]", key) or key.count("*") + key.count("+") > 3 or key.count("|") > 8
+        if slow or not re.fullmatch(r"[\w.\\^$*+|()\[\]-]{1,400}", key):
             raise UserError(f"{where}: the pattern {key[:60]!r} is not read")
     return list(pattern.values())
 
@@ -119,7 +122,7 @@ def of_diffusers(metadata: dict[str, str], where: str) -> dict[str, Scales]:
     if text is None:
         return {}
     try:
-        flat = json.loads(text)
+        flat = dict(json.loads(text))
         parts = {key.partition(".")[0] for key in flat}
     except (ValueError, RecursionError, AttributeError, TypeError):
         raise UserError(f"{where}: the header's lora_adapter_metadata cannot be read: the scale is not known") from None
