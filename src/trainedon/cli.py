@@ -82,8 +82,11 @@ Precision = Annotated[
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network first (torch.compile): for long runs.")]
 Adapter = Annotated[
-    Path | None,
-    typer.Option(help="A LoRA, or another adapter of peft's, that is fused into a latent model: its folder."),
+    list[str] | None,
+    typer.Option(
+        help="A LoRA, or another adapter, that is fused into a latent model: its file, its folder or a hub id; "
+        "PATH:0.6 takes part of its change. Give the option again for each further one."
+    ),
 ]
 Base = Annotated[
     Path | None,
@@ -622,7 +625,7 @@ class _Machine(NamedTuple):
     engine: str = "local"
     address: str | None = None
     workers: int | None = None
-    adapter: Path | None = None
+    adapter: list[str] | None = None
     base: Path | None = None
     size: int | None = None
     offload: str | None = None
@@ -651,7 +654,7 @@ class _Machine(NamedTuple):
             "rows": self.rows,
             "precision": self.precision,
             "compile": self.compiled,
-            "adapter": self.adapter,
+            "adapter": tuple(self.adapter or ()),
             "base": self.base,
             "size": self.size,
             "offload": self.offload,

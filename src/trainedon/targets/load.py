@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.adapters import adapt, adapter_file
+from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
 from trainedon.targets.distilled import distilled
 from trainedon.targets.families import (
     FAMILIES,
@@ -48,7 +49,7 @@ def load_target(
     rows: int | None = None,
     precision: str = "float32",
     compile: bool = False,
-    adapter: str | Path | None = None,
+    adapter: Adapters = None,
     base: str | Path | None = None,
     size: int | None = None,
     offload: str | None = None,
@@ -59,9 +60,10 @@ def load_target(
 
     rows: how many pictures go through the network at once; None: what is fastest on most networks. precision: float32,
     bfloat16 or float16, in which it multiplies; compile: whether it goes through `torch.compile`; both change scores.
-    Of latent models only: adapter: the folder of a LoRA that is fused into it; size: side of the pictures in pixels, if
-    not the one that the model was trained for; offload: `model` or `sequential`, diffusers' switches that keep parts
-    elsewhere while they do not work; slicing: attention and autoencoder in slices.
+    Of latent models only: adapter: the file or folder of a LoRA that is fused into it, `PATH:0.6` for part of its
+    change, or several; size: side of the pictures in pixels, if not the one that the model was trained for; offload:
+    `model` or `sequential`, diffusers' switches that keep parts elsewhere while they do not work; slicing: attention
+    and autoencoder in slices.
     base: of a model in one file alone: a diffusers folder with what the file lacks (tokenizers always).
     Raises UserError when the folder is not a model that is supported, when its weights are a pickle, incomplete or not
     finite, when a part of it may not be read.
@@ -75,20 +77,22 @@ def load_target(
             raise UserError(f"--base is for a model in one file, and {model} is none: leave it out")
         if Path(model).is_file():
             base = None if base is None else Path(base)
+            adapters = adapters_of(adapter)
             single = open_single(Path(model), base, PRECISIONS[precision])
             options = {"base": base, "size": size, "offload": offload, "slicing": slicing}
-            return _whole(single, Path(model).name, adapter, options, how)
+            return _whole(single, Path(model).name, adapters, options, how)
         folder, name = _folder(model)
         layout = layout_of(folder)
         name, index = _named(layout, name), layout.index
         family = None if index is None else FAMILIES.get(str(index.get("_class_name")))
         if index is not None and family is not None:
             check(index, family)
+            adapters = adapters_of(adapter)
             opened = open_pipeline(layout.root, index, family, PRECISIONS[precision], layout)
             digest = digest_of(layout.root, _deciding(layout))
             options = {"size": size, "offload": offload, "slicing": slicing}
-            return _whole((opened, digest, layout.notes), name, adapter, options, how)
-        if adapter is not None or size is not None or offload is not None or slicing:
+            return _whole((opened, digest, layout.notes), name, adapters, options, how)
+        if adapter or size is not None or offload is not None or slicing:
             raise UserError(
                 "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
             )
@@ -100,16 +104,15 @@ def load_target(
 def _whole(
     read: tuple[Opened, str, tuple[str, ...]],
     name: str,
-    adapter: str | Path | None,
+    adapters: Sequence[Adapter],
     options: dict[str, Any],
     how: dict[str, Any],
 ) -> Target:
-    """The target of a latent model that was read, with its digest and its notes, and its adapter."""
+    """The target of a latent model that was read, with its digest and its notes, and its adapters."""
     opened, digest, notes = read
     size, offload = options["size"], options["offload"]
-    if adapter is not None:
-        adapt(opened, Path(adapter))
-        digest, name = _adapted(digest, Path(adapter)), f"{name} + {Path(adapter).resolve().name}"
+    fuse(opened, adapters)
+    digest, name = digest_with(digest, adapters), named(name, adapters)
     if size is not None:
         digest = hashlib.sha256(f"{digest} {size} pixels".encode()).hexdigest()
     spare(opened, how["device"], offload, options["slicing"])
@@ -248,21 +251,14 @@ def _device(device: str) -> torch.device:
     return chosen
 
 
-def model_digest(folder: Path, adapter: Path | None = None, base: Path | None = None) -> str:
+def model_digest(folder: Path, adapter: Adapters = None, base: Path | None = None) -> str:
     """The digest of a local model, a folder or a file, as in its `Identity`, without loading its weights."""
     if folder.is_file():
-        digest = single_digest(folder, base)
-        return digest if adapter is None else _adapted(digest, adapter)
+        return digest_with(single_digest(folder, base), adapters_of(adapter))
     layout = layout_of((cached(folder) or (folder,))[0])
     if layout.index is not None and layout.index.get("_class_name") in FAMILIES:
-        digest = digest_of(layout.root, _deciding(layout))
-        return digest if adapter is None else _adapted(digest, adapter)
+        return digest_with(digest_of(layout.root, _deciding(layout)), adapters_of(adapter))
     return digest_of(layout.root, _pixel_files(layout))
-
-
-def _adapted(digest: str, adapter: Path) -> str:
-    files = [adapter_file(adapter), *adapter.glob("adapter_config.json")]
-    return hashlib.sha256(f"{digest} {digest_of(adapter, files)}".encode()).hexdigest()
 
 
 def _pixel_files(layout: Layout) -> list[Path]:

@@ -1,0 +1,156 @@
+"""How strongly a file says that its changes count: alpha and rank, from wherever they stand."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainedon.errors import UserError
+
+# What says how an adapter was trained, or repeats what its tensors show.
+_NO_SAY = {
+    "auto_mapping",
+    "base_model_name_or_path",
+    "revision",
+    "task_type",
+    "inference_mode",
+    "peft_version",
+    "peft_type",
+    "lora_dropout",
+    "target_modules",
+    "exclude_modules",
+    "layers_to_transform",
+    "layers_pattern",
+    "megatron_core",
+    "loftq_config",
+    "eva_config",
+    "corda_config",
+    "lora_ga_config",
+    "runtime_config",
+    "ensure_weight_tying",
+    "qalora_group_size",
+    "rank_dropout",
+    "module_dropout",
+    "rank_dropout_scale",
+    "decompose_both",
+    "decompose_factor",
+    "use_effective_conv2d",
+    "fan_in_fan_out",
+    "velora_config",
+}
+_READ = {"r", "lora_alpha", "alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "bias", "lora_bias"}
+_READ |= {"modules_to_save", "init_lora_weights", "init_weights"}
+# Initialisations that leave the model's own weights alone; the others subtract from them what the adapter begins with.
+_PLAIN = (True, False, None, "gaussian", "eva", "orthogonal", "lycoris")
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What a configuration of peft says. dora: whether magnitudes belong to it. saves: whether whole weights or biases
+    may. Raises UserError for what it does not say clearly, or what is not done here."""
+
+    r: int
+    alpha: float
+    ranks: dict[str, int] = field(default_factory=dict)
+    alphas: dict[str, float] = field(default_factory=dict)
+    stabilised: bool = False
+    dora: bool = False
+    saves: bool = False
+
+    @classmethod
+    def read(cls, config: dict[str, Any], where: str) -> Scales:
+        kind = config.get("peft_type") or "LORA"
+        if kind not in ("LORA", "LOHA", "LOKR"):
+            raise UserError(f"{where}: adapters of peft's type {kind} are not read: LORA, LOHA and LOKR are")
+        start = config.get("init_lora_weights", config.get("init_weights"))
+        if start not in _PLAIN:
+            raise UserError(
+                f"{where}: the adapter was begun by {start!r}, which may change the model's own weights: save it with "
+                "peft's path_initial_model_for_weight_conversion, which makes a plain LoRA of it"
+            )
+        unknown = sorted(key for key, value in config.items() if key not in _NO_SAY | _READ and value)
+        if unknown:
+            raise UserError(f"{where} sets {unknown[0]}, which changes the adapter and is not read: it is refused")
+        alpha = config.get("lora_alpha", config.get("alpha"))
+        patterns = [config.get(key) or {} for key in ("rank_pattern", "alpha_pattern")]
+        numbers = [config.get("r"), alpha, *(value for pattern in patterns for value in _values(pattern, where))]
+        if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
+            raise UserError(f"{where} does not give r and lora_alpha as numbers: the adapter's scale is not known")
+        if not all(n > 0 for n in (config["r"], *patterns[0].values())):
+            raise UserError(f"{where} gives a rank that is not above 0: the adapter's scale is not known")
+        saves = bool(config.get("modules_to_save")) or config.get("bias", "none") != "none"
+        flags = {"stabilised": bool(config.get("use_rslora")), "dora": bool(config.get("use_dora")), "saves": saves}
+        return cls(config["r"], float(alpha), *patterns, **flags)  # type: ignore[arg-type]
+
+    def scale(self, layer: str, rank: int | None) -> float:
+        """alpha / r, or alpha / sqrt(r), of a layer. Raises ValueError when its tensors are of another rank."""
+        r = _matching(self.ranks, layer, self.r)
+        alpha = _matching(self.alphas, layer, self.alpha)
+        if rank is not None and rank != r:
+            raise ValueError(f"a rank of {rank}, where the configuration says {r}")
+        return alpha / (math.sqrt(r) if self.stabilised else r)
+
+
+def _values(pattern: Any, where: str) -> list:
+    if not isinstance(pattern, dict):
+        raise UserError(f"{where}: rank_pattern and alpha_pattern are no tables: the adapter's scale is not known")
+    for key in pattern:
+        # regular expressions, as peft reads them, without what makes some of them run for years
+        slow = re.search(r"\)[*+?{]", key) or key.count("*") + key.count("+") > 3 or key.count("|") > 8
+        if slow or not re.fullmatch(r"[\w.\\^$*+|()\[\]-]{1,400}", key):
+            raise UserError(f"{where}: the pattern {key[:60]!r} is not read")
+    return list(pattern.values())
+
+
+def _matching(pattern: dict, layer: str, otherwise: float) -> Any:
+    """The value of the first pattern that a layer's name ends with, as peft has it."""
+    for key, value in pattern.items():
+        try:
+            if re.match(rf"(.*\.)?({key})$", layer):
+                return value
+        except re.error:
+            raise ValueError(f"the pattern {key[:60]!r}, which is none") from None
+    return otherwise
+
+
+def of_diffusers(metadata: dict[str, str], where: str) -> dict[str, Scales]:
+    """For each part, what diffusers wrote into the file's own header."""
+    text = metadata.get("lora_adapter_metadata")
+    if text is None:
+        return {}
+    try:
+        flat = dict(json.loads(text))
+        parts = {key.partition(".")[0] for key in flat}
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        raise UserError(f"{where}: the header's lora_adapter_metadata cannot be read: the scale is not known") from None
+    return {
+        part: Scales.read(
+            {key.removeprefix(f"{part}."): value for key, value in flat.items() if key.startswith(f"{part}.")}, where
+        )
+        for part in sorted(parts)
+    }
+
+
+def of_kohya(metadata: dict[str, str], wide: bool, rank: int) -> float | None:
+    """The scale of a layer whose file lacks alphas, from what kohya's scripts wrote into its header; None where that
+    says nothing. wide: whether the layer is a convolution over several places. Raises ValueError where it is unclear.
+    """
+    if "ss_network_alpha" not in metadata:
+        return None
+    try:
+        arguments = json.loads(metadata.get("ss_network_args") or "{}") or {}
+        alpha, r = metadata["ss_network_alpha"], metadata.get("ss_network_dim")
+        if any(key.startswith("block_") for key in arguments):
+            raise ValueError
+        if wide and "conv_dim" in arguments:
+            alpha, r = arguments.get("conv_alpha", 1), arguments["conv_dim"]
+        alpha, r = float(alpha), float(rank if r is None else r)
+        root = str(arguments.get("rs_lora", False)).lower() in ("true", "1")
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise ValueError("no alpha, and a header that does not say it clearly: save it with its alphas") from None
+    if r != rank:
+        raise ValueError(f"a rank of {rank}, where the header says {r:g}")
+    return (alpha or r) / (math.sqrt(r) if root else r)
