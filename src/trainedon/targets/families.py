@@ -21,11 +21,9 @@ from trainedon.targets.files import brief, read_json
 from trainedon.targets.hub import ASIDE
 from trainedon.targets.latent import DiT, Latent, LatentUNet
 from trainedon.targets.layouts import INDEX, LEGACY, SCHEDULER, Layout
-from trainedon.targets.parts import check_finite, heeded, quiet, scheduler, tokenizer, weighted
+from trainedon.targets.parts import heeded, scheduler, tokenizer, weighted
 from trainedon.targets.schedulers import FLOWS, SCHEDULERS
 from trainedon.targets.text import Flux, PixArt, StableDiffusion, StableDiffusion3, StableDiffusionXL
-
-__all__ = ["FAMILIES", "Family", "Opened", "check", "check_finite", "open_pipeline", "parts_of", "quiet", "spare"]
 
 AUTOENCODERS = ("AutoencoderKL", "VQModel")
 TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast")

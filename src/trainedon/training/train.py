@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from trainedon.errors import UserError
 from trainedon.files import write_json, write_text
-from trainedon.targets.families import quiet
+from trainedon.targets.parts import quiet
 from trainedon.training.families import Lesson, Material, Pace, Recipe
 
 CHECKPOINT = "checkpoint.safetensors"
