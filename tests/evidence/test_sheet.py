@@ -22,6 +22,8 @@ SAME = {
     "blanks": PLAIN.replace(",", ", "),
     "capitals": PLAIN.replace("picture,set,score", "Picture, SET ,Score "),
     "other columns": PLAIN.replace("\n", ",x\n").replace("score,x", "score,note"),
+    "numbered rows": "".join(f"{i or ''},{line}\n" for i, line in enumerate(PLAIN.splitlines())),
+    "an empty column": PLAIN.replace("\n", ",\n"),
     "a BOM": "\ufeff" + PLAIN,
     "CRLF": PLAIN.replace("\n", "\r\n"),
     "CR": PLAIN.replace("\n", "\r"),
@@ -94,6 +96,7 @@ def test_names_may_hold_what_separates_where_they_stand_in_quotes(tmp_path):
         (PLAIN.replace("score\n", "score,Score \n").replace(",2\n", ",2,3\n"), "two columns score"),
         (PLAIN.replace("score", "value"), "lacks the column score: .*it has picture, set, value"),
         (PLAIN.replace(",", ":"), "lacks the column picture, set, score: .*it has picture:set:score"),
+        (PLAIN.replace("\n", ",\n").replace("1.25,", "1,125730"), r"row 1 .* a column without a name"),
         ('picture,set,score,note\na,unseen,1,"of\nb,unseen,2,x\n', "line 3: unexpected end"),
         ("x" * (1 << 20), "a line of more than"),
         ('{"picture": "a", "set": "unseen", "score": 1}', "lacks the column"),
@@ -138,7 +141,7 @@ def test_words_for_nothing_and_numbers_beyond_reckoning_are_not_scored(tmp_path)
 
 
 def test_a_long_table_is_read_whole(tmp_path):
-    scores = np.random.default_rng(0).normal(size=10_000)
+    scores = np.random.default_rng(0).normal(size=5_000)
     rows = "".join(f"{i};unseen;{str(score).replace('.', ',')}\n" for i, score in enumerate(scores.tolist()))
     found = read(tmp_path / "s.csv", "picture;set;score\n" + rows)
     assert [score for score, _ in found.values()] == scores.tolist()

@@ -40,11 +40,14 @@ def test_a_model_that_takes_captions_is_asked_with_them(target_folders, sets, tm
     assert (record["model"]["shape"], record["model"]["latents"]) == ([3, 16, 16], [4, 8, 8])
     assert record["notes"][-1].startswith("2 pictures came without a caption; the model was asked")
     assert flags["captions-missing"] == "Pictures without a caption: 2 of 6 (suspect), 0 of 6 (unseen)."
+    assert record["model"]["asked"] == {"suspect": {"missing": 2, "own": 4}, "unseen": {"own": 6}}
+    assert flags["asked-differently"].startswith("2 of 6 pictures were asked about without a caption, and 0 of 6")
     told = pq.read_table(tmp_path / "own" / "pictures.parquet")["caption"].to_pylist()
     assert told[:3] == [None, None, "blobs, number 2"]
     assert all(check.ok is not False for check in verify(tmp_path / "own"))
     empty, flags, record = audited(target, sets, tmp_path / "empty", controls=False, caption="")
-    assert "captions-missing" not in flags and record["choices"]["caption"] == ""
+    assert not {"captions-missing", "asked-differently"} & set(flags) and record["choices"]["caption"] == ""
+    assert record["model"]["asked"] == {"suspect": {"one": 6}, "unseen": {"one": 6}}
     same = {key for key, score in scores.items() if empty[key] == score}
     assert same == {("suspect", "00.png"), ("suspect", "01.png")}  # those that were asked with nothing before
 
@@ -53,6 +56,7 @@ def test_other_models_do_not_care(target_folders, sets, tmp_path):
     target = load_target(target_folders["epsilon"])
     with_captions, flags, record = audited(target, sets, tmp_path / "with")
     assert record["model"]["conditioning"] == "none" and record["notes"] == [] and "captions-missing" not in flags
+    assert "asked" not in record["model"] and record["choices"]["labels"] == "auto"
     for folder in sets.values():
         for path in folder.glob("*.txt"):
             path.unlink()

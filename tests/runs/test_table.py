@@ -45,6 +45,9 @@ def test_other_tables_are_refused(table, tmp_path):
         conclude_table(table("suspect", "member", "unseen"), tmp_path / "a")
     with pytest.raises(UserError, match="neither"):
         conclude_table(table("unseen"), tmp_path / "b")
+    with pytest.raises(UserError, match="no picture in set 'unseen'"):
+        conclude_table(table("member"), tmp_path / "d")
+    assert not (tmp_path / "d").exists()
     conclude_table(table("suspect", "unseen"), tmp_path / "c")
     with pytest.raises(UserError, match="holds a run with other choices"):
         conclude_table(table("suspect", "unseen", n=20), tmp_path / "c")

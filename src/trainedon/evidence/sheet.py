@@ -66,10 +66,14 @@ def read_sheet(
     are lines with `#` before the header. Raises UserError for a table that is packed, no text, or not clear.
     """
     encoding = _encoding(path)
-    separator, columns, width = _header(path, encoding, wanted, required)
+    separator, names = _header(path, encoding, required)
+    columns, width = known_columns(names, wanted, required, path), len(names)
+    nameless = [place for place, name in enumerate(names) if place and not name.strip()]  # the first may number rows
     at = [columns[name] for name in numbers if name in columns]
     comma = _has_decimal_commas(path, encoding, separator, width, at)
-    for _, row in _body(path, encoding, separator, width):
+    for where, row in _body(path, encoding, separator, width):
+        if any(row[place].strip() for place in nameless):
+            raise UserError(f"{path}: {where} has a value in a column without a name: name it, or is it half a number?")
         if comma:
             row = [value.replace(",", ".") if place in at else value for place, value in enumerate(row)]
         yield {name: row[place] for name, place in columns.items()}
@@ -90,10 +94,8 @@ def _encoding(path: Path) -> str:
     return "utf-8-sig"
 
 
-def _header(
-    path: Path, encoding: str, wanted: Collection[str], required: Sequence[str]
-) -> tuple[str, dict[str, int], int]:
-    """What separates, where the columns are, and how many there are."""
+def _header(path: Path, encoding: str, required: Sequence[str]) -> tuple[str, list[str]]:
+    """What separates, and the names of the columns."""
     headers, errors = {}, []
     for one in SEPARATORS:
         try:
@@ -104,8 +106,7 @@ def _header(
         raise errors[0]
     fitting = {one: sum(column_name(name) in required for name in names) for one, names in headers.items()}
     separator = max(fitting, key=lambda one: (fitting[one], len(headers[one])))
-    names = headers[separator]
-    return separator, known_columns(names, wanted, required, path), len(names)
+    return separator, headers[separator]
 
 
 def _has_decimal_commas(path: Path, encoding: str, separator: str, width: int, at: Sequence[int]) -> bool:

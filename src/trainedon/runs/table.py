@@ -32,6 +32,8 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
     if len(kinds) != 1:
         found = "both suspects and members" if kinds else "neither suspects nor members"
         raise UserError(f"{table} has {found}: the column set says suspect and unseen, or member and unseen")
+    if kinds == ["evaluate"]:
+        scores.require("unseen")
     identity = {"kind": kinds[0], "table": file_digest(table)}
     with locked(out):
         check_same(out, identity)
