@@ -158,8 +158,8 @@ def audit(
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`, `looks`, `prompts`, `distilled`: as in `evaluate`; without pictures there is no blind baseline, and no claim above
-    level 2.
+    `pictures`, `looks`, `prompts`, `distilled`: as in `evaluate`; without pictures there is no blind baseline, and no
+    claim above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
     `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
