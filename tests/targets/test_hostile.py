@@ -220,22 +220,133 @@ def empty_weights(model):
     (model / WEIGHTS).write_bytes(b"")
 
 
-@hostile("the weights do not fit the configuration")
-def a_shard_is_missing(model):
+SHARDS = [f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+SHARDED = "unet/diffusion_pytorch_model.safetensors.index.json"
+
+
+def shard(model):
+    """The weights in two shards, with an index."""
     state = load_file(model / WEIGHTS)
-    names = sorted(state)
     (model / WEIGHTS).unlink()
-    half = {name: state[name] for name in names[: len(names) // 2]}
-    save_file(half, model / "unet/diffusion_pytorch_model-00001-of-00002.safetensors")
+    where = {name: SHARDS[number % 2] for number, name in enumerate(sorted(state))}
+    for one in SHARDS:
+        save_file({name: state[name] for name in where if where[name] == one}, model / "unet" / one)
+    (model / SHARDED).write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return state, where
 
 
-@hostile("holds no weights")
+@hostile("shards of weights without their index")
+def the_index_of_shards_is_missing(model):
+    shard(model)
+    (model / SHARDED).unlink()
+
+
+@hostile("is missing, which diffusion_pytorch_model.safetensors.index.json names")
+def a_shard_is_missing(model):
+    shard(model)
+    (model / "unet" / SHARDS[1]).unlink()
+
+
+@hostile("names '../../elsewhere.safetensors': only safetensors in the same folder")
 def shards_outside_the_folder(model):
-    """The index of the shards is not followed, so that it cannot lead anywhere."""
     shutil.move(model / WEIGHTS, model.parent / "elsewhere.safetensors")
     names = load_file(model.parent / "elsewhere.safetensors")
     index = {"metadata": {}, "weight_map": dict.fromkeys(names, "../../elsewhere.safetensors")}
-    (model / "unet/diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    (model / SHARDED).write_text(json.dumps(index))
+
+
+@hostile("names 'weights.bin'")
+def a_shard_that_is_a_pickle(model):
+    _, where = shard(model)
+    (model / "unet/weights.bin").write_bytes(pickle.dumps(Bomb()))
+    (model / SHARDED).write_text(json.dumps({"metadata": {}, "weight_map": where | {"conv_in.bias": "weights.bin"}}))
+
+
+@hostile("conv_in.bias lies in two shards")
+def a_tensor_in_two_shards(model):
+    state, where = shard(model)
+    other = next(one for one in SHARDS if one != where["conv_in.bias"])
+    there = load_file(model / "unet" / other) | {"conv_in.bias": state["conv_in.bias"] + 1}
+    save_file(there, model / "unet" / other)
+
+
+@hostile("the index of the shards does not fit them (first: conv_in.bias)")
+def an_index_of_other_shards(model):
+    _, where = shard(model)
+    other = next(one for one in SHARDS if one != where["conv_in.bias"])
+    (model / SHARDED).write_text(json.dumps({"metadata": {}, "weight_map": where | {"conv_in.bias": other}}))
+
+
+@hostile("names no shards")
+def an_index_of_nothing(model):
+    shard(model)
+    (model / SHARDED).write_text(json.dumps({"metadata": {}, "weight_map": ["conv_in.bias"]}))
+
+
+@hostile("in several variants (ema, non_ema)")
+def variants_without_a_telling(model):
+    for variant in ("ema", "non_ema"):
+        shutil.copy(model / WEIGHTS, model / f"unet/diffusion_pytorch_model.{variant}.safetensors")
+    (model / WEIGHTS).unlink()
+
+
+@hostile("shift_of_time = 0.3 is not known to UNet2DModel")
+def unknown_network_key(model):
+    edit(model / CONFIG, shift_of_time=0.3)
+
+
+@hostile("beta_curve = 'sigmoid' is not known to DDPMScheduler")
+def unknown_scheduler_key(model):
+    edit(model / SCHEDULER, beta_curve="sigmoid")
+
+
+@hostile("guidance = 7.5 is not known to DDPMPipeline")
+def unknown_pipeline_key(model):
+    edit(model / INDEX, guidance=7.5)
+
+
+@hostile("rescale_betas_zero_snr = True is not known to PNDMScheduler")
+def a_schedule_that_the_class_passes_over(model):
+    edit(model / INDEX, scheduler=["diffusers", "PNDMScheduler"])
+    edit(model / SCHEDULER, rescale_betas_zero_snr=True)
+
+
+@hostile("prediction_type = 'v_prediction' is not known to RePaintScheduler")
+def a_prediction_that_the_class_passes_over(model):
+    edit(model / INDEX, scheduler=["diffusers", "RePaintScheduler"])
+    edit(model / SCHEDULER, prediction_type="v_prediction")
+
+
+@hostile("use_flow_sigmas = True is not supported")
+def flow_matching_by_another_sampler(model):
+    edit(model / INDEX, scheduler=["diffusers", "UniPCMultistepScheduler"])
+    edit(model / SCHEDULER, use_flow_sigmas=True)
+
+
+@hostile("timestep_type = 'continuous' is not supported")
+def times_of_another_kind(model):
+    edit(model / INDEX, scheduler=["diffusers", "EulerDiscreteScheduler"])
+    edit(model / SCHEDULER, timestep_type="continuous")
+
+
+@hostile("predict_epsilon = False is not known")
+def the_prediction_in_an_outdated_key(model):
+    edit(model / SCHEDULER, predict_epsilon=False)
+
+
+@hostile("prediction type None is not supported")
+def no_prediction(model):
+    edit(model / SCHEDULER, prediction_type=None)
+
+
+@hostile("checkpoints (checkpoint-20, checkpoint-40): give one of them")
+def an_unfinished_training(model):
+    for number in (20, 40):
+        shutil.copytree(model / "unet", model / f"checkpoint-{number}/unet")
+    for path in (model / INDEX, model / "unet/config.json"):
+        path.unlink()
+    shutil.rmtree(model / "unet")
+    shutil.rmtree(model / "scheduler")
 
 
 @hostile("NaN or infinity (first in conv_in.weight)")

@@ -40,7 +40,7 @@ def test_a_relative_path_and_a_trailing_slash(saved, monkeypatch):
 
 def test_a_bare_network_states_what_was_assumed(saved, noisy):
     folder = saved()
-    target, bare = load_target(folder), load_target(folder / "unet")
+    target, bare = load_target(folder), load_target(shutil.copytree(folder / "unet", folder.with_name("bare")))
     (note,) = bare.identity.notes
     assert "linear" in note and "1000" in note and "epsilon" in note
     assert torch.equal(bare.path.alphas, target.path.alphas) and bare.prediction == "epsilon"
@@ -91,7 +91,11 @@ def test_a_pipeline_without_a_scheduler_is_a_bare_network(saved):
     index = json.loads((folder / "model_index.json").read_text())
     del index["scheduler"]
     (folder / "model_index.json").write_text(json.dumps(index))
-    assert len(load_target(folder).identity.notes) == 1
+    (note,) = load_target(folder).identity.notes
+    assert "../scheduler/scheduler_config.json beside the network was read (DDPMScheduler)" in note
+    shutil.rmtree(folder / "scheduler")
+    (note,) = load_target(folder).identity.notes
+    assert "linear betas" in note
 
 
 @pytest.mark.parametrize("name", ["EulerDiscreteScheduler", "PNDMScheduler", "DPMSolverMultistepScheduler"])

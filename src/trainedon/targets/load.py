@@ -138,7 +138,7 @@ def _latent(
         asked = "classes" if classes else "nothing"
     weights = sum(parameter.numel() for parameter in network.parameters())
     return family.adapter(
-        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights, notes, why),
+        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights, (*notes, *_noted(why)), why),
         shape=shape,
         path=path,
         prediction=prediction,
@@ -154,6 +154,10 @@ def _latent(
 def _distilled(sampler: str, scheduler: dict, network: dict, family: str, name: str) -> str | None:
     origins = [str(one) for one in (network.get("_name_or_path"),) if one]
     return distilled(sampler, scheduler, network, family, [name, *origins])
+
+
+def _noted(distilled: str | None) -> list[str]:
+    return [] if distilled is None else [f"the model seems to be distilled to few steps: {distilled}"]
 
 
 def _prediction(scheduler: dict) -> str:
@@ -173,13 +177,14 @@ def _pixel(layout: Layout, name: str, how: dict[str, Any]) -> Target:
     if place is not None:
         check_scheduler(scheduler, getattr(diffusers, kind), place)
     scheduler = configs.effective(scheduler)
+    why = _distilled(kind, scheduler, config, "pixel", name)
     identity = Identity(
         name=name,
         digest=digest_of(layout.root, _pixel_files(layout)),
         family="pixel UNet2DModel" + (", class-conditional" if config.get("num_class_embeds") else ""),
         parameters=sum(parameter.numel() for parameter in unet.parameters()),
-        notes=(*layout.notes, *notes),
-        distilled=_distilled(kind, scheduler, config, "pixel", name),
+        notes=(*layout.notes, *notes, *_noted(why)),
+        distilled=why,
     )
     return PixelUNet(
         identity=identity,
@@ -236,7 +241,7 @@ def _scheduler_of(layout: Layout) -> tuple[Path | None, str, list[str]]:
     kind = read_json(place).get("_class_name", "DDPMScheduler")
     if kind not in SCHEDULERS:
         raise UserError(f"{place}: scheduler {kind} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
-    where = Path(os.path.relpath(place, layout.network or layout.root)).as_posix()
+    where = Path(os.path.relpath(place, layout.network or layout.folder("unet"))).as_posix()
     return place, kind, [f"no model_index.json names a scheduler: {where} beside the network was read ({kind})"]
 
 
