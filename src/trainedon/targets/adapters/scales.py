@@ -106,14 +106,15 @@ def _values(pattern: Any, where: str) -> list:
 
 
 def _matching(pattern: dict, layer: str, otherwise: float) -> Any:
-    """The value of the first pattern that a layer's name ends with, as peft has it."""
-    for key, value in pattern.items():
-        try:
-            if re.match(rf"(.*\.)?({key})$", layer):
-                return value
-        except re.error:
-            raise ValueError(f"the pattern {key[:60]!r}, which is none") from None
-    return otherwise
+    """The value of the pattern that a layer's name ends with. Peft takes the first, and sorts them when it saves, so
+    that of several nobody knows which it trained with."""
+    try:
+        found = {value for key, value in pattern.items() if re.match(rf"(.*\.)?({key})$", layer)}
+    except re.error as error:
+        raise ValueError(f"a pattern that cannot be read ({error})") from None
+    if len(found) > 1:
+        raise ValueError(f"patterns that disagree ({', '.join(f'{value:g}' for value in sorted(found))})")
+    return found.pop() if found else otherwise
 
 
 def of_diffusers(metadata: dict[str, str], where: str) -> dict[str, Scales]:
