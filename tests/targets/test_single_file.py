@@ -230,7 +230,7 @@ def test_published_configurations_make_the_published_networks(title, part):
     elif of.rule is designs.names.open_clip:
         file = original.open_clip(whole.state_dict())
     else:
-        file = dict(whole.state_dict())
+        file = {key: v for key, v in whole.state_dict().items() if key != "encoder.embed_tokens.weight"}
     state = state_of(checkpoint(file), design, part, {key: key for key in file}, whole, torch.float16)
     wanted = {key: tuple(value.shape) for key, value in whole.state_dict().items()}
     assert {key: tuple(value.shape) for key, value in state.items()} == wanted

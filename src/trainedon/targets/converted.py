@@ -90,7 +90,7 @@ def _tie(file: Checkpoint, part: str, state: dict[str, torch.Tensor]) -> None:
     for one, other in ((SHARED, TIED), (TIED, SHARED)):
         if one in state and other not in state:
             state[other] = state[one]
-    if SHARED in state and not torch.equal(state[SHARED], state[TIED]):
+    if SHARED in state and state[SHARED] is not state[TIED] and not torch.equal(state[SHARED], state[TIED]):
         raise UserError(
             f"{file.path.name}: {SHARED} and {TIED} of its {part} differ, and T5 has but one: it is damaged"
         )
