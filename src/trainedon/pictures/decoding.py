@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from trainedon.errors import PictureError
+from trainedon.pictures.sniffing import hint
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000
@@ -70,7 +71,8 @@ def decode(data: bytes) -> tuple[np.ndarray, dict[str, int | float | str]]:
             stored = {"format": "JPEG" if image.format == "MPO" else image.format, "mode": image.mode}
             rgb = np.array(_upright_rgb(image))
     except UnidentifiedImageError:
-        raise PictureError("not a JPEG, PNG, WebP, GIF, BMP or TIFF picture, or its header is damaged") from None
+        message = "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture, or its header is damaged"
+        raise PictureError(f"{message}{hint(data)}") from None
     except Image.DecompressionBombError:
         raise PictureError(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except DAMAGE as error:

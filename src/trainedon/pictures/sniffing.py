@@ -6,6 +6,7 @@ whose first picture is a thumbnail.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ def kind_of(reason: str) -> str:
 PICTURE = Seems("picture", picture=True)
 HIDDEN, HIDDEN_FOLDER = Seems("hidden or system file"), Seems("hidden or system folder")
 NO_FILE = Seems("link, pipe or device")
+BROKEN = Seems("broken link", remedy="put back what it leads to")
 TEXT, JSON = Seems("text file"), Seems("JSON file")
 BLANK = Seems("file whose name is blank", remedy="rename it")
 UNASKED = Seems("file of unknown suffix in a store", remedy="rename it to what it is, or copy it to a local disk")
@@ -90,8 +92,8 @@ _MAGIC: tuple[tuple[int, bytes, Seems], ...] = (
     (0, b"\0\0\0\x0cJXL \r\n\x87\n", PICTURE),
     (0, b"8BPS", _PHOTOSHOP),
     (0, b"gimp xcf", Seems("layered picture", "XCF", _EXPORT)),
-    (0, b"\0\0\0\x0cjP  \r\n\x87\n", Seems("picture of another format", "JPEG 2000", _EXPORT)),
-    (0, b"\xff\x4f\xff\x51", Seems("picture of another format", "JPEG 2000", _EXPORT)),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", PICTURE),  # JPEG 2000
+    (0, b"\xff\x4f\xff\x51", PICTURE),
     (0, b"v/1\x01", Seems("picture of another format", "OpenEXR", _EXPORT)),
     (0, b"DDS ", Seems("picture of another format", "DDS", _EXPORT)),
     (0, b"#?RADIANCE", Seems("picture of another format", "HDR", _EXPORT)),
@@ -140,6 +142,7 @@ _STILL = (
     b"mif1",
     b"msf1",
 )  # brands of ISO BMFF
+_PIXMAP = re.compile(rb"P[1-6]\s(\s|#[^\n]*\n)*\d+\s")
 _BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes: what a BMP's second header says of its own length
 
 _RAWS = (
@@ -170,6 +173,15 @@ _BY_SUFFIX |= dict.fromkeys((".txt", ".caption", ".md", ".rst", ".log", ".yaml",
 _ENDS_OF_ZIPS = ("document", "layered picture", "model or tensor file", "archive")
 
 
+def hint(data: bytes) -> str:
+    """What a file that is called a picture seems to be instead, as the end of a sentence; nothing where it is one."""
+    what = _by_content(data[:HEAD])
+    if what is None or what.picture or what is HIDDEN:
+        return ""
+    detail = f" ({what.detail})" if what.detail else ""
+    return f"; it seems to be: {what.kind}{detail}"
+
+
 def by_suffix(name: str) -> Seems | None:
     """What a name alone says of a file that is no picture and no table; None where it says nothing."""
     lower = name.rpartition("/")[2].lower()
@@ -186,7 +198,7 @@ def seems(head: bytes, name: str) -> Seems:
     found = _by_content(head)
     if found is None:
         return told or Seems("file of an unknown kind", remedy=_EXPORT + " if it is a picture")
-    if found.picture and told is not None and told.kind == "camera raw" and _is_tiff(head):
+    if told is not None and told.kind == "camera raw" and _is_tiff(head):
         return told
     # a container says less than the name of what is in it
     if found is _ZIP and told is not None and told.kind in _ENDS_OF_ZIPS:
@@ -203,6 +215,8 @@ def _by_content(head: bytes) -> Seems | None:
         if head.startswith(magic, at):
             return what
     if _is_tiff(head) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return PICTURE
+    if _PIXMAP.match(head):
         return PICTURE
     if head[:2] == b"BM" and len(head) >= 18 and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS:
         return PICTURE
