@@ -1,6 +1,7 @@
 """Parquet and npz: columns and arrays found or asked for, rows read lazily, damage named."""
 
 import hashlib
+import io
 import itertools
 
 import numpy as np
@@ -243,3 +244,94 @@ def test_a_damaged_npz_row_can_raise_again_and_leaves_others_readable(npz):
     for _ in range(2):
         with pytest.raises(PictureError, match="damaged here"):
             entries[0].read()
+
+
+def test_npz_that_are_shorter_than_they_say_are_refused(npz, tmp_path):
+    import zipfile
+
+    def write(name, shape, kind="|u1", body=b""):
+        with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive, archive.open(f"{name}.npy", "w") as stream:
+            np.lib.format.write_array_header_1_0(stream, {"descr": kind, "fortran_order": False, "shape": shape})
+            stream.write(body)
+
+    for name, kind, body in (("captions", "<U2", bytes(8)), ("labels", "<i8", bytes(8))):
+        (tmp_path / "a.npz").unlink(missing_ok=True)
+        write("images", (3, 4, 4, 3), body=bytes(144))
+        write(name, (3,), kind, body)
+        with pytest.raises(UserError, match=rf"a\.npz is damaged: {name} is shorter or longer"):
+            scan(tmp_path / "a.npz")
+    (tmp_path / "a.npz").unlink()
+    write("images", (-2, -4, 4, 3), body=bytes(96))
+    with pytest.raises(UserError, match="is damaged: images says that its shape is"):
+        scan(tmp_path / "a.npz")
+
+
+def test_npz_of_any_compression_that_is_damaged_is_refused(tmp_path):
+    import zipfile
+
+    stream = io.BytesIO()
+    np.save(stream, np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8))
+    for method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED):
+        path = tmp_path / f"{method}.npz"
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("images.npy", stream.getvalue())
+        data = bytearray(path.read_bytes())
+        data[46:90] = b"\xff" * 44
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=r"not a readable \.npz file"):
+            scan(path)
+
+
+def test_noise_in_tables_never_does_more_than_refuse(parquet, npz, files):
+    rng = np.random.default_rng(0)
+    pixels = np.zeros((3, 4, 4, 3), np.uint8)
+    paths = [
+        parquet({"image": files[:5], "name": [*"abcde"], "text": [*"fghij"], "label": [*range(5)]}),
+        npz(images=pixels, captions=np.array([*"abc"]), labels=np.arange(3)),
+        npz(compressed=True, name="packed.npz", images=pixels, captions=np.array([*"abc"])),
+    ]
+    for path in paths:
+        whole = path.read_bytes()
+        for round_ in range(60):
+            data = bytearray(whole)
+            start = len(whole) - 1500 if round_ % 2 else 0  # where layouts are told
+            for place in rng.integers(max(start, 0), len(data), 4):
+                data[place] = rng.integers(256)
+            path.write_bytes(data)
+            try:
+                inventory(scan(path), "suspect")
+            except UserError as error:
+                assert "\n" not in str(error)
+
+
+def test_parquet_that_nests_its_pictures_is_refused(parquet, files):
+    nested = [{"bytes": {"bytes": data}} for data in files[:2]]
+    with pytest.raises(UserError, match=r"no clear picture column among: image \(struct"):
+        scan(parquet({"image": nested, "label": [[1], [2]]}))
+
+
+@pytest.mark.parametrize("struct", [False, True])
+def test_parquet_names_that_unfold_without_end_are_refused(parquet, files, struct):
+    name = "x" * 300_000  # stored once; unfolded, it would take 6 GB
+    images = [{"bytes": b"x", "path": name}] * 20_000 if struct else [b"x"] * 20_000
+    path = parquet({"image": images} | ({} if struct else {"name": [name] * 20_000}), rows=20_000)
+    before = pa.default_memory_pool().max_memory()
+    with pytest.raises(UserError, match=r"(name|image\.path) holds texts of more than 4096 bytes"):
+        scan(path)
+    assert pa.default_memory_pool().max_memory() - before < 2**26
+    entry = scan(parquet({"image": [b"x"] * 9, "text": ["y" * 300_000] * 9}, name="captions.parquet"))[5]
+    with pytest.raises(PictureError, match="more than 10000 characters"):
+        entry.caption  # noqa: B018
+
+
+def test_parquet_names_as_a_whole_have_a_bound(parquet, files, monkeypatch):
+    monkeypatch.setattr("trainedon.pictures.cells.MOST_NAMES", 2**20)
+    with pytest.raises(UserError, match="name holds more than 1 MiB; split the file"):
+        scan(parquet({"image": [b"x"] * 3000, "name": [f"{'x' * 400}{i}" for i in range(3000)]}, rows=3000))
+
+
+def test_parquet_of_webdataset_has_keys_for_names(parquet, files):
+    for column, key in (("jpg", "__key__"), ("png", "key"), ("webp", "key")):
+        entries = scan(parquet({column: files[:2], key: ["a", "b"], "thumb": [b"x", b"y"], "txt": ["c", "d"]}))
+        assert [entry.name for entry in entries] == ["a", "b"] and entries[1].data() == files[1]
+    assert scan(parquet({"image": files[:2], "key": ["a", "b"]}))[0].name == "faces.parquet#0"  # as ever

@@ -46,7 +46,7 @@ def kind(data: bytes) -> str | None:
     if head.startswith(_RAW) or head[8:11] == b"CR\2":
         return "RAW"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return "RAW" if _is_raw(data) else "TIFF"
+        return "RAW" if is_raw(data) else "TIFF"
     if b"<svg" in data[:1024].lower() and data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return "SVG"
     return _plain_kind(data)
@@ -139,8 +139,9 @@ def _scans(data: bytes) -> int:
     return scans
 
 
-def _is_raw(data: bytes) -> bool:
-    """Whether a TIFF is a camera's raw file: pixels of a colour filter, or a preview that stands for them elsewhere."""
+def is_raw(data: bytes) -> bool:
+    """Whether a TIFF, or its beginning, is a camera's raw file (DNG, NEF, ARW, ...): pixels of a colour filter, or a
+    preview that stands for them elsewhere. Tags of TIFF 6.0 and DNG 1.7."""
     values, _ = _tags(data)
     preview = values.get(254, 0) & 1 and 330 in values  # a reduced picture, and others below it
     return 50706 in values or values.get(262) in (32803, 34892) or bool(preview)

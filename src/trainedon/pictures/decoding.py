@@ -20,6 +20,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from trainedon.errors import PictureError
 from trainedon.pictures.content import check_effort, jxl_size, opened_by
 from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.pictures.sniffing import hint
 
 MAX_PIXELS = 200_000_000  # A2 at 600 dpi is 139 megapixels, the largest camera of a telephone has 200
 MAX_SIDE = 1_000_000  # pixels; a filter's table of weights grows with the longer side
@@ -82,9 +83,8 @@ def decode(data: bytes, rendering: Rendering = DEFAULT) -> tuple[np.ndarray, dic
             check_pixels(*image.size)
             return _decoded(image, rendering.settled, len(data))
     except UnidentifiedImageError:
-        raise PictureError(
-            "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 picture, or its header is damaged"
-        ) from None
+        message = "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 picture, or its header is damaged"
+        raise PictureError(f"{message}{hint(data)}") from None
     except Image.DecompressionBombError:
         raise PictureError(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except DAMAGE as error:

@@ -13,8 +13,12 @@ import pyarrow.compute as pc
 from trainedon.errors import PictureError
 from trainedon.pictures import captions, stores
 from trainedon.pictures.columns import Column, each
-from trainedon.pictures.contents import (
+from trainedon.pictures.listing import DATA, READ, Passed
+from trainedon.pictures.metadata import FILES, SHEET, sheet
+from trainedon.pictures.names import ARRAYS, COMPRESSED_TARS, PARQUET, TAR, has, is_picture, is_text, raw, spelled, text
+from trainedon.pictures.sniffing import (
     BLANK,
+    BROKEN,
     HIDDEN,
     HIDDEN_FOLDER,
     NO_FILE,
@@ -24,12 +28,10 @@ from trainedon.pictures.contents import (
     seems,
     unreadable,
 )
-from trainedon.pictures.listing import DATA, READ, Passed
-from trainedon.pictures.metadata import FILES, SHEET, sheet
-from trainedon.pictures.names import ARRAYS, COMPRESSED_TARS, PARQUET, TAR, has, is_picture, is_text, raw, spelled, text
 from trainedon.pictures.stores import Disk, Place
 
 TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
+_SORTS = ("picture", "table", "metadata", "text", "sidecar", "unknown", stores.HIDDEN, stores.BROKEN, stores.OTHER)
 MOST_ASKED = 1000  # files of a store that are looked into, each of them a request
 _SIDECARS = (".json", ".xmp", ".xml", ".yaml", ".yml")  # not read
 _REPEATS = re.compile(r"\d+_.*[^\W\d_].*")  # how kohya's trainer has folders called: 10_sks dog
@@ -46,31 +48,28 @@ class Contents:
     passed: Passed
 
 
-class _Walk:
-    """The names of everything in a folder, by what they say."""
+def _walked(place: Place, folder: str) -> dict[str, Column]:
+    """The names of everything in a folder, binary, by what they say: one of _SORTS."""
+    found = {sort: Column(pa.binary()) for sort in _SORTS}
+    for name, kind in place.walk(folder):
+        found[_sort(name, kind)].append(raw(name))
+    return found
 
-    def __init__(self, place: Place, folder: str) -> None:
-        self.pictures, self.tables, self.texts, self.sidecars, self.others, self.hidden, self.special, self.metadata = (
-            Column(pa.binary()) for _ in range(8)
-        )
-        for name, kind in place.walk(folder):
-            leaf = name.rpartition("/")[2]
-            if kind == stores.HIDDEN:
-                self.hidden.append(raw(name))
-            elif is_picture(name):
-                self.pictures.append(raw(name))
-            elif kind != stores.FILE:
-                self.special.append(raw(name))
-            elif has(name, *TABLES):
-                self.tables.append(raw(name))
-            elif leaf in FILES:
-                self.metadata.append(raw(name))
-            elif name.endswith(captions.SUFFIXES):
-                self.texts.append(raw(name))
-            elif has(name, *_SIDECARS):
-                self.sidecars.append(raw(name))
-            else:
-                self.others.append(raw(name))
+
+def _sort(name: str, kind: str) -> str:
+    if kind == stores.HIDDEN:
+        return kind
+    if is_picture(name):
+        return "picture"
+    if kind != stores.FILE:
+        return kind
+    if has(name, *TABLES):
+        return "table"
+    if name.rpartition("/")[2] in FILES:
+        return "metadata"
+    if name.endswith(captions.SUFFIXES):
+        return "text"
+    return "sidecar" if has(name, *_SIDECARS) else "unknown"
 
 
 class _Looker:
@@ -105,27 +104,28 @@ class _Looker:
 
 def contents(place: Place, folder: str) -> Contents:
     """Go through a folder. Raises OSError or UserError where that cannot be done."""
-    walk, passed = _Walk(place, folder), Passed()
-    for name in each(in_order(walk.hidden.array())):
+    walked, passed = _walked(place, folder), Passed()
+    kept = {sort: in_order(column.array()) for sort, column in walked.items() if sort != "picture"}
+    for name in each(kept[stores.HIDDEN]):
         passed.over(text(name), HIDDEN_FOLDER if name.endswith(b"/") else HIDDEN)
-    for name in each(in_order(walk.special.array())):
-        passed.over(text(name), NO_FILE)
-    looker = _Looker(place, folder, passed)
-    for name in looker.pictures(each(in_order(walk.others.array()))):
-        walk.pictures.append(name)
-    texts, sidecars, known = walk.texts.array(), walk.sidecars.array(), walk.pictures.array()
-    texts, lonely = _parted(texts, known)
-    sidecars, others = _parted(sidecars, known)
+    for kind, what in ((stores.OTHER, NO_FILE), (stores.BROKEN, BROKEN)):
+        for name in each(kept[kind]):
+            passed.over(text(name), what)
+    pictures, looker = walked["picture"], _Looker(place, folder, passed)
+    for name in looker.pictures(each(kept["unknown"])):
+        pictures.append(name)
+    known = pictures.array()
+    texts, lonely = _parted(kept["text"], known)
+    sidecars, others = _parted(kept["sidecar"], known)
     passed.companions[DATA] += len(sidecars)
     for names in (lonely, others):
-        for name in looker.pictures(each(in_order(names))):
-            walk.pictures.append(name)
+        for name in looker.pictures(each(names)):
+            pictures.append(name)
     metadata = Column(pa.binary())
-    for name in each(in_order(walk.metadata.array())):
+    for name in each(kept["metadata"]):
         if _tells(place, folder, name, passed):
             metadata.append(name)
-    pictures = in_order(walk.pictures.array())
-    return Contents(pictures, in_order(walk.tables.array()), metadata.array(), texts, passed)
+    return Contents(in_order(pictures.array()), kept["table"], metadata.array(), texts, passed)
 
 
 def found_captions(holds: Contents) -> pa.ChunkedArray | None:

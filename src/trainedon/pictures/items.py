@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from trainedon.errors import UserError
 from trainedon.files import whole
 from trainedon.pictures.columns import AT_ONCE, Column, each
-from trainedon.pictures.contents import PASSED
+from trainedon.pictures.sniffing import PASSED
 
 _GROUP = 4 * AT_ONCE  # rows of the file that are written at once
 
@@ -29,7 +29,7 @@ class Item:
     """One row of `pictures.parquet`: a picture that was given, or a file that is none and was passed over.
 
     picture, sha256, set (`suspect` | `unseen` | `member`), label: as in Picture; sha256 is None when nothing was read.
-    reason: why the picture is not used, None when it is; of what was passed over it begins with `contents.PASSED`.
+    reason: why the picture is not used, None when it is; of what was passed over it begins with `sniffing.PASSED`.
     format, mode, width, height (pixels), bytes: facts, None when it could not be decoded; so are the statistics:
     mean_*, std_*: colour statistics of each channel over all pixels, in [0, 1].
     sharpness: variance of the 3 x 3 Laplacian (4 neighbours) of the grey picture in [0, 255], its longer side reduced

@@ -11,8 +11,8 @@ from typing import overload
 import pyarrow as pa
 
 from trainedon.pictures.columns import Column, each
-from trainedon.pictures.contents import Seems
 from trainedon.pictures.picture import Entry
+from trainedon.pictures.sniffing import Seems
 
 EXAMPLES = 3  # names that are told of each kind
 # companions, as they are counted

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures.captions import COLUMNS, METADATA, MOST_BYTES, paragraph
+from trainedon.pictures.cells import Bare
 from trainedon.pictures.columns import Column, each
 from trainedon.pictures.names import raw, spelled, stem
 from trainedon.pictures.stores import File, Place
-from trainedon.pictures.tables import Bare
 
 SHEET = "metadata.csv"
 FILES = (METADATA, SHEET)  # by what they are called
@@ -118,8 +118,8 @@ def _line(line: bytes) -> tuple[str, str | None]:
 def _sheet(file: File) -> Iterator[tuple[str, str]]:
     with io.TextIOWrapper(io.BufferedReader(file.open()), encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
-        column = next(name for name in COLUMNS if name in (reader.fieldnames or ()))
         try:
+            column = next(name for name in COLUMNS if name in (reader.fieldnames or ()))
             for row in reader:
                 if None in row or None in row.values():
                     raise ValueError("it has not as many cells as the first line")

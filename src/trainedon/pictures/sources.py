@@ -13,13 +13,13 @@ import pyarrow as pa
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
 from trainedon.pictures.columns import each
-from trainedon.pictures.contents import PASSED, Seems, seems, unreadable
 from trainedon.pictures.folders import TABLES, Contents, contents, found_captions, note_repeats
 from trainedon.pictures.listing import METADATA, Listing, Passed
 from trainedon.pictures.metadata import Metadata, Told
 from trainedon.pictures.names import has, is_picture, is_text, number, raw, spelled, text
 from trainedon.pictures.picture import Entry
 from trainedon.pictures.shards import Shards, told_apart
+from trainedon.pictures.sniffing import PASSED, Seems, seems, unreadable
 from trainedon.pictures.stores import File, Place, locate, shown
 
 

@@ -16,9 +16,9 @@ from typing import IO, Any, Protocol
 import fsspec
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures.contents import HEAD
 from trainedon.pictures.decoding import MAX_BYTES
 from trainedon.pictures.names import is_hidden
+from trainedon.pictures.sniffing import HEAD
 from trainedon.redact import redacted, redacted_address
 
 _URL = re.compile(r"([\w.+-]+::)*[\w.+-]{2,}://")  # one letter before the colon is a drive
@@ -37,7 +37,7 @@ _PACKAGES = {  # protocol -> what to install for it
     "sftp": "paramiko",
     "ssh": "paramiko",
 }
-FILE, HIDDEN, OTHER = "file", "hidden", "other"  # what there can be in a folder, besides folders
+FILE, HIDDEN, BROKEN, OTHER = "file", "hidden", "broken", "other"  # what there can be in a folder, besides folders
 _BLOCK = 4 * 2**20  # bytes asked for at once where a large file is read in parts
 
 
@@ -48,8 +48,9 @@ class Place(Protocol):
         """Whether `path` is a folder. Raises FileNotFoundError where there is nothing."""
 
     def walk(self, folder: str) -> Iterator[tuple[str, str]]:
-        """Everything below: its name relative to `folder`, with `/`, and what it is: FILE, HIDDEN, or OTHER, which is
-        not to be opened. Of a hidden folder the name, with `/` behind it, and not what is in it. In no order."""
+        """Everything below: its name relative to `folder`, with `/`, and what it is: FILE, HIDDEN, BROKEN (a link) or
+        OTHER, which is not to be opened. Of a hidden folder the name, with `/` behind it, and not what is in it. In no
+        order."""
 
     def within(self, folder: str, name: str) -> str:
         """The path of what `walk` named."""
@@ -135,7 +136,8 @@ def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tupl
                 folders.append((link, child.name))
             else:
                 whole = Path(child.path).is_file() if link else child.is_file()
-                yield prefix + child.name, FILE if whole else OTHER
+                broken = link and not Path(child.path).exists()
+                yield prefix + child.name, FILE if whole else BROKEN if broken else OTHER
     for _, name in sorted(folders):  # real folders before links to them
         yield from _walk(str(Path(folder, name)), f"{prefix}{name}/", seen)
 

@@ -20,18 +20,18 @@ import pyarrow.compute as pc
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
 from trainedon.pictures.columns import Column, each, repeated
-from trainedon.pictures.contents import HEAD, HIDDEN, NO_FILE, Seems, seems
 from trainedon.pictures.decoding import MAX_BYTES
+from trainedon.pictures.headers import members
 from trainedon.pictures.listing import DATA, READ, Listing, Passed
-from trainedon.pictures.names import TAR, has, is_hidden, is_picture, number, raw, text
+from trainedon.pictures.names import TAR, has, is_picture, number, raw, text
 from trainedon.pictures.picture import MAX_ROWS, Entry
+from trainedon.pictures.sniffing import HEAD, HIDDEN, NO_FILE, Seems, seems
 from trainedon.pictures.stores import File, readable
 
 _CLASS = ".cls"  # of webdataset: the class number of the members that have its name up to the first dot
 _DATA = ".json"  # of img2dataset: where a member came from; not read
 _COMPANIONS = {captions.SUFFIX: READ, _CLASS: "class numbers, read", _DATA: DATA}
 _MOST_DIGITS = 32  # bytes of such a member
-_MOST_HEADER = 2**20  # bytes; a header that asks for more is no honest one
 _NO_FILE = -1  # as an offset: a link, or something else without content of its own
 _DAMAGE = (tarfile.TarError, OSError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError)
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
@@ -181,12 +181,19 @@ class _Index:
         self.names, self.numbers = Column(pa.string()), [Column(pa.int64()) for _ in range(5)]
         self.count, self._shown, self._passed = 0, shown, passed
 
-    def add(self, key: str, members: Iterable[tarfile.TarInfo], stream: IO[bytes]) -> None:
+    def hidden(self, name: str) -> None:
+        """A hidden member is passed over."""
+        self._passed.over(self._name(name), HIDDEN)
+
+    def _name(self, name: str) -> str:
+        return f"{self._shown}/{_path(name)}"
+
+    def add(self, key: str, group: Iterable[tarfile.TarInfo], stream: IO[bytes]) -> None:
         """Neighbours with one key: pictures, and what belongs to them."""
         offsets, sizes, labels, words, lengths = self.numbers
         label, caption, pictures = None, (None, None), 0
         others: list[tarfile.TarInfo] = []
-        for member in members:
+        for member in group:
             if member.isdir():
                 continue
             if member.name == key + _CLASS:
@@ -196,7 +203,7 @@ class _Index:
                 caption = member.offset_data, member.size
                 others.append(member)
             elif is_picture(member.name) or (member.name != key + _DATA and self._is_picture(stream, member)):
-                self.names.append(text(raw(member.name.removeprefix("./"))))
+                self.names.append(_path(member.name))
                 offsets.append(member.offset_data if _is_plain(member) else _NO_FILE)
                 sizes.append(member.size)
                 pictures += 1
@@ -211,21 +218,20 @@ class _Index:
             if pictures:
                 self._passed.companions[_COMPANIONS[member.name.removeprefix(key)]] += 1
             elif self._is_picture(stream, member):  # without a picture beside it, no name says what it is
-                self.names.append(text(raw(member.name.removeprefix("./"))))
+                self.names.append(_path(member.name))
                 for column, value in zip(self.numbers, (member.offset_data, member.size, None, None, None)):
                     column.append(value)
                 self.count += 1
 
     def _is_picture(self, stream: IO[bytes], member: tarfile.TarInfo) -> bool:
         """By its first bytes; what is none is passed over."""
-        name = f"{self._shown}/{text(raw(member.name.removeprefix('./')))}"
         if not _is_plain(member):
-            self._passed.over(name, NO_FILE)
+            self._passed.over(self._name(member.name), NO_FILE)
             return False
         stream.seek(member.offset_data)
         what = seems(stream.read(min(HEAD, member.size)), member.name)
         if not what.picture:
-            self._passed.over(name, what)
+            self._passed.over(self._name(member.name), what)
         return what.picture
 
 
@@ -233,8 +239,8 @@ def _index(shown: str, file: File, several: bool, limit: int | None, passed: Pas
     found = _Index(shown, passed)
     with _readable(file), closing(file.open()) as stream:
         _check_plain(file, stream)
-        for key, members in groupby(_members(stream, shown, passed), key=lambda member: _key(member.name)):
-            found.add(key, members, stream)
+        for key, group in groupby(members(stream, found.hidden), key=lambda member: _key(member.name)):
+            found.add(key, group, stream)
             if found.count > MAX_ROWS:
                 raise UserError(f"{file} holds more than {MAX_ROWS} pictures; split it")
             if limit is not None and found.count >= limit:
@@ -257,38 +263,12 @@ def _told(names: pa.ChunkedArray, told: Tells) -> pa.ChunkedArray:
     return words.array().take(pc.index_in(wanted.array(), value_set=keys.array()))
 
 
-def _members(stream: IO[bytes], shown: str, passed: Passed) -> Iterator[tarfile.TarInfo]:
-    """All members but the hidden ones. Raises an error of _DAMAGE where the headers do not lead to the tar's end."""
-    with tarfile.open(fileobj=_Headers(stream), mode="r:") as tar:
-        reached = -1
-        while (member := tar.next()) is not None:
-            if member.size < 0 or tar.offset <= reached:
-                raise tarfile.ReadError("a header leads back")
-            reached = tar.offset
-            tar.members.clear()  # it would keep every header
-            if any(is_hidden(part) and part.strip(".") for part in member.name.split("/")):
-                passed.over(f"{shown}/{text(raw(member.name.removeprefix('./')))}", HIDDEN)
-            else:
-                yield member
-        stream.seek(tar.offset)  # tarfile takes a damaged header, or none, for the end
-        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError("no end of archive")
-
-
-class _Headers:
-    """A stream for tarfile, which reads headers as long as they say they are."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.seek, self.tell, self._stream = stream.seek, stream.tell, stream
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= _MOST_HEADER:
-            raise tarfile.ReadError("a header of impossible length")
-        return self._stream.read(size)
-
-
 def _is_plain(member: tarfile.TarInfo) -> bool:
     return member.isreg() and not member.issparse()
+
+
+def _path(name: str) -> str:
+    return text(raw(name.removeprefix("./")))
 
 
 def _key(name: str) -> str:

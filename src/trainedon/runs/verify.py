@@ -20,7 +20,7 @@ from trainedon.evidence.rows import Rows
 from trainedon.evidence.texts import NONE
 from trainedon.files import file_digest
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
-from trainedon.pictures.contents import PASSED, kind_of
+from trainedon.pictures.sniffing import PASSED, kind_of
 from trainedon.runs.folder import read_run
 from trainedon.runs.run import recompute
 

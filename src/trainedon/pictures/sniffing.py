@@ -6,9 +6,10 @@ whose first picture is a thumbnail.
 
 from __future__ import annotations
 
-import struct
+import re
 from dataclasses import dataclass
 
+from trainedon.pictures.content import is_raw
 from trainedon.pictures.names import COMPRESSED_TARS, has
 
 HEAD = 4096  # bytes that are looked at: the tags of a camera's raw file lie within
@@ -45,6 +46,7 @@ def kind_of(reason: str) -> str:
 PICTURE = Seems("picture", picture=True)
 HIDDEN, HIDDEN_FOLDER = Seems("hidden or system file"), Seems("hidden or system folder")
 NO_FILE = Seems("link, pipe or device")
+BROKEN = Seems("broken link", remedy="put back what it leads to")
 TEXT, JSON = Seems("text file"), Seems("JSON file")
 BLANK = Seems("file whose name is blank", remedy="rename it")
 UNASKED = Seems("file of unknown suffix in a store", remedy="rename it to what it is, or copy it to a local disk")
@@ -90,8 +92,8 @@ _MAGIC: tuple[tuple[int, bytes, Seems], ...] = (
     (0, b"\0\0\0\x0cJXL \r\n\x87\n", PICTURE),
     (0, b"8BPS", _PHOTOSHOP),
     (0, b"gimp xcf", Seems("layered picture", "XCF", _EXPORT)),
-    (0, b"\0\0\0\x0cjP  \r\n\x87\n", Seems("picture of another format", "JPEG 2000", _EXPORT)),
-    (0, b"\xff\x4f\xff\x51", Seems("picture of another format", "JPEG 2000", _EXPORT)),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", PICTURE),  # JPEG 2000
+    (0, b"\xff\x4f\xff\x51", PICTURE),
     (0, b"v/1\x01", Seems("picture of another format", "OpenEXR", _EXPORT)),
     (0, b"DDS ", Seems("picture of another format", "DDS", _EXPORT)),
     (0, b"#?RADIANCE", Seems("picture of another format", "HDR", _EXPORT)),
@@ -140,6 +142,7 @@ _STILL = (
     b"mif1",
     b"msf1",
 )  # brands of ISO BMFF
+_PIXMAP = re.compile(rb"P[1-6]\s(\s|#[^\n]*\n)*\d+\s")
 _BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes: what a BMP's second header says of its own length
 
 _RAWS = (
@@ -170,6 +173,15 @@ _BY_SUFFIX |= dict.fromkeys((".txt", ".caption", ".md", ".rst", ".log", ".yaml",
 _ENDS_OF_ZIPS = ("document", "layered picture", "model or tensor file", "archive")
 
 
+def hint(data: bytes) -> str:
+    """What a file that is called a picture seems to be instead, as the end of a sentence; nothing where it is one."""
+    what = _by_content(data[:HEAD])
+    if what is None or what.picture or what is HIDDEN:
+        return ""
+    detail = f" ({what.detail})" if what.detail else ""
+    return f"; it seems to be: {what.kind}{detail}"
+
+
 def by_suffix(name: str) -> Seems | None:
     """What a name alone says of a file that is no picture and no table; None where it says nothing."""
     lower = name.rpartition("/")[2].lower()
@@ -186,7 +198,7 @@ def seems(head: bytes, name: str) -> Seems:
     found = _by_content(head)
     if found is None:
         return told or Seems("file of an unknown kind", remedy=_EXPORT + " if it is a picture")
-    if found.picture and told is not None and told.kind == "camera raw" and _is_tiff(head):
+    if told is not None and told.kind == "camera raw" and _is_tiff(head):
         return told
     # a container says less than the name of what is in it
     if found is _ZIP and told is not None and told.kind in _ENDS_OF_ZIPS:
@@ -197,12 +209,14 @@ def seems(head: bytes, name: str) -> Seems:
 
 
 def _by_content(head: bytes) -> Seems | None:
-    if is_raw(head):
+    if _is_tiff(head) and is_raw(head):
         return _raw("DNG" if head[:4] in (b"II*\0", b"MM\0*") else "")
     for at, magic, what in _MAGIC:
         if head.startswith(magic, at):
             return what
     if _is_tiff(head) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return PICTURE
+    if _PIXMAP.match(head):
         return PICTURE
     if head[:2] == b"BM" and len(head) >= 18 and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS:
         return PICTURE
@@ -238,23 +252,3 @@ def _of_text(head: bytes) -> Seems | None:
     if start.startswith("<"):
         return _XML
     return JSON if start[:1] in ("{", "[") else TEXT
-
-
-def is_raw(data: bytes) -> bool:
-    """Whether the beginning of a file, or all of it, is that of a camera's raw TIFF (DNG, NEF, ARW, PEF, ...).
-
-    Its first picture is then a thumbnail, or what the sensor saw. Tags of TIFF 6.0 and DNG 1.7.
-    """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
-    if order is None or len(data) < 10:
-        return False
-    (start,) = struct.unpack_from(f"{order}I", data, 4)
-    if start + 2 > len(data):
-        return False
-    (count,) = struct.unpack_from(f"{order}H", data, start)
-    tags: dict[int, int] = {}
-    for at in range(start + 2, min(start + 2 + 12 * min(count, 512), len(data) - 11), 12):
-        tag, kind = struct.unpack_from(f"{order}HH", data, at)
-        tags[tag] = struct.unpack_from(f"{order}H" if kind == 3 else f"{order}I", data, at + 8)[0]
-    thumbnail = tags.get(254) == 1 and 330 in tags  # a reduced picture first, the others in directories below
-    return thumbnail or 50706 in tags or tags.get(262) in (32803, 34892)  # DNGVersion; colour filter array, linear raw

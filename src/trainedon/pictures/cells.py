@@ -1,0 +1,105 @@
+"""Small columns of a parquet file as a whole, and tables that have captions and no pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from trainedon.errors import PictureError, UserError
+from trainedon.pictures import captions
+from trainedon.pictures.columns import AT_ONCE, Column, each
+from trainedon.pictures.stores import Disk, File, readable
+
+MOST_NAME = 4096  # bytes
+MOST_NAMES = 2**29  # bytes of all names of a table, and of all captions that a table names of others' pictures
+# Bytes. Without it a whole column chunk, often hundreds of MB, is read at once; with it, one page of the file.
+_BUFFER = 2**20
+DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A parquet file without a column of pictures, which may tell of others. names, words: its columns; keyed: whether
+    the names are keys, without folder and suffix."""
+
+    file: File
+    names: str | None
+    keyed: bool
+    words: str | None
+
+    @property
+    def tells(self) -> bool:
+        """Whether it names captions of pictures."""
+        return self.names is not None and self.words is not None
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """(name or key, caption) of each row that has both. Raises UserError for a caption that is too long."""
+        with intact(self.file), open_table(self.file, self.names, self.words) as opened:
+            names = small(opened, self.names, pa.string(), self.file)
+            words = small(opened, self.words, pa.string(), self.file, 4 * captions.MOST)
+        for row, (name, caption) in enumerate(zip(each(names), each(words), strict=True)):
+            try:
+                told = None if caption is None else captions.paragraph(caption)
+            except PictureError as error:
+                raise UserError(f"{self.file}, row {row}: {error}; repair or remove this row") from None
+            if name and told is not None:
+                yield name, told
+
+
+def intact(file: File) -> AbstractContextManager[None]:
+    return readable(DAMAGE, f"{file} is not a readable parquet file; write or download it again")
+
+
+def open_table(file: File, *dictionaries: str | None) -> pq.ParquetFile:
+    """dictionaries: columns of texts whose equal values are to be held once, however often the file has them."""
+    source = file.path if isinstance(file.place, Disk) else file.open()
+    named = [name for name in dictionaries if name is not None]
+    return pq.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False, read_dictionary=named or None)
+
+
+def small(
+    opened: pq.ParquetFile, column: str, kind: pa.DataType, file: File, longest: int = MOST_NAME
+) -> pa.ChunkedArray:
+    """All values of a column, or of a field "struct.path", read a few rows at a time. longest: bytes of a text.
+
+    A few bytes of a file can stand for a long text that is repeated: its length is looked at before it is.
+    """
+    values, total = Column(kind), 0
+    for batch in _batches(opened, column):
+        found = batch.column(0)
+        found = found.flatten()[0] if pa.types.is_struct(found.type) else found
+        if pa.types.is_dictionary(found.type):
+            total += _checked(found, column, file, longest)
+            if total > MOST_NAMES:
+                raise UserError(f"{file}: {column} holds more than {MOST_NAMES // 2**20} MiB; split the file")
+        for value in found.to_pylist():
+            values.append(value)
+    return values.array()
+
+
+def _batches(opened: pq.ParquetFile, column: str) -> Iterator[pa.RecordBatch]:
+    groups = [*range(opened.num_row_groups)]
+    # of a field of a struct, Arrow holds equal texts once within one group alone
+    for part in [[group] for group in groups] if "." in column else [groups]:
+        yield from opened.iter_batches(AT_ONCE, columns=[column], row_groups=part, use_threads=False)
+
+
+def _checked(texts: pa.DictionaryArray, column: str, file: File, longest: int) -> int:
+    """The bytes that texts take when each is held by itself. Raises UserError where one is too long."""
+    sizes = pc.binary_length(texts.dictionary)
+    if len(sizes) and pc.max(sizes).as_py() > longest:
+        raise UserError(f"{file}: {column} holds texts of more than {longest} bytes; shorten or leave out that column")
+    return pc.sum(sizes.take(texts.indices).cast(pa.int64())).as_py() or 0
+
+
+def is_text_column(schema: pa.Schema, name: str) -> bool:
+    return schema.get_field_index(name) >= 0 and is_text(schema.field(name).type)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)

@@ -1,0 +1,42 @@
+"""The headers of a plain `.tar`, read one by one, none of them kept, and none believed that cannot be true."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Iterator
+from typing import IO
+
+from trainedon.pictures.names import is_hidden
+
+_MOST_HEADER = 2**20  # bytes; a header that asks for more is no honest one
+
+
+def members(stream: IO[bytes], hidden: Callable[[str], None]) -> Iterator[tarfile.TarInfo]:
+    """All members but the hidden ones, of which `hidden` is told the names. Raises one of the errors that `tars` takes
+    for damage where the headers do not lead to the tar's end."""
+    with tarfile.open(fileobj=_Headers(stream), mode="r:") as tar:
+        reached = -1
+        while (member := tar.next()) is not None:
+            if member.size < 0 or tar.offset <= reached:
+                raise tarfile.ReadError("a header leads back")
+            reached = tar.offset
+            tar.members.clear()  # it would keep every header
+            if any(is_hidden(part) and part.strip(".") for part in member.name.split("/")):
+                hidden(member.name)
+            else:
+                yield member
+        stream.seek(tar.offset)  # tarfile takes a damaged header, or none, for the end
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("no end of archive")
+
+
+class _Headers:
+    """A stream for tarfile, which reads headers as long as they say they are."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.seek, self.tell, self._stream = stream.seek, stream.tell, stream
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MOST_HEADER:
+            raise tarfile.ReadError("a header of impossible length")
+        return self._stream.read(size)
