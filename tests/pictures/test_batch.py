@@ -5,9 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
-from trainedon.pictures import Batch, fit, from_levels, scan, to_levels
+from trainedon.errors import UserError
+from trainedon.pictures import Batch, Rendering, fit, from_levels, scan, to_levels
 
 
 def test_a_picture_that_fits_is_passed_on_bit_for_bit():
@@ -132,3 +133,29 @@ def test_eight_bit_levels_come_back_exactly_and_what_lies_outside_is_clamped():
     assert pixels.dtype == torch.float32 and pixels.is_contiguous() and (pixels.min(), pixels.max()) == (-1, 1)
     assert np.array_equal(to_levels(pixels), levels)
     assert to_levels(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("resample", ["lanczos", "bicubic", "bilinear", "box", "nearest"])
+def test_shapes_are_squashed_padded_and_cropped_as_pil_does_it(resample):
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    image, how = Image.fromarray(rgb), Image.Resampling[resample.upper()]
+
+    def levels(fit_by):
+        return to_levels(fit(rgb, (20, 16), 3, Rendering(fit=fit_by, resample=resample))).transpose(1, 2, 0)
+
+    np.testing.assert_array_equal(levels("squash"), np.asarray(image.resize((16, 20), how)))
+    np.testing.assert_array_equal(levels("pad"), np.asarray(ImageOps.pad(image, (16, 20), how)))
+    covered = np.asarray(image.resize((32, 20), how))[:, 8:24]
+    np.testing.assert_array_equal(levels("crop"), covered)
+
+
+def test_bars_are_black_and_thin_pictures_keep_a_pixel():
+    white = np.full((4, 400, 3), 255, np.uint8)
+    padded = fit(white, (8, 8), 1, Rendering(fit="pad"))
+    assert padded[0, 4].eq(1).all() and padded.eq(1).sum() == 8 and padded.eq(-1).sum() == 56
+
+
+@pytest.mark.parametrize("choice", [{"alpha": "grey"}, {"orientation": "none"}, {"fit": "auto"}, {"resample": "cubic"}])
+def test_a_choice_that_there_is_not_is_refused(choice):
+    with pytest.raises(UserError, match="choose from"):
+        Rendering(**choice)

@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainedon.pictures import Inventory, Item, cross_duplicates, inventory, scan
+from trainedon.pictures import (
+    Inventory,
+    Item,
+    Rendering,
+    cross_duplicates,
+    inventory,
+    read_inventory,
+    scan,
+    write_inventory,
+)
 from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
+from trainedon.pictures.stock import restated
 
 LATER = ["phash", "jpeg_trace", "detail"]
 
@@ -31,7 +41,8 @@ def test_every_picture_is_listed_with_its_reason(folder, encoded):
         ("more.png", "exact duplicate of a.png"),
         (
             "text.png",
-            "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture, or its header is damaged; it seems to be: text file",
+            "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 picture, or its header is damaged; it seems to "
+            "be: text file",
         ),
         ("zero.gif", "empty file"),
     ]
@@ -149,3 +160,27 @@ def test_copies_are_told_by_all_of_their_digest(monkeypatch):
     assert {item.reason for item in marked if item.set == "unseen"} == {"also among the members"}
     apart = [Item(str(i), str(i), "unseen" if i % 2 else "member", None) for i in range(20)]
     assert cross_duplicates(apart) == apart
+
+
+def test_what_can_be_read_in_several_ways_is_told(tmp_path, encoded, rgb):
+    exif = Image.Exif()
+    exif[274] = 6
+    files = {
+        "clear.png": encoded("PNG", np.dstack([rgb, np.zeros((12, 16), np.uint8)])),
+        "plain.png": encoded("PNG", rgb),
+        "turned.jpg": encoded("JPEG", exif=exif),
+        "zero.png": b"",
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    entries = scan(tmp_path)
+    items = inventory(entries, "member")
+    assert [item.alpha for item in items] == [True, False, False, None]
+    assert [item.orientation for item in items] == [None, None, 6, None]
+    assert items[0].mean_r == 1 and (items[2].width, items[2].height) == (12, 16)
+    other = Rendering(alpha="black", orientation="stored")
+    black = restated(items, entries, [0, 2], other)
+    assert black == inventory(entries, "member", rendering=other)
+    assert black[0].mean_r == 0 and (black[2].width, black[2].height) == (16, 12)
+    write_inventory(black, tmp_path / "pictures.parquet")
+    assert read_inventory(tmp_path / "pictures.parquet") == black

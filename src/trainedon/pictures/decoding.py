@@ -23,6 +23,7 @@ from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.pictures.sniffing import hint
 
 MAX_PIXELS = 200_000_000  # A2 at 600 dpi is 139 megapixels, the largest camera of a telephone has 200
+MOST = dict.fromkeys(("WEBP", "JPEG2000", "AVIF", "HEIF", "JXL"), 100_000_000)  # whose readers hold several copies
 MAX_SIDE = 1_000_000  # pixels; a filter's table of weights grows with the longer side
 MAX_BYTES = 256 * 2**20
 REDUCED = 64_000_000  # pixels; a JPEG of more is decoded at half its width and height
@@ -77,10 +78,10 @@ def decode(data: bytes, rendering: Rendering = DEFAULT) -> tuple[np.ndarray, dic
     formats = opened_by(data)
     check_effort(data)
     if formats == ("JXL",):
-        check_pixels(*jxl_size(data))
+        check_pixels(*jxl_size(data), "JXL")
     try:
         with _strict(), Image.open(io.BytesIO(data), formats=formats) as image:
-            check_pixels(*image.size)
+            check_pixels(*image.size, image.format)
             return _decoded(image, rendering.settled, len(data))
     except UnidentifiedImageError:
         message = "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 picture, or its header is damaged"
@@ -91,12 +92,13 @@ def decode(data: bytes, rendering: Rendering = DEFAULT) -> tuple[np.ndarray, dic
         raise PictureError(_damage(error)) from None
 
 
-def check_pixels(width: int, height: int) -> None:
-    """Raise PictureError when a picture of this size has no pixels or too many to unpack safely."""
+def check_pixels(width: int, height: int, kind: str | None = None) -> None:
+    """Raise PictureError when a picture of this size, and format, has no pixels or too many to unpack safely."""
+    most = MOST.get(kind or "", MAX_PIXELS)
     if width < 1 or height < 1:
         raise PictureError(f"no pixels ({width} x {height})")
-    if width * height > MAX_PIXELS:
-        raise PictureError(f"{width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
+    if width * height > most:
+        raise PictureError(f"{width} x {height} is more than {most // 10**6} megapixels")
     if max(width, height) > MAX_SIDE:
         raise PictureError(f"{width} x {height}: a side of more than {MAX_SIDE} pixels")
 
@@ -151,7 +153,7 @@ def _rgb(image: Image.Image, alpha: str) -> tuple[np.ndarray, bool]:
     drawn = image.tile[0][1] if image.format == "GIF" and image.tile else None
     image.load()
     width, height = image.size
-    check_pixels(width, height)  # some readers learn only now how large it is
+    check_pixels(width, height, image.format)  # some readers learn only now how large it is
     deep = image.mode == "F" or image.mode.startswith("I")
     convert = _eight_bits(image, alpha) if deep else _flattening(image, alpha)
     rgb, transparent = np.empty((height, width, 3), np.uint8), False

@@ -92,6 +92,8 @@ def restated(items: Inventory, entries: Sequence[Entry], places: Iterable[int], 
 
 def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
     """Colour statistics from the histogram (exact, and small for a large picture), sharpness, and looks."""
+    # first, since each of them holds copies of a large picture while it works
+    looks = {"phash": perceptual_hash(rgb), "jpeg_trace": jpeg_trace(rgb), "detail": detail(rgb)}
     image = Image.fromarray(rgb)
     counts = np.array(image.histogram(), dtype=np.float64).reshape(3, 256)
     pixels = rgb.shape[0] * rgb.shape[1]
@@ -99,7 +101,6 @@ def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
     variance = (counts * (_LEVELS - mean[:, None]) ** 2).sum(axis=1) / pixels
     named = {f"mean_{channel}": float(value) for channel, value in zip("rgb", mean)}
     named |= {f"std_{channel}": float(value) for channel, value in zip("rgb", np.sqrt(variance))}
-    looks = {"phash": perceptual_hash(rgb), "jpeg_trace": jpeg_trace(rgb), "detail": detail(rgb)}
     return named | {"sharpness": _sharpness(image)} | looks
 
 
