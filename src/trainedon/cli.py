@@ -20,6 +20,7 @@ import typer
 from typer.exceptions import TyperException
 
 from trainedon.errors import PictureError, UserError
+from trainedon.stopping import stoppable
 from trainedon.terminal import (
     Bars,
     plain,
@@ -684,19 +685,17 @@ def _widths(text: str) -> tuple[int, ...]:
 
 
 def main() -> None:
-    """Entry point: bad input ends with one line and exit code 2, an interrupt with 130."""
+    """Entry point: bad input ends with one line and exit code 2; Ctrl-C with 130, as `stoppable` says."""
     warnings.filterwarnings("ignore")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    try:
-        app(standalone_mode=False)
-    except (UserError, PictureError) as error:
-        stop(str(error))
-        raise SystemExit(2) from None
-    except (KeyboardInterrupt, typer.Abort):
-        stop("stopped; the same command goes on from here")
-        raise SystemExit(130) from None
-    except TyperException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
+    with stoppable():  # before typer sees an interrupt, which it would return as a number
+        try:
+            app(standalone_mode=False)
+        except (UserError, PictureError) as error:
+            stop(str(error))
+            raise SystemExit(2) from None
+        except TyperException as error:
+            error.show()
+            raise SystemExit(error.exit_code) from None

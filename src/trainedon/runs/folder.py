@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from trainedon.errors import UserError
 
 SCHEMA_VERSION = 1
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOCK = ".lock"
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota of that name
 
 
 def read_run(out: Path) -> dict:
@@ -31,22 +33,33 @@ def locked(out: Path) -> Iterator[None]:
 
     Raises UserError when another one works in it, it cannot be written, or the disk is full before the block ends.
     """
+    lock = FileLock(out / LOCK, timeout=0)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / ".lock").open("a")
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"another process is working on {out}: wait for it, or choose another --out") from None
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}): choose another --out") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another process is working on {out}: wait for it, or choose another --out") from None
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            raise UserError(f"{out} has no room left ({error.strerror}): make some; the same command goes on") from None
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(f"{out} has no room left ({error.strerror}): make some; the same command goes on") from None
+    finally:
+        lock.release()
+
+
+def refuse_strangers(out: Path) -> None:
+    """Raises UserError for a place that is no folder, and for a folder of other things than a run; writes nothing."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file, and a run is written to a folder: choose another --out")
+    if not out.is_dir() or (out / "run.json").exists():
+        return
+    strangers = sorted(path.name for path in out.iterdir() if path.name not in (LOCK, ".run.json.tmp"))
+    if strangers:
+        raise UserError(f"{out} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
 
 
 def check_same(out: Path, identity: dict) -> dict | None:
@@ -54,11 +67,8 @@ def check_same(out: Path, identity: dict) -> dict | None:
 
     Raises UserError that says which choices differ, or that the folder holds something else.
     """
+    refuse_strangers(out)
     if not (out / "run.json").exists():
-        strangers = sorted(path.name for path in out.iterdir() if path.name not in (".lock", ".run.json.tmp"))
-        if strangers:
-            (out / ".lock").unlink()  # nothing of ours stays in a stranger's folder
-            raise UserError(f"{out} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
         return None
     earlier = read_run(out)
     if earlier.get("schema_version") != SCHEMA_VERSION:

@@ -29,7 +29,7 @@ from trainedon.pictures import (
     write_inventory,
 )
 from trainedon.runs.engine import Engine, Keep, forget, score_all
-from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
+from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run, refuse_strangers
 from trainedon.runs.labels import infer_labels
 from trainedon.runs.looks import write_looks
 from trainedon.targets import Target
@@ -90,6 +90,7 @@ def run(
     nothing else. keep: called with each file that a later run of the same plan can go on from. Returns the statistics.
     Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
+    refuse_strangers(out)  # before there is a lock in it
     for attack in plan.attacks:
         attack.check(target)
     items, entries = _take_stock(plan, progress)

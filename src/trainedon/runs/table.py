@@ -13,7 +13,7 @@ from trainedon import evidence
 from trainedon.errors import UserError
 from trainedon.evidence.rows import Row
 from trainedon.files import file_digest, whole, write_json
-from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked
+from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, refuse_strangers
 from trainedon.runs.run import conclude
 from trainedon.runs.scorer import SCHEMA
 
@@ -33,6 +33,7 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
         found = "both suspects and members" if kinds else "neither suspects nor members"
         raise UserError(f"{table} has {found}: the column set says suspect and unseen, or member and unseen")
     identity = {"kind": kinds[0], "table": file_digest(table)}
+    refuse_strangers(out)
     with locked(out):
         check_same(out, identity)
         schema = SCHEMA.append(pa.field("cluster", pa.string()))
