@@ -8,6 +8,7 @@ import shlex
 import sys
 import warnings
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -39,6 +40,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Was this diffusion model trained on this picture? Degrade-Restore-Compare, and honest statistics.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"trainedon {version('trainedon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """What stands before a command; the help is that of `app`."""
+
 
 Model = Annotated[str, typer.Argument(help="Local diffusers folder, or hub id (owner/name or owner/name@revision).")]
 Out = Annotated[

@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import socket
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -125,11 +127,15 @@ def _connected(address: str | None, cores: int | None) -> Iterator[Any]:
         _knock(address)
     if ours:
         options = {"address": address} if address else {"num_cpus": cores, "include_dashboard": False}
+        heeded = signal.getsignal(signal.SIGTERM)  # Ray puts a handler of its own there
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             why = str(error).strip().splitlines()[0]
             raise UserError(f"no cluster answers at {address or 'this machine'} ({why}): {REMEDY}") from None
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, heeded)
     try:
         yield ray
     finally:
