@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 if TYPE_CHECKING:
-    from trainedon.targets.target import Target
+    from trainedon.targets.target import Evaluations, Target
 
 T = TypeVar("T")
 
@@ -29,27 +29,31 @@ class Memo:
     def __init__(self, limit: int = LIMIT) -> None:
         self._answers: OrderedDict[bytes, tuple[torch.Tensor, float]] = OrderedDict()
         self._limit, self._bytes = limit, 0
-        self._whole: dict[object, tuple[Any, int, int, float]] = {}
+        self._whole: dict[object, tuple[Any, Evaluations]] = {}
         self._sizes: OrderedDict[object, int] = OrderedDict()  # of the tensors in _whole, the latest asked for last
 
-    def whole(self, key: object, target: Target, compute: Callable[[], T], *, anew: bool = False) -> T:
-        """`compute()` at the first call with this key, or `anew`; later the same, passes and seconds charged again."""
-        if key in self._whole and not anew:
-            value, forward, backward, seconds = self._whole[key]
+    def whole(self, key: object, target: Target, compute: Callable[[], T]) -> T:
+        """`compute()` at the first call with this key; later the same, passes and seconds charged again."""
+        if key in self._whole:
+            value, spent = self._whole[key]
             if key in self._sizes:
                 self._sizes.move_to_end(key)
-            target.evaluations.forward += forward
-            target.evaluations.backward += backward
-            target.evaluations.spared += seconds
+            target.evaluations.forward += spent.forward
+            target.evaluations.backward += spent.backward
+            target.evaluations.spared += spent.spared
             return value
         began = time.perf_counter()
         with target.counted() as spent:
             value = compute()
-        seconds = time.perf_counter() - began + spent.spared
-        self._whole[key] = (value, spent.forward, spent.backward, seconds)
+        spent.spared += time.perf_counter() - began
+        self.remember(key, value, spent)
+        return value
+
+    def remember(self, key: object, value: Any, spent: Evaluations) -> None:
+        """What `whole` gives for this key. spent: what it took; `spared` are its seconds, with those spared to it."""
+        self._whole[key] = (value, spent)
         if isinstance(value, torch.Tensor):
             self._make_room(key, value.nbytes)
-        return value
 
     def _make_room(self, key: object, size: int) -> None:
         """Forget tensors, the longest unasked first: restorations of large pictures would fill any memory."""
