@@ -20,7 +20,8 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 import typer
 from typer.exceptions import TyperException
 
-from trainedon.errors import PictureError, UserError
+from trainedon.checks import check_places, device_of, swapped
+from trainedon.errors import PictureError, UserError, meant
 from trainedon.stopping import stoppable
 from trainedon.terminal import (
     Bars,
@@ -76,7 +77,7 @@ BatchSize = Annotated[
     int | None,
     typer.Option(min=1, help="Rows that go through the network at once: 32 on cpu, 64 elsewhere, when not given."),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(help="auto (a card if there is one), cpu, cuda, cuda:1, mps.")]
 Engine = Annotated[
     str, typer.Option(help="local: this process. ray: a pool of workers, one a core or graphics card, or a cluster.")
 ]
@@ -136,7 +137,7 @@ def audit(
     caption: Caption = None,
     controls: Controls = True,
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
@@ -177,7 +178,7 @@ def evaluate(
     caption: Caption = None,
     controls: Controls = True,
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
@@ -210,7 +211,7 @@ def peaks(
     limit: Limit = None,
     caption: Caption = None,
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
@@ -260,7 +261,7 @@ def sweep(
     limit: Limit = None,
     caption: Caption = None,
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
@@ -277,11 +278,12 @@ def sweep(
 
     sets = {"member": members, "unseen": unseen}
     have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed))
+    _check_places("evaluate", sets, out)
     settings = plan(attack, vary or [], question or [], have, **given)
     machine = _Machine(
         device, batch_size, precision, compiled, engine, address, workers, adapter, size, offload, slicing
     )
-    target = machine.load(model)
+    target = machine.load(model, out)
     settings = settings.possible(target)
     extra = {"sweep": settings.facts(), "caption": caption, "engine": machine.engine_for(model)}
     done = _run("evaluate", target, sets, settings.attacks, seed, limit, out, **extra)
@@ -471,7 +473,7 @@ def plan_run(
     ] = None,
     bytes_per_picture: Annotated[str | None, typer.Option(help="How large a stored picture is, such as 100k.")] = None,
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     precision: Precision = "float32",
     compiled: Compile = False,
@@ -540,7 +542,7 @@ def schema(
 
     known = schemas()
     if document not in known:
-        raise UserError(f"there is no document {document!r}: choose from {', '.join(known)}")
+        raise UserError(f"there is no document {document!r}{meant(document, known)}: choose from {', '.join(known)}")
     sys.stdout.write(known[document])
 
 
@@ -556,7 +558,7 @@ class _Asked(NamedTuple):
 class _Machine(NamedTuple):
     """Where the work is done."""
 
-    device: str = "cpu"
+    device: str = "auto"
     rows: int | None = None
     precision: str = "float32"
     compiled: bool = False
@@ -568,10 +570,17 @@ class _Machine(NamedTuple):
     offload: str | None = None
     slicing: bool = False
 
-    def load(self, model: str) -> Any:
+    def load(self, model: str, out: str | None = None) -> Any:
+        """The model, for the run folder `out` if any: with no device named, a run goes on where it was begun."""
         from trainedon.targets import load_target
 
-        return load_target(model, **self._options())
+        options = self._options()
+        if self.device == "auto" and out is not None:
+            options["device"] = device_of(out) or "auto"
+        target = load_target(model, **options)
+        if self.device == "auto":
+            progress_console.print(f"device: {target.device}", highlight=False)
+        return target
 
     def engine_for(self, model: str) -> Any:
         """None for this process. Raises UserError for an engine that there is not, and options of another one."""
@@ -618,8 +627,9 @@ def _execute(
     **extra: Any,
 ) -> _Done:
     engine = machine.engine_for(model)
+    _check_places(kind, sets, out, extra.get("draw"))
     chosen = _chosen(kind, sets, asked)
-    target = machine.load(model)
+    target = machine.load(model, out)
     chosen = _possible(chosen, asked, target)
     if name:
         target.identity = replace(target.identity, name=name)
@@ -650,6 +660,18 @@ def _run(
         document = run(target, plan, place.path, bars, engine, place.keep)
     place.finish()
     return _Done(document, place.path, f"{place}/report.html")
+
+
+def _check_places(kind: str, sets: dict, out: str, draw: Path | None = None) -> None:
+    """What costs nothing to look at, before anything is loaded; what is odd but possible is said."""
+    check_places(kind, sets, out)
+    if draw is not None:
+        from trainedon.evidence import read_draw
+
+        read_draw(draw)
+    doubt = swapped(sets)
+    if doubt:
+        progress_console.print(plain(f"note: {doubt}"), soft_wrap=True, highlight=False)
 
 
 def _chosen(kind: str, sets: dict, asked: _Asked) -> list:

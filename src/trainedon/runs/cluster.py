@@ -52,6 +52,9 @@ class Cluster:
         for attack in attacks:  # what is kept on the disk is made once, before all workers would make it at once
             attack.prepare(target, progress)
         unit = "GPU" if target.device.type == "cuda" else "CPU"
+        options = dict(self.options)
+        if options.get("device") == "auto":
+            options["device"] = target.device.type  # what was chosen here, not there
         with _connected(self.address, self.workers if unit == "CPU" else None) as ray:
             workers = self.workers or int(ray.cluster_resources().get(unit, 0))
             if workers < 1:
@@ -62,7 +65,7 @@ class Cluster:
                 _Worker,
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=min(workers, len(tasks))),
-                fn_constructor_args=(self.model, dict(self.options), target.identity.digest, attacks, selection),
+                fn_constructor_args=(self.model, options, target.identity.digest, attacks, selection),
                 fn_constructor_kwargs={"directory": str(Path.cwd())},
                 num_cpus=1 if unit == "CPU" else 0,
                 num_gpus=1 if unit == "GPU" else 0,

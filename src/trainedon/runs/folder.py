@@ -10,10 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from trainedon.checks import LOCK, refuse_strangers
 from trainedon.errors import UserError
 
 SCHEMA_VERSION = 1
-LOCK = ".lock"
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota of that name
 
 
@@ -51,15 +51,16 @@ def locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def refuse_strangers(out: Path) -> None:
-    """Raises UserError for a place that is no folder, and for a folder of other things than a run; writes nothing."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file, and a run is written to a folder: choose another --out")
-    if not out.is_dir() or (out / "run.json").exists():
-        return
-    strangers = sorted(path.name for path in out.iterdir() if path.name not in (LOCK, ".run.json.tmp"))
-    if strangers:
-        raise UserError(f"{out} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
+def check_begun(out: Path, known: dict) -> None:
+    """Raises UserError when `out` holds a run that differs in what is known of this one already, or another process
+    works in it."""
+    refuse_strangers(out)
+    if (out / LOCK).exists():
+        with locked(out):
+            pass
+    if (out / "run.json").exists():
+        earlier = read_run(out).get("identity", {})
+        _refuse_other(out, {key: earlier.get(key) for key in known}, known)
 
 
 def check_same(out: Path, identity: dict) -> dict | None:
@@ -73,14 +74,17 @@ def check_same(out: Path, identity: dict) -> dict | None:
     earlier = read_run(out)
     if earlier.get("schema_version") != SCHEMA_VERSION:
         raise UserError(f"{out} was written by another version of trainedon: choose another --out")
-    before = _flat(earlier.get("identity", {}))
-    now = _flat(identity)
+    _refuse_other(out, earlier.get("identity", {}), identity)
+    return earlier
+
+
+def _refuse_other(out: Path, earlier: dict, identity: dict) -> None:
+    before, now = _flat(earlier), _flat(identity)
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:
         said = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing[:3])
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise UserError(f"{out} holds a run with other choices ({said}{more}): repeat them, or choose another --out")
-    return earlier
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

@@ -15,6 +15,7 @@ from trainedon import evidence, report
 from trainedon.attacks import Attack, Progress, short
 from trainedon.attacks.pool import Pool
 from trainedon.attacks.recaptioned import Recaptioned, controls, with_pool
+from trainedon.checks import WRONG_WAY_ROUND, says_opposite, swapped
 from trainedon.errors import UserError
 from trainedon.evidence.stream import give_back
 from trainedon.files import file_digest, write_json, write_text
@@ -29,7 +30,7 @@ from trainedon.pictures import (
     write_inventory,
 )
 from trainedon.runs.engine import Engine, Keep, forget, score_all
-from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run, refuse_strangers
+from trainedon.runs.folder import SCHEMA_VERSION, check_begun, check_same, locked, read_run
 from trainedon.runs.labels import infer_labels
 from trainedon.runs.looks import write_looks
 from trainedon.targets import Target
@@ -90,7 +91,7 @@ def run(
     nothing else. keep: called with each file that a later run of the same plan can go on from. Returns the statistics.
     Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
-    refuse_strangers(out)  # before there is a lock in it
+    check_begun(out, _begun(target, plan))
     for attack in plan.attacks:
         attack.check(target)
     items, entries = _take_stock(plan, progress)
@@ -106,7 +107,7 @@ def run(
             write_json(out / "run.json", record)
             if missing:
                 items = _with_labels(target, items, missing, entries, out, progress)
-                record["notes"] = [*target.identity.notes, _labels_note(target, missing)]
+                record["notes"] = [*target.identity.notes, _labels_note(target, missing), *_swapped_note(plan)]
             if plan.truth is not None:
                 write_json(out / "truth.json", plan.truth)
             if draw:
@@ -122,7 +123,11 @@ def run(
             present = [name for name in EVIDENCE if (out / name).exists()]
             record |= {"finished": _now(), "files": {name: file_digest(out / name) for name in present}}
             write_json(out / "run.json", record)
-        document = _conclude(out, record)
+        documents = recompute(out, record)
+        if says_opposite(next(iter(documents.values())).flags) and WRONG_WAY_ROUND not in record["notes"]:
+            record["notes"] = [*record["notes"], WRONG_WAY_ROUND]
+            write_json(out / "run.json", record)
+        document = _told(out, documents)
         write_json(out / "run.json", record | {"status": "complete"})
         return document
 
@@ -131,7 +136,7 @@ def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
     """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
     record = read_run(out)
     with locked(out):
-        return _conclude(out, record)
+        return _told(out, recompute(out, record))
 
 
 def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
@@ -166,8 +171,8 @@ def _draw_of(out: Path, record: dict) -> evidence.Draw | None:
     return draw
 
 
-def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
-    documents = recompute(out, record)
+def _told(out: Path, documents: dict[str, evidence.Document]) -> evidence.Audit | evidence.Evaluation:
+    """Documents and page are written; the first document."""
     for name, document in documents.items():
         write_text(out / name, evidence.json_parts(document))
     first = next(iter(documents.values()))
@@ -244,11 +249,24 @@ def _labels_note(target: Target, missing: list[int]) -> str:
     )
 
 
+def _swapped_note(plan: Plan) -> list[str]:
+    told = swapped(plan.sets)
+    return [told[:1].upper() + told[1:]] if told else []
+
+
 def _captions_note(target: Target, items: Inventory) -> list[str]:
     without = items.take(items.usable).column("caption").null_count
     if target.conditioning != "caption" or not without:
         return []
     return [f"{without} pictures came without a caption; the model was asked about them with the empty prompt"]
+
+
+def _begun(target: Target, plan: Plan) -> dict:
+    """The part of the identity that is known before a picture is read."""
+    known = {"kind": plan.kind, "model": target.identity.digest, "device": target.device.type}
+    if target.conditioning != "caption":  # others may have captions of the run in them
+        known["attacks"] = [repr(attack) for attack in plan.attacks]
+    return known
 
 
 def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inventory) -> dict:
@@ -334,7 +352,7 @@ def _record(target: Target, plan: Plan, others: Sequence[Recaptioned], items: In
         ],
         "study": list(plan.study or []),
         "sweep": plan.sweep,
-        "notes": [*target.identity.notes, *_captions_note(target, items)],
+        "notes": [*target.identity.notes, *_captions_note(target, items), *_swapped_note(plan)],
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }

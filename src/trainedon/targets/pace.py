@@ -40,9 +40,10 @@ class Pace:
         self.seconds = seconds / rows
 
     def within(self, passes: float) -> float:
-        """How many pictures of so many passes each are done in one interval; without limit while nobody knows."""
+        """How many pictures of so many passes each are done in a quarter of an interval; without limit while nobody
+        knows what a row takes."""
         taken = (self.seconds or 0.0) * passes
-        return self.interval / taken if taken else float("inf")
+        return self.interval / 4 / taken if taken else float("inf")
 
     def tell(self, rows: int) -> None:
         now = self.clock()
