@@ -1,11 +1,15 @@
 """What is refused, or said, before anything is loaded."""
 
+import io
 import json
+from contextlib import redirect_stderr
 
 import pytest
 
+from trainedon.attacks import parse_attacks
 from trainedon.checks import check_places, swapped
-from trainedon.errors import UserError
+from trainedon.errors import UserError, meant
+from trainedon.terminal import Lines
 
 
 @pytest.fixture
@@ -61,3 +65,32 @@ def test_names_that_say_the_opposite_are_told(asked, unseen, said):
         assert told is None
     else:
         assert all(part in told for part in said) and told.endswith("were the folders given the wrong way round?")
+
+
+def test_what_is_written_to_a_file_are_lines_now_and_then():
+    now, lines = [0.0], []
+    with redirect_stderr(io.StringIO()) as written:
+        tell = Lines(clock=lambda: now[0])
+        for second in range(0, 101):
+            now[0] = float(second)
+            tell("drc", second + 0.5 if 0 < second < 100 else second, 1000)
+            if second == 50:
+                tell("lo\x1b[2Jss", 0, 7)
+            lines.append(written.getvalue().count("\n"))
+    assert written.getvalue().splitlines() == [
+        "drc: 0 of 1000",
+        "drc: 30 of 1000, about 16 min left",
+        "lo?[2Jss: 0 of 7",
+        "drc: 80 of 1000, about 15 min left",
+    ]
+    assert lines[29:31] == [1, 2], "each is there when it is written"
+
+
+def test_a_word_that_is_much_like_a_known_one_is_asked_back():
+    known = ["drc", "drc-fast", "loss", "pia"]
+    assert meant("drcfast", known) == meant("DRC_Fast", known) == " (did you mean drc-fast?)"
+    assert meant("magic", known) == ""
+    with pytest.raises(UserError, match=r"unknown attack 'drcfast' \(did you mean drc-fast\?\): choose from"):
+        parse_attacks("drcfast")
+    with pytest.raises(UserError, match=r"no parameter 'restoration' \(did you mean restorations\?\): it has"):
+        parse_attacks("drc(restoration=3)")

@@ -37,6 +37,10 @@ SWEEP = ["sweep", "nowhere", "--members", "{pictures}", "--unseen", "{pictures}"
         ),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--attacks", "magic"], "unknown attack 'magic'"),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--device", "abacus"], "device 'abacus' cannot be used"),
+        ([*NOWHERE, "--attacks", "loss, drcfast"], "unknown attack 'drcfast' (did you mean drc-fast?): choose from"),
+        ([*NOWHERE, "--drawn", "coins.json"], "coins.json cannot be read"),
+        ([*NOWHERE, "--unseen", "not-here"], "not-here does not exist"),
+        (["audit", "nowhere", "{pictures}", "--out", "{pictures}/run"], "where its pictures would be found"),
         ([*NOWHERE, "--engine", "steam"], "there is no engine 'steam': choose local or ray"),
         ([*NOWHERE, "--workers", "2"], "--address and --workers are of the engine ray: add --engine ray"),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--precision", "float8"], "float8"),
@@ -341,6 +345,39 @@ with stoppable():
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (143, f"{LINE}\n")
+
+
+def test_folders_that_seem_swapped_are_suspected_before_and_after(target_folders, toy_pictures, tmp_path):
+    holdout = shutil.copytree(toy_pictures["members"], tmp_path / "holdout")
+    members = shutil.copytree(toy_pictures["unseen"], tmp_path / "members")
+    command = [target_folders["epsilon"], "--attacks", "loss", "--out", tmp_path / "run"]
+    result = call("audit", command[0], holdout, "--unseen", members, *command[1:])
+    assert result.returncode == 0
+    doubt = "the suspects are called 'holdout' and the unseen pictures are called 'members'"
+    assert f"note: {doubt}: were the folders given the wrong way round?" in result.stderr.replace("\n", " ")
+    (note,) = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    assert note.startswith(f"T{doubt[1:]}") and note in (tmp_path / "run" / "report.html").read_text().replace(
+        "&#39;", "'"
+    )
+
+
+def test_scores_that_run_the_wrong_way_are_told(tmp_path):
+    lines = [f"{i},{name},{i - 60 * (name == 'suspect')}" for name in ("suspect", "unseen") for i in range(40)]
+    (tmp_path / "scores.csv").write_text("picture,set,score\n" + "\n".join(lines) + "\n")
+    result = call("report", tmp_path / "scores.csv", "--out", tmp_path / "run")
+    assert "the two folders may have been given the wrong way round" in result.stdout.replace("\n", " ")
+    assert call("verify", tmp_path / "run").returncode == 0
+
+
+def test_where_no_device_is_named_one_is_chosen_said_and_kept(target_folders, toy_pictures, tmp_path):
+    command = ["audit", target_folders["epsilon"], toy_pictures["members"], "--attacks", "loss", "--limit", 2]
+    result = call(*command, "--out", tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert f"device: {record['choices']['device']}\n" in result.stderr
+    assert record["identity"]["device"] == load_target(target_folders["epsilon"], device="auto").device.type
+    begun = json.dumps(record | {"identity": record["identity"] | {"device": "abacus"}})
+    (tmp_path / "run" / "run.json").write_text(begun)
+    assert "device 'abacus' cannot be used here" in call(*command, "--out", tmp_path / "run").stderr
 
 
 def test_the_version_is_said():

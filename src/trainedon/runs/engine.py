@@ -100,6 +100,7 @@ def score_all(
             tuple(parts.load(folders[number], name, len(places)) for number in missing),
             tuple(done),
             total,
+            out / "shards" / f"{name}.answers",
         )
         for places, name, missing in todo
     )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
 from trainedon.runs.exhibits import Selection, Shown
 from trainedon.runs.parts import Part
-from trainedon.targets import Evaluations, Pace, Target
+from trainedon.targets import Evaluations, Journal, Pace, Target
 
 SCHEMA = pa.schema(
     [
@@ -43,7 +44,7 @@ class Task:
     """One shard to score. entries: where to read each of its items. missing: the numbers of the attacks that have no
     scores of it yet. name: made of the pictures, so that a shard is known again. parts: for each of `missing`, what
     is there already. done, total: how many pictures each attack of the run has scored before, of how many; for
-    progress."""
+    progress. answers: a file for what the network has answered, where it is so slow that this is worth keeping."""
 
     name: str
     items: tuple[Item, ...]
@@ -52,6 +53,7 @@ class Task:
     parts: tuple[tuple[Part, ...], ...] = ()
     done: tuple[int, ...] = ()
     total: int = 0
+    answers: Path | None = None
 
     def known(self, number: int) -> tuple[Part, ...]:
         """What an attack has scored of it already."""
@@ -90,10 +92,13 @@ class Scorer:
         asked once where several ask the same. Raises UserError as `read_again` does.
         """
         batch = read_batch(self._target, task.items, task.entries)
-        with self._target.sharing() if self._asks_again(task) else nullcontext():
+        journal = Journal(task.answers, self._pace) if task.answers and self._pace and self._target.adapts else None
+        with self._target.sharing(journal) if journal or self._asks_again(task) else nullcontext():
             for number in task.missing:
                 self._attacks[number].prepare(self._target, progress)
                 yield from self._score(task, number, batch, progress)
+        if journal:
+            journal.clear()
 
     def _asks_again(self, task: Task) -> bool:
         """Whether the network may be asked the same twice, so that keeping its answers is worth it."""

@@ -1,6 +1,7 @@
 """The model under audit: one adapter a family, one safe loader; and the models that attacks hold beside it."""
 
 from trainedon.targets.helpers import Reference, Shadows
+from trainedon.targets.journal import Journal
 from trainedon.targets.load import load_target
 from trainedon.targets.pace import Pace
 from trainedon.targets.path import NoisePath
@@ -23,6 +24,7 @@ __all__ = [
     "Denoised",
     "Evaluations",
     "Identity",
+    "Journal",
     "NoisePath",
     "Pace",
     "Reference",

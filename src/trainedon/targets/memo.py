@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+
+from trainedon.targets.journal import Journal
 
 if TYPE_CHECKING:
     from trainedon.targets.target import Evaluations, Target
@@ -26,9 +28,13 @@ class Memo:
     network would give.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, journal: Journal | None = None) -> None:
         self._answers: OrderedDict[bytes, tuple[torch.Tensor, float]] = OrderedDict()
         self._limit, self._bytes = limit, 0
+        self._journal: Journal | None = None
+        for key, row, seconds in journal.read() if journal else ():
+            self._keep(key, row, seconds)
+        self._journal = journal  # from now on, so that nothing is written that was read
         self._whole: dict[object, tuple[Any, Evaluations]] = {}
         self._sizes: OrderedDict[object, int] = OrderedDict()  # of the tensors in _whole, the latest asked for last
 
@@ -64,37 +70,49 @@ class Memo:
             del self._whole[oldest]
 
     def answers(
-        self, model: str, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None, compute: Compute
+        self,
+        model: str,
+        x_t: torch.Tensor,
+        t: torch.Tensor,
+        labels: torch.Tensor | None,
+        compute: Compute,
+        told: Sequence[object] | None = None,
+        at_once: int | None = None,
     ) -> tuple[torch.Tensor, float]:
         """`compute(x_t, t, labels)` (n, c, h, w), asking it only for the rows that are not known.
 
-        Also the seconds that the known rows had taken.
+        Also the seconds that the known rows had taken. told: what the labels stand for, the same in every process;
+        they themselves when not given. at_once: rows after which what was computed is kept; all, when not given.
         """
-        keys = self._keys(model, x_t, t, labels)
+        keys = self._keys(model, x_t, t, labels.tolist() if told is None and labels is not None else told)
         known = [self._answers.get(key) for key in keys]
         missing = [i for i, answer in enumerate(known) if answer is None]
         seconds = sum(answer[1] for answer in known if answer is not None)
-        if missing:
+        size = at_once if self._journal and at_once else max(1, len(missing))
+        for start in range(0, len(missing), size):
+            part = missing[start : start + size]
             began = time.perf_counter()
-            fresh = compute(x_t[missing], t[missing], None if labels is None else labels[missing])
-            each = (time.perf_counter() - began) / len(missing)
-            for i, row in zip(missing, fresh, strict=True):
+            fresh = compute(x_t[part], t[part], None if labels is None else labels[part])
+            each = (time.perf_counter() - began) / len(part)
+            for i, row in zip(part, fresh, strict=True):
                 known[i] = (row, each)
                 self._keep(keys[i], row.clone(), each)
-        return torch.stack([row for row, _ in known]), seconds  # type: ignore[misc]
+        return torch.stack([row.to(x_t.device) for row, _ in known]), seconds  # type: ignore[misc, union-attr]
 
     def _keep(self, key: bytes, row: torch.Tensor, seconds: float) -> None:
         if key not in self._answers:  # two equal rows of one call have one key
             self._answers[key] = (row, seconds)
             self._bytes += row.nbytes
+            if self._journal:
+                self._journal.add((key, row, seconds), ((k, *answer) for k, answer in self._answers.items()))
         while self._bytes > self._limit:
             _, (oldest, _) = self._answers.popitem(last=False)
             self._bytes -= oldest.nbytes
 
     @staticmethod
-    def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> list[bytes]:
+    def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, labels: Sequence[object] | None) -> list[bytes]:
         rows = x_t.detach().cpu().contiguous().numpy()
-        with_labels = [None] * len(rows) if labels is None else labels.tolist()
+        with_labels = [None] * len(rows) if labels is None else labels
         return [
             hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {label}".encode()[:64], digest_size=20).digest()
             for row, at, label in zip(rows, t.tolist(), with_labels, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch.nn import functional as F
 
+from trainedon.targets.journal import Journal
 from trainedon.targets.memo import Memo
 from trainedon.targets.pace import Pace
 from trainedon.targets.path import NoisePath
@@ -227,15 +229,30 @@ class Target(ABC):
         if self.memo is None or torch.is_grad_enabled():
             return self._in_chunks(self._predict, x_t, t, labels)
         answer, seconds = self.memo.answers(
-            self.identity.digest, x_t, t, labels, lambda *rows: self._in_chunks(self._predict, *rows)
+            self.identity.digest,
+            x_t,
+            t,
+            labels,
+            lambda *rows: self._in_chunks(self._predict, *rows),
+            self._meaning(labels),
+            self._at_once(),
         )
         self.evaluations.spared += seconds
         return answer
 
+    def _meaning(self, labels: torch.Tensor | None) -> list[object] | None:
+        """What labels stand for, as another process would tell it: a caption's number depends on which came before."""
+        if labels is None or self.conditioning != "caption":
+            return None if labels is None else labels.tolist()
+        words = {number: self.captions[number].encode() for number in set(labels.tolist())}
+        told = {number: hashlib.blake2b(text, digest_size=8).hexdigest() for number, text in words.items()}
+        return [told[number] for number in labels.tolist()]
+
     @contextmanager
-    def sharing(self) -> Iterator[None]:
-        """Inside the block the network is asked once for equal inputs, here and in the models `like` this one."""
-        self.memo = Memo()
+    def sharing(self, journal: Journal | None = None) -> Iterator[None]:
+        """Inside the block the network is asked once for equal inputs, here and in the models `like` this one; and what
+        a journal holds of another process's answers is not asked again."""
+        self.memo = Memo(journal=journal)
         try:
             yield
         finally:
