@@ -7,21 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from commandline import call
 
+from trainedon.attacks import registry
 from trainedon.attacks.grid import plan
 from trainedon.errors import UserError
 from trainedon.runs import Plan, conclude, run, verify
+from trainedon.runs.scorer import Scorer
 from trainedon.targets import load_target
-
-
-def call(*arguments, **options):
-    command = [sys.executable, "-c", "from trainedon.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
-
 
 # A model that does not exist: what is refused here is refused before anything is loaded.
 NOWHERE = ["audit", "nowhere", "{pictures}", "--out", "{out}"]
@@ -39,6 +37,10 @@ SWEEP = ["sweep", "nowhere", "--members", "{pictures}", "--unseen", "{pictures}"
         ),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--attacks", "magic"], "unknown attack 'magic'"),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--device", "abacus"], "device 'abacus' cannot be used"),
+        ([*NOWHERE, "--attacks", "loss, drcfast"], "unknown attack 'drcfast' (did you mean drc-fast?): choose from"),
+        ([*NOWHERE, "--drawn", "coins.json"], "coins.json cannot be read"),
+        ([*NOWHERE, "--unseen", "not-here"], "not-here does not exist"),
+        (["audit", "nowhere", "{pictures}", "--out", "{pictures}/run"], "where its pictures would be found"),
         ([*NOWHERE, "--engine", "steam"], "there is no engine 'steam': choose local or ray"),
         ([*NOWHERE, "--workers", "2"], "--address and --workers are of the engine ray: add --engine ray"),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--precision", "float8"], "float8"),
@@ -133,14 +135,15 @@ def test_train_makes_a_model_that_can_be_audited(toy_pictures, tmp_path):
     assert "AUC" in result.stdout
 
 
-def test_an_attack_of_another_package_is_found_and_runs(target_folders, toy_pictures, tmp_path):
+def test_an_attack_of_another_package_is_found_and_runs(target_folders, toy_pictures, tmp_path, monkeypatch):
     """`sample_package` lies as an installed package does: a module, and beside it what pip would have written."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent / "sample_package")}
-    listed = call("attacks", env=environment)
-    assert "flatness: Flatness of the picture (none)" in listed.stdout, listed.stderr
+    monkeypatch.setattr(registry, "_attacks", dict(registry._attacks))  # what is registered here is forgotten after
     assert "flatness" not in call("attacks").stdout
+    monkeypatch.syspath_prepend(Path(__file__).parent / "sample_package")
+    listed = call("attacks")
+    assert "flatness: Flatness of the picture (none)" in listed.stdout, listed.stderr
     run = [target_folders["epsilon"], "--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
-    result = call("evaluate", *run, "--attacks", "flatness, loss", "--out", tmp_path / "run", env=environment)
+    result = call("evaluate", *run, "--attacks", "flatness, loss", "--out", tmp_path / "run")
     assert result.returncode == 0, result.stderr
     assert "flatness" in result.stdout
 
@@ -233,21 +236,21 @@ def test_a_sweep_is_printed_drawn_reported_and_verified(swept, tmp_path):
     assert checked.returncode == 1 and "sweep.json: groups[0].points[0].auc is 0.99" in checked.stdout
 
 
-def test_a_sweep_that_was_killed_goes_on_and_ends_as_if_it_had_not(swept, tmp_path):
+def test_a_sweep_that_was_killed_goes_on_and_ends_as_if_it_had_not(swept, tmp_path, monkeypatch):
     command, finished, printed = swept
     out = tmp_path / "killed"
     code = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
     whole = [sys.executable, "-c", code, *map(str, [*command, "--out", out])]
     process = subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
     while len(list(out.glob("shards/*/*.parquet"))) < 3:
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (out / "scores.parquet").exists()
     done = {path: path.stat().st_mtime_ns for path in out.glob("shards/*/*.parquet")}
-    again = subprocess.run(whole, capture_output=True, text=True, timeout=300)
+    monkeypatch.setattr("trainedon.runs.engine.SHARD", 4)
+    again = call(*command, "--out", out)
     assert again.returncode == 0, again.stderr
     assert done and again.stdout.replace(str(out), str(finished)) == printed
     assert (out / "sweep.json").read_bytes() == (finished / "sweep.json").read_bytes()
@@ -271,6 +274,114 @@ def test_a_sweep_is_not_gone_on_with_under_another_question(target_folders, toy_
     with pytest.raises(UserError, match=r"other choices \(sweep was \['draws'\], is \['seed'\]"):
         swept_over("seed=0")
     assert (tmp_path / "run" / "sweep.json").read_bytes() == before
+
+
+def started(code, *arguments):
+    """`code` in a process of its own, which ends by a signal."""
+    command = [sys.executable, *code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def until(there, process):
+    while not there():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+LINE = "trainedon: stopped; the same command goes on from here"
+
+
+def test_an_interrupt_ends_a_run_with_130_and_the_same_command_goes_on(
+    target_folders, toy_pictures, tmp_path, monkeypatch
+):
+    out = tmp_path / "run"
+    command = ["evaluate", target_folders["epsilon"], "--members", toy_pictures["members"]]
+    command += ["--unseen", toy_pictures["unseen"], "--attacks", "loss", "--out", out]
+    code = """
+import os, signal
+import trainedon.runs.engine as e
+from trainedon.cli import Bars, main
+e.SHARD = 12
+Bars.__call__ = lambda self, what, done, total: what == "loss" and done == 24 and os.kill(os.getpid(), signal.SIGINT)
+main()
+"""
+    process = started(["-c", code], *command)
+    _, error = process.communicate()
+    assert (process.returncode, error.splitlines()[-1]) == (130, LINE) and "Traceback" not in error
+    assert not (out / "scores.parquet").exists() and not list(out.rglob(".*.tmp"))
+    assert len(list(out.glob("shards/*/*.parquet"))) == 2
+    monkeypatch.setattr("trainedon.runs.engine.SHARD", 12)
+    scored = []
+    monkeypatch.setattr(Scorer, "__call__", _recorded(Scorer.__call__, scored))
+    assert call(*command).returncode == 0
+    assert len(scored) == 2
+
+
+def _recorded(score, tasks):
+    return lambda self, task, *rest: (tasks.append(task), score(self, task, *rest))[1]
+
+
+def test_two_signals_end_a_training_with_143_and_no_traceback(toy_pictures, tmp_path):
+    process = started(["-m", "trainedon"], "train", toy_pictures["members"], "--out", tmp_path / "m", "--size", 16)
+    until((tmp_path / "m" / ".lock").exists, process)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+    _, error = process.communicate()
+    assert (process.returncode, error.splitlines()[-1]) == (143, LINE) and "Traceback" not in error
+
+
+def test_a_signal_that_meets_code_which_cannot_fail_is_not_lost():
+    code = """
+import os, signal
+from trainedon.stopping import stoppable
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(9))
+with stoppable():
+    del [Last()][0]
+    while True:
+        pass
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (143, f"{LINE}\n")
+
+
+def test_folders_that_seem_swapped_are_suspected_before_and_after(target_folders, toy_pictures, tmp_path):
+    holdout = shutil.copytree(toy_pictures["members"], tmp_path / "holdout")
+    members = shutil.copytree(toy_pictures["unseen"], tmp_path / "members")
+    command = [target_folders["epsilon"], "--attacks", "loss", "--out", tmp_path / "run"]
+    result = call("audit", command[0], holdout, "--unseen", members, *command[1:])
+    assert result.returncode == 0
+    doubt = "the suspects are called 'holdout' and the unseen pictures are called 'members'"
+    assert f"note: {doubt}: were the folders given the wrong way round?" in result.stderr.replace("\n", " ")
+    (note,) = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    assert note.startswith(f"T{doubt[1:]}") and note in (tmp_path / "run" / "report.html").read_text().replace(
+        "&#39;", "'"
+    )
+
+
+def test_scores_that_run_the_wrong_way_are_told(tmp_path):
+    lines = [f"{i},{name},{i - 60 * (name == 'suspect')}" for name in ("suspect", "unseen") for i in range(40)]
+    (tmp_path / "scores.csv").write_text("picture,set,score\n" + "\n".join(lines) + "\n")
+    result = call("report", tmp_path / "scores.csv", "--out", tmp_path / "run")
+    assert "the two folders may have been given the wrong way round" in result.stdout.replace("\n", " ")
+    assert call("verify", tmp_path / "run").returncode == 0
+
+
+def test_where_no_device_is_named_one_is_chosen_said_and_kept(target_folders, toy_pictures, tmp_path):
+    command = ["audit", target_folders["epsilon"], toy_pictures["members"], "--attacks", "loss", "--limit", 2]
+    result = call(*command, "--out", tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert f"device: {record['choices']['device']}\n" in result.stderr
+    assert record["identity"]["device"] == load_target(target_folders["epsilon"], device="auto").device.type
+    begun = json.dumps(record | {"identity": record["identity"] | {"device": "abacus"}})
+    (tmp_path / "run" / "run.json").write_text(begun)
+    assert "device 'abacus' cannot be used here" in call(*command, "--out", tmp_path / "run").stderr
+
+
+def test_the_version_is_said():
+    assert call("--version").stdout == f"trainedon {version('trainedon')}\n"
 
 
 def test_schema_prints_what_is_published():

@@ -8,6 +8,7 @@ import shlex
 import sys
 import warnings
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -19,8 +20,10 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 import typer
 from typer.exceptions import TyperException
 
-from trainedon.errors import PictureError, UserError
+from trainedon.checks import check_places, device_of, swapped
+from trainedon.errors import PictureError, UserError, meant
 from trainedon.redact import redacted_argument
+from trainedon.stopping import stoppable
 from trainedon.terminal import (
     Bars,
     plain,
@@ -41,6 +44,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Was this diffusion model trained on this picture? Degrade-Restore-Compare, and honest statistics.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"trainedon {version('trainedon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """What stands before a command; the help is that of `app`."""
+
 
 Model = Annotated[
     str, typer.Argument(help="Local diffusers folder, a checkpoint (.safetensors), or hub id (owner/name[@revision]).")
@@ -70,7 +89,7 @@ BatchSize = Annotated[
     int | None,
     typer.Option(min=1, help="Rows that go through the network at once: 32 on cpu, 64 elsewhere, when not given."),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(help="auto (a card if there is one), cpu, cuda, cuda:1, mps.")]
 Engine = Annotated[
     str, typer.Option(help="local: this process. ray: a pool of workers, one a core or graphics card, or a cluster.")
 ]
@@ -150,7 +169,7 @@ def audit(
     labels: Labels = "auto",
     controls: Controls = True,
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
@@ -198,7 +217,7 @@ def evaluate(
     labels: Labels = "auto",
     controls: Controls = True,
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
@@ -238,7 +257,7 @@ def peaks(
     caption: Caption = None,
     labels: Labels = "auto",
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
@@ -296,7 +315,7 @@ def sweep(
     caption: Caption = None,
     labels: Labels = "auto",
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     precision: Precision = "float32",
     compiled: Compile = False,
     adapter: Adapter = None,
@@ -318,11 +337,12 @@ def sweep(
 
     sets = {"member": members, "unseen": unseen}
     have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed, base))
+    _check_places("evaluate", sets, out)
     settings = plan(attack, vary or [], question or [], have, **given)
     machine = _Machine(
         device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
-    target = machine.load(model)
+    target = machine.load(model, out)
     settings = settings.possible(target)
     extra = {"sweep": settings.facts(), "caption": caption, "labels": labels, "engine": machine.engine_for(model)}
     extra["rendering"] = _rendering(alpha, orientation, fit, resample)
@@ -521,7 +541,7 @@ def plan_run(
     ] = None,
     bytes_per_picture: Annotated[str | None, typer.Option(help="How large a stored picture is, such as 100k.")] = None,
     batch_size: BatchSize = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     precision: Precision = "float32",
     compiled: Compile = False,
@@ -601,7 +621,7 @@ def schema(
 
     known = schemas()
     if document not in known:
-        raise UserError(f"there is no document {document!r}: choose from {', '.join(known)}")
+        raise UserError(f"there is no document {document!r}{meant(document, known)}: choose from {', '.join(known)}")
     sys.stdout.write(known[document])
 
 
@@ -618,7 +638,7 @@ class _Asked(NamedTuple):
 class _Machine(NamedTuple):
     """Where the work is done."""
 
-    device: str = "cpu"
+    device: str = "auto"
     rows: int | None = None
     precision: str = "float32"
     compiled: bool = False
@@ -631,10 +651,17 @@ class _Machine(NamedTuple):
     offload: str | None = None
     slicing: bool = False
 
-    def load(self, model: str) -> Any:
+    def load(self, model: str, out: str | None = None) -> Any:
+        """The model, for the run folder `out` if any: with no device named, a run goes on where it was begun."""
         from trainedon.targets import load_target
 
-        return load_target(model, **self._options())
+        options = self._options()
+        if self.device == "auto" and out is not None:
+            options["device"] = device_of(out) or "auto"
+        target = load_target(model, **options)
+        if self.device == "auto":
+            progress_console.print(f"device: {target.device}", highlight=False)
+        return target
 
     def engine_for(self, model: str) -> Any:
         """None for this process. Raises UserError for an engine that there is not, and options of another one."""
@@ -683,8 +710,9 @@ def _execute(
 ) -> _Done:
     engine = machine.engine_for(model)
     asked = asked._replace(base=machine.base)
+    _check_places(kind, sets, out, extra.get("draw"))
     chosen = _chosen(kind, sets, asked)
-    target = machine.load(model)
+    target = machine.load(model, out)
     chosen = _possible(chosen, asked, target)
     if name:
         target.identity = replace(target.identity, name=name)
@@ -737,6 +765,18 @@ def _rendering(alpha: str, orientation: str, fit: str, resample: str) -> Any:
     return Rendering(alpha, orientation, fit, resample)
 
 
+def _check_places(kind: str, sets: dict, out: str, draw: Path | None = None) -> None:
+    """What costs nothing to look at, before anything is loaded; what is odd but possible is said."""
+    check_places(kind, sets, out)
+    if draw is not None:
+        from trainedon.evidence import read_draw
+
+        read_draw(draw)
+    doubt = swapped(sets)
+    if doubt:
+        progress_console.print(plain(f"note: {doubt}"), soft_wrap=True, highlight=False)
+
+
 def _chosen(kind: str, sets: dict, asked: _Asked) -> list:
     """The attacks that were asked for; refused before anything is loaded when one lacks what it needs."""
     from trainedon.attacks import parse_attacks
@@ -787,19 +827,17 @@ def _widths(text: str) -> tuple[int, ...]:
 
 
 def main() -> None:
-    """Entry point: bad input ends with one line and exit code 2, an interrupt with 130."""
+    """Entry point: bad input ends with one line and exit code 2; Ctrl-C with 130, as `stoppable` says."""
     warnings.filterwarnings("ignore")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    try:
-        app(standalone_mode=False)
-    except (UserError, PictureError) as error:
-        stop(str(error))
-        raise SystemExit(2) from None
-    except (KeyboardInterrupt, typer.Abort):
-        stop("stopped; the same command goes on from here")
-        raise SystemExit(130) from None
-    except TyperException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
+    with stoppable():  # before typer sees an interrupt, which it would return as a number
+        try:
+            app(standalone_mode=False)
+        except (UserError, PictureError) as error:
+            stop(str(error))
+            raise SystemExit(2) from None
+        except TyperException as error:
+            error.show()
+            raise SystemExit(error.exit_code) from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from trainedon.checks import WRONG_WAY_ROUND, says_opposite
+
 out_console = Console(emoji=False, highlight=False)
 progress_console = Console(emoji=False, stderr=True)
 
 
 class Bars:
-    """Progress bars on the terminal, one for each thing that is said to progress."""
+    """How far each thing is that is said to progress: bars on a terminal, lines elsewhere (`Lines`)."""
 
     def __init__(self) -> None:
+        self._lines = None if progress_console.file.isatty() else Lines()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=progress_console,
+            disable=self._lines is not None,
         )
         self._tasks: dict[str, Any] = {}
 
@@ -34,8 +39,11 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        key = what.partition(", loss")[0]
+    def __call__(self, what: str, done: float, total: int) -> None:
+        if self._lines is not None:
+            self._lines(what, done, total)
+            return
+        key = _stage(what)
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(plain(what), total=total)
         self._progress.update(self._tasks[key], completed=done, description=plain(what))
@@ -61,6 +69,38 @@ def print_passed(run: Path) -> None:
             sets.setdefault(one.set, []).append((one.kind, one.n, one.names))
         for name, groups in sets.items():
             say_passed(name, groups)
+
+
+class Lines:
+    """For a file: a line when something begins, and one every `interval` seconds; written at once, without control
+    characters."""
+
+    def __init__(self, interval: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval, self._clock = interval, clock
+        self._begun: dict[str, tuple[float, float]] = {}  # stage -> when, and how much was done then
+        self._told = float("-inf")
+
+    def __call__(self, what: str, done: float, total: int) -> None:
+        stage, now = _stage(what), self._clock()
+        new = stage not in self._begun
+        began, had = self._begun.setdefault(stage, (now, done))
+        if not new and (now - self._told < self._interval or done <= had):
+            return
+        self._told = now
+        left = "" if new or done >= total else f", {_left((now - began) / (done - had) * (total - done))}"
+        progress_console.file.write(f"{printable(what)}: {int(done)} of {total}{left}\n")
+        progress_console.file.flush()
+
+
+def _stage(what: str) -> str:
+    return what.partition(", loss")[0]
+
+
+def _left(seconds: float) -> str:
+    for unit, size, most in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48), ("days", 86400, float("inf"))):
+        if seconds / size < most:
+            return f"about {max(1, round(seconds / size))} {unit} left"
+    raise AssertionError(seconds)
 
 
 def print_evaluation(document: Any, run: Path) -> None:
@@ -209,6 +249,8 @@ def _print_flags(document: Any) -> None:
         say(f"AUC of {attack} with other captions: {', '.join(areas)}")
     for flag in document.flags:
         say(f"flag {flag.code}: {flag.raised_because}")
+    if says_opposite(document.flags):
+        say(f"note: {WRONG_WAY_ROUND}")
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -229,7 +271,12 @@ def plain(text: str) -> str:
     """Without control characters, which a file name may hold and a terminal would obey, and without markup."""
     from rich.markup import escape
 
-    return escape("".join(character if character.isprintable() else "?" for character in text))
+    return escape(printable(text))
+
+
+def printable(text: str) -> str:
+    """Without control characters."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def say(text: str) -> None:

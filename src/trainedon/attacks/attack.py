@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets import Reference, Shadows, Target
+from trainedon.targets import PAD, Reference, Shadows, Target
 
 Progress = Callable[[str, int, int], None]
 # Needs that are met, or seen to by `Attack.check` and `conclude`, where nothing has to be given for them.
@@ -84,6 +84,10 @@ def ran_out(error: Exception) -> bool:
 
 def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody looks at."""
+
+
+def _finite(scores: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(scores), scores, np.nan)
 
 
 class Attack(ABC):
@@ -177,14 +181,24 @@ class Attack(ABC):
         return self.conclude(observed, sets or [], batch.sha256) if self.learns else observed
 
     def judge(self, target: Target, pictures: Batch | torch.Tensor) -> Judged:
-        """Scores, and what there is to show. Validates, moves to the device, and goes in chunks of `target.rows`."""
+        """Scores, and what there is to show."""
+        parts = list(self.judging(target, pictures))
+        scores = np.concatenate([part.scores for part in parts]) if parts else np.empty(0)
+        return Judged(scores, tuple(exhibit for part in parts for exhibit in part.exhibits))
+
+    def judging(self, target: Target, pictures: Batch | torch.Tensor) -> Iterator[Judged]:
+        """`judge`, part by part, in the order of the pictures. Validates, moves to the device, and goes in chunks of
+        `target.rows`, smaller ones where such a chunk takes longer than what is done may go unkept."""
         batch = pictures if isinstance(pictures, Batch) else Batch.of(pictures)
         batch = self._valid(target, batch)
         self.check(target)
         self.prepare(target)
-        exhibits: list[Exhibit] = []
-        scores = target.shared(self._key(target, batch), lambda: self._chunks(target, batch, exhibits), anew=True)
-        return Judged(scores, tuple(exhibits))
+        scores: list[np.ndarray] = []
+        with target.remembering(self._key(target, batch), lambda: np.concatenate(scores)) as timed:
+            chunks = self._chunks(target, batch)
+            while (judged := timed(lambda: next(chunks, None))) is not None:
+                scores.append(judged.scores)
+                yield judged
 
     def known(self, target: Target, batch: Batch) -> np.ndarray:
         """The scores of `judge`, without judging again what was judged while the target is `sharing`."""
@@ -194,16 +208,15 @@ class Attack(ABC):
         labels = None if batch.labels is None else tuple(batch.labels.tolist())
         return repr(self), target.identity.digest, batch.sha256, labels, batch.captions
 
-    def _chunks(self, target: Target, batch: Batch, exhibits: list[Exhibit]) -> np.ndarray:
-        """All scores, and the exhibits into a list: a chunk fills `target.rows` rows of the network.
+    def _chunks(self, target: Target, batch: Batch) -> Iterator[Judged]:
+        """Scores and exhibits: a chunk fills `target.rows` rows of the network.
 
         Where memory runs out, the rows are halved for good and the chunk is done again, and none before it. Raises
         UserError when there is not enough for a single picture.
         """
-        parts: list[np.ndarray] = []
         start, most = 0, len(batch)
         while start < len(batch):
-            part = batch[start : start + min(most, self.together(target.rows))]
+            part = batch[start : start + min(most, self._at_once(target))]
             judged = self._if_it_fits(target, part)
             if judged is None:
                 if not target.shrink():
@@ -211,13 +224,18 @@ class Attack(ABC):
                         raise UserError(f"{self.name}: memory does not suffice for a single picture: {NO_ROOM}")
                     most = len(part) // 2
                 continue
-            parts.append(judged.scores)
-            exhibits += judged.exhibits
             start += len(part)
-        scores = np.concatenate(parts) if parts else np.empty(0)
-        if not self.learns:
-            scores[~np.isfinite(scores)] = np.nan
-        return scores
+            yield judged if self.learns else replace(judged, scores=_finite(judged.scores))
+
+    def _at_once(self, target: Target) -> int:
+        """How many pictures make a chunk: where time is kept, at first and where they are slow as few as fill PAD rows,
+        and no more than are done before something is to be kept."""
+        pictures = self.together(target.rows)
+        if not target.adapts:
+            return pictures
+        cost = self.cost(target)
+        within = 0 if target.pace.seconds is None else target.pace.within(cost.forward + 2 * cost.backward)
+        return int(max(self.together(PAD), min(pictures, within)))
 
     def _if_it_fits(self, target: Target, batch: Batch) -> Judged | None:
         """`observe`, or None when memory ran out; passes of what was not finished are not counted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -66,11 +66,11 @@ class Fusion(Attack):
     def cost(self, target: Target) -> Cost:
         return total(attack.cost(target) for attack in self.attacks)
 
-    def judge(self, target: Target, pictures: Batch | torch.Tensor) -> Judged:
+    def judging(self, target: Target, pictures: Batch | torch.Tensor) -> Iterator[Judged]:
         """The whole batch at once: what an attack inside has said of it already is not asked again."""
         batch = pictures if isinstance(pictures, Batch) else Batch.of(pictures)
         self.check(target)
-        return Judged(np.stack([attack.known(target, batch) for attack in self.attacks], axis=1))
+        yield Judged(np.stack([attack.known(target, batch) for attack in self.attacks], axis=1))
 
     def _score(self, target: Target, batch: Batch) -> Judged:
         """For attacks around this one, whose pictures and models go under the names of others: nothing is looked up."""

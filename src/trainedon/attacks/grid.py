@@ -23,7 +23,7 @@ from trainedon.attacks.varied import (
     with_ratio,
 )
 from trainedon.degrade import Roi
-from trainedon.errors import UserError
+from trainedon.errors import UserError, meant
 from trainedon.targets import Target
 
 NOMINAL = ("seed",)  # numbers that have no order worth drawing
@@ -184,7 +184,7 @@ def _read(vary: Sequence[str], base: Attack) -> Texts:
             raise UserError(f"--vary {text!r}: write NAME=V1,V2,...")
         if name not in known:
             choices = f"choose from {', '.join(known)}" if known else "it has none that can be varied"
-            raise UserError(f"{base.name} has no parameter {name!r} to vary: {choices}")
+            raise UserError(f"{base.name} has no parameter {name!r} to vary{meant(name, known)}: {choices}")
         if name in read or SAME.get(name) in read or name in {SAME.get(one) for one in read}:
             raise UserError(f"{name} is varied twice: give all its values to one --vary")
         read[name] = values(rest)
@@ -214,7 +214,9 @@ def _grid(spec: str, base: Attack, vary: Texts, parse: Parse) -> Group:
 def _named_questions(names: Sequence[str], base: Attack) -> list[str]:
     for name in names:
         if name != "all" and name not in QUESTIONS:
-            raise UserError(f"there is no question {name!r}: choose from {', '.join(QUESTIONS)}, all")
+            raise UserError(
+                f"there is no question {name!r}{meant(name, QUESTIONS)}: choose from {', '.join(QUESTIONS)}, all"
+            )
     if names and not isinstance(base, DRC):
         raise UserError(f"the questions are about drc: vary the parameters of {base.name} with --vary NAME=V1,V2,...")
     return list(QUESTIONS) if "all" in names else list(dict.fromkeys(names))

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 
 from trainedon.attacks.attack import HAVE, REMEDIES, Attack
 from trainedon.attacks.pool import Pool
-from trainedon.errors import UserError
+from trainedon.errors import UserError, meant
 from trainedon.targets import Reference, Shadows
 
 ENTRY_POINTS = "trainedon.attacks"
@@ -115,7 +115,9 @@ def _parse_one(spec: str, known: dict[str, type[Attack]], given: dict[str, objec
     name, parenthesis, rest = spec.partition("(")
     name = name.strip()
     if name not in known:
-        raise UserError(f"unknown attack {name!r}: choose from {', '.join(known)}, or all")
+        raise UserError(
+            f"unknown attack {name!r}{meant(name, [*known, 'all', *GROUPS])}: choose from {', '.join(known)}, or all"
+        )
     if parenthesis and not rest.endswith(")"):
         raise UserError(f"{spec!r}: the closing parenthesis is missing")
     kind = known[name]
@@ -127,15 +129,18 @@ def _parse_one(spec: str, known: dict[str, type[Attack]], given: dict[str, objec
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or "(" in key:
             if len(plain) == len(parameters):
-                raise UserError(
-                    f"{name} has no parameter {key!r}: it has {', '.join(plain)} (quote a value with commas)"
-                )
+                raise _no_parameter(name, key, plain)
             inside.append(_parse_one(part, known, given))
         elif key not in plain:
-            raise UserError(f"{name} has no parameter {key!r}: it has {', '.join(plain)} (quote a value with commas)")
+            raise _no_parameter(name, key, plain)
         else:
             arguments[key] = _typed(name, key, value, parameters[key].type)
     return kind(**arguments, **_inner(kind, inside, given))
+
+
+def _no_parameter(attack: str, key: str, known: Sequence[str]) -> UserError:
+    hint = meant(key, known)
+    return UserError(f"{attack} has no parameter {key!r}{hint}: it has {', '.join(known)} (quote a value with commas)")
 
 
 def _inner(kind: type[Attack], inside: list[Attack], given: dict[str, object]) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from trainedon.errors import UserError
+from trainedon.errors import UserError, meant
 from trainedon.restore.guided import DPS, Guided, PiGDM
 from trainedon.restore.inpaint import Inpaint
 from trainedon.restore.joined import DDNM, Join, Naive
@@ -33,7 +33,7 @@ def parse_restorer(text: str) -> Restorer:
     for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
         if key not in kinds:
-            raise UserError(f"restorer {name} has no parameter {key!r}: it has {', '.join(kinds)}")
+            raise UserError(f"restorer {name} has no parameter {key!r}{meant(key, kinds)}: it has {', '.join(kinds)}")
         number, called = (int, "whole number") if kinds[key] == "int" else (float, "number")
         try:
             arguments[key] = number(value)

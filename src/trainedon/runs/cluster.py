@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import socket
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -50,6 +52,9 @@ class Cluster:
         for attack in attacks:  # what is kept on the disk is made once, before all workers would make it at once
             attack.prepare(target, progress)
         unit = "GPU" if target.device.type == "cuda" else "CPU"
+        options = dict(self.options)
+        if options.get("device") == "auto":
+            options["device"] = target.device.type  # what was chosen here, not there
         with _connected(self.address, self.workers if unit == "CPU" else None) as ray:
             workers = self.workers or int(ray.cluster_resources().get(unit, 0))
             if workers < 1:
@@ -60,7 +65,7 @@ class Cluster:
                 _Worker,
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=min(workers, len(tasks))),
-                fn_constructor_args=(self.model, dict(self.options), target.identity.digest, attacks, selection),
+                fn_constructor_args=(self.model, options, target.identity.digest, attacks, selection),
                 fn_constructor_kwargs={"directory": str(Path.cwd())},
                 num_cpus=1 if unit == "CPU" else 0,
                 num_gpus=1 if unit == "GPU" else 0,
@@ -125,11 +130,15 @@ def _connected(address: str | None, cores: int | None) -> Iterator[Any]:
         _knock(address)
     if ours:
         options = {"address": address} if address else {"num_cpus": cores, "include_dashboard": False}
+        heeded = signal.getsignal(signal.SIGTERM)  # Ray puts a handler of its own there
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             why = str(error).strip().splitlines()[0]
             raise UserError(f"no cluster answers at {address or 'this machine'} ({why}): {REMEDY}") from None
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, heeded)
     try:
         yield ray
     finally:

@@ -18,9 +18,11 @@ from trainedon.attacks import Attack, Progress, short
 from trainedon.files import whole
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.runs import parts
 from trainedon.runs.exhibits import Exhibits, Selection
 from trainedon.runs.scorer import SCHEMA, SHARD_SCHEMA, Finished, Scorer, Task, row, scored
-from trainedon.targets import Target
+from trainedon.targets import Pace, Target
+from trainedon.targets.pace import INTERVAL, Clock
 
 Keep = Callable[[Path], None]
 SHARD = 64
@@ -46,14 +48,21 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Local:
-    """This process, one shard after another."""
+    """This process, one shard after another. interval: seconds after which what is done of a shard is kept, measured
+    by `clock`."""
+
+    interval: float = INTERVAL
+    clock: Clock = time.monotonic
 
     def score(
         self, target: Target, attacks: Sequence[Attack], tasks: Iterable[Task], selection: Selection, progress: Progress
     ) -> Iterator[Finished]:
-        scorer = Scorer(target, attacks, selection)
-        for task in tasks:
-            yield from scorer(task, progress)
+        scorer = Scorer(target, attacks, selection, Pace(self.interval, self.clock))
+        try:
+            for task in tasks:
+                yield from scorer(task, progress)
+        finally:
+            target.pace = None
 
 
 def score_all(
@@ -69,8 +78,8 @@ def score_all(
 ) -> None:
     """Score every usable picture by every attack into `out/scores.parquet`.
 
-    entries: where to read each item. rendering: how. keep: called with each file of a shard that is finished. Shards
-    that are there already, and whole, are not done again. The first attack that can show what it saw fills
+    entries: where to read each item. rendering: how. keep: called with each file of a shard that is finished, or of a
+    part of it. What is there already, and whole, is not done again. The first attack that can show what it saw fills
     `out/restored`.
     """
     if (out / "scores.parquet").exists():
@@ -80,21 +89,38 @@ def score_all(
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     todo = [(places, name, missing) for places, name in shards if (missing := _missing(folders, name, len(places)))]
-    advance = partial(_advance, attacks, sum(len(places) for places, _ in shards), progress)
+    total = sum(len(places) for places, _ in shards)
+    advance = partial(_advance, attacks, total, progress)
     done = _counts(len(attacks), shards, todo)
     advance(done)
     exhibits = Exhibits(out / "restored")
     tasks = (
-        Task(name, tuple(items[i] for i in places), tuple(entries[i] for i in places), missing, rendering)
+        Task(
+            name,
+            tuple(items[i] for i in places),
+            tuple(entries[i] for i in places),
+            missing,
+            rendering,
+            tuple(parts.load(folders[number], name, len(places)) for number in missing),
+            tuple(done),
+            total,
+            out / "shards" / f"{name}.answers",
+        )
         for places, name, missing in todo
     )
     for finished in (engine or Local()).score(target, attacks, tasks, Selection(exhibits.selection), progress):
         for path in exhibits.add(finished.shown):
             keep(path)
-        shard = folders[finished.number] / f"{finished.name}.parquet"
+        folder = folders[finished.number]
+        if finished.part is not None:
+            keep(finished.part.save(folder, finished.name))
+        if finished.table is None:
+            continue
+        shard = folder / f"{finished.name}.parquet"
         with whole(shard) as stream:
             pq.write_table(finished.table, stream)
         keep(shard)
+        parts.clear(folder, finished.name)
         done[finished.number] += len(finished.table)
         advance(done)
     _merge(attacks, items, [name for _, name in shards], out, progress)

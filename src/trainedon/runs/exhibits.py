@@ -64,6 +64,10 @@ class Selection:
             found |= set(sorted(scores)[:SAMPLED])
         return found
 
+    def has(self, sha256: str) -> bool:
+        """Whether a picture is shown already."""
+        return sha256 in self._kept
+
     def add(self, shown: Shown) -> None:
         self._kept[shown.sha256] = (shown.set, shown.score)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from trainedon.checks import LOCK, refuse_strangers
 from trainedon.errors import UserError
 
 SCHEMA_VERSION = 1
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota of that name
 
 
 def read_run(out: Path) -> dict:
@@ -31,22 +33,34 @@ def locked(out: Path) -> Iterator[None]:
 
     Raises UserError when another one works in it, it cannot be written, or the disk is full before the block ends.
     """
+    lock = FileLock(out / LOCK, timeout=0)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / ".lock").open("a")
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"another process is working on {out}: wait for it, or choose another --out") from None
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}): choose another --out") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another process is working on {out}: wait for it, or choose another --out") from None
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            raise UserError(f"{out} has no room left ({error.strerror}): make some; the same command goes on") from None
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(f"{out} has no room left ({error.strerror}): make some; the same command goes on") from None
+    finally:
+        lock.release()
+
+
+def check_begun(out: Path, known: dict) -> None:
+    """Raises UserError when `out` holds a run that differs in what is known of this one already, or another process
+    works in it."""
+    refuse_strangers(out)
+    if (out / LOCK).exists():
+        with locked(out):
+            pass
+    if (out / "run.json").exists():
+        earlier = read_run(out).get("identity", {})
+        _refuse_other(out, {key: earlier.get(key) for key in known}, known)
 
 
 def check_same(out: Path, identity: dict) -> dict | None:
@@ -54,23 +68,23 @@ def check_same(out: Path, identity: dict) -> dict | None:
 
     Raises UserError that says which choices differ, or that the folder holds something else.
     """
+    refuse_strangers(out)
     if not (out / "run.json").exists():
-        strangers = sorted(path.name for path in out.iterdir() if path.name not in (".lock", ".run.json.tmp"))
-        if strangers:
-            (out / ".lock").unlink()  # nothing of ours stays in a stranger's folder
-            raise UserError(f"{out} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
         return None
     earlier = read_run(out)
     if earlier.get("schema_version") != SCHEMA_VERSION:
         raise UserError(f"{out} was written by another version of trainedon: choose another --out")
-    before = _flat(earlier.get("identity", {}))
-    now = _flat(identity)
+    _refuse_other(out, earlier.get("identity", {}), identity)
+    return earlier
+
+
+def _refuse_other(out: Path, earlier: dict, identity: dict) -> None:
+    before, now = _flat(earlier), _flat(identity)
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:
         said = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing[:3])
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise UserError(f"{out} holds a run with other choices ({said}{more}): repeat them, or choose another --out")
-    return earlier
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

@@ -15,6 +15,7 @@ from trainedon import evidence, report
 from trainedon.attacks import Attack, Progress, short
 from trainedon.attacks.pool import Pool
 from trainedon.attacks.recaptioned import Recaptioned, controls, with_pool
+from trainedon.checks import WRONG_WAY_ROUND, says_opposite, swapped
 from trainedon.errors import UserError
 from trainedon.evidence.stream import give_back
 from trainedon.files import file_digest, write_json, write_text
@@ -33,7 +34,7 @@ from trainedon.pictures import (
 )
 from trainedon.redact import redacted
 from trainedon.runs.engine import Engine, Keep, forget, score_all
-from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked, read_run
+from trainedon.runs.folder import SCHEMA_VERSION, check_begun, check_same, locked, read_run
 from trainedon.runs.labels import INFERRED, Settled, asked_about, check_choice, settle, with_inferred
 from trainedon.runs.looks import write_looks
 from trainedon.runs.rendering import notes as rendering_notes
@@ -101,6 +102,7 @@ def run(
     nothing else. keep: called with each file that a later run of the same plan can go on from. Returns the statistics.
     Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
+    check_begun(out, _begun(target, plan))
     for attack in plan.attacks:
         attack.check(target)
     items, entries, passed = _take_stock(plan, progress)
@@ -135,7 +137,11 @@ def run(
             present = [name for name in EVIDENCE if (out / name).exists()]
             record |= {"finished": _now(), "files": {name: file_digest(out / name) for name in present}}
             write_json(out / "run.json", record)
-        document = _conclude(out, record)
+        documents = recompute(out, record)
+        if says_opposite(next(iter(documents.values())).flags) and WRONG_WAY_ROUND not in record["notes"]:
+            record["notes"] = [*record["notes"], WRONG_WAY_ROUND]
+            write_json(out / "run.json", record)
+        document = _told(out, documents)
         write_json(out / "run.json", record | {"status": "complete"})
         return document
 
@@ -144,7 +150,7 @@ def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
     """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
     record = read_run(out)
     with locked(out):
-        return _conclude(out, record)
+        return _told(out, recompute(out, record))
 
 
 def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
@@ -198,8 +204,8 @@ def _draw_of(out: Path, record: dict) -> evidence.Draw | None:
     return draw
 
 
-def _conclude(out: Path, record: dict) -> evidence.Audit | evidence.Evaluation:
-    documents = recompute(out, record)
+def _told(out: Path, documents: dict[str, evidence.Document]) -> evidence.Audit | evidence.Evaluation:
+    """Documents and page are written; the first document."""
     for name, document in documents.items():
         write_text(out / name, evidence.json_parts(document))
     first = next(iter(documents.values()))
@@ -239,6 +245,11 @@ def _recaptioned(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, li
     return plan, controls(plan.attacks, pool) if plan.controls else []
 
 
+def _swapped_note(plan: Plan) -> list[str]:
+    told = swapped(plan.sets)
+    return [told[:1].upper() + told[1:]] if told else []
+
+
 def _captions_note(target: Target, plan: Plan, items: Inventory, passed: dict[str, Passed]) -> list[str]:
     if target.conditioning != "caption":
         return []
@@ -246,6 +257,14 @@ def _captions_note(target: Target, plan: Plan, items: Inventory, passed: dict[st
     bare = f"{without} pictures came without a caption; the model was asked about them with the empty prompt"
     unread = [f"{name}: {note}" for name, over in passed.items() for note in over.notes if plan.caption is None]
     return [*([bare] if without else []), *unread]
+
+
+def _begun(target: Target, plan: Plan) -> dict:
+    """The part of the identity that is known before a picture is read."""
+    known = {"kind": plan.kind, "model": target.identity.digest, "device": target.device.type}
+    if target.conditioning != "caption":  # others may have captions of the run in them
+        known["attacks"] = [repr(attack) for attack in plan.attacks]
+    return known
 
 
 def _identity(target: Target, plan: Plan, others: Sequence[Attack], items: Inventory) -> dict:
@@ -356,6 +375,7 @@ def _record(
             *target.identity.notes,
             *_captions_note(target, plan, settled.items, passed),
             *settled.notes,
+            *_swapped_note(plan),
         ],
         "attribution": plan.attribution,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},

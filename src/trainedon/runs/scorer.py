@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from trainedon.attacks import Attack, Judged, Progress
+from trainedon.attacks import Attack, Exhibit, Judged, Progress, short
 from trainedon.attacks.attack import silent
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibits import Selection, Shown
-from trainedon.targets import Target
+from trainedon.runs.parts import Part
+from trainedon.targets import Evaluations, Journal, Pace, Target
 
 SCHEMA = pa.schema(
     [
@@ -32,6 +35,7 @@ SCHEMA = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
+SHOWING = 3 * 20  # about how many passes a picture takes that is made for the eye
 # A shard also holds what an attack that learns has observed, until all shards are there.
 SHARD_SCHEMA = SCHEMA.append(pa.field("observed", pa.list_(pa.float64())))
 
@@ -39,88 +43,193 @@ SHARD_SCHEMA = SCHEMA.append(pa.field("observed", pa.list_(pa.float64())))
 @dataclass(frozen=True)
 class Task:
     """One shard to score. entries: where to read each of its items. missing: the numbers of the attacks that have no
-    scores of it yet. name: made of the pictures, so that a shard is known again. rendering: how pictures are read."""
+    scores of it yet. name: made of the pictures, so that a shard is known again. rendering: how pictures are read.
+    parts: for each of `missing`, what is there already. done, total: how many pictures each attack of the run has
+    scored before, of how many; for progress. answers: a file for what the network has answered, where it is so slow
+    that this is worth keeping."""
 
     name: str
     items: tuple[Item, ...]
     entries: tuple[Entry, ...]
     missing: tuple[int, ...]
     rendering: Rendering = DEFAULT
+    parts: tuple[tuple[Part, ...], ...] = ()
+    done: tuple[int, ...] = ()
+    total: int = 0
+    answers: Path | None = None
+
+    def known(self, number: int) -> tuple[Part, ...]:
+        """What an attack has scored of it already."""
+        return self.parts[self.missing.index(number)] if self.parts else ()
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A shard as one attack scored it. name: of its task. number: of the attack. table: its rows, as SHARD_SCHEMA.
-    shown: what is worth keeping for the eye, as far as the one who scored it knows."""
+    """A shard as one attack scored it. name: of its task. number: of the attack. table: its rows, as SHARD_SCHEMA; None
+    while it is not done, and then `part` has some of them, or None. shown: what is worth keeping for the eye, as far as
+    the one who scored it knows."""
 
     name: str
     number: int
-    table: pa.Table
+    table: pa.Table | None = None
     shown: tuple[Shown, ...] = ()
+    part: Part | None = None
 
 
 class Scorer:
     """The model and the attacks, ready for one shard after another.
 
-    selection: which pictures are shown so far; what this scorer adds, it adds to its own.
+    selection: which pictures are shown so far; what this scorer adds, it adds to its own. pace: when what is finished
+    of a shard is handed over before all of it is; None for whole shards alone.
     """
 
-    def __init__(self, target: Target, attacks: Sequence[Attack], selection: Selection) -> None:
-        self._target, self._attacks, self._selection = target, attacks, selection
+    def __init__(
+        self, target: Target, attacks: Sequence[Attack], selection: Selection, pace: Pace | None = None
+    ) -> None:
+        self._target, self._attacks, self._selection, self._pace = target, attacks, selection, pace
         self._showing = next((number for number, attack in enumerate(attacks) if attack.shows), None)
+        target.pace = pace
 
     def __call__(self, task: Task, progress: Progress = silent) -> Iterator[Finished]:
         """One attack after another goes over the shard, and all over one shard before the next, so that the network is
         asked once where several ask the same. Raises UserError as `read_again` does.
         """
         batch = read_batch(self._target, task.items, task.entries, task.rendering)
-        with self._target.sharing() if self._asks_again(task) else nullcontext():
+        journal = Journal(task.answers, self._pace) if task.answers and self._pace and self._target.adapts else None
+        with self._target.sharing(journal) if journal or self._asks_again(task) else nullcontext():
             for number in task.missing:
-                attack = self._attacks[number]
-                attack.prepare(self._target, progress)
-                table, judged = self._score(attack, task.items, batch)
-                shown = self._show(attack, task.items, batch, judged) if number == self._showing else ()
-                yield Finished(task.name, number, table, shown)
+                self._attacks[number].prepare(self._target, progress)
+                yield from self._score(task, number, batch, progress)
+        if journal:
+            journal.clear()
 
     def _asks_again(self, task: Task) -> bool:
         """Whether the network may be asked the same twice, so that keeping its answers is worth it."""
         return len(task.missing) > 1 or any(self._attacks[number].repeats for number in task.missing)
 
-    def _score(self, attack: Attack, items: Sequence[Item], batch: Batch) -> tuple[pa.Table, Judged]:
-        """Its rows, and what there is to show.
+    def _score(self, task: Task, number: int, batch: Batch, progress: Progress) -> Iterator[Finished]:
+        """The rows that are missing, and what there is to show; now and then what is done of it."""
+        attack, parts, fresh = self._attacks[number], list(task.known(number)), _Fresh()
+        known = {place for part in parts for place in part.places}
+        left = [place for place in range(len(batch)) if place not in known]
+        for judged, spent in self._judged(task, number, batch, left, progress) if left else ():
+            fresh.add(left[: len(judged.scores)], judged, spent)
+            left = left[len(judged.scores) :]
+            if left and self._pace is not None and self._pace.due:
+                parts.append(fresh.part())
+                yield Finished(task.name, number, None, self._show(task, number, batch, fresh), parts[-1])
+                self._pace.kept()
+                fresh = _Fresh()
+        if fresh.places:
+            parts.append(fresh.part())
+        shard = Part.joined(parts)
+        shown = self._show(task, number, batch, fresh)
+        if not fresh.exhibits:
+            yield from self._show_apart(task, number, batch, shard)
+        yield Finished(task.name, number, _table(attack, task.items, shard), shown)
+        if self._pace is not None:
+            self._pace.kept()
 
-        The seconds are those that the attack alone would take: what an answer took that was known already is added.
-        """
-        began = time.perf_counter()
-        with self._target.counted() as spent:
-            judged = attack.judge(self._target, batch)
-        seconds = (time.perf_counter() - began + spent.spared) / len(items)
-        costs = {"nfe": spent.forward // len(items), "seconds": seconds}
-        if attack.learns:
-            rows = [row(i, attack, **costs) | {"observed": o} for i, o in zip(items, judged.scores, strict=True)]
-        else:
-            rows = [scored(i, attack, s, **costs) for i, s in zip(items, judged.scores.tolist(), strict=True)]
-        return pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), judged
+    def _judged(
+        self, task: Task, number: int, batch: Batch, places: Sequence[int], progress: Progress
+    ) -> Iterator[tuple[Judged, Evaluations]]:
+        """The attack's answers, chunk by chunk, and what each took: `spared` are the seconds that the attack alone
+        would take, so what an answer took that was known already is added."""
+        attack, target = self._attacks[number], self._target
+        chunks = attack.judging(target, batch.take(places))
+        start, cost = replace(target.evaluations), attack.cost(target)
+        before = task.done[number] + len(batch) - len(places) if task.done else 0
 
-    def _show(self, attack: Attack, items: Sequence[Item], batch: Batch, judged: Judged) -> tuple[Shown, ...]:
-        """What there is to show of the pictures that are to be shown; passes for the eye alone are not counted."""
-        places = [i for i, score in enumerate(judged.scores.tolist()) if math.isfinite(score)]
-        wanted = self._selection.wanted([(str(items[i].sha256), items[i].set, float(judged.scores[i])) for i in places])
-        chosen = [i for i in places if items[i].sha256 in wanted]
-        if not chosen:
+        def told(under_way: int) -> None:
+            now, passes = target.evaluations, cost.forward + 2 * cost.backward
+            made = now.forward - start.forward + under_way + 2 * (now.backward - start.backward)
+            share = min(1.0, made / (passes * len(places))) if passes else 0.0
+            progress(short(attack), before + share * len(places), task.total)  # type: ignore[arg-type]
+
+        while True:
+            began = time.perf_counter()
+            if self._pace is not None and task.total:
+                self._pace.listener = told
+            with target.counted() as spent:
+                judged = next(chunks, None)
+            if self._pace is not None:
+                self._pace.listener = None
+            if judged is None:
+                return
+            spent.spared += time.perf_counter() - began
+            yield judged, spent
+
+    def _show(self, task: Task, number: int, batch: Batch, fresh: _Fresh) -> tuple[Shown, ...]:
+        """What came with the scores, of the pictures that are to be shown."""
+        if number != self._showing or not fresh.exhibits:
             return ()
-        if judged.exhibits:
-            found = tuple(judged.exhibits[i] for i in chosen)
-        else:
-            found = attack.show(self._target, batch.take(chosen))
-        shown = tuple(
-            Shown.of(items[i], attack.name, float(judged.scores[i]), exhibit)
-            for i, exhibit in zip(chosen, found)  # an attack may have nothing to show
-        )
+        answers = dict(zip(fresh.places, zip(fresh.scores(), fresh.exhibits, strict=True), strict=True))
+        chosen = self._chosen(task.items, {place: score for place, (score, _) in answers.items()})
+        return self._selected(task, number, [(place, *answers[place]) for place in chosen])
+
+    def _show_apart(self, task: Task, number: int, batch: Batch, shard: Part) -> Iterator[Finished]:
+        """What an attack makes for the eye alone, once all scores are there; these passes are not counted. In several
+        parts where all of it takes long."""
+        if number != self._showing:
+            return
+        attack, scores = self._attacks[number], dict(zip(shard.places, shard.answers.tolist(), strict=True))
+        chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
+        while chosen:
+            size = len(chosen)
+            if self._target.adapts:
+                size = int(min(size, max(1, self._target.pace.within(SHOWING))))
+            now, chosen = chosen[:size], chosen[size:]
+            found = attack.show(self._target, batch.take(now))
+            told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found)]  # an attack may have nothing to show
+            shown = self._selected(task, number, told)
+            if shown:
+                yield Finished(task.name, number, shown=shown)
+
+    def _chosen(self, items: Sequence[Item], scores: Mapping[int, float]) -> list[int]:
+        """Places of the pictures that are to be shown, of those that have scores."""
+        places = [place for place, score in scores.items() if math.isfinite(score)]
+        wanted = self._selection.wanted([(str(items[p].sha256), items[p].set, float(scores[p])) for p in places])
+        return [place for place in places if items[place].sha256 in wanted]
+
+    def _selected(self, task: Task, number: int, told: Iterable[tuple[int, float, Exhibit]]) -> tuple[Shown, ...]:
+        name = self._attacks[number].name
+        shown = tuple(Shown.of(task.items[place], name, float(score), exhibit) for place, score, exhibit in told)
         for one in shown:
             self._selection.add(one)
         self._selection.prune()
         return shown
+
+
+class _Fresh:
+    """What was scored since something was kept."""
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.exhibits: list[Exhibit] = []
+        self._answers: list[np.ndarray] = []
+        self._forward, self._seconds = 0, 0.0
+
+    def add(self, places: Sequence[int], judged: Judged, spent: Evaluations) -> None:
+        self.places += places
+        self.exhibits += judged.exhibits
+        self._answers.append(judged.scores)
+        self._forward, self._seconds = self._forward + spent.forward, self._seconds + spent.spared
+
+    def scores(self) -> list[float]:
+        return np.concatenate(self._answers).tolist()
+
+    def part(self) -> Part:
+        return Part(tuple(self.places), np.concatenate(self._answers), self._forward, self._seconds)
+
+
+def _table(attack: Attack, items: Sequence[Item], shard: Part) -> pa.Table:
+    """The rows of a whole shard; passes and seconds are the mean over its pictures."""
+    costs = {"nfe": shard.forward // len(items), "seconds": shard.seconds / len(items)}
+    if attack.learns:
+        rows = [row(i, attack, **costs) | {"observed": o} for i, o in zip(items, shard.answers, strict=True)]
+    else:
+        rows = [scored(i, attack, s, **costs) for i, s in zip(items, shard.answers.tolist(), strict=True)]
+    return pa.Table.from_pylist(rows, schema=SHARD_SCHEMA)
 
 
 def read_batch(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon import evidence
+from trainedon.checks import refuse_strangers
 from trainedon.errors import UserError
 from trainedon.evidence.rows import Row
 from trainedon.files import file_digest, whole, write_json
@@ -35,6 +36,7 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
     if kinds == ["evaluate"]:
         scores.require("unseen")
     identity = {"kind": kinds[0], "table": file_digest(table)}
+    refuse_strangers(out)
     with locked(out):
         check_same(out, identity)
         schema = SCHEMA.append(pa.field("cluster", pa.string()))

@@ -1,7 +1,9 @@
 """The model under audit: one adapter a family, one safe loader; and the models that attacks hold beside it."""
 
 from trainedon.targets.helpers import Reference, Shadows
+from trainedon.targets.journal import Journal
 from trainedon.targets.load import load_target
+from trainedon.targets.pace import Pace
 from trainedon.targets.path import NoisePath
 from trainedon.targets.service import Service
 from trainedon.targets.symmetry import (
@@ -13,15 +15,18 @@ from trainedon.targets.symmetry import (
     parse_symmetries,
     relative,
 )
-from trainedon.targets.target import Denoised, Evaluations, Identity, Target
+from trainedon.targets.target import PAD, Denoised, Evaluations, Identity, Target
 
 __all__ = [
     "NO_REFERENCE",
+    "PAD",
     "SYMMETRIES",
     "Denoised",
     "Evaluations",
     "Identity",
+    "Journal",
     "NoisePath",
+    "Pace",
     "Reference",
     "Service",
     "Shadows",

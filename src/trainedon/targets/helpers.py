@@ -175,7 +175,7 @@ def _beside(model: str | Path, target: Target) -> Target:
         target.kept[key] = load_target(model, device=str(target.device), rows=target.rows, **how)
     other: Target = target.kept[key]  # type: ignore[assignment]
     other.evaluations, other.memo, other.rows = target.evaluations, target.memo, target.rows
-    other.captions = target.captions
+    other.captions, other.pace = target.captions, target.pace
     return other
 
 

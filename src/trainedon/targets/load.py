@@ -246,6 +246,9 @@ def _scheduler_of(layout: Layout) -> tuple[Path | None, str, list[str]]:
 
 
 def _device(device: str) -> torch.device:
+    """`auto`: a graphics card that works, the first kind of these, or the processor."""
+    if device == "auto":
+        device = next((kind for kind in ("cuda", "mps") if _works(kind)), "cpu")
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
@@ -254,6 +257,14 @@ def _device(device: str) -> torch.device:
             f"device {device!r} cannot be used here ({str(error).splitlines()[0]}): try --device cpu"
         ) from None
     return chosen
+
+
+def _works(device: str) -> bool:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return False
+    return True
 
 
 def model_digest(folder: Path, adapter: Adapters = None, base: Path | None = None) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from trainedon.targets.journal import Journal
+
 if TYPE_CHECKING:
-    from trainedon.targets.target import Target
+    from trainedon.targets.target import Evaluations, Target
 
 T = TypeVar("T")
 
@@ -26,30 +28,38 @@ class Memo:
     network would give.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, journal: Journal | None = None) -> None:
         self._answers: OrderedDict[bytes, tuple[torch.Tensor, float]] = OrderedDict()
         self._limit, self._bytes = limit, 0
-        self._whole: dict[object, tuple[Any, int, int, float]] = {}
+        self._journal: Journal | None = None
+        for key, row, seconds in journal.read() if journal else ():
+            self._keep(key, row, seconds)
+        self._journal = journal  # from now on, so that nothing is written that was read
+        self._whole: dict[object, tuple[Any, Evaluations]] = {}
         self._sizes: OrderedDict[object, int] = OrderedDict()  # of the tensors in _whole, the latest asked for last
 
-    def whole(self, key: object, target: Target, compute: Callable[[], T], *, anew: bool = False) -> T:
-        """`compute()` at the first call with this key, or `anew`; later the same, passes and seconds charged again."""
-        if key in self._whole and not anew:
-            value, forward, backward, seconds = self._whole[key]
+    def whole(self, key: object, target: Target, compute: Callable[[], T]) -> T:
+        """`compute()` at the first call with this key; later the same, passes and seconds charged again."""
+        if key in self._whole:
+            value, spent = self._whole[key]
             if key in self._sizes:
                 self._sizes.move_to_end(key)
-            target.evaluations.forward += forward
-            target.evaluations.backward += backward
-            target.evaluations.spared += seconds
+            target.evaluations.forward += spent.forward
+            target.evaluations.backward += spent.backward
+            target.evaluations.spared += spent.spared
             return value
         began = time.perf_counter()
         with target.counted() as spent:
             value = compute()
-        seconds = time.perf_counter() - began + spent.spared
-        self._whole[key] = (value, spent.forward, spent.backward, seconds)
+        spent.spared += time.perf_counter() - began
+        self.remember(key, value, spent)
+        return value
+
+    def remember(self, key: object, value: Any, spent: Evaluations) -> None:
+        """What `whole` gives for this key. spent: what it took; `spared` are its seconds, with those spared to it."""
+        self._whole[key] = (value, spent)
         if isinstance(value, torch.Tensor):
             self._make_room(key, value.nbytes)
-        return value
 
     def _make_room(self, key: object, size: int) -> None:
         """Forget tensors, the longest unasked first: restorations of large pictures would fill any memory."""
@@ -60,37 +70,49 @@ class Memo:
             del self._whole[oldest]
 
     def answers(
-        self, model: str, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None, compute: Compute
+        self,
+        model: str,
+        x_t: torch.Tensor,
+        t: torch.Tensor,
+        labels: torch.Tensor | None,
+        compute: Compute,
+        told: Sequence[object] | None = None,
+        at_once: int | None = None,
     ) -> tuple[torch.Tensor, float]:
         """`compute(x_t, t, labels)` (n, c, h, w), asking it only for the rows that are not known.
 
-        Also the seconds that the known rows had taken.
+        Also the seconds that the known rows had taken. told: what the labels stand for, the same in every process;
+        they themselves when not given. at_once: rows after which what was computed is kept; all, when not given.
         """
-        keys = self._keys(model, x_t, t, labels)
+        keys = self._keys(model, x_t, t, labels.tolist() if told is None and labels is not None else told)
         known = [self._answers.get(key) for key in keys]
         missing = [i for i, answer in enumerate(known) if answer is None]
         seconds = sum(answer[1] for answer in known if answer is not None)
-        if missing:
+        size = at_once if self._journal and at_once else max(1, len(missing))
+        for start in range(0, len(missing), size):
+            part = missing[start : start + size]
             began = time.perf_counter()
-            fresh = compute(x_t[missing], t[missing], None if labels is None else labels[missing])
-            each = (time.perf_counter() - began) / len(missing)
-            for i, row in zip(missing, fresh, strict=True):
+            fresh = compute(x_t[part], t[part], None if labels is None else labels[part])
+            each = (time.perf_counter() - began) / len(part)
+            for i, row in zip(part, fresh, strict=True):
                 known[i] = (row, each)
                 self._keep(keys[i], row.clone(), each)
-        return torch.stack([row for row, _ in known]), seconds  # type: ignore[misc]
+        return torch.stack([row.to(x_t.device) for row, _ in known]), seconds  # type: ignore[misc, union-attr]
 
     def _keep(self, key: bytes, row: torch.Tensor, seconds: float) -> None:
         if key not in self._answers:  # two equal rows of one call have one key
             self._answers[key] = (row, seconds)
             self._bytes += row.nbytes
+            if self._journal:
+                self._journal.add((key, row, seconds), ((k, *answer) for k, answer in self._answers.items()))
         while self._bytes > self._limit:
             _, (oldest, _) = self._answers.popitem(last=False)
             self._bytes -= oldest.nbytes
 
     @staticmethod
-    def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> list[bytes]:
+    def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, labels: Sequence[object] | None) -> list[bytes]:
         rows = x_t.detach().cpu().contiguous().numpy()
-        with_labels = [None] * len(rows) if labels is None else labels.tolist()
+        with_labels = [None] * len(rows) if labels is None else labels
         return [
             hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {label}".encode()[:64], digest_size=20).digest()
             for row, at, label in zip(rows, t.tolist(), with_labels, strict=True)

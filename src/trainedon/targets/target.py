@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import hashlib
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +14,9 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch.nn import functional as F
 
+from trainedon.targets.journal import Journal
 from trainedon.targets.memo import Memo
+from trainedon.targets.pace import Pace
 from trainedon.targets.path import NoisePath
 
 T = TypeVar("T")
@@ -83,7 +87,8 @@ class Target(ABC):
     makes of it. path: its noise path. prediction: what the network answers. classes: number of class labels, None for
     a model without. rows: how many states go through the network at once. precision: in which the network multiplies,
     a key of PRECISIONS; its answers are float32. compiled: whether it goes through `torch.compile`. Both change scores.
-    kept: what attacks prepared once for this model, by their own keys. options: what else it was loaded with, for the
+    kept: what attacks prepared once for this model, by their own keys. pace: where the rows' time is measured, if it
+    is. options: what else it was loaded with, for the
     models beside it.
 
     labels, int64 (n,), are what the network is asked with, whichever its conditioning: classes, or numbers of captions
@@ -102,6 +107,7 @@ class Target(ABC):
     evaluations: Evaluations = field(default_factory=Evaluations)
     kept: dict[object, object] = field(default_factory=dict)
     memo: Memo | None = None
+    pace: Pace | None = None
     options: dict[str, Any] = field(default_factory=dict)
     captions: Captions = field(default_factory=Captions)
 
@@ -225,26 +231,56 @@ class Target(ABC):
         if self.memo is None or torch.is_grad_enabled():
             return self._in_chunks(self._predict, x_t, t, labels)
         answer, seconds = self.memo.answers(
-            self.identity.digest, x_t, t, labels, lambda *rows: self._in_chunks(self._predict, *rows)
+            self.identity.digest,
+            x_t,
+            t,
+            labels,
+            lambda *rows: self._in_chunks(self._predict, *rows),
+            self._meaning(labels),
+            self._at_once(),
         )
         self.evaluations.spared += seconds
         return answer
 
+    def _meaning(self, labels: torch.Tensor | None) -> list[object] | None:
+        """What labels stand for, as another process would tell it: a caption's number depends on which came before."""
+        if labels is None or self.conditioning != "caption":
+            return None if labels is None else labels.tolist()
+        words = {number: self.captions[number].encode() for number in set(labels.tolist())}
+        told = {number: hashlib.blake2b(text, digest_size=8).hexdigest() for number, text in words.items()}
+        return [told[number] for number in labels.tolist()]
+
     @contextmanager
-    def sharing(self) -> Iterator[None]:
-        """Inside the block the network is asked once for equal inputs, here and in the models `like` this one."""
-        self.memo = Memo()
+    def sharing(self, journal: Journal | None = None) -> Iterator[None]:
+        """Inside the block the network is asked once for equal inputs, here and in the models `like` this one; and what
+        a journal holds of another process's answers is not asked again."""
+        self.memo = Memo(journal=journal)
         try:
             yield
         finally:
             self.memo = None
 
-    def shared(self, key: object, compute: Callable[[], T], *, anew: bool = False) -> T:
-        """`compute()`, or what it gave for the same key while the target is `sharing`; its passes count again.
+    def shared(self, key: object, compute: Callable[[], T]) -> T:
+        """`compute()`, or what it gave for the same key while the target is `sharing`; its passes count again."""
+        return compute() if self.memo is None else self.memo.whole(key, self, compute)
 
-        anew: compute in any case, for the next who asks.
-        """
-        return compute() if self.memo is None else self.memo.whole(key, self, compute, anew=anew)
+    @contextmanager
+    def remembering(self, key: object, value: Callable[[], Any]) -> Iterator[Callable[[Callable[[], T]], T]]:
+        """For the next who asks `shared` for this key: `value()` at the end of the block. What the block is given runs
+        a part of the work, and charges it."""
+        charged = Evaluations()
+
+        def timed(work: Callable[[], T]) -> T:
+            began = time.perf_counter()
+            with self.counted() as spent:
+                answer = work()
+            charged.forward, charged.backward = charged.forward + spent.forward, charged.backward + spent.backward
+            charged.spared += time.perf_counter() - began + spent.spared
+            return answer
+
+        yield timed
+        if self.memo is not None:
+            self.memo.remember(key, value(), charged)
 
     def noised(self, pictures: torch.Tensor, t: torch.Tensor | int, noise: torch.Tensor) -> torch.Tensor:
         """`alpha_t x + sigma_t eps`, shapes (n, c, h, w); t = -1 gives the pictures back."""
@@ -281,14 +317,27 @@ class Target(ABC):
             torch.mps.empty_cache()
         return shrunk
 
+    @property
+    def adapts(self) -> bool:
+        """Whether fewer rows at once change no answer, and time is measured by waiting for them: on a processor."""
+        return self.pace is not None and self.device.type == "cpu" and not self.compiled
+
+    def _at_once(self) -> int:
+        """How many rows the network is given, a multiple of PAD, so that only the last batch is filled up."""
+        most = self.rows // PAD * PAD
+        if self.adapts and not torch.is_grad_enabled():  # gradients of weights are summed over all rows at once
+            most = min(most, self.pace.within(1) // PAD * PAD)
+        return max(PAD, int(most))
+
     def _in_chunks(self, network, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         """Rows through the network, at most `rows` at once, filled up to a multiple of PAD.
 
         Kernels are chosen by batch size, and a lone row may take one that rounds otherwise; filled-up batches take the
         same one, so that a picture's answer does not depend on how many others come along.
         """
-        answers, size = [], max(PAD, self.rows // PAD * PAD)  # so that only the last is filled up
+        answers, size = [], self._at_once()
         for start in range(0, len(x), size):
+            began = self.pace.clock() if self.pace else 0.0
             part = slice(start, start + size)
             xs, ts, ls = x[part], t[part], None if labels is None else labels[part]
             n, missing = len(xs), self._filled(len(xs), size) - len(xs)
@@ -297,4 +346,8 @@ class Target(ABC):
                 ts = torch.cat([ts, ts[:1].expand(missing)])
                 ls = None if ls is None else torch.cat([ls, ls[:1].expand(missing)])
             answers.append(network(xs, ts, ls)[:n])
+            if self.pace:
+                if self.adapts:
+                    self.pace.measure(len(xs), self.pace.clock() - began)
+                self.pace.tell(start + n)
         return answers[0] if len(answers) == 1 else torch.cat(answers)

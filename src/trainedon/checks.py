@@ -1,0 +1,109 @@
+"""What can be refused before a picture is read or a model is loaded; imports nothing that takes long to import."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from trainedon.errors import UserError
+
+LOCK = ".lock"
+UNSEEN = ("unseen", "holdout", "heldout", "test", "tests", "val", "valid", "validation", "eval", "nonmember")
+UNSEEN += ("nonmembers", "notmember", "notmembers", "unused", "control", "controls")
+SEEN = ("train", "training", "trained", "member", "members", "suspect", "suspects", "seen", "included", "mine")
+
+
+WRONG_WAY_ROUND = (
+    "Unseen pictures score higher than the others, beyond chance: the two folders may have been given the wrong way "
+    "round."
+)
+
+
+def check_places(kind: str, sets: Mapping[str, str | Path], out: str) -> None:
+    """Whether the sources of a run are there, and `out` can take it. URLs are not looked at.
+
+    Raises UserError.
+    """
+    local = {name: Path(source) for name, source in sets.items() if not _is_url(source)}
+    for source in local.values():
+        if not source.exists():
+            raise UserError(f"{source} does not exist; check the spelling")
+    if _is_url(out):
+        return
+    folder = Path(out)
+    refuse_strangers(folder)
+    earlier = _earlier(folder)
+    if earlier.get("kind", kind) != kind:
+        raise UserError(
+            f"{out} holds a run with other choices (kind was {earlier['kind']!r}, is {kind!r}): "
+            "repeat them, or choose another --out"
+        )
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{out} cannot be written (no permission in {there}): choose another --out")
+    for source in local.values():
+        _apart(source, folder)
+
+
+def refuse_strangers(out: Path) -> None:
+    """Raises UserError for a place that is no folder, and for a folder of other things than a run; writes nothing."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file, and a run is written to a folder: choose another --out")
+    if not out.is_dir() or (out / "run.json").exists():
+        return
+    strangers = sorted(path.name for path in out.iterdir() if path.name not in (LOCK, ".run.json.tmp"))
+    if strangers:
+        raise UserError(f"{out} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
+
+
+def device_of(out: str) -> str | None:
+    """The type of device on which the run in a local folder was begun, if there is one."""
+    return None if _is_url(out) else _earlier(Path(out)).get("device")
+
+
+def swapped(sets: Mapping[str, str | Path]) -> str | None:
+    """A sentence where the names of the folders say the opposite of what they were given as."""
+    called = {name: Path(shown.partition("?")[0]) for name, shown in ((name, str(s)) for name, s in sets.items())}
+    if len({path.name for path in called.values()}) < len(called):  # train/faces and test/faces
+        called = {name: path.parent for name, path in called.items()}
+    said = []
+    for name, path in called.items():
+        odd = SEEN if name == "unseen" else UNSEEN
+        if word := next((word for word in _words(path.name) if word in odd), None):
+            said.append(f"the {'unseen pictures' if name == 'unseen' else f'{name}s'} are called {word!r}")
+    return f"{' and '.join(said)}: were the folders given the wrong way round?" if said else None
+
+
+def says_opposite(flags: Iterable[Any]) -> bool:
+    """Whether scores run against the direction that training would give them, by the flags of a document."""
+    return any(flag.code == "attack-below-chance" for flag in flags)
+
+
+def _words(name: str) -> list[str]:
+    """`held-out` and `non-members` are one word."""
+    return re.findall("[a-z]+", re.sub(r"(held|hold|non|not|un)[-_ ]+(?=[a-z])", r"\1", name.lower()))
+
+
+def _apart(source: Path, out: Path) -> None:
+    """Raises UserError where pictures that a run writes would be taken for those that it asks about."""
+    source, out = source.resolve(), out.resolve()
+    if out.is_relative_to(source) and not any(part.startswith(".") for part in out.relative_to(source).parts):
+        raise UserError(f"--out {out} lies in {source}, where its pictures would be found: choose another --out")
+    if source.is_relative_to(out):
+        raise UserError(f"{source} lies in --out {out}, to which the run is written: choose another --out")
+
+
+def _earlier(out: Path) -> dict:
+    """The identity of the run in a folder; empty where there is none that can be read."""
+    try:
+        return dict(json.loads((out / "run.json").read_text("utf-8"))["identity"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _is_url(source: str | Path) -> bool:
+    return "://" in str(source) or "::" in str(source)

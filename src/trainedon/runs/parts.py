@@ -1,0 +1,82 @@
+"""What is finished of a shard that is not: files beside it, each with some of its rows, until the shard is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainedon.files import whole
+
+SUFFIX = ".part"
+SCHEMA = pa.schema([("place", pa.int64()), ("answer", pa.list_(pa.float64()))])
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a shard as one attack scored them. places: in the shard, of each row. answers: float64 (m,), or
+    (m, d) of an attack that learns. forward: passes, and seconds, of all of them together."""
+
+    places: tuple[int, ...]
+    answers: np.ndarray
+    forward: int
+    seconds: float
+
+    @classmethod
+    def joined(cls, parts: Sequence[Part]) -> Part:
+        """One of all, in the order of places."""
+        places = [place for part in parts for place in part.places]
+        order = np.argsort(places)
+        answers = np.concatenate([part.answers for part in parts])[order]
+        forward, seconds = sum(part.forward for part in parts), sum(part.seconds for part in parts)
+        return cls(tuple(sorted(places)), answers, forward, seconds)
+
+    def save(self, folder: Path, name: str) -> Path:
+        """Write it, whole or not at all, beside the shard of that name."""
+        path = folder / f"{name}.{self.places[0]:02d}{SUFFIX}"
+        facts = {"forward": str(self.forward), "seconds": repr(self.seconds), "shape": str(self.answers.ndim)}
+        rows = self.answers.reshape(len(self.places), -1).tolist()
+        columns = {"place": self.places, "answer": rows}
+        with whole(path) as stream:
+            pq.write_table(pa.table(columns, schema=SCHEMA.with_metadata(facts)), stream)
+        return path
+
+
+def load(folder: Path, name: str, rows: int) -> tuple[Part, ...]:
+    """The parts of a shard of so many rows. A file that is damaged, or has what another one has, is removed."""
+    found: list[Part] = []
+    have: set[int] = set()
+    for path in _files(folder, name):
+        part = _read(path)
+        if part is None or have & set(part.places) or max(part.places) >= rows:
+            path.unlink()
+            continue
+        have |= set(part.places)
+        found.append(part)
+    return tuple(found)
+
+
+def clear(folder: Path, name: str) -> None:
+    """Remove the parts of a shard that is whole."""
+    for path in _files(folder, name):
+        path.unlink()
+
+
+def _files(folder: Path, name: str) -> Iterable[Path]:
+    return sorted(folder.glob(f"{name}.*{SUFFIX}"))
+
+
+def _read(path: Path) -> Part | None:
+    try:
+        table = pq.read_table(path)
+        facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        answers = np.array(table["answer"].to_pylist(), dtype=np.float64)
+        answers = answers[:, 0] if facts["shape"] == "1" else answers
+        places = tuple(table["place"].to_pylist())
+        return Part(places, answers, int(facts["forward"]), float(facts["seconds"])) if places else None
+    except (OSError, pa.ArrowException, KeyError, ValueError, IndexError):
+        return None
