@@ -160,7 +160,7 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     if (out / "pictures.parquet").exists():
         pictures = out / "pictures.parquet"
         looks = evidence.read_looks(out / "looks.parquet")
-    draw, told = _draw_of(out, record), _told(record)
+    draw, told = _draw_of(out, record), _circumstances(record)
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
         return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, **told)}
@@ -172,7 +172,7 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     return documents
 
 
-def _told(record: dict) -> dict[str, Any]:
+def _circumstances(record: dict) -> dict[str, Any]:
     """What a run records of its model and of how it was asked, as far as statistics need it; runs of earlier versions
     record less."""
     model = record.get("model", {})
