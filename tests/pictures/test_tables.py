@@ -23,10 +23,10 @@ def files(encoded, rgb):
 def parquet(tmp_path):
     """A function (columns, row_group_size, name) -> path of a parquet file."""
 
-    def write(columns: dict, rows: int = 7, name: str = "faces.parquet"):
+    def write(columns: dict, rows: int = 7, name: str = "faces.parquet", **options):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        pq.write_table(pa.table(columns), path, row_group_size=rows)
+        pq.write_table(pa.table(columns), path, row_group_size=rows, **options)
         return path
 
     return write
@@ -310,18 +310,31 @@ def test_parquet_that_nests_its_pictures_is_refused(parquet, files):
         scan(parquet({"image": nested, "label": [[1], [2]]}))
 
 
+@pytest.mark.parametrize("schema", [False, True])
 @pytest.mark.parametrize("struct", [False, True])
-def test_parquet_names_that_unfold_without_end_are_refused(parquet, files, struct):
-    name = "x" * 300_000  # stored once; unfolded, it would take 6 GB
-    images = [{"bytes": b"x", "path": name}] * 20_000 if struct else [b"x"] * 20_000
-    path = parquet({"image": images} | ({} if struct else {"name": [name] * 20_000}), rows=20_000)
-    before = pa.default_memory_pool().max_memory()
-    with pytest.raises(UserError, match=r"(name|image\.path) holds texts of more than 4096 bytes"):
-        scan(path)
-    assert pa.default_memory_pool().max_memory() - before < 2**26
+def test_parquet_names_that_unfold_without_end_are_refused(parquet, struct, schema):
+    n, pool, own = 2000, pa.proxy_memory_pool(pa.system_memory_pool()), pa.default_memory_pool()
+    once = pa.DictionaryArray.from_arrays(pa.array([0] * n, pa.int32()), ["x" * 300_000])  # unfolded: 600 MB
+    image = pa.array([b"x"] * n)
+    if struct:
+        image = pa.StructArray.from_arrays([image, once], ["bytes", "path"])
+    path = parquet({"image": image} | ({} if struct else {"name": once}), rows=n, store_schema=schema)
+    pa.set_memory_pool(pool)
+    try:
+        with pytest.raises(UserError, match=r"(name|image\.path) holds texts of more than 4096 bytes"):
+            scan(path)
+    finally:
+        pa.set_memory_pool(own)
+    assert 0 < pool.max_memory() < 2**25
     entry = scan(parquet({"image": [b"x"] * 9, "text": ["y" * 300_000] * 9}, name="captions.parquet"))[5]
     with pytest.raises(PictureError, match="more than 10000 characters"):
         entry.caption  # noqa: B018
+
+
+def test_parquet_texts_may_be_categories(parquet, files):
+    columns = {"name": pa.array([*"abc"]), "caption": pa.array(["a cat", None, "a cat"])}
+    path = parquet({"image": files[:3]} | {name: column.dictionary_encode() for name, column in columns.items()})
+    assert [(entry.name, entry.caption) for entry in scan(path)] == [("a", "a cat"), ("b", None), ("c", "a cat")]
 
 
 def test_parquet_names_as_a_whole_have_a_bound(parquet, files, monkeypatch):

@@ -102,4 +102,5 @@ def is_text_column(schema: pa.Schema, name: str) -> bool:
 
 
 def is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
