@@ -188,13 +188,15 @@ def _on_canvas(rgb: np.ndarray, drawn: tuple[int, int, int, int], alpha: str) ->
 def _orientation(image: Image.Image) -> int | None:
     """EXIF orientation, None when absent or unreadable: broken metadata does not spoil the pixels.
 
-    HEIC is always turned by what reads it, and no orientation is left then.
+    HEIC and JPEG XL say in their own headers how they are turned, which their readers do, and EXIF does not count; but
+    what reads JPEG XL hands out a JPEG that was packed into it as it was.
     """
     try:
         found = image.tag_v2.get(_ORIENTATION) if image.format == "TIFF" else image.getexif().get(_ORIENTATION)
     except DAMAGE:
         return None
-    return found if image.format != "HEIF" and found in range(1, 9) else None
+    turned = image.format == "HEIF" or (image.format == "JXL" and not image.jpeg)
+    return found if not turned and found in range(1, 9) else None
 
 
 def _widen_transparent_colour(image: Image.Image) -> None:

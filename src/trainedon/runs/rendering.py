@@ -103,7 +103,7 @@ def _how(told: Mapping, question: str) -> str:
     if answer["chosen"] is None:
         return f"{read}; which way training took could not be told ({answer['reason']}): {remedy}"
     found = f"p = {answer['p_value']:.1g}, {answer['pictures']} pictures of all sets"
-    return f"{read}: so the model seems to know them ({found})"
+    return f"{read}, as the model seems to know them ({found})"
 
 
 def _affected(items: Inventory, question: str) -> np.ndarray:
