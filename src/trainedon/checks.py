@@ -28,10 +28,7 @@ def check_places(kind: str, sets: Mapping[str, str | Path], out: str) -> None:
 
     Raises UserError.
     """
-    local = {name: Path(source) for name, source in sets.items() if not _is_url(source)}
-    for source in local.values():
-        if not source.exists():
-            raise UserError(f"{source} does not exist; check the spelling")
+    local = check_sources(sets.values())
     if _is_url(out):
         return
     folder = Path(out)
@@ -45,8 +42,17 @@ def check_places(kind: str, sets: Mapping[str, str | Path], out: str) -> None:
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"{out} cannot be written (no permission in {there}): choose another --out")
-    for source in local.values():
+    for source in local:
         _apart(source, folder)
+
+
+def check_sources(sources: Iterable[str | Path]) -> list[Path]:
+    """Those that lie on this disk. Raises UserError when one is not there."""
+    local = [Path(source) for source in sources if not _is_url(source)]
+    for source in local:
+        if not source.exists():
+            raise UserError(f"{source} does not exist; check the spelling")
+    return local
 
 
 def refuse_strangers(out: Path) -> None:

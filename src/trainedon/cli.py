@@ -20,7 +20,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 import typer
 from typer.exceptions import TyperException
 
-from trainedon.checks import check_places, device_of, swapped
+from trainedon.checks import check_places, check_sources, device_of, swapped
 from trainedon.errors import PictureError, UserError, meant
 from trainedon.redact import redacted_argument
 from trainedon.stopping import stoppable
@@ -486,6 +486,7 @@ def train(
         raise UserError("--snapshot keeps one model as it was, and --shadows trains several: give one of the two")
     if shadows is not None and type(recipe) is not Recipe:
         raise UserError(f"shadow models are of family pixel, not {recipe.family}: leave out --shadows or the other")
+    check_sources([pictures])
     _say_besides(pictures)
     with Bars() as bars, locked(out):
         if isinstance(recipe, Recipe) and shadows is not None:

@@ -14,7 +14,7 @@ from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import PAD, Reference, Shadows, Target
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, float, int], None]  # what, done (a part of one counts as that), of how many
 # Needs that are met, or seen to by `Attack.check` and `conclude`, where nothing has to be given for them.
 HAVE = ("gradients", "unseen", "labels", "captions")
 REMEDIES = {
@@ -82,7 +82,7 @@ def ran_out(error: Exception) -> bool:
     return isinstance(error, kinds) or any(text in str(error) for text in OUT_OF_MEMORY)
 
 
-def silent(what: str, done: int, total: int) -> None:
+def silent(what: str, done: float, total: int) -> None:
     """Progress that nobody looks at."""
 
 

@@ -21,6 +21,7 @@ from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibits import Selection, Shown
 from trainedon.runs.parts import Part
 from trainedon.targets import Evaluations, Journal, Pace, Target
+from trainedon.targets.journal import worthwhile
 
 SCHEMA = pa.schema(
     [
@@ -95,13 +96,20 @@ class Scorer:
         asked once where several ask the same. Raises UserError as `read_again` does.
         """
         batch = read_batch(self._target, task.items, task.entries, task.rendering)
-        journal = Journal(task.answers, self._pace) if task.answers and self._pace and self._target.adapts else None
+        journal = self._journal(task)
         with self._target.sharing(journal) if journal or self._asks_again(task) else nullcontext():
             for number in task.missing:
                 self._attacks[number].prepare(self._target, progress)
                 yield from self._score(task, number, batch, progress)
         if journal:
             journal.clear()
+
+    def _journal(self, task: Task) -> Journal | None:
+        """Where the network's answers are kept; on a processor, whose rows give the same answers in any batch."""
+        if task.answers is None or self._pace is None or not self._target.adapts:
+            return None
+        there = task.answers.exists()  # of a process that was slow
+        return Journal(task.answers, self._pace) if there or worthwhile(self._pace) else None
 
     def _asks_again(self, task: Task) -> bool:
         """Whether the network may be asked the same twice, so that keeping its answers is worth it."""
@@ -144,7 +152,7 @@ class Scorer:
             now, passes = target.evaluations, cost.forward + 2 * cost.backward
             made = now.forward - start.forward + under_way + 2 * (now.backward - start.backward)
             share = min(1.0, made / (passes * len(places))) if passes else 0.0
-            progress(short(attack), before + share * len(places), task.total)  # type: ignore[arg-type]
+            progress(short(attack), before + share * len(places), task.total)
 
         while True:
             began = time.perf_counter()

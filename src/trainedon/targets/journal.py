@@ -46,7 +46,7 @@ class Journal:
     def add(self, answer: Answer, every: Iterable[Answer]) -> None:
         """Keep one more. every: all that are worth keeping, for a file that has grown too large."""
         pace = self._pace
-        if pace.seconds is None or pace.seconds * ROW_SHARE < pace.interval:
+        if pace.seconds is None or not worthwhile(pace):
             return
         self._waiting.append(answer)
         if not (pace.due and pace.clock() - self._last >= pace.interval):
@@ -64,6 +64,11 @@ class Journal:
     def clear(self) -> None:
         self._waiting.clear()
         self._path.unlink(missing_ok=True)
+
+
+def worthwhile(pace: Pace) -> bool:
+    """Whether the network is slow, or nobody knows yet."""
+    return pace.seconds is None or pace.seconds * ROW_SHARE >= pace.interval
 
 
 def _packed(answer: Answer) -> bytes:

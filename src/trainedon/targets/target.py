@@ -320,7 +320,7 @@ class Target(ABC):
     @property
     def adapts(self) -> bool:
         """Whether fewer rows at once change no answer, and time is measured by waiting for them: on a processor."""
-        return self.pace is not None and self.device.type == "cpu" and not self.compiled
+        return self.pace is not None and self.predicts and self.device.type == "cpu" and not self.compiled
 
     def _at_once(self) -> int:
         """How many rows the network is given, a multiple of PAD, so that only the last batch is filled up."""
