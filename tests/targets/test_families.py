@@ -78,6 +78,43 @@ def test_the_network_is_asked_as_diffusers_asks_it(name, folders, monkeypatch):
     torch.testing.assert_close(ours, said[:, : target.shape[0]].float(), rtol=1e-4, atol=1e-5)
 
 
+TOLD = {  # what the network is told beside the caption, or makes of it
+    "strength of guidance": {"time_cond_proj_dim": 6},
+    "projected words": {"encoder_hid_dim": 8, "cross_attention_dim": 12},
+    "words in the time": {"addition_embed_type": "text", "addition_embed_type_num_heads": 2, "encoder_hid_dim": 8},
+    "boxes": {"attention_type": "gated"},
+    "scaled and shifted by time": {"resnet_time_scale_shift": "scale_shift", "time_embedding_act_fn": "silu"},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["StableDiffusionPipeline", "LatentConsistencyModelPipeline"])
+@pytest.mark.parametrize("changes", TOLD.values(), ids=TOLD)
+def test_what_a_network_is_told_beside_the_caption(changes, kind, tmp_path):
+    if kind.startswith("Latent") and "time_cond_proj_dim" not in changes:
+        pytest.skip("that pipeline is for networks that are told the strength of guidance")
+    tiny.stable_diffusion(changes, kind).save_pretrained(tmp_path)
+    edited_scheduler(tmp_path, diffusers.LCMScheduler() if kind.startswith("Latent") else None)
+    pipeline = getattr(diffusers, kind).from_pretrained(tmp_path, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    calls = []
+    pipeline.unet.register_forward_hook(lambda _m, args, given, answer: calls.append((args, answer)), with_kwargs=True)
+    steps = 4 if kind.startswith("Latent") else 2
+    pipeline(CAPTION, guidance_scale=1.0, num_inference_steps=steps, output_type="latent", **SIZED)
+    (x, t), answer = calls[0]
+    target = load_target(tmp_path)
+    ours = target._predict(x, torch.as_tensor(t).expand(len(x)), target.numbers([CAPTION] * len(x)))
+    torch.testing.assert_close(ours, answer[0], rtol=1e-4, atol=1e-5)
+
+
+def edited_scheduler(folder, scheduler):
+    if scheduler is not None:
+        scheduler.save_pretrained(folder / "scheduler")
+        index = json.loads((folder / "model_index.json").read_text())
+        index["scheduler"] = ["diffusers", type(scheduler).__name__]
+        (folder / "model_index.json").write_text(json.dumps(index))
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PIPELINES)
 def test_latents_are_decoded_as_diffusers_decodes_them(name, folders):

@@ -98,7 +98,7 @@ def test_old_names_are_read_strictly(saved):
     with_old_names(folder / "unet" / WEIGHTS)
     state = load_file(folder / "unet" / WEIGHTS)
     key = next(key for key in state if ".query." in key)
-    save_file(state | {key.replace(".query.", ".to_q."): state[key]}, folder / "unet" / WEIGHTS)
+    save_file(state | {key.replace(".query.", ".to_q."): state[key].clone()}, folder / "unet" / WEIGHTS)
     with pytest.raises(UserError, match="do not fit the configuration"):
         load_target(folder)
 
@@ -282,7 +282,7 @@ def test_a_repository_with_one_snapshot_needs_no_reference(hub_cache, unet, nois
 
 @pytest.mark.parametrize("commits, main", [(("aaa", "bbb"), None), (("aaa",), "../../elsewhere"), (("aaa",), "ccc")])
 def test_a_repository_without_a_telling_which_snapshot(hub_cache, commits, main):
-    with pytest.raises(UserError, match="names none of its snapshots: give one of them .aaa"):
+    with pytest.raises(UserError, match=r"names none of its snapshots: give one of them \(aaa"):
         load_target(hub_cache(*commits, main=main))
 
 
@@ -305,8 +305,11 @@ def test_what_is_fetched_of_the_hub():
 @pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not at hand")
 @pytest.mark.parametrize(
     "case, prediction, alpha_bar",
-    [("31-ddpm-all-at-root", "epsilon", 0.078), ("32-ddpm-old-attention-names", "epsilon", 0.078)]
-    + [("53-flat-no-index", "v_prediction", 0.492)],
+    [
+        ("31-ddpm-all-at-root", "epsilon", 0.078),
+        ("32-ddpm-old-attention-names", "epsilon", 0.078),
+        ("53-flat-no-index", "v_prediction", 0.492),
+    ],
 )
 def test_cases_of_what_people_have(case, prediction, alpha_bar):
     target = load_target(CASES / case)

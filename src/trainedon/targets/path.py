@@ -36,14 +36,11 @@ class NoisePath:
         """From a scheduler's configuration, as the diffusers class `kind` reads it: linear, scaled-linear,
         squared-cosine and trained betas, with or without rescaling to zero terminal signal-to-noise ratio (Lin et al.,
         arXiv 2305.08891, Algorithm 1). What it does not say is as in that class."""
-        made = getattr(diffusers, kind)
-        known = defaults(made)
-        arguments = {key: value for key, value in effective(config).items() if key in PATH and key in known}
+        usual = {key: value for key, value in defaults(getattr(diffusers, kind)).items() if key in PATH}
+        arguments = usual | {key: value for key, value in effective(config).items() if key in usual}
         try:
-            alpha_bars = made(**arguments).alphas_cumprod.double()
-            if arguments.get("rescale_betas_zero_snr"):
-                alpha_bars[-1] = 0.0  # some samplers keep it from being zero, so that they can divide by it
-        except (TypeError, ValueError, RuntimeError, NotImplementedError, LookupError, AttributeError) as error:
+            alpha_bars = _alpha_bars(arguments, kind).double()
+        except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
                 f"the model's noise schedule cannot be read ({reason}): check scheduler_config.json"
@@ -94,6 +91,14 @@ class NoisePath:
         wanted = (alpha_bar / (1 - alpha_bar)).log()
         ratios = (self.alphas.double().clamp(min=1e-12) / self.sigmas.double().clamp(min=1e-12)).log() * 2
         return int((ratios - wanted).abs().argmin())
+
+
+def _alpha_bars(arguments: dict, kind: str) -> torch.Tensor:
+    """As every class of schedulers computes them; some take long over other things, and only some know `exp`."""
+    try:
+        return diffusers.DDPMScheduler(**arguments).alphas_cumprod
+    except NotImplementedError:
+        return getattr(diffusers, kind)(**arguments).alphas_cumprod
 
 
 def _dynamic_shift(config: dict, tokens: int) -> float:
