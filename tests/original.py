@@ -241,6 +241,7 @@ WRITERS: dict[str, Callable] = {
     "inpainting": sd1,
     "stable diffusion, v": sd2,
     "sdxl": sdxl,
+    "sdxl inpainting": sdxl,
     "refiner": refiner,
     "stable diffusion 3": stable_diffusion_3,
     "flux": all_in_one_flux,

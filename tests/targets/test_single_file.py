@@ -20,6 +20,7 @@ from trainedon.targets import Reference, designs, load_target
 from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.converted import skeleton_of, state_of
 from trainedon.targets.load import model_digest
+from trainedon.targets.single_file import Single
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CAPTION = "two blue birds"
@@ -40,6 +41,11 @@ def pipeline_of(name):
             kept = ("vae", "text_encoder_2", "tokenizer_2", "scheduler")
             parts |= {key: getattr(made, key) for key in kept} | {"force_zeros_for_empty_prompt": False}
             return diffusers.StableDiffusionXLImg2ImgPipeline(**parts)
+        if name == "sdxl inpainting":
+            made = tiny.sdxl()
+            unet = tiny.conditional(**{**made.unet.config, "in_channels": 9})
+            kept = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
+            return diffusers.StableDiffusionXLInpaintPipeline(unet=unet, **{key: getattr(made, key) for key in kept})
         made = tiny.FAMILIES[name]() if name != "flux" else tiny.flux(guided=True)
         if name == "stable diffusion 3":  # its first text encoder does not project
             made.text_encoder.text_projection.weight.data = torch.eye(8)
@@ -117,6 +123,17 @@ def test_parts_that_the_file_lacks_come_from_the_folder(models, tmp_path):
     shutil.rmtree(shutil.copytree(model.folder, tmp_path / "base") / "vae")
     with pytest.raises(UserError, match=r"holds no vae.* and --base .* has none either: .*hf download .*'vae/\*'"):
         load_target(bare, base=tmp_path / "base")
+
+
+@pytest.mark.parametrize("name", ["stable diffusion", "stable diffusion, v", "sdxl", "refiner"])
+def test_a_network_alone_is_what_the_folder_beside_it_is(name, models, tmp_path):
+    """As programs save them, with their names' common beginning or without."""
+    model, begin = models(name), "model.diffusion_model."
+    state = {key.removeprefix(begin): value for key, value in model.state.items() if key.startswith(begin)}
+    found = load_target(original.write(state, tmp_path / "unet.safetensors"), base=model.folder)
+    assert_alike(found, load_target(model.folder))
+    with pytest.raises(UserError, match=r"told \d+ numbers of each word, and no text encoder: .* --base DIR"):
+        load_target(tmp_path / "unet.safetensors")
 
 
 def test_a_text_encoder_that_the_folder_names_as_absent_is_absent(models, tmp_path):
@@ -213,8 +230,8 @@ def test_published_configurations_make_the_published_networks(title, part):
     elif of.rule is designs.names.open_clip:
         file = original.open_clip(whole.state_dict())
     else:
-        file = dict(whole.state_dict())
-    state = state_of(checkpoint(file), design, part, {key: key for key in file}, of.config, whole, torch.float16)
+        file = {key: v for key, v in whole.state_dict().items() if key != "encoder.embed_tokens.weight"}
+    state = state_of(checkpoint(file), design, part, {key: key for key in file}, whole, torch.float16)
     wanted = {key: tuple(value.shape) for key, value in whole.state_dict().items()}
     assert {key: tuple(value.shape) for key, value in state.items()} == wanted
 
@@ -295,6 +312,10 @@ def test_stable_diffusion_2_needs_to_say_what_it_predicts(models, tmp_path):
         load_target(model.file, base=base)
     file = original.write(model.state, tmp_path / "said.safetensors", **{"modelspec.prediction_type": "v"})
     assert load_target(file, base=base).prediction == "v_prediction"
+    shutil.rmtree(base / "unet")
+    assert Single.of(file, base).config("unet")[0]["sample_size"] == 96
+    base = original.without_weights(model.folder, tmp_path / "again")
+    shutil.rmtree(base / "scheduler")
     beside = tmp_path / "beside.safetensors"
     shutil.copy(model.file, beside)
     beside.with_suffix(".yaml").write_text('model:\n  params:\n    parameterization: "v"\n    linear_start: 0.00085\n')
@@ -397,6 +418,18 @@ def test_a_file_can_stand_beside_a_file(sd, tmp_path):
 # What is refused
 
 
+def test_both_names_of_what_t5_knows_of_tokens_are_one(models, tmp_path):
+    model, begin = models("flux"), "text_encoders.t5xxl.transformer."
+    shared = model.state[f"{begin}shared.weight"]
+    both = model.state | {f"{begin}encoder.embed_tokens.weight": shared}
+    assert_alike(
+        load_target(original.write(both, tmp_path / "a.safetensors"), base=model.base), load_target(model.folder)
+    )
+    both[f"{begin}encoder.embed_tokens.weight"] = shared + 1
+    with pytest.raises(UserError, match="differ, and T5 has but one"):
+        load_target(original.write(both, tmp_path / "b.safetensors"), base=model.base)
+
+
 def spoiled(sd, path, change):
     state = dict(sd.state)
     change(state)
@@ -416,6 +449,15 @@ def reshape(state):
 
 def add(state):
     state[f"{NETWORK}input_blocks.1.0.extra.weight"] = torch.ones(1)
+
+
+def add_with_a_name_of_two_lines(state):
+    state[f"{NETWORK}a\nb" + "c" * 1000] = torch.ones(1)
+
+
+def under_another_beginning(state):
+    key = "first_stage_model.encoder.conv_in.bias"
+    state[key.replace("first_stage_model", "vae")] = state[key]
 
 
 def add_outside(state):
@@ -457,6 +499,8 @@ def edm(state):
         (lose, r"lacks weights of its unet \(1 of \d+, first: down_blocks.0.resnets.0.norm1.weight\)"),
         (reshape, r"out.2.weight has the shape \[4, 9, 3, 3\], where \[4, 8, 3, 3\] is needed"),
         (add, "holds tensors that Stable Diffusion 1 does not have: model.diffusion_model.input_blocks.1.0.extra"),
+        (add_with_a_name_of_two_lines, r"does not have: model.diffusion_model.a\?bc{70,80}\.\.\.;"),
+        (under_another_beginning, "holds vae.encoder.conv_in.bias twice, under two beginnings"),
         (add_outside, "does not have: style_model.weight; .* cannot be known"),
         (spoil, "NaN or infinity"),
         (pack, r"quantized weights \(model.diffusion_model.out.2.weight, U8\)"),

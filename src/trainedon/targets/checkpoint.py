@@ -35,6 +35,7 @@ PARTS = re.compile(
     r"text_model\.|shared\.weight|encoder\.block\.\d|encoder\.layers\.\d|embeddings\.)"
 )
 FLOATS = {"F64", "F32", "F16", "BF16"}
+LONGEST = 100_000_000  # bytes of a header: safetensors' own limit
 EIGHT_BITS = {"F8_E4M3", "F8_E5M2"}  # every one of their numbers is one of float32, too
 
 
@@ -65,6 +66,11 @@ class Checkpoint:
             raise UserError(f"{path} holds no tensors: it is no model")
         return cls(path, shapes, dtypes, tensors.metadata() or {}, tensors, stamp)
 
+    def side(self, name: str, dimension: int) -> int | None:
+        """One side of a tensor's shape; None where there is none."""
+        shape = self.shapes.get(name, ())
+        return shape[dimension] if -len(shape) <= dimension < len(shape) else None
+
     def tensor(self, name: str) -> torch.Tensor:
         return self._tensors.get_tensor(name)
 
@@ -82,8 +88,8 @@ class Checkpoint:
             packed = name.endswith((".weight", ".bias")) and self.dtypes[name] not in FLOATS | EIGHT_BITS
             if packed or QUANTISED.search(name):
                 raise UserError(
-                    f"{self.path.name} holds quantized weights ({name}, {self.dtypes[name]}), which answer otherwise "
-                    "than the model that was trained: give the file with float32, float16 or bfloat16 weights"
+                    f"{self.path.name} holds quantized weights ({shown(name)}, {self.dtypes[name]}), which answer "
+                    "otherwise than the model that was trained: give the file with float32, float16 or bfloat16 weights"
                 )
 
     def foreign(self) -> str:
@@ -100,7 +106,15 @@ class Checkpoint:
         if any(re.match(r"(first_stage_model\.|vae\.)?(encoder|decoder)\.", name) for name in names):
             return "is an autoencoder alone: give the file with the network"
         known = "Stable Diffusion 1 and 2, SDXL, Stable Diffusion 3 and Flux"
-        return f"holds none of the networks that are read from one file, {known} (its first tensor is {names[0]})"
+        return (
+            f"holds none of the networks that are read from one file, {known} (its first tensor is {shown(names[0])})"
+        )
+
+
+def shown(name: str) -> str:
+    """A tensor's name, which may hold anything, as part of one line."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in name[:100])
+    return plain + ("..." if len(name) > 100 else "")
 
 
 def refuse_others(path: Path) -> None:
@@ -108,7 +122,7 @@ def refuse_others(path: Path) -> None:
     with path.open("rb") as file:
         head, size = file.read(512), os.fstat(file.fileno()).st_size
         length = int.from_bytes(head[:8], "little")
-        if len(head) > 8 and head[8:9] == b"{" and length + 8 <= size and not head.startswith(b"PK\x03\x04"):
+        if len(head) > 8 and head[8:9] == b"{" and length <= min(LONGEST, size - 8):
             return _check_whole(path, file.read, head, length, size)
     if head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or (
         path.suffix.lower() in PICKLES

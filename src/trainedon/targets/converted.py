@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
-from trainedon.targets.checkpoint import Checkpoint
+from trainedon.targets.checkpoint import Checkpoint, shown
 from trainedon.targets.designs import CLIP_L, Design, Part
 from trainedon.targets.files import brief
 
-TIED = "encoder.embed_tokens.weight"  # of T5: the same as its `shared.weight`, which files hold once
+TIED = "encoder.embed_tokens.weight"  # of T5: the same as the next, of which files hold the one, or both
+SHARED = "shared.weight"
 PROJECTION = "text_projection.weight"
 
 
@@ -41,7 +42,6 @@ def state_of(
     design: Design,
     part: str,
     held: Mapping[str, str],
-    config: Mapping[str, Any],
     skeleton: nn.Module,
     dtype: torch.dtype,
 ) -> dict[str, torch.Tensor]:
@@ -50,6 +50,7 @@ def state_of(
     Raises UserError for one that is not known, or misshapen, and where some are missing.
     """
     of = design.parts[part]
+    config = dict(skeleton.config) if of.diffusers else skeleton.config.to_dict()  # type: ignore[operator]
     wanted = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
     inner = "text_model." if any(name.startswith("text_model.") for name in wanted) else ""
     state: dict[str, torch.Tensor] = {}
@@ -63,7 +64,7 @@ def state_of(
         if any(target not in wanted for target in targets):
             raise unknown(file, design, name)
         if any(target in state for target in targets):
-            raise UserError(f"{file.path.name} holds {part}.{targets[0]} twice (second: {name}): it is damaged")
+            raise UserError(f"{file.path.name} holds {part}.{targets[0]} twice (second: {shown(name)}): it is damaged")
         value = file.tensor(name)
         value = renamed.change(value) if renamed.change else value
         pieces = _pieces(value, [wanted[target] for target in targets])
@@ -73,7 +74,9 @@ def state_of(
             state[target] = piece.to(dtype, copy=True, memory_format=torch.contiguous_format)
     if of.prefixes == (CLIP_L,) and PROJECTION in wanted:  # of Stable Diffusion 3, which does not project here
         state[PROJECTION] = torch.eye(wanted[PROJECTION][0], dtype=dtype)
-    if missing := [name for name in wanted if name not in state and name != TIED]:
+    if SHARED in wanted:
+        _tie(file, part, state)
+    if missing := [name for name in wanted if name not in state]:
         raise UserError(
             f"{file.path.name} lacks weights of its {part} ({len(missing)} of {len(wanted)}, first: {missing[0]}): it "
             f"is incomplete, or no {design.title} as it was published, and then --base DIR, its diffusers folder, is "
@@ -82,19 +85,30 @@ def state_of(
     return state
 
 
+def _tie(file: Checkpoint, part: str, state: dict[str, torch.Tensor]) -> None:
+    """What T5 knows of tokens, under both of its names."""
+    for one, other in ((SHARED, TIED), (TIED, SHARED)):
+        if one in state and other not in state:
+            state[other] = state[one]
+    if SHARED in state and state[SHARED] is not state[TIED] and not torch.equal(state[SHARED], state[TIED]):
+        raise UserError(
+            f"{file.path.name}: {SHARED} and {TIED} of its {part} differ, and T5 has but one: it is damaged"
+        )
+
+
 def unknown(file: Checkpoint, design: Design, name: str, others: int = 0) -> UserError:
     """What is said of tensors that have no place in a model."""
     more = f" and {others} more" if others else ""
     return UserError(
-        f"{file.path.name} holds tensors that {design.title} does not have: {name}{more}; what they would change "
-        "cannot be known, so the file is not audited"
+        f"{file.path.name} holds tensors that {design.title} does not have: {shown(name)}{more}; what they would "
+        "change cannot be known, so the file is not audited"
     )
 
 
 def _misshapen(file: Checkpoint, design: Design, name: str, shapes: Sequence[tuple[int, ...]]) -> UserError:
     wanted = " and ".join(str(list(shape)) for shape in shapes)
     return UserError(
-        f"{file.path.name}: {name} has the shape {list(file.shapes[name])}, where {wanted} is needed: it is no "
+        f"{file.path.name}: {shown(name)} has the shape {list(file.shapes[name])}, where {wanted} is needed: it is no "
         f"{design.title} as it was published, or not the model of --base DIR: give its own diffusers folder there"
     )
 

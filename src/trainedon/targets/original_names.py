@@ -64,6 +64,8 @@ def unet(name: str, config: Mapping[str, Any]) -> Renamed | None:
     if place is None:
         return None
     i, j, rest = int(place["i"]), place["j"], place["rest"]
+    if not isinstance(config["layers_per_block"], int):  # no original network has levels of unlike depth
+        return None
     a_level = config["layers_per_block"] + 1
     if place["where"] == "middle_block":
         if i == 1:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from trainedon.errors import UserError
 from trainedon.targets import designs
-from trainedon.targets.checkpoint import Checkpoint
+from trainedon.targets.checkpoint import Checkpoint, shown
 from trainedon.targets.designs import NETWORK, Design
+from trainedon.targets.files import read_json
 from trainedon.targets.path import NoisePath
 
 # Networks that have names in common with those above, by a tensor that only they have.
@@ -32,14 +34,15 @@ V_NAME = re.compile(r"(^|[^a-z])v[-_ ]?pred", re.IGNORECASE)
 FEW_STEPS = re.compile(r"turbo|lightning|(?<![a-z])lcm(?![a-z])|hyper[-_ ]?sd|(?<![a-z])dmd|distill", re.IGNORECASE)
 
 
-def design_of(file: Checkpoint) -> tuple[Design, str]:
+def design_of(file: Checkpoint, base: Path | None) -> tuple[Design, str]:
     """The published model, and how the names of its network's tensors begin.
 
-    Raises UserError for a file that holds none of those on the list, saying what it seems to be.
+    base: a folder of the same model, which is asked where the file leaves open what it is. Raises UserError for
+    a file that holds none of those on the list, saying what it seems to be.
     """
     for prefix in NETWORK:
         if f"{prefix}input_blocks.0.0.weight" in file.shapes:
-            return _unet(file, prefix), prefix
+            return _unet(file, prefix, base), prefix
         if f"{prefix}joint_blocks.0.x_block.attn.qkv.weight" in file.shapes:
             return _sd3(file, prefix), prefix
         if f"{prefix}double_blocks.0.img_attn.qkv.weight" in file.shapes:
@@ -47,10 +50,10 @@ def design_of(file: Checkpoint) -> tuple[Design, str]:
     raise UserError(f"{file.path} {file.foreign()}")
 
 
-def _unet(file: Checkpoint, prefix: str) -> Design:
+def _unet(file: Checkpoint, prefix: str, base: Path | None) -> Design:
     begins = _Beginnings(file)
     if edm := next(filter(EDM.match, file.shapes), None):
-        raise UserError(f"{file.path.name} was trained on EDM's noise path ({edm}), which is not supported")
+        raise UserError(f"{file.path.name} was trained on EDM's noise path ({shown(edm)}), which is not supported")
     if begins("cond_stage_model.transformer."):
         found = designs.SD1
     elif begins("cond_stage_model.model."):
@@ -60,19 +63,31 @@ def _unet(file: Checkpoint, prefix: str) -> Design:
     elif begins("conditioner.embedders.0.model."):
         found = designs.REFINER
     else:
-        width = file.shapes.get(f"{prefix}middle_block.1.transformer_blocks.0.attn2.to_k.weight", (0, 0))[-1]
-        if width not in WIDTHS:
+        width = file.side(f"{prefix}middle_block.1.transformer_blocks.0.attn2.to_k.weight", 1)
+        found = WIDTHS.get(width or 0) or _of_folder(base)
+        if found is None:
             raise UserError(
                 f"{file.path.name} holds a network that is told {width or 'no'} numbers of each word, and no text "
-                "encoder: that is no Stable Diffusion 1 or 2 and no SDXL"
+                "encoder: that is no Stable Diffusion 1 or 2 and no SDXL as published, and then --base DIR, its "
+                "diffusers folder, is needed"
             )
-        found = WIDTHS[width]
-    channels = file.shapes[f"{prefix}input_blocks.0.0.weight"][1:2]
-    if channels == (9,) and found.pipeline != designs.REFINER.pipeline:
+    channels = file.side(f"{prefix}input_blocks.0.0.weight", 1)
+    if channels == 9 and found.pipeline != designs.REFINER.pipeline:
         return designs.inpainting(found)
-    if channels and channels[0] in CHANNELS:
-        raise UserError(f"{file.path.name} takes {channels[0]} channels ({CHANNELS[channels[0]]}): not supported")
+    if channels in CHANNELS:
+        raise UserError(f"{file.path.name} takes {channels} channels ({CHANNELS[channels]}): not supported")
     return found
+
+
+def _of_folder(base: Path | None) -> Design | None:
+    """Which of the published models with a UNet a folder is most like."""
+    if base is None or not (base / "model_index.json").is_file():
+        return None
+    index = read_json(base / "model_index.json")
+    if str(index.get("_class_name")).startswith("StableDiffusionXL"):
+        return designs.SDXL if any(index.get("text_encoder") or [None]) else designs.REFINER
+    config = read_json(base / "unet" / "config.json") if (base / "unet" / "config.json").is_file() else {}
+    return designs.SD2 if config.get("use_linear_projection") else designs.SD1
 
 
 def _sd3(file: Checkpoint, prefix: str) -> Design:
@@ -86,8 +101,7 @@ def _flux(file: Checkpoint, prefix: str) -> Design:
     for beginning, name in STRANGERS.items():
         if begins(prefix + beginning):
             raise UserError(f"{file.path.name} holds {name}, which is not supported")
-    fed = file.shapes.get(f"{prefix}img_in.weight", (0, 0))[-1]
-    drawn = file.shapes.get(f"{prefix}final_layer.linear.weight", (0, 0))[0]
+    fed, drawn = file.side(f"{prefix}img_in.weight", 1), file.side(f"{prefix}final_layer.linear.weight", 0)
     if fed != drawn or "kontext" in file.path.name.lower():
         raise UserError(
             f"{file.path.name} is a Flux that is also given a picture (Fill, Depth, Canny or Kontext): not supported"

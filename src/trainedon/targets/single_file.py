@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
-from trainedon.targets.checkpoint import Checkpoint
+from trainedon.targets.checkpoint import Checkpoint, shown
 from trainedon.targets.converted import skeleton_of, state_of, unknown
 from trainedon.targets.designs import Design, Words
 from trainedon.targets.families import (
@@ -88,7 +88,7 @@ class Single:
     def of(cls, path: Path, base: Path | None) -> Single:
         """Reads the file's header, and of `base` what is JSON. Raises UserError; see `open_single`."""
         file = Checkpoint.open(path)
-        design, prefix = design_of(file)
+        design, prefix = design_of(file, base)
         index = _index(base, design)
         held = _held(file, design, prefix)
         for part in (*design.parts, *design.tokenizers):
@@ -139,7 +139,7 @@ class Single:
         config, published = self.config(part)
         place = f"{self.file.path.name} ({part})"
         skeleton = skeleton_of(kind, of, config, place if published else f"{self.base}/{part}/config.json")
-        state = state_of(self.file, self.design, part, self.held[part], config, skeleton, precise)
+        state = state_of(self.file, self.design, part, self.held[part], skeleton, precise)
         if of.diffusers:
             skeleton.load_state_dict(state, strict=True, assign=True)
             network = skeleton.eval()
@@ -232,7 +232,9 @@ def _held(file: Checkpoint, design: Design, prefix: str) -> dict[str, dict[str, 
             continue
         begins = next((one for one in beginnings if name.startswith(one)), None)
         if begins is not None:
-            held.setdefault(beginnings[begins], {})[name.removeprefix(begins)] = name
+            names = held.setdefault(beginnings[begins], {})
+            if names.setdefault(name.removeprefix(begins), name) != name:
+                raise UserError(f"{file.path.name} holds {shown(name)} twice, under two beginnings: it is damaged")
         elif name.startswith(prefix):
             held.setdefault(design.network, {})[name.removeprefix(prefix)] = name
         else:
