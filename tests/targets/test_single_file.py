@@ -312,6 +312,8 @@ def test_stable_diffusion_2_needs_to_say_what_it_predicts(models, tmp_path):
         load_target(model.file, base=base)
     file = original.write(model.state, tmp_path / "said.safetensors", **{"modelspec.prediction_type": "v"})
     assert load_target(file, base=base).prediction == "v_prediction"
+    zero = original.write(model.state | {"ztsnr": torch.zeros(0), "v_pred": torch.zeros(0)}, tmp_path / "z.safetensors")
+    assert load_target(zero, base=base).path.alphas[-1] == 0
     shutil.rmtree(base / "unet")
     assert Single.of(file, base).config("unet")[0]["sample_size"] == 96
     base = original.without_weights(model.folder, tmp_path / "again")

@@ -191,7 +191,8 @@ _BETAS = {
     "prediction_type": "epsilon",
     "steps_offset": 1,
 }
-_PNDM = ("PNDMScheduler", _BETAS | {"set_alpha_to_one": False, "skip_prk_steps": True})
+# published with PNDM, which walks the same path, but has no zero terminal signal-to-noise ratio
+_DDIM = ("DDIMScheduler", _BETAS | {"set_alpha_to_one": False, "clip_sample": False})
 _EULER = ("EulerDiscreteScheduler", _BETAS | {"timestep_spacing": "leading"})
 _FLOW = ("FlowMatchEulerDiscreteScheduler", {"num_train_timesteps": 1000, "shift": 3.0})
 _DEV = {"base_shift": 0.5, "max_shift": 1.15, "base_image_seq_len": 256, "max_image_seq_len": 4096}
@@ -232,7 +233,7 @@ SD1 = Design(
     "unet",
     {"unet": _unet(_UNET), "vae": _vae(_VAE), "text_encoder": _clip(_CLIP_L, "cond_stage_model.transformer.")},
     {"tokenizer": Words("CLIPTokenizer", "text_encoder", _END)},
-    _PNDM,
+    _DDIM,
     {"requires_safety_checker": False},
     _NONE,
 )
