@@ -15,6 +15,7 @@ import torch
 from diffusers.loaders import single_file_utils as theirs
 from safetensors.torch import load_file, save_file
 
+from trainedon.cli import _Machine, app
 from trainedon.errors import UserError
 from trainedon.targets import Reference, designs, load_target
 from trainedon.targets.checkpoint import Checkpoint
@@ -415,6 +416,20 @@ def test_a_file_can_stand_beside_a_file(sd, tmp_path):
     with pytest.raises(UserError, match="the audited model itself"):
         Reference.open(sd.file, sd.base).check(target)
     Reference.open(sd.folder).check(target)  # a folder needs none
+
+
+def test_the_command_line_passes_the_folder_beside_on(sd, toy_pictures, tmp_path):
+    other = {key: value + 0.01 if key.startswith("model.") else value for key, value in sd.state.items()}
+    reference = original.write(other, tmp_path / "other.safetensors")
+    given = {"members": toy_pictures["members"], "unseen": toy_pictures["unseen"], "limit": 4, "base": sd.base}
+    given |= {"attacks": "calibrated(loss)", "reference": reference, "out": tmp_path / "run"}
+    options = [text for name, value in given.items() for text in (f"--{name}", str(value))]
+    app(["evaluate", str(sd.file), *options, "--no-controls"], standalone_mode=False)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["identity"]["model"] == model_digest(sd.file, base=sd.base)
+    assert any("from model.safetensors" in note for note in record["notes"])
+    assert _Machine(base=sd.base).engine_for("any") is None
+    assert _Machine(base=sd.base, engine="ray").engine_for("any").options["base"] == sd.base
 
 
 # What is refused
