@@ -716,4 +716,4 @@ def test_the_option_may_be_given_more_than_once(tmp_path):
     asked = ["audit", str(model), str(tmp_path / "pictures"), *adapters, "--attacks", "loss", "--out"]
     result = CliRunner().invoke(app, [*asked, str(tmp_path / "run")])
     assert isinstance(result.exception, UserError)
-    assert "none.safetensors:0.6 does not exist: give the file of an adapter" in str(result.exception)
+    assert "none.safetensors does not exist: give the file of an adapter" in str(result.exception)
