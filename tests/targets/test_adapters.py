@@ -61,13 +61,18 @@ def low_rank(name, out, into, r=2, kernel=(), seed=0):
 
 def moved(family, pipeline):
     """Which weights are others than the family's own."""
-    parts = [name for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)]
-    return {
-        f"{part}.{key}"
-        for part in parts
-        for key, value in getattr(pipeline, part).state_dict().items()
-        if not torch.equal(value, getattr(made(family), part).state_dict()[key])
-    }
+    found = set()
+    for name, part in made(family).components.items():
+        if isinstance(part, torch.nn.Module):
+            now = dict(getattr(pipeline, name).named_parameters())
+            found |= {f"{name}.{key}" for key, old in part.named_parameters() if not torch.equal(old, now[key])}
+    return found
+
+
+def assert_alike(network, other):
+    expected = dict(other.named_parameters())
+    for key, value in network.named_parameters():
+        torch.testing.assert_close(value, expected[key], rtol=1e-5, atol=1e-6)
 
 
 def double(tensors):
@@ -223,8 +228,7 @@ def test_an_adapter_of_peft_is_merged_as_by_peft(kind, tmp_path):
     merged = of_peft(tmp_path, made("stable diffusion").unet, *CONFIGS[kind])
     changed = with_adapter("stable diffusion", tmp_path)
     assert moved("stable diffusion", changed)
-    for key, value in changed.unet.state_dict().items():
-        torch.testing.assert_close(value, merged.state_dict()[key], rtol=1e-5, atol=1e-6)
+    assert_alike(changed.unet, merged)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -233,8 +237,7 @@ def test_an_adapter_of_peft_is_merged_into_every_family(family, tmp_path):
     options = {"lora_alpha": 3, "target_modules": ["to_q", "to_out.0"]}
     merged = of_peft(tmp_path, made(family).transformer, "LoraConfig", options)
     changed = with_adapter(family, tmp_path)
-    for key, value in changed.transformer.state_dict().items():
-        torch.testing.assert_close(value, merged.state_dict()[key], rtol=1e-5, atol=1e-6)
+    assert_alike(changed.transformer, merged)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -242,8 +245,7 @@ def test_an_adapter_of_peft_finds_its_text_encoder(tmp_path):
     merged = of_peft(tmp_path, made("sdxl").text_encoder_2, "LoraConfig", {"target_modules": ["q_proj", "fc1"]})
     changed = with_adapter("sdxl", tmp_path)
     assert {name.split(".")[0] for name in moved("sdxl", changed)} == {"text_encoder_2"}
-    for key, value in changed.text_encoder_2.state_dict().items():
-        torch.testing.assert_close(value, merged.state_dict()[key], rtol=1e-5, atol=1e-6)
+    assert_alike(changed.text_encoder_2, merged)
     of_peft(tmp_path, made("stable diffusion 3").text_encoder, "LoraConfig", {"target_modules": ["q_proj"]})
     with pytest.raises(UserError, match="fits text_encoder and text_encoder_2"):
         with_adapter("stable diffusion 3", tmp_path)
@@ -303,8 +305,7 @@ def test_a_file_of_kohya_is_fused_as_by_diffusers(tmp_path):
     theirs.fuse_lora()
     theirs.unload_lora_weights()
     ours = with_adapter("stable diffusion", tmp_path / "a.safetensors").unet
-    for key, value in theirs.unet.state_dict().items():
-        torch.testing.assert_close(ours.state_dict()[key], value, rtol=1e-5, atol=1e-6)
+    assert_alike(theirs.unet, ours)
 
 
 CLIP = "encoder.layers.0.self_attn.q_proj"
@@ -699,3 +700,20 @@ def test_an_adapter_for_a_pixel_model_is_refused(tmp_path):
     diffusers.DDPMPipeline(tiny.unconditional(), diffusers.DDPMScheduler()).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="are for latent models"):
         load_target(tmp_path, adapter=[tmp_path])
+
+
+def test_the_option_may_be_given_more_than_once(tmp_path):
+    from PIL import Image
+    from typer.testing import CliRunner
+
+    from trainedon.cli import app
+
+    model = tiny.save("stable diffusion", tmp_path / "model")
+    save_file(GOOD, tmp_path / "a.safetensors")
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (16, 16)).save(tmp_path / "pictures" / "one.png")
+    adapters = ["--adapter", f"{tmp_path / 'a.safetensors'}:0.5", "--adapter", f"{tmp_path}/none.safetensors:0.6"]
+    asked = ["audit", str(model), str(tmp_path / "pictures"), *adapters, "--attacks", "loss", "--out"]
+    result = CliRunner().invoke(app, [*asked, str(tmp_path / "run")])
+    assert isinstance(result.exception, UserError)
+    assert "none.safetensors does not exist: give the file of an adapter" in str(result.exception)
