@@ -260,6 +260,12 @@ def test_npz_that_are_shorter_than_they_say_are_refused(npz, tmp_path):
         write(name, (3,), kind, body)
         with pytest.raises(UserError, match=rf"a\.npz is damaged: {name} is shorter or longer"):
             scan(tmp_path / "a.npz")
+    for name, kind, why in (("captions", "<U1", "not a readable"), ("labels", "<u8", "holds 18446744073709551615")):
+        (tmp_path / "a.npz").unlink(missing_ok=True)
+        write("images", (1, 4, 4, 3), body=bytes(48))
+        write(name, (1,), kind, b"\xff" * np.dtype(kind).itemsize)
+        with pytest.raises(UserError, match=rf"a\.npz.* {why}"):
+            scan(tmp_path / "a.npz")
     (tmp_path / "a.npz").unlink()
     write("images", (-2, -4, 4, 3), body=bytes(96))
     with pytest.raises(UserError, match="is damaged: images says that its shape is"):
@@ -348,3 +354,21 @@ def test_parquet_of_webdataset_has_keys_for_names(parquet, files):
         entries = scan(parquet({column: files[:2], key: ["a", "b"], "thumb": [b"x", b"y"], "txt": ["c", "d"]}))
         assert [entry.name for entry in entries] == ["a", "b"] and entries[1].data() == files[1]
     assert scan(parquet({"image": files[:2], "key": ["a", "b"]}))[0].name == "faces.parquet#0"  # as ever
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x01\0\x10\0{'descr':[[[[[[[",
+        b"\x01\0\xff\xff" + b"(" * 65535,
+        b"\x09\0\x10\0",
+        b"\x02\0\xff\xff\xff\x7f" + b" " * 99,
+    ],
+)
+def test_npz_headers_that_are_none_are_refused(tmp_path, header):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", b"\x93NUMPY" + header)
+    with pytest.raises(UserError, match=r"not a readable \.npz file"):
+        scan(tmp_path / "a.npz")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -29,6 +30,7 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     LZMAError,
+    TokenError,
     OSError,
     ValueError,
     EOFError,
@@ -38,6 +40,7 @@ _DAMAGE = (
     ArithmeticError,
     SyntaxError,
     MemoryError,
+    SystemError,  # of texts with numbers that are no characters
 )
 
 
@@ -197,7 +200,10 @@ def _check_whole(array: _Array) -> None:
 def _labels(archive: zipfile.ZipFile, labels: _Array, images: _Array) -> np.ndarray:
     _check_beside(labels, images, "iu", "whole numbers")
     with archive.open(f"{labels.name}.npy") as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False).astype(np.int64)
+        values = np.lib.format.read_array(stream, allow_pickle=False)
+    if values.dtype.kind == "u" and values.max(initial=0) > np.iinfo(np.int64).max:
+        raise UserError(f"{labels.file}: {labels.name} holds {values.max()}, which is no class; repair or leave it out")
+    return values.astype(np.int64)
 
 
 def _captions(archive: zipfile.ZipFile, told: _Array, images: _Array) -> pa.ChunkedArray:
