@@ -35,11 +35,11 @@ def silent(what, done, total):
 
 
 def slow(folder, clock, seconds=1.0):
-    """The model, so many of the clock's seconds a row."""
+    """The model, so many of the clock's seconds a row; with any number of threads sixteen rows are the least."""
     target = load_target(folder)
 
     def pass_by(_module, inputs, _output):
-        clock.now += seconds * len(inputs[0])
+        clock.now += seconds * max(16, len(inputs[0]))
 
     target.network.register_forward_hook(pass_by)
     return target
@@ -117,12 +117,12 @@ def test_something_is_kept_about_every_interval_and_progress_moves_with_the_rows
     target = slow(target_folders["epsilon"], clock, 0.2)
 
     def progress(what, done, total):
-        if total == 48 and not what.startswith("reading"):
+        if total == 48 and what.startswith(("drc", "loss", "quantile")):
             told.setdefault(what, []).append((clock.now, done))
 
     run(target, plan, tmp_path / "run", progress, Local(clock=clock), lambda path: kept.append(clock.now))
     assert max(np.diff([0.0, *kept])) <= 40
-    assert clock.now > 120
+    assert clock.now > 2 * 30
     for told_of in told.values():
         done = [d for _, d in told_of]
         assert done == sorted(done) and done[0] == 0 and done[-1] == 48

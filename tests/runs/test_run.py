@@ -146,7 +146,8 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
         pass
 
     def stopping(what, done, total):
-        if not what.startswith("reading") and not (tmp_path / f"{what}{done}").exists():
+        within = isinstance(done, float)  # a shard, where one takes long: `test_parts` stops there
+        if not within and not what.startswith("reading") and not (tmp_path / f"{what}{done}").exists():
             (tmp_path / f"{what}{done}").touch()
             raise Stop
 
