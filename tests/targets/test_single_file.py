@@ -382,7 +382,7 @@ def test_notes_name_averages_and_few_steps(sd, tmp_path):
     found = load_target(file, base=sd.base)
     assert_alike(found, load_target(sd.folder))
     notes = " | ".join(found.identity.notes)
-    assert "averaged weights (model_ema)" in notes and "(turbo)" in notes and "distilled to few steps" in notes
+    assert "averaged weights (model_ema)" in notes and "sd_turbo" in notes and "distilled to few steps" in notes
 
 
 def test_the_digest_is_of_all_that_decides(sd, tmp_path):

@@ -12,6 +12,7 @@ import torch
 from trainedon.errors import UserError
 from trainedon.targets import designs
 from trainedon.targets.checkpoint import Checkpoint, shown
+from trainedon.targets.configs import effective
 from trainedon.targets.designs import NETWORK, Design
 from trainedon.targets.files import read_json
 from trainedon.targets.path import NoisePath
@@ -31,7 +32,6 @@ SPOKEN = {"v": "v_prediction", "v_prediction": "v_prediction", "v-prediction": "
 SPOKEN |= {"velocity": "v_prediction", "eps": "epsilon", "epsilon": "epsilon", "x0": "sample", "sample": "sample"}
 EDM = re.compile(r"^(edm_mean|edm_std|edm_vpred\..+)$")
 V_NAME = re.compile(r"(^|[^a-z])v[-_ ]?pred", re.IGNORECASE)
-FEW_STEPS = re.compile(r"turbo|lightning|(?<![a-z])lcm(?![a-z])|hyper[-_ ]?sd|(?<![a-z])dmd|distill", re.IGNORECASE)
 
 
 def design_of(file: Checkpoint, base: Path | None) -> tuple[Design, str]:
@@ -120,10 +120,10 @@ class _Beginnings:
 
 
 def schedule(file: Checkpoint, design: Design, kind: str, given: dict | None, base: object) -> dict[str, Any]:
-    """The configuration of a scheduler of class `kind`: that of `base`, if it has one (`given`), or the published one.
+    """The scheduler's configuration: that of `base`, if it has one (`given`), or the published one.
 
-    What is predicted cannot be seen in the weights. Raises UserError where the file says otherwise than the
-    configuration, and where nothing says it of a model of which there are both kinds.
+    kind: its class. What is predicted cannot be seen in the weights. Raises UserError where the file says otherwise
+    than the configuration, and where nothing says it of a model of which there are both kinds.
     """
     if design.scheduler[0].startswith("FlowMatch"):
         return dict(design.scheduler[1]) if given is None else given
@@ -145,18 +145,19 @@ def schedule(file: Checkpoint, design: Design, kind: str, given: dict | None, ba
             config["rescale_betas_zero_snr"] = True
     else:
         config = given
-        prediction = config.get("prediction_type") or "epsilon"
+        read = effective(config)
+        prediction = read.get("prediction_type") or "epsilon"
         if said and prediction not in said.values():
             raise UserError(
                 f"{base}: its scheduler says {prediction}, and {file.path.name} says {_listed(said)}: give the folder "
                 "of this model"
             )
-        if "ztsnr" in file.shapes and not config.get("rescale_betas_zero_snr"):
+        if "ztsnr" in file.shapes and not read.get("rescale_betas_zero_snr"):
             raise UserError(
                 f"{base}: its scheduler has no zero terminal signal-to-noise ratio (rescale_betas_zero_snr), and "
                 f"{file.path.name} says that it was trained with it (ztsnr): give the folder of this model"
             )
-    _check_betas(file, NoisePath.from_scheduler(config, kind), way)
+    _check_betas(file, NoisePath.from_scheduler(effective(config), kind), way)
     return config
 
 
@@ -203,7 +204,7 @@ def _check_betas(file: Checkpoint, path: NoisePath, way: str) -> None:
             raise UserError(f"{file.path.name} was trained on another noise path than is assumed ({name}): {way}")
 
 
-def remarks(file: Checkpoint, design: Design) -> list[str]:
+def remarks(file: Checkpoint) -> list[str]:
     """What a reader should know of the file."""
     found = []
     if any(name.startswith("model_ema.") for name in file.shapes):
@@ -215,11 +216,4 @@ def remarks(file: Checkpoint, design: Design) -> list[str]:
         found.append(
             f"the file holds weights of eight bits ({', '.join(small)}): a coarser copy of the model that was trained"
         )
-    if match := FEW_STEPS.search(file.path.stem):
-        found.append(
-            f"its name ({match[0]}) speaks of a model that was distilled to few steps, which may have lost what the "
-            "original remembered of single pictures"
-        )
-    elif design is designs.FLUX_SCHNELL:
-        found.append("a Flux without guidance is taken for schnell, which was distilled to few steps, and for its path")
     return found

@@ -200,7 +200,7 @@ class Single:
             said.append(
                 f"{', '.join(published)}: configured as {self.design.title} was published, which the file cannot say"
             )
-        return (*said, *remarks(self.file, self.design))
+        return (*said, *remarks(self.file))
 
 
 def _canonical(value: Mapping[str, Any]) -> str:
