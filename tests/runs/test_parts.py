@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -90,26 +91,15 @@ def test_a_slow_run_that_is_killed_in_a_shard_goes_on_within_it(whole, target_fo
         target = slow(target_folders["epsilon"], clock)
         killed(target, plan, out, clock, after)
         spent += target.evaluations.forward
-    assert len(list(out.glob("shards/*/*.part"))) == 5 and not list(out.glob("shards/*/*.parquet"))
+    files = sorted(out.glob("shards/*/*.part"))
+    assert len(files) == 5 and not list(out.glob("shards/*/*.parquet"))
+    lost = len(pq.read_table(files[1])) * plan.attacks[0].cost(target).forward
+    os.truncate(files[1], 50)
     target = slow(target_folders["epsilon"], clock)
     run(target, plan, out, silent, Local(clock=clock))
     assert table(out) == table(finished)
     assert exhibits(out) == exhibits(finished)
-    assert spent + target.evaluations.forward == asked, "what is done is not done again"
-
-
-def test_a_part_that_is_damaged_is_scored_again_and_no_other(whole, target_folders, plan, tmp_path):
-    finished, asked = whole
-    out, clock = tmp_path / "run", Clock()
-    first = slow(target_folders["epsilon"], clock)
-    killed(first, plan, out, clock, 3)
-    second = sorted(out.glob("shards/*/*.part"))[1]
-    lost = len(pq.read_table(second)) * plan.attacks[0].cost(first).forward
-    os.truncate(second, 50)
-    target = slow(target_folders["epsilon"], clock)
-    run(target, plan, out, silent, Local(clock=clock))
-    assert table(out) == table(finished) and exhibits(out) == exhibits(finished)
-    assert first.evaluations.forward + target.evaluations.forward == asked + lost
+    assert spent + target.evaluations.forward == asked + lost, "what is done, and whole, is not done again"
 
 
 def test_something_is_kept_about_every_interval_and_progress_moves_with_the_rows(target_folders, plan, tmp_path):
@@ -117,17 +107,18 @@ def test_something_is_kept_about_every_interval_and_progress_moves_with_the_rows
     target = slow(target_folders["epsilon"], clock, 0.2)
 
     def progress(what, done, total):
-        if total == 48 and what.startswith(("drc", "loss", "quantile")):
+        if total == 24 and what.startswith(("drc", "loss", "quantile")):
             told.setdefault(what, []).append((clock.now, done))
 
+    plan = replace(plan, limit=12)
     run(target, plan, tmp_path / "run", progress, Local(clock=clock), lambda path: kept.append(clock.now))
     assert max(np.diff([0.0, *kept])) <= 40
-    assert clock.now > 2 * 30
+    assert clock.now > 40
     for told_of in told.values():
         done = [d for _, d in told_of]
-        assert done == sorted(done) and done[0] == 0 and done[-1] == 48
+        assert done == sorted(done) and done[0] == 0 and done[-1] == 24
     first = told[next(what for what in told if what.startswith("drc-hide"))]
-    assert len(first) > 10 and max(np.diff([d for _, d in first])) <= 8
+    assert len(first) > 5 and max(np.diff([d for _, d in first])) <= 8
 
 
 @pytest.mark.parametrize("model", ["epsilon", "stable diffusion"])
@@ -171,6 +162,7 @@ def test_what_a_very_slow_network_answered_is_not_asked_again(model, target_fold
 
 def test_a_quick_run_writes_whole_shards_alone(target_folders, plan, tmp_path):
     kept = []
+    plan = replace(plan, limit=2, attacks=parse_attacks("loss"))
     run(load_target(target_folders["epsilon"]), plan, tmp_path / "run", silent, Local(interval=1e6), kept.append)
     assert not [path for path in kept if path.suffix == parts.SUFFIX]
 

@@ -99,7 +99,7 @@ def test_old_names_are_read_strictly(saved):
     state = load_file(folder / "unet" / WEIGHTS)
     key = next(key for key in state if ".query." in key)
     save_file(state | {key.replace(".query.", ".to_q."): state[key].clone()}, folder / "unet" / WEIGHTS)
-    with pytest.raises(UserError, match="do not fit the configuration"):
+    with pytest.raises(UserError, match="under its former and its present name"):
         load_target(folder)
 
 

@@ -111,11 +111,21 @@ def _none_there(folder: Path, name: str) -> str:
     return f"{folder} holds no weights: {name}.safetensors is missing"
 
 
-def check_shards(weights: Weights, exact: bool) -> None:
-    """Raises UserError when a tensor lies in two shards, so that one would be dropped; `exact`: or where the index is
-    not just what lies in them."""
-    if weights.sharded is None:
-        return
+# How diffusers called attention before 0.15.
+FORMER_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+def present_name(tensor: str) -> str:
+    """What a tensor of attention that has a name of 2022 is called now; others as they are."""
+    names = tensor.split(".")
+    if len(names) > 2:  # block.query.weight
+        names[-2] = FORMER_NAMES.get(names[-2], names[-2])
+    return ".".join(names)
+
+
+def check_tensors(weights: Weights, exact: bool) -> None:
+    """Raises UserError when a tensor is there twice, so that one would be dropped: in two shards, or under its present
+    and its former name; `exact`: or where an index is not just what lies in the shards."""
     found: dict[str, str] = {}
     for path in weights.files:
         with safe_open(path, "pt") as shard:
@@ -123,9 +133,12 @@ def check_shards(weights: Weights, exact: bool) -> None:
                 if key in found:
                     raise UserError(f"{key} lies in two shards, {found[key]} and {path.name}: the model is damaged")
                 found[key] = path.name
-    if exact and found != weights.sharded:
+    if exact and weights.sharded is not None and found != weights.sharded:
         key = min(key for key, _ in found.items() ^ weights.sharded.items())
         raise UserError(f"{weights.files[0].parent}: the index of the shards does not fit them (first: {key})")
+    twice = [key for key in found if present_name(key) != key and present_name(key) in found]
+    if exact and twice:
+        raise UserError(f"{weights.files[0]} holds {min(twice)} under its former and its present name: it is damaged")
 
 
 def digest_of(root: Path, files: Iterable[Path]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,19 +43,21 @@ class Journal:
         if good < self._path.stat().st_size:
             os.truncate(self._path, good)
 
-    def add(self, answer: Answer, every: Iterable[Answer]) -> None:
-        """Keep one more. every: all that are worth keeping, for a file that has grown too large."""
+    def add(self, answer: Answer) -> None:
+        """Keep one more, where the network is slow."""
+        if worthwhile(self._pace):
+            self._waiting.append(answer)
+
+    def flush(self, every: Callable[[], Iterable[Answer]]) -> None:
+        """Write what waits, if it is time. every: all that are worth keeping, for a file that has grown too large."""
         pace = self._pace
-        if pace.seconds is None or not worthwhile(pace):
-            return
-        self._waiting.append(answer)
-        if not (pace.due and pace.clock() - self._last >= pace.interval):
+        if not (self._waiting and pace.due and pace.clock() - self._last >= pace.interval):
             return
         self._last = pace.clock()
         full = self._path.is_file() and self._path.stat().st_size > LIMIT
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("wb" if full else "ab") as stream:
-            for one in every if full else self._waiting:
+            for one in every() if full else self._waiting:
                 stream.write(_packed(one))
             stream.flush()
             os.fsync(stream.fileno())

@@ -97,6 +97,8 @@ class Memo:
             for i, row in zip(part, fresh, strict=True):
                 known[i] = (row, each)
                 self._keep(keys[i], row.clone(), each)
+            if self._journal:
+                self._journal.flush(lambda: [(key, *answer) for key, answer in self._answers.items()])
         return torch.stack([row.to(x_t.device) for row, _ in known]), seconds  # type: ignore[misc, union-attr]
 
     def _keep(self, key: bytes, row: torch.Tensor, seconds: float) -> None:
@@ -104,7 +106,7 @@ class Memo:
             self._answers[key] = (row, seconds)
             self._bytes += row.nbytes
             if self._journal:
-                self._journal.add((key, row, seconds), ((k, *answer) for k, answer in self._answers.items()))
+                self._journal.add((key, row, seconds))
         while self._bytes > self._limit:
             _, (oldest, _) = self._answers.popitem(last=False)
             self._bytes -= oldest.nbytes

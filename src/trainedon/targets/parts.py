@@ -17,7 +17,7 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.files import WEIGHTS, brief, check_shards, read_json, weights_of
+from trainedon.targets.files import WEIGHTS, brief, check_tensors, read_json, weights_of
 from trainedon.targets.layouts import SCHEDULER
 from trainedon.targets.schedulers import check_scheduler
 
@@ -124,7 +124,7 @@ def weighted(folder: Path, kind: type, dtype: torch.dtype) -> nn.Module:
     (configs.check_network if ours else configs.check_text)(config, kind, folder / "config.json")
     given = {"variant": weights.variant} if weights.variant else {}
     try:
-        check_shards(weights, exact=ours)
+        check_tensors(weights, exact=ours)
         network, told = kind.from_pretrained(
             folder,
             **{"torch_dtype" if ours else "dtype": dtype},

@@ -9,11 +9,10 @@ import torch
 from diffusers import UNet2DModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.files import brief, check_shards, read_json, weights_of
+from trainedon.targets.files import brief, check_tensors, present_name, read_json, weights_of
 from trainedon.targets.network import Network
 from trainedon.targets.parts import check_finite
 
@@ -47,27 +46,14 @@ def open_unet(folder: Path) -> tuple[UNet2DModel, dict]:
     for path in weights.files:
         path.open("rb").close()  # safetensors would say of a file that may not be read that it does not exist
     try:
-        check_shards(weights, exact=True)
+        check_tensors(weights, exact=True)
         state = {key: value for path in weights.files for key, value in load_file(path).items()}
-        state = {_renamed(key, unet): value.float() for key, value in state.items()}
+        state = {present_name(key): value.float() for key, value in state.items()}
         unet.load_state_dict(state, strict=True, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
         raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None
     check_finite(unet, folder)
     return unet, config
-
-
-# How attention was called before diffusers 0.15.
-RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-
-
-def _renamed(key: str, network: nn.Module) -> str:
-    """The present name of a weight that has a former one."""
-    block, _, rest = key.rpartition(".")
-    parent, _, name = block.rpartition(".")
-    if name not in RENAMED or key in network.state_dict():
-        return key
-    return ".".join(filter(None, [parent, RENAMED[name], rest]))
 
 
 def shape_of(config: dict) -> tuple[int, int, int]:
