@@ -151,7 +151,7 @@ class Scorer:
         def told(under_way: int) -> None:
             now, passes = target.evaluations, cost.forward + 2 * cost.backward
             made = now.forward - start.forward + under_way + 2 * (now.backward - start.backward)
-            share = min(1.0, made / (passes * len(places))) if passes else 0.0
+            share = min(0.99, made / (passes * len(places))) if passes else 0.0  # all of it is done once it is kept
             progress(short(attack), before + share * len(places), task.total)
 
         while True:
