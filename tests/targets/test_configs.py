@@ -1,6 +1,7 @@
 """Which configuration keys are accepted: those of well-known models of the hub, and no others."""
 
 import json
+import logging
 import shutil
 
 import diffusers
@@ -12,6 +13,7 @@ from trainedon.errors import UserError
 from trainedon.targets import load_target
 from trainedon.targets.configs import check_asked, check_index, check_network, check_text, defaults
 from trainedon.targets.families import FAMILIES, check
+from trainedon.targets.parts import heeded
 
 # The keys of configurations as they are on the hub, with values where they matter.
 PIXEL = {
@@ -248,3 +250,11 @@ def test_every_pipeline_on_the_list_is_one_of_diffusers():
         flow = "FlowMatchEulerDiscreteScheduler" if family.flow else "DDIMScheduler"
         check({"_class_name": name, "scheduler": ["diffusers", flow], **parts}, family)
         assert issubclass(getattr(diffusers, name), diffusers.DiffusionPipeline)
+
+
+def test_what_a_library_says_that_it_drops_is_heeded(tmp_path):
+    logger = logging.getLogger("diffusers.pipelines.some")
+    with heeded(tmp_path):
+        logger.warning("advice")
+    with pytest.raises(UserError, match=r"would be dropped .Argument `x` will be ignored"), heeded(tmp_path):
+        logger.warning("Argument `x` will be ignored")
