@@ -1,6 +1,7 @@
 """The run folder, and the engine that fills it."""
 
-from trainedon.runs.run import Plan, conclude, run
+from trainedon.runs.plan import Plan
+from trainedon.runs.run import conclude, run
 from trainedon.runs.table import conclude_table
 from trainedon.runs.verify import verify
 

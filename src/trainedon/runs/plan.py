@@ -1,0 +1,47 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainedon.attacks import Attack
+from trainedon.pictures import Rendering
+from trainedon.runs.labels import check_choice
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked. kind: `audit` or `evaluate`. sets: set name (`suspect`, `member`, `unseen`) -> path or URL.
+
+    dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside.
+    draw: the `draw.json` whose coins decided which pictures the model was given. lead: the test that an audit's claim
+    speaks of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters.
+    sweep: the questions whose settings the attacks are, as `attacks.grid.Sweep.facts` tells them.
+    truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
+    caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
+    from, one of `labels.CHOICES`. controls: whether attacks on a model that is asked by captions are made with other
+    captions too. rendering: how pictures become pixels.
+    """
+
+    kind: str
+    sets: dict[str, str | Path]
+    attacks: Sequence[Attack]
+    seed: int = 0
+    limit: int | None = None
+    command: str = ""
+    attribution: str | None = None
+    dataset: str | None = None
+    draw: Path | None = None
+    lead: str = "first"
+    study: Sequence[dict] | None = None
+    sweep: dict | None = None
+    truth: dict[str, bool] | None = None
+    caption: str | None = None
+    controls: bool = True
+    labels: str = "auto"
+    rendering: Rendering = field(default_factory=Rendering)
+
+    def __post_init__(self) -> None:
+        check_choice(self.labels)
