@@ -6,7 +6,7 @@ import pytest
 
 from trainedon.evidence.claims import claim
 from trainedon.evidence.documents import Asked, Blind, SetEvidence, UnseenControl
-from trainedon.evidence.flags import KNOWN, flag
+from trainedon.evidence.flag_words import KNOWN, flag
 from trainedon.evidence.pvalues import smallest_p
 
 NEVER = ("prove", "contain", "was copied", "were copied", "probability", "likely", "member")
