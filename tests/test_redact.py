@@ -23,6 +23,9 @@ ADDRESSES = [
     "zip://in.png::https://me:s3cr3t@host/x.zip?sig=sig9",
     "simplecache::https://me:s3cr3t@host/a?sig9",
     "https://me:it's3cr3t@host/a",
+    "https://me:pa?s3cr3t@host/a",
+    "https://me:123/s3cr3t@host/a",
+    "https://host/a;token=t0ken",
     'https://me:a"s3cr3t@host/a',
     "https://me:a s3cr3t@host/a",
 ]
@@ -41,6 +44,11 @@ def test_no_secret_of_an_address_inside_a_text_is_left(address):
     text = redacted(f"cannot reach '{address}' now, nor {address}: HTTP 403")
     assert not any(secret in text for secret in SECRETS), text
     assert text.startswith("cannot reach '") and text.endswith("HTTP 403")
+
+
+@pytest.mark.parametrize("text", ["https:/me:s3cr3t@host/a", "//me:s3cr3t@host/a", "see s3:/key:s3cr3t@bucket"])
+def test_no_secret_of_what_is_nearly_an_address_is_left(text):
+    assert "s3cr3t" not in redacted(text) and "s3cr3t" not in redacted_argument(text)
 
 
 def test_what_is_no_secret_stays():

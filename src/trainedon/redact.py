@@ -8,7 +8,7 @@ from pathlib import Path
 # An address as far as it can go: up to white space or a quote. Chained ones (`zip::https://...`) come part by part.
 _ADDRESS = re.compile(r"(?<![\w+.-])[A-Za-z][\w+.-]+://[^\s'\"`<>]*")
 _CONTAINERS = ("abfs", "abfss", "az", "adl", "wasb", "wasbs")  # what stands before @ is no user there, but a container
-_PORT = re.compile(r":\d*$")
+_USER = re.compile(r"(?<=/)[^/\s:@'\"]+:[^/\s@'\"]+@")  # in what is nearly an address, such as https:/me:secret@host
 
 
 def redacted(text: str) -> str:
@@ -16,7 +16,7 @@ def redacted(text: str) -> str:
     home = str(Path.home())
     if len(home) > 1:
         text = re.sub(rf"(?<![\w/.-]){re.escape(home)}(?=/|$|[^\w.-])", "~", text)
-    return _ADDRESS.sub(lambda found: redacted_address(found[0]), text)
+    return _USER.sub("", _ADDRESS.sub(lambda found: redacted_address(found[0]), text))
 
 
 def redacted_address(url: str) -> str:
@@ -36,13 +36,14 @@ def _part(text: str) -> str:
     scheme, mark, rest = text.partition("://")
     if not mark:
         return text
-    return scheme + mark + _without_user(scheme, _without_answers(scheme, rest))
+    return scheme + mark + _without_answers(scheme, _without_user(scheme, rest))
 
 
 def _without_answers(scheme: str, rest: str) -> str:
-    """Without a query or a fragment, in which signatures and tokens stand. Elsewhere than on the web `?` and `#` may
-    belong to the key of an object, or number a row (`file.npz#12`): there they stay unless they say `key=value`."""
-    for mark in "?#":
+    """Without a query, a fragment or parameters, where signatures and tokens stand. Elsewhere than on the web `?` and
+    `#` may belong to the key of an object, or number a row (`file.npz#12`): there they stay unless they say
+    `key=value`."""
+    for mark in "?#;":
         before, found, after = rest.partition(mark)
         if found and ("=" in after or (mark == "?" and scheme.lower().startswith("http"))):
             rest = before
@@ -55,6 +56,6 @@ def _without_user(scheme: str, rest: str) -> str:
         user, _, host = host.rpartition("@")
         kept = f"{user}@" if scheme.lower() in _CONTAINERS and ":" not in user and "@" not in user else ""
         return kept + host + slash + path
-    if ":" in host and not _PORT.search(host) and not host.startswith("[") and "@" in path:
+    if ":" in host and not host.startswith("[") and "@" in path:
         return path.rpartition("@")[2]  # a password with a slash in it
     return rest

@@ -1,10 +1,12 @@
 """Is the model asked alike about both sets? What differs, what does not, and what it costs."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from trainedon.evidence import Scores, audit, blind, evaluate, to_json
-from trainedon.evidence.asked import asked
+from trainedon.evidence.asked import _differing, asked
 from trainedon.evidence.inventory import inventory
 
 
@@ -50,7 +52,8 @@ def control(by, first, unseen):
         (captioned(40), captioned(60, 60), True),
         (captioned(40, 40), captioned(60), True),
         (captioned(12, 1), captioned(60), False),  # one picture decides nothing
-        (captioned(12, 2), captioned(60), True),
+        (captioned(12, 2), captioned(60), False),  # nor do two, which chance deals so once in forty
+        (captioned(12, 4), captioned(60), True),
         (captioned(40), captioned(60, 59), True),  # and does not hide what holds for all others
         (captioned(40, 4), captioned(60, 6), False),
         (captioned(1000, 30), captioned(1000), True),  # few, and not by chance
@@ -61,6 +64,14 @@ def test_captions_that_one_set_lacks(first, unseen, differs):
     found = control("caption", first, unseen)
     assert found.differs is differs and (found.because is not None) is differs
     assert sum(found.ways["suspect"].values()) == len(first) and found.classes_p_value is None
+
+
+@pytest.mark.parametrize(("n", "rate"), [(20, 0.1), (50, 0.1), (100, 0.3), (200, 0.5)])
+def test_captions_that_chance_left_out_of_both_sets_alike_cost_no_claim(n, rate):
+    rng = np.random.default_rng(0)
+    lacking = rng.binomial(n, rate, (1000, 2)).tolist()
+    ways = [[Counter(own=n - missing, missing=missing) for missing in pair] for pair in lacking]
+    assert sum(_differing("missing", *pair) is not None for pair in ways) <= 20  # of 1000, at a level of 0.01
 
 
 def test_one_caption_for_all_is_alike():

@@ -14,7 +14,6 @@ from trainedon.evidence.inventory import Inventory, batches
 from trainedon.evidence.texts import NONE
 
 LEVEL = 0.01
-SHARE = 0.05  # a difference of shares above this is one, however few the pictures
 DEALS = 999
 AT_ONCE = 64  # deals
 SEED = 20240620
@@ -33,9 +32,10 @@ def asked(listed: Inventory | None, sets: Sequence[str], by: str | None) -> Aske
     """How the model was asked about the usable pictures of two sets; None where it is asked with nothing, or a run did
     not record it.
 
-    by: `class`, `caption`, or `one caption` for all. They differ where the share of a way does: Fisher's exact test
-    below 0.01, or a difference above a twentieth by more than one picture, or all of one set and none of the other.
-    They differ too where given classes are spread otherwise: a permutation test of chi-square below 0.01.
+    by: `class`, `caption`, or `one caption` for all. They differ where the share of a way does, beyond chance: Fisher's
+    exact test below 0.01, or all of one set and none of the other. Some missing captions in both sets, as chance deals
+    them, are no difference. They differ too where given classes are spread otherwise: a permutation test of chi-square
+    below 0.01.
     """
     if listed is None or by is None:
         return None
@@ -81,9 +81,7 @@ def _differing(way: str, first: Counter, unseen: Counter) -> str | None:
     """In words how often either set was asked in this way, where that differs."""
     m, n = first.total(), unseen.total()
     a, b = first[way], unseen[way]
-    apart = abs(a / m - b / n)
-    several = min(abs(a - m * b / n), abs(b - n * a / m)) > 1  # one picture decides nothing
-    if apart == 1 or (apart > SHARE and several) or fisher_exact([[a, m - a], [b, n - b]]).pvalue < LEVEL:
+    if abs(a / m - b / n) == 1 or fisher_exact([[a, m - a], [b, n - b]]).pvalue < LEVEL:
         return f"{a} of {m} pictures were asked about {WORDS[way]}, and {b} of {n} unseen ones"
     return None
 

@@ -65,7 +65,7 @@ def settle(target: Target, items: Inventory, choice: str = "auto") -> Settled:
     why = "--labels infer" if choice == "infer" else None
     if choice == "auto":
         _check_given(items, classes)
-        if all(origin == GIVEN for _, _, origin in _usable(items)):
+        if all(origin == GIVEN and label >= 0 for _, label, origin in _usable(items)):
             return Settled(items, GIVEN)
         why = _why_no_classes(items, classes)
         if why is None:
@@ -86,7 +86,7 @@ def _usable(items: Inventory) -> Iterator[tuple[str, int | None, str | None]]:
 
 def _check_given(items: Inventory, classes: int) -> None:
     for name, label, origin in _usable(items):
-        if origin == GIVEN and label is not None and not 0 <= label < classes:
+        if origin == GIVEN and label is not None and label >= classes:
             raise UserError(f"{name} has class label {label}: the model knows 0 to {classes - 1}")
 
 
@@ -94,12 +94,14 @@ def _why_no_classes(items: Inventory, classes: int) -> str | None:
     """Why the numbers of folders need not be classes; None where they can be nothing else. Looks at all pictures: one
     that cannot be used also tells what a folder holds."""
     most = str(classes - 1)
-    columns = (items.values(name) for name in ("picture", "set", "label_from"))
-    for name, set_name, origin in zip(*columns, strict=True):
+    columns = (items.values(name) for name in ("picture", "set", "label", "label_from"))
+    for name, set_name, label, origin in zip(*columns, strict=True):
         folder, _, _ = name.rpartition("/")
         told = f"{name} ({set_name})"
         if origin is None:
             return f"{told} has none"
+        if label is not None and label < 0:  # as data sets write that there is none
+            return f"{told} has {label}, which is none"
         if origin != FOLDERS:
             return f"{told} has one that is not its folder's"
         if "/" in folder:
