@@ -86,6 +86,8 @@ def test_names_may_hold_what_separates_where_they_stand_in_quotes(tmp_path):
         (SAME["semicolons"].replace("1.25", "1.234,5"), r"row 1 .*'1.234,5': write it without marks between"),
         (SAME["semicolons"].replace("1.25", "1,234,567"), r"row 1 .*'1,234,567'"),
         (SAME["semicolons"].replace("1.25", "1 234,5"), r"row 1 .*'1 234,5'"),
+        (SAME["semicolons"].replace("1.25", "1.234").replace("-0.5", "7"), r"row 1 .*'1.234', whose point may be"),
+        (SAME["semicolons"].replace("1.25", "1.234").replace("-0.5", "0,5"), r"'0,5', and row 1 .*'1.234': write all"),
         (PLAIN.replace("1.25", "1.234.567"), r"row 1 .*'1.234.567'"),
         (PLAIN.replace("1.25", "1_000"), "'1_000', which is not a number"),
         (PLAIN.replace("1.25", "85 %"), "'85 %', which is not a number"),

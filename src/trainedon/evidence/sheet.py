@@ -29,6 +29,8 @@ MARKS = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 begins
 SAVE = "save it as CSV in UTF-8"
 # a comma in 1,234 may set thousands apart; in 0,234 and 1,23 and 1234,567 it cannot
 EITHER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+# so may a point where semicolons separate, for commas are decimal there
+DOTTED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 THOUSANDS = re.compile(r"[+-]?\d+([.,' \u00a0\u202f]\d+){2,}")
 COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 POINT = re.compile(r"[+-]?\d*\.\d*([eE][+-]?\d+)?")
@@ -111,7 +113,7 @@ def _header(path: Path, encoding: str, required: Sequence[str]) -> tuple[str, li
 
 def _has_decimal_commas(path: Path, encoding: str, separator: str, width: int, at: Sequence[int]) -> bool:
     """Whether numbers have decimal commas. Raises UserError where they may as well set thousands apart."""
-    comma = point = either = None  # the first number of a kind, and its row
+    comma = point = either = dotted = None  # the first number of a kind, and its row
     for where, row in _body(path, encoding, separator, width):
         for value in (row[place].strip() for place in at):
             if THOUSANDS.fullmatch(value):
@@ -120,8 +122,11 @@ def _has_decimal_commas(path: Path, encoding: str, separator: str, width: int, a
                 either = either or (where, value)
             elif COMMA.fullmatch(value):
                 comma = comma or (where, value)
+            elif separator == ";" and DOTTED.fullmatch(value):
+                dotted = dotted or (where, value)
             elif POINT.fullmatch(value):
                 point = point or (where, value)
+    point = point or (dotted if comma or either else None)
     if point and (comma or either):
         other = comma or either
         raise UserError(
@@ -131,6 +136,11 @@ def _has_decimal_commas(path: Path, encoding: str, separator: str, width: int, a
         raise UserError(
             f"{path}: {either[0]} has the number {either[1]!r}, whose comma may be a decimal one or set thousands "
             "apart: write all numbers with a point"
+        )
+    if dotted and not point:
+        raise UserError(
+            f"{path}: {dotted[0]} has the number {dotted[1]!r}, whose point may be a decimal one or set thousands "
+            "apart: separate columns by commas if it is decimal, and leave it out if not"
         )
     return comma is not None
 
