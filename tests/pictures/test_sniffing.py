@@ -32,6 +32,8 @@ PICTURES = {
     "TIFF": tiff("<", (256, 4), (257, 4)),
     "TIFF of the other order": tiff(">", (256, 4)),
     "a page of a TIFF": tiff("<", (254, 2)),
+    "PGM of text": b"P2 # by hand\n2 1 255\n0 9\n",
+    "PBM": b"P4\n8 1\n\xff",
     "PPM": b"P6\n# by hand\n2 2\n255\n" + bytes(12),
 }
 
@@ -75,6 +77,12 @@ def test_pictures_of_more_formats(head):
         ("a", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer", ""),
         ("README", "Grüße".encode() + b"\xc3", "text file", ""),  # cut within a character
         ("a.txt", "Grüße".encode("utf-16"), "text file", ""),
+        ("notes", b"P3 2 players won", "text file", ""),
+        ("notes", b"P6 2 2 players won", "text file", ""),
+        ("notes.txt", b"P3 2 2 255 players won", "text file", ""),
+        ("a.txt", b"GIF89a is a format", "text file", ""),
+        ("a.csv", b"BZh,b\n1,2\n", "CSV table", ""),
+        ("a.txt", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer", ""),
         ("a", b"PAR1", "parquet table", ""),
         ("a", b"", "empty file", ""),
         ("a.safetensors", b"\x10\0\0\0\0\0\0\0{}\xff\xfe", "model or tensor file", ""),
@@ -106,3 +114,7 @@ def test_a_web_page_that_is_called_a_picture_is_named():
     with pytest.raises(PictureError) as error:
         decode(stream.getvalue()[:20])
     assert "seems" not in str(error.value)
+
+
+def test_a_pixmap_that_is_called_a_text_is_one_by_its_bytes():
+    assert seems(PICTURES["PPM"], "a.txt").picture and not seems(PICTURES["PGM of text"], "a.txt").picture

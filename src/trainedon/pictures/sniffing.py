@@ -142,7 +142,8 @@ _STILL = (
     b"mif1",
     b"msf1",
 )  # brands of ISO BMFF
-_PIXMAP = re.compile(rb"P[1-6]\s(\s|#[^\n]*\n)*\d+\s")
+# width and height, and the maximum where there is one
+_PIXMAP = re.compile(rb"P(?:[14](?:GAP\d+){2}|[2356](?:GAP\d+){3})\s".replace(b"GAP", rb"\s(?:\s|#[^\n]*\n)*"))
 _BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes: what a BMP's second header says of its own length
 
 _RAWS = (
@@ -170,6 +171,7 @@ _BY_SUFFIX |= dict.fromkeys((".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods", 
 _BY_SUFFIX |= dict.fromkeys((".json", ".jsonl", ".ndjson"), JSON) | dict.fromkeys((".csv", ".tsv"), _CSV)
 _BY_SUFFIX |= dict.fromkeys((".html", ".htm", ".mhtml"), _PAGE) | dict.fromkeys((".xml", ".xmp", ".aae"), _XML)
 _BY_SUFFIX |= dict.fromkeys((".txt", ".caption", ".md", ".rst", ".log", ".yaml", ".yml", ".toml", ".py"), TEXT)
+_TEXTS = (TEXT, JSON, _CSV, _PAGE, _XML)
 _ENDS_OF_ZIPS = ("document", "layered picture", "model or tensor file", "archive")
 
 
@@ -203,6 +205,8 @@ def seems(head: bytes, name: str) -> Seems:
     # a container says less than the name of what is in it
     if found is _ZIP and told is not None and told.kind in _ENDS_OF_ZIPS:
         return told
+    if told in _TEXTS and found not in (_POINTER, _PAGE, _DRAWING) and _of_text(head) is not None:
+        return told  # `GIF89a is a format` is a text
     if found in (TEXT, _XML, JSON) and told is not None and told.kind not in ("camera raw", "video", "archive"):
         return told
     return found
