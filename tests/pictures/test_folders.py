@@ -335,3 +335,89 @@ def test_a_file_that_may_not_be_read_is_named(powerless, files):
     assert reasons(scan(powerless))["b"] == (
         "file that cannot be read (permission denied): give access to it, or take it away"
     )
+
+
+def test_only_the_suffix_of_a_picture_is_left_out_of_its_name(write, files):
+    given = ("2019.07.01", "2019.07.02", "a.jpg_large", "b.jpg?width=640", "c.jpg.1", "d.jpg~orig", "e.f.PNG", "g")
+    texts = {"2019.07": b"no picture's", "2019.07.02": b"second", "a": b"A", "b": b"B", "c": b"C", "d": b"D"}
+    texts |= {"e.f": b"E", "g": b"G"}
+    folder = write(dict(zip(given, files)) | {f"{name}.txt": words for name, words in texts.items()})
+    assert told(scan(folder)) == dict(zip(given, (None, "second", "A", "B", "C", "D", "E", "G")))
+    assert reasons(scan(folder)) == {"2019.07.txt": "text file"}
+    assert scan(folder / "2019.07.01")[0].caption is None and scan(folder / "c.jpg.1")[0].caption == "C"
+
+
+def test_tables_that_differ_about_a_picture_are_refused(write, files):
+    def shard(caption):
+        return table({"key": ["000000000"], "caption": [caption]})
+
+    folder = write({"000000000.jpg": files[0], "00000.parquet": shard("a cat"), "00001.parquet": shard("a dog")})
+    with pytest.raises(UserError, match=r"00000\.parquet and .*00001\.parquet have different captions for '000000000'"):
+        scan(folder)
+    write({"00000/000000000.jpg": files[1], "00001.tar": tar({"000000000.jpg": files[2]})})
+    expected = {"000000000.jpg": None, "00000/000000000.jpg": "a cat", "00001.tar/000000000.jpg": "a dog"}
+    assert told(scan(folder)) == expected
+    (folder / "00001.tar").unlink()
+    assert told(scan(folder))["000000000.jpg"] == "a dog"
+    write({"00002.parquet": shard("a fox"), "000000000.txt": b"own words"})
+    assert told(scan(folder))["000000000.jpg"] == "own words"
+    write({"00002.parquet": shard("a dog"), "000000000.txt": b""})
+    (folder / "000000000.txt").unlink()
+    assert told(scan(folder))["000000000.jpg"] == "a dog"
+
+
+def test_one_table_may_name_a_picture_twice_and_tables_of_paths_may_not_differ(write, files):
+    twice = table({"file_name": ["a.png", "a.png"], "text": ["first", "second"]})
+    folder = write({"a.png": files[0], "m.parquet": twice})
+    assert told(scan(folder)) == {"a.png": "first"}
+    write({"n.parquet": table({"file_name": ["a.png"], "text": ["third"]})})
+    with pytest.raises(UserError, match=r"m\.parquet and .*n\.parquet have different captions for 'a\.png'"):
+        scan(folder)
+
+
+def test_texts_of_a_tar_belong_to_pictures_by_their_names(write, files):
+    members = {"0.jpg": files[0], "1.jpg_large": files[1], "d/2.png": files[2], "v1.0_a.jpg": files[3]}
+    members |= {"v1.0_a.txt": b"A", "v1.0_b.jpg": files[4], "v1.0_b.txt": b"B", "1.json": b"{}"}
+    members |= {"0.txt": b"zero", "1.txt": b"one", "d/2.txt": b"two", "2.txt": b"nobody's"}
+    members |= {"3.png": files[5], "3.txt": b"three", "4.png": files[6], "x/3.txt": b"x", "./3.txt": b"again"}
+    listing = scan(write({"s.tar": tar(members)}) / "s.tar")
+    assert told(listing) == {
+        **{"0.jpg": "zero", "1.jpg_large": "one", "d/2.png": "two", "v1.0_a.jpg": "A", "v1.0_b.jpg": "B"},
+        **{"3.png": "three", "4.png": None},
+    }
+    nobodys = dict.fromkeys(("s.tar/2.txt", "s.tar/x/3.txt"), "text file")
+    second = {"s.tar/3.txt": "caption beside another one that is read"}
+    assert reasons(listing) == nobodys | second | {"s.tar/1.json": "JSON file"}
+    assert listing.passed.companions["captions, read"] == 6
+
+
+def test_a_table_beside_a_tar_names_keys_with_dots(write, files):
+    keys = {"key": ["v1.0_a", "v1.0_b", "2"], "caption": ["A", "B", "two"]}
+    members = {"v1.0_a.jpg": files[0], "v1.0_b.jpg": files[1], "2.seg.png": files[2]}
+    folder = write({"s.tar": tar(members), "s.parquet": table(keys)})
+    assert told(scan(folder)) == {"v1.0_a.jpg": "A", "v1.0_b.jpg": "B", "2.seg.png": "two"}
+
+
+def test_blank_captions_are_counted(write, files):
+    members = {"d.png": files[3], "d.txt": b"\n", "e.png": files[4]}
+    folder = write(
+        {"a.png": files[0], "a.txt": b"", "a.caption": b"not this", "b.png": files[1], "b.txt": b" \n"}
+        | {"c.png": files[2], "c.txt": b"a cat", "s.tar": tar(members), "f.png": files[5]}
+        | {"metadata.jsonl": json.dumps({"file_name": "a.png", "text": "nor this"}).encode()}
+    )
+    listing = scan(folder)
+    items = inventory(listing, "suspect")
+    assert [item.caption for item in items] == [None, None, "a cat", None, None, None]
+    assert listing.passed.companions["captions, blank"] == 3 and listing.passed.companions["captions, read"] == 4
+    listing = scan(folder)
+    inventory(listing, "suspect", caption="one for all")
+    assert "captions, blank" not in +listing.passed.companions
+
+
+@pytest.mark.parametrize("mark", [b";", b"\t"])
+def test_a_sheet_with_other_separators_says_what_to_do(write, files, mark):
+    listing = scan(write({"a.png": files[0], "metadata.csv": b"file_name%stext\na.png%sa cat\n" % (mark, mark)}))
+    assert told(listing) == {"a.png": None}
+    assert reasons(listing) == {
+        "metadata.csv": "captions not separated by commas: separate it by commas, with columns file_name and text"
+    }

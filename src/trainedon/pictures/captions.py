@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from trainedon.errors import PictureError
 from trainedon.pictures.columns import Column, each
-from trainedon.pictures.names import raw, spelled, stem
+from trainedon.pictures.names import picture_stem, raw, spelled
 from trainedon.pictures.stores import Place
 
 MOST = 10_000  # characters; what is longer is no caption
@@ -87,12 +87,12 @@ def sought(pictures: pa.ChunkedArray, texts: pa.ChunkedArray) -> Beside:
 def beside_pictures(files: pa.ChunkedArray, pictures: pa.ChunkedArray) -> pa.ChunkedArray:
     """Which files, binary (k,), are called as a picture, binary (n,), but for a suffix: bool (k,)."""
     bare = _column(name.rpartition(b".")[0] for name in each(files))
-    stems = pc.is_in(bare, value_set=_column(map(stem, each(pictures))))
+    stems = pc.is_in(bare, value_set=_column(map(picture_stem, each(pictures))))
     return pc.or_(stems, pc.is_in(bare, value_set=pictures))
 
 
 def _place(picture: bytes, form: int) -> bytes:
-    return (picture if form % 2 else stem(picture)) + SUFFIXES[form // 2].encode()
+    return (picture if form % 2 else picture_stem(picture)) + SUFFIXES[form // 2].encode()
 
 
 def _column(names: Iterable[bytes]) -> pa.ChunkedArray:

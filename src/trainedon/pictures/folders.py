@@ -14,7 +14,7 @@ from trainedon.errors import PictureError
 from trainedon.pictures import captions, stores
 from trainedon.pictures.columns import Column, each
 from trainedon.pictures.listing import DATA, READ, Passed
-from trainedon.pictures.metadata import FILES, SHEET, sheet
+from trainedon.pictures.metadata import FILES, SHEET, misfit
 from trainedon.pictures.names import ARRAYS, COMPRESSED_TARS, PARQUET, TAR, has, is_picture, is_text, raw, spelled, text
 from trainedon.pictures.sniffing import (
     BLANK,
@@ -29,6 +29,7 @@ from trainedon.pictures.sniffing import (
     unreadable,
 )
 from trainedon.pictures.stores import Disk, Place
+from trainedon.pictures.strays import SECOND
 
 TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
 _SORTS = ("picture", "table", "metadata", "text", "sidecar", "unknown", stores.HIDDEN, stores.BROKEN, stores.OTHER)
@@ -134,9 +135,8 @@ def found_captions(holds: Contents) -> pa.ChunkedArray | None:
         return None
     sought = captions.sought(holds.pictures, holds.texts)
     holds.passed.companions[READ] += pc.sum(sought.read).as_py() or 0
-    second = Seems("caption beside another one that is read")
     for name in each(holds.texts.filter(pc.invert(sought.read))):
-        holds.passed.over(text(name), second)
+        holds.passed.over(text(name), SECOND)
     return sought.forms
 
 
@@ -181,7 +181,7 @@ def _parted(files: pa.ChunkedArray, pictures: pa.ChunkedArray) -> tuple[pa.Chunk
 def _tells(place: Place, folder: str, name: bytes, passed: Passed) -> bool:
     """Whether a file of metadata can name captions; one that cannot is passed over."""
     path = spelled(name)
-    if not path.endswith(SHEET) or sheet(place, place.within(folder, path)):
-        return True
-    passed.over(text(name), Seems("CSV table", "without columns file_name and caption"))
-    return False
+    what = misfit(place, place.within(folder, path)) if path.endswith(SHEET) else None
+    if what is not None:
+        passed.over(text(name), what)
+    return what is None

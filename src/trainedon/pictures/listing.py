@@ -17,6 +17,7 @@ from trainedon.pictures.sniffing import Seems
 EXAMPLES = 3  # names that are told of each kind
 # companions, as they are counted
 READ, METADATA, DATA = "captions, read", "files of metadata", "data files beside pictures, not read"
+BLANK = "captions, blank"  # of those that are read; known once the pictures are
 
 
 class Passed:

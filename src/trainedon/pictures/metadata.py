@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from posixpath import dirname, join, normpath
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,20 +17,24 @@ from trainedon.errors import PictureError, UserError
 from trainedon.pictures.captions import COLUMNS, METADATA, MOST_BYTES, paragraph
 from trainedon.pictures.cells import Bare
 from trainedon.pictures.columns import Column, each
-from trainedon.pictures.names import raw, spelled, stem
+from trainedon.pictures.names import picture_stem, raw, spelled, stem, text
+from trainedon.pictures.sniffing import Seems
 from trainedon.pictures.stores import File, Place
 
 SHEET = "metadata.csv"
 FILES = (METADATA, SHEET)  # by what they are called
+_OTHERWISE = Seems("captions not separated by commas", remedy="separate it by commas, with columns file_name and text")
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """A file that may name captions. name: relative to the folder; table: where it is a parquet file."""
+    """A file that may name captions. name: relative to the folder; table: where it is a parquet file; apart: whether
+    there is a folder or a tar of its name, whose pictures its keys are, and not those beside it."""
 
     name: str
     file: File
     table: Bare | None = None
+    apart: bool = False
 
     @property
     def rank(self) -> tuple[int, int, str]:
@@ -42,47 +47,88 @@ class Told:
     """What such files say, in columns: by path, and, of tables that name keys, by path without suffix."""
 
     def __init__(self) -> None:
-        self._paths, self._by_path = Column(pa.binary()), Column(pa.string())
-        self._stems, self._by_stem = Column(pa.binary()), Column(pa.string())
-        self._any = False
+        self._by_path, self._by_stem = _Rows(), _Rows()
+        self._files: list[Metadata] = []
 
     def read(self, files: Iterable[Metadata]) -> None:
         """Read files. Raises UserError, with the line, where one is not what it should be."""
-        for one in sorted(files, key=lambda one: one.rank):
-            self._any = True
-            here = dirname(one.name)
+        for number, one in enumerate(sorted(files, key=lambda one: one.rank)):
+            self._files.append(one)
+            here, below = dirname(one.name), spelled(stem(raw(one.name)))
             for name, caption in _rows(one):
                 if one.table is not None and one.table.keyed:
-                    for folder in (here, spelled(stem(raw(one.name)))):
-                        self._stems.append(raw(join(folder, name)))
-                        self._by_stem.append(caption)
+                    for folder in (below,) if one.apart else (here, below):
+                        self._by_stem.add(raw(join(folder, name)), caption, number)
                 else:
-                    self._paths.append(raw(normpath(join(here, name))))
-                    self._by_path.append(caption)
+                    self._by_path.add(raw(normpath(join(here, name))), caption, number)
 
-    def of(self, pictures: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    def of(self, pictures: pa.ChunkedArray, own: pa.ChunkedArray | None = None) -> pa.ChunkedArray | None:
         """What is said about pictures, binary (n,) relative to the folder: string (n,), null where nothing is.
 
         Of several captions of a picture the first counts, in the file that lies nearest to it. None without a file.
+        own: (n,), not null where a picture has a caption of its own. Raises UserError where two tables that lie equally
+        near have different captions for a picture without one.
         """
-        if not self._any:
+        if not self._files:
             return None
-        found = self._by_path.array().take(pc.index_in(pictures, value_set=self._paths.array()))
-        known = self._stems.array()
-        if not len(known):
-            return found
         stems = Column(pa.binary())
         for name in each(pictures):
-            stems.append(stem(name))
-        return pc.coalesce(found, self._by_stem.array().take(pc.index_in(stems.array(), value_set=known)))
+            stems.append(picture_stem(name))
+        found = None
+        for rows, names in ((self._by_path, pictures), (self._by_stem, stems.array())):
+            self._check(rows, names if own is None else names.filter(own.is_null()))
+            captions = rows.of(names)
+            found = captions if found is None else pc.coalesce(found, captions)
+        return found
+
+    def _check(self, rows: _Rows, names: pa.ChunkedArray) -> None:
+        if sum(one.table is not None for one in self._files) < 2:
+            return
+        for name, first, other in rows.differing(names):
+            one, two = self._files[first], self._files[other]
+            if one.table and two.table and one.rank[:2] == two.rank[:2]:
+                keyed = one.table.keyed and two.table.keyed
+                folders = ", or put the pictures of each into a folder of its name" if keyed else ""
+                raise UserError(
+                    f"{one.file} and {two.file} have different captions for {text(name)!r}: take away the one that "
+                    f"does not speak of this picture{folders}"
+                )
 
 
-def sheet(place: Place, path: str) -> bool:
-    """Whether a `metadata.csv` is one that names captions: it has a column file_name, and one of captions."""
+class _Rows:
+    """Rows of several files, in columns: what is spoken of, its caption, and the number of the file."""
+
+    def __init__(self) -> None:
+        self._names, self._captions, self._files = Column(pa.binary()), Column(pa.string()), Column(pa.int32())
+
+    def add(self, name: bytes, caption: str, file: int) -> None:
+        self._names.append(name)
+        self._captions.append(caption)
+        self._files.append(file)
+
+    def of(self, names: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The first caption of each name, null where there is none."""
+        return self._captions.array().take(pc.index_in(names, value_set=self._names.array()))
+
+    def differing(self, names: pa.ChunkedArray) -> Iterator[tuple[bytes, int, int]]:
+        """(name, first file, other file) of rows that say something else than the first row of the same name."""
+        known, captions, files = self._names.array(), self._captions.array(), self._files.array()
+        asked = np.flatnonzero(pc.is_in(known, value_set=names))
+        first = pc.index_in(known.take(asked), value_set=known)
+        differ = pc.and_(*(pc.not_equal(column.take(asked), column.take(first)) for column in (captions, files)))
+        for row, earlier in zip(asked[np.asarray(differ)], np.asarray(first)[np.asarray(differ)]):
+            yield known[int(row)].as_py(), files[int(earlier)].as_py(), files[int(row)].as_py()
+
+
+def misfit(place: Place, path: str) -> Seems | None:
+    """What a `metadata.csv` is that names no captions; None where it has a column file_name, and one of captions."""
     with io.BufferedReader(place.open(path)) as stream:
         head = stream.readline(MOST_BYTES).decode("utf-8-sig", "replace").strip()
-    columns = next(csv.reader([head]), [])
-    return "file_name" in columns and any(name in columns for name in COLUMNS)
+    for mark in ",;\t|":
+        columns = next(csv.reader([head], delimiter=mark), [])
+        if "file_name" in columns and any(name in columns for name in COLUMNS):
+            return None if mark == "," else _OTHERWISE
+    return Seems("CSV table", "without columns file_name and caption")
 
 
 def _rows(one: Metadata) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 READABLE = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
 READABLE += (".apng", ".pjpeg", ".pjp", ".mpo")  # JPEG and PNG under other names
 READABLE += (".avif", ".jp2", ".j2k", ".jpx", ".j2c", ".ppm", ".pgm", ".pbm", ".pnm", ".tga")
@@ -12,6 +14,9 @@ PARQUET, ARRAYS, TAR = ".parquet", ".npz", ".tar"
 COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4")
 # What systems and programs keep for themselves, in lower case; so are all names that begin with a dot.
 SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found")
+# What browsers and download programs put behind a suffix: `.jpg_large`, `.jpg?width=640`, `.jpg.1`, `.jpg~orig`.
+_SUFFIXES = "|".join(map(re.escape, (*READABLE, *OTHER_PICTURES)))
+_LENGTHENED = re.compile(rf"(.+)(?:{_SUFFIXES})(?:[^\w.].*|_.*|\.\d+)", re.DOTALL | re.IGNORECASE)
 _LONGEST_LABEL = 9  # digits; a longer number is the number of something else
 
 
@@ -34,6 +39,15 @@ def stem(name: bytes) -> bytes:
     """A path without the suffix of its last part, if that has one."""
     slash, dot = name.rfind(b"/"), name.rfind(b".")
     return name[:dot] if dot > slash + 1 else name
+
+
+def picture_stem(name: bytes) -> bytes:
+    """A picture's path without a picture's suffix and what browsers put behind one; as it is where it has none."""
+    if is_picture(spelled(name)):
+        return stem(name)
+    folder, slash, leaf = name.rpartition(b"/")
+    longer = _LENGTHENED.fullmatch(spelled(leaf))
+    return folder + slash + raw(longer[1]) if longer else name
 
 
 def raw(name: str) -> bytes:

@@ -55,6 +55,11 @@ class Entry(ABC):
         """What the picture is called in words, read where it lies. Raises PictureError where it cannot be used."""
         return None
 
+    @property
+    def worded(self) -> bool:
+        """Whether it has a file of its own for its caption, which may be blank."""
+        return False
+
     def read(self, rendering: Rendering = DEFAULT) -> Picture:
         """Read and decode. Raises PictureError with a short reason when the picture cannot be used."""
         data = self.data()

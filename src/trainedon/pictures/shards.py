@@ -52,9 +52,16 @@ class Shards:
         else:
             self._passed.over(shown, Seems("table without rows"))
 
-    def metadata(self) -> list[Metadata]:
-        """The tables without pictures that name captions of others' pictures."""
-        return [Metadata(name, table.file, table) for name, table in self._bare if table.tells]
+    def metadata(self, pictures: pa.ChunkedArray) -> list[Metadata]:
+        """The tables without pictures that name captions of others' pictures. pictures: the names of picture files."""
+        return [
+            Metadata(name, table.file, table, self._apart(name, pictures)) for name, table in self._bare if table.tells
+        ]
+
+    def _apart(self, table: str, pictures: Sequence[bytes] | pa.ChunkedArray) -> bool:
+        """Whether there is a tar, or a folder with pictures, of a table's name."""
+        tar = table.removesuffix(PARQUET) + TAR
+        return any(shown == tar for shown, _ in self._tars) or _any_below(pictures, stem(raw(table)) + b"/")
 
     def listed(self, limit: int | None) -> Iterator[Listing]:
         """The pictures of each kind that has any, no more than `limit` in all."""
@@ -82,11 +89,8 @@ class Shards:
         if self._tables or self._arrays or self._tars:
             for shown, _ in self._packed:
                 self._passed.over(shown, by_suffix(shown) or Seems("archive"))
-        tars = {shown for shown, _ in self._tars}
         for shown, table in self._bare:
-            folder = stem(raw(shown)) + b"/"
-            about = shown.removesuffix(PARQUET) + TAR in tars or _any_below(pictures, folder)
-            if about or (table.tells and len(pictures)):
+            if self._apart(shown, pictures) or (table.tells and len(pictures)):
                 self._passed.companions[METADATA] += 1
             else:
                 self._passed.over(shown, _NO_COLUMN)

@@ -43,6 +43,10 @@ class FileEntry(Entry):
     def caption(self) -> str | None:
         return self.told if self.words is None else captions.read_beside(self.place, self.words)
 
+    @property
+    def worded(self) -> bool:
+        return self.words is not None
+
 
 @dataclass(frozen=True)
 class _Folder(Sequence[Entry]):
@@ -166,9 +170,9 @@ def _scan_folder(place: Place, folder: str, where: str, limit: int | None) -> Li
 def _pictures(place: Place, folder: str, holds: Contents, shards: Shards) -> _Folder:
     forms, told = found_captions(holds), Told()
     files = [Metadata(text(name), File.at(place, place.within(folder, spelled(name)))) for name in each(holds.metadata)]
-    told.read([*files, *shards.metadata()])
+    told.read([*files, *shards.metadata(holds.pictures)])
     holds.passed.companions[METADATA] += len(files)
-    found = _Folder(place, folder, holds.pictures, forms, told.of(holds.pictures))
+    found = _Folder(place, folder, holds.pictures, forms, told.of(holds.pictures, forms))
     note_repeats(holds.pictures, found.without(), holds.passed)
     return found
 

@@ -11,6 +11,7 @@ from trainedon.errors import PictureError, UserError
 from trainedon.pictures.captions import paragraph
 from trainedon.pictures.columns import repeated
 from trainedon.pictures.items import Inventory, Item
+from trainedon.pictures.listing import BLANK, Listing
 from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
 from trainedon.pictures.picture import Entry, digest, unpack
 from trainedon.pictures.rendering import DEFAULT, Rendering
@@ -32,15 +33,24 @@ def inventory(
     set_name: `suspect`, `unseen` or `member`. progress: called with (done, total) after each picture.
     caption: of all pictures, whatever their source says; None for what it says. Raises PictureError for one that is no
     caption. rendering: how they are decoded; statistics are those of the pixels that it gives.
-    Pictures that cannot be used stay in the list, with the reason; of exact duplicates the first is used.
+    Pictures that cannot be used stay in the list, with the reason; of exact duplicates the first is used. Blank
+    captions are counted in what `entries` say of their source.
     """
     caption = None if caption is None else paragraph(caption) or ""
     items = Inventory.of(_examined(entries, set_name, progress, caption, rendering))
+    if caption is None and isinstance(entries, Listing):
+        entries.passed.companions[BLANK] = _blank(items, entries)
     names = items.column("picture")
     reasons = {}
     for first, *copies in repeated(items.column("sha256"), items.usable):
         reasons |= dict.fromkeys(copies, f"exact duplicate of {names[first].as_py()}")
     return items.replaced("reason", reasons)
+
+
+def _blank(items: Inventory, entries: Sequence[Entry]) -> int:
+    """How many usable pictures have a file for their caption without a word in it."""
+    rows = zip(items.values("reason"), items.values("caption"), entries, strict=True)
+    return sum(reason is None and words is None and entry.worded for reason, words, entry in rows)
 
 
 def _examined(

@@ -23,10 +23,11 @@ from trainedon.pictures.columns import Column, each, repeated
 from trainedon.pictures.decoding import MAX_BYTES
 from trainedon.pictures.headers import members
 from trainedon.pictures.listing import DATA, READ, Listing, Passed
-from trainedon.pictures.names import TAR, has, is_picture, number, raw, text
+from trainedon.pictures.names import TAR, has, is_picture, number, picture_stem, raw, text
 from trainedon.pictures.picture import MAX_ROWS, Entry
 from trainedon.pictures.sniffing import HEAD, HIDDEN, NO_FILE, Seems, seems
 from trainedon.pictures.stores import File, readable
+from trainedon.pictures.strays import Strays
 
 _CLASS = ".cls"  # of webdataset: the class number of the members that have its name up to the first dot
 _DATA = ".json"  # of img2dataset: where a member came from; not read
@@ -65,6 +66,10 @@ class TarEntry(Entry):
         if self.words[1] > captions.MOST_BYTES:
             raise PictureError(f"caption: larger than {captions.MOST_BYTES // 2**20} MiB")
         return captions.decoded(self._part(*self.words))
+
+    @property
+    def worded(self) -> bool:
+        return self.words is not None
 
     def _part(self, offset: int, size: int) -> bytes:
         try:
@@ -154,8 +159,8 @@ def tar_entries(
     A member is a picture by its name or by its first bytes; what is none is counted in `passed`. Names are the members'
     paths, behind the name of their tar where there are several tars; `file.tar#12` in a tar that holds a name twice, or
     one that is blank. Labels are the whole numbers of neighbouring members `KEY.cls`, captions the texts of `KEY.txt`,
-    where KEY is what precedes the first dot, or else those that a table, `told` by the name of a tar, has for KEY
-    without folder.
+    where KEY is what precedes the first dot, or of a text anywhere in the tar that has the picture's path but for the
+    suffixes, or else those that a table, `told` by the name of a tar, has for that name, or KEY, without folder.
     Raises UserError when a tar is compressed, damaged or cut short.
     """
     parts: list[_Tar] = []
@@ -179,7 +184,7 @@ class _Index:
 
     def __init__(self, shown: str, passed: Passed) -> None:
         self.names, self.numbers = Column(pa.string()), [Column(pa.int64()) for _ in range(5)]
-        self.count, self._shown, self._passed = 0, shown, passed
+        self.count, self._shown, self._passed, self.strays = 0, shown, passed, Strays()
 
     def hidden(self, name: str) -> None:
         """A hidden member is passed over."""
@@ -224,13 +229,15 @@ class _Index:
                 self.count += 1
 
     def _is_picture(self, stream: IO[bytes], member: tarfile.TarInfo) -> bool:
-        """By its first bytes; what is none is passed over."""
+        """By its first bytes; what is none is passed over, or may be the caption of a picture elsewhere."""
         if not _is_plain(member):
             self._passed.over(self._name(member.name), NO_FILE)
             return False
         stream.seek(member.offset_data)
         what = seems(stream.read(min(HEAD, member.size)), member.name)
-        if not what.picture:
+        if not what.picture and member.name.endswith(captions.SUFFIX):
+            self.strays.add(_path(member.name), member.offset_data, member.size, what)
+        elif not what.picture:
             self._passed.over(self._name(member.name), what)
         return what.picture
 
@@ -246,6 +253,7 @@ def _index(shown: str, file: File, several: bool, limit: int | None, passed: Pas
             if limit is not None and found.count >= limit:
                 break
     names, *columns = [column.array() for column in (found.names, *found.numbers)]
+    columns[3:] = found.strays.given(names, columns[3], columns[4], passed, f"{shown}/")
     own = not repeated(names, np.arange(found.count)) and all(map(str.strip, each(names)))
     prefix = (f"{shown}/" if several else "") if own else None
     lacking = told is not None and columns[3].null_count
@@ -253,14 +261,18 @@ def _index(shown: str, file: File, several: bool, limit: int | None, passed: Pas
 
 
 def _told(names: pa.ChunkedArray, told: Tells) -> pa.ChunkedArray:
-    """The captions of members by their keys, without folder: string (n,)."""
-    keys, words, wanted = Column(pa.string()), Column(pa.string()), Column(pa.string())
+    """The captions of members by their names without suffix, or else by their keys, without folder: string (n,)."""
+    keys, words = Column(pa.binary()), Column(pa.string())
     for key, caption in told.rows():
-        keys.append(_key(key).rpartition("/")[2])
+        keys.append(_bare(key))
         words.append(caption)
-    for name in each(names):
-        wanted.append(_key(name).rpartition("/")[2])
-    return words.array().take(pc.index_in(wanted.array(), value_set=keys.array()))
+    known, places = keys.array(), []
+    for cut in (_bare, lambda name: raw(_key(name).rpartition("/")[2])):
+        wanted = Column(pa.binary())
+        for name in each(names):
+            wanted.append(cut(name))
+        places.append(pc.index_in(wanted.array(), value_set=known))
+    return words.array().take(pc.coalesce(*places))
 
 
 def _is_plain(member: tarfile.TarInfo) -> bool:
@@ -269,6 +281,10 @@ def _is_plain(member: tarfile.TarInfo) -> bool:
 
 def _path(name: str) -> str:
     return text(raw(name.removeprefix("./")))
+
+
+def _bare(name: str) -> bytes:
+    return picture_stem(raw(name.rpartition("/")[2]))
 
 
 def _key(name: str) -> str:
