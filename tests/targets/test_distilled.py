@@ -31,6 +31,9 @@ NONE = ("DDIMScheduler", {}, {}, "Stable Diffusion")
         "my model + pcm_sd15_smallcfg_2step",
         "DreamShaperXLTurbo",
         "flux-4-steps",
+        "base-4step",
+        "mine_8_step",
+        "4-steps",
     ],
 )
 def test_names_of_students(name):
@@ -51,6 +54,11 @@ def test_names_of_students(name):
         "model",
         "hyperion",
         "dit-xl-2-256",
+        "lr1e-4-steps-5000",
+        "lr1e-4-steps",
+        "sd-v1.4-steps",
+        "batch-4-steps-5000",
+        "batch4-4-step_100",
     ],
 )
 def test_names_of_others(name):

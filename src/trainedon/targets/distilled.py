@@ -9,7 +9,8 @@ from collections.abc import Iterable
 WORDS = {"lcm", "tcd", "pcm", "hyper", "hypersd", "dmd", "dmd2", "sdxs"}
 LONG = re.compile(r"turbo|schnell|distilled|lightning(?!.?logs)")  # within a word too
 SCHEDULERS = {"LCMScheduler": "latent consistency", "TCDScheduler": "trajectory consistency distillation"}
-STEPS = re.compile(r"(?<![a-z0-9])([1-9]|1[0-6])[-_ ]?steps?(?![a-z0-9])")
+# Not the end of another number (1e-4, v1.4), nor a count of steps behind the word (steps-5000).
+STEPS = re.compile(r"(?<![a-z0-9.])(?<!\de-)([1-9]|1[0-6])[-_ ]?steps?(?![a-z0-9])(?![^a-z0-9]\d)")
 
 
 def distilled(scheduler: str, settings: dict, network: dict, family: str, names: Iterable[str]) -> str | None:
