@@ -401,6 +401,10 @@ def test_the_digest_is_of_all_that_decides(sd, tmp_path):
         plain = {key: v for key, v in sd.state.items() if key not in ("alphas_cumprod", "betas")}
         bare = original.write(plain, tmp_path / "bare.safetensors")
         assert model_digest(bare, base=changed) != model_digest(bare, base=sd.base)
+    changed = Path(shutil.copytree(sd.base, tmp_path / "another scheduler"))
+    index = changed / "model_index.json"
+    index.write_text(index.read_text().replace("PNDMScheduler", "DDIMScheduler"))
+    assert model_digest(bare, base=changed) != model_digest(bare, base=sd.base)
     (base / "tokenizer" / "vocab.json").write_text("{}")
     assert model_digest(renamed, base=base) != digest
     other = sd.state | {"model.diffusion_model.out.2.bias": torch.ones(4)}

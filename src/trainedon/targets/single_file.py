@@ -168,7 +168,7 @@ class Single:
     def digest(self) -> str:
         """Over the file, and all else that decides the answers: configurations, and what comes from `base`."""
         lines = [f"file {self.file.sha256()}", f"pipeline {self.design.pipeline} {_canonical(self.settings)}"]
-        lines.append(f"scheduler {_canonical(self.scheduler[1])}")
+        lines.append(f"scheduler {self.scheduler[0]} {_canonical(self.scheduler[1])}")
         taken: list[Path] = []
         for part, of in self.design.parts.items():
             if part in self.held:
