@@ -210,6 +210,17 @@ def edit(path, **changes):
         ("unet/config.json", {"rope": 1}, "rope = 1 is not known to UNet2DConditionModel"),
         ("vae/config.json", {"normalise": True}, "normalise = True is not known to AutoencoderKL"),
         ("text_encoder/config.json", {"clip_skip": 2}, "clip_skip = 2 is not known to CLIPTextModel"),
+        (
+            "text_encoder/config.json",
+            {"_attn_implementation": "some/kernel"},
+            "_attn_implementation = 'some/kernel' is",
+        ),
+        (
+            "text_encoder/config.json",
+            {"transformers_weights": "x.safetensors"},
+            "transformers_weights = .* is not known",
+        ),
+        ("text_encoder/config.json", {"auto_map": {"AutoModel": "x.X"}}, "auto_map = .* is not known to CLIPTextModel"),
         ("scheduler/scheduler_config.json", {"offset_noise": 0.1}, "offset_noise = 0.1 is not known to PNDMScheduler"),
         ("model_index.json", {"clip_skip": 2}, "clip_skip = 2 is not known to StableDiffusionPipeline"),
         ("scheduler/scheduler_config.json", {"use_flow_sigmas": True}, "use_flow_sigmas"),

@@ -29,6 +29,9 @@ NEUTRAL_THERE: dict[str, object] = {
     "quantization_config": None,
 }  # fmt: skip
 
+# Of transformers too: how attention is computed, by code of the hub for some values.
+ATTENTION = ("_attn_implementation", "_attn_implementation_internal")
+
 
 @cache
 def defaults(kind: type) -> dict[str, Any]:
@@ -65,7 +68,8 @@ def check_text(config: dict, kind: type, path: Path) -> None:
     known = made().to_dict().keys() | made.attribute_map.keys() | GENERIC | _generic()
     for key, value in config.items():
         neutral = key in NEUTRAL_THERE and (not value or key == "tie_word_embeddings")
-        if not (key.startswith("_") or neutral or (key in known and key not in NEUTRAL_THERE)):
+        private = key.startswith("_") and (key not in ATTENTION or value is None)
+        if not (private or neutral or (key in known and key not in NEUTRAL_THERE)):
             raise unknown(path, key, value, kind)
 
 

@@ -113,9 +113,12 @@ BESIDE_WORDS = re.compile(
     r"vision_model\.|visual_projection\.|text_projection\.|logit_scale|decoder\.|lm_head\.|.*position_ids$"
 )
 
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+
 
 def weighted(folder: Path, kind: type, dtype: torch.dtype) -> nn.Module:
     """A network with its weights, all of them; a tower of words may leave those of what stood beside it."""
+    _check_no_adapter(folder)
     config = read_json(folder / "config.json")
     ours = issubclass(kind, import_module("diffusers").ModelMixin)
     weights = weights_of(folder, WEIGHTS if ours else "model")
@@ -141,6 +144,16 @@ def weighted(folder: Path, kind: type, dtype: torch.dtype) -> nn.Module:
         raise UserError(f"{folder}: the weights do not fit the configuration (first: {wrong[0]})")
     check_finite(network, folder)
     return network
+
+
+def _check_no_adapter(folder: Path) -> None:
+    """Raises UserError when an adapter lies in a part's folder: transformers would put it into the weights unasked."""
+    adapter = next((name for name in ADAPTER if (folder / name).exists()), None)
+    if adapter is not None:
+        raise UserError(
+            f"{folder} holds an adapter ({adapter}) too: move its files to a folder of their own, and give that with "
+            "--adapter if it is to be fused"
+        )
 
 
 def check_finite(network: nn.Module, folder: Path) -> None:
