@@ -8,11 +8,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
 from trainedon.errors import UserError
 from trainedon.targets import load_target
+from trainedon.targets.load import model_digest
 
 INDEX, CONFIG, SCHEDULER = "model_index.json", "unet/config.json", "scheduler/scheduler_config.json"
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -103,7 +105,13 @@ def remote_code_network(model):
 @hostile("extra: wicked.Part")
 def remote_code_part(model):
     (model / "wicked.py").write_text("import os; os.mkdir('exploded')")
-    edit(model / INDEX, _class_name=["wicked", "Pipeline"], extra=["wicked", "Part"])
+    edit(model / INDEX, extra=["wicked", "Part"])
+
+
+@hostile("_class_name is ['wicked', 'Pipeline'], no name of a class")
+def remote_code_pipeline(model):
+    (model / "wicked.py").write_text("import os; os.mkdir('exploded')")
+    edit(model / INDEX, _class_name=["wicked", "Pipeline"])
 
 
 @hostile("scheduler diffusers.ScoreSdeVeScheduler is not supported")
@@ -124,6 +132,25 @@ def scheduler_entry_too_short(model):
 @hostile("is not supported")
 def scheduler_entry_of_lists(model):
     edit(model / INDEX, scheduler=["diffusers", ["DDPMScheduler"]])
+
+
+@hostile("scheduler None is not supported")
+def scheduler_entry_of_nothing(model):
+    edit(model / INDEX, scheduler=None)
+
+
+@hostile("scheduler ['DDPMScheduler'] is not supported")
+def scheduler_class_that_is_a_list(model):
+    (model / INDEX).unlink()
+    edit(model / SCHEDULER, _class_name=["DDPMScheduler"])
+    (model / SCHEDULER).rename(model / "unet/scheduler_config.json")
+    for path in (model / "unet").iterdir():
+        path.rename(model / path.name)
+
+
+@hostile("vae is no library and class")
+def part_of_a_latent_pipeline_too_short(model):
+    edit(model / INDEX, _class_name="StableDiffusionPipeline", vae=["diffusers"])
 
 
 @hostile("scheduler_config.json is missing")
@@ -423,6 +450,25 @@ def test_refused_in_one_line(saved, monkeypatch, tmp_path, spoil, message):
     assert message in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
     assert not (tmp_path / "exploded").exists(), "the model's code was run"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scheduler": None}, {"scheduler": ["diffusers"]}, {"_class_name": ["x"]}], ids=str
+)
+def test_a_digest_alone_is_refused_in_one_line(saved, changes):
+    model = saved()
+    edit(model / INDEX, **changes)
+    with pytest.raises(UserError):
+        model_digest(model)
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+@pytest.mark.parametrize("part", ["text_encoder", "unet"])
+def test_an_adapter_in_a_parts_folder_is_refused(tmp_path, part, name):
+    model = tiny.save("stable diffusion", tmp_path / "model")
+    (model / part / name).write_text("{}")
+    with pytest.raises(UserError, match=rf"{part} holds an adapter \({name}\) too: .* --adapter"):
+        load_target(model)
 
 
 def test_pickles_beside_safetensors_are_ignored(saved, monkeypatch, tmp_path):

@@ -146,6 +146,35 @@ def test_the_nearest_scheduler_counts(saved):
     assert target.prediction == "epsilon" and "scheduler_config.json" in target.identity.notes[0]
 
 
+def test_the_scheduler_of_a_strangers_pipeline_is_not_taken(saved, tmp_path):
+    zoo = tiny.save("stable diffusion", tmp_path / "zoo")
+    lone = shutil.copytree(saved() / "unet", zoo / "unet_pixel")
+    (note,) = load_target(lone).identity.notes
+    assert note.startswith("no scheduler beside the network: ") and "were assumed" in note
+    (zoo / "model_index.json").unlink()
+    assert "../scheduler/scheduler_config.json beside the network was read" in load_target(lone).identity.notes[0]
+    (note,) = load_target(lone.rename(zoo / "pixel")).identity.notes
+    assert "were assumed" in note
+
+
+def test_the_scheduler_of_a_checkpoint_is_that_of_a_network_of_any_name(saved):
+    folder = saved(scheduler=COSINE)
+    average = shutil.copytree(folder / "unet", folder / "checkpoint-5" / "average")
+    assert load_target(average).prediction == "v_prediction"
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace("UNet2DModel", "UNet2DConditionModel"))
+    assert load_target(average).prediction == "epsilon"
+
+
+def test_a_digest_is_the_same_from_everywhere(trained, monkeypatch):
+    shutil.copytree(trained / "unet", trained / "alone")
+    DDPMScheduler().save_pretrained(trained / "alone" / "scheduler")
+    digests = [load_target(trained / given).identity.digest for given in ("checkpoint-500", "alone")]
+    monkeypatch.chdir(trained.parent)
+    again = [load_target(Path("model", given)).identity.digest for given in ("checkpoint-500", "alone")]
+    assert digests == again == [model_digest(Path("model", given)) for given in ("checkpoint-500", "alone")]
+
+
 def test_a_scheduler_near_a_network_of_a_class_that_is_not_known(saved):
     folder = saved()
     (folder / "model_index.json").unlink()
@@ -207,6 +236,24 @@ def test_the_network_of_a_latent_model_is_asked_with_its_pipeline(tmp_path):
     assert ours.identity.digest != plain.identity.digest and torch.equal(ours.path.alphas, plain.path.alphas)
     same = load_target(folder / "unet")
     assert same.identity.digest == plain.identity.digest and same.identity.name == "sd/unet"
+
+
+def test_what_a_checkpoint_holds_beside_the_network_comes_with_it(tmp_path):
+    folder, other = (tiny.save("stable diffusion", tmp_path / name, seed) for seed, name in enumerate(("sd", "other")))
+    checkpoint = folder / "checkpoint-10"
+    for part in ("unet", "text_encoder", "safety_checker"):
+        if (other / part).is_dir():
+            shutil.copytree(other / part, checkpoint / part)
+    target, plain, whole = load_target(checkpoint), load_target(folder), load_target(other)
+    told = [one.pipeline.text_encoder.state_dict() for one in (target, whole)]
+    assert all(torch.equal(value, told[1][key]) for key, value in told[0].items())
+    decoders = [one.pipeline.vae.state_dict()["decoder.conv_in.weight"] for one in (target, plain, whole)]
+    assert torch.equal(decoders[0], decoders[1]) and not torch.equal(decoders[0], decoders[2])
+    assert target.identity.name == "sd/checkpoint-10/unet"
+    assert "asked with text_encoder beside it and the other parts of its pipeline" in target.identity.notes[0]
+    assert model_digest(checkpoint) == target.identity.digest
+    shutil.rmtree(checkpoint / "text_encoder")
+    assert load_target(checkpoint).identity.digest != target.identity.digest
 
 
 VARIANTS = [

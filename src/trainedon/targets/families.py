@@ -141,9 +141,16 @@ class Opened:
 
 
 def parts_of(index: dict) -> dict[str, tuple[str, str]]:
-    """The parts that a `model_index.json` names, as (library, class); those that are absent or aside left out."""
+    """The parts that a `model_index.json` names, as (library, class); those that are absent or aside left out.
+
+    Raises UserError for a part that is not named by these two.
+    """
     named = {key: value for key, value in index.items() if not key.startswith("_") and isinstance(value, list)}
-    return {key: tuple(map(str, value)) for key, value in named.items() if key not in ASIDE and any(value)}  # type: ignore[misc]
+    named = {key: value for key, value in named.items() if key not in ASIDE and any(value)}
+    for key, value in named.items():
+        if len(value) != 2:
+            raise UserError(f"model_index.json: {key} is no library and class: the model folder is damaged")
+    return {key: (str(value[0]), str(value[1])) for key, value in named.items()}
 
 
 def check(index: dict, family: Family) -> None:

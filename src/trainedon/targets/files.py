@@ -144,7 +144,7 @@ def check_tensors(weights: Weights, exact: bool) -> None:
 def digest_of(root: Path, files: Iterable[Path]) -> str:
     """sha256 over files and their names, as seen from `root`."""
     digest = hashlib.sha256()
-    for path in sorted(set(files)):
+    for path in sorted({path.absolute() for path in files}):
         digest.update(Path(os.path.relpath(path, root)).as_posix().encode() + b"\0")
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

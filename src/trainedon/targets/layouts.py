@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainedon.errors import UserError
 from trainedon.targets.files import read_json
+from trainedon.targets.hub import ASIDE
 
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
 CHECKPOINT = re.compile(r"checkpoint-\d+")
@@ -21,8 +22,8 @@ LEGACY = "Transformer2DModel"  # the class of all transformers before diffusers 
 @dataclass(frozen=True)
 class Layout:
     """root: what the parts' folders are looked for in. index: its `model_index.json`; None for a bare network.
-    elsewhere: parts that lie in another folder than their own. network: the folder of a bare network. notes: what was
-    chosen, for the record."""
+    elsewhere: parts that lie in another folder than their own, the network among them. network: the folder of a bare
+    network. notes: what was chosen, for the record."""
 
     root: Path
     index: dict | None = None
@@ -42,7 +43,7 @@ def part_folder(root: Path, part: str) -> Path:
 def layout_of(folder: Path) -> Layout:
     """The layout of a model folder. Raises UserError when it is none."""
     if (folder / INDEX).is_file():
-        index = read_json(folder / INDEX)
+        index = _index(folder)
         notes = [_averaged_too(folder, part) for part in NETWORKS if part in index]
         return Layout(folder, index, notes=tuple(filter(None, notes)))
     if not (folder / CONFIG).is_file():
@@ -52,9 +53,29 @@ def layout_of(folder: Path) -> Layout:
         return Layout(folder, network=folder)
     root, index, part = found
     name, where = folder.absolute().name, os.path.relpath(root, folder)
-    note = f"the network in {name} is asked with the other parts of its pipeline, which lies in {where} from there"
-    beside = [_averaged_too(folder.parent, part)] if name == part else []
-    return Layout(root, index, {part: folder}, notes=tuple(filter(None, [note, *beside])))
+    trained = {} if root == folder.absolute().parent else _beside(folder.absolute().parent, index, part)
+    others = f"{', '.join(trained)} beside it and the other parts" if trained else "the other parts"
+    note = f"the network in {name} is asked with {others} of its pipeline, which lies in {where} from there"
+    averaged = [_averaged_too(folder.parent, part)] if name == part else []
+    return Layout(root, index, {part: folder} | trained, notes=tuple(filter(None, [note, *averaged])))
+
+
+def _index(root: Path) -> dict:
+    """A pipeline's `model_index.json`. Raises UserError when its class is none by name, such as `[module, class]`."""
+    index = read_json(root / INDEX)
+    kind = index.get("_class_name")
+    if not isinstance(kind, str | None):
+        raise UserError(
+            f"{root / INDEX}: _class_name is {str(kind)[:80]}, no name of a class: name a pipeline of diffusers there, "
+            "those with code of their own are not supported"
+        )
+    return index
+
+
+def _beside(checkpoint: Path, index: dict, network: str) -> dict[str, Path]:
+    """The parts of a pipeline that a checkpoint holds beside the network, as they were at that step of training."""
+    named = [part for part, value in index.items() if isinstance(value, list) and any(value) and part != network]
+    return {part: checkpoint / part for part in named if part not in ASIDE and (checkpoint / part).is_dir()}
 
 
 def _averaged_too(folder: Path, part: str) -> str | None:
@@ -85,20 +106,34 @@ def _pipeline_above(folder: Path) -> tuple[Path, dict, str] | None:
     for root in above:
         part = next((part for part in NETWORKS if folder.name.startswith(part)), None)
         if part and (root / INDEX).is_file():
-            index = read_json(root / INDEX)
-            kind = read_json(folder / CONFIG).get("_class_name")
-            named = index.get(part)
-            if isinstance(named, list) and named[-1:] in ([kind], [LEGACY]):
+            index = _index(root)
+            if _names(index, part, read_json(folder / CONFIG).get("_class_name"), LEGACY):
                 return root, index, part
     return None
 
 
+def _names(index: dict, part: str, *kinds: object) -> bool:
+    """Whether a pipeline's part is of one of these classes."""
+    named = index.get(part)
+    return isinstance(named, list) and named[-1:] in [[kind] for kind in kinds]
+
+
+def _strangers(folder: Path, network: Path) -> bool:
+    """Whether a folder is that of a pipeline which the network is no part of."""
+    if not (folder / INDEX).is_file():
+        return False
+    index, kind = _index(folder), read_json(network / CONFIG).get("_class_name")
+    return not any(_names(index, part, kind) for part in NETWORKS)
+
+
 def scheduler_near(network: Path, root: Path) -> Path | None:
-    """The scheduler's configuration that lies nearest to a network: beside it, then up to the checkpoint's folder."""
+    """The scheduler's configuration that lies nearest to a network: beside it, then in its pipeline, `root`, then above
+    it, where that is the folder of a model with several parts, but no other pipeline's."""
     network = network.absolute()
-    folders = [network, *([root] if root != network else []), network.parent]
-    if CHECKPOINT.fullmatch(network.parent.name):
-        folders.append(network.parent.parent)
+    saved = CHECKPOINT.fullmatch(network.parent.name)
+    above = [network.parent] if saved or network.name.startswith(NETWORKS) else []
+    above += [network.parent.parent] if saved else []
+    folders = [network, root, *(folder for folder in above if not _strangers(folder, network))]
     places = [place for folder in folders for place in (folder / SCHEDULER, folder / "scheduler" / SCHEDULER)]
     return next(filter(Path.is_file, places), None)
 

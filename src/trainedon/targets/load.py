@@ -16,17 +16,10 @@ from trainedon.errors import UserError
 from trainedon.targets import configs
 from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
 from trainedon.targets.distilled import distilled
-from trainedon.targets.families import (
-    FAMILIES,
-    Opened,
-    check,
-    open_pipeline,
-    parts_of,
-    spare,
-)
+from trainedon.targets.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
 from trainedon.targets.files import WEIGHTS, digest_of, read_json, weight_files
 from trainedon.targets.hub import download
-from trainedon.targets.layouts import INDEX, SCHEDULER, Layout, cached, layout_of, scheduler_near
+from trainedon.targets.layouts import INDEX, NETWORKS, SCHEDULER, Layout, cached, layout_of, scheduler_near
 from trainedon.targets.path import PREDICTIONS, NoisePath
 from trainedon.targets.schedulers import SCHEDULERS, check_scheduler
 from trainedon.targets.single_file import open_single, single_digest
@@ -212,7 +205,7 @@ def _named(layout: Layout, name: str) -> str:
     """A network that stands for its pipeline's own is called by both."""
     if not layout.elsewhere:
         return name
-    (folder,) = layout.elsewhere.values()
+    folder = next(layout.elsewhere[part] for part in NETWORKS if part in layout.elsewhere)
     return f"{layout.root.absolute().name}/{Path(os.path.relpath(folder, layout.root)).as_posix()}"
 
 
@@ -223,23 +216,31 @@ def _check_pixel(index: dict, root: Path) -> None:
         described = ", ".join(f"{key}: {'.'.join(map(str, value))}" for key, value in sorted(parts.items()))
         family = str(index.get("_class_name", "unknown"))
         raise UserError(f"pipelines of class {family} ({described}) are not supported yet: give one of {SUPPORTED}")
-    if "scheduler" in parts and parts["scheduler"] not in [["diffusers", name] for name in SCHEDULERS]:
-        described = ".".join(map(str, parts["scheduler"]))
-        raise UserError(f"scheduler {described} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
+    if "scheduler" in index:
+        _scheduler_named(index)
     configs.check_index(index, diffusers.DDPMPipeline, root / INDEX)
+
+
+def _scheduler_named(index: dict) -> str:
+    """The class of the scheduler that a pixel pipeline names. Raises UserError when it is not on the list."""
+    named = index["scheduler"]
+    if named not in [["diffusers", name] for name in SCHEDULERS]:
+        described = ".".join(map(str, named)) if isinstance(named, list) else named
+        raise UserError(f"scheduler {described} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
+    return named[1]
 
 
 def _scheduler_of(layout: Layout) -> tuple[Path | None, str, list[str]]:
     """The configuration of a pixel model's scheduler, its class, and what is to be said of it: of the pipeline, or else
     what lies near the network."""
     if layout.index is not None and "scheduler" in layout.index:
-        return layout.folder("scheduler") / SCHEDULER, layout.index["scheduler"][1], []
+        return layout.folder("scheduler") / SCHEDULER, _scheduler_named(layout.index), []
     place = scheduler_near(layout.network or layout.folder("unet"), layout.root.absolute())
     if place is None:
         assumed = "no scheduler beside the network: linear betas 1e-4 to 0.02, T = 1000, epsilon were assumed"
         return None, "DDPMScheduler", [assumed]
     kind = read_json(place).get("_class_name", "DDPMScheduler")
-    if kind not in SCHEDULERS:
+    if not isinstance(kind, str) or kind not in SCHEDULERS:
         raise UserError(f"{place}: scheduler {kind} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
     where = Path(os.path.relpath(place, layout.network or layout.folder("unet"))).as_posix()
     return place, kind, [f"no model_index.json names a scheduler: {where} beside the network was read ({kind})"]
