@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from trainedon.errors import UserError
 from trainedon.targets import load_target
-from trainedon.targets.adapters import adapters_of, fuse
+from trainedon.targets.adapters import adapters_of, fuse, named
 from trainedon.targets.families import FAMILIES, Opened
 from trainedon.targets.load import model_digest
 
@@ -651,7 +651,14 @@ def test_the_files_of_an_adapter(tmp_path):
     colon = tmp_path / "a:0.5"
     colon.mkdir()
     save_file(GOOD, colon / "a.safetensors")
-    assert [a.weight for a in adapters_of([str(colon), f"{colon}:0.25", colon])] == [1.0, 0.25, 1.0]
+    assert [adapters_of(given)[0].weight for given in (str(colon), f"{colon}:0.25", colon)] == [1.0, 0.25, 1.0]
+    with pytest.raises(UserError, match=r"a\.safetensors is given twice: give it once, as FILE:2"):
+        adapters_of([colon, f"{colon}:0.25"])
+    for folder in ("run1", "run2"):
+        (tmp_path / folder).mkdir()
+        save_file(GOOD, tmp_path / folder / "pytorch_lora_weights.safetensors")
+    alike = adapters_of([tmp_path / folder / "pytorch_lora_weights.safetensors" for folder in ("run1", "run2")])
+    assert named("sd", alike) == "sd + run1/pytorch_lora_weights.safetensors + run2/pytorch_lora_weights.safetensors"
     for given in (f"{colon}:0", f"{colon}:nan", f"{colon}:inf"):
         with pytest.raises(UserError, match="a number other than 0"):
             adapters_of(given)

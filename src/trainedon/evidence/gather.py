@@ -19,7 +19,7 @@ NO_NUMBER = "the score is not a number"
 INFINITE = "the score is infinite"
 TOO_LARGE = "the score is too large to be reckoned with"
 LARGEST = 1e300  # above it differences of scores overflow
-NOTHING = ("", "-", "null", "none", "na", "n/a", "#n/a", "<na>")  # in place of a number
+NOTHING = ("", "-", "null", "none", "na", "n/a", "#n/a", "#nv", "<na>")  # in place of a number
 TEXTS = ("picture", "sha256", "cluster")  # of which there may be one a row
 NUMBERS = {"set": np.int8, "attack": np.int32, "reason": np.int32, "score": float, "nfe": float, "seconds": float}
 
@@ -157,13 +157,15 @@ def _finite(numbers: pa.Array) -> np.ndarray:
 
 
 def _row(row: Mapping[str, object], number: int) -> Row:
-    set_name, picture = as_text(row.get("set")), "" if row.get("picture") is None else str(row["picture"])
+    given, picture = as_text(row.get("set")), "" if row.get("picture") is None else str(row["picture"])
     if not picture.strip():
         raise UserError(f"row {number} of the scores names no picture; every row needs one")
+    set_name = (given or "").casefold()
     if set_name not in SETS:
-        close = get_close_matches((set_name or "").casefold(), SETS, n=1)
+        close = get_close_matches(set_name, SETS, n=1)
         meant = f"did you mean {close[0]}? Use" if close else "use"
-        raise UserError(f"row {number} of the scores has the set {set_name!r}; {meant} one of {', '.join(SETS)}")
+        has = f"the set {given!r}" if given else "no set"
+        raise UserError(f"row {number} of the scores has {has}; {meant} one of {', '.join(SETS)}")
     score, reason = _number(row.get("score"), "score", number), as_text(row.get("reason"))
     if score is None:
         reason = reason or NO_SCORE
@@ -189,6 +191,8 @@ def _number(value: object, column: str, number: int) -> float | None:
     if value is None or (isinstance(value, str) and value.strip().lower() in NOTHING):
         return None
     try:
+        if isinstance(value, str):
+            value = value.replace("\u2212", "-")  # the sign for minus, as it is printed
         if isinstance(value, str) and ("_" in value or not value.isascii()):  # which Python would take for numbers
             raise ValueError
         return float(value)  # type: ignore[arg-type]

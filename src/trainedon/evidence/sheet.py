@@ -55,7 +55,8 @@ def known_columns(names: Sequence[str], wanted: Collection[str], required: Seque
         more = ", ..." if len(names) > LISTED else ""
         seen = f"; it has {', '.join(listed)}{more}" if any(name.strip() for name in names) else ""
         needs = f"a table of scores needs {', '.join(required)}"
-        raise UserError(f"{path} lacks the column {', '.join(missing)}: {needs}{seen}")
+        columns = "column" if len(missing) == 1 else "columns"
+        raise UserError(f"{path} lacks the {columns} {', '.join(missing)}: {needs}{seen}")
     return found
 
 
@@ -180,10 +181,21 @@ def _rows(path: Path, encoding: str, separator: str) -> Iterator[tuple[int, list
                 # bars are drawn with a blank on either side; elsewhere a name may end with one
                 yield reader.line_num, [value.strip() for value in row] if separator == "|" else row
         except UnicodeDecodeError:
-            said = f"{path} is not {encoding.removesuffix('-sig').upper()} text, somewhere after line {reader.line_num}"
+            said = f"{path} is not {encoding.removesuffix('-sig').upper()} text{_undecoded(path, encoding)}"
             raise UserError(f"{said}: {SAVE}") from None
         except csv.Error as error:
             raise UserError(f"{path} cannot be read as a table of scores: line {reader.line_num}: {error}") from None
+
+
+def _undecoded(path: Path, encoding: str) -> str:
+    """In which line the first bytes stand that are no such text, where that can be told."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1) if encoding.startswith("utf-8") else ():
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError:
+                return f" (line {number})"
+    return ""
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:

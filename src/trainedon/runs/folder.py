@@ -82,9 +82,15 @@ def _refuse_other(out: Path, earlier: dict, identity: dict) -> None:
     before, now = _flat(earlier), _flat(identity)
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:
-        said = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing[:3])
+        said = "; ".join(_changed(key, before.get(key), now.get(key)) for key in differing[:3])
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise UserError(f"{out} holds a run with other choices ({said}{more}): repeat them, or choose another --out")
+
+
+def _changed(key: str, before: object, now: object) -> str:
+    if key.startswith("pictures.") and before and now:  # digests say nothing to a person
+        return f"the pictures of the set {key.partition('.')[2]} are others, or have other names, labels or captions"
+    return f"{key} was {before!r}, is {now!r}"
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

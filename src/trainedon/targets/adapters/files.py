@@ -42,12 +42,21 @@ def adapters_of(given: Adapters) -> tuple[Adapter, ...]:
     """
     if given is None:
         return ()
-    return tuple(map(_adapter, [given] if isinstance(given, str | Path) else given))
+    adapters = tuple(map(_adapter, [given] if isinstance(given, str | Path) else given))
+    files = [one.file.resolve() for one in adapters]
+    if len(set(files)) < len(files):
+        raise UserError(f"{next(one for one in files if files.count(one) > 1)} is given twice: give it once, as FILE:2")
+    return adapters
 
 
 def named(model: str, adapters: Sequence[Adapter]) -> str:
-    """`MODEL + A + B:0.6`."""
-    return " + ".join([model, *(one.name if one.weight == 1 else f"{one.name}:{one.weight:g}" for one in adapters)])
+    """`MODEL + A + B:0.6`; of adapters that are called alike, with their folders."""
+    names = [one.name for one in adapters]
+    told = [
+        f"{one.file.resolve().parent.name}/{one.name}" if names.count(one.name) > 1 else one.name for one in adapters
+    ]
+    weighed = [name if one.weight == 1 else f"{name}:{one.weight:g}" for name, one in zip(told, adapters, strict=True)]
+    return " + ".join([model, *weighed])
 
 
 def digest_with(digest: str, adapters: Sequence[Adapter]) -> str:
