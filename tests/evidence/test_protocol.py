@@ -223,7 +223,9 @@ def test_missing_sets_are_refused(asked, known):
 def test_json_is_strict_ordered_and_says_no_forbidden_word(asked, known):
     for document in (audit(Scores.from_rows(asked)), evaluate(Scores.from_rows(known))):
         text = to_json(document)
-        assert list(strict(text)) == [name for name in type(document).model_fields if name not in ("prompt_controls", "asked")]
+        assert list(strict(text)) == [
+            name for name in type(document).model_fields if name not in ("prompt_controls", "asked")
+        ]
         assert text.endswith("}\n")
         assert set(codes(document)) <= set(KNOWN)
         assert not re.search(r"\bprove|\bcontain|was copied|probability", text)
