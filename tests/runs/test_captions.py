@@ -41,7 +41,7 @@ def test_a_model_that_takes_captions_is_asked_with_them(target_folders, sets, tm
     assert record["notes"][-1].startswith("2 pictures came without a caption; the model was asked")
     assert flags["captions-missing"] == "Pictures without a caption: 2 of 6 (suspect), 0 of 6 (unseen)."
     assert record["model"]["asked"] == {"suspect": {"missing": 2, "own": 4}, "unseen": {"own": 6}}
-    assert flags["asked-differently"].startswith("2 of 6 pictures were asked about without a caption, and 0 of 6")
+    assert "asked-differently" not in flags  # two of six, and none of six, may be chance
     told = pq.read_table(tmp_path / "own" / "pictures.parquet")["caption"].to_pylist()
     assert told[:3] == [None, None, "blobs, number 2"]
     assert all(check.ok is not False for check in verify(tmp_path / "own"))
@@ -50,6 +50,13 @@ def test_a_model_that_takes_captions_is_asked_with_them(target_folders, sets, tm
     assert record["model"]["asked"] == {"suspect": {"one": 6}, "unseen": {"one": 6}}
     same = {key for key, score in scores.items() if empty[key] == score}
     assert same == {("suspect", "00.png"), ("suspect", "01.png")}  # those that were asked with nothing before
+
+
+def test_a_set_without_captions_beside_one_with_them_is_asked_differently(target_folders, sets, tmp_path):
+    for path in sets["suspect"].glob("*.txt"):
+        path.unlink()
+    _, flags, _ = audited(load_target(target_folders["stable diffusion"]), sets, tmp_path / "run", controls=False)
+    assert flags["asked-differently"].startswith("6 of 6 pictures were asked about without a caption, and 0 of 6")
 
 
 def test_other_models_do_not_care(target_folders, sets, tmp_path):
