@@ -148,11 +148,15 @@ class Scorer:
         start, cost = replace(target.evaluations), attack.cost(target)
         before = task.done[number] + len(batch) - len(places) if task.done else 0
 
+        furthest = 0.0  # answers that are computed in parts, to be kept, are counted anew from each part
+
         def told(under_way: int) -> None:
+            nonlocal furthest
             now, passes = target.evaluations, cost.forward + 2 * cost.backward
             made = now.forward - start.forward + under_way + 2 * (now.backward - start.backward)
             share = min(0.99, made / (passes * len(places))) if passes else 0.0  # all of it is done once it is kept
-            progress(short(attack), before + share * len(places), task.total)
+            furthest = max(furthest, share)
+            progress(short(attack), before + furthest * len(places), task.total)
 
         while True:
             began = time.perf_counter()
