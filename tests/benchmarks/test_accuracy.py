@@ -247,14 +247,14 @@ def test_a_command_that_stopped_goes_on(one, tmp_path, monkeypatch):
 
     scored, usual = [], Scorer._score
 
-    def score(scorer, attack, *rest):
-        scored.append(attack.name)
-        return usual(scorer, attack, *rest)
+    def score(scorer, task, number, *rest):
+        scored.append(scorer._attacks[number].name)
+        return usual(scorer, task, number, *rest)
 
-    def stop_at_the_second(scorer, attack, *rest):
+    def stop_at_the_second(scorer, *rest):
         if len(scored) == 1:
             raise KeyboardInterrupt
-        return score(scorer, attack, *rest)
+        return score(scorer, *rest)
 
     asked = "loss, pia, drc-hide(steps=2, restorations=1)"
     monkeypatch.setattr(Scorer, "_score", stop_at_the_second)
