@@ -13,7 +13,7 @@ from trainedon.errors import UserError
 from trainedon.files import file_digest, write_json
 from trainedon.pictures import Inventory, inventory, scan
 from trainedon.runs import Plan, conclude, run, verify
-from trainedon.runs.labels import settle
+from trainedon.runs.labels import PART, settle, with_inferred
 from trainedon.targets import load_target
 
 
@@ -212,3 +212,24 @@ def test_runs_from_before_this_control_stay_what_they_were(dit, source, tmp_path
     assert all(check.ok is not False for check in verify(out))
     document, _, record = audited(dit, out, suspects, unseen)
     assert document.asked is None and "asked" not in record["model"]
+
+
+def test_classes_that_were_inferred_before_an_interruption_are_not_inferred_again(dit, source, tmp_path):
+    flat = source("unseen", "flat")
+    settled, entries = settle(dit, listed(unseen=flat)), scan(flat)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    with dit.counted() as due:
+        whole = with_inferred(dit, settled.items, entries, tmp_path / "whole", lambda *_: None, interval=0)
+
+    def interrupt(what, done, total):
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with dit.counted() as spent:
+        with pytest.raises(KeyboardInterrupt):
+            with_inferred(dit, settled.items, entries, tmp_path / "cut", interrupt, interval=0)
+        assert len(json.loads((tmp_path / "cut" / PART).read_text())) == 8
+        again = with_inferred(dit, settled.items, entries, tmp_path / "cut", lambda *_: None, interval=0)
+    assert again == whole and spent.forward == due.forward == 24 * 4 * 3
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["labels.json"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,10 @@ from trainedon.precise import double
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
 from trainedon.targets import Target
+from trainedon.targets.pace import INTERVAL
+from trainedon.targets.target import PAD
 
+PART = "labels.part.json"
 CHOICES = ("auto", "folders", "infer")
 GIVEN, FOLDERS, INFERRED = "given", "folders", "inferred"  # where labels come from; of one run all from one place
 MOST_CLASSES = 100  # above this, trying every class for every picture costs more than the audit itself
@@ -170,13 +174,26 @@ def with_inferred(
     out: Path,
     progress: Progress,
     rendering: Rendering = DEFAULT,
+    interval: float = INTERVAL,
 ) -> Inventory:
-    """Every usable picture with the class that the model infers; they are kept in `labels.json`."""
-    store, places = out / "labels.json", items.usable.tolist()
-    if not store.exists():
-        write_json(store, infer_labels(target, items, entries, places, progress, rendering))
-    labels = json.loads(store.read_text("utf-8"))
+    """Every usable picture with the class that the model infers; they are kept in `labels.json`, and in the file of
+    `PART` until all are there."""
+    store, part, places = out / "labels.json", out / PART, items.usable.tolist()
     digests = items.column("sha256")
+    if not store.exists():
+        known = json.loads(part.read_text("utf-8")) if part.exists() else {}
+        missing = [place for place in places if digests[place].as_py() not in known]
+        kept = time.monotonic()
+
+        def keep(labels: dict[str, int]) -> None:
+            nonlocal kept
+            if time.monotonic() - kept >= interval:
+                write_json(part, known | labels)
+                kept = time.monotonic()
+
+        write_json(store, known | infer_labels(target, items, entries, missing, progress, rendering, keep))
+        part.unlink(missing_ok=True)
+    labels = json.loads(store.read_text("utf-8"))
     found = items.replaced("label", {place: labels[digests[place].as_py()] for place in places})
     return found.replaced("label_from", dict.fromkeys(places, INFERRED))
 
@@ -188,15 +205,18 @@ def infer_labels(
     places: Sequence[int],
     progress: Progress,
     rendering: Rendering = DEFAULT,
+    keep: Callable[[dict[str, int]], None] = lambda labels: None,
 ) -> dict[str, int]:
     """The class under which the model itself predicts each picture's noise best, digest -> label.
 
     For a class-conditional model and the pictures without labels, at `places`. One evaluation a class and draw, four
-    draws at timesteps spread over the path; the same noise for every class.
+    draws at timesteps spread over the path; the same noise for every class. keep: called with all labels so far after
+    every few pictures, the fewer the slower the model.
     """
     labels: dict[str, int] = {}
-    for start in range(0, len(places), SHARD):
-        chosen = places[start : start + SHARD]
+    start, size = 0, PAD
+    while start < len(places):
+        began, chosen = time.monotonic(), places[start : start + size]
         part = [items[i] for i in chosen]
         batch = read_batch(target, part, [entries[i] for i in chosen], rendering)
         states = target.encode(batch.pixels.to(target.device))
@@ -211,5 +231,8 @@ def infer_labels(
                     answer = target.denoise(x_t, t, torch.full((len(part),), label, device=target.device))
                 errors[:, label] += double((answer.noise - eps).square()).flatten(1).mean(1).cpu().numpy()
         labels |= {str(item.sha256): int(best) for item, best in zip(part, errors.argmin(1), strict=True)}
-        progress("class labels", start + len(part), len(places))
+        start += len(part)
+        size = SHARD if (time.monotonic() - began) / len(part) * SHARD < INTERVAL / 2 else PAD
+        keep(labels)
+        progress("class labels", start, len(places))
     return labels
