@@ -1,8 +1,8 @@
 """A process that has imported everything once, and answers each command line in a copy of itself, within limits.
 
-It reads one job a line, JSON with `place`, `arguments` and `report`, and answers with one line of JSON: `code` (negative
-for a signal), `peak` (bytes), `stdout`, `stderr`, and `did`: what the copy opened for writing outside `place`, fetched
-from a network, or read as a pickle.
+It reads one job a line, JSON with `place`, `arguments` and `report`, and answers with one line of JSON: `code`
+(negative for a signal), `peak` (bytes), `stdout`, `stderr`, and `did`: what the copy opened for writing outside
+`place`, fetched from a network, or read as a pickle.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def answer(place: Path, arguments: list[str], report: int) -> None:
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (it is printed as Python would have)
         code = 99
         sys.excepthook(*sys.exc_info())
     finally:
@@ -113,7 +113,8 @@ def main() -> None:
         os.close(report)
         texts = {name: (place / f".{name}").read_text("utf-8", "replace") for name in ("stdout", "stderr")}
         did = Path(job["report"]).read_text("utf-8", "replace").splitlines()
-        print(json.dumps({"code": code, "peak": peak, "did": did} | texts), flush=True)
+        sys.stdout.write(json.dumps({"code": code, "peak": peak, "did": did} | texts) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
