@@ -74,16 +74,18 @@ def _says_nothing(key: str, value: object, usual: object) -> bool:
 
 
 def check_text(config: dict, kind: type, path: Path) -> None:
-    """The same of a text encoder of transformers, which takes `None` for what is not said."""
+    """The same of a text encoder of transformers."""
     schema.check_size(config, path)
     schema.check_private(config, path)
     made = kind.config_class
-    known = made().to_dict().keys() | made.attribute_map.keys() | GENERIC | _generic()
+    usual = made().to_dict()
+    known = usual.keys() | made.attribute_map.keys() | GENERIC | _generic()
     for key, value in config.items():
         neutral = key in NEUTRAL_THERE and (not value or key == "tie_word_embeddings")
         if not (key.startswith("_") or neutral or (key in known and key not in NEUTRAL_THERE)):
             raise unknown(path, key, value, kind)
-        schema.check_value(path, key, value, schema.TEXTS.get(key, schema.ASIDE), unset=True)
+        unset = usual.get(made.attribute_map.get(key, key)) is None or key in schema.TEXTS_UNSET
+        schema.check_value(path, key, value, schema.TEXTS.get(key, schema.ASIDE), unset)
 
 
 @cache
@@ -106,6 +108,17 @@ def check_index(index: dict, kind: type, path: Path) -> None:
         schema.check_value(path, key, value, rule, unset=True)
 
 
+def check_tokenizer(config: dict, path: Path) -> None:
+    """Raises UserError when one of a tokenizer's files of settings (`tokenizer_config.json`, `special_tokens_map.json`,
+    `added_tokens.json`) would have something fetched or run, or holds a value that cannot stand there."""
+    schema.check_size(config, path, schema.MOST_TOKENS)
+    schema.check_private(config, path)
+    added = path.name == "added_tokens.json"
+    for key, value in config.items():
+        rule = schema.TOKEN_ID if added else schema.TOKENIZERS.get(key, schema.TOKEN_SETTING)
+        schema.check_value(path, key, value, rule, unset=not added)
+
+
 def check_asked(config: dict, kind: str, family: str) -> None:
     """Raises UserError when a network is told what no adapter here tells it. config: with its defaults."""
     allowed: dict[str, tuple] = {}
@@ -126,6 +139,6 @@ def check_asked(config: dict, kind: str, family: str) -> None:
 def unknown(path: Path, key: str, value: object, kind: type) -> UserError:
     """A configuration has a key that `kind` does not know."""
     return UserError(
-        f"{path}: {schema.named(key)} = {schema.shown(value)} is not known to {kind.__name__}: what it changes cannot be "
-        "honoured; remove it if it changes nothing"
+        f"{path}: {schema.named(key)} = {schema.shown(value)} is not known to {kind.__name__}: what it changes "
+        "cannot be honoured; remove it if it changes nothing"
     )

@@ -68,7 +68,7 @@ def small(values: int, depth: int = 4) -> Rule:
 
 
 def _size(value: object, most: int, depth: int) -> float:
-    """How many values there are; infinity where there are more than `most`, or a text or number is out of all bounds."""
+    """How many values there are; infinity where there are more than `most`, or one is out of all bounds."""
     if isinstance(value, dict | list | tuple):
         if depth == 0 or len(value) > most:
             return math.inf
@@ -222,7 +222,7 @@ TEXTS: dict[str, Rule] = {
     "classifier_dropout": SHARE,
     "pad_token_id": whole(-1, 2_000_000),
     "bos_token_id": whole(-1, 2_000_000),
-    "eos_token_id": whole(-1, 2_000_000) | listed(whole(-1, 2_000_000), 16),
+    "eos_token_id": whole(-1, 2_000_000),
     "num_labels": whole(0, 10_000),
     "id2label": LABELS,
     "label2id": LABELS,
@@ -239,6 +239,35 @@ TEXTS: dict[str, Rule] = {
     "output_hidden_states": FLAG,
     "torchscript": FLAG,
 }
+TEXTS_UNSET = ("pad_token_id", "bos_token_id", "id2label", "label2id")  # which may be nothing, though they seldom are
+# Of tokenizers. A length without bound is written as a number with 30 digits, which T5's have and CLIP's have not.
+MOST_TOKENS = 20_000  # that are added to a vocabulary
+TOKEN = text(1000) | Rule(
+    "a token with its flags", lambda value: isinstance(value, dict) and text(1000).fits(value.get("content"))
+)
+TOKEN_ID = whole(0, 2_000_000)
+TOKENIZERS: dict[str, Rule] = {
+    "model_max_length": whole(1, 10**31) | one_of(1e30),
+    "tokenizer_class": WORD,
+    "extra_ids": whole(0, MOST_TOKENS),
+    "additional_special_tokens": listed(TOKEN, MOST_TOKENS),
+    "extra_special_tokens": listed(TOKEN, MOST_TOKENS) | small(MOST_TOKENS, 3),
+    "added_tokens_decoder": Rule(
+        "a table of tokens by their numbers",
+        lambda value: (
+            isinstance(value, dict)
+            and len(value) <= MOST_TOKENS
+            and all(re.fullmatch(r"\d{1,7}", key) for key in value)
+            and all(map(TOKEN.fits, value.values()))
+        ),
+    ),
+    "chat_template": text(2**20) | small(10_000),
+    **dict.fromkeys(
+        ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"), TOKEN
+    ),
+    **dict.fromkeys(("do_lower_case", "add_prefix_space", "legacy", "clean_up_tokenization_spaces"), FLAG),
+}
+TOKEN_SETTING = small(10_000)
 # Of schedulers: what the path follows from; and, of samplers, numbers that something is made as long as.
 SCHEDULERS: dict[str, Rule] = {
     "num_train_timesteps": whole(2, MOST_STEPS),
@@ -283,11 +312,11 @@ REFUSED = re.compile(
 )
 
 
-def check_size(config: object, path: Path) -> None:
+def check_size(config: object, path: Path, most: int = MOST_KEYS) -> None:
     """Raises UserError for a configuration that is no table, or one of more keys than any has."""
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no table of keys and values: the model folder is damaged")
-    if len(config) > MOST_KEYS:
+    if len(config) > most:
         raise UserError(f"{path} has {len(config):,} keys, which no configuration has: it is damaged")
 
 
@@ -296,8 +325,8 @@ def check_private(config: Mapping[str, object], path: Path) -> None:
     for key, value in config.items():
         if REFUSED.fullmatch(key) and value not in (None, False) and value != {}:
             raise UserError(
-                f"{path}: {named(key)} = {shown(value)} is refused: it would have a library read, fetch or run something "
-                "else; remove it if the model is the same without"
+                f"{path}: {named(key)} = {shown(value)} is refused: it would have a library read, fetch or run what "
+                "nobody checked; remove it if the model is the same without"
             )
         if key.startswith("_"):
             check_value(path, key, value, PRIVATE.get(key, ASIDE))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch.nn import functional as F
 
+from trainedon.targets.asking import answering
 from trainedon.targets.journal import Journal
 from trainedon.targets.memo import Memo
 from trainedon.targets.pace import Pace
@@ -345,7 +346,8 @@ class Target(ABC):
                 xs = torch.cat([xs, xs[:1].detach().expand(missing, *xs.shape[1:])])
                 ts = torch.cat([ts, ts[:1].expand(missing)])
                 ls = None if ls is None else torch.cat([ls, ls[:1].expand(missing)])
-            answers.append(network(xs, ts, ls)[:n])
+            with answering(self.identity.name):
+                answers.append(network(xs, ts, ls)[:n])
             if self.pace:
                 if self.adapts:
                     self.pace.measure(len(xs), self.pace.clock() - began)
