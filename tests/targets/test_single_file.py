@@ -21,7 +21,7 @@ from trainedon.targets import Reference, designs, load_target
 from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.converted import skeleton_of, state_of
 from trainedon.targets.load import model_digest
-from trainedon.targets.single_file import Single
+from trainedon.targets.single_file import opened_single
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CAPTION = "two blue birds"
@@ -210,12 +210,12 @@ class Header:
 
     def __init__(self, state):
         self.state = state
-        self.get_tensor = state.__getitem__
+        self.tensor = state.__getitem__
 
 
 def checkpoint(state):
     shapes = {key: tuple(value.shape) for key, value in state.items()}
-    return Checkpoint(Path("full"), shapes, dict.fromkeys(shapes, "F16"), {}, Header(state), ())
+    return Checkpoint(Path("full"), shapes, dict.fromkeys(shapes, "F16"), {}, Header(state))
 
 
 @pytest.mark.parametrize("title, part", PUBLISHED)
@@ -316,7 +316,8 @@ def test_stable_diffusion_2_needs_to_say_what_it_predicts(models, tmp_path):
     zero = original.write(model.state | {"ztsnr": torch.zeros(0), "v_pred": torch.zeros(0)}, tmp_path / "z.safetensors")
     assert load_target(zero, base=base).path.alphas[-1] == 0
     shutil.rmtree(base / "unet")
-    assert Single.of(file, base).config("unet")[0]["sample_size"] == 96
+    with opened_single(file, base) as single:
+        assert single.config("unet")[0]["sample_size"] == 96
     base = original.without_weights(model.folder, tmp_path / "again")
     shutil.rmtree(base / "scheduler")
     beside = tmp_path / "beside.safetensors"

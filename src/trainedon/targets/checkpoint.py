@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from trainedon.errors import UserError
-from trainedon.targets.files import PICKLES, brief
+from trainedon.reading import open_regular
+from trainedon.targets.files import PICKLES, brief, shown
+from trainedon.targets.tensors import LONGEST, Tensors
 
 CONVERT = (
     "import torch, safetensors.torch as s; d = torch.load({old!r}, map_location='cpu', weights_only=True); "
@@ -35,7 +34,6 @@ PARTS = re.compile(
     r"text_model\.|shared\.weight|encoder\.block\.\d|encoder\.layers\.\d|embeddings\.)"
 )
 FLOATS = {"F64", "F32", "F16", "BF16"}
-LONGEST = 100_000_000  # bytes of a header: safetensors' own limit
 EIGHT_BITS = {"F8_E4M3", "F8_E5M2"}  # every one of their numbers is one of float32, too
 
 
@@ -47,24 +45,30 @@ class Checkpoint:
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, str]
     metadata: dict[str, str]
-    _tensors: Any
-    _stamp: tuple[int, ...]
+    _tensors: Tensors
 
     @classmethod
     def open(cls, path: Path) -> Checkpoint:
         """Reads the header alone. Raises UserError when the file is no safetensors file, or damaged."""
-        stamp = _stamp(path)
-        refuse_others(path)
+        stream = open_regular(path)
         try:
-            tensors = safe_open(str(path), framework="pt")
-            views = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 (it is no mapping)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise UserError(f"{path} is damaged, or was not downloaded whole ({brief(error)}): get it again") from None
-        shapes = {name: tuple(view.get_shape()) for name, view in views.items()}
-        dtypes = {name: str(view.get_dtype()) for name, view in views.items()}
+            refuse_others(path, stream)
+            stream.seek(0)
+            tensors = Tensors(stream, path)
+        except (ValueError, OSError) as error:
+            stream.close()
+            raise UserError(f"{path} is damaged, or was not downloaded whole: {brief(error)}; get it again") from None
+        except UserError:
+            stream.close()
+            raise
+        shapes = {name: entry.shape for name, entry in tensors.entries.items()}
+        dtypes = {name: entry.kind for name, entry in tensors.entries.items()}
         if not shapes:
             raise UserError(f"{path} holds no tensors: it is no model")
-        return cls(path, shapes, dtypes, tensors.metadata() or {}, tensors, stamp)
+        return cls(path, shapes, dtypes, tensors.metadata, tensors)
+
+    def close(self) -> None:
+        self._tensors.close()
 
     def side(self, name: str, dimension: int) -> int | None:
         """One side of a tensor's shape; None where there is none."""
@@ -72,15 +76,12 @@ class Checkpoint:
         return shape[dimension] if -len(shape) <= dimension < len(shape) else None
 
     def tensor(self, name: str) -> torch.Tensor:
-        return self._tensors.get_tensor(name)
+        """One of the tensors, in memory of its own."""
+        return self._tensors.tensor(name)
 
     def sha256(self) -> str:
-        """Of the whole file. Raises UserError when it is no longer the one that was opened."""
-        with self.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if _stamp(self.path) != self._stamp:
-            raise UserError(f"{self.path} was changed while it was read: start again")
-        return digest
+        """Of the whole file. Raises UserError when it was written to since it was opened."""
+        return self._tensors.sha256
 
     def check(self, names: Iterable[str]) -> None:
         """Raises UserError when one of these tensors is packed, or says how another one is."""
@@ -111,19 +112,12 @@ class Checkpoint:
         )
 
 
-def shown(name: str) -> str:
-    """A tensor's name, which may hold anything, as part of one line."""
-    plain = "".join(letter if letter.isprintable() else "?" for letter in name[:100])
-    return plain + ("..." if len(name) > 100 else "")
-
-
-def refuse_others(path: Path) -> None:
+def refuse_others(path: Path, stream: IO[bytes]) -> None:
     """Raises UserError for a file that is not safetensors, by its content, with what to do about it."""
-    with path.open("rb") as file:
-        head, size = file.read(512), os.fstat(file.fileno()).st_size
-        length = int.from_bytes(head[:8], "little")
-        if len(head) > 8 and head[8:9] == b"{" and length <= min(LONGEST, size - 8):
-            return _check_whole(path, file.read, head, length, size)
+    head, size = stream.read(512), os.fstat(stream.fileno()).st_size
+    length = int.from_bytes(head[:8], "little")
+    if len(head) > 8 and head[8:9] == b"{" and length <= min(LONGEST, size - 8):
+        return
     if head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or (
         path.suffix.lower() in PICKLES
     ):
@@ -144,20 +138,3 @@ def refuse_others(path: Path) -> None:
         f"{path} is a file: give the diffusers folder that holds model_index.json or config.json, or a checkpoint "
         "in safetensors"
     )
-
-
-def _check_whole(path: Path, read: Any, head: bytes, length: int, size: int) -> None:
-    """Whether all the bytes are there that the header speaks of: a download that stopped is said to be one."""
-    header = head[8 : 8 + length] + read(max(0, length + 8 - len(head)))
-    try:
-        ends = [entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__"]
-        wanted = 8 + length + max(ends, default=0)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        return  # safetensors says what is wrong with it
-    if isinstance(wanted, int) and size < wanted:
-        raise UserError(f"{path} was not downloaded whole: it has {size:,} of {wanted:,} bytes, get it again")
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

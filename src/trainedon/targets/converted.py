@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
-from trainedon.targets.checkpoint import Checkpoint, shown
+from trainedon.targets.built import blank, refuse_packed
+from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.designs import CLIP_L, Design, Part
-from trainedon.targets.files import brief
+from trainedon.targets.files import shown
 
 TIED = "encoder.embed_tokens.weight"  # of T5: the same as the next, of which files hold the one, or both
 SHARED = "shared.weight"
@@ -21,20 +22,13 @@ PROJECTION = "text_projection.weight"
 
 def skeleton_of(kind: type, of: Part, config: dict, place: str) -> nn.Module:
     """A part without weights, as it is configured. Raises UserError for a configuration of something else."""
-    if config.get("quantization_config"):
-        raise UserError(f"{place}: quantized weights are not supported: give the model as it was trained")
+    refuse_packed(place, config)
     named, needed = config.get("_class_name"), of.kind[1]
     if not of.diffusers:
         named, needed = config.get("model_type"), kind.config_class.model_type  # type: ignore[attr-defined]
     if named not in (None, needed):
         raise UserError(f"{place}: {named} is not supported here: {needed} is needed")
-    try:
-        with torch.device("meta"):
-            if of.diffusers:
-                return kind.from_config(config)  # type: ignore[attr-defined]
-            return kind(kind.config_class.from_dict(config))  # type: ignore[attr-defined]
-    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{place} does not describe a {of.kind[1]} ({brief(error)})") from None
+    return blank(kind, config, place)
 
 
 def state_of(
@@ -70,8 +64,8 @@ def state_of(
         pieces = _pieces(value, [wanted[target] for target in targets])
         if pieces is None:
             raise _misshapen(file, design, name, [wanted[target] for target in targets])
-        for target, piece in zip(targets, pieces, strict=True):  # a copy, as the file may change while it is asked
-            state[target] = piece.to(dtype, copy=True, memory_format=torch.contiguous_format)
+        for target, piece in zip(targets, pieces, strict=True):
+            state[target] = piece.to(dtype).contiguous()
     if of.prefixes == (CLIP_L,) and PROJECTION in wanted:  # of Stable Diffusion 3, which does not project here
         state[PROJECTION] = torch.eye(wanted[PROJECTION][0], dtype=dtype)
     if SHARED in wanted:

@@ -17,13 +17,15 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.files import brief, read_json
+from trainedon.targets.files import brief
 from trainedon.targets.hub import ASIDE
 from trainedon.targets.latent import DiT, Latent, LatentUNet
 from trainedon.targets.layouts import INDEX, LEGACY, SCHEDULER, Layout
-from trainedon.targets.parts import heeded, scheduler, tokenizer, weighted
+from trainedon.targets.opened import Ledger
+from trainedon.targets.parts import heeded, scheduler, weighted
 from trainedon.targets.schedulers import FLOWS, SCHEDULERS
 from trainedon.targets.text import Flux, PixArt, StableDiffusion, StableDiffusion3, StableDiffusionXL
+from trainedon.targets.vocabulary import check_words, tokenizer
 
 AUTOENCODERS = ("AutoencoderKL", "VQModel")
 TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast")
@@ -36,13 +38,14 @@ TEXT_PARTS = {"text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer", "
 @dataclass(frozen=True)
 class Family:
     """adapter: the target's class. network: the part that denoises, and its class. autoencoder: the part's name.
-    flow: whether it is trained by flow matching."""
+    flow: whether it is trained by flow matching. words: its text encoders, which it does not do without."""
 
     title: str
     adapter: type[Latent]
     network: tuple[str, str]
     autoencoder: str = "vae"
     flow: bool = False
+    words: tuple[str, ...] = ()
 
     def classes(self, part: str) -> tuple[str, set[str]] | None:
         """The library and the classes that a part may come from; None where the family has no such part."""
@@ -58,10 +61,12 @@ class Family:
 
 
 _UNET = ("unet", "UNet2DConditionModel")
-_SD, _XL = Family("Stable Diffusion", StableDiffusion, _UNET), Family("SDXL", StableDiffusionXL, _UNET)
-_SD3 = Family("Stable Diffusion 3", StableDiffusion3, ("transformer", "SD3Transformer2DModel"), flow=True)
-_FLUX = Family("Flux", Flux, ("transformer", "FluxTransformer2DModel"), flow=True)
-_PIXART = Family("PixArt", PixArt, ("transformer", "PixArtTransformer2DModel"))
+_ONE, _TWO = ("text_encoder",), ("text_encoder", "text_encoder_2")
+_SD = Family("Stable Diffusion", StableDiffusion, _UNET, words=_ONE)
+_XL = Family("SDXL", StableDiffusionXL, _UNET, words=_TWO[1:])  # its refiner has the second alone
+_SD3 = Family("Stable Diffusion 3", StableDiffusion3, ("transformer", "SD3Transformer2DModel"), flow=True, words=_TWO)
+_FLUX = Family("Flux", Flux, ("transformer", "FluxTransformer2DModel"), flow=True, words=_TWO)
+_PIXART = Family("PixArt", PixArt, ("transformer", "PixArtTransformer2DModel"), words=_ONE)
 FAMILIES = {
     "LDMPipeline": Family("latent diffusion", LatentUNet, ("unet", "UNet2DModel"), autoencoder="vqvae"),
     "StableDiffusionPipeline": _SD,
@@ -169,26 +174,61 @@ def check(index: dict, family: Family) -> None:
 
 
 def open_pipeline(
-    folder: Path, index: dict, family: Family, dtype: torch.dtype, layout: Layout | None = None
+    folder: Path,
+    index: dict,
+    family: Family,
+    dtype: torch.dtype,
+    layout: Layout | None = None,
+    files: Ledger | None = None,
 ) -> Opened:
     """Build the parts, each strictly from its own safetensors, and join them.
 
-    layout: where they lie, when not in the folders of their names. Raises UserError when one is missing, does not fit
-    its configuration, or is not finite, and when a configuration says what is not known.
+    layout: where they lie, when not in the folders of their names. files: what is opened for it. Raises UserError when
+    one is missing, does not fit its configuration, or is not finite, and when a configuration says what is not known.
     """
-    layout, built = layout or Layout(folder, index), {}
+    layout = layout or Layout(folder, index)
+    if files is None:
+        with Ledger(folder) as files:
+            return open_pipeline(folder, index, family, dtype, layout, files)
+    _check_spoken(index, family)
     pipeline_kind = getattr(import_module("diffusers"), index["_class_name"])
     configs.check_index(index, pipeline_kind, folder / INDEX)
     with heeded(folder):
-        for part, (library, name) in parts_of(index).items():
-            make = tokenizer if part.startswith("tokenizer") else scheduler if part == "scheduler" else weighted
-            precise = torch.float32 if part == family.autoencoder else dtype  # half precision overflows in autoencoders
-            kind = getattr(import_module(library), family.network[1] if part == family.network[0] else name)
-            built[part] = make(layout.folder(part), kind, precise)
+        built = {
+            part: _part(files, layout.folder(part), part, library, name, family, dtype)
+            for part, (library, name) in parts_of(index).items()
+        }
+        for part in filter(_spoken, built):
+            encoder = built.get(part.replace("tokenizer", "text_encoder"))
+            check_words(built[part], None if encoder is None else encoder.config, layout.folder(part))
         pipeline = _joined(folder, index, pipeline_kind, built)
-    opened = Opened(family, pipeline, read_json(layout.folder("scheduler") / SCHEDULER))
+    opened = Opened(family, pipeline, files.json(layout.folder("scheduler") / SCHEDULER))
     configs.check_asked(dict(opened.network.config), family.network[1], family.title)
     return opened
+
+
+def _check_spoken(index: dict, family: Family) -> None:
+    """Raises UserError when a text encoder that captions go through is missing, or the tokenizer of one."""
+    parts = parts_of(index)
+    encoders = [part for part in TEXT_PARTS if part.startswith("text") and (part in parts or part in family.words)]
+    for part in sorted([*encoders, *(part.replace("text_encoder", "tokenizer") for part in encoders)]):
+        if part not in parts:
+            kind = index["_class_name"]
+            raise UserError(f"{kind}: model_index.json names no {part}: the model folder is incomplete")
+
+
+def _part(files: Ledger, folder: Path, part: str, library: str, name: str, family: Family, dtype: torch.dtype) -> Any:
+    kind = getattr(import_module(library), family.network[1] if part == family.network[0] else name)
+    if part == "scheduler":
+        return scheduler(files, folder, kind)
+    if _spoken(part):
+        return tokenizer(files, folder, kind)
+    precise = torch.float32 if part == family.autoencoder else dtype  # half precision overflows in autoencoders
+    return weighted(files, folder, kind, precise)
+
+
+def _spoken(part: str) -> bool:
+    return part.startswith("tokenizer")
 
 
 def _joined(folder: Path, index: dict, kind: type, built: dict) -> Any:

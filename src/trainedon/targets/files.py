@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from safetensors import safe_open
+from typing import TYPE_CHECKING, Any
 
 from trainedon.errors import UserError
+from trainedon.reading import json_of, open_regular, read_bytes
+
+if TYPE_CHECKING:
+    from trainedon.targets.opened import Ledger
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 WEIGHTS = "diffusion_pytorch_model"
+MOST_JSON = 8 * 2**20  # bytes of a configuration
+MOST_SHARDS = 500
 
 
 def read_json(path: Path) -> dict:
     """A JSON object. Raises UserError when there is none."""
     try:
-        value = json.loads(path.read_text("utf-8"))
+        data = read_bytes(path, MOST_JSON)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is missing: the model folder is incomplete") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not readable JSON ({error}): the model folder is damaged") from None
+    return object_of(data, path)
+
+
+def object_of(data: bytes, path: Path) -> dict[str, Any]:
+    """The JSON object in the bytes of a file. Raises UserError when there is none."""
+    value = json_of(data, path)
     if not isinstance(value, dict):
         raise UserError(f"{path} does not hold a JSON object: the model folder is damaged")
     return value
@@ -41,12 +49,19 @@ class Weights:
     sharded: dict[str, str] | None = None
 
 
-def weights_of(folder: Path, name: str = WEIGHTS) -> Weights:
+def weights_of(files: Ledger, folder: Path, name: str = WEIGHTS) -> Weights:
     """What diffusers (or transformers, for another name) opens of a folder; where there are variants alone, the one.
 
-    Raises UserError when there are no weights, when there is no telling which of several variants is meant, and where
-    an index does not fit; says so where there are pickles.
+    The choice is made once for a ledger. Raises UserError when there are no weights, when there is no telling which of
+    several variants is meant, and where an index does not fit; says so where there are pickles.
     """
+    key = folder.absolute(), name
+    if key not in files.chosen:
+        files.chosen[key] = _weights_of(files, folder, name)
+    return files.chosen[key]
+
+
+def _weights_of(files: Ledger, folder: Path, name: str) -> Weights:
     variants = _variants(folder, name)
     if None not in variants and not set(variants) <= {"fp16", "bf16"} and len(variants) > 1:
         raise UserError(
@@ -55,13 +70,8 @@ def weights_of(folder: Path, name: str = WEIGHTS) -> Weights:
         )
     for variant in (None, "fp16", "bf16", *variants):  # of roundings of the same weights the finer one
         if variant in variants:
-            return _weights(folder, name, variant)
+            return _weights(files, folder, name, variant)
     raise UserError(_none_there(folder, name))
-
-
-def weight_files(folder: Path, name: str = WEIGHTS) -> list[Path]:
-    """The safetensors of a part, as `weights_of` has them."""
-    return list(weights_of(folder, name).files)
 
 
 def _variants(folder: Path, name: str) -> list[str | None]:
@@ -79,22 +89,26 @@ def _variants(folder: Path, name: str) -> list[str | None]:
     return list(dict.fromkeys(found))
 
 
-def _weights(folder: Path, name: str, variant: str | None) -> Weights:
+def _weights(files: Ledger, folder: Path, name: str, variant: str | None) -> Weights:
     suffix = f".{variant}" if variant else ""
     single = folder / f"{name}{suffix}.safetensors"
     indices = [folder / f"{name}.safetensors.index{suffix}.json", folder / f"{name}.safetensors{suffix}.index.json"]
     index = next(filter(Path.is_file, indices), None)
     if index is None or (name != WEIGHTS and single.is_file()):  # diffusers prefers the shards, transformers the file
         return Weights((single,), variant)
-    shards = read_json(index).get("weight_map")
+    shards = files.json(index).get("weight_map")
     if not (isinstance(shards, dict) and shards and all(isinstance(shard, str) for shard in shards.values())):
         raise UserError(f"{index} names no shards: the model folder is damaged")
     names = sorted(set(shards.values()))
+    if len(names) > MOST_SHARDS or len({shard.casefold() for shard in names}) < len(names):
+        raise UserError(f"{index} names {len(names):,} shards, too many or alike: the model folder is damaged")
     for shard in names:
-        if Path(shard).name != shard or not shard.endswith(".safetensors"):
-            raise UserError(f"{index} names {shard!r}: only safetensors in the same folder are opened")
+        if Path(shard).name != shard or "\\" in shard or ":" in shard or not shard.endswith(".safetensors"):
+            raise UserError(f"{index} names {shard[:100]!r}: only safetensors in the same folder are opened")
         if not (folder / shard).is_file():
-            raise UserError(f"{folder / shard} is missing, which {index.name} names: the model folder is incomplete")
+            raise UserError(
+                f"{folder / shown(shard)} is missing, which {index.name} names: the model folder is incomplete"
+            )
     return Weights(tuple(folder / shard for shard in names), variant, shards)
 
 
@@ -123,22 +137,23 @@ def present_name(tensor: str) -> str:
     return ".".join(names)
 
 
-def check_tensors(weights: Weights, exact: bool) -> None:
+def check_tensors(files: Ledger, weights: Weights, exact: bool) -> None:
     """Raises UserError when a tensor is there twice, so that one would be dropped: in two shards, or under its present
     and its former name; `exact`: or where an index is not just what lies in the shards."""
     found: dict[str, str] = {}
     for path in weights.files:
-        with safe_open(path, "pt") as shard:
-            for key in shard.keys():  # noqa: SIM118 (it is no dict)
-                if key in found:
-                    raise UserError(f"{key} lies in two shards, {found[key]} and {path.name}: the model is damaged")
-                found[key] = path.name
+        for key in files.tensors(path).entries:
+            if key in found:
+                raise UserError(f"{shown(key)} lies in two shards, {found[key]} and {path.name}: the model is damaged")
+            found[key] = path.name
     if exact and weights.sharded is not None and found != weights.sharded:
         key = min(key for key, _ in found.items() ^ weights.sharded.items())
-        raise UserError(f"{weights.files[0].parent}: the index of the shards does not fit them (first: {key})")
+        raise UserError(f"{weights.files[0].parent}: the index of the shards does not fit them (first: {shown(key)})")
     twice = [key for key in found if present_name(key) != key and present_name(key) in found]
     if exact and twice:
-        raise UserError(f"{weights.files[0]} holds {min(twice)} under its former and its present name: it is damaged")
+        raise UserError(
+            f"{weights.files[0]} holds {shown(min(twice))} under its former and its present name: it is damaged"
+        )
 
 
 def digest_of(root: Path, files: Iterable[Path]) -> str:
@@ -146,11 +161,17 @@ def digest_of(root: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted({path.absolute() for path in files}):
         digest.update(Path(os.path.relpath(path, root)).as_posix().encode() + b"\0")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        with open_regular(path) as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]
     return digest.hexdigest()
 
 
 def brief(error: Exception) -> str:
     """An error in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def shown(name: str) -> str:
+    """A tensor's name, which may hold anything, as part of one line."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in name[:100])
+    return plain + ("..." if len(name) > 100 else "")

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainedon.errors import UserError
-from trainedon.targets.files import read_json
+from trainedon.reading import read_bytes
 from trainedon.targets.hub import ASIDE
+from trainedon.targets.opened import Ledger, there
 
+MOST_NAME = 1000  # bytes of a file that names a commit
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
 CHECKPOINT = re.compile(r"checkpoint-\d+")
 # The part that denoises, whichever the family; with `_ema` behind it, its moving average.
@@ -40,15 +42,15 @@ def part_folder(root: Path, part: str) -> Path:
     return root / part if (root / part).is_dir() else root
 
 
-def layout_of(folder: Path) -> Layout:
+def layout_of(folder: Path, files: Ledger) -> Layout:
     """The layout of a model folder. Raises UserError when it is none."""
-    if (folder / INDEX).is_file():
-        index = _index(folder)
+    if there(folder / INDEX):
+        index = _index(files, folder)
         notes = [_averaged_too(folder, part) for part in NETWORKS if part in index]
         return Layout(folder, index, notes=tuple(filter(None, notes)))
-    if not (folder / CONFIG).is_file():
-        return _checkpoint(folder)
-    found = _pipeline_above(folder)
+    if not there(folder / CONFIG):
+        return _checkpoint(files, folder)
+    found = _pipeline_above(files, folder)
     if found is None:
         return Layout(folder, network=folder)
     root, index, part = found
@@ -60,9 +62,9 @@ def layout_of(folder: Path) -> Layout:
     return Layout(root, index, {part: folder} | trained, notes=tuple(filter(None, [note, *averaged])))
 
 
-def _index(root: Path) -> dict:
+def _index(files: Ledger, root: Path) -> dict:
     """A pipeline's `model_index.json`. Raises UserError when its class is none by name, such as `[module, class]`."""
-    index = read_json(root / INDEX)
+    index = files.json(root / INDEX)
     kind = index.get("_class_name")
     if not isinstance(kind, str | None):
         raise UserError(
@@ -86,28 +88,29 @@ def _averaged_too(folder: Path, part: str) -> str | None:
     return f"{part} is audited; {averaged.name}, the moving average of its weights, lies beside it and is not used"
 
 
-def _checkpoint(folder: Path) -> Layout:
+def _checkpoint(files: Ledger, folder: Path) -> Layout:
     """A folder without either JSON file: what a training script saved on the way, with a network below it."""
     for part in NETWORKS:
         for name in (part, f"{part}_ema"):
-            if (folder / name / CONFIG).is_file():
-                return layout_of(folder / name)
+            if there(folder / name / CONFIG):
+                return layout_of(folder / name, files)
     below = sorted(path.name for path in folder.iterdir() if CHECKPOINT.fullmatch(path.name) and path.is_dir())
     if below:
         raise UserError(f"{folder} holds no finished model, but checkpoints ({', '.join(below[:5])}): give one of them")
     raise UserError(f"{folder} is not a model folder: it has neither model_index.json nor config.json")
 
 
-def _pipeline_above(folder: Path) -> tuple[Path, dict, str] | None:
+def _pipeline_above(files: Ledger, folder: Path) -> tuple[Path, dict, str] | None:
     """The pipeline that a network's folder belongs to, its `model_index.json`, and which part of it the network is:
     one level up, or two from a training script's checkpoint."""
     folder = folder.absolute()
     above = [folder.parent, *([folder.parent.parent] if CHECKPOINT.fullmatch(folder.parent.name) else [])]
     for root in above:
         part = next((part for part in NETWORKS if folder.name.startswith(part)), None)
-        if part and (root / INDEX).is_file():
-            index = _index(root)
-            if _names(index, part, read_json(folder / CONFIG).get("_class_name"), LEGACY):
+        if part and there(root / INDEX):
+            index = _index(files, root)
+            if _names(index, part, files.json(folder / CONFIG).get("_class_name"), LEGACY):
+                files.below(root)
                 return root, index, part
     return None
 
@@ -118,24 +121,24 @@ def _names(index: dict, part: str, *kinds: object) -> bool:
     return isinstance(named, list) and named[-1:] in [[kind] for kind in kinds]
 
 
-def _strangers(folder: Path, network: Path) -> bool:
+def _strangers(files: Ledger, folder: Path, network: Path) -> bool:
     """Whether a folder is that of a pipeline which the network is no part of."""
-    if not (folder / INDEX).is_file():
+    if not there(folder / INDEX):
         return False
-    index, kind = _index(folder), read_json(network / CONFIG).get("_class_name")
+    index, kind = _index(files, folder), files.json(network / CONFIG).get("_class_name")
     return not any(_names(index, part, kind) for part in NETWORKS)
 
 
-def scheduler_near(network: Path, root: Path) -> Path | None:
+def scheduler_near(files: Ledger, network: Path, root: Path) -> Path | None:
     """The scheduler's configuration that lies nearest to a network: beside it, then in its pipeline, `root`, then above
     it, where that is the folder of a model with several parts, but no other pipeline's."""
     network = network.absolute()
     saved = CHECKPOINT.fullmatch(network.parent.name)
     above = [network.parent] if saved or network.name.startswith(NETWORKS) else []
     above += [network.parent.parent] if saved else []
-    folders = [network, root, *(folder for folder in above if not _strangers(folder, network))]
+    folders = [network, root, *(folder for folder in above if not _strangers(files, folder, network))]
     places = [place for folder in folders for place in (folder / SCHEDULER, folder / "scheduler" / SCHEDULER)]
-    return next(filter(Path.is_file, places), None)
+    return next(filter(there, places), None)
 
 
 def cached(folder: Path) -> tuple[Path, str] | None:
@@ -145,15 +148,15 @@ def cached(folder: Path) -> tuple[Path, str] | None:
     """
     if not (folder / "snapshots").is_dir() or (folder / INDEX).exists() or (folder / CONFIG).exists():
         return None
-    there = sorted(path.name for path in (folder / "snapshots").iterdir() if path.is_dir())
+    found = sorted(path.name for path in (folder / "snapshots").iterdir() if path.is_dir())
     main = folder / "refs" / "main"
-    commit = main.read_text("utf-8", errors="replace").strip() if main.is_file() else None
-    if commit not in there:
-        if commit is not None or len(there) != 1:
+    commit = read_bytes(main, MOST_NAME).decode("utf-8", "replace").strip() if there(main) else None
+    if commit not in found:
+        if commit is not None or len(found) != 1:
             raise UserError(
                 f"{folder} is a repository of the hub's cache, and refs/main names none of its snapshots: "
-                f"give one of them ({', '.join(there[:5]) or 'there is none'})"
+                f"give one of them ({', '.join(found[:5]) or 'there is none'})"
             )
-        commit = there[0]
+        commit = found[0]
     name = folder.name.removeprefix("models--").replace("--", "/")
     return folder / "snapshots" / commit, f"{name}@{commit}"

@@ -17,9 +17,10 @@ from trainedon.targets import configs
 from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
 from trainedon.targets.distilled import distilled
 from trainedon.targets.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
-from trainedon.targets.files import WEIGHTS, digest_of, read_json, weight_files
+from trainedon.targets.files import WEIGHTS, brief, shown, weights_of
 from trainedon.targets.hub import download
 from trainedon.targets.layouts import INDEX, NETWORKS, SCHEDULER, Layout, cached, layout_of, scheduler_near
+from trainedon.targets.opened import Ledger, there
 from trainedon.targets.path import PREDICTIONS, NoisePath
 from trainedon.targets.schedulers import SCHEDULERS, check_scheduler
 from trainedon.targets.single_file import open_single, single_digest
@@ -32,6 +33,7 @@ SUPPORTED = "pixel-space pipelines with a UNet2DModel (DDPM, DDIM and alike), ba
 )
 ROWS = {"cpu": 32}  # what lies in a processor's cache is soon at hand: more rows take longer, each (docs/speed.md)
 ROWS_ELSEWHERE = 64
+_USUAL = {"size": None, "offload": None, "slicing": False}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 
 
@@ -65,6 +67,7 @@ def load_target(
         raise UserError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
     how = {"device": _device(device), "rows": rows or ROWS.get(_device(device).type, ROWS_ELSEWHERE)}
     how |= {"precision": precision, "compiled": compile}
+    options = {"size": size, "offload": offload, "slicing": slicing}
     try:
         if base is not None and not Path(model).is_file():
             raise UserError(f"--base is for a model in one file, and {model} is none: leave it out")
@@ -72,26 +75,39 @@ def load_target(
             base = None if base is None else Path(base)
             adapters = adapters_of(adapter)
             single = open_single(Path(model), base, PRECISIONS[precision])
-            options = {"base": base, "size": size, "offload": offload, "slicing": slicing}
-            return _whole(single, Path(model).name, adapters, options, how)
+            return _whole(single, Path(model).name, adapters, {"base": base, **options}, how)
         folder, name = _folder(model)
-        layout = layout_of(folder)
-        name, index = _named(layout, name), layout.index
-        family = None if index is None else FAMILIES.get(str(index.get("_class_name")))
-        if index is not None and family is not None:
-            check(index, family)
-            adapters = adapters_of(adapter)
-            opened = open_pipeline(layout.root, index, family, PRECISIONS[precision], layout)
-            digest = digest_of(layout.root, _deciding(layout))
-            options = {"size": size, "offload": offload, "slicing": slicing}
-            return _whole((opened, digest, layout.notes), name, adapters, options, how)
-        if adapter or size is not None or offload is not None or slicing:
-            raise UserError(
-                "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
-            )
-        return _pixel(layout, name, how)
+        with Ledger(folder) as files:
+            return _of_folder(files, folder, name, adapter, PRECISIONS[precision], options, how)
     except PermissionError as error:
         raise UserError(f"{error.filename or model} cannot be read: no permission") from None
+    except OSError as error:
+        raise UserError(f"{shown(str(error.filename or model))} cannot be read ({brief(error)})") from None
+
+
+def _of_folder(
+    files: Ledger,
+    folder: Path,
+    name: str,
+    adapter: Adapters,
+    dtype: torch.dtype,
+    options: dict[str, Any],
+    how: dict[str, Any],
+) -> Target:
+    layout = layout_of(folder, files)
+    name, index = _named(layout, name), layout.index
+    family = None if index is None else FAMILIES.get(str(index.get("_class_name")))
+    if index is not None and family is not None:
+        check(index, family)
+        adapters = adapters_of(adapter)
+        opened = open_pipeline(layout.root, index, family, dtype, layout, files)
+        digest = files.digest(layout.root, _deciding(files, layout))
+        return _whole((opened, digest, layout.notes), name, adapters, options, how)
+    if adapter or options != _USUAL:
+        raise UserError(
+            "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
+        )
+    return _pixel(files, layout, name, how)
 
 
 def _whole(
@@ -106,11 +122,15 @@ def _whole(
     size, offload = options["size"], options["offload"]
     fuse(opened, adapters)
     digest, name = digest_with(digest, adapters), named(name, adapters)
-    if size is not None:
-        digest = hashlib.sha256(f"{digest} {size} pixels".encode()).hexdigest()
+    digest = sized(digest, size)
     spare(opened, how["device"], offload, options["slicing"])
     how = how | {"offloaded": offload is not None, "options": options}
     return _latent(opened, name, digest, size, notes, how)
+
+
+def sized(digest: str, size: int | None) -> str:
+    """The digest of a model that is asked for pictures of `size` pixels; None for its own size."""
+    return digest if size is None else hashlib.sha256(f"{digest} {size} pixels".encode()).hexdigest()
 
 
 def _latent(
@@ -160,20 +180,20 @@ def _prediction(scheduler: dict) -> str:
     return prediction
 
 
-def _pixel(layout: Layout, name: str, how: dict[str, Any]) -> Target:
+def _pixel(files: Ledger, layout: Layout, name: str, how: dict[str, Any]) -> Target:
     if layout.index is not None:
         _check_pixel(layout.index, layout.root)
     folder = layout.network or layout.folder("unet")
-    unet, config = open_unet(folder)
-    place, kind, notes = _scheduler_of(layout)
-    scheduler = {} if place is None else read_json(place)
+    unet, config = open_unet(files, folder)
+    place, kind, notes = _scheduler_of(files, layout)
+    scheduler = {} if place is None else files.json(place)
     if place is not None:
         check_scheduler(scheduler, getattr(diffusers, kind), place)
     scheduler = configs.effective(scheduler)
     why = _distilled(kind, scheduler, config, "pixel", name)
     identity = Identity(
         name=name,
-        digest=digest_of(layout.root, _pixel_files(layout)),
+        digest=files.digest(layout.root, _pixel_files(files, layout)),
         family="pixel UNet2DModel" + (", class-conditional" if config.get("num_class_embeds") else ""),
         parameters=sum(parameter.numel() for parameter in unet.parameters()),
         notes=(*layout.notes, *notes, *_noted(why)),
@@ -213,8 +233,9 @@ def _check_pixel(index: dict, root: Path) -> None:
     """Raises UserError when a pipeline has a part, or a setting, that is not on the list."""
     parts = {key: value for key, value in index.items() if not key.startswith("_") and isinstance(value, list)}
     if parts.get("unet") != ["diffusers", "UNet2DModel"] or set(parts) - {"unet", "scheduler"}:
-        described = ", ".join(f"{key}: {'.'.join(map(str, value))}" for key, value in sorted(parts.items()))
-        family = str(index.get("_class_name", "unknown"))
+        named = [f"{key[:40]}: {'.'.join(map(str, value))[:80]}" for key, value in sorted(parts.items())]
+        described = ", ".join(map(shown, named[:10])) + (f" and {len(named) - 10} more" if len(named) > 10 else "")
+        family = shown(str(index.get("_class_name", "unknown")))
         raise UserError(f"pipelines of class {family} ({described}) are not supported yet: give one of {SUPPORTED}")
     if "scheduler" in index:
         _scheduler_named(index)
@@ -225,23 +246,25 @@ def _scheduler_named(index: dict) -> str:
     """The class of the scheduler that a pixel pipeline names. Raises UserError when it is not on the list."""
     named = index["scheduler"]
     if named not in [["diffusers", name] for name in SCHEDULERS]:
-        described = ".".join(map(str, named)) if isinstance(named, list) else named
-        raise UserError(f"scheduler {described} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
+        described = ".".join(map(str, named)) if isinstance(named, list) else str(named)
+        raise UserError(f"scheduler {shown(described)} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
     return named[1]
 
 
-def _scheduler_of(layout: Layout) -> tuple[Path | None, str, list[str]]:
+def _scheduler_of(files: Ledger, layout: Layout) -> tuple[Path | None, str, list[str]]:
     """The configuration of a pixel model's scheduler, its class, and what is to be said of it: of the pipeline, or else
     what lies near the network."""
     if layout.index is not None and "scheduler" in layout.index:
         return layout.folder("scheduler") / SCHEDULER, _scheduler_named(layout.index), []
-    place = scheduler_near(layout.network or layout.folder("unet"), layout.root.absolute())
+    place = scheduler_near(files, layout.network or layout.folder("unet"), layout.root.absolute())
     if place is None:
         assumed = "no scheduler beside the network: linear betas 1e-4 to 0.02, T = 1000, epsilon were assumed"
         return None, "DDPMScheduler", [assumed]
-    kind = read_json(place).get("_class_name", "DDPMScheduler")
+    kind = files.json(place).get("_class_name", "DDPMScheduler")
     if not isinstance(kind, str) or kind not in SCHEDULERS:
-        raise UserError(f"{place}: scheduler {kind} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
+        raise UserError(
+            f"{place}: scheduler {shown(str(kind))} is not supported: one of {', '.join(sorted(SCHEDULERS))}"
+        )
     where = Path(os.path.relpath(place, layout.network or layout.folder("unet"))).as_posix()
     return place, kind, [f"no model_index.json names a scheduler: {where} beside the network was read ({kind})"]
 
@@ -272,29 +295,32 @@ def model_digest(folder: Path, adapter: Adapters = None, base: Path | None = Non
     """The digest of a local model, a folder or a file, as in its `Identity`, without loading its weights."""
     if folder.is_file():
         return digest_with(single_digest(folder, base), adapters_of(adapter))
-    layout = layout_of((cached(folder) or (folder,))[0])
-    if layout.index is not None and layout.index.get("_class_name") in FAMILIES:
-        return digest_with(digest_of(layout.root, _deciding(layout)), adapters_of(adapter))
-    return digest_of(layout.root, _pixel_files(layout))
+    folder = (cached(folder) or (folder,))[0]
+    with Ledger(folder) as files:
+        layout = layout_of(folder, files)
+        if layout.index is not None and layout.index.get("_class_name") in FAMILIES:
+            return digest_with(files.digest(layout.root, _deciding(files, layout)), adapters_of(adapter))
+        return files.digest(layout.root, _pixel_files(files, layout))
 
 
-def _pixel_files(layout: Layout) -> list[Path]:
+def _pixel_files(files: Ledger, layout: Layout) -> list[Path]:
     """The files that decide the answers of a pixel model."""
     folder = layout.network or layout.folder("unet")
-    place, _, _ = _scheduler_of(layout)
+    place, _, _ = _scheduler_of(files, layout)
     beside = [layout.root / INDEX, layout.root / "scheduler" / SCHEDULER, *([place] if place else [])]
-    return [*filter(Path.is_file, beside), folder / "config.json", *weight_files(folder)]
+    return [*filter(there, beside), folder / "config.json", *weights_of(files, folder).files]
 
 
-def _deciding(layout: Layout) -> list[Path]:
+def _deciding(files: Ledger, layout: Layout) -> list[Path]:
     """The files that decide the answers of a pipeline: of each part its weights, or all that it has without any."""
-    files = [layout.root / INDEX]
+    deciding = [layout.root / INDEX]
     for part, (library, _) in parts_of(layout.index or {}).items():
         folder = layout.folder(part)
         if part == "scheduler" and folder == layout.root:
-            files.append(folder / SCHEDULER)
+            deciding.append(folder / SCHEDULER)
         elif part == "scheduler" or part.startswith("tokenizer"):
-            files += [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+            deciding += files.listed(folder)
         else:
-            files += [folder / "config.json", *weight_files(folder, WEIGHTS if library == "diffusers" else "model")]
-    return files
+            name = WEIGHTS if library == "diffusers" else "model"
+            deciding += [folder / "config.json", *weights_of(files, folder, name).files]
+    return deciding

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.files import WEIGHTS, brief, check_tensors, read_json, weights_of
+from trainedon.targets.built import blank, check_room, filled, read_all, refuse_packed, worded
+from trainedon.targets.files import WEIGHTS, brief, check_tensors, shown, weights_of
 from trainedon.targets.layouts import SCHEDULER
+from trainedon.targets.opened import Ledger
 from trainedon.targets.schedulers import check_scheduler
+from trainedon.targets.tensors import Tensors
 
 
 @contextmanager
@@ -86,26 +88,21 @@ def heeded(folder: Path) -> Iterator[None]:
         raise UserError(f"{folder}: part of the model would be dropped ({' '.join(kept.said[0].split())[:200]})")
 
 
-def scheduler(folder: Path, kind: type, _dtype: torch.dtype) -> Any:
+def scheduler(files: Ledger, folder: Path, kind: type) -> Any:
     """A scheduler of diffusers."""
-    config = read_json(folder / SCHEDULER)
+    config = files.json(folder / SCHEDULER)
     check_scheduler(config, kind, folder / SCHEDULER)
+    return made_scheduler(kind, config)
+
+
+def made_scheduler(kind: Any, config: dict) -> Any:
+    """A scheduler of diffusers, from its configuration. Raises UserError when that describes none."""
     try:
         return kind.from_config(config)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 (samplers raise what comes up when numbers make no schedule)
         raise UserError(
             f"the model's noise schedule cannot be read ({brief(error)}): check scheduler_config.json"
         ) from None
-
-
-def tokenizer(folder: Path, kind: type, _dtype: torch.dtype) -> Any:
-    """A tokenizer of transformers."""
-    if not folder.is_dir():
-        raise UserError(f"{folder} is missing: the model folder is incomplete")
-    try:
-        return kind.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # noqa: BLE001 (tokenizers raise Exception itself for a damaged file)
-        raise UserError(f"{folder}: the tokenizer cannot be read ({brief(error)})") from None
 
 
 # What a tower of words may leave of the weights that it was cut out of: pictures' tower, heads, numbers of places.
@@ -116,33 +113,37 @@ BESIDE_WORDS = re.compile(
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 
 
-def weighted(folder: Path, kind: type, dtype: torch.dtype) -> nn.Module:
+def weighted(files: Ledger, folder: Path, kind: type, dtype: torch.dtype) -> nn.Module:
     """A network with its weights, all of them; a tower of words may leave those of what stood beside it."""
     _check_no_adapter(folder)
-    config = read_json(folder / "config.json")
+    place = folder / "config.json"
+    config = files.json(place)
     ours = issubclass(kind, import_module("diffusers").ModelMixin)
-    weights = weights_of(folder, WEIGHTS if ours else "model")
-    if config.get("quantization_config"):
-        raise UserError(f"{folder}: quantized weights are not supported: give the model as it was trained")
-    (configs.check_network if ours else configs.check_text)(config, kind, folder / "config.json")
-    given = {"variant": weights.variant} if weights.variant else {}
+    weights = weights_of(files, folder, WEIGHTS if ours else "model")
+    refuse_packed(folder, config)
+    (configs.check_network if ours else configs.check_text)(config, kind, place)
+    check_tensors(files, weights, exact=ours)
+    network = blank(kind, config, place)
+    shards = [files.tensors(path) for path in weights.files]
     try:
-        check_tensors(weights, exact=ours)
-        network, told = kind.from_pretrained(
-            folder,
-            **{"torch_dtype" if ours else "dtype": dtype},
-            **given,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError) as error:
+        check_room(network, shards)
+        if ours:
+            network = filled(network, kind, config, shards, dtype)
+            network.register_to_config(_name_or_path=str(folder))  # type: ignore[operator]
+        else:
+            network = _worded(folder, kind, network.config, shards, dtype)
+    except (ValueError, TypeError, RuntimeError, LookupError, AttributeError, OSError) as error:
         raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None
-    surplus = [key for key in sorted(told["unexpected_keys"]) if ours or not BESIDE_WORDS.match(key)]
+    check_finite(network, folder)
+    return network
+
+
+def _worded(folder: Path, kind: type, config: Any, shards: list[Tensors], dtype: torch.dtype) -> nn.Module:
+    network, told = worded(kind, config, read_all(shards, dtype), dtype)
+    surplus = [key for key in sorted(told["unexpected_keys"]) if not BESIDE_WORDS.match(key)]
     wrong = [*told["missing_keys"], *told["mismatched_keys"], *surplus]
     if wrong:
-        raise UserError(f"{folder}: the weights do not fit the configuration (first: {wrong[0]})")
-    check_finite(network, folder)
+        raise UserError(f"{folder}: the weights do not fit the configuration (first: {shown(str(wrong[0]))})")
     return network
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 
 from trainedon.errors import UserError
+from trainedon.reading import read_bytes
 from trainedon.targets import designs
-from trainedon.targets.checkpoint import Checkpoint, shown
+from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.configs import effective
 from trainedon.targets.designs import NETWORK, Design
-from trainedon.targets.files import read_json
+from trainedon.targets.files import shown
+from trainedon.targets.opened import Ledger, there
 from trainedon.targets.path import NoisePath
 
 # Networks that have names in common with those above, by a tensor that only they have.
@@ -30,11 +32,12 @@ CHANNELS = {8: "InstructPix2Pix", 5: "a network that is given depth", 7: "an ups
 WIDTHS = {768: designs.SD1, 1024: designs.SD2, 2048: designs.SDXL, 1280: designs.REFINER}
 SPOKEN = {"v": "v_prediction", "v_prediction": "v_prediction", "v-prediction": "v_prediction"}
 SPOKEN |= {"velocity": "v_prediction", "eps": "epsilon", "epsilon": "epsilon", "x0": "sample", "sample": "sample"}
+MOST_YAML = 2**20  # bytes of the configuration that lies beside a file
 EDM = re.compile(r"^(edm_mean|edm_std|edm_vpred\..+)$")
 V_NAME = re.compile(r"(^|[^a-z])v[-_ ]?pred", re.IGNORECASE)
 
 
-def design_of(file: Checkpoint, base: Path | None) -> tuple[Design, str]:
+def design_of(file: Checkpoint, base: Path | None, files: Ledger) -> tuple[Design, str]:
     """The published model, and how the names of its network's tensors begin.
 
     base: a folder of the same model, which is asked where the file leaves open what it is. Raises UserError for
@@ -42,7 +45,7 @@ def design_of(file: Checkpoint, base: Path | None) -> tuple[Design, str]:
     """
     for prefix in NETWORK:
         if f"{prefix}input_blocks.0.0.weight" in file.shapes:
-            return _unet(file, prefix, base), prefix
+            return _unet(file, prefix, base, files), prefix
         if f"{prefix}joint_blocks.0.x_block.attn.qkv.weight" in file.shapes:
             return _sd3(file, prefix), prefix
         if f"{prefix}double_blocks.0.img_attn.qkv.weight" in file.shapes:
@@ -50,7 +53,7 @@ def design_of(file: Checkpoint, base: Path | None) -> tuple[Design, str]:
     raise UserError(f"{file.path} {file.foreign()}")
 
 
-def _unet(file: Checkpoint, prefix: str, base: Path | None) -> Design:
+def _unet(file: Checkpoint, prefix: str, base: Path | None, files: Ledger) -> Design:
     begins = _Beginnings(file)
     if edm := next(filter(EDM.match, file.shapes), None):
         raise UserError(f"{file.path.name} was trained on EDM's noise path ({shown(edm)}), which is not supported")
@@ -64,7 +67,7 @@ def _unet(file: Checkpoint, prefix: str, base: Path | None) -> Design:
         found = designs.REFINER
     else:
         width = file.side(f"{prefix}middle_block.1.transformer_blocks.0.attn2.to_k.weight", 1)
-        found = WIDTHS.get(width or 0) or _of_folder(base)
+        found = WIDTHS.get(width or 0) or _of_folder(base, files)
         if found is None:
             raise UserError(
                 f"{file.path.name} holds a network that is told {width or 'no'} numbers of each word, and no text "
@@ -79,14 +82,14 @@ def _unet(file: Checkpoint, prefix: str, base: Path | None) -> Design:
     return found
 
 
-def _of_folder(base: Path | None) -> Design | None:
+def _of_folder(base: Path | None, files: Ledger) -> Design | None:
     """Which of the published models with a UNet a folder is most like."""
-    if base is None or not (base / "model_index.json").is_file():
+    if base is None or not there(base / "model_index.json"):
         return None
-    index = read_json(base / "model_index.json")
+    index = files.json(base / "model_index.json")
     if str(index.get("_class_name")).startswith("StableDiffusionXL"):
         return designs.SDXL if any(index.get("text_encoder") or [None]) else designs.REFINER
-    config = read_json(base / "unet" / "config.json") if (base / "unet" / "config.json").is_file() else {}
+    config = files.json(base / "unet" / "config.json") if there(base / "unet" / "config.json") else {}
     return designs.SD2 if config.get("use_linear_projection") else designs.SD1
 
 
@@ -172,11 +175,11 @@ def _said(file: Checkpoint) -> dict[str, str]:
     if match := re.fullmatch(r"stable-diffusion-v2-(768-v|512)(-.+)?", kind):
         said["modelspec.architecture in its header"] = "epsilon" if match[1] == "512" else "v_prediction"
     beside = file.path.with_suffix(".yaml")
-    if beside.is_file():
-        text = beside.read_text("utf-8", "replace")
-        if match := re.search(r"^\s*parameterization:\s*[\"']?(\w+)", text, re.MULTILINE):
+    if there(beside):
+        text = read_bytes(beside, MOST_YAML).decode("utf-8", "replace")
+        if match := re.search(r"^[ \t]*parameterization:[ \t]*[\"']?(\w+)", text, re.MULTILINE):
             said[beside.name] = SPOKEN.get(match[1], match[1])
-        elif re.search(r"^\s*(linear_start|unet_config)\s*:", text, re.MULTILINE):
+        elif re.search(r"^[ \t]*(linear_start|unet_config)[ \t]*:", text, re.MULTILINE):
             said[beside.name] = "epsilon"  # what such a configuration means that is silent
     return said
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,8 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.checkpoint import Checkpoint, shown
+from trainedon.targets.built import worded
+from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.converted import skeleton_of, state_of, unknown
 from trainedon.targets.designs import Design, Words
 from trainedon.targets.families import (
@@ -24,11 +26,14 @@ from trainedon.targets.families import (
     Family,
     Opened,
     check,
+    parts_of,
 )
-from trainedon.targets.files import WEIGHTS, brief, read_json, weight_files
-from trainedon.targets.parts import check_finite, heeded, tokenizer, weighted
+from trainedon.targets.files import WEIGHTS, brief, shown, weights_of
+from trainedon.targets.opened import Ledger, there
+from trainedon.targets.parts import check_finite, heeded, made_scheduler, weighted
 from trainedon.targets.recognised import design_of, remarks, schedule
 from trainedon.targets.schedulers import check_scheduler
+from trainedon.targets.vocabulary import check_words, tokenizer
 
 # Tensors that have no say in what the model answers, or none that is not in the configuration.
 ASIDE = re.compile(
@@ -47,37 +52,51 @@ def open_single(path: Path, base: Path | None, dtype: torch.dtype) -> tuple[Open
     of the models on the list, for a tensor that is missing, misshapen or not known, and where something is needed of
     `base`.
     """
-    single = Single.of(path, base)
-    with heeded(path):
+    with opened_single(path, base) as single, heeded(path):
         built = {part: single.build(part, dtype) for part in single.design.parts if part not in single.absent}
         built |= {part: single.tokenizer(part, built) for part in single.tokenizers}
         kind, config = single.scheduler
-        built["scheduler"] = _from_config(kind, config)
+        built["scheduler"] = made_scheduler(getattr(import_module("diffusers"), kind), config)
         absent = dict.fromkeys(single.design.absent + single.absent)
         try:
             pipeline = getattr(import_module("diffusers"), single.design.pipeline)(**built, **absent, **single.settings)
             pipeline.set_progress_bar_config(disable=True)
         except (TypeError, ValueError, AttributeError, LookupError) as error:
             raise UserError(f"{path}: the parts do not make a {single.design.pipeline} ({brief(error)})") from None
-    opened = Opened(single.family, pipeline, config)
-    configs.check_asked(dict(opened.network.config), single.family.network[1], single.family.title)
-    return opened, single.digest(), single.notes()
+        opened = Opened(single.family, pipeline, config)
+        configs.check_asked(dict(opened.network.config), single.family.network[1], single.family.title)
+        return opened, single.digest(), single.notes()
 
 
 def single_digest(path: Path, base: Path | None) -> str:
     """The digest of a model in one file, without loading its weights."""
-    return Single.of(path, base).digest()
+    with opened_single(path, base) as single:
+        return single.digest()
+
+
+@contextmanager
+def opened_single(path: Path, base: Path | None) -> Iterator[Single]:
+    """The file, open inside the block, and where each part of its model comes from. Raises UserError; see
+    `open_single`."""
+    file = Checkpoint.open(path)
+    try:
+        with Ledger(*([] if base is None else [base])) as files:
+            yield Single.of(file, base, files)
+    finally:
+        file.close()
 
 
 @dataclass(frozen=True)
 class Single:
     """A file, and where each part of its model comes from.
 
-    held: of the parts that are in the file, the names of their tensors, by what follows the beginning that they share.
-    absent: parts that the model is without, as `base` says. index: that of `base`, if it has one.
+    files: those of `base`. held: of the parts that are in the file, the names of their tensors, by what follows the
+    beginning that they share. absent: parts that the model is without, as `base` says. index: that of `base`, if it
+    has one.
     """
 
     file: Checkpoint
+    files: Ledger
     base: Path | None
     index: Mapping[str, Any]
     design: Design
@@ -86,11 +105,10 @@ class Single:
     scheduler: tuple[str, dict]
 
     @classmethod
-    def of(cls, path: Path, base: Path | None) -> Single:
-        """Reads the file's header, and of `base` what is JSON. Raises UserError; see `open_single`."""
-        file = Checkpoint.open(path)
-        design, prefix = design_of(file, base)
-        index = _index(base, design)
+    def of(cls, file: Checkpoint, base: Path | None, files: Ledger) -> Single:
+        """Reads of `base` what is JSON. Raises UserError; see `open_single`."""
+        design, prefix = design_of(file, base, files)
+        index = _index(files, base, design)
         held = _held(file, design, prefix)
         for part in (*design.parts, *design.tokenizers):
             _check_there(part, file, base, index, design, held)
@@ -99,16 +117,16 @@ class Single:
         )
         nulls += tuple(name for name, words in design.tokenizers.items() if words.encoder in nulls)
         kind, given = design.scheduler[0], None
-        if base is not None and (base / "scheduler" / "scheduler_config.json").is_file():
+        if base is not None and there(base / "scheduler" / "scheduler_config.json"):
             place = base / "scheduler" / "scheduler_config.json"
-            given = read_json(place)
-            named = index.get("scheduler") or [None, None]
+            given = files.json(place)
+            named = parts_of(index).get("scheduler") or (None, None)
             kind = str(named[1] or given.get("_class_name") or kind)
             known = FAMILIES[design.pipeline].classes("scheduler")
             if known is None or kind not in known[1]:
                 raise UserError(f"{base}: scheduler {kind} is not supported for {design.title}")
             check_scheduler(given, getattr(import_module("diffusers"), kind), place)
-        return cls(file, base, index, design, held, nulls, (kind, schedule(file, design, kind, given, base)))
+        return cls(file, files, base, index, design, held, nulls, (kind, schedule(file, design, kind, given, base)))
 
     @property
     def family(self) -> Family:
@@ -124,9 +142,9 @@ class Single:
 
     def config(self, part: str) -> tuple[dict, bool]:
         """A part's configuration, and whether it is the published one."""
-        if self.base is not None and (self.base / part / "config.json").is_file():
+        if self.base is not None and there(self.base / part / "config.json"):
             of, path = self.design.parts[part], self.base / part / "config.json"
-            config, kind = read_json(path), getattr(import_module(of.kind[0]), of.kind[1])
+            config, kind = self.files.json(path), getattr(import_module(of.kind[0]), of.kind[1])
             (configs.check_network if of.diffusers else configs.check_text)(config, kind, path)
             return config, False
         config = dict(self.design.parts[part].config)
@@ -141,7 +159,7 @@ class Single:
         precise = torch.float32 if part == self.family.autoencoder else dtype
         if part not in self.held:
             assert self.base is not None
-            return weighted(self.base / part, kind, precise)
+            return weighted(self.files, self.base / part, kind, precise)
         config, published = self.config(part)
         place = f"{self.file.path.name} ({part})"
         skeleton = skeleton_of(kind, of, config, place if published else f"{self.base}/{part}/config.json")
@@ -150,7 +168,7 @@ class Single:
             skeleton.load_state_dict(state, strict=True, assign=True)
             network = skeleton.eval()
         else:
-            network = kind.from_pretrained(None, config=skeleton.config, state_dict=state, dtype=precise)
+            network, _ = worded(kind, skeleton.config, state, precise)
         check_finite(network, Path(place))
         return network
 
@@ -158,11 +176,12 @@ class Single:
         """From `base`. Raises UserError where it is not the encoder's."""
         assert self.base is not None
         words, encoder = self.design.tokenizers[part], built[self.design.tokenizers[part].encoder].config
-        kind = str((self.index.get(part) or [None, None])[1] or words.kind)
+        kind = parts_of(self.index).get(part, (None, words.kind))[1]
         folder = self.base / part
-        found = tokenizer(folder, getattr(import_module("transformers"), kind), torch.float32)
-        published = self.config(words.encoder)[1] and words.encoder in self.held
-        _check_tokenizer(found, folder, words, encoder, published)
+        found = tokenizer(self.files, folder, getattr(import_module("transformers"), kind))
+        check_words(found, encoder, folder)
+        if self.config(words.encoder)[1] and words.encoder in self.held:
+            _check_published(found, folder, words, encoder)
         return found
 
     def digest(self) -> str:
@@ -176,14 +195,13 @@ class Single:
             elif part not in self.absent:
                 assert self.base is not None
                 name = WEIGHTS if of.diffusers else "model"
-                taken += [self.base / part / "config.json", *weight_files(self.base / part, name)]
+                taken += [self.base / part / "config.json", *weights_of(self.files, self.base / part, name).files]
         for part in self.tokenizers:
             assert self.base is not None
-            taken += [path for path in (self.base / part).iterdir() if path.is_file()]
-        for path in sorted(taken):
-            with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-            lines.append(f"{path.relative_to(self.base)} {found}")  # type: ignore[arg-type]
+            taken += self.files.listed(self.base / part)
+        base = Path() if self.base is None else self.base.absolute()
+        for path in sorted({path.absolute() for path in taken}):
+            lines.append(f"{path.relative_to(base)} {self.files.sha256(path)}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def notes(self) -> tuple[str, ...]:
@@ -192,8 +210,8 @@ class Single:
         parts = [part for part in self.design.parts if part not in self.absent]
         own = [part for part in parts if part in self.held]
         published = [part for part in own if self.config(part)[1]]
-        there = self.base is not None and (self.base / "scheduler" / "scheduler_config.json").is_file()
-        published += [] if there else ["scheduler"]
+        given = self.base is not None and there(self.base / "scheduler" / "scheduler_config.json")
+        published += [] if given else ["scheduler"]
         taken = [part for part in parts if part not in self.held] + list(self.tokenizers)
         said = [f"weights of {', '.join(own)} are from {self.file.path.name}, {', '.join(taken)} from {base}"]
         if published:
@@ -212,14 +230,14 @@ def _optional(part: str) -> bool:
     return part == "text_encoder_3"
 
 
-def _index(base: Path | None, design: Design) -> dict:
+def _index(files: Ledger, base: Path | None, design: Design) -> dict:
     if base is None:
         return {}
     if not base.is_dir():
         raise UserError(f"--base {base} is no folder: give a diffusers folder of {design.title}, such as {design.hub}")
-    if not (base / "model_index.json").is_file():
+    if not there(base / "model_index.json"):
         return {}
-    index = read_json(base / "model_index.json")
+    index = files.json(base / "model_index.json")
     name = str(index.get("_class_name"))
     wanted = FAMILIES[design.pipeline]
     if FAMILIES.get(name) is not wanted:
@@ -260,7 +278,7 @@ def _check_there(
     if part in held or (index.get(part) == [None, None] and _optional(words.encoder if words else part)):
         return
     needed = VOCABULARY if words else ("config.json",)
-    if base is not None and any((base / part / name).is_file() for name in needed):
+    if base is not None and any(there(base / part / name) for name in needed):
         return
     what = f"vocabulary ({part})" if words else part
     wanted = [f"{one}/*" for one in (*design.parts, *design.tokenizers) if one not in held]
@@ -273,28 +291,12 @@ def _check_there(
     )
 
 
-def _from_config(kind: str, config: dict) -> Any:
-    try:
-        return getattr(import_module("diffusers"), kind).from_config(config)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        raise UserError(
-            f"the model's noise schedule cannot be read ({brief(error)}): check scheduler_config.json"
-        ) from None
-
-
-def _check_tokenizer(found: Any, folder: Path, words: Words, encoder: Any, published: bool) -> None:
-    """Raises UserError for a tokenizer that is not the text encoder's."""
-    clip = words.kind.startswith("CLIP")
-    longest = getattr(encoder, "max_position_embeddings", None)
+def _check_published(found: Any, folder: Path, words: Words, encoder: Any) -> None:
+    """Raises UserError for a tokenizer that is not that of the text encoder as it was published."""
     size, known = len(found), encoder.vocab_size
-    if size > known or (published and clip and size != known):
+    if words.kind.startswith("CLIP") and size != known:
         raise UserError(f"{folder} knows {size} words, and the text encoder {known}: it is another model's")
-    if clip and longest is not None and found.model_max_length > longest:
-        raise UserError(
-            f"{folder} makes up to {found.model_max_length} tokens of a caption, and the text encoder takes {longest}: "
-            "it is another model's, or its tokenizer_config.json is missing"
-        )
-    if published and found.pad_token != words.pad:
+    if found.pad_token != words.pad:
         raise UserError(
             f"{folder} fills captions up with {found.pad_token!r}, and the text encoder was trained with "
             f"{words.pad!r}: it is another model's"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 from diffusers import UNet2DModel
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.files import brief, check_tensors, present_name, read_json, weights_of
+from trainedon.targets.built import blank, filled, refuse_packed
+from trainedon.targets.files import brief, check_tensors, shown, weights_of
 from trainedon.targets.network import Network
+from trainedon.targets.opened import Ledger
 from trainedon.targets.parts import check_finite
 
 
@@ -24,36 +24,30 @@ class PixelUNet(Network):
         return network(x, t, class_labels=labels).sample
 
 
-def open_unet(folder: Path) -> tuple[UNet2DModel, dict]:
-    config = read_json(folder / "config.json")
+def open_unet(files: Ledger, folder: Path) -> tuple[UNet2DModel, dict]:
+    place = folder / "config.json"
+    config = files.json(place)
     name = config.get("_class_name")
     if name != "UNet2DModel":
         raise UserError(
-            f"{folder}: network class {name!r} is not supported: of a network by itself, only "
+            f"{folder}: network class {shown(repr(name))} is not supported: of a network by itself, only "
             "UNet2DModel is; for others give the folder with model_index.json"
         )
-    configs.check_network(config, UNet2DModel, folder / "config.json")
+    refuse_packed(folder, config)
+    configs.check_network(config, UNet2DModel, place)
     config = configs.effective(config)
     configs.check_asked(config, "UNet2DModel", "pixel")
     shape_of(config)
-    weights = weights_of(folder)
+    weights = weights_of(files, folder)
+    unet = blank(UNet2DModel, config, place)
+    check_tensors(files, weights, exact=True)
     try:
-        # the network is built without drawing its weights, which the file replaces anyway
-        with torch.device("meta"):
-            unet = UNet2DModel.from_config(config)
-    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{folder / 'config.json'} does not describe a UNet2DModel ({brief(error)})") from None
-    for path in weights.files:
-        path.open("rb").close()  # safetensors would say of a file that may not be read that it does not exist
-    try:
-        check_tensors(weights, exact=True)
-        state = {key: value for path in weights.files for key, value in load_file(path).items()}
-        state = {present_name(key): value.float() for key, value in state.items()}
-        unet.load_state_dict(state, strict=True, assign=True)
-    except (SafetensorError, RuntimeError, OSError) as error:
+        shards = [files.tensors(path) for path in weights.files]
+        unet = filled(unet, UNet2DModel, config, shards, torch.float32)
+    except (ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None
     check_finite(unet, folder)
-    return unet, config
+    return unet, config  # type: ignore[return-value]
 
 
 def shape_of(config: dict) -> tuple[int, int, int]:

@@ -1,0 +1,157 @@
+"""Tokenizers, and whether they are their text encoder's: one that lost its words makes the same of every caption."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trainedon.errors import UserError
+from trainedon.targets.files import brief, object_of, shown
+from trainedon.targets.opened import Ledger
+
+MOST = 32 * 2**20  # bytes of a vocabulary; those of 250 000 words have 17 million
+MOST_WORDS = 2_000_000
+LONGEST = 1000  # letters of a word
+# What transformers reads of CLIP's and T5's tokenizers that says what becomes of words. All else has no say.
+SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+WORDS = ("vocab.json", "merges.txt", "spiece.model", "tokenizer.json")
+# Settings that name files or code, or only what others do with the tokenizer: taken away, so that they have no say.
+UNASKED = ("name_or_path", "tokenizer_class", "processor_class", "chat_template", "fast_tokenizer_files", "gguf_file")
+SENTENCE = "the quick brown fox jumps over a lazy dog"
+TRIED = 200  # words of a vocabulary that are tried
+
+
+def tokenizer(files: Ledger, folder: Path, kind: Any) -> Any:
+    """A tokenizer of transformers, from a copy of just those files that the ledger hashed. Raises UserError when its
+    words are missing or cannot be read, and where it names code."""
+    known = {path.name for path in files.listed(folder)}
+    if not folder.is_dir():
+        raise UserError(f"{folder} is missing: the model folder is incomplete")
+    if not known & {"vocab.json", "spiece.model", "tokenizer.json"}:
+        raise UserError(f"{folder} holds no vocabulary ({', '.join(WORDS)}): get the whole folder again")
+    if "tokenizer.json" not in known and ("vocab.json" in known) != ("merges.txt" in known):
+        lost = "merges.txt" if "vocab.json" in known else "vocab.json"
+        raise UserError(f"{folder}: {lost} is missing, half of the vocabulary: get the whole folder again")
+    with tempfile.TemporaryDirectory(prefix="trainedon-") as copy:
+        for name in sorted(known.intersection(SETTINGS + WORDS)):
+            (Path(copy) / name).write_bytes(_checked(files.text(folder / name, MOST), folder / name))
+        try:
+            found = kind.from_pretrained(copy, local_files_only=True)
+        except Exception as error:  # noqa: BLE001 (tokenizers raise Exception itself for a damaged file)
+            reason = brief(error).replace(copy, str(folder))
+            raise UserError(f"{folder}: the tokenizer cannot be read ({reason})") from None
+    found.name_or_path = str(folder)
+    return found
+
+
+def _checked(data: bytes, path: Path) -> bytes:
+    """What is copied of a tokenizer's file. Raises UserError for what could not be one."""
+    if path.suffix != ".json":
+        return data
+    value = object_of(data, path)
+    if path.name == "vocab.json":
+        _check_list(value, path)
+    elif path.name == "tokenizer.json":
+        model = value.get("model")
+        listed = model.get("vocab") if isinstance(model, dict) else None
+        if isinstance(listed, list):  # of T5: pairs of a word and its weight
+            listed = {one[0]: 0 for one in listed if isinstance(one, list) and one and isinstance(one[0], str)}
+        _check_list(listed, path)
+    elif path.name == "tokenizer_config.json":
+        if value.get("auto_map"):
+            raise UserError(f"{path} sets auto_map, which names code: only tokenizers of transformers are opened")
+        kept = {key: one for key, one in value.items() if key not in UNASKED and not key.endswith("_file")}
+        return json.dumps(kept).encode()
+    return data
+
+
+def _check_list(words: object, path: Path) -> None:
+    if not (isinstance(words, dict) and all(type(number) is int for number in words.values())):
+        raise UserError(f"{path} does not list words with their numbers: it is damaged")
+    if len(words) > MOST_WORDS or max(map(len, words), default=0) > LONGEST:
+        raise UserError(f"{path} lists more or longer words than any vocabulary has: it is damaged")
+
+
+def check_words(found: Any, encoder: Any, folder: Path) -> None:
+    """Raises UserError when a tokenizer is not that of its text encoder, or tells no words apart.
+
+    encoder: the configuration of the text encoder; None where there is none, as in pipelines without the largest.
+    """
+    if encoder is not None:
+        _check_sizes(found, encoder, folder)
+    try:
+        reason = _lost(found)
+    except Exception as error:  # noqa: BLE001 (what a tokenizer says of its own settings)
+        reason = brief(error)
+    if reason:
+        raise UserError(f"{folder}: the tokenizer has lost its words ({reason}): get the whole folder again")
+
+
+def _check_sizes(found: Any, encoder: Any, folder: Path) -> None:
+    """Numbers of words and places, and those that begin, end and fill up a caption."""
+    words, known = found.get_vocab(), encoder.vocab_size
+    size = max(len(words), max(words.values(), default=-1) + 1)
+    if size > known:
+        raise UserError(f"{folder} knows {size} words, and the text encoder {known}: it is another model's")
+    if size < known // 2:
+        raise UserError(f"{folder} knows {size} of the text encoder's {known} words: get the whole folder again")
+    longest = getattr(encoder, "max_position_embeddings", None)
+    if longest is not None and not 4 <= found.model_max_length <= longest:
+        raise UserError(
+            f"{folder} makes up to {found.model_max_length} tokens of a caption, and the text encoder takes {longest}: "
+            "it is another model's, or its tokenizer_config.json is missing"
+        )
+    needed = {"eos": found.eos_token_id, "pad": found.pad_token_id}
+    needed |= {} if longest is None else {"bos": found.bos_token_id}
+    for name, number in needed.items():
+        if type(number) is not int or not 0 <= number < known:
+            raise UserError(
+                f"{folder} has no {name}_token: special_tokens_map.json or tokenizer_config.json is damaged"
+            )
+    said = encoder.eos_token_id
+    if said not in (None, 2, found.eos_token_id):  # CLIP's first configurations say 2 for the last word, whatever it is
+        raise UserError(
+            f"{folder} ends a caption with token {found.eos_token_id}, and the text encoder expects {said}: it is "
+            "another model's"
+        )
+
+
+def _lost(found: Any) -> str | None:
+    """Why a tokenizer tells no words apart; None where it does, those of English or its own."""
+    reason = _misread(found, SENTENCE.split())
+    if reason is None or found.bos_token_id is not None:  # CLIP's can spell any word
+        return reason
+    own = [word for word in _own_words(found) if _misread(found, [word]) is None]
+    return None if len(own) >= 4 and _misread(found, own) is None else reason
+
+
+def _misread(found: Any, words: list[str]) -> str | None:
+    """What is wrong with what becomes of some words, alone and in a sentence."""
+    numbers = {word: tuple(found(word).input_ids) for word in words}
+    if len({*numbers.values()}) < len({*words}):
+        alike = next(word for word in words if list(numbers.values()).count(numbers[word]) > 1)
+        return f"{shown(alike)!r} is the same to it as other words"
+    inside = found(" ".join(words), add_special_tokens=False).input_ids
+    if not inside or (found.unk_token_id is not None and found.unk_token_id in inside):
+        return f"{shown(' '.join(words))!r} has words that it does not know"
+    said = found.decode(inside)
+    if _letters(said) != _letters(" ".join(words)):
+        return f"it reads {shown(said)!r} for {shown(' '.join(words))!r}"
+    return None
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))
+
+
+def _own_words(found: Any) -> Iterator[str]:
+    """Some words of a vocabulary, from all over it."""
+    special = {*found.all_special_tokens}
+    words = [word for word in found.get_vocab() if word not in special]
+    for word in words[:: max(1, len(words) // TRIED)]:
+        text = found.convert_tokens_to_string([word]).strip()
+        if any(map(str.isalnum, text)):
+            yield text
