@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainedon.errors import UserError
+from trainedon.targets import configs
 from trainedon.targets.files import brief, object_of, shown
 from trainedon.targets.opened import Ledger
 
@@ -52,6 +53,8 @@ def _checked(data: bytes, path: Path) -> bytes:
     if path.suffix != ".json":
         return data
     value = object_of(data, path)
+    if path.name in SETTINGS:
+        configs.check_tokenizer(value, path)
     if path.name == "vocab.json":
         _check_list(value, path)
     elif path.name == "tokenizer.json":
@@ -61,8 +64,6 @@ def _checked(data: bytes, path: Path) -> bytes:
             listed = {one[0]: 0 for one in listed if isinstance(one, list) and one and isinstance(one[0], str)}
         _check_list(listed, path)
     elif path.name == "tokenizer_config.json":
-        if value.get("auto_map"):
-            raise UserError(f"{path} sets auto_map, which names code: only tokenizers of transformers are opened")
         kept = {key: one for key, one in value.items() if key not in UNASKED and not key.endswith("_file")}
         return json.dumps(kept).encode()
     return data
