@@ -219,7 +219,7 @@ def checkpoint(state):
     return Checkpoint(Path("full"), shapes, dict.fromkeys(shapes, "F16"), {}, Header(state))
 
 
-PUBLISHED = Held(tensors=2000, numbers=12 * 10**9)  # the largest of them
+LARGEST = Held(tensors=2000, numbers=12 * 10**9)  # the largest of them
 
 
 @pytest.mark.parametrize("title, part", PUBLISHED)
@@ -228,7 +228,7 @@ def test_published_configurations_make_the_published_networks(title, part):
     design = next(one for one in designs.DESIGNS if one.title == title)
     of = design.parts[part]
     kind = getattr(import_module(of.kind[0]), of.kind[1])
-    whole = skeleton_of(kind, of, dict(of.config), title, PUBLISHED)
+    whole = skeleton_of(kind, of, dict(of.config), title, LARGEST)
     assert sum(parameter.numel() for parameter in whole.parameters()) == PUBLISHED[title, part]
     if of.kind[1] in BACK:
         file = BACK[of.kind[1]](whole.state_dict(), of.config)
