@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
-from trainedon.attacks.attack import ran_out
 from trainedon.errors import UserError
 from trainedon.targets import load_target
+from trainedon.targets.asking import ran_out
 
 CPU = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 ERRORS = [
@@ -74,7 +74,7 @@ def test_one_picture_that_does_not_fit_is_the_users_affair(target, batch_of):
 def test_other_errors_are_not_taken_for_it(target, batch_of):
     assert not ran_out(RuntimeError("shapes differ")) and all(map(ran_out, ERRORS))
     narrow(target, 0, RuntimeError("shapes differ"))
-    with pytest.raises(RuntimeError, match="shapes differ"):
+    with pytest.raises(UserError, match=r"cannot be asked \(shapes differ\)"):
         parse_attacks("loss")[0].judge(target, batch_of(2))
     assert target.rows == 64
 

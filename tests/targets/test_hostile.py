@@ -189,7 +189,7 @@ def no_size(model):
     edit(model / CONFIG, sample_size=None)
 
 
-@hostile("which picture size")
+@hostile("sample_size = [0, 8] is refused")
 def size_of_nothing(model):
     edit(model / CONFIG, sample_size=[0, 8])
 
@@ -204,17 +204,17 @@ def unknown_blocks(model):
     edit(model / CONFIG, down_block_types=["os.system", "DownBlock2D"])
 
 
-@hostile("does not describe a UNet2DModel")
+@hostile("block_out_channels = ['wide', 'wider'] is refused")
 def widths_of_words(model):
     edit(model / CONFIG, block_out_channels=["wide", "wider"])
 
 
-@hostile("does not describe a UNet2DModel")
+@hostile("block_out_channels = [] is refused")
 def no_widths(model):
     edit(model / CONFIG, block_out_channels=[], down_block_types=[], up_block_types=[])
 
 
-@hostile("does not describe a UNet2DModel")
+@hostile("norm_num_groups = 0 is refused")
 def no_groups(model):
     edit(model / CONFIG, norm_num_groups=0)
 
@@ -400,7 +400,7 @@ def unknown_betas(model):
     edit(model / SCHEDULER, beta_schedule="no such")
 
 
-@hostile("noise schedule cannot be read")
+@hostile("num_train_timesteps = -1 is refused")
 def negative_timesteps(model):
     edit(model / SCHEDULER, num_train_timesteps=-1)
 

@@ -13,6 +13,7 @@ import torch
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import PAD, Reference, Shadows, Target
+from trainedon.targets.asking import ran_out
 
 Progress = Callable[[str, float, int], None]  # what, done (a part of one counts as that), of how many
 # Needs that are met, or seen to by `Attack.check` and `conclude`, where nothing has to be given for them.
@@ -25,7 +26,6 @@ REMEDIES = {
     "captions": "a model that is asked by captions, and this one is not: leave it out, or audit a text-to-image model",
 }
 NO_ROOM = "close other programs, or take a machine or a device with more memory"
-OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")  # in errors without a class of their own
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,6 @@ class Reported:
     asr: float | None = None
     tpr_1: float | None = None
     note: str = ""
-
-
-def ran_out(error: Exception) -> bool:
-    """Whether an error says that there is no memory left, on the CPU or an accelerator."""
-    kinds = (MemoryError, torch.OutOfMemoryError)
-    return isinstance(error, kinds) or any(text in str(error) for text in OUT_OF_MEMORY)
 
 
 def silent(what: str, done: float, total: int) -> None:

@@ -10,24 +10,32 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
+from trainedon.targets.bounds import Held, no_larger
 from trainedon.targets.files import brief, present_name, shown
 from trainedon.targets.tensors import Tensors
 
 Found = Mapping[str, str]  # a tensor's name in the network -> its name in the files
 
 
-def blank(kind: type, config: Mapping[str, Any], place: object) -> nn.Module:
+def blank(kind: type, config: Mapping[str, Any], place: object, held: Held) -> nn.Module:
     """A network of diffusers, or a text encoder of transformers, that holds shapes alone and takes no memory.
 
-    Raises UserError, which begins with `place`, for a configuration of something else.
+    held: the weights that it will be given. Raises UserError, which begins with `place`, for a configuration of
+    something else, or of more than these.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), no_larger(held, place):
             if hasattr(kind, "from_config"):
                 return kind.from_config(dict(config))  # of diffusers
             return kind(kind.config_class.from_dict(dict(config)))  # type: ignore[attr-defined]
+    except UserError:
+        raise
     except Exception as error:  # noqa: BLE001 (the libraries raise what comes up when numbers make no network)
         raise UserError(f"{place} does not describe a {kind.__name__} ({brief(error)})") from None
+
+
+def held_by(shards: list[Tensors]) -> Held:
+    return Held.of(entry.shape for shard in shards for entry in shard.entries.values())
 
 
 def names_of(shards: list[Tensors], network: nn.Module) -> Found:

@@ -1,5 +1,6 @@
-"""Which keys of a configuration have a say. diffusers and transformers pass over those that they do not know; here such
-a key is refused by name, unless it is known to change no answer."""
+"""Which keys of a configuration have a say, and what may stand there. diffusers and transformers pass over keys that
+they do not know; here such a key is refused by name, unless it is known to change no answer. What any key may be is in
+`schema`; all is checked before anything is built."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 import diffusers
 
 from trainedon.errors import UserError
+from trainedon.targets import schema
 from trainedon.targets.layouts import LEGACY
 
 # What diffusers' EMAModel adds to the configuration of the network that it averages.
@@ -29,14 +31,11 @@ NEUTRAL_THERE: dict[str, object] = {
     "quantization_config": None,
 }  # fmt: skip
 
-# Of transformers too: how attention is computed, by code of the hub for some values.
-ATTENTION = ("_attn_implementation", "_attn_implementation_internal")
-
 
 @cache
 def defaults(kind: type) -> dict[str, Any]:
     """The parameters of a diffusers class with their defaults."""
-    parameters = inspect.signature(kind.__init__).parameters.values()
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
     return {one.name: one.default for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
 
 
@@ -47,14 +46,26 @@ def effective(config: dict) -> dict:
     return {key: value for key, value in config.items() if not key.startswith("_") and key not in unread}
 
 
+@cache
+def _may_be_unset(kind: type, key: str) -> bool:
+    """Whether a class takes `None` for a parameter, by what its signature says; of keys that it has not, always."""
+    known = inspect.signature(kind.__init__).parameters.get(key)
+    return known is None or known.default is None or any(word in str(known.annotation) for word in ("None", "Optional"))
+
+
 def check_network(config: dict, kind: type, path: Path) -> None:
-    """Raises UserError when the configuration of a network or autoencoder has a key that its class does not know."""
+    """Raises UserError when the configuration of a network or autoencoder has a key that its class does not know, or a
+    value that cannot stand there."""
+    schema.check_size(config, path)
+    schema.check_private(config, path)
     known, former = defaults(kind).keys() | AVERAGING, {}
     if config.get("_class_name") == LEGACY and kind.__name__ != LEGACY:  # of the class that it was part of
         former = defaults(getattr(diffusers, LEGACY)) | {"attention_type": "default"}
     for key, value in effective(config).items():
         if key not in known and not (key in former and _says_nothing(key, value, former[key])):
             raise unknown(path, key, value, kind)
+        rule = schema.OF_CLASS.get((kind.__name__, key)) or schema.NETWORKS.get(key, schema.ASIDE)
+        schema.check_value(path, key, value, rule, _may_be_unset(kind, key))
 
 
 def _says_nothing(key: str, value: object, usual: object) -> bool:
@@ -64,13 +75,17 @@ def _says_nothing(key: str, value: object, usual: object) -> bool:
 
 def check_text(config: dict, kind: type, path: Path) -> None:
     """The same of a text encoder of transformers."""
+    schema.check_size(config, path)
+    schema.check_private(config, path)
     made = kind.config_class
-    known = made().to_dict().keys() | made.attribute_map.keys() | GENERIC | _generic()
+    usual = made().to_dict()
+    known = usual.keys() | made.attribute_map.keys() | GENERIC | _generic()
     for key, value in config.items():
         neutral = key in NEUTRAL_THERE and (not value or key == "tie_word_embeddings")
-        private = key.startswith("_") and (key not in ATTENTION or value is None)
-        if not (private or neutral or (key in known and key not in NEUTRAL_THERE)):
+        if not (key.startswith("_") or neutral or (key in known and key not in NEUTRAL_THERE)):
             raise unknown(path, key, value, kind)
+        unset = usual.get(made.attribute_map.get(key, key)) is None or key in schema.TEXTS_UNSET
+        schema.check_value(path, key, value, schema.TEXTS.get(key, schema.ASIDE), unset)
 
 
 @cache
@@ -82,10 +97,26 @@ def _generic() -> set[str]:
 
 
 def check_index(index: dict, kind: type, path: Path) -> None:
-    """Raises UserError when `model_index.json` has a setting that the pipeline's class does not know."""
+    """Raises UserError when `model_index.json` has a setting that the pipeline's class does not know, or a part that is
+    no library and class."""
+    schema.check_size(index, path)
+    schema.check_private(index, path)
     for key, value in effective(index).items():
         if not isinstance(value, list) and key not in defaults(kind):
             raise unknown(path, key, value, kind)
+        rule = schema.INDEX_PART if isinstance(value, list) else schema.INDEX_SETTINGS.get(key, schema.FLAG)
+        schema.check_value(path, key, value, rule, unset=True)
+
+
+def check_tokenizer(config: dict, path: Path) -> None:
+    """Raises UserError when one of a tokenizer's files of settings (`tokenizer_config.json`, `special_tokens_map.json`,
+    `added_tokens.json`) would have something fetched or run, or holds a value that cannot stand there."""
+    schema.check_size(config, path, schema.MOST_TOKENS)
+    schema.check_private(config, path)
+    added = path.name == "added_tokens.json"
+    for key, value in config.items():
+        rule = schema.TOKEN_ID if added else schema.TOKENIZERS.get(key, schema.TOKEN_SETTING)
+        schema.check_value(path, key, value, rule, unset=not added)
 
 
 def check_asked(config: dict, kind: str, family: str) -> None:
@@ -107,9 +138,7 @@ def check_asked(config: dict, kind: str, family: str) -> None:
 
 def unknown(path: Path, key: str, value: object, kind: type) -> UserError:
     """A configuration has a key that `kind` does not know."""
-    shown = repr(value)
-    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
     return UserError(
-        f"{path}: {key} = {shown} is not known to {kind.__name__}: what it changes cannot be honoured; remove it if it "
-        "changes nothing"
+        f"{path}: {schema.named(key)} = {schema.shown(value)} is not known to {kind.__name__}: what it changes "
+        "cannot be honoured; remove it if it changes nothing"
     )

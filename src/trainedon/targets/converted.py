@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
+from trainedon.targets.bounds import Held
 from trainedon.targets.built import blank, refuse_packed
 from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.designs import CLIP_L, Design, Part
@@ -21,15 +22,16 @@ SHARED = "shared.weight"
 PROJECTION = "text_projection.weight"
 
 
-def skeleton_of(kind: type, of: Part, config: dict, place: str) -> nn.Module:
-    """A part without weights, as it is configured. Raises UserError for a configuration of something else."""
+def skeleton_of(kind: type, of: Part, config: dict, place: str, held: Held) -> nn.Module:
+    """A part without weights, as it is configured. Raises UserError for a configuration of something else, or of more
+    than is held."""
     refuse_packed(place, config)
     named, needed = config.get("_class_name"), of.kind[1]
     if not of.diffusers:
         named, needed = config.get("model_type"), kind.config_class.model_type  # type: ignore[attr-defined]
     if named not in (None, needed):
         raise UserError(f"{place}: {named} is not supported here: {needed} is needed")
-    return blank(kind, config, place)
+    return blank(kind, config, place, held)
 
 
 def state_of(

@@ -16,7 +16,7 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.built import blank, check_room, filled, read_all, refuse_packed, worded
+from trainedon.targets.built import blank, check_room, filled, held_by, read_all, refuse_packed, worded
 from trainedon.targets.files import WEIGHTS, brief, check_tensors, shown, weights_of
 from trainedon.targets.layouts import SCHEDULER
 from trainedon.targets.opened import Ledger
@@ -123,8 +123,8 @@ def weighted(files: Ledger, folder: Path, kind: type, dtype: torch.dtype) -> nn.
     refuse_packed(folder, config)
     (configs.check_network if ours else configs.check_text)(config, kind, place)
     check_tensors(files, weights, exact=ours)
-    network = blank(kind, config, place)
     shards = [files.tensors(path) for path in weights.files]
+    network = blank(kind, config, place, held_by(shards))
     try:
         check_room(network, shards)
         if ours:

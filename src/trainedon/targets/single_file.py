@@ -17,6 +17,7 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
+from trainedon.targets.bounds import Held
 from trainedon.targets.built import worded
 from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.converted import skeleton_of, state_of, unknown
@@ -162,7 +163,9 @@ class Single:
             return weighted(self.files, self.base / part, kind, precise)
         config, published = self.config(part)
         place = f"{self.file.path.name} ({part})"
-        skeleton = skeleton_of(kind, of, config, place if published else f"{self.base}/{part}/config.json")
+        said_by = place if published else f"{self.base}/{part}/config.json"
+        held = Held.of(self.file.shapes[name] for name in self.held[part].values())
+        skeleton = skeleton_of(kind, of, config, said_by, held)
         state = state_of(self.file, self.design, part, self.held[part], skeleton, precise)
         if of.diffusers:
             skeleton.load_state_dict(state, strict=True, assign=True)

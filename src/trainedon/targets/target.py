@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch.nn import functional as F
 
+from trainedon.errors import UserError
+from trainedon.targets.asking import answering
 from trainedon.targets.journal import Journal
 from trainedon.targets.memo import Memo
 from trainedon.targets.pace import Pace
@@ -218,6 +220,8 @@ class Target(ABC):
         alpha, sigma = self.path.at(t, x_t)  # from t as it is given: one on an accelerator would have to be waited for
         asked = x_t if given is None else torch.cat([x_t, given], dim=1)
         answer = self._answer(asked, torch.as_tensor(t, device=self.device).expand(len(x_t)), labels)
+        if answer.shape != x_t.shape:
+            raise UserError(f"{self.identity.name} answers {list(answer.shape)} to {list(x_t.shape)}: it is damaged")
         self.evaluations.forward += len(x_t)
         if self.prediction == "flow":  # the velocity eps - x0 (arXiv 2403.03206, eq. 2 and 5)
             return Denoised(x_t + alpha * answer, x_t - sigma * answer)
@@ -345,7 +349,8 @@ class Target(ABC):
                 xs = torch.cat([xs, xs[:1].detach().expand(missing, *xs.shape[1:])])
                 ts = torch.cat([ts, ts[:1].expand(missing)])
                 ls = None if ls is None else torch.cat([ls, ls[:1].expand(missing)])
-            answers.append(network(xs, ts, ls)[:n])
+            with answering(self.identity.name):
+                answers.append(network(xs, ts, ls)[:n])
             if self.pace:
                 if self.adapts:
                     self.pace.measure(len(xs), self.pace.clock() - began)

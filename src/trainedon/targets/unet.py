@@ -10,7 +10,7 @@ from diffusers import UNet2DModel
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.built import blank, filled, refuse_packed
+from trainedon.targets.built import blank, filled, held_by, refuse_packed
 from trainedon.targets.files import brief, check_tensors, shown, weights_of
 from trainedon.targets.network import Network
 from trainedon.targets.opened import Ledger
@@ -39,10 +39,10 @@ def open_unet(files: Ledger, folder: Path) -> tuple[UNet2DModel, dict]:
     configs.check_asked(config, "UNet2DModel", "pixel")
     shape_of(config)
     weights = weights_of(files, folder)
-    unet = blank(UNet2DModel, config, place)
     check_tensors(files, weights, exact=True)
+    shards = [files.tensors(path) for path in weights.files]
+    unet = blank(UNet2DModel, config, place, held_by(shards))
     try:
-        shards = [files.tensors(path) for path in weights.files]
         unet = filled(unet, UNet2DModel, config, shards, torch.float32)
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainedon.errors import UserError
+from trainedon.targets import configs
 from trainedon.targets.files import brief, object_of, shown
 from trainedon.targets.opened import Ledger
 
@@ -57,6 +58,8 @@ def _checked(data: bytes, path: Path) -> bytes:
     if path.suffix != ".json":
         return data
     value = object_of(data, path)
+    if path.name in SETTINGS:
+        configs.check_tokenizer(value, path)
     if path.name == "vocab.json":
         _check_list(value, path)
     elif path.name == "tokenizer.json":
@@ -69,8 +72,6 @@ def _checked(data: bytes, path: Path) -> bytes:
         _check_list(listed, path)
         _check_patterns({key: one for key, one in value.items() if key not in ("model", "added_tokens")}, path)
     elif path.name == "tokenizer_config.json":
-        if value.get("auto_map"):
-            raise UserError(f"{path} sets auto_map, which names code: only tokenizers of transformers are opened")
         kept = {key: one for key, one in value.items() if key not in UNASKED and not key.endswith("_file")}
         return json.dumps(kept).encode()
     return data
