@@ -463,7 +463,7 @@ def train(
 ) -> None:
     """Train a small diffusion model whose members are known, or a LoRA for one, or several shadow models."""
     from trainedon.runs.folder import locked
-    from trainedon.training import Recipe, make, recipe_of, train_shadows
+    from trainedon.training import Recipe, check_ours, check_shadows_folder, make, recipe_of, train_shadows
 
     recipe = recipe_of(
         family or ("pixel" if adapter_of is None else "adapter"),
@@ -487,6 +487,7 @@ def train(
     if shadows is not None and type(recipe) is not Recipe:
         raise UserError(f"shadow models are of family pixel, not {recipe.family}: leave out --shadows or the other")
     check_sources([pictures])
+    (check_ours if shadows is None else check_shadows_folder)(out)
     _say_besides(pictures)
     with Bars() as bars, locked(out):
         if isinstance(recipe, Recipe) and shadows is not None:

@@ -8,13 +8,24 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainedon.reading import open_regular
+
 BATCH = 4096  # rows
 BUFFER = 1 << 16  # bytes of a column
 
 
-def opened(path: Path) -> pq.ParquetFile:
-    """The file, of which nothing is read ahead. Raises OSError or ArrowException when it is none."""
-    return pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
+def opened(path: Path, schema: pa.Schema | None = None) -> pq.ParquetFile:
+    """The file, of which nothing is read ahead.
+
+    schema: which columns it must have, of which types. Raises OSError or ArrowException when it is none, and UserError
+    when it is no regular file.
+    """
+    open_regular(path).close()
+    file = pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
+    if schema is not None and not file.schema_arrow.equals(schema):
+        file.close()
+        raise pa.ArrowInvalid("its columns are others")
+    return file
 
 
 def give_back() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,11 +15,13 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, from_levels
+from trainedon.reading import open_regular, read_json
 from trainedon.targets.load import load_target, model_digest
 from trainedon.targets.target import Target
 
 SHADOWS = "shadows.json"
 POOL = "pool.npz"
+_NUMBERED = re.compile(r"\d{3,9}")  # the folder of a shadow model; nothing that leads elsewhere
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class Shadows:
         """Reads JSON alone. Raises UserError when the folder is none of shadow models, or is unfinished."""
         folder = Path(folder)
         try:
-            record = json.loads((folder / SHADOWS).read_text("utf-8"))
+            record = read_json(folder / SHADOWS)
             models, digest = record["models"], record["digest"]
             if not (isinstance(models, list) and models and all(isinstance(name, str) for name in [*models, digest])):
                 raise ValueError("no list of models, or no digest")
+            if not all(_NUMBERED.fullmatch(name) for name in models):
+                raise ValueError("models are numbered folders")
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{folder} holds no finished shadow models: make them with "
@@ -83,7 +87,7 @@ class Shadows:
 
     @cached_property
     def _pool_sha256(self) -> bytes:
-        with (self.folder / POOL).open("rb") as file:
+        with open_regular(self.folder / POOL) as file:
             return hashlib.file_digest(file, "sha256").digest()
 
     @cached_property
@@ -157,13 +161,25 @@ def read_pool(folder: Path) -> dict[str, np.ndarray]:
     """The arrays of `pool.npz`: pixels uint8 (n, c, h, w), sha256 (n,), members bool (models, n), and labels int64 (n,)
     if any. Raises UserError when the file cannot be read, or is another one."""
     try:
-        with (folder / POOL).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with open_regular(folder / POOL) as stream, np.load(stream, allow_pickle=False) as file:
             pool = {name: file[name] for name in file.files}
         if not {"pixels", "sha256", "members"} <= set(pool):
             raise ValueError("it holds no pool of pictures")
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        _check_pool(pool)
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder / POOL} cannot be read ({error}): train the shadow models anew") from None
     return pool
+
+
+def _check_pool(pool: dict[str, np.ndarray]) -> None:
+    """Raises ValueError where the arrays do not fit one another."""
+    kinds = {name: (array.dtype.kind, array.ndim) for name, array in pool.items()}
+    due = {"pixels": ("u", 4), "sha256": ("U", 1), "members": ("b", 2), "labels": ("i", 1)}
+    if any(kinds[name] != due[name] for name in kinds if name in due):
+        raise ValueError("its arrays are of other types")
+    n = len(pool["pixels"])
+    if len(pool["sha256"]) != n or pool["members"].shape[1] != n or len(pool.get("labels", pool["pixels"])) != n:
+        raise ValueError("its arrays are of different lengths")
 
 
 def _beside(model: str | Path, target: Target) -> Target:
