@@ -625,19 +625,14 @@ def verify(
         raise SystemExit(1)
     say("This run tells what follows from its scores.")
     if not (sealed or seal or signer):
-        how = (
-            "--seal checks its seal" if (run / "seal.json").exists() else "`trainedon seal` lets somebody vouch for it"
-        )
+        how = "--seal checks its seal" if (run / "seal.json").exists() else "a seal says who vouches for them"
         say(f"Scores could have been replaced before, and all else computed from these: {how}.")
 
 
 @app.command()
 def seal(
     run: Annotated[Path | None, typer.Argument(help="A run folder that is complete.")] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(help="Sign with this Ed25519 key, PEM or as ssh-keygen makes it; needs the extra seal."),
-    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign with this Ed25519 key, PEM or as ssh-keygen makes it.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the seal is written; RUN/seal.json when not given.")] = None,
     new_key: Annotated[Path | None, typer.Option(help="Make a key in this file, and FILE.pub to give away.")] = None,
 ) -> None:
@@ -655,9 +650,7 @@ def seal(
         return
     path = seal_run(run, out, None if key is None else keys.private_key(key, _passphrase))
     found = read_seal(path)
-    who = (
-        "by nobody: give --key to sign it" if key is None else keys.fingerprint(keys.of_pem(found.public_key.encode()))
-    )
+    who = f"by the key {keys.fingerprint(keys.of_pem(found.public_key.encode()))}" if found.public_key else "unsigned"
     say(f"Sealed: {path}, {len(found.files)} files, {found.sealed}, {who}")
     say(f"Digest: {found.digest}")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainedon.errors import UserError
 from trainedon.reading import read_json
@@ -167,6 +167,13 @@ class _Group(_Entry):
     varied: list[str]
     axis: str | None
     settings: list[_Setting]
+
+    @model_validator(mode="after")
+    def _has_numbers_on_its_axis(self) -> _Group:
+        points = [one.setting.get(self.axis) for one in self.settings] if self.axis in self.varied else []
+        if not all(isinstance(point, int | float) and not isinstance(point, bool) for point in points):
+            raise ValueError("a setting has no number on the axis")
+        return self
 
 
 class _Sweep(_Entry):

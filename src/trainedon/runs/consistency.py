@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trainedon.pictures import Rendering
+from trainedon.runs.folder import SCHEMA_VERSION
 
 SETS = {"audit": ({"suspect"}, {"suspect", "unseen"}), "evaluate": ({"member", "unseen"},)}
 
@@ -18,7 +19,8 @@ def disagreements(record: Mapping[str, Any]) -> list[str]:
     identity = record.get("identity", {})
     if not identity.get("kind"):
         return ["it has no identity"]
-    pairs = _of_table(record) if identity.get("table") else _of_model(record)
+    pairs = [("the schema's version", record.get("schema_version"), SCHEMA_VERSION)]
+    pairs += _of_table(record) if identity.get("table") else _of_model(record)
     return [f"{what} is {_brief(said)}, and by its identity {_brief(due)}" for what, said, due in pairs if said != due]
 
 
@@ -45,7 +47,7 @@ def _of_model(record: Mapping[str, Any]) -> Iterator[tuple[str, object, object]]
     groups = (record.get("sweep") or {}).get("groups", [])
     yield "the sweep", [group["title"] for group in groups], identity.get("sweep", [])
     yield "the pictures", {name: given.get("digest") for name, given in inputs.items()}, identity.get("pictures")
-    if {*identity.get("pictures", {})} not in SETS[identity["kind"]]:
+    if {*identity.get("pictures", {})} not in SETS.get(identity["kind"], ()):
         yield "the sets", sorted(identity.get("pictures", {})), f"those of kind {identity['kind']}"
     for name in ("labels", "costs"):
         if name in record:

@@ -7,7 +7,6 @@ what only somebody can vouch for. docs/seal.md has the format, and how to check 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 from collections.abc import Mapping
@@ -70,6 +69,8 @@ def seal(run: Path, out: Path | None = None, key: Any = None) -> Path:
     path = run / SEAL if out is None else out
     if os.path.lexists(path):
         raise UserError(f"{path} is there already, and no seal is overwritten: choose another --out")
+    if path != run / SEAL and path.resolve().is_relative_to(run.resolve()):
+        raise UserError(f"{path} lies in the folder that it would seal: call it {SEAL}, or choose another --out")
     failed = [check for check in verify(run) if check.ok is False]
     if failed:
         first = f"{failed[0].name}: {failed[0].detail}"
@@ -79,7 +80,7 @@ def seal(run: Path, out: Path | None = None, key: Any = None) -> Path:
         "sealed": now(),
         "protocol": _protocol(run, record),
         "trainedon": version("trainedon"),
-        "model": record.get("model", {}).get("digest") or "none",
+        "model": _model(record),
         "digest": digest(files),
     }
     statement = _statement(told, len(files))
@@ -130,6 +131,11 @@ def _statement(told: Mapping[str, str], n: int) -> str:
     return "\n".join([*lines, f"files {n}", f"digest {told['digest']}", ""])
 
 
+def _model(record: Mapping[str, Any]) -> str:
+    """The digest of the model, or `none` of a run from a table."""
+    return record.get("model", {}).get("digest") or "none"
+
+
 def _protocol(run: Path, record: Mapping[str, Any]) -> str:
     name = "audit.json" if record["kind"] == "audit" else "evaluation.json"
     return str(read_json(run / name, 2**30).get("protocol", "none"))
@@ -160,18 +166,16 @@ def check_seal(run: Path, path: Path | None = None, signer: Any = None) -> list[
     """
     try:
         found = read_seal(run / SEAL if path is None else path)
-        differing = _differing(
-            found.files, listed(run), str(read_run(run).get("model", {}).get("digest") or "none"), found
-        )
+        differing = _differing(found, listed(run), _model(read_run(run)))
     except UserError as error:
         return [Check(FILES, False, str(error))]
     said = f"differ: {differing}" if differing else f"{len(found.files)} files, sealed {found.sealed}"
     return [Check(FILES, not differing, said), Check(SIGNER, *_vouched(found, signer))]
 
 
-def _differing(sealed: list[File], here: list[File], model: str, seal: Seal) -> str:
+def _differing(seal: Seal, here: list[File], model: str) -> str:
     """What is not as it was sealed, in words; empty where all is."""
-    before, now = ({file.name: file for file in files} for files in (sealed, here))
+    before, now = ({file.name: file for file in files} for files in (seal.files, here))
     names = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
     names += [] if model == seal.model else ["the model"]
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -184,7 +188,9 @@ def _vouched(found: Seal, signer: Any) -> tuple[bool | None, str]:
     try:
         key = keys.of_pem(found.public_key.encode())
         genuine = keys.fits(key, base64.b64decode(found.signature, validate=True), found.statement.encode())
-    except (UserError, binascii.Error, ValueError):
+    except UserError as error:
+        return False, str(error)
+    except ValueError:  # no base64
         genuine = False
     if not genuine:
         return False, "the signature does not fit: it is of another seal, or another key"
