@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
-from trainedon.evidence.stream import opened
 from trainedon.files import whole
+from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs import parts
@@ -147,8 +147,8 @@ def _missing(folders: Sequence[Path], name: str, rows: int) -> tuple[int, ...]:
 def _whole(path: Path, rows: int) -> bool:
     """Whether a shard is there and can be read: where a file system or a copy cut it short, it is scored again."""
     try:
-        with opened(path, SHARD_SCHEMA) as file:
-            return file.metadata.num_rows == rows
+        with opened(path) as file:
+            return file.names == SHARD_SCHEMA.names and file.file.metadata.num_rows == rows
     except (OSError, UserError, pa.ArrowException):
         return False
 
@@ -156,8 +156,8 @@ def _whole(path: Path, rows: int) -> bool:
 def _read_shard(path: Path) -> pa.Table:
     """All of a shard. Raises UserError where it cannot be read after all."""
     try:
-        with opened(path, SHARD_SCHEMA) as file:
-            return file.read()
+        with opened(path) as file:
+            return file.table(SHARD_SCHEMA)
     except (OSError, ValueError, pa.ArrowException):  # a text that is none is a ValueError
         raise UserError(f"{path} is damaged: delete it; the same command goes on") from None
 

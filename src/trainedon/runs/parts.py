@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
-from trainedon.evidence.stream import opened
 from trainedon.files import whole
+from trainedon.parquet import opened
 
 SUFFIX = ".part"
 SCHEMA = pa.schema([("place", pa.int64()), ("answer", pa.list_(pa.float64()))])
@@ -74,8 +74,8 @@ def _files(folder: Path, name: str) -> Iterable[Path]:
 
 def _read(path: Path) -> Part | None:
     try:
-        with opened(path, SCHEMA) as file:
-            table = file.read()
+        with opened(path) as file:
+            table = file.table(SCHEMA)
         facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         answers = np.array(table["answer"].to_pylist(), dtype=np.float64)
         answers = answers[:, 0] if facts["shape"] == "1" else answers
