@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 
-.PHONY: env demo test lint clean
+.PHONY: env demo test test-lowest lint clean
 
 env: .venv/ready
 
@@ -17,9 +17,18 @@ demo: env
 test: env lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# The oldest versions that pyproject.toml allows; libraries of then warn of much.
+test-lowest: .venv-lowest/ready
+	.venv-lowest/bin/python -m pytest -n 2 -o filterwarnings=ignore tests/pictures tests/targets tests/evidence tests/hostile tests/test_cli.py
+
+.venv-lowest/ready: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e '.[demo,heif,jxl,test]'
+	touch $@
+
 lint: env
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 
 clean:
-	rm -rf .venv build dist src/*.egg-info trainedon-demo
+	rm -rf .venv .venv-lowest build dist src/*.egg-info trainedon-demo

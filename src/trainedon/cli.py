@@ -37,6 +37,7 @@ from trainedon.terminal import (
     say_passed,
     stop,
 )
+from trainedon.unforeseen import Unforeseen, kept, logged_in
 
 app = typer.Typer(
     add_completion=False,
@@ -589,7 +590,8 @@ def report(
         raise UserError(f"{run} is a table: say with --out DIR where statistics and page are to be written")
     if out is not None and run.is_dir():
         raise UserError(f"{run} is a folder: leave out --out, which is for tables of scores")
-    document = conclude(run) if out is None else conclude_table(run, out)
+    with logged_in(out or run):
+        document = conclude(run) if out is None else conclude_table(run, out)
     run = out or run
     print_passed(run)
     if isinstance(document, Audit):
@@ -789,13 +791,14 @@ def _run(
     place = Mirror.of(out)
     command = shlex.join(["trainedon", *map(redacted_argument, sys.argv[1:])])
     plan = Plan(kind=kind, sets=sets, attacks=attacks, seed=seed, limit=limit, command=command, **extra)
-    place.fetch()
-    with Bars() as bars:
-        document = run(target, plan, place.path, bars, engine, place.keep)
-    print_passed(place.path)
-    place.finish()
-    for note in rendering_notes(read_run(place.path)):
-        say(note)
+    with logged_in(place.path):
+        place.fetch()
+        with Bars() as bars:
+            document = run(target, plan, place.path, bars, engine, place.keep)
+        print_passed(place.path)
+        place.finish()
+        for note in rendering_notes(read_run(place.path)):
+            say(note)
     return _Done(document, place.path, f"{place}/report.html")
 
 
@@ -878,7 +881,8 @@ def _widths(text: str) -> tuple[int, ...]:
 
 
 def main() -> None:
-    """Entry point: bad input ends with one line and exit code 2; Ctrl-C with 130, as `stoppable` says."""
+    """Entry point: bad input ends with one line and exit code 2, what nobody foresaw with one line and 1; Ctrl-C with
+    130, as `stoppable` says."""
     warnings.filterwarnings("ignore")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -892,3 +896,6 @@ def main() -> None:
         except TyperException as error:
             error.show()
             raise SystemExit(error.exit_code) from None
+        except Exception as error:  # noqa: BLE001 (whatever it is, a person gets one line)
+            stop(str(error) if isinstance(error, Unforeseen) else kept(error))
+            raise SystemExit(1) from None

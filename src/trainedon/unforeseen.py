@@ -1,0 +1,84 @@
+"""Errors that nobody foresaw: one line for the person, and a file with all that a report of it needs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from trainedon.errors import PictureError, UserError
+from trainedon.files import write_text
+from trainedon.redact import redacted, redacted_argument
+
+LOG = "error.log"
+PACKAGES = ("trainedon", "torch", "diffusers", "transformers", "peft", "pillow", "numpy", "pyarrow")
+
+
+class Unforeseen(Exception):
+    """An error that was written down already; the message says where."""
+
+
+@contextmanager
+def logged_in(run: Path) -> Iterator[None]:
+    """An error inside the block that is none of the person's is written to the run folder, and raised as Unforeseen."""
+    try:
+        yield
+    except (UserError, PictureError, BrokenPipeError):
+        raise
+    except Exception as error:
+        raise Unforeseen(kept(error, run)) from error
+
+
+def kept(error: Exception, run: Path | None = None) -> str:
+    """Write down what happened, without passwords and the name of the home folder, and say it in one line.
+
+    run: the folder of the run that failed, to which it is written when there is a run in it; elsewhere a temporary
+    file takes it.
+    """
+    what = redacted(" ".join(traceback.format_exception_only(error)[-1].split()))[:300]
+    path = _written(_text(error), run)
+    where = f"the details are in {path}" if path else "the details could not be written anywhere"
+    return f"a fault of trainedon itself, not of your input ({what}); {where}: please report it, with that file"
+
+
+def _written(text: str, run: Path | None) -> Path | None:
+    """The file that took the text. None where no place could."""
+    try:
+        if run is not None and (run / "run.json").is_file():
+            write_text(run / LOG, text)
+            return run / LOG
+    except OSError:
+        pass  # the disk may be full, which may be what happened
+    try:
+        number, name = tempfile.mkstemp(prefix="trainedon-error-", suffix=".log")
+        with os.fdopen(number, "w", encoding="utf-8", errors="replace") as stream:
+            stream.write(text)
+        return Path(name)
+    except OSError:
+        return None
+
+
+def _text(error: Exception) -> str:
+    lines = [
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        " ".join(["trainedon", *map(redacted_argument, sys.argv[1:])]),
+        f"Python {platform.python_version()} on {platform.platform()}, {sys.byteorder}-endian",
+        ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+        "",
+        redacted("".join(traceback.format_exception(error))),
+    ]
+    return "\n".join(lines).encode("utf-8", "replace").decode("utf-8")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "is not installed"
