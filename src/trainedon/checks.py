@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from trainedon.errors import UserError
+from trainedon.reading import read_json
 
+RUN_JSON = "run.json"
 LOCK = ".lock"
 UNSEEN = ("unseen", "holdout", "heldout", "test", "tests", "val", "valid", "validation", "eval", "nonmember")
 UNSEEN += ("nonmembers", "notmember", "notmembers", "unused", "control", "controls")
@@ -59,16 +61,41 @@ def refuse_strangers(out: Path) -> None:
     """Raises UserError for a place that is no folder, and for a folder of other things than a run; writes nothing."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file, and a run is written to a folder: choose another --out")
-    if not out.is_dir() or (out / "run.json").exists():
+    if not out.is_dir():
         return
-    strangers = sorted(path.name for path in out.iterdir() if path.name not in (LOCK, ".run.json.tmp"))
+    check_lock(out)
+    if (out / RUN_JSON).exists():
+        check_links(out)
+        return
+    strangers = sorted(path.name for path in out.iterdir() if not _is_our_lock(path) and path.name != ".run.json.tmp")
     if strangers:
         raise UserError(f"{out} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
 
 
+def check_lock(out: Path) -> None:
+    """Raises UserError where a file of somebody else's has the lock's name: taking the lock might empty it."""
+    lock = out / LOCK
+    if os.path.lexists(lock) and not _is_our_lock(lock):
+        raise UserError(f"{lock} is not an empty file, and so no lock of this program: choose another --out")
+
+
+def _is_our_lock(path: Path) -> bool:
+    status = path.lstat()
+    return path.name == LOCK and stat.S_ISREG(status.st_mode) and status.st_size == 0
+
+
+def check_links(out: Path) -> None:
+    """Raises UserError where a folder in a run folder is a link: what is written there would land elsewhere."""
+    for pattern in ("shards", "restored", "shards/*", "restored/*"):
+        for path in out.glob(pattern):
+            if path.is_symlink():
+                raise UserError(f"{path} is a link, and a run folder holds none: take it away, or choose another --out")
+
+
 def device_of(out: str) -> str | None:
     """The type of device on which the run in a local folder was begun, if there is one."""
-    return None if _is_url(out) else _earlier(Path(out)).get("device")
+    device = None if _is_url(out) else _earlier(Path(out)).get("device")
+    return device if isinstance(device, str) else None
 
 
 def swapped(sets: Mapping[str, str | Path]) -> str | None:
@@ -106,8 +133,8 @@ def _apart(source: Path, out: Path) -> None:
 def _earlier(out: Path) -> dict:
     """The identity of the run in a folder; empty where there is none that can be read."""
     try:
-        return dict(json.loads((out / "run.json").read_text("utf-8"))["identity"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return dict(read_json(out / RUN_JSON)["identity"])
+    except (OSError, UserError, ValueError, KeyError, TypeError):
         return {}
 
 

@@ -464,7 +464,7 @@ def train(
 ) -> None:
     """Train a small diffusion model whose members are known, or a LoRA for one, or several shadow models."""
     from trainedon.runs.folder import locked
-    from trainedon.training import Recipe, make, recipe_of, train_shadows
+    from trainedon.training import Recipe, check_ours, check_shadows_folder, make, recipe_of, train_shadows
 
     recipe = recipe_of(
         family or ("pixel" if adapter_of is None else "adapter"),
@@ -488,6 +488,7 @@ def train(
     if shadows is not None and type(recipe) is not Recipe:
         raise UserError(f"shadow models are of family pixel, not {recipe.family}: leave out --shadows or the other")
     check_sources([pictures])
+    (check_ours if shadows is None else check_shadows_folder)(out)
     _say_besides(pictures)
     with Bars() as bars, locked(out):
         if isinstance(recipe, Recipe) and shadows is not None:
@@ -601,11 +602,23 @@ def report(
 
 
 @app.command()
-def verify(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+def verify(
+    run: Annotated[Path, typer.Argument(help="A run folder, whoever made it.")],
+    seal: Annotated[Path | None, typer.Argument(help="With --seal: the seal, when it is not RUN/seal.json.")] = None,
+    sealed: Annotated[bool, typer.Option("--seal", help="Also compare with the seal: who vouches for it?")] = False,
+    signer: Annotated[
+        Path | None, typer.Option(help="The public key of who should have sealed it, PEM or `ssh-ed25519 ...`.")
+    ] = None,
+) -> None:
     """Compute a run's statistics again from its scores, and say whether its files and its page tell the truth."""
     from trainedon.runs import verify as check
+    from trainedon.runs.keys import public_key
+    from trainedon.runs.seal import check_seal
 
+    expected = None if signer is None else public_key(signer)
     checks = check(run)
+    if sealed or seal or signer:
+        checks += check_seal(run, seal, expected)
     for one in checks:
         say(f"{ {True: 'ok', False: 'FAILED', None: 'nothing to check'}[one.ok] }: {one.name} ({one.detail})")
     failed = sum(one.ok is False for one in checks)
@@ -613,6 +626,43 @@ def verify(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
         say(f"{failed} of {len(checks)} checks failed: do not rely on this page")
         raise SystemExit(1)
     say("This run tells what follows from its scores.")
+    if not (sealed or seal or signer):
+        how = "--seal checks its seal" if (run / "seal.json").exists() else "a seal says who vouches for them"
+        say(f"Scores could have been replaced before, and all else computed from these: {how}.")
+
+
+@app.command()
+def seal(
+    run: Annotated[Path | None, typer.Argument(help="A run folder that is complete.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign with this Ed25519 key, PEM or as ssh-keygen makes it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the seal is written; RUN/seal.json when not given.")] = None,
+    new_key: Annotated[Path | None, typer.Option(help="Make a key in this file, and FILE.pub to give away.")] = None,
+) -> None:
+    """Vouch for a run: one digest over everything in its folder, with the date, signed where a key is given."""
+    from trainedon.runs import keys
+    from trainedon.runs.seal import read_seal
+    from trainedon.runs.seal import seal as seal_run
+
+    if new_key is not None:
+        say(f"Key: {new_key}, for you alone. Publish {keys.new_key(new_key)}, so that others know your seals.")
+        key = key or new_key
+    if run is None:
+        if new_key is None:
+            raise UserError("give the run folder that is to be sealed, or --new-key FILE")
+        return
+    path = seal_run(run, out, None if key is None else keys.private_key(key, _passphrase))
+    found = read_seal(path)
+    who = f"by the key {keys.fingerprint(keys.of_pem(found.public_key.encode()))}" if found.public_key else "unsigned"
+    say(f"Sealed: {path}, {len(found.files)} files, {found.sealed}, {who}")
+    say(f"Digest: {found.digest}")
+
+
+def _passphrase() -> str:
+    """That of an encrypted key. Raises UserError where nobody can be asked."""
+    known = os.environ.get("TRAINEDON_PASSPHRASE")
+    if known is None and not sys.stdin.isatty():
+        raise UserError("the key is encrypted: set TRAINEDON_PASSPHRASE, or run this in a terminal, which asks for it")
+    return known if known is not None else typer.prompt("Passphrase of the key", hide_input=True)
 
 
 @app.command()

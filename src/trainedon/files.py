@@ -10,15 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from trainedon.reading import open_regular
+
+# O_EXCL: what stands there already is not written to, link or not.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """A binary stream whose content becomes `path` in one step when the block ends well: written beside it, synced,
     renamed. When the block fails the old file stays and nothing is left behind; a killed process leaves at most
-    `.NAME.tmp`, which the next writer replaces."""
+    `.NAME.tmp`, which the next writer replaces. A link at either place is replaced, and never followed."""
     temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    number = os.open(temporary, _NEW, 0o666)
     try:
-        with temporary.open("wb") as stream:
+        with os.fdopen(number, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -41,6 +48,6 @@ def write_json(path: Path, value: object) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """sha256, hex, of a file's bytes."""
-    with path.open("rb") as stream:
+    """sha256, hex, of a file's bytes. Raises OSError and UserError as `open_regular`."""
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -21,6 +21,7 @@ from trainedon.files import whole
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch, from_levels, to_levels
 from trainedon.precise import double
+from trainedon.reading import open_regular
 from trainedon.restore.walk import reverse_step, timesteps
 from trainedon.targets import Denoised, Target
 
@@ -128,8 +129,8 @@ def samples_folder(target: Target, steps: int, seed: int) -> Path:
 def read_part(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
     """Samples uint8 (n, c, h, w) from the disk; None when they are not there, or damaged."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with open_regular(path) as stream, np.load(stream, allow_pickle=False) as file:
             pixels = file["pixels"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, UserError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile):
         return None
     return pixels if pixels.dtype == np.uint8 and pixels.shape[1:] == shape else None

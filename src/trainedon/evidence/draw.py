@@ -13,7 +13,9 @@ from trainedon.errors import UserError
 from trainedon.evidence.documents import Document, Randomised
 from trainedon.evidence.inventory import Pictures, batches
 from trainedon.evidence.rows import SETS
+from trainedon.reading import json_of, read_bytes
 
+MOST = 2**29  # bytes of a `draw.json`, which has some 200 a picture
 TOSS = b"trainedon/draw/coin\x1f"
 COMMIT = b"trainedon/draw/commitment\x1f"
 
@@ -62,8 +64,10 @@ def commitment(secret: str, digests: Iterable[str]) -> str:
 def read_draw(path: Path) -> Draw:
     """Read `draw.json`. Raises UserError when it cannot be read, or does not follow from its own secret."""
     try:
-        draw = Draw.model_validate_json(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        data = read_bytes(path, MOST)
+        json_of(data, path)  # refuses what different readers would read differently
+        draw = Draw.model_validate_json(data)
+    except OSError as error:
         raise UserError(f"{path} cannot be read ({error}); give the draw.json that `trainedon draw` wrote") from None
     except ValidationError:
         raise UserError(f"{path} is no draw; give the draw.json that `trainedon draw` wrote") from None

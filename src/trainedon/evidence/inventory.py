@@ -14,9 +14,8 @@ import pyarrow.compute as pc
 from trainedon.errors import UserError
 from trainedon.evidence.clusters import UNKNOWN, thousandths
 from trainedon.evidence.rows import SETS
-from trainedon.evidence.stream import BATCH, opened
-from trainedon.evidence.stream import batches as stream
 from trainedon.evidence.texts import NONE, Texts, Words, no_texts
+from trainedon.parquet import BATCH, opened
 
 # Every other column holds numbers.
 TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "caption", "label_from")
@@ -194,11 +193,11 @@ def _every(pictures: Pictures, columns: Sequence[str]) -> Iterator[dict[str, pa.
 def _read(path: Path, columns: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
     try:
         with opened(path) as file:
-            known = file.schema_arrow.names
+            known = file.names
             if not {"picture", "set", "sha256", "reason"} <= {*known}:
                 raise pa.ArrowInvalid("it lacks a column")
             present = [name for name in columns if name in known] or ["picture"]
-            yield from (_columns(batch, columns) for batch in stream(file, present))
+            yield from (_columns(batch, columns) for batch in file.batches(present))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the audit again") from None
     except (pa.ArrowException, OSError, ValueError):

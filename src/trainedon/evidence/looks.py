@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
 from trainedon.evidence.clusters import ENCODER, Name, clusters
+from trainedon.parquet import opened
 
 SCHEMA = pa.schema(
     [("set", pa.string()), ("picture", pa.string()), ("sha256", pa.string()), ("features", pa.list_(pa.float32()))]
@@ -32,9 +32,12 @@ def read_looks(path: Path) -> Looks | None:
     Raises UserError when it is damaged or another kind of file.
     """
     try:
-        table = pq.read_table(path)
+        with opened(path) as file:
+            table = file.table(SCHEMA)
         encoder = (table.schema.metadata or {})[b"encoder"].decode()
-        table = table.select(SCHEMA.names).cast(SCHEMA)
+        features = table["features"].combine_chunks().to_numpy(zero_copy_only=False)
+        if not all(one is not None and len(one) == len(features[0]) and np.isfinite(one).all() for one in features):
+            raise ValueError("features of different lengths")
     except FileNotFoundError:
         return None
     except (pa.ArrowException, OSError, ValueError, KeyError):
@@ -42,7 +45,6 @@ def read_looks(path: Path) -> Looks | None:
             f"{path} is not a list of features of this program; delete it and run the audit again"
         ) from None
     names = zip(table["set"].to_pylist(), table["picture"].to_pylist(), strict=True)
-    features = table["features"].combine_chunks().to_numpy(zero_copy_only=False)
     return Looks(encoder, dict(zip(names, features, strict=True)))
 
 

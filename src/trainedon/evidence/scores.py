@@ -19,8 +19,10 @@ from trainedon.errors import UserError
 from trainedon.evidence.gather import Gathered
 from trainedon.evidence.rows import SETS, AttackKey, Columns, Rows
 from trainedon.evidence.sheet import known_columns, read_sheet
-from trainedon.evidence.stream import BATCH, batches, give_back, opened
+from trainedon.evidence.stream import give_back
 from trainedon.evidence.texts import NONE
+from trainedon.parquet import BATCH, opened
+from trainedon.reading import open_regular
 
 REQUIRED = ("picture", "set", "score")
 NUMBERS = ("score", "nfe", "seconds")
@@ -214,7 +216,7 @@ def read_scores(path: str | Path) -> Scores:
             gathered.add(batch)
     except FileNotFoundError:
         raise UserError(f"there is no table of scores at {path}; give a run folder, scores.parquet or a CSV") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:  # a text that is none is a ValueError
         raise UserError(f"{path} cannot be read as a table of scores: {str(error).splitlines()[0]}") from None
     scores = Scores.checked(gathered)
     give_back()
@@ -222,13 +224,13 @@ def read_scores(path: str | Path) -> Scores:
 
 
 def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(4) == b"PAR1" or path.suffix.lower() == ".parquet"
 
 
 def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
     with opened(path) as file:
-        names = file.schema_arrow.names
+        names = file.names
         columns = {names[at]: name for name, at in known_columns(names, (*REQUIRED, *OPTIONAL), REQUIRED, path).items()}
-        for batch in batches(file, list(columns)):
+        for batch in file.batches(list(columns)):
             yield batch.rename_columns([columns[name] for name in batch.schema.names])

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
 from trainedon.files import whole
+from trainedon.parquet import opened
 from trainedon.pictures.columns import AT_ONCE, Column, each
 from trainedon.pictures.sniffing import PASSED
 
@@ -233,9 +234,11 @@ def read_inventory(path: Path) -> Inventory:
     Raises UserError when it is missing, damaged or another kind of file.
     """
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            parts = [_completed(pa.Table.from_batches([b])) for b in file.iter_batches(_GROUP, use_threads=False)]
-            return Inventory(pa.concat_tables(parts or [_completed(file.schema_arrow.empty_table())]))
+        with opened(path) as file:
+            empty = file.file.schema_arrow.empty_table()
+            known = [name for name in file.names if name in _SCHEMA.names]
+            parts = [_completed(pa.Table.from_batches([batch])) for batch in file.batches(known, _GROUP)]
+            return Inventory(pa.concat_tables(parts or [_completed(empty)]))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the audit again") from None
     except (pa.ArrowException, OSError, ValueError, KeyError):

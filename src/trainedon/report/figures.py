@@ -10,6 +10,9 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from trainedon.errors import UserError
+from trainedon.reading import open_regular
+
 LARGEST = 256  # pixels on the longer side, however few pictures are shown
 SMALLEST = 64
 PIXEL_BUDGET = 3_500_000  # over all pictures of a page: about 10 MB of PNG when they are photographs
@@ -42,11 +45,11 @@ def longest_side(pictures: int) -> int:
 def load(path: Path) -> Image.Image | None:
     """A PNG as RGB, or None when it cannot be read: a damaged evidence file must not cost the reader the page."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open_regular(path) as stream, Image.open(stream, formats=["PNG"]) as image:
             if image.width * image.height > MAX_SOURCE_PIXELS:
                 return None
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+    except (OSError, UserError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
 
 

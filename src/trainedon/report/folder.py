@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,16 +11,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
 from trainedon.evidence import AttackKey, Document, Scores, as_data, read_looks, read_scores
 from trainedon.evidence.listing import Listing
 from trainedon.evidence.prepare import prepare
 from trainedon.evidence.rows import BLOCK, SETS, Rows
+from trainedon.parquet import opened
+from trainedon.reading import read_json
+from trainedon.run_json import read as read_record
 
 DOCUMENTS = {"audit": "audit.json", "evaluate": "evaluation.json"}
 ASKED = {"audit": "suspect", "evaluate": "member"}
+MOST = 2**30  # bytes of a document, which may speak of millions of pictures
 HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -172,9 +174,7 @@ def read(path: Path, document: Document | None = None) -> RunFolder:
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: give the folder that an audit or evaluation has written")
-    run = _json(path / "run.json")
-    if run.get("kind") not in DOCUMENTS:
-        raise UserError(f"{path / 'run.json'} names no known kind of run: expected audit or evaluate")
+    run = read_record(path)
     data = as_data(document) if document else _json(path / DOCUMENTS[run["kind"]])
     asked = ASKED[run["kind"]]
     scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen").without(run.get("controls") or ())
@@ -183,12 +183,15 @@ def read(path: Path, document: Document | None = None) -> RunFolder:
     scores = prepare(
         scores, (asked, "unseen"), _inventory(path / "pictures.parquet"), read_looks(path / "looks.parquet")
     )
+    truth = _json(path / "truth.json") if (path / "truth.json").is_file() else None
+    if truth is not None and not all(isinstance(known, bool) for known in truth.values()):
+        raise UserError(f"{path / 'truth.json'} says something else than whether pictures were used: take it away")
     return RunFolder(
         path=path,
         run=run,
         document=data,
         attacks=tuple(_attack(scores, key) for key in scores.attacks),
-        truth=_json(path / "truth.json") if (path / "truth.json").is_file() else None,
+        truth=truth,
     )
 
 
@@ -198,17 +201,15 @@ def records(found: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _file(folder: Path, name: str) -> Path | None:
+    """A file in a folder of the run; None for a link, which may show what lies elsewhere."""
     path = folder / name
-    return path if path.is_file() else None
+    return path if path.is_file() and not path.is_symlink() and not folder.is_symlink() else None
 
 
 def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} is missing: run the same command again to finish the run")
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): write it again with the command that made it") from None
+    value = read_json(path, MOST)
     if not isinstance(value, dict):
         raise UserError(f"{path} is not a JSON object: write it again with the command that made it")
     return value
@@ -217,7 +218,10 @@ def _json(path: Path) -> dict[str, Any]:
 def _inventory(path: Path) -> Path | None:
     """The list of pictures, where there is one with any in it."""
     try:
-        return path if path.is_file() and pq.read_metadata(path).num_rows else None
+        if not path.is_file():
+            return None
+        with opened(path) as file:
+            return path if file.file.metadata.num_rows else None
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is not a readable inventory ({reason}): run the same command again") from None

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from trainedon.errors import UserError
 from trainedon.evidence.peaks import Level, Measurement
 from trainedon.evidence.peaks import Peaks as Document
+from trainedon.reading import MOST_JSON, read_bytes
 from trainedon.report import words
 from trainedon.report.charts import limits, line, path, svg, text, ticks
 from trainedon.report.folder import RunFolder
@@ -65,7 +66,7 @@ def peaks(run: RunFolder) -> Peaks | None:
     if not run.run.get("study") or not file.is_file():
         return None
     try:
-        found = Document.model_validate_json(file.read_bytes())
+        found = Document.model_validate_json(read_bytes(file, MOST_JSON))
     except ValidationError:
         raise UserError(f"{file} is damaged: write it again with the command that made it") from None
     moved: dict[str, list[Measurement]] = {}

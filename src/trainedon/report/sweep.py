@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from trainedon.errors import UserError
 from trainedon.evidence.sweep import Behind, Group, Point, Value, named
 from trainedon.evidence.sweep import Sweep as Document
+from trainedon.reading import MOST_JSON, read_bytes
 from trainedon.report import words
 from trainedon.report.charts import limits, line, path, svg, text, ticks
 from trainedon.report.folder import RunFolder
@@ -94,7 +95,7 @@ def sweep(run: RunFolder) -> Sweep | None:
     if not run.run.get("sweep") or not file.is_file():
         return None
     try:
-        found = Document.model_validate_json(file.read_bytes())
+        found = Document.model_validate_json(read_bytes(file, MOST_JSON))
     except ValidationError:
         raise UserError(f"{file} is damaged: write it again with the command that made it") from None
     return Sweep(

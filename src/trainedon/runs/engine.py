@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon.attacks import Attack, Progress, short
+from trainedon.errors import UserError
 from trainedon.files import whole
+from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs import parts
@@ -145,9 +147,19 @@ def _missing(folders: Sequence[Path], name: str, rows: int) -> tuple[int, ...]:
 def _whole(path: Path, rows: int) -> bool:
     """Whether a shard is there and can be read: where a file system or a copy cut it short, it is scored again."""
     try:
-        return pq.read_metadata(path).num_rows == rows
-    except (OSError, pa.ArrowException):
+        with opened(path) as file:
+            return file.names == SHARD_SCHEMA.names and file.file.metadata.num_rows == rows
+    except (OSError, UserError, pa.ArrowException):
         return False
+
+
+def _read_shard(path: Path) -> pa.Table:
+    """All of a shard. Raises UserError where it cannot be read after all."""
+    try:
+        with opened(path) as file:
+            return file.table(SHARD_SCHEMA)
+    except (OSError, ValueError, pa.ArrowException):  # a text that is none is a ValueError
+        raise UserError(f"{path} is damaged: delete it; the same command goes on") from None
 
 
 def _counts(attacks: int, shards: Sequence, todo: Sequence) -> list[int]:
@@ -170,12 +182,12 @@ def _merge(
             paths = [_folder(out, number, attack) / f"{name}.parquet" for name in names]
             if attack.learns:
                 progress(f"{short(attack)} learning", 0, 1)
-                rows = _concluded(attack, items, [pq.read_table(path, schema=SHARD_SCHEMA) for path in paths])
+                rows = _concluded(attack, items, [_read_shard(path) for path in paths])
                 writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
                 progress(f"{short(attack)} learning", 1, 1)
             else:
                 for start in range(0, len(paths), MERGED):
-                    tables = [pq.read_table(path, schema=SHARD_SCHEMA) for path in paths[start : start + MERGED]]
+                    tables = [_read_shard(path) for path in paths[start : start + MERGED]]
                     writer.write_table(pa.concat_tables(tables).select(SCHEMA.names).combine_chunks())
             excluded = (row(item, attack, reason=item.reason) for item in items if item.reason is not None)
             for rows in _blocks(excluded, SHARD * MERGED):

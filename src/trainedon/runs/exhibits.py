@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import io
-import json
+import math
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from trainedon.attacks import Exhibit
-from trainedon.files import whole, write_json
+from trainedon.errors import UserError
+from trainedon.files import file_digest, whole, write_json
 from trainedon.pictures import Item, to_levels
+from trainedon.reading import read_json
 
 STRONGEST = 24
 SAMPLED = 24
+MOST_TOLD = 2**20  # bytes of an `evidence.json`
+HEX = re.compile(r"[0-9a-f]{64}")
+RESTORED = re.compile(r"restored/[0-9a-f]{16}/[a-z]+(-[0-9]+)?\.(png|json)")
+MOST_FILES = 100_000
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ class Exhibits:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        records = [json.loads(path.read_text("utf-8")) for path in folder.glob("*/evidence.json")]
+        records = [read_told(path) for path in folder.glob("*/evidence.json")]
         self.selection = Selection((record["sha256"], record["set"], record["score"]) for record in records)
 
     def add(self, shown: Sequence[Shown]) -> list[Path]:
@@ -114,6 +123,36 @@ class Exhibits:
         told = {name: getattr(shown, name) for name in ("picture", "sha256", "set", "attack", "score")}
         write_json(folder / "evidence.json", told | {"similarities": list(shown.similarities), "note": shown.note})
         return [*written, folder / "evidence.json"]
+
+
+def read_told(path: Path) -> dict[str, Any]:
+    """What `evidence.json` says of one picture, in the folder that its digest names.
+
+    Raises UserError when it cannot be read, or is something else.
+    """
+    try:
+        told = read_json(path, MOST_TOLD)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    texts = ("picture", "sha256", "set", "attack")
+    if not (isinstance(told, dict) and all(isinstance(told.get(name), str) for name in texts)):
+        raise UserError(f"{path} says nothing of a picture: delete its folder; the same command goes on")
+    if not isinstance(told.get("score"), int | float) or not math.isfinite(told["score"]):
+        raise UserError(f"{path} has no score: delete its folder; the same command goes on")
+    if not HEX.fullmatch(told["sha256"]) or told["sha256"][:16] != path.parent.name:
+        raise UserError(f"{path} is of another picture: delete its folder; the same command goes on")
+    return told
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """`restored/<sha256[:16]>/NAME` -> sha256, of every file that the page may show, as they lie in a run folder."""
+    return {name: file_digest(folder / name) for name in shown_files(folder)}
+
+
+def shown_files(folder: Path) -> list[str]:
+    """The names of these files, sorted."""
+    found = (path.relative_to(folder).as_posix() for path in islice((folder / "restored").glob("*/*"), MOST_FILES))
+    return sorted(name for name in found if RESTORED.fullmatch(name))
 
 
 def _png(pixels: torch.Tensor) -> bytes:

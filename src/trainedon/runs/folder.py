@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import errno
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trainedon.checks import LOCK, refuse_strangers
+from trainedon.checks import LOCK, check_lock, refuse_strangers
 from trainedon.errors import UserError
+from trainedon.run_json import read as read_run
 
 SCHEMA_VERSION = 1
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota of that name
-
-
-def read_run(out: Path) -> dict:
-    """run.json of a run folder. Raises UserError when there is none."""
-    try:
-        return json.loads((out / "run.json").read_text("utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{out} is not a run folder: it has no run.json") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{out / 'run.json'} cannot be read ({error})") from None
 
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """The folder for this process alone.
 
-    Raises UserError when another one works in it, it cannot be written, or the disk is full before the block ends.
+    Raises UserError when another one works in it, a file of somebody else's has the lock's name, it cannot be written,
+    or the disk is full before the block ends.
     """
+    check_lock(out)
     lock = FileLock(out / LOCK, timeout=0)
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from trainedon.pictures import Entry, Inventory, Item
 from trainedon.pictures.names import number
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.precise import double
+from trainedon.reading import read_json
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
 from trainedon.targets import Target
@@ -181,7 +181,7 @@ def with_inferred(
     store, part, places = out / "labels.json", out / PART, items.usable.tolist()
     digests = items.column("sha256")
     if not store.exists():
-        known = json.loads(part.read_text("utf-8")) if part.exists() else {}
+        known = read_labels(part, len(items), target.classes) if part.exists() else {}
         missing = [place for place in places if digests[place].as_py() not in known]
         kept = time.monotonic()
 
@@ -193,9 +193,26 @@ def with_inferred(
 
         write_json(store, known | infer_labels(target, items, entries, missing, progress, rendering, keep))
         part.unlink(missing_ok=True)
-    labels = json.loads(store.read_text("utf-8"))
+    labels = read_labels(store, len(items), target.classes)
+    if any(digests[place].as_py() not in labels for place in places):
+        raise UserError(f"{store} lacks pictures of this run: delete it; the same command goes on")
     found = items.replaced("label", {place: labels[digests[place].as_py()] for place in places})
     return found.replaced("label_from", dict.fromkeys(places, INFERRED))
+
+
+def read_labels(path: Path, pictures: int, classes: int | None = None) -> dict[str, int]:
+    """Digest -> class, as `with_inferred` keeps them of at most so many pictures.
+
+    Raises UserError when it cannot be read, is something else, or names a class that the model does not know.
+    """
+    try:
+        found = read_json(path, 1024 + 256 * pictures)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    known = range(2**31 if classes is None else classes)
+    if not isinstance(found, dict) or not all(type(label) is int and label in known for label in found.values()):
+        raise UserError(f"{path} does not hold a class for each picture: delete it; the same command goes on")
+    return found
 
 
 def infer_labels(

@@ -20,7 +20,7 @@ from trainedon.pictures.stores import Store, is_url, shown
 LAST = "run.json"  # says that a run is complete, so it comes after all else
 # The files of a run folder. Nothing else in a store is fetched, written or removed, whatever it is called.
 _OURS = re.compile(
-    r"(run|audit|evaluation|peaks|sweep|labels|draw|truth)\.json|(pictures|looks|scores)\.parquet|report\.html"
+    r"(run|audit|evaluation|peaks|sweep|labels|draw|truth|seal)\.json|(pictures|looks|scores)\.parquet|report\.html"
     r"|(shards|restored)(/[A-Za-z0-9_-][\w.-]*){2}"
 )
 

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainedon.errors import UserError
 from trainedon.files import whole
+from trainedon.parquet import opened
 
 SUFFIX = ".part"
 SCHEMA = pa.schema([("place", pa.int64()), ("answer", pa.list_(pa.float64()))])
@@ -52,7 +54,7 @@ def load(folder: Path, name: str, rows: int) -> tuple[Part, ...]:
     have: set[int] = set()
     for path in _files(folder, name):
         part = _read(path)
-        if part is None or have & set(part.places) or max(part.places) >= rows:
+        if part is None or have & set(part.places) or not {*part.places} <= {*range(rows)}:
             path.unlink()
             continue
         have |= set(part.places)
@@ -67,16 +69,19 @@ def clear(folder: Path, name: str) -> None:
 
 
 def _files(folder: Path, name: str) -> Iterable[Path]:
-    return sorted(folder.glob(f"{name}.*{SUFFIX}"))
+    return sorted(path for path in folder.glob(f"{name}.*{SUFFIX}") if path.is_symlink() or not path.is_dir())
 
 
 def _read(path: Path) -> Part | None:
     try:
-        table = pq.read_table(path)
+        with opened(path) as file:
+            table = file.table(SCHEMA)
         facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         answers = np.array(table["answer"].to_pylist(), dtype=np.float64)
         answers = answers[:, 0] if facts["shape"] == "1" else answers
         places = tuple(table["place"].to_pylist())
-        return Part(places, answers, int(facts["forward"]), float(facts["seconds"])) if places else None
-    except (OSError, pa.ArrowException, KeyError, ValueError, IndexError):
+        if not places or len({*places}) < len(places):
+            return None
+        return Part(places, answers, int(facts["forward"]), float(facts["seconds"]))
+    except (OSError, UserError, pa.ArrowException, KeyError, ValueError, IndexError):
         return None

@@ -26,6 +26,8 @@ from trainedon.pictures import (
     shown,
     write_inventory,
 )
+from trainedon.runs import exhibits
+from trainedon.runs.contents import EVIDENCE
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.folder import check_begun, check_same, locked, read_run
 from trainedon.runs.labels import INFERRED, settle, with_inferred
@@ -35,15 +37,6 @@ from trainedon.runs.record import begun, identity_of, now, record_of
 from trainedon.runs.rendering import notes as rendering_notes
 from trainedon.runs.rendering import settle as settle_rendering
 from trainedon.targets import Target
-
-EVIDENCE = (
-    "pictures.parquet",
-    "looks.parquet",
-    "scores.parquet",
-    "labels.json",
-    "draw.json",
-    "truth.json",
-)  # what is concluded from
 
 
 def run(
@@ -94,6 +87,7 @@ def run(
             shutil.rmtree(out / "shards", ignore_errors=True)
             present = [name for name in EVIDENCE if (out / name).exists()]
             record |= {"finished": now(), "files": {name: file_digest(out / name) for name in present}}
+            record["restored"] = exhibits.digests(out)
             write_json(out / "run.json", record)
         documents = recompute(out, record)
         if says_opposite(next(iter(documents.values())).flags) and WRONG_WAY_ROUND not in record["notes"]:

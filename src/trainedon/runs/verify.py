@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from trainedon import evidence, report
+from trainedon.checks import RUN_JSON
 from trainedon.errors import UserError
 from trainedon.evidence.prepare import joined
 from trainedon.evidence.rows import Rows
 from trainedon.evidence.texts import NONE
-from trainedon.files import file_digest
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
 from trainedon.pictures.sniffing import PASSED, kind_of
+from trainedon.reading import json_of, open_regular, read_bytes
+from trainedon.runs.consistency import disagreements
+from trainedon.runs.contents import DOCUMENTS, EVIDENCE, contents, digest_in
+from trainedon.runs.exhibits import RESTORED, read_told, shown_files
 from trainedon.runs.folder import read_run
+from trainedon.runs.labels import read_labels
 from trainedon.runs.run import recompute
 
 CLOSE = 1e-9  # relative; the last digits of a number may differ between machines
 LISTED = 5
-DOCUMENTS = ("audit.json", "evaluation.json", "peaks.json", "sweep.json")
+MOST_ATTACKS = 500  # of a table that is computed again
+MOST_PAIRS = 50_000  # of settings that a sweep compares
+MOST_SHOWN = 1000  # evidence pictures
+Answer = tuple[bool | None, str]
 
 
 @dataclass(frozen=True)
@@ -39,65 +49,123 @@ class Check:
 
 
 def verify(run: Path) -> list[Check]:
-    """Check a run folder; changes nothing. Raises UserError when `run` is none."""
-    record = read_run(run)
-    documents = cache(lambda: recompute(run, record))  # two checks need them, and they take a while
-    checks: list[tuple[str, Callable[[], tuple[bool | None, str]]]] = [
-        ("the run is complete", lambda: _complete(run, record)),
+    """Check a run folder, whoever made it; changes nothing. Whatever is wrong with a file in it is a check that failed.
+
+    Raises UserError when `run` is no run folder.
+    """
+    if not os.path.lexists(run / RUN_JSON):
+        raise UserError(f"{run} is not a run folder: it has no {RUN_JSON}")
+    try:
+        record = read_run(run)
+    except UserError as error:
+        return [Check("the record can be read", False, str(error))]
+    # several checks need them, and they take a while
+    scores = cache(lambda: evidence.read_scores(run / "scores.parquet"))
+    documents = cache(lambda: _documents(run, record, scores()))
+    checks: list[tuple[str, Callable[[], Answer]]] = [
+        ("the run is complete", lambda: _complete(record)),
+        ("the folder holds what a run writes", lambda: _contents(run)),
+        ("the record agrees with itself", lambda: _record(record)),
         ("files are as they were when the run ended", lambda: _files(run, record)),
         ("pictures are those that the run records", lambda: _pictures(run, record)),
-        ("scores belong to these pictures and attacks", lambda: _scores(run, record)),
+        ("scores belong to these pictures and attacks", lambda: _scores(run, record, scores())),
         ("the statistics follow from the scores", lambda: _statistics(run, documents())),
-        ("evidence pictures carry the scores of the table", lambda: _exhibits(run, record)),
+        ("evidence pictures are as they were when the run ended", lambda: _restored(run, record)),
+        ("evidence pictures carry the scores of the table", lambda: _exhibits(run, scores())),
         ("the page shows what follows from the scores", lambda: _page(run, documents())),
     ]
     return [Check(name, *_answer(check)) for name, check in checks]
 
 
-def _answer(check: Callable[[], tuple[bool | None, str]]) -> tuple[bool | None, str]:
+def _answer(check: Callable[[], Answer]) -> Answer:
     try:
         return check()
     except UserError as error:
         return False, str(error)
+    except Exception as error:  # noqa: BLE001 a stranger's file must not end the other checks, whatever is wrong with it
+        said = " ".join(str(error).split())[:120]
+        return False, f"it could not be checked ({type(error).__name__}{said and f': {said}'})"
 
 
-def _complete(run: Path, record: dict) -> tuple[bool | None, str]:
+def _documents(run: Path, record: dict, scores: evidence.Scores) -> dict[str, evidence.Document]:
+    """What follows from the scores. Raises UserError where it would take for ever."""
+    pairs = sum(len(group["settings"]) ** 2 // 2 for group in (record.get("sweep") or {}).get("groups", []))
+    if len(scores.attacks) > MOST_ATTACKS or pairs > MOST_PAIRS:
+        raise UserError(f"{len(scores.attacks)} attacks and {pairs} comparisons are more than can be computed again")
+    return recompute(run, record)
+
+
+def _complete(record: dict) -> Answer:
     status = record.get("status")
+    if status == "complete" and not record.get("finished"):
+        return False, "its status is complete, and it does not say when it was finished"
     return status == "complete", f"its status is {status}"
 
 
-def _files(run: Path, record: dict) -> tuple[bool | None, str]:
-    known = record.get("files")
-    if not known:
-        return None, "no digests were recorded"
-    changed = [name for name, digest in known.items() if not (run / name).exists() or file_digest(run / name) != digest]
+def _contents(run: Path) -> Answer:
+    found = contents(run)
+    if found.wrong:
+        return False, _listed(found.wrong)
+    return True, f"besides: {_listed(found.besides)}" if found.besides else "and nothing besides"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{'; '.join(names[:LISTED])}{more}"
+
+
+def _record(record: dict) -> Answer:
+    found = disagreements(record)
+    return not found, _listed(found) or "as made, as asked and as it says of the model"
+
+
+def _files(run: Path, record: dict) -> Answer:
+    known, identity = record.get("files", {}), record.get("identity", {})
+    due = {"scores.parquet"} | ({"pictures.parquet"} if identity.get("pictures") else set())
+    due |= {"draw.json"} if identity.get("draw") else set()
+    if missing := sorted(due - known.keys()):
+        return False, f"the run records no digest of {', '.join(missing)}"
+    if strange := sorted(known.keys() - {*EVIDENCE}):
+        return False, f"{_listed(strange)} is no file that statistics are computed from"
+    if added := [name for name in EVIDENCE if name not in known and os.path.lexists(run / name)]:
+        return False, f"{_listed(added)} was not there when the run ended"
+    changed = [name for name, digest in known.items() if digest_in(run, name) != digest]
     return not changed, f"changed or missing: {', '.join(changed)}" if changed else ", ".join(known)
 
 
-def _pictures(run: Path, record: dict) -> tuple[bool | None, str]:
+def _pictures(run: Path, record: dict) -> Answer:
     known = record.get("identity", {}).get("pictures")
-    if not known or not (run / "pictures.parquet").exists():
+    if not known:
         return None, "only scores were given"
     items = read_inventory(run / "pictures.parquet")
     if (run / "labels.json").exists():  # labels that were inferred came after the digest was taken
-        inferred = json.loads((run / "labels.json").read_text("utf-8"))
+        inferred = read_labels(run / "labels.json", len(items))
         items = items.replaced("label", {i: None for i, item in enumerate(items) if item.sha256 in inferred})
     wrong = [name for name, digest in known.items() if inventory_digest(items.of_set(name)) != digest]
     wrong += [
         f"what was passed over of {name}" for name in known if not _as_passed_over(items.of_set(name), record, name)
     ]
+    wrong += [f"the number of {name}" for name in known if not _as_many(items.of_set(name), record, name)]
+    wrong += [f"the set {name}" for name in sorted({*items.column("set").unique().to_pylist()} - {*known})]
     return not wrong, f"not as recorded: {', '.join(wrong)}" if wrong else f"{len(items.pictures)} pictures"
+
+
+def _as_many(items: Inventory, record: dict, name: str) -> bool:
+    """Whether there are as many pictures of a set as the run records, where it does."""
+    given = record.get("inputs", {}).get(name)
+    due = given.get("pictures") if isinstance(given, dict) else None
+    return due is None or len(items.pictures) == due
 
 
 def _as_passed_over(items: Inventory, record: dict, name: str) -> bool:
     """Whether as much was passed over as the run records, and nothing that was scored."""
-    due = record.get("inputs", {}).get(name, {}).get("passed_over") or {}
+    given = record.get("inputs", {}).get(name)
+    due = given.get("passed_over", {}) if isinstance(given, dict) else {}
     over = [item for item in items if item.reason is not None and item.reason.startswith(PASSED)]
     return Counter(kind_of(str(item.reason)) for item in over) == due and all(item.sha256 is None for item in over)
 
 
-def _scores(run: Path, record: dict) -> tuple[bool | None, str]:
-    scores = evidence.read_scores(run / "scores.parquet")
+def _scores(run: Path, record: dict, scores: evidence.Scores) -> Answer:
     choices, identity = record.get("choices", {}), record.get("identity", {})
     asked = choices.get("attacks")
     controls = [*record.get("controls", {})]
@@ -107,7 +175,7 @@ def _scores(run: Path, record: dict) -> tuple[bool | None, str]:
         return False, "the controls are not those of which the run was made"
     if choices.get("lead", "first") != identity.get("lead", "first"):
         return False, "the claim speaks of another test than the run was made for"
-    if not (run / "pictures.parquet").exists():
+    if not identity.get("pictures"):
         return None, "only scores were given"
     scores, listed = joined(scores, run / "pictures.parquet")
     columns = scores.columns
@@ -129,18 +197,19 @@ def _scores(run: Path, record: dict) -> tuple[bool | None, str]:
     return True, f"{len(scores)} rows"
 
 
-def _statistics(run: Path, documents: dict[str, evidence.Document]) -> tuple[bool | None, str]:
-    strangers = [name for name in DOCUMENTS if (run / name).exists()]
+def _statistics(run: Path, documents: dict[str, evidence.Document]) -> Answer:
+    strangers = [name for name in DOCUMENTS if os.path.lexists(run / name)]
     differing = [f"{name} is not of this run" for name in strangers if name not in documents]
     for name, document in documents.items():
         if _is_text_of(run / name, document):
             continue
+        due = evidence.to_json(document)
         try:
-            stored = json.loads((run / name).read_text("utf-8"))
-            type(document).model_validate_json((run / name).read_text("utf-8"))
+            data = read_bytes(run / name, 2 * len(due.encode()) + 2**20)
+            stored, now = json_of(data, name), json.loads(due)
+            type(document).model_validate_json(data)
         except (OSError, ValueError):  # pydantic's error is a ValueError
             return False, f"{name} is missing or breaks its schema"
-        now = json.loads(evidence.to_json(document))
         differing += [f"{name}: {place}" for place in _differences(stored, now)]
     if not differing:
         return True, "every number is the same"
@@ -151,7 +220,7 @@ def _statistics(run: Path, documents: dict[str, evidence.Document]) -> tuple[boo
 def _is_text_of(path: Path, document: evidence.Document) -> bool:
     """Whether a file is the document, byte for byte; neither is held as a whole."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             same = all(stream.read(len(part)) == part for part in map(str.encode, evidence.json_parts(document)))
             return same and not stream.read(1)
     except OSError:
@@ -180,16 +249,26 @@ def _brief(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _exhibits(run: Path, record: dict) -> tuple[bool | None, str]:
-    scores = evidence.read_scores(run / "scores.parquet")
-    files = sorted((run / "restored").glob("*/evidence.json"))
-    for path in files:
-        told = json.loads(path.read_text("utf-8"))
-        if not _has_row(scores, told) or path.parent.name != str(told.get("sha256"))[:16]:
-            return (
-                False,
-                f"{path.parent.name} says {told.get('score')} of {told.get('picture')}, and the table does not",
-            )
+def _restored(run: Path, record: dict) -> Answer:
+    here = shown_files(run)
+    if "restored" not in record:
+        return None, "their digests were not recorded" if here else "none were kept"
+    known = record["restored"]
+    if strange := [name for name in known if not RESTORED.fullmatch(name)]:
+        return False, f"{_listed(strange)} is no evidence picture"
+    wrong = sorted({*known} ^ {*here}) + [name for name in here if known.get(name) != digest_in(run, name)]
+    wrong = sorted({*wrong})
+    return (False, f"changed, missing or new: {_listed(wrong)}") if wrong else (True, f"{len(known)} files")
+
+
+def _exhibits(run: Path, scores: evidence.Scores) -> Answer:
+    files = [*islice((run / "restored").glob("*/evidence.json"), MOST_SHOWN + 1)]
+    if len(files) > MOST_SHOWN:
+        return False, f"there are more than {MOST_SHOWN}, which no run keeps"
+    for path in sorted(files):
+        told = read_told(path)
+        if not _has_row(scores, told):
+            return False, f"{path.parent.name} says {told['score']} of {told['picture']}, and the table does not"
     return (True, f"{len(files)} pictures") if files else (None, "none were kept")
 
 
@@ -202,13 +281,13 @@ def _has_row(scores: evidence.Scores, told: dict) -> bool:
     return any((row.attack, row.set, row.picture, row.score) == asked and row.score is not None for row in rows)
 
 
-def _page(run: Path, documents: dict[str, evidence.Document]) -> tuple[bool | None, str]:
-    try:
-        shown = (run / "report.html").read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False, "report.html is missing or cannot be read"
+def _page(run: Path, documents: dict[str, evidence.Document]) -> Answer:
     document, *_ = documents.values()
     due = report.page(report.read(run, document))
+    try:
+        shown = read_bytes(run / "report.html", 2 * len(due.encode()) + 2**20).decode()
+    except (OSError, UnicodeDecodeError):
+        return False, "report.html is missing or cannot be read"
     if shown == due:
         return True, "it is the page that the scores give"
     for number, (first, second) in enumerate(zip(shown.splitlines(), due.splitlines(), strict=False), start=1):

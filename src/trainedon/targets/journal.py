@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from trainedon.reading import open_regular
 from trainedon.targets.pace import Pace
 
 HEAD = struct.Struct("<20sd3i")  # key, seconds, shape
@@ -33,10 +35,12 @@ class Journal:
 
     def read(self) -> Iterator[Answer]:
         """What is there, in the order in which it was written; after it the file can be gone on with."""
+        if self._path.is_symlink():
+            self._path.unlink()  # it would be cut off where it leads
         if not self._path.is_file():
             return
         good = 0
-        with self._path.open("rb") as stream:
+        with open_regular(self._path) as stream:
             while (answer := _next(stream.read)) is not None:
                 good = stream.tell()
                 yield answer
@@ -84,7 +88,7 @@ def _next(read) -> Answer | None:
     if len(head) < HEAD.size:
         return None
     key, seconds, *shape = HEAD.unpack(head)
-    size = int(np.prod(shape, dtype=np.int64)) * 4
+    size = math.prod(shape) * 4
     if min(shape) < 1 or size > LIMIT:
         return None
     data, check = read(size), read(CHECK)

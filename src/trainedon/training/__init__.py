@@ -4,13 +4,16 @@ from trainedon.training.draw import draw_pictures
 from trainedon.training.families import FAMILIES, Pace, Recipe, recipe_of
 from trainedon.training.make import make
 from trainedon.training.manifest import draw_members, read_members
-from trainedon.training.shadows import train_shadows
+from trainedon.training.ours import check_ours
+from trainedon.training.shadows import check_shadows_folder, train_shadows
 from trainedon.training.train import train
 
 __all__ = [
     "FAMILIES",
     "Pace",
     "Recipe",
+    "check_ours",
+    "check_shadows_folder",
     "draw_members",
     "draw_pictures",
     "make",

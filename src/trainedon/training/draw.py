@@ -30,6 +30,8 @@ def draw_pictures(
     when None. progress: called with (done, total).
     Raises UserError when `out` is not empty, or `source` holds arrays, which have no file to copy.
     """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file, and pictures are copied to a folder: choose another --out")
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty: choose another --out")
     entries = scan(source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from trainedon.noise import generator
 from trainedon.pictures import Batch, Item, Rendering, inventory, scan, shown
 from trainedon.pictures.rendering import DEFAULT
 from trainedon.training.families.lesson import NEEDED
-
-MANIFEST = "manifest.json"
+from trainedon.training.ours import MANIFEST, check_ours, read_object
 
 
 def draw_members(
@@ -60,7 +58,7 @@ def write_manifest(
     """`out/manifest.json`: seed, number of members, and of each picture name, sha256 and whether it is a member.
 
     members: bool (n,). rendering: recorded where it is not the default.
-    Raises UserError when there is a manifest already and it says something else.
+    Raises UserError when there is a manifest already and it says something else, and as `check_ours`.
     """
     manifest = {
         "seed": seed,
@@ -72,10 +70,8 @@ def write_manifest(
         ],
     } | ({"rendering": rendering.said()} if rendering.said() else {})
     path = out / MANIFEST
-    try:
-        earlier = json.loads(path.read_text("utf-8")) if path.exists() else manifest
-    except ValueError:
-        raise UserError(f"{path} is damaged: choose another --out") from None
+    check_ours(out)
+    earlier = read_object(path) if path.exists() else manifest
     if earlier != manifest:
         raise UserError(f"{out} was begun with other pictures, another seed or another draw: choose another --out")
     out.mkdir(parents=True, exist_ok=True)

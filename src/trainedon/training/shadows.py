@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainedon.checks import check_lock
 from trainedon.errors import UserError
 from trainedon.files import whole, write_json
 from trainedon.noise import generator
@@ -20,6 +21,7 @@ from trainedon.targets.helpers import POOL, SHADOWS, pool_digest, read_pool
 from trainedon.targets.load import model_digest
 from trainedon.training.families import Recipe
 from trainedon.training.manifest import read_named, write_manifest
+from trainedon.training.ours import read_object
 from trainedon.training.train import train
 
 Progress = Callable[[str, int, int], None]
@@ -61,7 +63,7 @@ def train_shadows(
     the models' size and, last, the record that `Shadows.open` reads. The same call goes on where it stopped. Raises
     UserError when `out` holds something else, which is left as it is.
     """
-    _check_ours(out)
+    check_shadows_folder(out)
     told = partial(progress, "reading pictures")
     items = inventory(scan(source), "member", progress=told, rendering=rendering)
     usable = items.take(items.usable)
@@ -112,7 +114,11 @@ def _write_pool(out: Path, pool: Batch, members: np.ndarray) -> None:
         np.savez(stream, **arrays)
 
 
-def _check_ours(out: Path) -> None:
+def check_shadows_folder(out: Path) -> None:
+    """Raises UserError for a folder that holds other things than shadow models; writes nothing."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file, and shadow models are written to a folder: choose another --out")
+    check_lock(out)
     strangers = [] if (out / POOL).exists() or not out.exists() else [p for p in out.iterdir() if p.name[0] != "."]
     if strangers:
         raise UserError(
@@ -124,10 +130,7 @@ def _check_same(out: Path, record: dict) -> None:
     """Finished models must be of this record."""
     if not (out / SHADOWS).exists():
         return
-    try:
-        earlier = json.loads((out / SHADOWS).read_text("utf-8"))
-        differing = [key for key, value in record.items() if earlier.get(key) != value]
-    except (ValueError, AttributeError):
-        raise UserError(f"{out / SHADOWS} is damaged: choose another --out") from None
+    earlier = read_object(out / SHADOWS)
+    differing = [key for key, value in record.items() if earlier.get(key) != value]
     if differing:
         raise UserError(f"{out} holds other shadow models ({', '.join(differing)} differ): choose another --out")

@@ -9,21 +9,25 @@ from __future__ import annotations
 import copy
 import json
 import math
-import shutil
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from trainedon.errors import UserError
 from trainedon.files import write_json, write_text
+from trainedon.reading import open_regular, read_bytes
 from trainedon.targets.parts import quiet
 from trainedon.training.families import Lesson, Material, Pace, Recipe
+from trainedon.training.ours import RECIPE, check_ours, clear, read_object
 
 CHECKPOINT = "checkpoint.safetensors"
+MOST_LOG = 2**28  # bytes of `log.csv`
+STEP = re.compile(r"[0-9]{1,12},[^,]*,[^,]*$")  # a row of it
 
 
 def train(
@@ -56,14 +60,15 @@ def learn(
 
     `out` also receives `log.csv` (step, loss, learning rate) and, while unfinished, a checkpoint from which the same
     call goes on. Raises UserError when the loss is no longer finite, when a snapshot lies outside the training or
-    before the checkpoint, when the material lacks what the family needs, and when `out` holds another recipe or another
-    model.
+    before the checkpoint, when the material lacks what the family needs, and when `out` holds another recipe, another
+    model, or something else.
     """
     for passes in snapshots:
         if not 0 < passes < recipe.passes:
             raise UserError(f"a snapshot after {passes} passes lies outside a training of {recipe.passes}")
     with quiet():
         lesson = recipe.lesson(material)
+    check_ours(out)
     out.mkdir(parents=True, exist_ok=True)
     _check_recipe(out, recipe, lesson.whole)
     if (out / lesson.whole).exists():
@@ -123,29 +128,36 @@ def _save_checkpoint(out: Path, step: int, parameters: dict, ema: dict, optimize
         tensors |= {f"adam.{key}.{name}": value for key, value in optimizer.state[parameter].items()}
     tensors = {name: value.contiguous() for name, value in tensors.items()}
     temporary = out / f"{CHECKPOINT}.tmp"
+    clear(temporary)
     save_file(tensors, temporary, metadata={"step": str(step)})
     temporary.replace(out / CHECKPOINT)
 
 
 def _load_checkpoint(out: Path, parameters: dict, ema: dict, optimizer: torch.optim.Optimizer) -> int:
+    """The step of the checkpoint, which is loaded; 0 without one. Raises UserError for one that does not fit."""
     path = out / CHECKPOINT
     if not path.exists():
         return 0
-    tensors = load_file(path)
-    for name, parameter in parameters.items():
-        parameter.data.copy_(tensors[f"unet.{name}"])
-        ema[name].copy_(tensors[f"ema.{name}"])
-        optimizer.state[parameter] = {"step": tensors[f"adam.step.{name}"].clone()} | {
-            key: torch.empty_like(parameter).copy_(tensors[f"adam.{key}.{name}"]) for key in ("exp_avg", "exp_avg_sq")
-        }
-    with safe_open(path, "pt") as file:
-        return int(file.metadata()["step"])
+    try:
+        open_regular(path).close()
+        tensors = load_file(path)
+        for name, parameter in parameters.items():
+            parameter.data.copy_(tensors[f"unet.{name}"])
+            ema[name].copy_(tensors[f"ema.{name}"])
+            optimizer.state[parameter] = {"step": tensors[f"adam.step.{name}"].clone()} | {
+                key: torch.empty_like(parameter).copy_(tensors[f"adam.{key}.{name}"])
+                for key in ("exp_avg", "exp_avg_sq")
+            }
+        with safe_open(path, "pt") as file:
+            return int(file.metadata()["step"])
+    except (OSError, SafetensorError, KeyError, RuntimeError, TypeError, ValueError):
+        raise UserError(f"{path} is damaged or of another training: choose another --out") from None
 
 
 def _begin_log(path: Path, step: int) -> None:
     """The log's head, and what it says up to the checkpoint: later steps are done again."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    rows = [line for line in lines if line.count(",") == 2 and line.split(",")[0].isdigit()]
+    lines = read_bytes(path, MOST_LOG).decode("utf-8", "replace").splitlines() if path.exists() else []
+    rows = [line for line in lines if STEP.match(line)]
     kept = [row for row in rows if int(row.split(",")[0]) <= step]
     write_text(path, "\n".join(["step,loss,learning_rate", *kept, ""]))
 
@@ -162,11 +174,11 @@ def _save_averaged(lesson: Lesson, ema: dict[str, torch.Tensor], out: Path) -> N
     averaged.load_state_dict(ema, strict=False)  # what is not trained stays the network's own
     out.mkdir(exist_ok=True)
     unfinished = out / ".unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    clear(unfinished)
     with quiet():
         lesson.save(averaged, unfinished)
     for part in sorted(unfinished.iterdir(), key=lambda path: path.name == lesson.whole):
-        shutil.rmtree(out / part.name, ignore_errors=True)
+        clear(out / part.name)
         part.replace(out / part.name)
     unfinished.rmdir()
 
@@ -174,6 +186,8 @@ def _save_averaged(lesson: Lesson, ema: dict[str, torch.Tensor], out: Path) -> N
 def _check_snapshots(out: Path, whole: str, snapshots: Sequence[int], done: int) -> None:
     """done: passes that are over, of which no snapshot can be taken any more."""
     for passes in snapshots:
+        if _snapshot(out, passes).is_symlink():
+            raise UserError(f"{_snapshot(out, passes)} is a link, and a model would be written to where it leads")
         if passes <= done and not (_snapshot(out, passes) / whole).exists():
             raise UserError(f"{out} was trained without its snapshot after {passes} passes: choose another --out")
 
@@ -183,15 +197,10 @@ def _snapshot(out: Path, passes: int) -> Path:
 
 
 def _check_recipe(out: Path, recipe: Pace, whole: str) -> None:
-    path = out / "recipe.json"
+    path = out / RECIPE
     now = recorded(recipe)
     if path.exists():
-        try:
-            before = json.loads(path.read_text("utf-8"))
-        except ValueError:
-            before = None
-        if not isinstance(before, dict):
-            raise UserError(f"{path} is damaged: choose another --out")
+        before = read_object(path)
         differing = [
             f"{key} was {before.get(key)}, is {now.get(key)}"
             for key in dict.fromkeys([*now, *before])

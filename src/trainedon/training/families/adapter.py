@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.files import file_digest
+from trainedon.reading import read_json
 from trainedon.targets.families import FAMILIES, check, open_pipeline
 from trainedon.training.families.autoencoder import WEIGHTS, latents
 from trainedon.training.families.lesson import Lesson, Material, captioned, dropped, noised_batch, weights_from
@@ -49,9 +49,11 @@ def adapted(recipe: AdapterRecipe, folder: Path) -> AdapterRecipe:
     """The recipe for the base in a folder. Raises UserError for a model that can have no adapter, and for pictures that
     it does not take."""
     _check_base(folder)
-    vae = json.loads((folder / "vae" / "config.json").read_text("utf-8"))
-    unet = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
-    size, channels = unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1), vae["in_channels"]
+    try:
+        vae, unet = (read_json(folder / part / "config.json") for part in ("vae", "unet"))
+        size, channels = int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1), int(vae["in_channels"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{folder} is damaged: its configuration does not say which pictures it takes") from None
     if recipe.size not in (None, size) or recipe.channels not in (None, channels):
         raise UserError(f"{folder} takes pictures of {channels} x {size} x {size}: leave out --size and --grey")
     return replace(recipe, model=file_digest(folder / "unet" / WEIGHTS), size=size, channels=channels)
@@ -68,7 +70,7 @@ def _base(folder: Path) -> Any:
 def _check_base(folder: Path) -> dict:
     """Its `model_index.json`."""
     try:
-        index = json.loads((folder / "model_index.json").read_text("utf-8"))
+        index = read_json(folder / "model_index.json")
         kind = index["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder} holds no model: give --adapter-of a folder with model_index.json") from None
