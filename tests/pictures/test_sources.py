@@ -1,6 +1,8 @@
 """Folders, links, names, limits: what is listed, in which order, under which name."""
 
+import json
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -143,15 +145,26 @@ def test_what_became_a_link_or_a_pipe_since_it_was_listed_is_not_opened(folder, 
 def test_folders_nested_deeper_than_paths_can_be(folder):
     path = folder("a.png")
     here = os.open(path, os.O_RDONLY)
-    for depth in range(1500):
-        os.mkdir(f"folder{depth}", dir_fd=here)
-        inner = os.open(f"folder{depth}", os.O_RDONLY, dir_fd=here)
+    for _ in range(25):
+        os.mkdir("f" * 200, dir_fd=here)
+        inner = os.open("f" * 200, os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = inner
     os.close(here)
     listed = scan(path)
     assert names(listed) == ["a.png"]
     assert [kind for kind, _, _ in listed.passed.groups()] == ["folder nested too deeply"]
+
+
+def test_folders_nested_deeper_than_functions_can_call_each_other(folder):
+    path = folder("a.png")
+    deepest = path / "/".join("f" * 1500)
+    subprocess.run(["mkdir", "-p", str(deepest)], check=True)  # which Python's own would neither make
+    (deepest / "b.png").write_bytes((path / "a.png").read_bytes())
+    try:
+        assert len(scan(path)) == 2 and scan(path)[1].read().sha256 == scan(path)[0].read().sha256
+    finally:
+        subprocess.run(["rm", "-rf", str(path / "f")], check=True)  # nor remove
 
 
 @pytest.mark.parametrize(
@@ -176,11 +189,12 @@ def test_what_this_program_wrote_is_left_out_of_a_source(folder, name, head, kin
 @pytest.mark.parametrize("name", ["run.json", "draw.json"])
 def test_a_run_or_a_draw_is_no_source_by_itself(folder, name):
     path = folder("evidence/a.png")
-    head = {
-        "run.json": '"status": "complete", "kind": "evaluate"',
-        "draw.json": f'"secret": "", "commitment": "{"0" * 64}"',
+    begins = {
+        "run.json": ("status", "running", "kind", "evaluate"),
+        "draw.json": ("secret", "", "commitment", "0" * 64),
     }
-    (path / name).write_text(f'{{"schema_version": 1, {head[name]}}}')
+    key, value, other, last = begins[name]
+    (path / name).write_text(json.dumps({"schema_version": 1, key: value, other: last}))
     with pytest.raises(UserError, match=r"pictures is a (run|draw) of trainedon: give its folder"):
         scan(path)
 
