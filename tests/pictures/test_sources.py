@@ -189,12 +189,8 @@ def test_what_this_program_wrote_is_left_out_of_a_source(folder, name, head, kin
 @pytest.mark.parametrize("name", ["run.json", "draw.json"])
 def test_a_run_or_a_draw_is_no_source_by_itself(folder, name):
     path = folder("evidence/a.png")
-    begins = {
-        "run.json": ("status", "running", "kind", "evaluate"),
-        "draw.json": ("secret", "", "commitment", "0" * 64),
-    }
-    key, value, other, last = begins[name]
-    (path / name).write_text(json.dumps({"schema_version": 1, key: value, other: last}))
+    run, draw = {"status": "running", "kind": "evaluate"}, {"secret": "", "commitment": "0" * 64}
+    (path / name).write_text(json.dumps({"schema_version": 1} | (run if name == "run.json" else draw)))
     with pytest.raises(UserError, match=r"pictures is a (run|draw) of trainedon: give its folder"):
         scan(path)
 
