@@ -8,6 +8,7 @@ import shlex
 import sys
 import warnings
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -72,6 +73,10 @@ Out = Annotated[
 Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`.")]
 Seed = Annotated[int, typer.Option(help="Seed of the noise that attacks draw.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take the first N pictures of each source, in sorted order.")]
+FollowLinks = Annotated[
+    bool,
+    typer.Option("--follow-links", help="Follow links that lead out of a folder of pictures; else they are left out."),
+]
 Caption = Annotated[
     str | None, typer.Option(help="Ask about all pictures with this caption; when not given, each with its own.")
 ]
@@ -185,6 +190,7 @@ def audit(
     orientation: Orientation = "auto",
     fit: Fit = "crop",
     resample: Resample = "lanczos",
+    follow_links: FollowLinks = False,
 ) -> None:
     """Were these pictures used to train the model?"""
     sets = {"suspect": suspects} | ({"unseen": unseen} if unseen else {})
@@ -193,7 +199,7 @@ def audit(
         device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "lead": _lead(attacks, unseen)}
-    extra["rendering"] = _rendering(alpha, orientation, fit, resample)
+    extra |= {"rendering": _rendering(alpha, orientation, fit, resample), "follow_links": follow_links}
     done = _execute("audit", model, sets, asked, limit, machine, out, **extra)
     print_audit(done.document)
     say(f"Page: {done.page}")
@@ -233,6 +239,7 @@ def evaluate(
     orientation: Orientation = "auto",
     fit: Fit = "crop",
     resample: Resample = "lanczos",
+    follow_links: FollowLinks = False,
 ) -> None:
     """How much does the model leak? For models whose training pictures are known."""
     sets = {"member": members, "unseen": unseen}
@@ -241,7 +248,7 @@ def evaluate(
         device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     extra = {"draw": drawn, "caption": caption, "labels": labels, "controls": controls, "dataset": dataset}
-    extra["rendering"] = _rendering(alpha, orientation, fit, resample)
+    extra |= {"rendering": _rendering(alpha, orientation, fit, resample), "follow_links": follow_links}
     done = _execute("evaluate", model, sets, asked, limit, machine, out, **extra)
     print_evaluation(done.document, done.folder)
     say(f"Page: {done.page}")
@@ -273,6 +280,7 @@ def peaks(
     orientation: Orientation = "auto",
     fit: Fit = "crop",
     resample: Resample = "lanczos",
+    follow_links: FollowLinks = False,
 ) -> None:
     """Do training pictures sit on sharper peaks of the model's density? Moves each picture, and looks at the error."""
     from trainedon.evidence import STUDY
@@ -284,7 +292,7 @@ def peaks(
         device, batch_size, precision, compiled, engine, address, workers, adapter, base, size, offload, slicing
     )
     extra = {"caption": caption, "labels": labels, "study": study}
-    extra["rendering"] = _rendering(alpha, orientation, fit, resample)
+    extra |= {"rendering": _rendering(alpha, orientation, fit, resample), "follow_links": follow_links}
     done = _execute("evaluate", model, sets, asked, limit, machine, out, **extra)
     print_evaluation(done.document, done.folder)
     say(json.loads((done.folder / "peaks.json").read_text("utf-8"))["sentence"])
@@ -331,6 +339,7 @@ def sweep(
     orientation: Orientation = "auto",
     fit: Fit = "crop",
     resample: Resample = "lanczos",
+    follow_links: FollowLinks = False,
 ) -> None:
     """Which settings work best? One attack under many settings, as curves: mask ratio, region, encoder, cost, ..."""
     from trainedon.attacks.grid import plan
@@ -346,7 +355,7 @@ def sweep(
     target = machine.load(model, out)
     settings = settings.possible(target)
     extra = {"sweep": settings.facts(), "caption": caption, "labels": labels, "engine": machine.engine_for(model)}
-    extra["rendering"] = _rendering(alpha, orientation, fit, resample)
+    extra |= {"rendering": _rendering(alpha, orientation, fit, resample), "follow_links": follow_links}
     done = _run("evaluate", target, sets, settings.attacks, seed, limit, out, **extra)
     print_sweep(Sweep.model_validate_json((done.folder / "sweep.json").read_bytes()))
     say(f"Page: {done.page}")
@@ -363,13 +372,15 @@ def draw(
     pictures: Annotated[str, typer.Argument(help="Folder, parquet or tar of the pictures that coins are tossed for.")],
     out: Annotated[Path, typer.Option(help="A new folder: included/, held-out/ and draw.json are written there.")],
     secret: Annotated[str | None, typer.Option(help="Decides the coins; drawn at random when not given.")] = None,
+    follow_links: FollowLinks = False,
 ) -> None:
     """Before training: let chance decide which pictures a model is given. Gives the strongest evidence afterwards."""
     from trainedon.training import draw_pictures
 
     with Bars() as bars:
-        drawn = draw_pictures(pictures, out, secret, progress=lambda d, t: bars("reading pictures", d, t))
-    _say_besides(pictures)
+        told = partial(bars, "reading pictures")
+        drawn = draw_pictures(pictures, out, secret, progress=told, follow_links=follow_links)
+    _say_besides(pictures, follow_links)
     included = sum(picture.included for picture in drawn.pictures)
     say(f"Included: {included} pictures, in {out / 'included'}: train on all of these.")
     say(f"Held out: {len(drawn.pictures) - included}, in {out / 'held-out'}: keep them from the model.")
@@ -461,6 +472,7 @@ def train(
     orientation: Orientation = "auto",
     fit: Fit = "crop",
     resample: Resample = "lanczos",
+    follow_links: FollowLinks = False,
 ) -> None:
     """Train a small diffusion model whose members are known, or a LoRA for one, or several shadow models."""
     from trainedon.runs.folder import locked
@@ -489,10 +501,19 @@ def train(
         raise UserError(f"shadow models are of family pixel, not {recipe.family}: leave out --shadows or the other")
     check_sources([pictures])
     (check_ours if shadows is None else check_shadows_folder)(out)
-    _say_besides(pictures)
+    _say_besides(pictures, follow_links)
     with Bars() as bars, locked(out):
         if isinstance(recipe, Recipe) and shadows is not None:
-            train_shadows(pictures, out, recipe, models=shadows, draw=draw, rendering=rendering, progress=bars)
+            train_shadows(
+                pictures,
+                out,
+                recipe,
+                models=shadows,
+                draw=draw,
+                rendering=rendering,
+                progress=bars,
+                follow_links=follow_links,
+            )
             say(f"{shadows} shadow models: {out}; give it to attacks as --shadows {out}")
             return
         manifest = make(
@@ -505,6 +526,7 @@ def train(
             snapshots=snapshot or (),
             rendering=rendering,
             progress=bars,
+            follow_links=follow_links,
         )
     say(f"Model: {out}; its {manifest['members']} members are named in {out / 'manifest.json'}")
 
@@ -553,6 +575,7 @@ def plan_run(
     orientation: Orientation = "auto",
     fit: Fit = "crop",
     resample: Resample = "lanczos",
+    follow_links: FollowLinks = False,
 ) -> None:
     """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
     from trainedon import planning
@@ -568,12 +591,21 @@ def plan_run(
     if target.conditioning == "caption":  # as audit and evaluate do
         chosen += controls(chosen, Pool.of(("one", "another")))
     rendering = _rendering(alpha, orientation, fit, resample)
-    found = planning.plan(target, chosen, number, gpus, source=pictures, bytes_per_picture=size, rendering=rendering)
+    found = planning.plan(
+        target,
+        chosen,
+        number,
+        gpus,
+        source=pictures,
+        bytes_per_picture=size,
+        rendering=rendering,
+        follow_links=follow_links,
+    )
     if as_json:
         sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
     else:
         if pictures is not None:
-            _say_besides(pictures)
+            _say_besides(pictures, follow_links)
         print_plan(found)
 
 
@@ -802,11 +834,11 @@ def _run(
     return _Done(document, place.path, f"{place}/report.html")
 
 
-def _say_besides(source: str) -> None:
+def _say_besides(source: str, follow_links: bool) -> None:
     """What is passed over in a source of pictures, and what is assumed about it."""
     from trainedon.pictures import scan
 
-    passed = scan(source).passed
+    passed = scan(source, follow_links=follow_links).passed
     say_passed("pictures", passed.groups())
     for note in passed.notes:
         say(f"note: {note}")

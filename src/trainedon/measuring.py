@@ -130,10 +130,14 @@ def _wait(answer: torch.Tensor) -> None:
 
 
 def look_at(
-    target: Target, source: str | Path, clock: Clock = time.perf_counter, rendering: Rendering = DEFAULT
+    target: Target,
+    source: str | Path,
+    clock: Clock = time.perf_counter,
+    rendering: Rendering = DEFAULT,
+    follow_links: bool = False,
 ) -> Sample:
     """Read the first SAMPLED pictures of a source as a run does. Raises UserError when none can be used."""
-    entries = scan(source, SAMPLED)
+    entries = scan(source, SAMPLED, follow_links)
     began = clock()
     items = list(inventory(entries, "suspect", rendering=rendering))
     stocked = clock()

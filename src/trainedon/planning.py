@@ -88,6 +88,7 @@ def plan(
     bytes_per_picture: int | None = None,
     clock: Clock = time.perf_counter,
     rendering: Rendering = DEFAULT,
+    follow_links: bool = False,
 ) -> Estimate:
     """Measure network, files and, where there is a source, a sample of its pictures; then `estimate`.
 
@@ -98,7 +99,7 @@ def plan(
     for attack in attacks:
         attack.check(target)
     asked = [demand(target, attack) for attack in attacks]
-    sample = None if source is None else look_at(target, source, clock, rendering)
+    sample = None if source is None else look_at(target, source, clock, rendering, follow_links)
     if bytes_per_picture is None and sample is not None:
         bytes_per_picture = round(sample.bytes)
     found = estimate(

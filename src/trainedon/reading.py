@@ -14,12 +14,13 @@ MOST_JSON = 64 * 2**20  # bytes; the record of a run of a million pictures has a
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path, follow: bool = True) -> IO[bytes]:
     """A file, open for reading, never waited for: a pipe would wait for ever, and a device never ends.
 
-    What is opened is what was looked at. Raises OSError as `open` does, and UserError for what is no regular file.
+    What is opened is what was looked at. Raises OSError as `open` does, also where the path's last part is a link and
+    not to be followed (ELOOP; Windows follows all the same), and UserError for what is no regular file.
     """
-    number = os.open(path, _FLAGS)
+    number = os.open(path, _FLAGS if follow else _FLAGS | getattr(os, "O_NOFOLLOW", 0))
     try:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise UserError(f"{path} is {kind_of(os.fstat(number).st_mode)} and no regular file: put a file there")

@@ -1,6 +1,8 @@
 """Folders, links, names, limits: what is listed, in which order, under which name."""
 
+import json
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -73,11 +75,124 @@ def test_links_to_files_and_folders_are_followed_and_loops_are_not(folder, tmp_p
     (path / "sub" / "loop").symlink_to(path, target_is_directory=True)
     (path / "itself.png").symlink_to(path / "itself.png")
     (path / "again").symlink_to(path / "sub", target_is_directory=True)  # sorted before it, yet the real one is used
-    entries = scan(path)
+    assert names(scan(path)) == ["itself.png", "sub/b.png"]
+    entries = scan(path, follow_links=True)
     assert names(entries) == ["itself.png", "link.png", "more/real.png", "sub/b.png"]
     with pytest.raises(PictureError, match="cannot be read"):
         entries[0].read()
     assert entries[1].read().sha256 == entries[2].read().sha256
+
+
+def test_links_out_of_a_folder_are_passed_over_and_said(folder, tmp_path):
+    path, outside = folder("a.png", "b.png"), tmp_path / "outside"
+    (outside / "more").mkdir(parents=True)
+    (path / "b.png").rename(outside / "b.png")
+    (outside / "secret").write_text("root:x:0")
+    (path / "b.png").symlink_to(outside / "b.png")
+    (path / "a.txt").symlink_to(outside / "secret")
+    (path / "more").symlink_to(outside / "more", target_is_directory=True)
+    (path / "within.png").symlink_to("a.png")
+    listed = scan(path)
+    assert names(listed) == ["a.png", "within.png"] and listed[0].caption is None
+    assert listed[0].read().sha256 == listed[1].read().sha256
+    reason = "passed over: link out of the folder: add --follow-links if what it leads to is meant"
+    assert list(listed.passed) == [("a.txt", reason), ("b.png", reason), ("more/", reason)]
+    assert scan(path, follow_links=True)[0].caption == "root:x:0"
+
+
+def test_a_link_given_as_the_source_is_what_it_leads_to(folder, tmp_path):
+    path = folder("a.png", "sub/b.png")
+    (tmp_path / "link").symlink_to(path)
+    (path / "sub" / "c.png").symlink_to(path / "a.png")
+    assert names(scan(tmp_path / "link")) == ["a.png", "sub/b.png", "sub/c.png"]
+    assert scan(tmp_path / "link")[2].read().sha256 == scan(path)[0].read().sha256
+
+
+def test_a_folder_of_nothing_but_links_says_how_they_are_followed(folder, tmp_path):
+    path, links = folder("a.png"), tmp_path / "links"
+    links.mkdir()
+    (links / "a.png").symlink_to(path / "a.png")
+    with pytest.raises(
+        UserError, match=r"links holds no picture of its own; 1 link leads out of it: add --follow-links"
+    ):
+        scan(links)
+    assert names(scan(links, follow_links=True)) == ["a.png"]
+
+
+def test_the_caption_of_one_picture_is_no_link_out_of_its_folder(folder, tmp_path):
+    path = folder("a.png")
+    (tmp_path / "secret").write_text("secret")
+    (path / "a.txt").symlink_to(tmp_path / "secret")
+    listed = scan(path / "a.png")
+    assert listed[0].caption is None and [name for name, _ in listed.passed] == ["a.txt"]
+    assert scan(path / "a.png", follow_links=True)[0].caption == "secret"
+
+
+def test_what_became_a_link_or_a_pipe_since_it_was_listed_is_not_opened(folder, tmp_path):
+    path = folder("a.png", "b.png", "c.png")
+    (tmp_path / "secret.png").write_bytes((path / "a.png").read_bytes())
+    entries = scan(path)
+    for name in "abc":
+        (path / f"{name}.png").unlink()
+    (path / "a.png").symlink_to(tmp_path / "secret.png")
+    os.mkfifo(path / "b.png")
+    (path / "c.png").symlink_to("/proc/self/mem")
+    for entry in entries:
+        with pytest.raises(PictureError, match="not a regular file"):
+            entry.read()
+
+
+def test_folders_nested_deeper_than_paths_can_be(folder):
+    path = folder("a.png")
+    here = os.open(path, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("f" * 200, dir_fd=here)
+        inner = os.open("f" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    listed = scan(path)
+    assert names(listed) == ["a.png"]
+    assert [kind for kind, _, _ in listed.passed.groups()] == ["folder nested too deeply"]
+
+
+def test_folders_nested_deeper_than_functions_can_call_each_other(folder):
+    path = folder("a.png")
+    deepest = path / "/".join("f" * 1500)
+    subprocess.run(["mkdir", "-p", str(deepest)], check=True)  # which Python's own would neither make
+    (deepest / "b.png").write_bytes((path / "a.png").read_bytes())
+    try:
+        assert len(scan(path)) == 2 and scan(path)[1].read().sha256 == scan(path)[0].read().sha256
+    finally:
+        subprocess.run(["rm", "-rf", str(path / "f")], check=True)  # nor remove
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "kind"),
+    [
+        ("run.json", '{"schema_version": 1, "status": "running", "kind": "audit"', "run of trainedon"),
+        ("draw.json", f'{{"schema_version": 1, "secret": "s", "commitment": "{"0" * 64}"', "draw of trainedon"),
+        ("manifest.json", '{"seed": 0, "members": 1, "pictures": [{"picture":', "model that trainedon trained"),
+        ("shadows.json", '{"models": ["000", "001"]', "set of shadow models of trainedon"),
+    ],
+)
+def test_what_this_program_wrote_is_left_out_of_a_source(folder, name, head, kind):
+    path = folder("a.png", "sub/ours/evidence/b.png", "sub/theirs/c.png", "other/d.png")
+    (path / "sub" / "ours" / name).write_text(head)
+    (path / "sub" / "theirs" / name).write_text('{"schema_version": 1, "trainer": "somebody else"}')
+    listed = scan(path)
+    assert names(listed) == ["a.png", "other/d.png", "sub/theirs/c.png"]
+    assert {kind: told for kind, _, told in listed.passed.groups()}[kind] == ["sub/ours/"]
+    assert names(scan(path / "sub" / "ours" / "evidence")) == ["b.png"]
+
+
+@pytest.mark.parametrize("name", ["run.json", "draw.json"])
+def test_a_run_or_a_draw_is_no_source_by_itself(folder, name):
+    path = folder("evidence/a.png")
+    run, draw = {"status": "running", "kind": "evaluate"}, {"secret": "", "commitment": "0" * 64}
+    (path / name).write_text(json.dumps({"schema_version": 1} | (run if name == "run.json" else draw)))
+    with pytest.raises(UserError, match=r"pictures is a (run|draw) of trainedon: give its folder"):
+        scan(path)
 
 
 def test_a_dangling_link_and_a_pipe_are_refused_without_waiting(folder):

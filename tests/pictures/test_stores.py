@@ -54,7 +54,7 @@ def test_a_folder_in_a_store_is_listed_as_on_the_disk(folder, stored):
 def test_file_urls_are_paths(folder):
     path = folder("3/a.png", "b.png")
     assert told(scan(f"file://{path}")) == told(scan(path)) == told(scan(str(path))) == told(scan(f"local://{path}"))
-    assert scan(f"file://{path}")[0].place == Disk()
+    assert scan(f"file://{path}")[0].place == Disk(str(path.resolve()))
 
 
 def test_one_picture_and_tables_in_a_store(memory, stored, folder, tmp_path):
@@ -246,3 +246,15 @@ def test_an_object_store(s3, folder, tmp_path):
     for url in ("s3://bucket/nothing", "s3://nowhere/a"):
         with pytest.raises(UserError, match="does not exist"):
             scan(url)
+
+
+def test_what_this_program_wrote_is_left_out_of_a_store(memory, stored):
+    source = stored("a.png", "run/evidence/b.png", "theirs/c.png")
+    memory.pipe("/bucket/pictures/run/run.json", b'{"schema_version": 1, "status": "complete", "kind": "audit", ...')
+    memory.pipe("/bucket/pictures/theirs/run.json", b"{}")
+    listed = scan(source)
+    assert [entry.name for entry in listed] == ["a.png", "theirs/c.png"]
+    assert (
+        "run/",
+        "passed over: run of trainedon: give its folder evidence by itself if its pictures are meant",
+    ) in list(listed.passed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from functools import cache
@@ -18,6 +19,11 @@ PLAIN_PPM = 16 * 2**20  # bytes: numbers written out as text are read slowly
 
 MAX_SCANS = 100  # of a JPEG; each goes over all pixels, and real ones have some ten
 MAX_STRIPS = 200_000  # of a TIFF, or tiles: each is read by itself
+
+PLAIN_WORK = 256_000_000  # pixels times scans, and four times the pixels of a PNG
+PLAIN_SEGMENTS = 256  # of a JPEG before its pixels, or chunks of a PNG beside them
+PLAIN_CHUNKS = 16_384  # of a PNG with its pixels; encoders write one for 8 or more KiB
+PLAIN_EXIF = 2**16  # bytes; each of its tags may stand for all of it
 
 _HEIC = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
 _AVIF = {b"avif", b"avis"}
@@ -137,6 +143,44 @@ def _scans(data: bytes) -> int:
         if mark not in (0x01, 0xD8) and place + 2 <= len(data):
             place += struct.unpack_from(">H", data, place)[0]
     return scans
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether a file is a JPEG or PNG whose work is bounded by what is counted here: a few hundred segments or chunks,
+    and pixels times scans. Honest ones are but for large photographs in many scans."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return _is_plain_jpeg(data)
+    return data.startswith(b"\x89PNG\r\n\x1a\n") and _is_plain_png(data)
+
+
+def _is_plain_jpeg(data: bytes) -> bool:
+    place, exifs, pixels = 2, 0, 0
+    for _ in range(PLAIN_SEGMENTS):
+        if place + 9 > len(data) or data[place] != 0xFF:
+            return False
+        mark = data[place + 1]
+        if mark == 0xDA:
+            return exifs < 2 and pixels * data.count(b"\xff\xda", place) <= PLAIN_WORK
+        if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):
+            pixels = max(pixels, math.prod(struct.unpack_from(">HH", data, place + 5)))
+        exifs += data.startswith(b"Exif", place + 4)
+        place += 2 + struct.unpack_from(">H", data, place + 2)[0]
+    return False
+
+
+def _is_plain_png(data: bytes) -> bool:
+    if len(data) < 33 or math.prod(struct.unpack_from(">II", data, 16)) > PLAIN_WORK // 4:
+        return False
+    place, others, pixels = 8, 0, 0
+    while place + 12 <= len(data) and others <= PLAIN_SEGMENTS and pixels <= PLAIN_CHUNKS:
+        size, name = struct.unpack_from(">I4s", data, place)
+        if name == b"IEND":
+            return True
+        if (name == b"eXIf" and size > PLAIN_EXIF) or data.startswith(b"Raw profile", place + 8):
+            return False
+        others, pixels = others + (name != b"IDAT"), pixels + (name == b"IDAT")
+        place += 12 + size
+    return False
 
 
 def is_raw(data: bytes) -> bool:

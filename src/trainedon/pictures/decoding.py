@@ -8,6 +8,7 @@ applied, as training code rarely applies them.
 from __future__ import annotations
 
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -61,7 +62,9 @@ _BACK = {6: 8, 8: 6}  # which turn undoes another, where it is not itself
 QUARTERS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
-def decode(data: bytes, rendering: Rendering = DEFAULT) -> tuple[np.ndarray, dict[str, int | float | str]]:
+def decode(
+    data: bytes, rendering: Rendering = DEFAULT, sized: Callable[[int, str], None] | None = None
+) -> tuple[np.ndarray, dict[str, int | float | str]]:
     """Decode a JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF, JPEG 2000, PPM or TGA file; HEIC or JPEG XL where
     what reads them is installed.
 
@@ -69,19 +72,17 @@ def decode(data: bytes, rendering: Rendering = DEFAULT) -> tuple[np.ndarray, dic
     `mode` as stored, `width` and `height` as seen (pixels), `bytes`; `alpha` (True) where a pixel is not fully opaque,
     `orientation` (1..8) where EXIF tells one. A JPEG of more than REDUCED pixels is decoded at half its width and
     height; its facts are those of the whole.
+    sized: called with the number of pixels and the format, once they are known and before any is unpacked.
     Raises PictureError when the file is empty, too large, of another format, truncated or damaged.
     """
-    if not data:
-        raise PictureError("empty file")
-    if len(data) > MAX_BYTES:
-        raise PictureError(f"larger than {MAX_BYTES // 2**20} MiB")
-    formats = opened_by(data)
-    check_effort(data)
-    if formats == ("JXL",):
-        check_pixels(*jxl_size(data), "JXL")
+    formats = check_file(data)
+    told = sized or (lambda pixels, kind: None)
     try:
+        if formats == ("JXL",):
+            told(math.prod(jxl_size(data)), "JXL")
         with _strict(), Image.open(io.BytesIO(data), formats=formats) as image:
             check_pixels(*image.size, image.format)
+            told(math.prod(image.size), str(image.format))
             return _decoded(image, rendering.settled, len(data))
     except UnidentifiedImageError:
         message = "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 picture, or its header is damaged"
@@ -90,6 +91,20 @@ def decode(data: bytes, rendering: Rendering = DEFAULT) -> tuple[np.ndarray, dic
         raise PictureError(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except DAMAGE as error:
         raise PictureError(_damage(error)) from None
+
+
+def check_file(data: bytes) -> tuple[str, ...]:
+    """Pillow's formats among which a file is to be opened. Raises PictureError where it is not to be, as far as that
+    can be told without opening it."""
+    if not data:
+        raise PictureError("empty file")
+    if len(data) > MAX_BYTES:
+        raise PictureError(f"larger than {MAX_BYTES // 2**20} MiB")
+    formats = opened_by(data)
+    check_effort(data)
+    if formats == ("JXL",):
+        check_pixels(*jxl_size(data), "JXL")
+    return formats
 
 
 def check_pixels(width: int, height: int, kind: str | None = None) -> None:

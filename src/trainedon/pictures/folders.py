@@ -16,12 +16,15 @@ from trainedon.pictures.columns import Column, each
 from trainedon.pictures.listing import DATA, READ, Passed
 from trainedon.pictures.metadata import FILES, SHEET, misfit
 from trainedon.pictures.names import ARRAYS, COMPRESSED_TARS, PARQUET, TAR, has, is_picture, is_text, raw, spelled, text
+from trainedon.pictures.own import OWN, seems_own
 from trainedon.pictures.sniffing import (
     BLANK,
     BROKEN,
     HIDDEN,
     HIDDEN_FOLDER,
     NO_FILE,
+    OUTSIDE,
+    TOO_DEEP,
     UNASKED,
     Seems,
     by_suffix,
@@ -32,7 +35,10 @@ from trainedon.pictures.stores import Disk, Place
 from trainedon.pictures.strays import SECOND
 
 TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
-_SORTS = ("picture", "table", "metadata", "text", "sidecar", "unknown", stores.HIDDEN, stores.BROKEN, stores.OTHER)
+# what is passed over for what it is, whatever it is called
+_PASSED = {stores.BROKEN: BROKEN, stores.OTHER: NO_FILE, stores.OUTSIDE: OUTSIDE, stores.TOO_DEEP: TOO_DEEP}
+_PASSED |= {kind: seems_own(kind) for kind in OWN}
+_SORTS = ("picture", "table", "metadata", "text", "sidecar", "unknown", stores.HIDDEN, *_PASSED)
 MOST_ASKED = 1000  # files of a store that are looked into, each of them a request
 _SIDECARS = (".json", ".xmp", ".xml", ".yaml", ".yml")  # not read
 _REPEATS = re.compile(r"\d+_.*[^\W\d_].*")  # how kohya's trainer has folders called: 10_sks dog
@@ -58,7 +64,7 @@ def _walked(place: Place, folder: str) -> dict[str, Column]:
 
 
 def _sort(name: str, kind: str) -> str:
-    if kind == stores.HIDDEN:
+    if kind in (stores.HIDDEN, stores.OUTSIDE, stores.TOO_DEEP, *OWN):
         return kind
     if is_picture(name):
         return "picture"
@@ -109,7 +115,7 @@ def contents(place: Place, folder: str) -> Contents:
     kept = {sort: in_order(column.array()) for sort, column in walked.items() if sort != "picture"}
     for name in each(kept[stores.HIDDEN]):
         passed.over(text(name), HIDDEN_FOLDER if name.endswith(b"/") else HIDDEN)
-    for kind, what in ((stores.OTHER, NO_FILE), (stores.BROKEN, BROKEN)):
+    for kind, what in _PASSED.items():
         for name in each(kept[kind]):
             passed.over(text(name), what)
     pictures, looker = walked["picture"], _Looker(place, folder, passed)

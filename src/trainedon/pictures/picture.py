@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from trainedon.errors import PictureError
-from trainedon.pictures.decoding import check_pixels, decode
+from trainedon.pictures.apart import decode_safely
+from trainedon.pictures.decoding import check_pixels
 from trainedon.pictures.rendering import DEFAULT, Rendering
 
 Facts = dict[str, int | float | str]
@@ -78,7 +79,7 @@ def unpack(data: bytes | np.ndarray, rendering: Rendering = DEFAULT) -> tuple[np
     Raises PictureError.
     """
     if isinstance(data, bytes):
-        return decode(data, rendering)
+        return decode_safely(data, rendering)
     height, width = data.shape[:2]
     check_pixels(width, height)
     values = data.reshape(height, width, -1)

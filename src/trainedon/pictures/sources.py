@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -17,10 +18,11 @@ from trainedon.pictures.folders import TABLES, Contents, contents, found_caption
 from trainedon.pictures.listing import METADATA, Listing, Passed
 from trainedon.pictures.metadata import Metadata, Told
 from trainedon.pictures.names import has, is_picture, is_text, number, raw, spelled, text
+from trainedon.pictures.own import MARKS, OWN_MIXED, made_here, seems_own
 from trainedon.pictures.picture import Entry
 from trainedon.pictures.shards import Shards, told_apart
-from trainedon.pictures.sniffing import PASSED, Seems, seems, unreadable
-from trainedon.pictures.stores import File, Place, locate, shown
+from trainedon.pictures.sniffing import OUTSIDE, PASSED, Seems, seems, unreadable
+from trainedon.pictures.stores import Disk, File, Place, locate, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,14 @@ class _Folder(Sequence[Entry]):
         return (form is None and told is None for form, told in zip(*columns, strict=True))
 
 
-def scan(source: str | Path, limit: int | None = None) -> Listing:
+def scan(source: str | Path, limit: int | None = None, follow_links: bool = False) -> Listing:
     """List the pictures of a folder, a parquet, `.npz` or `.tar` file or a picture file: the first `limit` in order.
 
-    source: a local path, or a URL that fsspec reads. A folder is walked through with its sub-folders, sorted by name,
-    links are followed once. What is a picture is known by its suffix or else by its first bytes. Behind the picture
-    files come the rows of the parquet and `.npz` files and the members of the `.tar` files in it, in their own order.
-    Everything else is counted, by what it seems to be, in `Listing.passed`.
+    source: a local path, or a URL that fsspec reads. A folder is walked through with its sub-folders, sorted by name.
+    Links within it are followed once, those that lead out of it only with `follow_links`. What this program wrote (a
+    run, a draw, a model) is left out where it lies below the source. What is a picture is known by its suffix or else
+    by its first bytes. Behind the picture files come the rows of the parquet and `.npz` files and the members of the
+    `.tar` files in it, in their own order. Everything else is counted, by what it seems to be, in `Listing.passed`.
     A picture directly inside a sub-folder whose name is a number takes it as its label, which may be something else
     than a class: `runs.labels` decides. The caption of `NAME.png` is the text of `NAME.txt`, `NAME.png.txt`,
     `NAME.caption` or `NAME.png.caption` beside it, or else what a `metadata.jsonl`, `metadata.csv` or a table without
@@ -108,7 +111,7 @@ def scan(source: str | Path, limit: int | None = None) -> Listing:
         raise UserError(f"a limit of {limit} pictures leaves nothing to look at; give 1 or more")
     where = shown(source)
     try:
-        entries = _scan(*locate(source), where, limit)
+        entries = _scan(*locate(source), where, limit, follow_links)
     except FileNotFoundError:
         raise UserError(f"{where} does not exist; check the spelling") from None
     except PermissionError as error:
@@ -120,8 +123,11 @@ def scan(source: str | Path, limit: int | None = None) -> Listing:
     return entries[:limit]
 
 
-def _scan(place: Place, path: str, where: str, limit: int | None) -> Listing:
+def _scan(place: Place, path: str, where: str, limit: int | None, follow: bool) -> Listing:
     if place.is_folder(path):
+        if isinstance(place, Disk) and not follow:
+            place = Disk(os.path.realpath(path))
+        _refuse_own(place, path, where)
         return _scan_folder(place, path, where, limit)
     name, passed = Path(shown(path)).name, Passed()
     if has(name, *TABLES):
@@ -138,8 +144,27 @@ def _scan(place: Place, path: str, where: str, limit: int | None) -> Listing:
                 f"{where} is no picture, parquet, .npz or .tar file, but seems to be: {seen}; "
                 "give one of these, or a folder of pictures"
             )
-    words = next((words for words in captions.beside(path) if _is_there(place, words)), None)
-    return Listing([FileEntry(text(raw(name)), None, place, path, words)])
+    words = None
+    for beside in captions.beside(path):
+        if _is_there(place, beside):
+            if follow or not _leads_out(place, beside, path):
+                words = beside
+                break
+            passed.over(text(raw(Path(beside).name)), OUTSIDE)
+    return Listing([FileEntry(text(raw(name)), None, place, path, words)], passed=passed)
+
+
+def _refuse_own(place: Place, folder: str, where: str) -> None:
+    """Raise UserError for a run, whose pictures are evidence, and for a draw, whose two halves are not one set."""
+    own = made_here(MARKS, lambda name: place.head(place.within(folder, name))) if isinstance(place, Disk) else None
+    if own in OWN_MIXED:
+        raise UserError(f"{where} is a {seems_own(own).kind}: {seems_own(own).remedy}")
+
+
+def _leads_out(place: Place, file: str, beside: str) -> bool:
+    """Whether a file on this disk is a link out of the folder in which it lies beside another one."""
+    folder = os.path.realpath(Path(beside).parent)
+    return isinstance(place, Disk) and not Path(os.path.realpath(file)).is_relative_to(folder)
 
 
 def _look(place: Place, path: str, name: str) -> Seems:
@@ -179,6 +204,9 @@ def _pictures(place: Place, folder: str, holds: Contents, shards: Shards) -> _Fo
 
 def _no_pictures(where: str, shards: Shards, passed: Passed) -> UserError:
     """Why there is nothing to list: what the folder holds instead."""
+    if links := passed.kinds[OUTSIDE.kind]:
+        told = f"{links} {'link leads' if links == 1 else 'links lead'} out of it"
+        return UserError(f"{where} holds no picture of its own; {told}: add --follow-links if that is meant")
     held = [(kind, n) for kind, n, _ in passed.groups() if kind in passed.remedies]
     refusal = shards.refusal()
     if refusal is not None:

@@ -22,7 +22,8 @@ class Plan:
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
     from, one of `labels.CHOICES`. controls: whether attacks on a model that is asked by captions are made with other
-    captions too. rendering: how pictures become pixels.
+    captions too. rendering: how pictures become pixels. follow_links: whether links that lead out of a set's folder are
+    followed.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Plan:
     controls: bool = True
     labels: str = "auto"
     rendering: Rendering = field(default_factory=Rendering)
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         check_choice(self.labels)

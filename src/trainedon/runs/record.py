@@ -104,7 +104,8 @@ def record_of(
             "caption": plan.caption,
             "labels": plan.labels,
             "pictures": plan.rendering.words(*target.picture[1:]),
-        },
+        }
+        | ({"follow_links": True} if plan.follow_links else {}),
         "model": {
             "name": target.identity.name,
             "digest": target.identity.digest,

@@ -170,7 +170,7 @@ def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dic
     """The inventory of all sets, where to read each of its pictures, and what each set's source holds besides."""
     items, entries, passed = Inventory.of([]), Listing(), {}
     for name, source in plan.sets.items():
-        listed = scan(source, plan.limit)
+        listed = scan(source, plan.limit, plan.follow_links)
         found = inventory(
             listed,
             name,

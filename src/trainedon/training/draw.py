@@ -20,21 +20,25 @@ FOLDERS = {True: "included", False: "held-out"}
 
 
 def draw_pictures(
-    source: str | Path, out: Path, secret: str | None = None, progress: Callable[[int, int], None] | None = None
+    source: str | Path,
+    out: Path,
+    secret: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    follow_links: bool = False,
 ) -> Draw:
     """Copy each usable picture of `source`, and its caption, into `out/included` or `out/held-out`, by its coin, and
     write `draw.json`. Names that not every system can hold are spelled anew (`safe_name`), as `draw.json` says.
 
     Of near-duplicates one takes part; the others, and pictures that cannot be used, are set aside, so that no picture
     that was held out is nearly one that was included. secret: decides the coins; drawn from the system's randomness
-    when None. progress: called with (done, total).
+    when None. progress: called with (done, total). follow_links: as `scan` has it.
     Raises UserError when `out` is not empty, or `source` holds arrays, which have no file to copy.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file, and pictures are copied to a folder: choose another --out")
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty: choose another --out")
-    entries = scan(source)
+    entries = scan(source, follow_links=follow_links)
     items = inventory(entries, "member", progress=progress)
     aside = {item.picture: item.reason for item in items if item.reason is not None}
     first: dict[str, str] = {}

@@ -31,6 +31,7 @@ def make(
     snapshots: Sequence[int] = (),
     rendering: Rendering = DEFAULT,
     progress: Progress,
+    follow_links: bool = False,
 ) -> dict:
     """Draw `draw` members (None: all) from the source, train on them, and write the model to `out`; its manifest.
 
@@ -58,12 +59,13 @@ def make(
         condition=recipe.condition,
         rendering=rendering,
         progress=lambda done, total: progress("reading pictures", done, total),
+        follow_links=follow_links,
     )
     named = [row["picture"] for row in manifest["pictures"] if row["member"]]
-    members = read_named(source, set(named), recipe.size, recipe.channels, rendering)
+    members = read_named(source, set(named), recipe.size, recipe.channels, rendering, follow_links)
     material = Material(members.pixels, members.labels, members.captions, base=base)
     if isinstance(recipe, LatentRecipe):
-        folder = autoencoder or _own_autoencoder(source, out, recipe, rendering, progress)
+        folder = autoencoder or _own_autoencoder(source, out, recipe, rendering, progress, follow_links)
         recipe = replace(recipe, autoencoder=autoencoder_digest(folder))
         texts = tuple(row.get("caption") or "" for row in manifest["pictures"])
         material = replace(material, autoencoder=open_autoencoder(folder), texts=texts)
@@ -75,12 +77,12 @@ def make(
 
 
 def _own_autoencoder(
-    source: str | Path, out: Path, recipe: LatentRecipe, rendering: Rendering, progress: Progress
+    source: str | Path, out: Path, recipe: LatentRecipe, rendering: Rendering, progress: Progress, follow_links: bool
 ) -> Path:
     """The folder of one that is trained on all that the source has, whoever is drawn as a member."""
     own = AutoencoderRecipe(size=recipe.size, channels=recipe.channels, seed=recipe.seed)
     told = partial(_of_autoencoder, progress)
-    make(source, out / AUTOENCODER, own, rendering=rendering, progress=told)
+    make(source, out / AUTOENCODER, own, rendering=rendering, progress=told, follow_links=follow_links)
     return out / AUTOENCODER
 
 

@@ -26,6 +26,7 @@ def draw_members(
     condition: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     rendering: Rendering = DEFAULT,
+    follow_links: bool = False,
 ) -> dict:
     """Draw `draw` members (None: all) from the usable pictures of `source` and write `out/manifest.json`.
 
@@ -33,7 +34,7 @@ def draw_members(
     be unseen. condition: `label` or `caption`, when it is to hold that as well, and every member must have one. A
     manifest that is there already must agree. Raises UserError when there are too few pictures.
     """
-    items = inventory(scan(source), "member", progress=progress, rendering=rendering)
+    items = inventory(scan(source, follow_links=follow_links), "member", progress=progress, rendering=rendering)
     usable = items.take(items.usable)
     count = len(usable) if draw is None else draw
     if not 1 <= count <= len(usable):
@@ -88,7 +89,15 @@ def read_members(
     return batch.pixels, batch.labels
 
 
-def read_named(source: str | Path, names: set[str], size: int, channels: int, rendering: Rendering = DEFAULT) -> Batch:
+def read_named(
+    source: str | Path,
+    names: set[str],
+    size: int,
+    channels: int,
+    rendering: Rendering = DEFAULT,
+    follow_links: bool = False,
+) -> Batch:
     """The pictures of these names, in the order of the source."""
-    pictures = [entry.read(rendering) for entry in scan(source) if entry.name in names]
+    listed = scan(source, follow_links=follow_links)
+    pictures = [entry.read(rendering) for entry in listed if entry.name in names]
     return Batch.from_pictures(pictures, (size, size), channels, rendering)

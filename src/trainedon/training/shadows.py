@@ -56,6 +56,7 @@ def train_shadows(
     draw: int | None = None,
     rendering: Rendering = DEFAULT,
     progress: Progress,
+    follow_links: bool = False,
 ) -> None:
     """Train the models into `out/000`, `out/001`, ..., each a folder as `train` makes it, with a manifest.
 
@@ -65,10 +66,11 @@ def train_shadows(
     """
     check_shadows_folder(out)
     told = partial(progress, "reading pictures")
-    items = inventory(scan(source), "member", progress=told, rendering=rendering)
+    items = inventory(scan(source, follow_links=follow_links), "member", progress=told, rendering=rendering)
     usable = items.take(items.usable)
     members = splits(len(usable), models, draw, recipe.seed)
-    pool = read_named(source, set(usable.values("picture")), recipe.size, recipe.channels, rendering)
+    every = set(usable.values("picture"))
+    pool = read_named(source, every, recipe.size, recipe.channels, rendering, follow_links)
     recipe = replace(recipe, classes=None if pool.labels is None else int(pool.labels.max()) + 1)
     names = [f"{number:03d}" for number in range(models)]
     record = {
