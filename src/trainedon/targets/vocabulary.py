@@ -91,7 +91,7 @@ def _check_numbers(settings: dict, path: Path) -> None:
     """Raises UserError for a setting that would make up words without end, such as T5's `extra_ids`."""
     for key, value in settings.items():
         if key != "model_max_length" and isinstance(value, int | float) and not abs(value) <= MOST_SET:
-            raise UserError(f"{path} sets {shown(key)} to {value:g}, which no tokenizer has: it is damaged")
+            raise UserError(f"{path} sets {shown(key)} to {shown(str(value))}, which no tokenizer has: it is damaged")
 
 
 def _check_patterns(value: object, path: Path) -> None:
