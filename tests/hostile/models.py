@@ -199,6 +199,11 @@ def a_t5_that_knows_no_word(model: Path) -> None:
     path.write_text(json.dumps(value))
 
 
+@spoilt("sets extra_ids to 1000000000", "pixart")
+def a_t5_of_a_billion_gaps(model: Path) -> None:
+    _edit(model / "tokenizer" / "tokenizer_config.json", extra_ids=10**9)
+
+
 @spoilt("tokenizer cannot be read", "pixart")
 def a_sentencepiece_file_of_noise(model: Path) -> None:
     (model / "tokenizer" / "tokenizer.json").unlink()

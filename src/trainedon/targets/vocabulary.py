@@ -25,6 +25,7 @@ UNASKED = ("name_or_path", "tokenizer_class", "processor_class", "chat_template"
 SENTENCE = "the quick brown fox jumps over a lazy dog"
 CLASS = re.compile(r"\\[pP]\{\^?\w+\}")  # of letters, numbers
 SLOW = re.compile(r"\)\s*[*+?{]|[*+?}][*+{]|\{\d*,?\d{3}|\\\d|\(\?")  # what is repeated in a repetition, or very often
+MOST_SET = 10_000  # of a setting that is a number; T5's tokenizers have 100 words that stand for gaps
 TRIED = 200  # words of a vocabulary that are tried
 
 
@@ -71,7 +72,10 @@ def _checked(data: bytes, path: Path) -> bytes:
             listed = {one[0]: 0 for one in listed if isinstance(one, list) and one and isinstance(one[0], str)}
         _check_list(listed, path)
         _check_patterns({key: one for key, one in value.items() if key not in ("model", "added_tokens")}, path)
+    elif path.name == "special_tokens_map.json":
+        _check_numbers(value, path)
     elif path.name == "tokenizer_config.json":
+        _check_numbers(value, path)
         kept = {key: one for key, one in value.items() if key not in UNASKED and not key.endswith("_file")}
         return json.dumps(kept).encode()
     return data
@@ -82,6 +86,13 @@ def _check_list(words: object, path: Path) -> None:
         raise UserError(f"{path} does not list words with their numbers: it is damaged")
     if len(words) > MOST_WORDS or max(map(len, words), default=0) > LONGEST:
         raise UserError(f"{path} lists more or longer words than any vocabulary has: it is damaged")
+
+
+def _check_numbers(settings: dict, path: Path) -> None:
+    """Raises UserError for a setting that would make up words without end, such as T5's `extra_ids`."""
+    for key, value in settings.items():
+        if key != "model_max_length" and isinstance(value, int | float) and not abs(value) <= MOST_SET:
+            raise UserError(f"{path} sets {shown(key)} to {shown(str(value))}, which no tokenizer has: it is damaged")
 
 
 def _check_patterns(value: object, path: Path) -> None:
@@ -186,5 +197,5 @@ def _own_words(found: Any) -> Iterator[str]:
     words = [word for word in found.get_vocab() if word not in special]
     for word in words[:: max(1, len(words) // TRIED)]:
         text = found.convert_tokens_to_string([word]).strip()
-        if any(map(str.isalnum, text)):
+        if text.isalpha():
             yield text
