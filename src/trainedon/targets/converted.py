@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -61,6 +62,8 @@ def state_of(
             raise unknown(file, design, name)
         if any(target in state for target in targets):
             raise UserError(f"{file.path.name} holds {part}.{targets[0]} twice (second: {shown(name)}): it is damaged")
+        if prod(file.shapes[name]) != sum(prod(wanted[target]) for target in targets):
+            raise _misshapen(file, design, name, [wanted[target] for target in targets])
         value = file.tensor(name)
         value = renamed.change(value) if renamed.change else value
         pieces = _pieces(value, [wanted[target] for target in targets])

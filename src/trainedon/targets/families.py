@@ -191,9 +191,9 @@ def open_pipeline(
         with Ledger(folder) as files:
             return open_pipeline(folder, index, family, dtype, layout, files)
     _check_spoken(index, family)
-    pipeline_kind = getattr(import_module("diffusers"), index["_class_name"])
-    configs.check_index(index, pipeline_kind, folder / INDEX)
     with heeded(folder):
+        pipeline_kind = getattr(import_module("diffusers"), index["_class_name"])
+        configs.check_index(index, pipeline_kind, folder / INDEX)
         built = {
             part: _part(files, layout.folder(part), part, library, name, family, dtype)
             for part, (library, name) in parts_of(index).items()

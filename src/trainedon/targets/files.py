@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainedon.errors import UserError
-from trainedon.reading import json_of, open_regular, read_bytes
+from trainedon.reading import json_of, kind_of, open_regular, read_bytes
 
 if TYPE_CHECKING:
     from trainedon.targets.opened import Ledger
@@ -84,7 +85,7 @@ def _variants(folder: Path, name: str) -> list[str | None]:
     found: list[str | None] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         match = middle.fullmatch(path.name)
-        if match and path.is_file() and not re.search(r"-\d+-of-\d+$", match["single"] or ""):
+        if match and there(path) and not re.search(r"-\d+-of-\d+$", match["single"] or ""):
             found.append(match["single"] or match["index"] or match["old"])
     return list(dict.fromkeys(found))
 
@@ -93,8 +94,8 @@ def _weights(files: Ledger, folder: Path, name: str, variant: str | None) -> Wei
     suffix = f".{variant}" if variant else ""
     single = folder / f"{name}{suffix}.safetensors"
     indices = [folder / f"{name}.safetensors.index{suffix}.json", folder / f"{name}.safetensors{suffix}.index.json"]
-    index = next(filter(Path.is_file, indices), None)
-    if index is None or (name != WEIGHTS and single.is_file()):  # diffusers prefers the shards, transformers the file
+    index = next(filter(there, indices), None)
+    if index is None or (name != WEIGHTS and there(single)):  # diffusers prefers the shards, transformers the file
         return Weights((single,), variant)
     shards = files.json(index).get("weight_map")
     if not (isinstance(shards, dict) and shards and all(isinstance(shard, str) for shard in shards.values())):
@@ -105,7 +106,7 @@ def _weights(files: Ledger, folder: Path, name: str, variant: str | None) -> Wei
     for shard in names:
         if Path(shard).name != shard or "\\" in shard or ":" in shard or not shard.endswith(".safetensors"):
             raise UserError(f"{index} names {shard[:100]!r}: only safetensors in the same folder are opened")
-        if not (folder / shard).is_file():
+        if not there(folder / shard):
             raise UserError(
                 f"{folder / shown(shard)} is missing, which {index.name} names: the model folder is incomplete"
             )
@@ -160,10 +161,29 @@ def digest_of(root: Path, files: Iterable[Path]) -> str:
     """sha256 over files and their names, as seen from `root`."""
     digest = hashlib.sha256()
     for path in sorted({path.absolute() for path in files}):
-        digest.update(Path(os.path.relpath(path, root)).as_posix().encode() + b"\0")
+        digest.update(Path(os.path.relpath(path, root)).as_posix().encode("utf-8", "surrogatepass") + b"\0")
         with open_regular(path) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]
     return digest.hexdigest()
+
+
+def there(path: Path) -> bool:
+    """Whether there is such a file. Raises UserError where something else stands in its place."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise UserError(f"{path} is a link to nothing: the model folder is incomplete") from None
+        return False
+    except ValueError:  # a name that no file has
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise
+        raise UserError(f"{path} is no file ({brief(error)}): the model folder is damaged") from None
+    if kind_of(mode) != "a file":
+        raise UserError(f"{path} is {kind_of(mode)} and no file: the model folder is damaged")
+    return True
 
 
 def brief(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,11 +15,18 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, from_levels
-from trainedon.targets.load import load_target, model_digest
+from trainedon.reading import open_regular, read_json
+from trainedon.targets.files import brief
+from trainedon.targets.load import load_target, model_digest, sized
 from trainedon.targets.target import Target
+from trainedon.targets.tensors import stamp
 
 SHADOWS = "shadows.json"
 POOL = "pool.npz"
+# Of the pool's arrays: what they hold, as numpy abbreviates it, and how many dimensions they have.
+ARRAYS = {"pixels": ("u", 4), "sha256": ("U", 1), "members": ("b", 2), "labels": ("i", 1)}
+NAME = re.compile(r"\w[\w.-]{0,99}")
+MOST = 10_000  # shadow models
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,12 @@ class Shadows:
         """Reads JSON alone. Raises UserError when the folder is none of shadow models, or is unfinished."""
         folder = Path(folder)
         try:
-            record = json.loads((folder / SHADOWS).read_text("utf-8"))
+            record = read_json(folder / SHADOWS)
             models, digest = record["models"], record["digest"]
             if not (isinstance(models, list) and models and all(isinstance(name, str) for name in [*models, digest])):
                 raise ValueError("no list of models, or no digest")
+            if not all(NAME.fullmatch(name) for name in models) or len({*models}) < len(models) or len(models) > MOST:
+                raise ValueError("its models are no folders in it, each named once")
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{folder} holds no finished shadow models: make them with "
@@ -51,7 +60,7 @@ class Shadows:
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{folder / SHADOWS} cannot be read ({error}): the folder of shadow models is damaged"
+                f"{folder / SHADOWS} cannot be read ({brief(error)}): the folder of shadow models is damaged"
             ) from None
         return cls(digest, tuple(models), folder)
 
@@ -67,7 +76,7 @@ class Shadows:
         models = self.targets(target)
         for other in models:
             _check_alike(other, target, "shadow models take")
-        if pool_digest(self._pool_sha256, [other.identity.digest for other in models]) != self.digest:
+        if pool_digest(self._read[1], [other.identity.digest for other in models]) != self.digest:
             raise UserError(f"{self.folder} changed after its shadow models were trained: train them anew")
 
     def targets(self, beside: Target) -> list[Target]:
@@ -78,13 +87,13 @@ class Shadows:
         return [_beside(self.folder / name, beside) for name in self.models]
 
     @cached_property
-    def _pool(self) -> dict[str, np.ndarray]:
-        return read_pool(self.folder)
+    def _read(self) -> tuple[dict[str, np.ndarray], bytes]:
+        """The pool, and the sha256 of its file."""
+        return pool_with_sha256(self.folder, len(self.models))
 
-    @cached_property
-    def _pool_sha256(self) -> bytes:
-        with (self.folder / POOL).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+    @property
+    def _pool(self) -> dict[str, np.ndarray]:
+        return self._read[0]
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -144,8 +153,13 @@ class Reference:
         _check_alike(self.target(target), target, "reference model takes")
 
     def target(self, beside: Target) -> Target:
-        """The model, loaded once for each audited model; see `Shadows.targets`."""
-        return _beside(self.model, beside)
+        """The model, loaded once for each audited model; see `Shadows.targets`. Raises UserError when it is no longer
+        the one that was hashed."""
+        found = _beside(self.model, beside)
+        size = beside.options.get("size")
+        if found.identity.digest != sized(self.digest, size):
+            raise UserError(f"the reference model {self.model} was changed while it was read: start again")
+        return found
 
 
 def pool_digest(pool: bytes, models: Sequence[str]) -> str:
@@ -156,14 +170,43 @@ def pool_digest(pool: bytes, models: Sequence[str]) -> str:
 def read_pool(folder: Path) -> dict[str, np.ndarray]:
     """The arrays of `pool.npz`: pixels uint8 (n, c, h, w), sha256 (n,), members bool (models, n), and labels int64 (n,)
     if any. Raises UserError when the file cannot be read, or is another one."""
+    return pool_with_sha256(folder)[0]
+
+
+def pool_with_sha256(folder: Path, models: int | None = None) -> tuple[dict[str, np.ndarray], bytes]:
+    """The same, and the sha256 of the file, which is opened once. models: how many there are, where that is known."""
     try:
-        with (folder / POOL).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            pool = {name: file[name] for name in file.files}
-        if not {"pixels", "sha256", "members"} <= set(pool):
-            raise ValueError("it holds no pool of pictures")
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{folder / POOL} cannot be read ({error}): train the shadow models anew") from None
-    return pool
+        with open_regular(folder / POOL) as stream:
+            before = stamp(stream)
+            sha256 = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
+            stream.seek(0)
+            with zipfile.ZipFile(stream) as listed:
+                if sum(one.file_size for one in listed.infolist()) > before.size:  # it is written unpacked
+                    raise ValueError("it is packed")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                pool = {name: file[name] for name in file.files if name in ARRAYS}
+            if stamp(stream) != before:
+                raise ValueError("it was changed while it was read")
+        _check_pool(pool, models)
+    except Exception as error:  # noqa: BLE001 (zip files and arrays that are damaged raise anything)
+        raise UserError(f"{folder / POOL} cannot be read ({brief(error)}): train the shadow models anew") from None
+    return pool, sha256
+
+
+def _check_pool(pool: dict[str, np.ndarray], models: int | None) -> None:
+    """Raises ValueError for arrays that are no pool."""
+    if not {*ARRAYS} - {"labels"} <= set(pool):
+        raise ValueError("it holds no pool of pictures")
+    for name, array in pool.items():
+        kind, dimensions = ARRAYS[name]
+        if array.dtype.kind != kind or array.ndim != dimensions:
+            raise ValueError(f"{name} is {array.dtype} of {array.ndim} dimensions")
+    count = len(pool["pixels"])
+    if any(array.shape[-1 if name == "members" else 0] != count for name, array in pool.items()):
+        raise ValueError("its arrays are of different lengths")
+    if models is not None and len(pool["members"]) != models:
+        raise ValueError(f"it is that of {len(pool['members'])} models, and {models} are there")
 
 
 def _beside(model: str | Path, target: Target) -> Target:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from trainedon.errors import UserError
-from trainedon.reading import kind_of, open_regular
+from trainedon.reading import open_regular
 from trainedon.targets.files import brief, object_of
 from trainedon.targets.tensors import Tensors
 
@@ -99,7 +98,7 @@ class Ledger:
         """sha256 over files and their names, as seen from `root`."""
         digest = hashlib.sha256()
         for path in sorted({path.absolute() for path in files}):
-            digest.update(Path(os.path.relpath(path, root)).as_posix().encode() + b"\0")
+            digest.update(Path(os.path.relpath(path, root)).as_posix().encode("utf-8", "surrogatepass") + b"\0")
             digest.update(bytes.fromhex(self.sha256(path)))
         return digest.hexdigest()
 
@@ -137,22 +136,3 @@ def _whole(root: Path) -> Path:
 def _blob(path: Path) -> bool:
     """Whether a file is one of the hub's cache, to which folders of its downloads hold links."""
     return path.parent.name == "blobs" and path.parent.parent.name.startswith("models--")
-
-
-def there(path: Path) -> bool:
-    """Whether there is such a file. Raises UserError where something else stands in its place."""
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        if path.is_symlink():
-            raise UserError(f"{path} is a link to nothing: the model folder is incomplete") from None
-        return False
-    except ValueError:  # a name that no file has
-        return False
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENAMETOOLONG):
-            raise
-        raise UserError(f"{path} is no file ({brief(error)}): the model folder is damaged") from None
-    if kind_of(mode) != "a file":
-        raise UserError(f"{path} is {kind_of(mode)} and no file: the model folder is damaged")
-    return True

@@ -15,8 +15,8 @@ from trainedon.targets import designs
 from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.configs import effective
 from trainedon.targets.designs import NETWORK, Design
-from trainedon.targets.files import shown
-from trainedon.targets.opened import Ledger, there
+from trainedon.targets.files import shown, there
+from trainedon.targets.opened import Ledger
 from trainedon.targets.path import NoisePath
 
 # Networks that have names in common with those above, by a tensor that only they have.

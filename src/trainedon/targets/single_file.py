@@ -29,8 +29,8 @@ from trainedon.targets.families import (
     check,
     parts_of,
 )
-from trainedon.targets.files import WEIGHTS, brief, shown, weights_of
-from trainedon.targets.opened import Ledger, there
+from trainedon.targets.files import WEIGHTS, brief, shown, there, weights_of
+from trainedon.targets.opened import Ledger
 from trainedon.targets.parts import check_finite, heeded, made_scheduler, weighted
 from trainedon.targets.recognised import design_of, remarks, schedule
 from trainedon.targets.schedulers import check_scheduler
@@ -205,7 +205,7 @@ class Single:
         base = Path() if self.base is None else self.base.absolute()
         for path in sorted({path.absolute() for path in taken}):
             lines.append(f"{path.relative_to(base)} {self.files.sha256(path)}")
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
     def notes(self) -> tuple[str, ...]:
         """What came from where, and what else a reader should know."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import torch
 
@@ -46,8 +46,8 @@ class Tensors:
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
         self.path, self._stream = path, stream
-        self._stamp = _stamp(stream)
-        size = self._stamp[2]
+        self._stamp = stamp(stream)
+        size = self._stamp.size
         length = int.from_bytes(stream.read(8), "little")
         if size < 10 or length > min(LONGEST, size - 8):
             raise ValueError("no header of safetensors")
@@ -104,7 +104,7 @@ class Tensors:
         return raw.view(_TYPES[entry.kind]).reshape(entry.shape)
 
     def _finish(self, digest: Any) -> None:
-        if _stamp(self._stream) != self._stamp:
+        if stamp(self._stream) != self._stamp:
             raise self._changed()
         self._sha256 = digest.hexdigest()
 
@@ -112,10 +112,19 @@ class Tensors:
         return UserError(f"{self.path} was changed while it was read: start again")
 
 
-def _stamp(stream: IO[bytes]) -> tuple[int, ...]:
+class Stamp(NamedTuple):
     """What changes with every writing to a file, at the latest the time of the change, which nobody can set."""
+
+    device: int
+    number: int
+    size: int
+    written: int
+    changed: int
+
+
+def stamp(stream: IO[bytes]) -> Stamp:
     found = os.fstat(stream.fileno())
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _described(header: bytes, start: int, room: int) -> tuple[dict[str, Entry], dict[str, str]]:

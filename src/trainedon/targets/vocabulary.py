@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ WORDS = ("vocab.json", "merges.txt", "spiece.model", "tokenizer.json")
 # Settings that name files or code, or only what others do with the tokenizer: taken away, so that they have no say.
 UNASKED = ("name_or_path", "tokenizer_class", "processor_class", "chat_template", "fast_tokenizer_files", "gguf_file")
 SENTENCE = "the quick brown fox jumps over a lazy dog"
+CLASS = re.compile(r"\\[pP]\{\^?\w+\}")  # of letters, numbers
+SLOW = re.compile(r"\)\s*[*+?{]|[*+?}][*+{]|\{\d*,?\d{3}|\\\d|\(\?")  # what is repeated in a repetition, or very often
 TRIED = 200  # words of a vocabulary that are tried
 
 
@@ -44,6 +47,8 @@ def tokenizer(files: Ledger, folder: Path, kind: Any) -> Any:
         except Exception as error:  # noqa: BLE001 (tokenizers raise Exception itself for a damaged file)
             reason = brief(error).replace(copy, str(folder))
             raise UserError(f"{folder}: the tokenizer cannot be read ({reason})") from None
+    if type(found.model_max_length) is not int:
+        raise UserError(f"{folder}/tokenizer_config.json: model_max_length is no whole number: it is damaged")
     found.name_or_path = str(folder)
     return found
 
@@ -60,9 +65,12 @@ def _checked(data: bytes, path: Path) -> bytes:
     elif path.name == "tokenizer.json":
         model = value.get("model")
         listed = model.get("vocab") if isinstance(model, dict) else None
+        if isinstance(listed, dict) and not isinstance(model.get("merges"), list):
+            raise UserError(f"{path} lists words without their merges, half of the vocabulary: it is damaged")
         if isinstance(listed, list):  # of T5: pairs of a word and its weight
             listed = {one[0]: 0 for one in listed if isinstance(one, list) and one and isinstance(one[0], str)}
         _check_list(listed, path)
+        _check_patterns({key: one for key, one in value.items() if key not in ("model", "added_tokens")}, path)
     elif path.name == "tokenizer_config.json":
         kept = {key: one for key, one in value.items() if key not in UNASKED and not key.endswith("_file")}
         return json.dumps(kept).encode()
@@ -74,6 +82,16 @@ def _check_list(words: object, path: Path) -> None:
         raise UserError(f"{path} does not list words with their numbers: it is damaged")
     if len(words) > MOST_WORDS or max(map(len, words), default=0) > LONGEST:
         raise UserError(f"{path} lists more or longer words than any vocabulary has: it is damaged")
+
+
+def _check_patterns(value: object, path: Path) -> None:
+    """Raises UserError for a regular expression that could take for ever, or all memory, to be read or to be used."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            _check_patterns(one, path)
+    pattern = value.get("Regex") if isinstance(value, dict) else None
+    if isinstance(pattern, str) and (len(pattern) > 500 or SLOW.search(CLASS.sub("x", pattern))):
+        raise UserError(f"{path}: the pattern {shown(pattern)!r} is not read: it is no tokenizer of CLIP or T5")
 
 
 def check_words(found: Any, encoder: Any, folder: Path) -> None:
@@ -106,24 +124,29 @@ def _check_sizes(found: Any, encoder: Any, folder: Path) -> None:
             "it is another model's, or its tokenizer_config.json is missing"
         )
     needed = {"eos": found.eos_token_id, "pad": found.pad_token_id}
-    needed |= {} if longest is None else {"bos": found.bos_token_id}
+    needed |= {"bos": found.bos_token_id} if _clip(found) else {}
     for name, number in needed.items():
         if type(number) is not int or not 0 <= number < known:
             raise UserError(
                 f"{folder} has no {name}_token: special_tokens_map.json or tokenizer_config.json is damaged"
             )
     said = encoder.eos_token_id
-    if said not in (None, 2, found.eos_token_id):  # CLIP's first configurations say 2 for the last word, whatever it is
+    # CLIP's first configurations say 2 for the end, and its class a number that small vocabularies do not have
+    if said not in (None, 2, found.eos_token_id) and said < known:
         raise UserError(
             f"{folder} ends a caption with token {found.eos_token_id}, and the text encoder expects {said}: it is "
             "another model's"
         )
 
 
+def _clip(found: Any) -> bool:
+    return type(found).__name__.startswith("CLIP")
+
+
 def _lost(found: Any) -> str | None:
     """Why a tokenizer tells no words apart; None where it does, those of English or its own."""
     reason = _misread(found, SENTENCE.split())
-    if reason is None or found.bos_token_id is not None:  # CLIP's can spell any word
+    if reason is None or _clip(found):  # which can spell any word
         return reason
     own = [word for word in _own_words(found) if _misread(found, [word]) is None]
     return None if len(own) >= 4 and _misread(found, own) is None else reason
@@ -131,7 +154,7 @@ def _lost(found: Any) -> str | None:
 
 def _misread(found: Any, words: list[str]) -> str | None:
     """What is wrong with what becomes of some words, alone and in a sentence."""
-    numbers = {word: tuple(found(word).input_ids) for word in words}
+    numbers = {word: _numbers(found, word) for word in words}
     if len({*numbers.values()}) < len({*words}):
         alike = next(word for word in words if list(numbers.values()).count(numbers[word]) > 1)
         return f"{shown(alike)!r} is the same to it as other words"
@@ -142,6 +165,15 @@ def _misread(found: Any, words: list[str]) -> str | None:
     if _letters(said) != _letters(" ".join(words)):
         return f"it reads {shown(said)!r} for {shown(' '.join(words))!r}"
     return None
+
+
+def _numbers(found: Any, text: str) -> tuple[int, ...]:
+    """What a text encoder is told of a caption: its tokens, cut and filled up as pipelines do it."""
+    length = min(found.model_max_length, 77)
+    told = found([text], padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    if told.shape != (1, length):
+        raise ValueError(f"it makes {list(told.shape)} tokens of a caption, where [1, {length}] are asked for")
+    return tuple(told[0].tolist())
 
 
 def _letters(text: str) -> str:
