@@ -70,13 +70,13 @@ def adapted(says: str, code: int = 2) -> Callable:
             folder.mkdir()
             tensors = {f"base_model.model.{LAYER}.lora_{one}.weight": torch.ones(s) for one, s in SHAPES.items()}
             save_file(tensors, folder / "adapter_model.safetensors")
-            config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": ["to_q"]}
+            config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": [LAYER]}
             (folder / "adapter_config.json").write_text(json.dumps(config))
             spoil(folder)
             return [*command, "--adapter", str(folder)]
 
         build.__name__ = spoil.__name__
-        return hostile(says, code)(build)
+        return hostile(says, code, command="audit")(build)
 
     return register
 
@@ -89,9 +89,9 @@ def an_expression_that_is_never_matched(folder: Path) -> None:
     _edit(folder / "adapter_config.json", target_modules="(a+)+$")
 
 
-@adapted("takes too long")
-def an_expression_without_end(folder: Path) -> None:
-    _edit(folder / "adapter_config.json", rank_pattern={r"(\w*\.*)*(\w*\.*)*(\w*\.*)*#".replace("#", "Z"): 3})
+@adapted("", code=0)
+def an_expression_that_others_take_years_for(folder: Path) -> None:
+    _edit(folder / "adapter_config.json", rank_pattern={r"(\w*\.*)*(\w*\.*)*(\w*\.*)*Z": 3})
 
 
 @adapted("does not give r and lora_alpha as numbers")
@@ -149,7 +149,7 @@ def typed(says: str, *arguments: str) -> None:
 
 typed.made = []
 
-typed("parentheses 2000 deep", "--attacks", "symmetric(" * 2000 + "pia" + ")" * 2000)
+typed("parentheses 2000 deep", "--attacks", "mean(" * 2000 + "pia" + ")" * 2000)
 typed("has 1,000,000 letters", "--attacks", "x" * 1_000_000)
 typed("draws=1000000000000 is too many", "--attacks", "loss(draws=1000000000000)")
 typed("n is at most", "--attacks", "repeat(loss, n=1000000)")
