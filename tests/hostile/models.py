@@ -118,7 +118,7 @@ def a_text_encoder_of_pickles(model: Path) -> None:
     torch.save(state, model / "text_encoder" / "pytorch_model.bin")
 
 
-@spoilt("auto_map, which names code")
+@spoilt("auto_map")
 def a_tokenizer_with_code(model: Path) -> None:
     (model / "tokenizer" / "wicked.py").write_text("import os; os.mkdir('/tmp/exploded')")
     _edit(model / "tokenizer" / "tokenizer_config.json", auto_map={"AutoTokenizer": ["wicked.T", None]})
@@ -323,7 +323,7 @@ def a_tensor_with_a_name_of_many_lines(model: Path) -> None:
     save_file(state | {"a\nb\x1b[2J": torch.ones(1)}, model / "unet" / WEIGHTS)
 
 
-@spoilt("do not fit the configuration")
+@spoilt("larger than its weights")
 def a_text_encoder_of_more_numbers_than_the_file_has(model: Path) -> None:
     _edit(model / "text_encoder" / "config.json", intermediate_size=2**17, num_hidden_layers=64)
 

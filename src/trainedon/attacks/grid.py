@@ -10,6 +10,7 @@ from typing import Any
 from trainedon.attacks.attack import Attack
 from trainedon.attacks.drc import DRC
 from trainedon.attacks.registry import parse_attacks, short
+from trainedon.attacks.spelling import check_spelling, cut
 from trainedon.attacks.varied import (
     SAME,
     Parse,
@@ -179,17 +180,18 @@ def _read(vary: Sequence[str], base: Attack) -> Texts:
     """(name, values) of every `--vary`."""
     known, read = parameters(base), {}
     for text in vary:
+        check_spelling(text, "--vary")
         name, equals, rest = (part.strip() for part in text.partition("="))
         if not equals:
-            raise UserError(f"--vary {text!r}: write NAME=V1,V2,...")
+            raise UserError(f"--vary {cut(text)!r}: write NAME=V1,V2,...")
         if name not in known:
             choices = f"choose from {', '.join(known)}" if known else "it has none that can be varied"
-            raise UserError(f"{base.name} has no parameter {name!r} to vary{meant(name, known)}: {choices}")
+            raise UserError(f"{base.name} has no parameter {cut(name)!r} to vary{meant(cut(name), known)}: {choices}")
         if name in read or SAME.get(name) in read or name in {SAME.get(one) for one in read}:
             raise UserError(f"{name} is varied twice: give all its values to one --vary")
         read[name] = values(rest)
         if not all(read[name]):
-            raise UserError(f"--vary {text!r} has a value that is empty: write NAME=V1,V2,...")
+            raise UserError(f"--vary {cut(text)!r} has a value that is empty: write NAME=V1,V2,...")
     return list(read.items())
 
 
@@ -215,7 +217,8 @@ def _named_questions(names: Sequence[str], base: Attack) -> list[str]:
     for name in names:
         if name != "all" and name not in QUESTIONS:
             raise UserError(
-                f"there is no question {name!r}{meant(name, QUESTIONS)}: choose from {', '.join(QUESTIONS)}, all"
+                f"there is no question {cut(name)!r}{meant(cut(name), QUESTIONS)}: choose from "
+                f"{', '.join(QUESTIONS)}, all"
             )
     if names and not isinstance(base, DRC):
         raise UserError(f"the questions are about drc: vary the parameters of {base.name} with --vary NAME=V1,V2,...")

@@ -9,9 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainedon.attacks.spelling import cut
 from trainedon.errors import UserError
 from trainedon.noise import generator
+from trainedon.reading import read_bytes
 
+LARGEST = 128 * 2**20  # bytes of a file of captions: a million of them
 MOST = 4096  # captions: more add nothing, and would have to be held, and sent to every worker
 
 
@@ -33,9 +36,10 @@ class Pool:
     def open(cls, path: str | Path) -> Pool:
         """The lines of a text file. Raises UserError when it cannot be read, or has not two different ones."""
         try:
-            pool = cls.of(map(str.strip, Path(path).read_text("utf-8").splitlines()))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} cannot be read as captions, one a line ({error})") from None
+            text = read_bytes(Path(path), LARGEST).decode()
+        except (OSError, ValueError) as error:
+            raise UserError(f"{cut(str(path))} cannot be read as captions, one a line ({error})") from None
+        pool = cls.of(map(str.strip, text.splitlines()))
         if len(pool.captions) < 2:
             raise UserError(f"{path} has not two different captions: give one a line")
         return pool

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 
 from trainedon.attacks.attack import HAVE, REMEDIES, Attack
 from trainedon.attacks.pool import Pool
+from trainedon.attacks.spelling import LARGEST_SEED, MOST, check_spelling, cut
 from trainedon.errors import UserError, meant
 from trainedon.targets import Reference, Shadows
 
@@ -52,6 +53,7 @@ def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> lis
     Raises UserError for an unknown attack or parameter, for a need that is not met, and when nothing or one attack
     twice is named.
     """
+    check_spelling(text, "the attack")
     known = attacks()
     chosen: list[Attack] = []
     for spec in filter(None, map(str.strip, _split(text))):
@@ -116,10 +118,11 @@ def _parse_one(spec: str, known: dict[str, type[Attack]], given: dict[str, objec
     name = name.strip()
     if name not in known:
         raise UserError(
-            f"unknown attack {name!r}{meant(name, [*known, 'all', *GROUPS])}: choose from {', '.join(known)}, or all"
+            f"unknown attack {cut(name)!r}{meant(cut(name), [*known, 'all', *GROUPS])}: choose from "
+            f"{', '.join(known)}, or all"
         )
     if parenthesis and not rest.endswith(")"):
-        raise UserError(f"{spec!r}: the closing parenthesis is missing")
+        raise UserError(f"{cut(spec)!r}: the closing parenthesis is missing")
     kind = known[name]
     parameters = {field.name: field for field in fields(kind)}
     plain = [key for key, field in parameters.items() if field.type not in INSIDE]
@@ -139,8 +142,10 @@ def _parse_one(spec: str, known: dict[str, type[Attack]], given: dict[str, objec
 
 
 def _no_parameter(attack: str, key: str, known: Sequence[str]) -> UserError:
-    hint = meant(key, known)
-    return UserError(f"{attack} has no parameter {key!r}{hint}: it has {', '.join(known)} (quote a value with commas)")
+    hint = meant(cut(key), known)
+    return UserError(
+        f"{attack} has no parameter {cut(key)!r}{hint}: it has {', '.join(known)} (quote a value with commas)"
+    )
 
 
 def _inner(kind: type[Attack], inside: list[Attack], given: dict[str, object]) -> dict[str, object]:
@@ -164,21 +169,27 @@ def _typed(attack: str, key: str, text: str, annotation: object) -> object:
     value = _literal(text)
     if annotation == "int":
         if not isinstance(value, int) or isinstance(value, bool):
-            raise UserError(f"{attack}: {key} takes a whole number, not {text!r}")
+            raise UserError(f"{attack}: {key} takes a whole number, not {cut(text)!r}")
+        if abs(value) > (LARGEST_SEED if key == "seed" else MOST):
+            raise UserError(f"{attack}: {key}={value} is too many: at most {MOST:,} can be asked for")
         return value
     if annotation == "float":
         if not isinstance(value, int | float) or not math.isfinite(value):
-            raise UserError(f"{attack}: {key} takes a number, not {text!r}")
+            raise UserError(f"{attack}: {key} takes a number, not {cut(text)!r}")
         return float(value)
     if annotation in HELPERS:
-        return HELPERS[annotation].open(str(value))
-    return value if value is None or isinstance(value, str) else text
+        try:
+            return HELPERS[annotation].open(str(value))
+        except (OSError, ValueError) as error:  # of a name that no file can have
+            raise UserError(f"{attack}: {key}={cut(text)!r} cannot be opened ({cut(str(error))})") from None
+    unset = value is None and "None" in str(annotation)
+    return value if unset or isinstance(value, str) else text
 
 
 def _literal(text: str) -> object:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the latter two for what is too deep
         return text  # a bare word, such as encoder=sface
 
 

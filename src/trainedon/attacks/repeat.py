@@ -10,6 +10,8 @@ from trainedon.attacks.registry import register
 from trainedon.attacks.wrapper import Wrapper, variants
 from trainedon.errors import UserError
 
+MOST = 10_000
+
 
 @register
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Repeat(Wrapper):
     def __post_init__(self) -> None:
         if self.n < 1:
             raise UserError("repeat: n must be 1 or more")
+        if self.n > MOST:
+            raise UserError(f"repeat: n is at most {MOST:,}")
         self.runs()
 
     def runs(self) -> list[Attack]:

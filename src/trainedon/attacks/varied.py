@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from trainedon.attacks.attack import Attack
 from trainedon.attacks.drc import DRC
 from trainedon.attacks.registry import HELPERS, INSIDE, _split
+from trainedon.attacks.spelling import MOST, cut
 from trainedon.degrade import Full, Inverted, Roi, Several
 from trainedon.errors import UserError
 from trainedon.restore import RESTORERS
@@ -102,9 +103,12 @@ SHORTHANDS = {"mask-ratio": _of_ratio, "inverted": _of_inversion}
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> int | float:
     try:
-        return kind(text)
+        value = kind(text)
+        if not abs(value) <= MOST:  # NaN compares false
+            raise ValueError
     except ValueError:
-        raise UserError(f"{name} takes a {'whole ' if kind is int else ''}number, not {text!r}") from None
+        raise UserError(f"{name} takes a {'whole ' if kind is int else ''}number, not {cut(text)!r}") from None
+    return value
 
 
 def with_ratio(roi: Roi, ratio: float) -> Roi:

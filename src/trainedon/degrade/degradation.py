@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 DEGRADATIONS = "hide, diffuse:T, fade:T, noise:SIGMA, blur:SIGMA, downsample:FACTOR, or several joined by +"
 # Where something of the hidden part is left in the degraded picture, the walk begins half-way up the noise path: from
 # the top, nothing of it would be left.
+LARGEST = 10_000  # of a standard deviation
 START_REVEALED = 0.5
 
 
@@ -130,8 +130,9 @@ class Downsample(Degradation):
 
     def _change(self, batch: Batch, seed: int) -> torch.Tensor:
         h, w = batch.pixels.shape[2:]
-        small = F.avg_pool2d(batch.pixels, self.factor, ceil_mode=True)  # blocks cut by the edge average what is there
-        return small.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)[:, :, :h, :w]
+        factor = min(self.factor, max(h, w))  # a larger block is no more than the whole picture
+        small = F.avg_pool2d(batch.pixels, factor, ceil_mode=True)  # blocks cut by the edge average what is there
+        return small.repeat_interleave(factor, 2).repeat_interleave(factor, 3)[:, :, :h, :w]
 
 
 def _noise(batch: Batch, seed: int) -> torch.Tensor:
@@ -145,8 +146,8 @@ def _noise(batch: Batch, seed: int) -> torch.Tensor:
 
 
 def _check_positive(name: str, sigma: float) -> None:
-    if not (0 < sigma < math.inf):
-        raise UserError(f"{name}:{sigma} is not possible: give a positive number")
+    if not (0 < sigma <= LARGEST):
+        raise UserError(f"{name}:{sigma} is not possible: give a positive number, at most {LARGEST:,}")
 
 
 def parse_degradations(text: str) -> tuple[Degradation, ...]:

@@ -27,6 +27,7 @@ ROIS = (
     "ranked:K for such"
 )
 Ask = tuple[int, bool]  # a timestep, and whether it is the attention that places pay to the caption's words
+MOST_TILES = 64  # of a side
 WHITE = 128  # a mask file hides what is at least this bright, of 255
 
 
@@ -442,10 +443,10 @@ def _build(name: str, values: list[str]) -> Roi | None:
         return Attention(*map(float, values[:1]), *values[1:])
     if name == "quadrant" and values:
         return Quadrant(int(values[0]))
-    if name == "tiles" and values and int(values[0]) > 0:
+    if name == "tiles" and values and 0 < int(values[0]) <= MOST_TILES:
         n = int(values[0])
         return Several(tuple(Tile(k, n) for k in range(n**2)))
-    if name == "ranked" and values and int(values[0]) > 0:
+    if name == "ranked" and values and 0 < int(values[0]) <= MOST_TILES**2:
         return Several(tuple(Ranked(rank) for rank in range(int(values[0]))))
     if name == "full" and not values:
         return Full()

@@ -11,6 +11,7 @@ from trainedon.restore.joined import DDNM, Join, Naive
 from trainedon.restore.particles import Twisted
 from trainedon.restore.restorer import Restorer
 
+MOST = 10_000  # of any parameter: repetitions, jumps, weights of guidance
 RESTORERS: dict[str, type[Restorer]] = {
     "naive": Naive,
     "join": Join,
@@ -37,6 +38,8 @@ def parse_restorer(text: str) -> Restorer:
         number, called = (int, "whole number") if kinds[key] == "int" else (float, "number")
         try:
             arguments[key] = number(value)
+            if not abs(arguments[key]) <= MOST:  # NaN compares false
+                raise ValueError
         except ValueError:
-            raise UserError(f"restorer {name}: {key}={value!r} is not a {called}") from None
+            raise UserError(f"restorer {name}: {key}={value!r} is not a {called} of at most {MOST:,}") from None
     return RESTORERS[name](**arguments)

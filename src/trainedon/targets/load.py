@@ -120,8 +120,8 @@ def _whole(
     """The target of a latent model that was read, with its digest and its notes, and its adapters."""
     opened, digest, notes = read
     size, offload = options["size"], options["offload"]
-    fuse(opened, adapters)
-    digest, name = digest_with(digest, adapters), named(name, adapters)
+    fused = fuse(opened, adapters)
+    digest, name = digest_with(digest, adapters, fused), named(name, adapters)
     digest = sized(digest, size)
     spare(opened, how["device"], offload, options["slicing"])
     how = how | {"offloaded": offload is not None, "options": options}

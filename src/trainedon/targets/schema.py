@@ -312,7 +312,7 @@ REFUSED = re.compile(
 )
 
 
-def check_size(config: object, path: Path, most: int = MOST_KEYS) -> None:
+def check_size(config: object, path: Path | str, most: int = MOST_KEYS) -> None:
     """Raises UserError for a configuration that is no table, or one of more keys than any has."""
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no table of keys and values: the model folder is damaged")

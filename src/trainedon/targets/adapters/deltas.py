@@ -11,11 +11,15 @@ import math
 
 import torch
 
+from trainedon.targets.files import brief
+
 Factors = dict[str, torch.Tensor]
 
 LORA, EMBEDDING = {"down", "up"}, {"embedding_down", "embedding_up"}
 LOHA = {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}
 LOHA_TUCKER = {"hada_t1", "hada_t2"}
+CORES = {"mid", "hada_t1", "hada_t2", "lokr_t2"}
+MOST_RANK = 8192
 MAGNITUDES = {"dora_scale", "magnitude"}
 BIASES = {"diff_b", "b_norm", "up_bias", "bias"}
 DIFFERENCES = {"diff", "w_norm"}
@@ -59,19 +63,28 @@ def rank_of(factors: Factors) -> int | None:
         if name in factors:
             if not factors[name].dim() or not len(factors[name]):
                 raise DoesNotFit(f"{name} of no rank")
+            _check_rank(name, len(factors[name]))
             return len(factors[name])
     return None
+
+
+def _check_rank(name: str, rank: int) -> None:
+    """What is multiplied on the way is as large as the rank, whatever the weight's size."""
+    if rank > MOST_RANK:
+        raise DoesNotFit(f"{name} of a rank of {rank:,}, where no adapter has more than {MOST_RANK:,}")
 
 
 def changed(weight: torch.Tensor, factors: Factors, kind: str, scale: float) -> torch.Tensor:
     """W with the change. weight: float64 (out, in, ...). Raises DoesNotFit for shapes that do not."""
     factors = {name: value.double() for name, value in factors.items()}
     try:
+        for name in CORES & set(factors):
+            _check_rank(name, max(factors[name].shape[:2]))
         if _size(factors, kind) != weight.numel():  # before a product that may be of any size
             raise DoesNotFit(f"a change of {_size(factors, kind)} numbers for a weight of {_sides(weight)}")
         added = _ADDED[kind](factors, scale)
-    except (RuntimeError, IndexError, TypeError) as error:
-        raise DoesNotFit(f"its tensors do not fit one another ({str(error).splitlines()[0]})") from None
+    except (RuntimeError, IndexError, TypeError, MemoryError) as error:
+        raise DoesNotFit(f"its tensors do not fit one another ({brief(error)})") from None
     moved = _fitting(added, weight) if kind == "weight" else weight + _fitting(added, weight)
     if "dora_scale" in factors:
         return _decomposed(moved, _broad(factors["dora_scale"], weight))

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import math
+import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from trainedon.errors import UserError
-from trainedon.targets.files import PICKLES, brief, digest_of
+from trainedon.reading import open_regular, read_bytes
+from trainedon.targets.files import MOST_JSON, PICKLES, brief, object_of, there
+from trainedon.targets.tensors import Tensors
 
 Adapters = str | Path | Sequence[str | Path] | None
 
 OF_PEFT = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
+MOST_WEIGHT = 1000
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an adapter's files hold. metadata: of the header. config: peft's. digest: of the files as they were read."""
+
+    tensors: dict[str, torch.Tensor]
+    metadata: dict[str, str]
+    config: dict | None
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,42 @@ class Adapter:
     @property
     def digest(self) -> str:
         """sha256 of what decides the change, the weight left out."""
-        return digest_of(self.file.parent, filter(None, (self.file, self.config)))
+        with closing(self._opened()) as tensors:
+            return self._digest(tensors.sha256, self._settings())
+
+    def read(self) -> Contents:
+        """What it holds, each file opened once. Raises UserError when one cannot be read."""
+        settings = self._settings()
+        with closing(self._opened()) as opened:
+            tensors = dict(opened.read())
+            digest = self._digest(opened.sha256, settings)
+        config = None if settings is None or self.config is None else object_of(settings, self.config)
+        return Contents(tensors, opened.metadata, config, digest)
+
+    def _opened(self) -> Tensors:
+        try:
+            stream = open_regular(self.file)
+        except PermissionError:
+            raise
+        except OSError as error:
+            raise UserError(f"{self.file}: the adapter cannot be read ({brief(error)})") from None
+        try:
+            return Tensors(stream, self.file)
+        except ValueError as error:
+            stream.close()
+            raise UserError(f"{self.file}: the adapter cannot be read ({brief(error)})") from None
+
+    def _settings(self) -> bytes | None:
+        return None if self.config is None else read_bytes(self.config, MOST_JSON)
+
+    def _digest(self, tensors: str, settings: bytes | None) -> str:
+        """Over both files with their names, in the order of these."""
+        found = {self.file.name: tensors}
+        if settings is not None and self.config is not None:
+            found[self.config.name] = hashlib.sha256(settings).hexdigest()
+        return hashlib.sha256(
+            b"".join(name.encode() + b"\0" + bytes.fromhex(found[name]) for name in sorted(found))
+        ).hexdigest()
 
 
 def adapters_of(given: Adapters) -> tuple[Adapter, ...]:
@@ -59,11 +109,12 @@ def named(model: str, adapters: Sequence[Adapter]) -> str:
     return " + ".join([model, *weighed])
 
 
-def digest_with(digest: str, adapters: Sequence[Adapter]) -> str:
-    """A model's digest, and its adapters' in the order in which they are applied."""
-    for one in adapters:
+def digest_with(digest: str, adapters: Sequence[Adapter], fused: Sequence[str] | None = None) -> str:
+    """A model's digest, and its adapters' in the order in which they are applied. fused: their digests as they were
+    read; without, they are read for it."""
+    for one, own in zip(adapters, [one.digest for one in adapters] if fused is None else fused, strict=True):
         times = "" if one.weight == 1 else f" times {one.weight!r}"
-        digest = hashlib.sha256(f"{digest} {one.digest}{times}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{digest} {own}{times}".encode()).hexdigest()
     return digest
 
 
@@ -73,8 +124,8 @@ def _adapter(given: str | Path) -> Adapter:
         before, colon, after = text.rpartition(":")
         with suppress(ValueError):  # a name with a colon in it
             text, weight = (before, float(after)) if colon else (text, 1.0)
-    if not math.isfinite(weight) or weight == 0:
-        raise UserError(f"{given}: an adapter's weight is a number other than 0")
+    if not 0 < abs(weight) <= MOST_WEIGHT:  # NaN compares false
+        raise UserError(f"{given}: an adapter's weight is a number other than 0, of at most {MOST_WEIGHT:,}")
     path = Path(text)
     name = path.name if path.is_file() else path.resolve().name
     if not path.exists():
@@ -87,7 +138,17 @@ def _adapter(given: str | Path) -> Adapter:
             f"{file}: {_pickled(file.name) if file.suffix in PICKLES else 'an adapter is a .safetensors file'}"
         )
     config = file.parent / CONFIG
-    return Adapter(name, file, config if config.is_file() else None, weight)
+    for one in [config, *([] if path.is_file() else [file])]:  # a person who names a link means what is behind it
+        _check_inside(one, file.parent)
+    return Adapter(name, file, config if there(config) else None, weight)
+
+
+def _check_inside(path: Path, folder: Path) -> None:
+    """Raises UserError for a link that leads out of an adapter's folder, or out of the hub's cache."""
+    real, root = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    cached = real.parent.name == "blobs" and real.parent.parent.name.startswith("models--")
+    if not (real.is_relative_to(root) or cached):
+        raise UserError(f"{path} is a link that leads out of its folder: put what it names in its place")
 
 
 def _only_file(folder: Path) -> Path:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from trainedon.errors import UserError
 from trainedon.targets.adapters.deltas import BIASES, MAGNITUDES, DoesNotFit, Factors, changed, kind_of, rank_of
@@ -22,14 +21,15 @@ from trainedon.targets.adapters.names import PEFT, Names, Place, own, split
 from trainedon.targets.adapters.originals import Layers
 from trainedon.targets.adapters.scales import Scales, of_diffusers, of_kohya
 from trainedon.targets.families import Opened
-from trainedon.targets.files import brief, read_json
 
 
-def fuse(opened: Opened, adapters: Sequence[Adapter]) -> None:
-    """Apply adapters one after the other. Raises UserError when one holds a tensor that the model has no place for, or
-    that is not understood, when something is missing, not finite or of another shape, and when nothing is changed."""
-    for one in adapters:
-        _fuse(opened, one)
+def fuse(opened: Opened, adapters: Sequence[Adapter]) -> list[str]:
+    """Apply adapters one after the other; their digests, of just what was applied.
+
+    Raises UserError when one holds a tensor that the model has no place for, or that is not understood, when something
+    is missing, not finite or of another shape, and when nothing is changed.
+    """
+    return [_fuse(opened, one) for one in adapters]
 
 
 @dataclass
@@ -41,12 +41,14 @@ class _Change:
     kohya: bool = False
 
 
-def _fuse(opened: Opened, adapter: Adapter) -> None:
-    tensors, metadata = _read(adapter.file)
+def _fuse(opened: Opened, adapter: Adapter) -> str:
+    contents = adapter.read()
+    tensors, metadata = contents.tensors, contents.metadata
+    _check_tensors(adapter.file, tensors)
     names = Names(opened.pipeline, opened.family.network[0])
     changes = _changes(adapter.file, tensors)
-    if adapter.config is not None:
-        places, scales = _of_peft(adapter, names, changes)
+    if contents.config is not None:
+        places, scales = _of_peft(adapter, contents.config, names, changes)
     else:
         places, scales = _placed(adapter.file, names, changes, tensors), of_diffusers(metadata, str(adapter.file))
         strange = sorted(set(scales) - set(names.parts))
@@ -57,30 +59,22 @@ def _fuse(opened: Opened, adapter: Adapter) -> None:
     for change, place in zip(changes, places):
         try:
             moved |= _apply(opened.pipeline, change, place, scales.get(place.part), metadata, adapter.weight)
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:
             raise UserError(
                 f"{adapter.file}: the adapter does not fit the model: {change.name}: {error}{_hint(tensors)}"
             ) from None
     if not moved:
         raise UserError(f"{adapter.file}: the adapter changes nothing (its weights or its scale are 0): leave it out")
+    return contents.digest
 
 
-def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    try:
-        file.open("rb").close()  # safetensors would say of a file that may not be read that it does not exist
-        with safe_open(file, "pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (no mapping)
-    except PermissionError:
-        raise
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{file}: the adapter cannot be read ({brief(error)})") from None
+def _check_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Raises UserError for tensors that are packed, or no finite numbers."""
     for key, value in tensors.items():
         if value.is_complex() or not (value.is_floating_point() or value.numel() == 1):
             raise UserError(f"{file}: {key} is of {value.dtype}: quantized adapters are not read")
         if not torch.isfinite(value.double()).all():
             raise UserError(f"{file}: the adapter holds NaN or infinity (first in {key}): it is damaged")
-    return tensors, metadata
 
 
 def _hint(tensors: dict[str, torch.Tensor]) -> str:
@@ -132,10 +126,11 @@ def _all_found(file: Path, lost: list[str], changes: list[_Change], tensors: dic
         )
 
 
-def _of_peft(adapter: Adapter, names: Names, changes: list[_Change]) -> tuple[list[Place], dict[str, Scales]]:
+def _of_peft(
+    adapter: Adapter, config: dict, names: Names, changes: list[_Change]
+) -> tuple[list[Place], dict[str, Scales]]:
     """Where each change belongs by peft's rules: behind one prefix the names of the part, and nothing else."""
-    assert adapter.config is not None
-    file, config = adapter.file, read_json(adapter.config)
+    file = adapter.file
     scales = Scales.read(config, str(adapter.config))
     if not all(change.name.startswith(PEFT) for change in changes):
         raise UserError(
