@@ -56,7 +56,9 @@ class Reader:
             text += sum(map(_length, batch.columns))
             if text > FREE_TEXT + TEXT_SHARE * self.size:
                 raise pa.ArrowInvalid("its texts are longer than such a file can mean")
-            yield pa.RecordBatch.from_arrays([*map(_decoded, batch.columns)], batch.schema.names)
+            batch = pa.RecordBatch.from_arrays([*map(_decoded, batch.columns)], batch.schema.names)
+            batch.validate(full=True)  # texts are texts
+            yield batch
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """All rows of these columns, as these types; the file's own metadata. Raises ArrowException and KeyError."""

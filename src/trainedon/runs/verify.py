@@ -178,6 +178,8 @@ def _scores(run: Path, record: dict, scores: evidence.Scores) -> Answer:
     if not identity.get("pictures"):
         return None, "only scores were given"
     scores, listed = joined(scores, run / "pictures.parquet")
+    if not len(listed):
+        return False, "pictures.parquet lists no picture"
     columns = scores.columns
     place = listed.place(columns.set, columns.picture)
     missing = []
