@@ -1,4 +1,4 @@
-"""Run folders and folders of trainings as strangers send them: `verify` names what is wrong, and nothing is followed."""
+"""Run folders and folders of trainings as strangers send them: what is wrong is named, and nothing is followed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from trainedon.attacks import parse_attacks
 from trainedon.runs import Plan, conclude_table, run
 from trainedon.targets import load_target
 
-SCORES = "picture,set,score\n" + "\n".join(
-    f"{name}-{i},{name},{i}.5" for i in range(9) for name in ("suspect", "unseen")
-)
+ROWS = [f"{name}-{i},{name},{i}.5" for i in range(9) for name in ("suspect", "unseen")]
 
 
 @cache
@@ -35,7 +33,7 @@ def _folder() -> Path:
 def _table() -> Path:
     """A run folder that was made from a table of scores."""
     table = _folder() / "scores.csv"
-    table.write_text(SCORES)
+    table.write_text("\n".join(["picture,set,score", *ROWS]))
     conclude_table(table, _folder() / "table")
     return _folder() / "table"
 

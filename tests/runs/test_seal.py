@@ -102,7 +102,7 @@ def test_keys_are_for_their_owner_and_never_overwritten(key, tmp_path):
         keys.new_key(key)
     (tmp_path / "no").write_text("no key")
     for read in (private, keys.public_key):
-        with pytest.raises(UserError, match="no (private|public) key that can be read"):
+        with pytest.raises(UserError, match=r"no (private|public) key that can be read"):
             read(tmp_path / "no")
 
 
