@@ -11,7 +11,9 @@ from pathlib import Path
 
 from trainedon.errors import UserError
 from trainedon.noise import generator
+from trainedon.reading import read_bytes
 
+MOST_TEXT = 2**28  # bytes of a file of captions
 MOST = 4096  # captions: more add nothing, and would have to be held, and sent to every worker
 
 
@@ -33,7 +35,7 @@ class Pool:
     def open(cls, path: str | Path) -> Pool:
         """The lines of a text file. Raises UserError when it cannot be read, or has not two different ones."""
         try:
-            pool = cls.of(map(str.strip, Path(path).read_text("utf-8").splitlines()))
+            pool = cls.of(map(str.strip, read_bytes(Path(path), MOST_TEXT).decode("utf-8").splitlines()))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read as captions, one a line ({error})") from None
         if len(pool.captions) < 2:
