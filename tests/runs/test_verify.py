@@ -6,6 +6,7 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
@@ -222,6 +223,12 @@ def test_links_and_pipes_are_named(copy):
     (check,) = [check for check in verify(copy) if check.name == CONTENTS]
     assert check.ok is False and "region.png is a link" in check.detail
     assert PAGE in failed(copy), "the page shows nothing of what a link leads to"
+
+
+def test_an_evidence_picture_of_millions_of_pixels_is_not_unpacked(copy):
+    Image.new("RGB", (4000, 4000)).save(next(copy.glob("restored/*/original.png")))
+    (check,) = [check for check in verify(copy) if check.name == PAGE]
+    assert check.ok is False and "is 4000 x 4000, and the model makes 16 x 16" in check.detail
 
 
 def test_a_picture_without_a_row(copy):
