@@ -6,9 +6,11 @@ here as the format has them, so that what a file would take is known before Arro
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -56,7 +58,9 @@ class Reader:
             text += sum(map(_length, batch.columns))
             if text > FREE_TEXT + TEXT_SHARE * self.size:
                 raise pa.ArrowInvalid("its texts are longer than such a file can mean")
-            yield pa.RecordBatch.from_arrays([*map(_decoded, batch.columns)], batch.schema.names)
+            batch = pa.RecordBatch.from_arrays([*map(_decoded, batch.columns)], batch.schema.names)
+            batch.validate(full=True)  # texts are texts
+            yield batch
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """All rows of these columns, as these types; the file's own metadata. Raises ArrowException and KeyError."""
@@ -72,13 +76,21 @@ def opened(path: Path) -> Reader:
     regular file.
     """
     with open_regular(path) as stream:
-        size = stream.seek(0, 2)
-        _check_footer(stream, size)
-        plain = pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
-        with plain:
-            coded, rows = _look_through(stream, size, plain.metadata)
+        told = os.fstat(stream.fileno())
+        size = told.st_size
+        coded, rows = _looked_at(path, (told.st_dev, told.st_ino, size, told.st_mtime_ns, told.st_ctime_ns))
     file = pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False, read_dictionary=coded)
     return Reader(file, rows, size)
+
+
+@lru_cache(maxsize=64)  # statistics open the same file for each of its columns
+def _looked_at(path: Path, which: tuple[int, ...]) -> tuple[list[str], int]:
+    """What `_look_through` finds in a file as it is now. which: tells it from what may lie there later."""
+    with open_regular(path) as stream:
+        size = stream.seek(0, 2)
+        _check_footer(stream, size)
+        with pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as plain:
+            return _look_through(stream, size, plain.metadata)
 
 
 def _check_footer(stream: IO[bytes], size: int) -> None:

@@ -13,7 +13,7 @@ _OURS = ("cases", "nursery", "test_hostile")
 @dataclass(frozen=True)
 class Case:
     """build: writes the input below an empty folder, and returns the arguments of the command line. says: part of the
-    one line that is expected on stderr, or, where `code` is 0, of all that the command prints."""
+    one line that is expected on stderr, or, where `code` is not 2, of all that the command prints."""
 
     build: Callable[[Path], list[str]]
     says: str

@@ -6,6 +6,7 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
@@ -19,6 +20,9 @@ FILES = "files are as they were when the run ended"
 SCORES = "scores belong to these pictures and attacks"
 PICTURES = "pictures are those that the run records"
 EXHIBITS = "evidence pictures carry the scores of the table"
+RESTORED = "evidence pictures are as they were when the run ended"
+RECORD = "the record agrees with itself"
+CONTENTS = "the folder holds what a run writes"
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +52,8 @@ def rewrite(path, change):
 
 def test_an_honest_run_passes_every_check(finished):
     checks = verify(finished)
-    assert [check.ok for check in checks] == [True] * 7, [check for check in checks if not check.ok]
-    assert len({check.name for check in checks}) == 7
+    assert [check.ok for check in checks] == [True] * 10, [check for check in checks if not check.ok]
+    assert len({check.name for check in checks}) == 10
 
 
 def test_a_score_that_was_changed(copy):
@@ -105,7 +109,7 @@ def test_an_attack_that_was_left_out(copy):
 def test_an_exhibit_of_another_score(copy):
     path = next(copy.glob("restored/*/evidence.json"))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 1.0}))
-    assert failed(copy) == {EXHIBITS}
+    assert failed(copy) == {EXHIBITS, RESTORED}
 
 
 def test_an_unfinished_run_and_no_run(copy, tmp_path):
@@ -139,6 +143,92 @@ def test_a_draw_that_the_run_was_not_made_with_has_no_part_in_it(copy):
     (copy / "draw.json").write_text("{}")
     conclude(copy)
     assert (copy / "audit.json").read_text() == before
+
+
+def test_evidence_pictures_that_were_exchanged_added_or_taken_away(copy):
+    first, second = sorted(copy.glob("restored/*/original.png"))[:2]
+    data = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    assert RESTORED in failed(copy)
+    first.write_bytes(data)
+    assert not failed(copy)
+    (first.parent / "restored-2.png").write_bytes(data)
+    assert RESTORED in failed(copy)
+    (first.parent / "restored-2.png").unlink()
+    first.unlink()
+    assert RESTORED in failed(copy)
+
+
+def test_a_run_of_before_evidence_pictures_were_recorded(copy):
+    record = json.loads((copy / "run.json").read_text())
+    del record["restored"]
+    (copy / "run.json").write_text(json.dumps(record))
+    (check,) = [check for check in verify(copy) if check.name == RESTORED]
+    assert check.ok is None and "not recorded" in check.detail
+    assert not failed(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"digest": "0" * 64}},
+        {"choices": {"precision": "bfloat16"}},
+        {"choices": {"device": "cuda:0"}},
+        {"inputs": {"suspect": {"digest": "0" * 64}}},
+        {"rendering": {"fit": "pad"}},
+        {"rendering": {"alpha": "black"}},
+        {"controls": {"X()": {"of": "Y()", "captions": "fixed"}}},
+        {"labels": {"X()": "x"}},
+        {"schema_version": 2},
+    ],
+)
+def test_a_record_that_contradicts_its_identity(copy, change):
+    record = json.loads((copy / "run.json").read_text())
+    ((name, value),) = change.items()
+    record[name] = (record[name] | value) if isinstance(value, dict) else value
+    (copy / "run.json").write_text(json.dumps(record))
+    assert RECORD in failed(copy)
+
+
+def places(value, place=()):
+    """Where in a JSON value something can be exchanged: the keys that lead there."""
+    yield place
+    pairs = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield from places(inner, (*place, key))
+
+
+def exchanged(value, place, new):
+    if not place:
+        return new
+    key, *rest = place
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[key] = exchanged(value[key], rest, new)
+    return changed
+
+
+def test_whatever_stands_in_a_record_is_no_more_than_a_check_that_failed(copy):
+    record = json.loads((copy / "run.json").read_text())
+    odd = [None, [], {}, -1, "x", True, [[]], {"a": None}, 10**30]
+    for number, place in enumerate(places(record)):
+        (copy / "run.json").write_text(json.dumps(exchanged(record, place, odd[number % len(odd)])))
+        for check in verify(copy):
+            assert "could not be checked" not in check.detail, (place, odd[number % len(odd)], check)
+
+
+def test_links_and_pipes_are_named(copy):
+    path = next(copy.glob("restored/*/region.png"))
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+    (check,) = [check for check in verify(copy) if check.name == CONTENTS]
+    assert check.ok is False and "region.png is a link" in check.detail
+    assert PAGE in failed(copy), "the page shows nothing of what a link leads to"
+
+
+def test_an_evidence_picture_of_millions_of_pixels_is_not_unpacked(copy):
+    Image.new("RGB", (4000, 4000)).save(next(copy.glob("restored/*/original.png")))
+    (check,) = [check for check in verify(copy) if check.name == PAGE]
+    assert check.ok is False and "is 4000 x 4000, and the model makes 16 x 16" in check.detail
 
 
 def test_a_picture_without_a_row(copy):

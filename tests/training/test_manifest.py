@@ -81,7 +81,7 @@ def test_too_few_pictures(source, tmp_path, draw):
 @pytest.mark.parametrize("text", ["", "{"])
 def test_a_damaged_manifest_is_refused(source, tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(UserError, match=r"manifest\.json is damaged"):
+    with pytest.raises(UserError, match=r"manifest\.json is .*damaged"):
         draw_members(source, tmp_path, draw=4, seed=3)
     assert (tmp_path / "manifest.json").read_text() == text
 

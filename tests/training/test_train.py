@@ -162,7 +162,7 @@ def test_a_model_of_someone_else_is_not_taken_for_a_trained_one(whole, pictures,
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"])
 def test_a_damaged_recipe_is_refused(whole, pictures, recipe, text):
     (whole / "recipe.json").write_text(text)
-    with pytest.raises(UserError, match=r"recipe\.json is damaged") as caught:
+    with pytest.raises(UserError, match=r"recipe\.json is .*damaged") as caught:
         train(pictures, whole, recipe)
     assert "\n" not in str(caught.value)
 

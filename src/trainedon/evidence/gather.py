@@ -153,7 +153,7 @@ def _each(texts: pa.Array, change: Callable[[str | None], str | None]) -> pa.Arr
 
 def _finite(numbers: pa.Array) -> np.ndarray:
     values = numbers.to_numpy(zero_copy_only=False)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.abs(values) <= LARGEST, values, np.nan)
 
 
 def _row(row: Mapping[str, object], number: int) -> Row:
@@ -176,7 +176,7 @@ def _row(row: Mapping[str, object], number: int) -> Row:
         reason = None
     attack = as_text(row.get("attack")) or "unnamed"
     costs = [_number(row.get(name), name, number) for name in ("nfe", "seconds")]
-    nfe, seconds = (cost if cost is not None and math.isfinite(cost) else None for cost in costs)
+    nfe, seconds = (cost if cost is not None and abs(cost) <= LARGEST else None for cost in costs)
     sha256 = as_text(row.get("sha256"))
     name = as_text(row.get("attack_repr")) or attack
     sha256 = sha256.lower() if sha256 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from trainedon.parquet import BATCH, opened
 
 # Every other column holds numbers.
 TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "caption", "label_from")
+HASH = re.compile(r"[0-9a-fA-F]{1,16}")  # 64 bits
 PASSED = "passed over: "  # begins the reason of what is listed, and is no picture
 COLOURS = ("mean_r", "mean_g", "mean_b")
 Facts = Mapping[str, object]
@@ -142,10 +144,18 @@ def inventory(pictures: Pictures, names: Texts | None = None, marks: Texts | Non
         reason[part] = [reasons[why] if why else NONE for why in batch["reason"].to_pylist()]
         texts = batch["phash"].to_pylist()
         hashed[part] = [bool(text) for text in texts]
-        phash[part] = [int(text, 16) if text else 0 for text in texts]
+        phash[part] = [_hash(text, pictures) if text else 0 for text in texts]
         for channel, name in enumerate(COLOURS):
             colour[part, channel] = thousandths(batch[name].to_numpy(zero_copy_only=False))
     return Inventory(pictures, names, marks, tuple(reasons), picture, sets, sha256, reason, hashed, phash, colour)
+
+
+def _hash(text: str, pictures: Pictures) -> int:
+    """The number of a perceptual hash. Raises UserError for what is none."""
+    if not HASH.fullmatch(text):
+        where = pictures if isinstance(pictures, Path) else "the list of pictures"
+        raise UserError(f"{where} has a perceptual hash that is none: it is damaged")
+    return int(text, 16)
 
 
 def _numbered(pictures: Pictures, column: str, texts: Texts) -> tuple[Texts, np.ndarray]:
@@ -194,8 +204,8 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
     try:
         with opened(path) as file:
             known = file.names
-            if not {"picture", "set", "sha256", "reason"} <= {*known}:
-                raise pa.ArrowInvalid("it lacks a column")
+            if not {"picture", "set", "sha256", "reason"} <= {*known} or len({*known}) < len(known):
+                raise pa.ArrowInvalid("it lacks a column, or has one twice")
             present = [name for name in columns if name in known] or ["picture"]
             yield from (_columns(batch, columns) for batch in file.batches(present))
     except FileNotFoundError:

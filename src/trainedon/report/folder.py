@@ -19,7 +19,6 @@ from trainedon.evidence.prepare import prepare
 from trainedon.evidence.rows import BLOCK, SETS, Rows
 from trainedon.parquet import opened
 from trainedon.reading import read_json
-from trainedon.run_json import read as read_record
 
 DOCUMENTS = {"audit": "audit.json", "evaluate": "evaluation.json"}
 ASKED = {"audit": "suspect", "evaluate": "member"}
@@ -174,7 +173,9 @@ def read(path: Path, document: Document | None = None) -> RunFolder:
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: give the folder that an audit or evaluation has written")
-    run = read_record(path)
+    run = _json(path / "run.json")
+    if str(run.get("kind")) not in DOCUMENTS:
+        raise UserError(f"{path / 'run.json'} names no known kind of run: expected audit or evaluate")
     data = as_data(document) if document else _json(path / DOCUMENTS[run["kind"]])
     asked = ASKED[run["kind"]]
     scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen").without(run.get("controls") or ())

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import shutil
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +21,7 @@ from trainedon.attacks import Exhibit
 from trainedon.errors import UserError
 from trainedon.files import file_digest, whole, write_json
 from trainedon.pictures import Item, to_levels
-from trainedon.reading import read_json
+from trainedon.reading import open_regular, read_json
 
 STRONGEST = 24
 SAMPLED = 24
@@ -28,6 +29,7 @@ MOST_TOLD = 2**20  # bytes of an `evidence.json`
 HEX = re.compile(r"[0-9a-f]{64}")
 RESTORED = re.compile(r"restored/[0-9a-f]{16}/[a-z]+(-[0-9]+)?\.(png|json)")
 MOST_FILES = 100_000
+MOST_PIXELS = 2**30  # of all of them
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,23 @@ def shown_files(folder: Path) -> list[str]:
     """The names of these files, sorted."""
     found = (path.relative_to(folder).as_posix() for path in islice((folder / "restored").glob("*/*"), MOST_FILES))
     return sorted(name for name in found if RESTORED.fullmatch(name))
+
+
+def check_sizes(folder: Path, shape: Sequence[int] | None) -> None:
+    """Raises UserError where evidence pictures are larger than those of the model, [channels, height, width], or would
+    take for ever to be shown: a few bytes can be as many pixels as one likes."""
+    pixels = 0
+    for name in shown_files(folder):
+        if not name.endswith(".png") or (folder / name).is_symlink():
+            continue
+        with open_regular(folder / name) as stream:
+            head = stream.read(24)
+        width, height = struct.unpack(">II", head[16:].rjust(8, b"\0"))
+        if shape and len(shape) == 3 and (height > shape[1] or width > shape[2]):
+            raise UserError(f"{name} is {width} x {height}, and the model makes {shape[2]} x {shape[1]}")
+        pixels += width * height
+    if pixels > MOST_PIXELS:
+        raise UserError(f"the evidence pictures have {pixels:,} pixels, more than any run keeps")
 
 
 def _png(pixels: torch.Tensor) -> bytes:

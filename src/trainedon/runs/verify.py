@@ -26,14 +26,14 @@ from trainedon.pictures.sniffing import PASSED, kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
 from trainedon.runs.consistency import disagreements
 from trainedon.runs.contents import DOCUMENTS, EVIDENCE, contents, digest_in
-from trainedon.runs.exhibits import RESTORED, read_told, shown_files
+from trainedon.runs.exhibits import RESTORED, check_sizes, read_told, shown_files
 from trainedon.runs.folder import read_run
 from trainedon.runs.labels import read_labels
 from trainedon.runs.run import recompute
 
 CLOSE = 1e-9  # relative; the last digits of a number may differ between machines
 LISTED = 5
-MOST_ATTACKS = 500  # of a table that is computed again
+MOST_ATTACKS = 300  # of a table that is computed again
 MOST_PAIRS = 50_000  # of settings that a sweep compares
 MOST_SHOWN = 1000  # evidence pictures
 Answer = tuple[bool | None, str]
@@ -72,7 +72,7 @@ def verify(run: Path) -> list[Check]:
         ("the statistics follow from the scores", lambda: _statistics(run, documents())),
         ("evidence pictures are as they were when the run ended", lambda: _restored(run, record)),
         ("evidence pictures carry the scores of the table", lambda: _exhibits(run, scores())),
-        ("the page shows what follows from the scores", lambda: _page(run, documents())),
+        ("the page shows what follows from the scores", lambda: _page(run, record, documents())),
     ]
     return [Check(name, *_answer(check)) for name, check in checks]
 
@@ -178,6 +178,8 @@ def _scores(run: Path, record: dict, scores: evidence.Scores) -> Answer:
     if not identity.get("pictures"):
         return None, "only scores were given"
     scores, listed = joined(scores, run / "pictures.parquet")
+    if not len(listed):
+        return False, "pictures.parquet lists no picture"
     columns = scores.columns
     place = listed.place(columns.set, columns.picture)
     missing = []
@@ -281,7 +283,8 @@ def _has_row(scores: evidence.Scores, told: dict) -> bool:
     return any((row.attack, row.set, row.picture, row.score) == asked and row.score is not None for row in rows)
 
 
-def _page(run: Path, documents: dict[str, evidence.Document]) -> Answer:
+def _page(run: Path, record: dict, documents: dict[str, evidence.Document]) -> Answer:
+    check_sizes(run, record.get("model", {}).get("shape"))
     document, *_ = documents.values()
     due = report.page(report.read(run, document))
     try:

@@ -35,8 +35,7 @@ class Journal:
 
     def read(self) -> Iterator[Answer]:
         """What is there, in the order in which it was written; after it the file can be gone on with."""
-        if self._path.is_symlink():
-            self._path.unlink()  # it would be cut off where it leads
+        self._forget_link()
         if not self._path.is_file():
             return
         good = 0
@@ -46,6 +45,11 @@ class Journal:
                 yield answer
         if good < self._path.stat().st_size:
             os.truncate(self._path, good)
+
+    def _forget_link(self) -> None:
+        """A link is no journal: what it leads to would be cut off."""
+        if self._path.is_symlink():
+            self._path.unlink()
 
     def add(self, answer: Answer) -> None:
         """Keep one more, where the network is slow."""
@@ -58,6 +62,7 @@ class Journal:
         if not (self._waiting and pace.due and pace.clock() - self._last >= pace.interval):
             return
         self._last = pace.clock()
+        self._forget_link()
         full = self._path.is_file() and self._path.stat().st_size > LIMIT
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("wb" if full else "ab") as stream:

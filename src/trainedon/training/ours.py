@@ -27,11 +27,11 @@ def check_ours(out: Path) -> None:
         if not {"passes", "batch_size", "learning_rate"} <= read_object(out / RECIPE).keys():
             raise UserError(f"{out / RECIPE} is not the recipe of a training of this program: choose another --out")
         return
+    if (out / MANIFEST).exists() and not {"seed", "members", "pictures"} <= read_object(out / MANIFEST).keys():
+        raise UserError(f"{out / MANIFEST} is not a list of members of this program: choose another --out")
     strangers = sorted(path.name for path in out.iterdir() if path.name not in _BEFORE)
     if strangers:
         raise UserError(f"{out} is not empty and holds no training (it holds {strangers[0]}): choose another --out")
-    if (out / MANIFEST).exists() and not {"seed", "members", "pictures"} <= read_object(out / MANIFEST).keys():
-        raise UserError(f"{out / MANIFEST} is not a list of members of this program: choose another --out")
 
 
 def read_object(path: Path) -> dict[str, Any]:
