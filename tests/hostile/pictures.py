@@ -57,7 +57,7 @@ def a_pipe_called_as_a_picture(place: Path) -> list[str]:
     return _drawn()
 
 
-@hostile("no regular file", command="draw")
+@hostile("not a regular file", command="draw")
 def a_pipe_called_as_metadata(place: Path) -> list[str]:
     folder = _folder(place)
     (place / "pipe").mkdir()
