@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +15,17 @@ import pyarrow.parquet as pq
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
 from trainedon.pictures.columns import AT_ONCE, Column, each
+from trainedon.pictures.pages import (
+    MOST_ITEMS,
+    MOST_PAGE,
+    MOST_REPEATED,
+    SMALL,
+    Chunk,
+    check_footer,
+    chunks,
+    dictionary_size,
+    largest_page,
+)
 from trainedon.pictures.stores import Disk, File, readable
 
 MOST_NAME = 4096  # bytes
@@ -57,9 +70,46 @@ def intact(file: File) -> AbstractContextManager[None]:
 
 def open_table(file: File, *dictionaries: str | None) -> pq.ParquetFile:
     """dictionaries: columns of texts whose equal values are to be held once, however often the file has them."""
-    source = file.path if isinstance(file.place, Disk) else file.open()
+    source = file.open()
     named = [name for name in dictionaries if name is not None]
-    return pq.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False, read_dictionary=named or None)
+    options = {"buffer_size": _BUFFER, "pre_buffer": False, "thrift_container_size_limit": MOST_ITEMS}
+    try:
+        check_footer(source, file)
+        opened = pq.ParquetFile(source, read_dictionary=named or None, **options)
+    except BaseException:
+        source.close()
+        raise
+    weakref.finalize(opened, source.close)
+    return opened
+
+
+@lru_cache(maxsize=4)
+def _chunks(file: File) -> list[dict[str, Chunk]] | None:
+    with file.open() as stream:
+        return chunks(stream)
+
+
+def page_size(file: File, group: int, columns: Sequence[str]) -> int:
+    """The most bytes that a page of columns of a group takes; 0 where that is not known, as of a store, of which each
+    look is a request.
+
+    Raises UserError for more than can be held.
+    """
+    groups = _chunks(file) if isinstance(file.place, Disk) else None
+    if groups is None or group >= len(groups):
+        return 0
+    parts = [
+        chunk for path, chunk in groups[group].items() if any(path == c or path.startswith(f"{c}.") for c in columns)
+    ]
+    with file.open() as stream:
+        largest = max((largest_page(stream, chunk) for chunk in parts), default=0)
+        size = MOST_REPEATED * max(SMALL, stream.seek(0, 2))
+        repeated = any(dictionary_size(stream, chunk) * chunk.rows > size for chunk in parts)
+    if largest > MOST_PAGE:
+        raise UserError(f"{file}: {columns[0]} is in pages of more than {MOST_PAGE / 2**30:g} GiB: make them smaller")
+    if repeated:
+        raise UserError(f"{file}: a few values of {columns[0]} stand for {parts[0].rows} rows: write it without that")
+    return largest
 
 
 def small(
@@ -70,6 +120,9 @@ def small(
     A few bytes of a file can stand for a long text that is repeated: its length is looked at before it is.
     """
     values, total = Column(kind), 0
+    for group in range(opened.num_row_groups):
+        if page_size(file, group, [column]) > MOST_NAMES:
+            raise UserError(f"{file}: {column} holds more than {MOST_NAMES // 2**20} MiB; split the file")
     for batch in _batches(opened, column):
         found = batch.column(0)
         found = found.flatten()[0] if pa.types.is_struct(found.type) else found

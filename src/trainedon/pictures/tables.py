@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
-from trainedon.pictures.cells import DAMAGE, Bare, intact, is_text, is_text_column, open_table, small
+from trainedon.pictures.cells import DAMAGE, Bare, intact, is_text, is_text_column, open_table, page_size, small
 from trainedon.pictures.columns import each, repeated
+from trainedon.pictures.decoding import MAX_BYTES
 from trainedon.pictures.listing import Listing
 from trainedon.pictures.picture import MAX_ROWS, Entry
 from trainedon.pictures.stores import File
@@ -25,6 +26,7 @@ IMAGE_COLUMNS = ("image", "img", "picture", *KEYED_COLUMNS)
 NAME_COLUMNS = ("name", "file_name", "filename", "path")
 KEY_COLUMNS = ("key", "__key__")
 _BATCH_ROWS = 4
+_LARGE = 2**26  # bytes of a page, beyond which its rows are taken one by one, as each may be as large
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,22 @@ class ParquetEntry(Entry):
 
     def data(self) -> bytes:
         """The cell's bytes. Raises PictureError when it holds none, or cannot be read."""
-        cell = self._cell(self.column)
-        value = cell.get("bytes") if isinstance(cell, dict) else cell
+        value = self._cell(self.column, MAX_BYTES)
         if value is None:
             raise PictureError("the row holds no picture, at most the path of one")
         return value
 
     @property
     def caption(self) -> str | None:
-        value = None if self.words is None else self._cell(self.words)
-        return None if value is None else captions.paragraph(value)
+        value = None if self.words is None else self._cell(self.words, captions.MOST_BYTES)
+        return None if value is None else captions.paragraph(value.decode())
 
-    def _cell(self, column: str) -> object:
+    def _cell(self, column: str, most: int) -> bytes | None:
         try:
-            return _READER.cell(self, column)
+            cell = _READER.cell(self, column)
+            if cell is not None and cell.size > most:
+                raise PictureError(f"larger than {most // 2**20} MiB")
+            return None if cell is None else cell.to_pybytes()
         except (*DAMAGE, StopIteration):
             _READER.forget()
             raise PictureError("the parquet file is damaged here") from None
@@ -64,26 +68,34 @@ class _Reader(threading.local):
     """Cells of pictures and captions. One file is open at a time; to read backward, a row group is started again."""
 
     _place: tuple[File, str, int] | None = None
+    _file: tuple[File, str | None] | None = None
 
-    def cell(self, entry: ParquetEntry, column: str) -> object:
+    def cell(self, entry: ParquetEntry, column: str) -> pa.Buffer | None:
+        """What a row has in a column, not copied; None where that is nothing."""
         if self._place != (entry.file, entry.column, entry.group) or entry.row < self._start:
             self.open_table(entry)
         while entry.row >= self._start + len(self._batch):
             self._start += len(self._batch)
             self._batch = next(self._batches)
         name = column if column in self._batch.schema.names else column.removesuffix(".bytes")
-        return self._batch.column(name)[entry.row - self._start].as_py()
+        value = self._batch.column(name)[entry.row - self._start]
+        if pa.types.is_struct(value.type):
+            value = value["bytes"] if value.is_valid else None
+        if isinstance(value, pa.DictionaryScalar):
+            value = value.value
+        return value.as_buffer() if value is not None and value.is_valid else None
 
     def forget(self) -> None:
         """After a failure, the next cell starts anew."""
-        self._place = None
+        self._place = self._file = None
 
     def open_table(self, entry: ParquetEntry) -> None:
-        self.forget()
+        self._place = None
+        if self._file != (entry.file, entry.words):  # its list of groups may be long: it is read once
+            self._opened, self._file = open_table(entry.file, entry.words), (entry.file, entry.words)
         columns = [entry.column] if entry.words is None else [entry.column, entry.words]
-        self._batches = open_table(entry.file, entry.words).iter_batches(
-            _BATCH_ROWS, row_groups=[entry.group], columns=columns, use_threads=False
-        )
+        rows = 1 if page_size(entry.file, entry.group, columns) > _LARGE else _BATCH_ROWS
+        self._batches = self._opened.iter_batches(rows, row_groups=[entry.group], columns=columns, use_threads=False)
         self._start, self._batch = 0, ()
         self._place = (entry.file, entry.column, entry.group)
 

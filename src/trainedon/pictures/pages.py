@@ -1,0 +1,169 @@
+"""How large the pages of a parquet file say that they are, read before they are unpacked: a few bytes can claim 2 GB.
+
+Of a page no part can be read alone, so a reader unpacks all of it. Only headers are read here (Apache Parquet's
+`PageHeader`, in Thrift's compact protocol).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import IO, Any
+
+import pyarrow as pa
+
+from trainedon.errors import UserError
+
+MOST_FOOTER = 2**27  # bytes; a million small pictures in groups of a hundred, with their statistics, have 50 MB
+MOST_ITEMS = 100_000  # columns, or groups of rows
+MOST_PAGE = 3 * 2**29  # bytes; writers put up to a thousand pictures into one
+_HEADERS = (2**12, 2**24)  # bytes that are read for a header: at first, and where statistics in it are long
+_DEEPEST = 16
+MOST_VALUES = 300_000  # of a list of columns that are gone through
+MOST_REPEATED = (
+    4096  # times the bytes of a file that its rows may refer to; writers' dictionaries have some 1 000 values
+)
+SMALL = 2**24  # bytes of a file to which that does not apply
+_BOOLEANS, _BYTE, _NUMBERS, _DOUBLE, _BINARY, _LISTS, _STRUCT = (1, 2), 3, (4, 5, 6), 7, 8, (9, 10), 12
+
+
+def check_footer(stream: IO[bytes], where: object) -> None:
+    """Raise UserError for a file whose list of columns and groups is longer than an honest one has; the stream is at
+    its beginning afterwards."""
+    size = stream.seek(0, 2)
+    stream.seek(max(0, size - 8))
+    tail = stream.read(8)
+    stream.seek(0)
+    if tail[4:] in (b"PAR1", b"PARE") and MOST_FOOTER < struct.unpack("<I", tail[:4])[0] < size:
+        raise UserError(
+            f"{where} describes itself in more than {MOST_FOOTER // 2**20} MiB: split it, or write it in fewer groups"
+        )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Where a column of a group of rows lies in the file. dictionary: where that is, or None."""
+
+    start: int
+    end: int
+    dictionary: int | None
+    rows: int
+
+
+def chunks(stream: IO[bytes]) -> list[dict[str, Chunk]] | None:
+    """For each group of rows its columns, by their paths with dots; None where the file lists too many to go through.
+
+    pyarrow's own list ends the process where it is damaged. Raises ArrowInvalid where it cannot be read.
+    """
+    end = stream.seek(0, 2)
+    stream.seek(max(0, end - 8))
+    (size,) = struct.unpack("<I", stream.read(8)[:4].ljust(4, b"\0"))
+    stream.seek(max(0, end - 8 - size))
+    reader = _Reader(stream.read(size), MOST_VALUES)
+    try:
+        groups = reader.struct()[4]
+        return [dict(_chunk(column[3], group[3]) for column in group[1]) for group in groups]
+    except _TooMany:
+        return None
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError):
+        raise pa.ArrowInvalid("no list of columns") from None
+
+
+def _chunk(told: dict[int, Any], rows: int) -> tuple[str, Chunk]:
+    first, dictionary = told[9], told.get(11) or None
+    start = first if dictionary is None else min(first, dictionary)
+    if not 0 <= start <= start + told[7] < 2**62:
+        raise ValueError
+    return ".".join(part.decode() for part in told[3]), Chunk(start, start + told[7], dictionary, rows)
+
+
+def largest_page(stream: IO[bytes], chunk: Chunk) -> int:
+    """The most bytes that a page of a column takes, as the headers of its pages say. Raises ArrowInvalid."""
+    largest, at = 0, chunk.start
+    while at < chunk.end:
+        length, unpacked, packed = _header(stream, at)
+        largest, at = max(largest, unpacked, packed), at + length + packed
+    return largest
+
+
+def dictionary_size(stream: IO[bytes], chunk: Chunk) -> int:
+    """The bytes that a column's dictionary takes; 0 where it has none. Raises ArrowInvalid."""
+    return 0 if chunk.dictionary is None else _header(stream, chunk.dictionary)[1]
+
+
+def _header(stream: IO[bytes], at: int) -> tuple[int, int, int]:
+    """Of the header of a page: its own length, and the bytes of the page unpacked and packed."""
+    for most in _HEADERS:
+        stream.seek(at)
+        reader = _Reader(stream.read(most), MOST_VALUES)
+        try:
+            told = reader.struct()
+            unpacked, packed = int(told[2]), int(told[3])
+        except (IndexError, KeyError, TypeError, ValueError, _TooMany):
+            continue
+        if min(unpacked, packed) >= 0:
+            return reader.at, unpacked, packed
+    raise pa.ArrowInvalid("no header of a page")
+
+
+class _TooMany(Exception):
+    """There are more values than are gone through."""
+
+
+class _Reader:
+    """Values of Thrift's compact protocol, one after the other. Raises IndexError where they end too early."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        self._data, self._left, self.at = data, most, 0
+
+    def struct(self, depth: int = 0) -> dict[int, Any]:
+        """The fields by their numbers: whole numbers, bytes, lists, and structs as this."""
+        number, found = 0, {}
+        while head := self._byte():
+            number = number + (head >> 4) if head >> 4 else self._number()
+            found[number] = self._value(head & 15, depth, inside=False)
+        return found
+
+    def _value(self, kind: int, depth: int, inside: bool) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooMany
+        if depth > _DEEPEST:
+            raise ValueError
+        if kind in _BOOLEANS:
+            return self._byte() if inside else kind
+        if kind in _NUMBERS:
+            return self._number()
+        if kind == _STRUCT:
+            return self.struct(depth + 1)
+        if kind in _LISTS:
+            return self._list(depth)
+        if kind not in (_BYTE, _DOUBLE, _BINARY):
+            raise ValueError
+        size = self._varint() if kind == _BINARY else 8 if kind == _DOUBLE else 1
+        if size > len(self._data) - self.at:
+            raise IndexError
+        self.at += size
+        return self._data[self.at - size : self.at]
+
+    def _list(self, depth: int) -> list[Any]:
+        head = self._byte()
+        count = head >> 4 if head >> 4 < 15 else self._varint()
+        return [self._value(head & 15, depth + 1, inside=True) for _ in range(count)]
+
+    def _byte(self) -> int:
+        self.at += 1
+        return self._data[self.at - 1]
+
+    def _number(self) -> int:
+        value = self._varint()
+        return (value >> 1) ^ -(value & 1)
+
+    def _varint(self) -> int:
+        value = 0
+        for shift in range(0, 70, 7):
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+        raise ValueError
