@@ -250,11 +250,3 @@ def a_training_that_goes_on_from_a_pipe(place: Path) -> list[str]:
     (place / "out").mkdir()
     os.mkfifo(place / "out" / "recipe.json")
     return [_pictures(place), "--out", "out", "--passes", "1", "--size", "8"]
-
-
-@hostile("models are numbered folders", 2, "audit")
-def shadow_models_that_lie_elsewhere(place: Path) -> list[str]:
-    (place / "shadows").mkdir()
-    (place / "shadows" / "shadows.json").write_text(json.dumps({"models": ["../../etc"], "digest": "0" * 64}))
-    shutil.copytree(_audit().parent / "model", place / "model")
-    return ["model", _pictures(place), "--attacks", "gsa", "--shadows", "shadows", "--out", "run"]
