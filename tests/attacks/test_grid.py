@@ -137,7 +137,7 @@ def test_what_a_chart_has_across():
         ("drc-hide", ["steps=five"], "steps takes a whole number, not 'five'"),
         ("drc-hide", ["steps=0"], "steps and restorations must be 1 or more"),
         ("drc-hide", ["mask-ratio=half"], "mask-ratio takes a number, not 'half'"),
-        ("drc-hide", ["mask-ratio=0.1,nan"], "mask-ratio takes a number, not .nan"),
+        ("drc-hide", ["mask-ratio=0.1,nan"], "mask ratio nan is not possible"),
         ("drc-hide(roi=cover)", ["mask-ratio=0.1"], "has no mask ratio: choose attention, face, center or random"),
         ("drc-hide", ["region=full,center", "mask-ratio=0.1"], r"Full\(\) has no mask ratio"),
         ("drc-hide", ["inverted=perhaps"], "inverted is true or false, not 'perhaps'"),
