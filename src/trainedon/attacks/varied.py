@@ -104,7 +104,7 @@ SHORTHANDS = {"mask-ratio": _of_ratio, "inverted": _of_inversion}
 def _number(name: str, text: str, kind: type[int] | type[float]) -> int | float:
     try:
         value = kind(text)
-        if not abs(value) <= MOST:  # NaN compares false
+        if kind is int and abs(value) > MOST:
             raise ValueError
     except ValueError:
         raise UserError(f"{name} takes a {'whole ' if kind is int else ''}number, not {cut(text)!r}") from None

@@ -11,7 +11,7 @@ from trainedon.restore.joined import DDNM, Join, Naive
 from trainedon.restore.particles import Twisted
 from trainedon.restore.restorer import Restorer
 
-MOST = 10_000  # of any parameter: repetitions, jumps, weights of guidance
+MOST = 10_000  # repetitions, jumps, particles
 RESTORERS: dict[str, type[Restorer]] = {
     "naive": Naive,
     "join": Join,
@@ -35,11 +35,13 @@ def parse_restorer(text: str) -> Restorer:
         key, _, value = part.partition("=")
         if key not in kinds:
             raise UserError(f"restorer {name} has no parameter {key!r}{meant(key, kinds)}: it has {', '.join(kinds)}")
-        number, called = (int, "whole number") if kinds[key] == "int" else (float, "number")
+        number, called, most = (int, "whole number", f" of at most {MOST:,}")
+        if kinds[key] != "int":
+            number, called, most = (float, "number", "")
         try:
             arguments[key] = number(value)
-            if not abs(arguments[key]) <= MOST:  # NaN compares false
+            if number is int and abs(arguments[key]) > MOST:  # numbers with a point are checked by the restorer itself
                 raise ValueError
         except ValueError:
-            raise UserError(f"restorer {name}: {key}={value!r} is not a {called} of at most {MOST:,}") from None
+            raise UserError(f"restorer {name}: {key}={value!r} is not a {called}{most}") from None
     return RESTORERS[name](**arguments)
