@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from trainedon.pages import Chunk, Page, chunks, pages
 from trainedon.reading import open_regular
 
 BATCH = 4096  # rows
@@ -30,7 +32,7 @@ FREE_ROWS = 2**20  # and beyond, one for every two bytes of the file
 SHORT = 2**16  # bytes of a dictionary that may stand for each row of a batch
 MOST_TEXT = 2**28  # bytes of all texts of a batch
 FREE_TEXT, TEXT_SHARE = 2**29, 500  # bytes of all texts of a file, and as many times its size
-_DICTIONARY, _DELTA_BYTES = 2, 7  # a kind of page, and an encoding whose texts may grow without a dictionary
+_DELTA_BYTES = 7  # an encoding whose texts may grow without a dictionary
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,13 @@ def opened(path: Path) -> Reader:
     with open_regular(path) as stream:
         told = os.fstat(stream.fileno())
         size = told.st_size
+    try:
         coded, rows = _looked_at(path, (told.st_dev, told.st_ino, size, told.st_mtime_ns, told.st_ctime_ns))
-    file = pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False, read_dictionary=coded)
-    return Reader(file, rows, size)
+        reader = Reader(pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False, read_dictionary=coded), rows, size)
+        reader.names  # noqa: B018 (they are decoded here)
+    except UnicodeDecodeError:
+        raise pa.ArrowInvalid("its columns have names that are no texts") from None
+    return reader
 
 
 @lru_cache(maxsize=64)  # statistics open the same file for each of its columns
@@ -104,90 +110,37 @@ def _look_through(stream: IO[bytes], size: int, told: pq.FileMetaData) -> tuple[
     """Columns whose texts are to be read as a dictionary, and how many rows may be read at once."""
     if told.num_rows > FREE_ROWS + size // 2:
         raise pa.ArrowInvalid("it claims more rows than it can hold")
+    columns = [told.schema.column(place) for place in range(told.num_columns)]
+    flat = {column.path for column in columns if column.max_repetition_level == 0}
     coded: dict[str, None] = {}
-    rows, flat = BATCH, [told.schema.column(i).max_repetition_level == 0 for i in range(told.num_columns)]
-    held = [0] * told.num_columns
-    for number in range(told.num_row_groups):
-        group = told.row_group(number)
-        for place in range(told.num_columns):
-            column = group.column(place)
-            for kind, encoding, large, values in _pages(stream, size, column, flat[place], group.num_rows):
-                held[place] += 0 if flat[place] or kind == _DICTIONARY else values
-                if held[place] > MOST_HELD:
+    held, rows = Counter[str](), BATCH
+    for group in chunks(stream, MOST_FOOTER) or ():
+        for path, chunk in group.items():
+            for page in _pages(stream, size, chunk):
+                held[path] += 0 if path in flat or page.dictionary else page.values
+                if held[path] > MOST_HELD:
                     raise pa.ArrowInvalid("its lists are longer than it can hold")
-                if column.physical_type == "BYTE_ARRAY" and large > SHORT:
-                    if kind == _DICTIONARY:
-                        coded[column.path_in_schema] = None
-                    elif encoding == _DELTA_BYTES:
-                        rows = min(rows, max(1, MOST_TEXT // large))
+                if chunk.texts and page.unpacked > SHORT:
+                    if page.dictionary:
+                        coded[path] = None
+                    elif page.encoding == _DELTA_BYTES:
+                        rows = min(rows, max(1, MOST_TEXT // page.unpacked))
     return list(coded), rows
 
 
-def _pages(stream: IO[bytes], size: int, column: Any, flat: bool, rows: int) -> Iterator[tuple[int, int, int, int]]:
-    """(kind, encoding, bytes that it becomes, values) of each page of one column of a row group."""
-    starts = [one for one in (column.dictionary_page_offset, column.data_page_offset) if one]
-    at, left = min(starts, default=size), rows if flat else column.num_values
-    while left > 0:
-        stream.seek(at)
-        head, length = _header(stream.read(1024))
-        kind, large, small = head.get(1, 0), head.get(2, -1), head.get(3, -1)
-        told = head.get(5) or head.get(7) or head.get(8) or {}
-        values = told.get(1, 0)
-        encoding = told.get(4 if 8 in head else 2, 0)
-        most = LARGEST_PAGE if small >= large // 100 else MOST_PAGE
-        if not (0 <= large <= most and 0 <= small <= size - at - length and values >= 0):
+def _pages(stream: IO[bytes], size: int, chunk: Chunk) -> Iterator[Page]:
+    """The pages of one column of a group of rows, as far as its values go."""
+    left = chunk.values
+    for page in pages(stream, chunk):
+        most = LARGEST_PAGE if page.packed >= page.unpacked // 100 else MOST_PAGE
+        if page.unpacked > most or page.after > size:
             raise pa.ArrowInvalid("a page of it claims more than it can hold")
-        yield kind, encoding, large, values
-        if kind != _DICTIONARY and not values and not small:
+        if not (page.dictionary or page.values or page.packed):
             raise pa.ArrowInvalid("a page of it is empty")
-        left -= 0 if kind == _DICTIONARY else values
-        at += length + small
-
-
-def _header(data: bytes) -> tuple[dict[int, Any], int]:
-    """A page's header, as Thrift's compact protocol writes it: field -> number or fields; and its length in bytes."""
-    try:
-        return _fields(data, 0, 0)
-    except IndexError:
-        raise pa.ArrowInvalid("a page of it has no header") from None
-
-
-def _fields(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
-    found: dict[int, Any] = {}
-    field = 0
-    while data[at]:
-        step, kind, at = data[at] >> 4, data[at] & 15, at + 1
-        if step:
-            field += step
-        else:
-            field, at = _number(data, at)
-        if kind in (1, 2):
-            found[field] = kind == 1
-        elif kind in (4, 5, 6):
-            found[field], at = _number(data, at)
-        elif kind == 8:  # text, such as a smallest value
-            length, at = _varint(data, at)
-            at += length
-        elif kind == 12 and depth < 4:
-            found[field], at = _fields(data, at, depth + 1)
-        else:
-            raise pa.ArrowInvalid("a page of it has no header that is known")
-    return found, at + 1
-
-
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _varint(data, at)
-    return (value >> 1) ^ -(value & 1), at
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte, at = data[at], at + 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value, at
+        yield page
+        left -= 0 if page.dictionary else page.values
+    if left > 0:
+        raise pa.ArrowInvalid("a column of it ends too early")
 
 
 def _length(column: pa.Array) -> int:

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import UserError
+from trainedon.pages import chunks, dictionary_size, largest_page
 from trainedon.pictures import cells, scan
-from trainedon.pictures.pages import chunks, dictionary_size, largest_page
 
 
 def same(value, rows: int) -> pa.DictionaryArray:

@@ -13,9 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import captions
-from trainedon.pictures.columns import AT_ONCE, Column, each
-from trainedon.pictures.pages import (
+from trainedon.pages import (
     MOST_ITEMS,
     MOST_PAGE,
     MOST_REPEATED,
@@ -26,6 +24,8 @@ from trainedon.pictures.pages import (
     dictionary_size,
     largest_page,
 )
+from trainedon.pictures import captions
+from trainedon.pictures.columns import AT_ONCE, Column, each
 from trainedon.pictures.stores import Disk, File, readable
 
 MOST_NAME = 4096  # bytes

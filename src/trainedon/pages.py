@@ -7,6 +7,7 @@ Of a page no part can be read alone, so a reader unpacks all of it. Only headers
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -19,10 +20,11 @@ MOST_ITEMS = 100_000  # columns, or groups of rows
 MOST_PAGE = 3 * 2**29  # bytes; writers put up to a thousand pictures into one
 _HEADERS = (2**12, 2**24)  # bytes that are read for a header: at first, and where statistics in it are long
 _DEEPEST = 16
+_DICTIONARY = 2  # a kind of page
+_INNER = (5, 7, 8)  # what a header says of a page of values, of a dictionary, and of values in the later way
+_TEXTS = (6, 7)  # kinds of values
 MOST_VALUES = 300_000  # of a list of columns that are gone through
-MOST_REPEATED = (
-    4096  # times the bytes of a file that its rows may refer to; writers' dictionaries have some 1 000 values
-)
+MOST_REPEATED = 4096  # times a file's bytes that its rows may refer to; writers' dictionaries have some 1 000 values
 SMALL = 2**24  # bytes of a file to which that does not apply
 _BOOLEANS, _BYTE, _NUMBERS, _DOUBLE, _BINARY, _LISTS, _STRUCT = (1, 2), 3, (4, 5, 6), 7, 8, (9, 10), 12
 
@@ -42,16 +44,32 @@ def check_footer(stream: IO[bytes], where: object) -> None:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Where a column of a group of rows lies in the file. dictionary: where that is, or None."""
+    """Where a column of a group of rows lies in the file. dictionary: where that is, or None. texts: whether its values
+    have lengths of their own. rows: of the group. values: as many, or more where they are lists."""
 
     start: int
     end: int
     dictionary: int | None
+    texts: bool
     rows: int
+    values: int
 
 
-def chunks(stream: IO[bytes]) -> list[dict[str, Chunk]] | None:
-    """For each group of rows its columns, by their paths with dots; None where the file lists too many to go through.
+@dataclass(frozen=True)
+class Page:
+    """What the header of a page says. unpacked, packed: bytes. after: where the next one begins."""
+
+    dictionary: bool
+    encoding: int
+    unpacked: int
+    packed: int
+    values: int
+    after: int
+
+
+def chunks(stream: IO[bytes], most: int = MOST_VALUES) -> list[dict[str, Chunk]] | None:
+    """For each group of rows its columns, by their paths with dots; None where the file lists more than `most` values
+    about them.
 
     pyarrow's own list ends the process where it is damaged. Raises ArrowInvalid where it cannot be read.
     """
@@ -59,7 +77,7 @@ def chunks(stream: IO[bytes]) -> list[dict[str, Chunk]] | None:
     stream.seek(max(0, end - 8))
     (size,) = struct.unpack("<I", stream.read(8)[:4].ljust(4, b"\0"))
     stream.seek(max(0, end - 8 - size))
-    reader = _Reader(stream.read(size), MOST_VALUES)
+    reader = _Reader(stream.read(size), most)
     try:
         groups = reader.struct()[4]
         return [dict(_chunk(column[3], group[3]) for column in group[1]) for group in groups]
@@ -72,37 +90,44 @@ def chunks(stream: IO[bytes]) -> list[dict[str, Chunk]] | None:
 def _chunk(told: dict[int, Any], rows: int) -> tuple[str, Chunk]:
     first, dictionary = told[9], told.get(11) or None
     start = first if dictionary is None else min(first, dictionary)
-    if not 0 <= start <= start + told[7] < 2**62:
+    end, texts, values = start + told[7], told[1] in _TEXTS, told[5]
+    if not 0 <= start <= end < 2**62 or min(rows, values) < 0:
         raise ValueError
-    return ".".join(part.decode() for part in told[3]), Chunk(start, start + told[7], dictionary, rows)
+    return ".".join(part.decode() for part in told[3]), Chunk(start, end, dictionary, texts, rows, values)
+
+
+def pages(stream: IO[bytes], chunk: Chunk) -> Iterator[Page]:
+    """The pages of a column, from their headers alone. Raises ArrowInvalid."""
+    at = chunk.start
+    while at < chunk.end:
+        page = _page(stream, at)
+        yield page
+        at = page.after
 
 
 def largest_page(stream: IO[bytes], chunk: Chunk) -> int:
     """The most bytes that a page of a column takes, as the headers of its pages say. Raises ArrowInvalid."""
-    largest, at = 0, chunk.start
-    while at < chunk.end:
-        length, unpacked, packed = _header(stream, at)
-        largest, at = max(largest, unpacked, packed), at + length + packed
-    return largest
+    return max((max(page.unpacked, page.packed) for page in pages(stream, chunk)), default=0)
 
 
 def dictionary_size(stream: IO[bytes], chunk: Chunk) -> int:
     """The bytes that a column's dictionary takes; 0 where it has none. Raises ArrowInvalid."""
-    return 0 if chunk.dictionary is None else _header(stream, chunk.dictionary)[1]
+    return 0 if chunk.dictionary is None else _page(stream, chunk.dictionary).unpacked
 
 
-def _header(stream: IO[bytes], at: int) -> tuple[int, int, int]:
-    """Of the header of a page: its own length, and the bytes of the page unpacked and packed."""
+def _page(stream: IO[bytes], at: int) -> Page:
     for most in _HEADERS:
         stream.seek(at)
         reader = _Reader(stream.read(most), MOST_VALUES)
         try:
             told = reader.struct()
-            unpacked, packed = int(told[2]), int(told[3])
-        except (IndexError, KeyError, TypeError, ValueError, _TooMany):
+            kind, unpacked, packed = (int(told[number]) for number in (1, 2, 3))
+            inner = next((told[number] for number in _INNER if number in told), {})
+            values, encoding = int(inner.get(1, 0)), int(inner.get(4 if 8 in told else 2, 0))
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError, _TooMany):
             continue
-        if min(unpacked, packed) >= 0:
-            return reader.at, unpacked, packed
+        if min(unpacked, packed, values) >= 0:
+            return Page(kind == _DICTIONARY, encoding, unpacked, packed, values, at + reader.at + packed)
     raise pa.ArrowInvalid("no header of a page")
 
 
