@@ -24,7 +24,7 @@ from trainedon.targets.opened import Ledger
 from trainedon.targets.path import PREDICTIONS, NoisePath
 from trainedon.targets.schedulers import SCHEDULERS, check_scheduler
 from trainedon.targets.single_file import open_single, single_digest
-from trainedon.targets.target import PRECISIONS, Identity, Target
+from trainedon.targets.target import PAD, PRECISIONS, Identity, Target
 from trainedon.targets.text import Text
 from trainedon.targets.unet import PixelUNet, open_unet, shape_of
 
@@ -33,6 +33,7 @@ SUPPORTED = "pixel-space pipelines with a UNet2DModel (DDPM, DDIM and alike), ba
 )
 ROWS = {"cpu": 32}  # what lies in a processor's cache is soon at hand: more rows take longer, each (docs/speed.md)
 ROWS_ELSEWHERE = 64
+MOST_NUMBERS = 2**27  # 512 MiB, of which a network holds several
 _USUAL = {"size": None, "offload": None, "slicing": False}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 
@@ -65,7 +66,7 @@ def load_target(
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
-    how = {"device": _device(device), "rows": rows or ROWS.get(_device(device).type, ROWS_ELSEWHERE)}
+    how = {"device": _device(device), "rows": rows}
     how |= {"precision": precision, "compiled": compile}
     options = {"size": size, "offload": offload, "slicing": slicing}
     try:
@@ -160,8 +161,18 @@ def _latent(
         pixels=(opened.autoencoder.config.in_channels, shape[1] * opened.factor, shape[2] * opened.factor),
         autoencoder=opened.autoencoder,
         pipeline=opened.pipeline,
-        **how,
+        **how | {"rows": how["rows"] or _rows(how["device"], shape, network)},
     )
+
+
+def _rows(device: torch.device, shape: tuple[int, int, int], network: Any) -> int:
+    """How many rows go through a network at once where nobody said: fewer where each fills much memory, which on a
+    processor ends the process and is no error that it could heed."""
+    if device.type not in ROWS:
+        return ROWS_ELSEWHERE
+    widths = getattr(network.config, "block_out_channels", None) or (1,)
+    numbers = shape[1] * shape[2] * widths[0]  # of what a row is turned into at its full size
+    return max(PAD, min(ROWS[device.type], MOST_NUMBERS // numbers // PAD * PAD))
 
 
 def _distilled(sampler: str, scheduler: dict, network: dict, family: str, name: str) -> str | None:
@@ -206,7 +217,7 @@ def _pixel(files: Ledger, layout: Layout, name: str, how: dict[str, Any]) -> Tar
         prediction=_prediction(scheduler),
         classes=config.get("num_class_embeds"),
         network=unet,
-        **how,
+        **how | {"rows": how["rows"] or _rows(how["device"], shape_of(config), unet)},
     )
 
 

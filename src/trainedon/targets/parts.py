@@ -16,6 +16,7 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
+from trainedon.targets.bounds import check_memory
 from trainedon.targets.built import blank, check_room, filled, held_by, read_all, refuse_packed, worded
 from trainedon.targets.files import WEIGHTS, brief, check_tensors, shown, weights_of
 from trainedon.targets.layouts import SCHEDULER
@@ -127,6 +128,7 @@ def weighted(files: Ledger, folder: Path, kind: type, dtype: torch.dtype) -> nn.
     network = blank(kind, config, place, held_by(shards))
     try:
         check_room(network, shards)
+        check_memory(network, dtype, place)
         if ours:
             network = filled(network, kind, config, shards, dtype)
             network.register_to_config(_name_or_path=str(folder))  # type: ignore[operator]

@@ -17,7 +17,7 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.bounds import Held
+from trainedon.targets.bounds import Held, check_memory
 from trainedon.targets.built import worded
 from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.converted import skeleton_of, state_of, unknown
@@ -166,6 +166,7 @@ class Single:
         said_by = place if published else f"{self.base}/{part}/config.json"
         held = Held.of(self.file.shapes[name] for name in self.held[part].values())
         skeleton = skeleton_of(kind, of, config, said_by, held)
+        check_memory(skeleton, precise, place)
         state = state_of(self.file, self.design, part, self.held[part], skeleton, precise)
         if of.diffusers:
             skeleton.load_state_dict(state, strict=True, assign=True)

@@ -10,6 +10,7 @@ from diffusers import UNet2DModel
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
+from trainedon.targets.bounds import check_memory
 from trainedon.targets.built import blank, filled, held_by, refuse_packed
 from trainedon.targets.files import brief, check_tensors, shown, weights_of
 from trainedon.targets.network import Network
@@ -42,6 +43,7 @@ def open_unet(files: Ledger, folder: Path) -> tuple[UNet2DModel, dict]:
     check_tensors(files, weights, exact=True)
     shards = [files.tensors(path) for path in weights.files]
     unet = blank(UNet2DModel, config, place, held_by(shards))
+    check_memory(unet, torch.float32, place)
     try:
         unet = filled(unet, UNet2DModel, config, shards, torch.float32)
     except (ValueError, RuntimeError, OSError) as error:
