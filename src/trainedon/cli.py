@@ -657,10 +657,10 @@ def verify(
     if failed:
         say(f"{failed} of {len(checks)} checks failed: do not rely on this page")
         raise SystemExit(1)
-    say("This run tells what follows from its scores.")
     if not (sealed or seal or signer):
         how = "--seal checks its seal" if (run / "seal.json").exists() else "a seal says who vouches for them"
         say(f"Scores could have been replaced before, and all else computed from these: {how}.")
+    say("This run tells what follows from its scores.")
 
 
 @app.command()

@@ -48,7 +48,7 @@ def test_a_real_target_and_forty_pictures(shared, tmp_path, asked, level):
     unseen = sorted((data / "unseen").glob("*.png"))
     suspects = sorted((data / asked).glob("*.png"))[:40]
     sets = {"suspect": linked(suspects, tmp_path / "suspects"), "unseen": linked(unseen[40:240], tmp_path / "unseen")}
-    plan = Plan(kind="audit", sets=sets, attacks=parse_attacks("loss"))
+    plan = Plan(kind="audit", sets=sets, attacks=parse_attacks("loss"), follow_links=True)
     found = run(load_target(shared / "targets" / "celeba32"), plan, tmp_path / "run", lambda *_: None)
     assert found.claim.level == level
     assert (found.set.p_value < 0.01) is (level == 3)

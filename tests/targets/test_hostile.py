@@ -219,7 +219,7 @@ def no_groups(model):
     edit(model / CONFIG, norm_num_groups=0)
 
 
-@hostile("the weights do not fit the configuration")
+@hostile("describes a network that is larger than its weights")
 def other_widths(model):
     edit(model / CONFIG, block_out_channels=[8, 32])
 

@@ -81,7 +81,7 @@ def folder(tmp_path):
     [
         ({"model_max_length": 77}, "up to 77 tokens of a caption, and the text encoder takes 16"),
         ({"model_max_length": 2}, "up to 2 tokens"),
-        ({"model_max_length": [16]}, "model_max_length is no whole number"),
+        ({"model_max_length": [16]}, r"model_max_length = \[16\] is refused"),
     ],
 )
 def test_settings_that_leave_nothing_of_a_caption(folder, settings, says):
