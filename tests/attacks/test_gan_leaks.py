@@ -149,7 +149,7 @@ def test_classes_are_drawn_in_turn(fresh):
     answer = target._predict
     target._predict = lambda x, t, labels: (asked.append(labels), answer(x, t, labels))[1]
     GANLeaks(samples=8, steps=1).drawn(target)
-    assert torch.cat(asked).tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert torch.cat(asked).tolist()[:8] == [0, 1, 2, 0, 1, 2, 0, 1]  # the others fill up the batch
 
 
 @pytest.mark.parametrize("spec", ["gan-leaks(samples=0)", "gan-leaks(steps=0)"])
