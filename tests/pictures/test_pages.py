@@ -19,7 +19,7 @@ def test_pages_and_dictionaries_are_as_large_as_their_headers_say(tmp_path):
     values = {"image": [b"a" * 10_000] * 30, "s": [{"bytes": b"b" * 500}] * 30}
     pq.write_table(pa.table(values), path, row_group_size=20, use_dictionary=["image"], compression="zstd")
     with path.open("rb") as stream:
-        groups = chunks(stream)
+        groups = chunks(stream, path)
         assert [sorted(group) for group in groups] == [["image", "s.bytes"]] * 2
         assert [group["image"].rows for group in groups] == [20, 10]
         assert dictionary_size(stream, groups[0]["image"]) == 10_004

@@ -84,9 +84,9 @@ def open_table(file: File, *dictionaries: str | None) -> pq.ParquetFile:
 
 
 @lru_cache(maxsize=4)
-def _chunks(file: File) -> list[dict[str, Chunk]] | None:
+def _chunks(file: File) -> list[dict[str, Chunk]]:
     with file.open() as stream:
-        return chunks(stream)
+        return chunks(stream, file)
 
 
 def page_size(file: File, group: int, columns: Sequence[str]) -> int:
@@ -95,8 +95,8 @@ def page_size(file: File, group: int, columns: Sequence[str]) -> int:
 
     Raises UserError for more than can be held.
     """
-    groups = _chunks(file) if isinstance(file.place, Disk) else None
-    if groups is None or group >= len(groups):
+    groups = _chunks(file) if isinstance(file.place, Disk) else []
+    if group >= len(groups):
         return 0
     parts = [
         chunk for path, chunk in groups[group].items() if any(path == c or path.startswith(f"{c}.") for c in columns)
@@ -121,8 +121,7 @@ def small(
     """
     values, total = Column(kind), 0
     for group in range(opened.num_row_groups):
-        if page_size(file, group, [column]) > MOST_NAMES:
-            raise UserError(f"{file}: {column} holds more than {MOST_NAMES // 2**20} MiB; split the file")
+        check_texts(file, group, column)
     for batch in _batches(opened, column):
         found = batch.column(0)
         found = found.flatten()[0] if pa.types.is_struct(found.type) else found
@@ -133,6 +132,12 @@ def small(
         for value in found.to_pylist():
             values.append(value)
     return values.array()
+
+
+def check_texts(file: File, group: int, column: str) -> None:
+    """Raise UserError where a page of a column of texts takes more than all texts may."""
+    if page_size(file, group, [column]) > MOST_NAMES:
+        raise UserError(f"{file}: {column} holds more than {MOST_NAMES // 2**20} MiB; split the file")
 
 
 def _batches(opened: pq.ParquetFile, column: str) -> Iterator[pa.RecordBatch]:
