@@ -60,7 +60,7 @@ class Told:
             for name, caption in _rows(one):
                 total += len(name) + len(caption)
                 if total > MOST_NAMES:
-                    raise UserError(f"{one.file} holds more than {MOST_NAMES // 2**20} MiB of captions; split the folder")
+                    raise UserError(f"{one.file} holds more than {MOST_NAMES // 2**20} MiB; split the folder")
                 if one.table is not None and one.table.keyed:
                     for folder in (below,) if one.apart else (here, below):
                         self._by_stem.add(raw(join(folder, name)), caption, number)
