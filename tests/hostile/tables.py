@@ -191,6 +191,12 @@ def a_tar_of_headers_for_all_members(place: Path) -> list[str]:
     return _tar(place, *[_member("x", told, b"g")] * 50, _member("a.png", _picture()))
 
 
+@hostile("the names of its members", command="draw")
+def a_tar_of_names_of_a_megabyte(place: Path) -> list[str]:
+    name = _member("x", b"a" * 1_000_000 + b".png\0", b"L")
+    return _tar(place, *[name, _member("a.png", _picture())] * 300)
+
+
 @hostile("Set aside: 1", code=0, command="draw")
 def a_tar_with_a_file_of_nothing_but_holes(place: Path) -> list[str]:
     told = b"".join(map(_record, (b"GNU.sparse.major=1", b"GNU.sparse.minor=0", b"GNU.sparse.realsize=%d" % 2**62)))
@@ -324,4 +330,11 @@ def scores_of_an_attack_for_each_picture(place: Path) -> list[str]:
 @hostile("is not a number", command="report")
 def scores_that_are_lists(place: Path) -> list[str]:
     pq.write_table(pa.table({"picture": ["a"], "set": ["suspect"], "score": [[1.0]]}), place / "s.parquet")
+    return ["s.parquet", "--out", "page"]
+
+
+@hostile("cannot be read as a table of scores: date value out of range", command="report")
+def scores_that_are_days_beyond_time(place: Path) -> list[str]:
+    score = pa.array([2**62], pa.timestamp("us"))
+    pq.write_table(pa.table({"picture": ["a"], "set": ["suspect"], "score": score}), place / "s.parquet")
     return ["s.parquet", "--out", "page"]
