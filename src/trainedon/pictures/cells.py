@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
 from trainedon.pictures.columns import AT_ONCE, Column, each
+from trainedon.pictures.disk import Disk
 from trainedon.pictures.pages import (
     MOST_ITEMS,
     MOST_PAGE,
@@ -26,7 +27,7 @@ from trainedon.pictures.pages import (
     dictionary_size,
     largest_page,
 )
-from trainedon.pictures.stores import Disk, File, readable
+from trainedon.pictures.stores import File, readable
 
 MOST_NAME = 4096  # bytes
 MOST_NAMES = 2**29  # bytes of all names of a table, and of all captions that a table names of others' pictures
