@@ -122,7 +122,7 @@ def small(
     """
     values, total = Column(kind), 0
     for group in range(opened.num_row_groups):
-        check_texts(file, group, column)
+        text_size(file, group, column)
     for batch in _batches(opened, column):
         found = batch.column(0)
         found = found.flatten()[0] if pa.types.is_struct(found.type) else found
@@ -135,10 +135,12 @@ def small(
     return values.array()
 
 
-def check_texts(file: File, group: int, column: str) -> None:
-    """Raise UserError where a page of a column of texts takes more than all texts may."""
-    if page_size(file, group, [column]) > MOST_NAMES:
+def text_size(file: File, group: int, column: str) -> int:
+    """As `page_size`, of a column of texts. Raises UserError where a page takes more than all texts may."""
+    size = page_size(file, group, [column])
+    if size > MOST_NAMES:
         raise UserError(f"{file}: {column} holds more than {MOST_NAMES // 2**20} MiB; split the file")
+    return size
 
 
 def _batches(opened: pq.ParquetFile, column: str) -> Iterator[pa.RecordBatch]:
