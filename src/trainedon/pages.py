@@ -7,7 +7,7 @@ Of a page no part can be read alone, so a reader unpacks all of it. Only headers
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -23,7 +23,8 @@ _DEEPEST = 16
 _DICTIONARY = 2  # a kind of page
 _INNER = (5, 7, 8)  # what a header says of a page of values, of a dictionary, and of values in the later way
 _TEXTS = (6, 7)  # kinds of values
-MOST_VALUES = 300_000  # of a list of columns that are gone through
+MOST_VALUES = 4_000_000  # of a list of columns; a hundred thousand groups of one column have half of that
+_PER_VALUE = 1000  # bytes; a file may have one value more for each of them
 MOST_REPEATED = 4096  # times a file's bytes that its rows may refer to; writers' dictionaries have some 1 000 values
 SMALL = 2**24  # bytes of a file to which that does not apply
 _BOOLEANS, _BYTE, _NUMBERS, _DOUBLE, _BINARY, _LISTS, _STRUCT = (1, 2), 3, (4, 5, 6), 7, 8, (9, 10), 12
@@ -42,7 +43,7 @@ def check_footer(stream: IO[bytes], where: object) -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Where a column of a group of rows lies in the file. dictionary: where that is, or None. texts: whether its values
     have lengths of their own. rows: of the group. values: as many, or more where they are lists."""
@@ -67,22 +68,27 @@ class Page:
     after: int
 
 
-def chunks(stream: IO[bytes], most: int = MOST_VALUES) -> list[dict[str, Chunk]] | None:
-    """For each group of rows its columns, by their paths with dots; None where the file lists more than `most` values
-    about them.
+def chunks(stream: IO[bytes], where: object, most: int | None = None) -> list[dict[str, Chunk]]:
+    """For each group of rows its columns, by their paths with dots. most: values that may stand in such a list, whatever
+    the size of the file.
 
-    pyarrow's own list ends the process where it is damaged. Raises ArrowInvalid where it cannot be read.
+    pyarrow's own list ends the process where it is damaged. Raises ArrowInvalid where it cannot be read, and UserError
+    where it is longer than an honest one.
     """
     end = stream.seek(0, 2)
     stream.seek(max(0, end - 8))
     (size,) = struct.unpack("<I", stream.read(8)[:4].ljust(4, b"\0"))
     stream.seek(max(0, end - 8 - size))
-    reader = _Reader(stream.read(size), most)
+    reader, found = _Reader(stream.read(size), max(most or MOST_VALUES, end // _PER_VALUE)), []
+
+    def add(group: dict[int, Any]) -> None:
+        found.append(dict(_chunk(column[3], group[3]) for column in group[1]))
+
     try:
-        groups = reader.struct()[4]
-        return [dict(_chunk(column[3], group[3]) for column in group[1]) for group in groups]
+        reader.struct(listed={4: add})
+        return found
     except _TooMany:
-        return None
+        raise UserError(f"{where} has too many groups and columns for its size: write it in fewer groups") from None
     except (IndexError, KeyError, TypeError, ValueError, AttributeError):
         raise pa.ArrowInvalid("no list of columns") from None
 
@@ -141,12 +147,18 @@ class _Reader:
     def __init__(self, data: bytes, most: int) -> None:
         self._data, self._left, self.at = data, most, 0
 
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        """The fields by their numbers: whole numbers, bytes, lists, and structs as this."""
+    def struct(self, depth: int = 0, listed: Mapping[int, Callable[[Any], None]] | None = None) -> dict[int, Any]:
+        """The fields by their numbers: whole numbers, bytes, lists, and structs as this.
+
+        listed: takes the values of a field that is a list, one by one, so that they are not held.
+        """
         number, found = 0, {}
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._number()
-            found[number] = self._value(head & 15, depth, inside=False)
+            if listed and number in listed and head & 15 in _LISTS:
+                self._list(depth, listed[number])
+            else:
+                found[number] = self._value(head & 15, depth, inside=False)
         return found
 
     def _value(self, kind: int, depth: int, inside: bool) -> Any:
@@ -171,10 +183,15 @@ class _Reader:
         self.at += size
         return self._data[self.at - size : self.at]
 
-    def _list(self, depth: int) -> list[Any]:
+    def _list(self, depth: int, take: Callable[[Any], None] | None = None) -> list[Any]:
         head = self._byte()
         count = head >> 4 if head >> 4 < 15 else self._varint()
-        return [self._value(head & 15, depth + 1, inside=True) for _ in range(count)]
+        values = (self._value(head & 15, depth + 1, inside=True) for _ in range(count))
+        if take is None:
+            return list(values)
+        for value in values:
+            take(value)
+        return []
 
     def _byte(self) -> int:
         self.at += 1

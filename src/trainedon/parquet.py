@@ -96,7 +96,7 @@ def _looked_at(path: Path, which: tuple[int, ...]) -> tuple[list[str], int]:
         size = stream.seek(0, 2)
         _check_footer(stream, size)
         with pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as plain:
-            return _look_through(stream, size, plain.metadata)
+            return _look_through(stream, path, size, plain.metadata)
 
 
 def _check_footer(stream: IO[bytes], size: int) -> None:
@@ -106,7 +106,7 @@ def _check_footer(stream: IO[bytes], size: int) -> None:
         raise pa.ArrowInvalid("it does not end as a parquet file does")
 
 
-def _look_through(stream: IO[bytes], size: int, told: pq.FileMetaData) -> tuple[list[str], int]:
+def _look_through(stream: IO[bytes], where: Path, size: int, told: pq.FileMetaData) -> tuple[list[str], int]:
     """Columns whose texts are to be read as a dictionary, and how many rows may be read at once."""
     if told.num_rows > FREE_ROWS + size // 2:
         raise pa.ArrowInvalid("it claims more rows than it can hold")
@@ -114,7 +114,7 @@ def _look_through(stream: IO[bytes], size: int, told: pq.FileMetaData) -> tuple[
     flat = {column.path for column in columns if column.max_repetition_level == 0}
     coded: dict[str, None] = {}
     held, rows = Counter[str](), BATCH
-    for group in chunks(stream, MOST_FOOTER) or ():
+    for group in chunks(stream, where, MOST_FOOTER):
         for path, chunk in group.items():
             for page in _pages(stream, size, chunk):
                 held[path] += 0 if path in flat or page.dictionary else page.values

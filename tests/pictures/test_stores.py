@@ -12,7 +12,8 @@ import pytest
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import inventory, scan, shown
-from trainedon.pictures.stores import Disk, File, Store, _file_system, is_url, locate
+from trainedon.pictures.disk import Disk
+from trainedon.pictures.stores import File, Store, _file_system, is_url, locate
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import itertools
+import struct
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import inventory, scan
+from trainedon.pictures import arrays, inventory, scan
 
 
 @pytest.fixture
@@ -158,6 +160,30 @@ def test_npz_of_grey(npz, shape):
     picture = scan(npz(images=pixels))[1].read()
     np.testing.assert_array_equal(picture.rgb, np.repeat(pixels[1].reshape(4, 5, 1), 3, axis=2))
     assert picture.facts["mode"] == "L" and picture.label is None
+
+
+def test_an_npz_whose_captions_are_more_than_can_be_held(npz, monkeypatch):
+    path = npz(images=np.zeros((3, 4, 4, 3), np.uint8), captions=np.array(["a cat"] * 3))
+    assert [entry.caption for entry in scan(path)] == ["a cat"] * 3
+    monkeypatch.setattr(arrays, "_MOST_TEXT", 14)
+    with pytest.raises(UserError, match="captions holds more than 14 characters"):
+        scan(path)
+
+
+def test_an_npz_of_very_many_arrays_beside_pictures_is_passed_over(npz, tmp_path, encoded):
+    npz(**{f"latent {number:05d}": np.zeros(1) for number in range(20_000)})
+    (tmp_path / "a.png").write_bytes(encoded("PNG"))
+    found = scan(tmp_path)
+    assert [entry.name for entry in found] == ["a.png"]
+    assert found.passed.kinds["numpy arrays without pictures"] == 1
+
+
+def test_an_npz_whose_shape_is_written_as_python_2_did(tmp_path):
+    pixels = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+    told = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1L, 4L, 4L, 3L), }\n"
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
+        archive.writestr("images.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(told)) + told + pixels.tobytes())
+    assert np.array_equal(scan(tmp_path / "t.npz")[0].data(), pixels[0])
 
 
 def test_npz_alpha_is_flattened_on_white(npz):

@@ -19,6 +19,7 @@ NO_NUMBER = "the score is not a number"
 INFINITE = "the score is infinite"
 TOO_LARGE = "the score is too large to be reckoned with"
 LARGEST = 1e300  # above it differences of scores overflow
+MOST_ATTACKS = 2000  # each is a table of its own, and a part of the page
 NOTHING = ("", "-", "null", "none", "na", "n/a", "#n/a", "#nv", "<na>")  # in place of a number
 TEXTS = ("picture", "sha256", "cluster")  # of which there may be one a row
 NUMBERS = {"set": np.int8, "attack": np.int32, "reason": np.int32, "score": float, "nfe": float, "seconds": float}
@@ -68,6 +69,8 @@ class Gathered:
         return Columns(names, marks, tuple(self.attacks), tuple(self.reasons), **codes, **others)
 
     def _add(self, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
+        if len(self.attacks) > MOST_ATTACKS:
+            raise UserError(f"the table of scores has more than {MOST_ATTACKS} attacks: give a part of them at once")
         self.n += len(columns["score"])
         for name, column in self._texts.items():
             column.add(columns[name] if name == "picture" else compact(columns[name]))

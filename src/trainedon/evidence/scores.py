@@ -216,7 +216,7 @@ def read_scores(path: str | Path) -> Scores:
             gathered.add(batch)
     except FileNotFoundError:
         raise UserError(f"there is no table of scores at {path}; give a run folder, scores.parquet or a CSV") from None
-    except (OSError, ValueError, pa.ArrowException) as error:  # a text that is none is a ValueError
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:  # as of a text, or a day, that is none
         raise UserError(f"{path} cannot be read as a table of scores: {str(error).splitlines()[0]}") from None
     scores = Scores.checked(gathered)
     give_back()

@@ -9,13 +9,16 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Collection, Iterator, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
 from trainedon.errors import UserError
+from trainedon.reading import open_regular
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 LONGEST = 1 << 20  # characters of a line; one that is longer is no row of a table
+MOST_BLANK = 1 << 21  # lines without a row; programs for sheets write a million below the last
 LISTED = 8  # columns that a message names
 PACKED = {
     b"PK\x03\x04": "an Excel file, or another packed one",
@@ -83,7 +86,7 @@ def read_sheet(
 
 
 def _encoding(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(4096)
     for mark, kind in PACKED.items():
         if head.startswith(mark):
@@ -168,15 +171,17 @@ def _hint(row: Sequence[str], width: int, separator: str) -> str:
 
 def _rows(path: Path, encoding: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Every row in which something stands, header first, with the number of its last line."""
-    with path.open(encoding=encoding, newline="") as file:
+    with TextIOWrapper(open_regular(path), encoding=encoding, newline="") as file:
         reader = csv.reader(_lines(file, path), delimiter=separator, skipinitialspace=separator != "\t", strict=True)
-        begun = False
+        begun, blank = False, 0
         try:
             for row in reader:
-                if not any(map(str.strip, row)):
+                # no row, a comment, or Excel's own word for what separates
+                if not any(map(str.strip, row)) or (not begun and row[0].lower().startswith(("#", "sep="))):
+                    blank += 1
+                    if blank > MOST_BLANK:
+                        raise UserError(f"{path} has more than {MOST_BLANK} lines without a row: remove them")
                     continue
-                if not begun and (row[0].startswith("#") or row[0].lower().startswith("sep=")):
-                    continue  # a comment, or Excel's own word for what separates
                 begun = True
                 # bars are drawn with a blank on either side; elsewhere a name may end with one
                 yield reader.line_num, [value.strip() for value in row] if separator == "|" else row
@@ -189,8 +194,9 @@ def _rows(path: Path, encoding: str, separator: str) -> Iterator[tuple[int, list
 
 def _undecoded(path: Path, encoding: str) -> str:
     """In which line the first bytes stand that are no such text, where that can be told."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1) if encoding.startswith("utf-8") else ():
+    with open_regular(path) as file:
+        lines = iter(lambda: file.readline(4 * LONGEST), b"") if encoding.startswith("utf-8") else ()
+        for number, line in enumerate(lines, start=1):
             try:
                 line.decode(encoding)
             except UnicodeDecodeError:

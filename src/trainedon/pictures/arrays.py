@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from lzma import LZMAError
 from tokenize import TokenError
 from typing import IO
@@ -26,6 +28,11 @@ from trainedon.pictures.stores import File, readable
 
 IMAGE_ARRAYS = ("images", "arr_0", "x")
 LABEL_ARRAY, CAPTION_ARRAY = "labels", "captions"
+_MOST_LIST = 2**20  # bytes of the list of members, of which some 10 000 have room
+_MOST_HEADER = 2**14  # bytes of what an array says of itself; numpy believes 10 000 of them
+_MOST_UNPACKED, _DENSEST = 2**32, 200  # bytes of an array; more only where it is a 200th of that in the file
+_MOST_TEXT = 2**28  # characters of all captions
+_LONGEST = 2**62  # of an array's sides
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -163,8 +170,24 @@ def array_entries(
 
 @contextmanager
 def _archive(file: File) -> Iterator[zipfile.ZipFile]:
-    with file.open() as stream, zipfile.ZipFile(stream) as archive:
-        yield archive
+    with file.open() as stream:
+        listed = _Listed(stream, file)
+        with zipfile.ZipFile(listed) as archive:
+            listed.most = math.inf
+            yield archive
+
+
+class _Listed:
+    """A stream for zipfile, which reads the list of all members at once, however long it is."""
+
+    def __init__(self, stream: IO[bytes], file: File) -> None:
+        self.seek, self.tell, self.seekable, self._read = stream.seek, stream.tell, stream.seekable, stream.read
+        self.most, self._file = float(_MOST_LIST), file
+
+    def read(self, size: int = -1) -> bytes:
+        if size > self.most:
+            raise NoPictureArray(f"{self._file} holds thousands of arrays: save all pictures as one, called 'images'")
+        return self._read(size)
 
 
 def _readable(file: File) -> AbstractContextManager[None]:
@@ -210,13 +233,16 @@ def _captions(archive: zipfile.ZipFile, told: _Array, images: _Array) -> pa.Chun
     _check_beside(told, images, "U", "texts")
     if told.dtype.itemsize > 4 * captions.MOST:
         raise UserError(f"{told.file}: {told.name} has texts of more than {captions.MOST} characters; shorten them")
-    found, count = Column(pa.string()), told.shape[0]
+    found, count, total = Column(pa.string()), told.shape[0], 0
     with archive.open(f"{told.name}.npy") as stream:
         stream.seek(told.offset)
         for start in range(0, count, AT_ONCE):  # as they are stored, they take four bytes a character
             size = min(AT_ONCE, count - start) * told.dtype.itemsize
             for words in np.frombuffer(stream.read(size), told.dtype).tolist():
                 found.append(_paragraph(words, told))
+                total += len(words)
+            if total > _MOST_TEXT:
+                raise UserError(f"{told.file}: {told.name} holds more than {_MOST_TEXT} characters; split the file")
     return found.array()
 
 
@@ -228,9 +254,15 @@ def _paragraph(words: str, told: _Array) -> str | None:
 
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: File) -> _Array:
+    if info.file_size > max(_MOST_UNPACKED, _DENSEST * info.compress_size):
+        raise UserError(f"{file}: {info.filename} would unpack to far more than pictures do: save it again unpacked")
     with archive.open(info) as stream:
-        shape, fortran, dtype = _read_header(stream)
-        return _Array(file, info.filename[:-4], shape, dtype, fortran, stream.tell(), info.file_size)
+        head = BytesIO(stream.read(_MOST_HEADER))
+    with warnings.catch_warnings(action="ignore"):  # of odd ways to write a shape
+        shape, fortran, dtype = _read_header(head)
+    if any(side > _LONGEST for side in shape):
+        raise ValueError
+    return _Array(file, info.filename[:-4], shape, dtype, fortran, head.tell(), info.file_size)
 
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

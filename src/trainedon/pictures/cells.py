@@ -26,7 +26,8 @@ from trainedon.pages import (
 )
 from trainedon.pictures import captions
 from trainedon.pictures.columns import AT_ONCE, Column, each
-from trainedon.pictures.stores import Disk, File, readable
+from trainedon.pictures.disk import Disk
+from trainedon.pictures.stores import File, readable
 
 MOST_NAME = 4096  # bytes
 MOST_NAMES = 2**29  # bytes of all names of a table, and of all captions that a table names of others' pictures
@@ -84,9 +85,9 @@ def open_table(file: File, *dictionaries: str | None) -> pq.ParquetFile:
 
 
 @lru_cache(maxsize=4)
-def _chunks(file: File) -> list[dict[str, Chunk]] | None:
+def _chunks(file: File) -> list[dict[str, Chunk]]:
     with file.open() as stream:
-        return chunks(stream)
+        return chunks(stream, file)
 
 
 def page_size(file: File, group: int, columns: Sequence[str]) -> int:
@@ -95,8 +96,8 @@ def page_size(file: File, group: int, columns: Sequence[str]) -> int:
 
     Raises UserError for more than can be held.
     """
-    groups = _chunks(file) if isinstance(file.place, Disk) else None
-    if groups is None or group >= len(groups):
+    groups = _chunks(file) if isinstance(file.place, Disk) else []
+    if group >= len(groups):
         return 0
     parts = [
         chunk for path, chunk in groups[group].items() if any(path == c or path.startswith(f"{c}.") for c in columns)
@@ -121,8 +122,7 @@ def small(
     """
     values, total = Column(kind), 0
     for group in range(opened.num_row_groups):
-        if page_size(file, group, [column]) > MOST_NAMES:
-            raise UserError(f"{file}: {column} holds more than {MOST_NAMES // 2**20} MiB; split the file")
+        text_size(file, group, column)
     for batch in _batches(opened, column):
         found = batch.column(0)
         found = found.flatten()[0] if pa.types.is_struct(found.type) else found
@@ -133,6 +133,14 @@ def small(
         for value in found.to_pylist():
             values.append(value)
     return values.array()
+
+
+def text_size(file: File, group: int, column: str) -> int:
+    """As `page_size`, of a column of texts. Raises UserError where a page takes more than all texts may."""
+    size = page_size(file, group, [column])
+    if size > MOST_NAMES:
+        raise UserError(f"{file}: {column} holds more than {MOST_NAMES // 2**20} MiB; split the file")
+    return size
 
 
 def _batches(opened: pq.ParquetFile, column: str) -> Iterator[pa.RecordBatch]:

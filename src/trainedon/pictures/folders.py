@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import PictureError
-from trainedon.pictures import captions, stores
+from trainedon.pictures import captions, disk
 from trainedon.pictures.columns import Column, each
+from trainedon.pictures.disk import Disk
 from trainedon.pictures.listing import DATA, READ, Passed
 from trainedon.pictures.metadata import FILES, SHEET, misfit
 from trainedon.pictures.names import ARRAYS, COMPRESSED_TARS, PARQUET, TAR, has, is_picture, is_text, raw, spelled, text
@@ -31,14 +32,14 @@ from trainedon.pictures.sniffing import (
     seems,
     unreadable,
 )
-from trainedon.pictures.stores import Disk, Place
+from trainedon.pictures.stores import Place
 from trainedon.pictures.strays import SECOND
 
 TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
 # what is passed over for what it is, whatever it is called
-_PASSED = {stores.BROKEN: BROKEN, stores.OTHER: NO_FILE, stores.OUTSIDE: OUTSIDE, stores.TOO_DEEP: TOO_DEEP}
+_PASSED = {disk.BROKEN: BROKEN, disk.OTHER: NO_FILE, disk.OUTSIDE: OUTSIDE, disk.TOO_DEEP: TOO_DEEP}
 _PASSED |= {kind: seems_own(kind) for kind in OWN}
-_SORTS = ("picture", "table", "metadata", "text", "sidecar", "unknown", stores.HIDDEN, *_PASSED)
+_SORTS = ("picture", "table", "metadata", "text", "sidecar", "unknown", disk.HIDDEN, *_PASSED)
 MOST_ASKED = 1000  # files of a store that are looked into, each of them a request
 _SIDECARS = (".json", ".xmp", ".xml", ".yaml", ".yml")  # not read
 _REPEATS = re.compile(r"\d+_.*[^\W\d_].*")  # how kohya's trainer has folders called: 10_sks dog
@@ -64,11 +65,11 @@ def _walked(place: Place, folder: str) -> dict[str, Column]:
 
 
 def _sort(name: str, kind: str) -> str:
-    if kind in (stores.HIDDEN, stores.OUTSIDE, stores.TOO_DEEP, *OWN):
+    if kind in (disk.HIDDEN, disk.OUTSIDE, disk.TOO_DEEP, *OWN):
         return kind
     if is_picture(name):
         return "picture"
-    if kind != stores.FILE:
+    if kind != disk.FILE:
         return kind
     if has(name, *TABLES):
         return "table"
@@ -113,7 +114,7 @@ def contents(place: Place, folder: str) -> Contents:
     """Go through a folder. Raises OSError or UserError where that cannot be done."""
     walked, passed = _walked(place, folder), Passed()
     kept = {sort: in_order(column.array()) for sort, column in walked.items() if sort != "picture"}
-    for name in each(kept[stores.HIDDEN]):
+    for name in each(kept[disk.HIDDEN]):
         passed.over(text(name), HIDDEN_FOLDER if name.endswith(b"/") else HIDDEN)
     for kind, what in _PASSED.items():
         for name in each(kept[kind]):

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures.captions import COLUMNS, METADATA, MOST_BYTES, paragraph
-from trainedon.pictures.cells import Bare
+from trainedon.pictures.cells import MOST_NAMES, Bare
 from trainedon.pictures.columns import Column, each
 from trainedon.pictures.names import picture_stem, raw, spelled, stem, text
 from trainedon.pictures.sniffing import Seems
@@ -23,6 +23,7 @@ from trainedon.pictures.stores import File, Place
 
 SHEET = "metadata.csv"
 FILES = (METADATA, SHEET)  # by what they are called
+_MOST_BLANK = 1_000_000  # lines; as many as sheets have rows
 _OTHERWISE = Seems("captions not separated by commas", remedy="separate it by commas, with columns file_name and text")
 
 
@@ -52,10 +53,14 @@ class Told:
 
     def read(self, files: Iterable[Metadata]) -> None:
         """Read files. Raises UserError, with the line, where one is not what it should be."""
+        total = 0
         for number, one in enumerate(sorted(files, key=lambda one: one.rank)):
             self._files.append(one)
             here, below = dirname(one.name), spelled(stem(raw(one.name)))
             for name, caption in _rows(one):
+                total += len(name) + len(caption)
+                if total > MOST_NAMES:
+                    raise UserError(f"{one.file} holds more than {MOST_NAMES // 2**20} MiB; split the folder")
                 if one.table is not None and one.table.keyed:
                     for folder in (below,) if one.apart else (here, below):
                         self._by_stem.add(raw(join(folder, name)), caption, number)
@@ -139,9 +144,13 @@ def _rows(one: Metadata) -> Iterator[tuple[str, str]]:
 
 
 def _lines(file: File) -> Iterator[tuple[str, str]]:
+    blank = 0
     with io.BufferedReader(file.open()) as stream:  # a store's own would be read byte by byte
         for number, line in enumerate(iter(lambda: stream.readline(MOST_BYTES), b""), start=1):
             if not line.strip():
+                blank += 1
+                if blank > _MOST_BLANK:
+                    raise UserError(f"{file} has more than {_MOST_BLANK} lines in which nothing stands; remove them")
                 continue
             try:
                 name, caption = _line(line)
@@ -163,7 +172,7 @@ def _line(line: bytes) -> tuple[str, str | None]:
 
 def _sheet(file: File) -> Iterator[tuple[str, str]]:
     with io.TextIOWrapper(io.BufferedReader(file.open()), encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
+        reader = csv.DictReader(_short(stream))
         try:
             column = next(name for name in COLUMNS if name in (reader.fieldnames or ()))
             for row in reader:
@@ -175,3 +184,15 @@ def _sheet(file: File) -> Iterator[tuple[str, str]]:
         except (csv.Error, ValueError, PictureError) as error:
             reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
             raise UserError(f"{file}, line {reader.line_num}: {reason}; repair or remove this line") from None
+
+
+def _short(stream: io.TextIOBase) -> Iterator[str]:
+    """The lines of a sheet, none of which is held when it is too long. Raises ValueError."""
+    blank = 0
+    while line := stream.readline(MOST_BYTES):
+        if len(line) == MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES} characters")
+        blank += line.isspace()
+        if blank > _MOST_BLANK:
+            raise ValueError(f"it is one of more than {_MOST_BLANK} in which nothing stands")
+        yield line

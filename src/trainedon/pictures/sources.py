@@ -14,6 +14,7 @@ import pyarrow as pa
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
 from trainedon.pictures.columns import each
+from trainedon.pictures.disk import Disk
 from trainedon.pictures.folders import TABLES, Contents, contents, found_captions, note_repeats
 from trainedon.pictures.listing import METADATA, Listing, Passed
 from trainedon.pictures.metadata import Metadata, Told
@@ -22,7 +23,7 @@ from trainedon.pictures.own import MARKS, OWN_MIXED, made_here, seems_own
 from trainedon.pictures.picture import Entry
 from trainedon.pictures.shards import Shards, told_apart
 from trainedon.pictures.sniffing import OUTSIDE, PASSED, Seems, seems, unreadable
-from trainedon.pictures.stores import Disk, File, Place, locate, shown
+from trainedon.pictures.stores import File, Place, locate, shown
 
 
 @dataclass(frozen=True, slots=True)

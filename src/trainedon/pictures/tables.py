@@ -14,7 +14,17 @@ import pyarrow.parquet as pq
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
-from trainedon.pictures.cells import DAMAGE, Bare, intact, is_text, is_text_column, open_table, page_size, small
+from trainedon.pictures.cells import (
+    DAMAGE,
+    Bare,
+    intact,
+    is_text,
+    is_text_column,
+    open_table,
+    page_size,
+    small,
+    text_size,
+)
 from trainedon.pictures.columns import each, repeated
 from trainedon.pictures.decoding import MAX_BYTES
 from trainedon.pictures.listing import Listing
@@ -94,7 +104,9 @@ class _Reader(threading.local):
         if self._file != (entry.file, entry.words):  # its list of groups may be long: it is read once
             self._opened, self._file = open_table(entry.file, entry.words), (entry.file, entry.words)
         columns = [entry.column] if entry.words is None else [entry.column, entry.words]
-        rows = 1 if page_size(entry.file, entry.group, columns) > _LARGE else _BATCH_ROWS
+        texts = 0 if entry.words is None else text_size(entry.file, entry.group, entry.words)
+        largest = max(texts, page_size(entry.file, entry.group, [entry.column]))
+        rows = 1 if largest > _LARGE else _BATCH_ROWS
         self._batches = self._opened.iter_batches(rows, row_groups=[entry.group], columns=columns, use_threads=False)
         self._start, self._batch = 0, ()
         self._place = (entry.file, entry.column, entry.group)

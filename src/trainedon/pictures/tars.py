@@ -33,6 +33,7 @@ _CLASS = ".cls"  # of webdataset: the class number of the members that have its 
 _DATA = ".json"  # of img2dataset: where a member came from; not read
 _COMPANIONS = {captions.SUFFIX: READ, _CLASS: "class numbers, read", _DATA: DATA}
 _MOST_DIGITS = 32  # bytes of such a member
+_MOST_NAMES = 2**28  # characters of all names
 _NO_FILE = -1  # as an offset: a link, or something else without content of its own
 _DAMAGE = (tarfile.TarError, OSError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError)
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
@@ -246,7 +247,8 @@ def _index(shown: str, file: File, several: bool, limit: int | None, passed: Pas
     found = _Index(shown, passed)
     with _readable(file), closing(file.open()) as stream:
         _check_plain(file, stream)
-        for key, group in groupby(members(stream, found.hidden), key=lambda member: _key(member.name)):
+        listed = _short(members(stream, found.hidden), file)
+        for key, group in groupby(listed, key=lambda member: _key(member.name)):
             found.add(key, group, stream)
             if found.count > MAX_ROWS:
                 raise UserError(f"{file} holds more than {MAX_ROWS} pictures; split it")
@@ -258,6 +260,16 @@ def _index(shown: str, file: File, several: bool, limit: int | None, passed: Pas
     prefix = (f"{shown}/" if several else "") if own else None
     lacking = told is not None and columns[3].null_count
     return _Tar(shown, prefix, file, names, *columns, _told(names, told) if lacking else None)
+
+
+def _short(listed: Iterable[tarfile.TarInfo], file: File) -> Iterator[tarfile.TarInfo]:
+    """The members. Raises UserError where their names are too long to be held."""
+    total = 0
+    for member in listed:
+        total += len(member.name)
+        if total > _MOST_NAMES:
+            raise UserError(f"{file}: the names of its members have more than {_MOST_NAMES} characters; split it")
+        yield member
 
 
 def _told(names: pa.ChunkedArray, told: Tells) -> pa.ChunkedArray:
