@@ -69,8 +69,8 @@ class Page:
 
 
 def chunks(stream: IO[bytes], where: object, most: int | None = None) -> list[dict[str, Chunk]]:
-    """For each group of rows its columns, by their paths with dots. most: values that may stand in such a list, whatever
-    the size of the file.
+    """For each group of rows its columns, by their paths with dots. most: values that such a list may have in a file of
+    any size.
 
     pyarrow's own list ends the process where it is damaged. Raises ArrowInvalid where it cannot be read, and UserError
     where it is longer than an honest one.
