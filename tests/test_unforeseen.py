@@ -64,3 +64,23 @@ def test_a_reader_that_has_enough_is_no_fault():
     ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (ended.returncode, ended.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "error, says",
+    [
+        (MemoryError(), "memory ran out: give less at once"),
+        (OSError(36, "File name too long", "x" * 5000), "x: file name too long"),
+        (PermissionError(13, "Permission denied", "there"), "there: permission denied: mend that"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_fault_of_ours(broken, monkeypatch, error, says):
+    def lacking(*_given: object) -> None:
+        raise error
+
+    (broken / "run.json").write_text("{}")
+    monkeypatch.setattr(runs, "conclude", lacking)
+    ended = call("report", broken)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert says in ended.stderr
+    assert not (broken / "error.log").exists()

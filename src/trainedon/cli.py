@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 import warnings
@@ -38,7 +39,7 @@ from trainedon.terminal import (
     say_passed,
     stop,
 )
-from trainedon.unforeseen import Unforeseen, kept, logged_in
+from trainedon.unforeseen import Unforeseen, kept, logged_in, of_the_machine
 
 app = typer.Typer(
     add_completion=False,
@@ -46,6 +47,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Was this diffusion model trained on this picture? Degrade-Restore-Compare, and honest statistics.",
 )
+
+
+def _here(folder: Path | None) -> Path | None:
+    """Raises UserError for an address where only a place on this disk can be meant."""
+    if folder is not None and ADDRESS.match(str(folder)):
+        raise UserError(
+            f"{folder} is an address, and this is written to this disk: give a folder here, and copy it there"
+        )
+    return folder
 
 
 def _print_version(asked: bool) -> None:
@@ -71,8 +81,12 @@ Out = Annotated[
     typer.Option(help="The run folder, a path or a URL (s3://...): new, or that of the same command, which goes on."),
 ]
 Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`.")]
-Seed = Annotated[int, typer.Option(help="Seed of the noise that attacks draw.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Take the first N pictures of each source, in sorted order.")]
+ADDRESS = re.compile(r"[\w+.-]{2,}:/")  # what a path makes of one
+MOST = 2**53  # the largest number that every reader of JSON reads as it is
+Seed = Annotated[int, typer.Option(min=-MOST, max=MOST, help="Seed of the noise that attacks draw.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, max=MOST, help="Take the first N pictures of each source, in sorted order.")
+]
 FollowLinks = Annotated[
     bool,
     typer.Option("--follow-links", help="Follow links that lead out of a folder of pictures; else they are left out."),
@@ -120,7 +134,9 @@ Base = Annotated[
 Size = Annotated[
     int | None,
     typer.Option(
-        min=8, help="Side of the pictures in pixels, if a latent model shall see another than it was made for."
+        min=8,
+        max=4096,
+        help="Side of the pictures in pixels, if a latent model shall see another than it was made for.",
     ),
 ]
 Offload = Annotated[
@@ -370,7 +386,9 @@ def _measurement(attack: Any) -> dict:
 @app.command()
 def draw(
     pictures: Annotated[str, typer.Argument(help="Folder, parquet or tar of the pictures that coins are tossed for.")],
-    out: Annotated[Path, typer.Option(help="A new folder: included/, held-out/ and draw.json are written there.")],
+    out: Annotated[
+        Path, typer.Option(callback=_here, help="A new folder: included/, held-out/ and draw.json are written there.")
+    ],
     secret: Annotated[str | None, typer.Option(help="Decides the coins; drawn at random when not given.")] = None,
     follow_links: FollowLinks = False,
 ) -> None:
@@ -391,7 +409,9 @@ def draw(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where pictures and run are written.")] = Path("trainedon-demo"),
+    out: Annotated[Path, typer.Option(callback=_here, help="Where pictures and run are written.")] = Path(
+        "trainedon-demo"
+    ),
     seed: Seed = 0,
 ) -> None:
     """Audit the embedded model on designs that it has seen and that it has not. One to two minutes on two cores."""
@@ -421,13 +441,17 @@ def demo(
 @app.command()
 def train(
     pictures: Annotated[str, typer.Argument(help="Folder, parquet, .npz or .tar file, to draw the members from.")],
-    out: Annotated[Path, typer.Option(help="The model's folder; the same command goes on where it stopped.")],
+    out: Annotated[
+        Path, typer.Option(callback=_here, help="The model's folder; the same command goes on where it stopped.")
+    ],
     draw: Annotated[
         int | None, typer.Option(min=1, help="How many members are drawn at random; all when not given.")
     ] = None,
     shadows: Annotated[
         int | None,
-        typer.Option(min=2, help="Train this many shadow models, each on its own draw (half when not given)."),
+        typer.Option(
+            min=2, max=10_000, help="Train this many shadow models, each on its own draw (half when not given)."
+        ),
     ] = None,
     family: Annotated[
         str | None,
@@ -440,8 +464,8 @@ def train(
         Path | None, typer.Option(help="Train no model but a LoRA for this one, which is of family latent-text.")
     ] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="With --adapter-of: the rank of each change; 8.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the draw, the weights and the noise.")] = 0,
-    size: Annotated[int | None, typer.Option(min=8, help="Side of the pictures in pixels; 32.")] = None,
+    seed: Annotated[int, typer.Option(min=-MOST, max=MOST, help="Seed of the draw, the weights and the noise.")] = 0,
+    size: Annotated[int | None, typer.Option(min=8, max=1024, help="Side of the pictures in pixels; 32.")] = None,
     grey: Annotated[bool, typer.Option(help="One channel instead of three.")] = False,
     passes: Annotated[
         int | None, typer.Option(min=1, help="Passes over the members; 400, for an autoencoder 20, for a LoRA 200.")
@@ -612,7 +636,7 @@ def plan_run(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder; or a table of scores, CSV or parquet, with --out.")],
-    out: Annotated[Path | None, typer.Option(help="For a table: the run folder to write.")] = None,
+    out: Annotated[Path | None, typer.Option(callback=_here, help="For a table: the run folder to write.")] = None,
 ) -> None:
     """Statistics and page again from the stored scores; no model and no pictures are needed."""
     from trainedon.evidence import Audit
@@ -667,7 +691,9 @@ def verify(
 def seal(
     run: Annotated[Path | None, typer.Argument(help="A run folder that is complete.")] = None,
     key: Annotated[Path | None, typer.Option(help="Sign with this Ed25519 key, PEM or as ssh-keygen makes it.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the seal is written; RUN/seal.json when not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(callback=_here, help="Where the seal is written; RUN/seal.json when not given.")
+    ] = None,
     new_key: Annotated[Path | None, typer.Option(help="Make a key in this file, and FILE.pub to give away.")] = None,
 ) -> None:
     """Vouch for a run: one digest over everything in its folder, with the date, signed where a key is given."""
@@ -929,5 +955,9 @@ def main() -> None:
             error.show()
             raise SystemExit(error.exit_code) from None
         except Exception as error:  # noqa: BLE001 (whatever it is, a person gets one line)
+            why = of_the_machine(error)
+            if why is not None:
+                stop(why)
+                raise SystemExit(2) from None
             stop(str(error) if isinstance(error, Unforeseen) else kept(error))
             raise SystemExit(1) from None

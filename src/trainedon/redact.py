@@ -8,6 +8,11 @@ from pathlib import Path
 # An address as far as it can go: up to white space or a quote. Chained ones (`zip::https://...`) come part by part.
 _ADDRESS = re.compile(r"(?<![\w+.-])[A-Za-z][\w+.-]+://[^\s'\"`<>]*")
 _CONTAINERS = ("abfs", "abfss", "az", "adl", "wasb", "wasbs")  # what stands before @ is no user there, but a container
+# What a path makes of an address: `https:/host/x`.
+_SQUEEZED = re.compile(
+    r"(?<![\w+.-])((?:https?|ftp|sftp|ssh|s3a?|gc?s|az|abfss?|adl|wasbs?|hf|hdfs|ray|smb|github|dropbox):/)([^/\s'\"`<>][^\s'\"`<>]*)",
+    re.IGNORECASE,
+)
 _USER = re.compile(r"(?<=/)[^/\s:@'\"]+:[^/\s@'\"]+@")  # in what is nearly an address, such as https:/me:secret@host
 
 
@@ -16,6 +21,12 @@ def redacted(text: str) -> str:
     home = str(Path.home())
     if len(home) > 1:
         text = re.sub(rf"(?<![\w/.-]){re.escape(home)}(?=/|$|[^\w.-])", "~", text)
+    return without_secrets(text)
+
+
+def without_secrets(text: str) -> str:
+    """The text with every address in it as it may be printed and kept, also where it became a path."""
+    text = _SQUEEZED.sub(lambda found: found[1] + redacted_address(f"{found[1]}/{found[2]}")[len(found[1]) + 1 :], text)
     return _USER.sub("", _ADDRESS.sub(lambda found: redacted_address(found[0]), text))
 
 

@@ -112,7 +112,9 @@ class _Model(_Entry):
     digest: str | None = None
     family: str | None = None
     parameters: Count | None = None
-    shape: list[Count] | None = None
+    shape: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)] | None = None
+    latents: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)] | None = None
+    timesteps: Annotated[int, Field(ge=1, le=10_000)] | None = None
     prediction: str | None = None
     conditioning: str | None = None
     asked: dict[str, dict[str, Count]] | None = None

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
+from trainedon.redact import without_secrets
 
 out_console = Console(emoji=False, highlight=False)
 progress_console = Console(emoji=False, stderr=True)
@@ -275,8 +276,8 @@ def plain(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Without control characters."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    """Without control characters, and without what nobody may read of addresses."""
+    return "".join(character if character.isprintable() else "?" for character in without_secrets(text))
 
 
 def say(text: str) -> None:

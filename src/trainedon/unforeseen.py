@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import sys
@@ -18,6 +19,9 @@ from trainedon.files import write_text
 from trainedon.redact import redacted, redacted_argument
 
 LOG = "error.log"
+# What a system says of a disk that is full, forbidden, broken or asked for a name that it cannot have.
+_MACHINE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENAMETOOLONG, errno.EMFILE}
+_MACHINE |= {errno.ENFILE, errno.ELOOP, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 PACKAGES = ("trainedon", "torch", "diffusers", "transformers", "peft", "pillow", "numpy", "pyarrow")
 
 
@@ -33,7 +37,19 @@ def logged_in(run: Path) -> Iterator[None]:
     except (UserError, PictureError, BrokenPipeError):
         raise
     except Exception as error:
+        if of_the_machine(error) is not None:
+            raise
         raise Unforeseen(kept(error, run)) from error
+
+
+def of_the_machine(error: Exception) -> str | None:
+    """What to do about an error that neither the input nor this program is to blame for; None for others."""
+    if isinstance(error, MemoryError):
+        return "memory ran out: give less at once (--batch-size, a smaller --size), or take a larger machine"
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        place = "the disk" if error.filename is None else os.fsdecode(error.filename)[:200]
+        return f"{place}: {(error.strerror or 'it cannot be used').lower()}: mend that, or choose another place"
+    return None
 
 
 def kept(error: Exception, run: Path | None = None) -> str:

@@ -44,6 +44,7 @@ def test_a_strangers_input(name, nursery, tmp_path):
     assert "Traceback" not in printed, printed
     assert told["code"] == case.code, printed
     assert case.says in printed
+    assert "hunter" not in told["stdout"] + told["stderr"], "the secrets of all cases are called so"
     assert told["did"] == []
     assert told["peak"] < LARGEST
     if case.code == 2:

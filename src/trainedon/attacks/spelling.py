@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from trainedon.errors import UserError
+from trainedon.redact import without_secrets
 
 LONGEST = 20_000  # letters; all attacks with all their parameters have about 3 000
 DEEPEST = 20  # parentheses inside one another
@@ -16,7 +17,12 @@ LARGEST_SEED = 2**63 - 1
 def check_spelling(text: str, what: str) -> None:
     """Raises UserError for a text that would take long to read, or whose numbers would."""
     if len(text) > LONGEST:
-        raise UserError(f"{what} {cut(text)!r} has {len(text):,} letters: name less at once")
+        raise UserError(f"{what} {cut(without_secrets(text))!r} has {len(text):,} letters: name less at once")
+    if without_secrets(text) != text:
+        raise UserError(
+            f"{what} {cut(without_secrets(text))!r} has a password or a token in it, which a run would keep: "
+            "fetch what lies there, and give its path"
+        )
     depth = deepest = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")

@@ -286,7 +286,7 @@ def _device(device: str) -> torch.device:
         device = next((kind for kind in ("cuda", "mps") if _works(kind)), "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen)
+        torch.empty(1, device=chosen).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(
             f"device {device!r} cannot be used here ({str(error).splitlines()[0]}): try --device cpu"
