@@ -32,6 +32,8 @@ def check_places(kind: str, sets: Mapping[str, str | Path], out: str) -> None:
     """
     local = check_sources(sets.values())
     if _is_url(out):
+        if out.lower().startswith("memory:"):
+            raise UserError(f"--out {out} lasts no longer than this command: give a folder or another store")
         return
     folder = Path(out)
     refuse_strangers(folder)

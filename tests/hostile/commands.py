@@ -52,3 +52,9 @@ def an_output_with_a_name_that_no_disk_takes(place: Path) -> list[str]:
 def a_device_that_holds_nothing(place: Path) -> list[str]:
     (place / "pictures").mkdir()
     return ["audit", "nowhere", "pictures", "--device", "meta", "--out", "run"]
+
+
+@hostile("lasts no longer than this command")
+def an_output_that_nobody_finds_again(place: Path) -> list[str]:
+    (place / "pictures").mkdir()
+    return ["audit", "nowhere", "pictures", "--out", "memory://run"]
