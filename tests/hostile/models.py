@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pickle
@@ -208,6 +209,107 @@ def a_t5_of_a_billion_gaps(model: Path) -> None:
 def a_sentencepiece_file_of_noise(model: Path) -> None:
     (model / "tokenizer" / "tokenizer.json").unlink()
     (model / "tokenizer" / "spiece.model").write_bytes(np.random.default_rng(0).bytes(5000))
+
+
+def _map(start: int, texts: bytes) -> bytes:
+    """A map of characters that replaces "#" by the text from `start` on."""
+    units = np.zeros(1024, "<u4")
+    units[0] = 256 << 10
+    units[256 ^ ord("#")] = ord("#") | 1 << 8 | (256 ^ ord("#") ^ 512) << 10
+    units[512] = start
+    return units.nbytes.to_bytes(4, "little") + units.tobytes() + texts
+
+
+def _sentencepiece(model: Path, characters: bytes = b"", words: tuple[str, ...] = ()) -> None:
+    """Puts a model of SentencePiece in place of a T5's tokenizer.json, and captions beside the pictures."""
+    from sentencepiece.sentencepiece_model_pb2 import ModelProto
+
+    made = ModelProto()
+    for piece, kind in (("<pad>", 3), ("</s>", 3), ("<unk>", 2), ("\u2581", 1)):
+        made.pieces.add(piece=piece, score=-2.0, type=kind)
+    for piece in (*"abcdefghijklmnopqrstuvwxyz", *words):
+        made.pieces.add(piece=piece, score=-3.0)
+    made.trainer_spec.model_type = 1
+    made.normalizer_spec.precompiled_charsmap = characters
+    (model / "tokenizer" / "tokenizer.json").unlink()
+    (model / "tokenizer" / "spiece.model").write_bytes(made.SerializeToString())
+    _captioned(model, "a cat " + "#" * 20)
+
+
+def _captioned(model: Path, words: str) -> None:
+    for number in range(2):
+        (model.parent / "pictures" / f"{number}.txt").write_text(words)
+
+
+def _normalized(model: Path, text: str) -> None:
+    path = model / "tokenizer" / "tokenizer.json"
+    rule = {"type": "Precompiled", "precompiled_charsmap": text}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"normalizer": rule}))
+    _captioned(model, "a cat " + "#" * 20)
+
+
+@spoilt("picture", "pixart", code=0)
+def a_sentencepiece_file_with_a_small_map(model: Path) -> None:
+    _sentencepiece(model, _map(0, b"sharp\0"))
+
+
+@spoilt("its map of characters is damaged", "pixart")
+def a_character_that_stands_for_megabytes(model: Path) -> None:
+    _sentencepiece(model, _map(0, b"a" * 20_000_000 + b"\0"))
+
+
+@spoilt("makes more than 100 bytes of one character", "pixart")
+def a_character_that_stands_for_pages(model: Path) -> None:
+    _sentencepiece(model, _map(0, b"a" * 500_000 + b"\0"))
+
+
+@spoilt("its map of characters leads out of itself", "pixart")
+def a_character_that_stands_for_what_is_not_there(model: Path) -> None:
+    _sentencepiece(model, _map(6, b"sharp\0"))
+
+
+@spoilt("its map of characters leads out of itself", "pixart")
+def a_character_that_stands_for_half_a_letter(model: Path) -> None:
+    _sentencepiece(model, _map(1, "é\0".encode()))
+
+
+@spoilt("spiece.model: ", "pixart")
+def a_map_of_noise(model: Path) -> None:
+    _sentencepiece(model, (1024).to_bytes(4, "little") + np.random.default_rng(0).bytes(1024) + b"abc\0")
+
+
+@spoilt("lists more or longer words than any vocabulary has", "pixart")
+def a_sentencepiece_file_with_a_word_without_end(model: Path) -> None:
+    _sentencepiece(model, words=("a" * 1_000_000,))
+
+
+@spoilt("tokenizer.json: its map of characters is damaged", "pixart")
+def a_map_of_three_bytes(model: Path) -> None:
+    _normalized(model, "AAAA")
+
+
+@spoilt("tokenizer.json: its map of characters is damaged")
+def a_map_that_is_no_base64(model: Path) -> None:
+    _normalized(model, "!!!!")
+
+
+@spoilt("tokenizer.json: its map of characters is damaged", "pixart")
+def a_map_of_megabytes_in_json(model: Path) -> None:
+    _normalized(model, base64.b64encode(_map(0, b"a" * 10_000_000 + b"\0")).decode())
+
+
+def _of_pages(family: str) -> None:
+    """A case whose captions are longer than a text encoder takes: nothing is printed of them."""
+
+    def spoil(model: Path) -> None:
+        _captioned(model, "cat " * 2499)
+
+    spoil.__name__ = f"captions_of_pages_for_{family.replace(' ', '_')}"
+    spoilt("picture", family, code=0)(spoil)
+
+
+for _name in ("stable diffusion", "pixart"):
+    _of_pages(_name)
 
 
 def _piped(name: str, family: str = "stable diffusion") -> None:

@@ -152,6 +152,22 @@ def test_a_caption_matters_and_none_is_the_empty_one(target):
 
 
 @pytest.mark.parametrize("target", TEXT, indirect=True)
+def test_nothing_is_printed_of_a_caption_that_is_too_long(target, capfd):
+    target.words(target.numbers(["cat " * 500]))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("target", ["pixart"], indirect=True)
+def test_a_caption_that_the_tokenizer_gives_up_on_is_one_line(target, monkeypatch):
+    def panics(*_, **__):
+        raise type("PanicException", (BaseException,), {})("index out of bounds")
+
+    monkeypatch.setattr(target.pipeline, "tokenizer", panics)
+    with pytest.raises(UserError, match=r"cannot read the caption 'a cat' \(index out of bounds\)"):
+        target.words(target.numbers(["a cat"]))
+
+
+@pytest.mark.parametrize("target", TEXT, indirect=True)
 def test_words_of_a_caption_are_its_letters_here(target):
     few, many, none = target.words(target.numbers(["a cat", "a cat and a dog", ""])).sum(1).tolist()
     assert 0 == none < few < many

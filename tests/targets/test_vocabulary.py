@@ -2,15 +2,20 @@
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import sentencepiece
 import tiny
+from tokenizers.normalizers import Precompiled
 from transformers import CLIPTokenizer, T5TokenizerFast
 
 from trainedon.errors import UserError
+from trainedon.targets.charsmap import check_charsmap
 from trainedon.targets.opened import Ledger
-from trainedon.targets.vocabulary import check_words, tokenizer
+from trainedon.targets.vocabulary import Unread, check_words, tokenizer, unpanicked
 
 ENCODER = SimpleNamespace(vocab_size=190, max_position_embeddings=16, eos_token_id=189)
 T5 = SimpleNamespace(vocab_size=32, eos_token_id=1)
@@ -123,3 +128,39 @@ def test_patterns_that_never_end_are_not_read(folder, pattern):
     path.write_text(json.dumps(value))
     with pytest.raises(UserError, match="is not read: it is no tokenizer of CLIP or T5"):
         opened(folder, CLIPTokenizer)
+
+
+MAPS = sorted((Path(sentencepiece.__file__).parent / "package_data").glob("*.bin"))
+needs_maps = pytest.mark.skipif(not MAPS, reason="this sentencepiece comes without its maps of characters")
+
+
+@needs_maps
+@pytest.mark.parametrize("path", MAPS, ids=lambda path: path.stem)
+def test_sentencepieces_own_maps_of_characters_are_read(path):
+    check_charsmap(path.read_bytes())
+
+
+@needs_maps
+def test_maps_that_are_let_pass_end_nothing():
+    """Of maps in which some bytes were changed, those that pass can be asked about every character."""
+    whole, random, passed = MAPS[-1].read_bytes(), np.random.default_rng(0), 0
+    letters = "".join(map(chr, range(1, 0xD800)))
+    for _ in range(20):
+        damaged = bytearray(whole)
+        for place in random.integers(4, 4 + int.from_bytes(whole[:4], "little"), 3):
+            damaged[place] = random.integers(256)
+        try:
+            check_charsmap(bytes(damaged))
+        except ValueError:
+            continue
+        Precompiled(bytes(damaged)).normalize_str(" ".join(letters))
+        passed += 1
+    assert passed
+
+
+def test_a_panic_is_an_ordinary_error():
+    panic = type("PanicException", (BaseException,), {})
+    with pytest.raises(Unread, match="out of bounds"), unpanicked():
+        raise panic("index out of bounds")
+    with pytest.raises(KeyboardInterrupt), unpanicked():
+        raise KeyboardInterrupt

@@ -186,7 +186,7 @@ def there(path: Path) -> bool:
     return True
 
 
-def brief(error: Exception) -> str:
+def brief(error: BaseException) -> str:
     """An error in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 

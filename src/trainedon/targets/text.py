@@ -8,7 +8,11 @@ from collections.abc import Callable
 
 import torch
 
+from trainedon.errors import UserError
+from trainedon.targets.files import shown
 from trainedon.targets.latent import Latent
+from trainedon.targets.parts import quiet
+from trainedon.targets.vocabulary import Unread, unpanicked
 
 Prompt = dict[str, torch.Tensor]  # what a network is told of one caption, by the name under which it takes it
 KEPT = 256 * 2**20  # bytes of embedded captions that are kept; the oldest go first
@@ -47,8 +51,7 @@ class Text(Latent):
 
     def _known(self, number: int) -> Prompt:
         if number not in self._embedded:
-            with torch.no_grad():
-                told = self._embed(self.captions[number])
+            told = self._embedding(self.captions[number])
             self._embedded[number] = {
                 name: value.to(self.device, self._dtype if value.is_floating_point() else value.dtype)
                 for name, value in told.items()
@@ -58,6 +61,15 @@ class Text(Latent):
                 self._bytes -= _nbytes(self._embedded.popitem(last=False)[1])
         self._embedded.move_to_end(number)
         return self._embedded[number]
+
+    def _embedding(self, caption: str) -> Prompt:
+        """Raises UserError when the tokenizer cannot read the caption. Pipelines would print what they leave out of a
+        long one."""
+        try:
+            with torch.no_grad(), quiet(), unpanicked():
+                return self._embed(caption)
+        except Unread as error:
+            raise UserError(f"the model's tokenizer cannot read the caption {shown(caption)!r} ({error})") from None
 
 
 def _nbytes(prompt: Prompt) -> int:

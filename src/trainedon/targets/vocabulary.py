@@ -6,11 +6,13 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
+from trainedon.targets.charsmap import check_charsmap, decoded
 from trainedon.targets.files import brief, object_of, shown
 from trainedon.targets.opened import Ledger
 
@@ -29,6 +31,22 @@ MOST_SET = 10_000  # of a setting that is a number; T5's tokenizers have 100 wor
 TRIED = 200  # words of a vocabulary that are tried
 
 
+class Unread(Exception):
+    """The tokenizers library gave up on a vocabulary or a caption."""
+
+
+@contextmanager
+def unpanicked() -> Iterator[None]:
+    """Raises Unread for what the tokenizers library raises: Exception itself, and for a panic of its Rust one that is
+    none of Python's ordinary exceptions."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise Unread(brief(error)) from None
+
+
 def tokenizer(files: Ledger, folder: Path, kind: Any) -> Any:
     """A tokenizer of transformers, from a copy of just those files that the ledger hashed. Raises UserError when its
     words are missing or cannot be read, and where it names code."""
@@ -44,8 +62,9 @@ def tokenizer(files: Ledger, folder: Path, kind: Any) -> Any:
         for name in sorted(known.intersection(SETTINGS + WORDS)):
             (Path(copy) / name).write_bytes(_checked(files.text(folder / name, MOST), folder / name))
         try:
-            found = kind.from_pretrained(copy, local_files_only=True)
-        except Exception as error:  # noqa: BLE001 (tokenizers raise Exception itself for a damaged file)
+            with unpanicked():
+                found = kind.from_pretrained(copy, local_files_only=True)
+        except Exception as error:  # noqa: BLE001 (a damaged file makes errors of any class)
             reason = brief(error).replace(copy, str(folder))
             raise UserError(f"{folder}: the tokenizer cannot be read ({reason})") from None
     if type(found.model_max_length) is not int:
@@ -56,6 +75,8 @@ def tokenizer(files: Ledger, folder: Path, kind: Any) -> Any:
 
 def _checked(data: bytes, path: Path) -> bytes:
     """What is copied of a tokenizer's file. Raises UserError for what could not be one."""
+    if path.name == "spiece.model":
+        _check_sentencepiece(data, path)
     if path.suffix != ".json":
         return data
     value = object_of(data, path)
@@ -71,7 +92,7 @@ def _checked(data: bytes, path: Path) -> bytes:
         if isinstance(listed, list):  # of T5: pairs of a word and its weight
             listed = {one[0]: 0 for one in listed if isinstance(one, list) and one and isinstance(one[0], str)}
         _check_list(listed, path)
-        _check_patterns({key: one for key, one in value.items() if key not in ("model", "added_tokens")}, path)
+        _check_rules({key: one for key, one in value.items() if key not in ("model", "added_tokens")}, path)
     elif path.name == "special_tokens_map.json":
         _check_numbers(value, path)
     elif path.name == "tokenizer_config.json":
@@ -79,6 +100,24 @@ def _checked(data: bytes, path: Path) -> bytes:
         kept = {key: one for key, one in value.items() if key not in UNASKED and not key.endswith("_file")}
         return json.dumps(kept).encode()
     return data
+
+
+def _check_sentencepiece(data: bytes, path: Path) -> None:
+    """Raises UserError for a model of SentencePiece that is damaged, or has words or a map of characters that no
+    tokenizer has."""
+    from transformers.convert_slow_tokenizer import import_protobuf
+
+    try:
+        model = import_protobuf().ModelProto()
+    except ImportError:  # then transformers does not read such a file either
+        return
+    try:
+        model.ParseFromString(data)
+        if model.normalizer_spec.precompiled_charsmap:
+            check_charsmap(model.normalizer_spec.precompiled_charsmap)
+    except Exception as error:  # noqa: BLE001 (protobuf's errors have no class in common with others)
+        raise UserError(f"{path.parent}: the tokenizer cannot be read ({path.name}: {brief(error)})") from None
+    _check_list({one.piece: 0 for one in model.pieces}, path)
 
 
 def _check_list(words: object, path: Path) -> None:
@@ -95,11 +134,17 @@ def _check_numbers(settings: dict, path: Path) -> None:
             raise UserError(f"{path} sets {shown(key)} to {shown(str(value))}, which no tokenizer has: it is damaged")
 
 
-def _check_patterns(value: object, path: Path) -> None:
-    """Raises UserError for a regular expression that could take for ever, or all memory, to be read or to be used."""
+def _check_rules(value: object, path: Path) -> None:
+    """Raises UserError for a regular expression or a map of characters that could take for ever, or all memory, to be
+    read or to be used."""
     if isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
-            _check_patterns(one, path)
+            _check_rules(one, path)
+    if isinstance(value, dict) and "precompiled_charsmap" in value:
+        try:
+            check_charsmap(decoded(value["precompiled_charsmap"]))
+        except ValueError as error:
+            raise UserError(f"{path.parent}: the tokenizer cannot be read ({path.name}: {error})") from None
     pattern = value.get("Regex") if isinstance(value, dict) else None
     if isinstance(pattern, str) and (len(pattern) > 500 or SLOW.search(CLASS.sub("x", pattern))):
         raise UserError(f"{path}: the pattern {shown(pattern)!r} is not read: it is no tokenizer of CLIP or T5")
@@ -113,7 +158,8 @@ def check_words(found: Any, encoder: Any, folder: Path) -> None:
     if encoder is not None:
         _check_sizes(found, encoder, folder)
     try:
-        reason = _lost(found)
+        with unpanicked():
+            reason = _lost(found)
     except Exception as error:  # noqa: BLE001 (what a tokenizer says of its own settings)
         reason = brief(error)
     if reason:
