@@ -6,6 +6,7 @@ import itertools
 import struct
 import zipfile
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -380,6 +381,20 @@ def test_parquet_texts_may_be_written_as_differences(parquet, files, encoding, s
     entries = scan(path)
     assert [(entry.name, entry.caption) for entry in entries] == [*zip(names, words)]
     assert [entry.data() for entry in entries] == files
+
+
+def test_parquet_of_a_store_may_have_texts_written_as_differences(parquet, files):
+    told = dict.fromkeys(("name", "caption"), "DELTA_BYTE_ARRAY") | {"image": "PLAIN"}
+    columns = {"image": files[:3], "name": [*"abc"], "caption": ["a cat", "a cat", "a dog"]}
+    data = parquet(columns, use_dictionary=False, column_encoding=told).read_bytes()
+    store = fsspec.filesystem("memory")
+    try:
+        store.pipe("/differences/faces.parquet", data)
+        entries = scan("memory://differences/faces.parquet")
+        assert [(entry.name, entry.caption) for entry in entries] == [("a", "a cat"), ("b", "a cat"), ("c", "a dog")]
+        assert [entry.data() for entry in entries] == files[:3]
+    finally:
+        store.rm("/differences", recursive=True)
 
 
 def test_captions_beside_pictures_may_be_written_as_differences(parquet, files, tmp_path):
