@@ -23,6 +23,7 @@ _DEEPEST = 16
 _DICTIONARY = 2  # a kind of page
 _INNER = (5, 7, 8)  # what a header says of a page of values, of a dictionary, and of values in the later way
 _TEXTS = (6, 7)  # kinds of values
+_DIFFERENCES = {6, 7}  # encodings: of lengths, and of texts
 MOST_VALUES = 4_000_000  # of a list of columns; a hundred thousand groups of one column have half of that
 _PER_VALUE = 1000  # bytes; a file may have one value more for each of them
 MOST_REPEATED = 4096  # times a file's bytes that its rows may refer to; writers' dictionaries have some 1 000 values
@@ -46,7 +47,8 @@ def check_footer(stream: IO[bytes], where: object) -> None:
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Where a column of a group of rows lies in the file. dictionary: where that is, or None. texts: whether its values
-    have lengths of their own. rows: of the group. values: as many, or more where they are lists."""
+    have lengths of their own. rows: of the group. values: as many, or more where they are lists. differences: whether
+    texts, or their lengths, are written as what differs from the one before."""
 
     start: int
     end: int
@@ -54,6 +56,7 @@ class Chunk:
     texts: bool
     rows: int
     values: int
+    differences: bool
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,10 @@ def _chunk(told: dict[int, Any], rows: int) -> tuple[str, Chunk]:
     first, dictionary = told[9], told.get(11) or None
     start = first if dictionary is None else min(first, dictionary)
     end, texts, values = start + told[7], told[1] in _TEXTS, told[5]
+    differences = not _DIFFERENCES.isdisjoint(told[2])
     if not 0 <= start <= end < 2**62 or min(rows, values) < 0:
         raise ValueError
-    return ".".join(part.decode() for part in told[3]), Chunk(start, end, dictionary, texts, rows, values)
+    return ".".join(part.decode() for part in told[3]), Chunk(start, end, dictionary, texts, rows, values, differences)
 
 
 def pages(stream: IO[bytes], chunk: Chunk) -> Iterator[Page]:

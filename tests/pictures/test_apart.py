@@ -65,6 +65,8 @@ def test_ordinary_jpegs_and_pngs_are_plain_and_what_hides_work_is_not(encoded):
     assert not is_plain(png[:33] + chunk(b"quIx") * 300 + png[33:])
     assert not is_plain(png[:33] + chunk(b"zTXt", b"Raw profile type exif\0\0") + png[33:])
     assert not is_plain(png[:33] + chunk(b"IDAT") * 20_000 + png[33:])
+    profile = chunk(b"iCCP", bytes(20_000))
+    assert is_plain(png[:33] + profile * 2 + png[33:]) and not is_plain(png[:33] + profile * 20 + png[33:])
     assert not is_plain(png[:-12]) and not is_plain(jpeg[:20]) and not is_plain(png[:20])
     large = Image.new("L", (9000, 9000))
     assert not is_plain(encoded("PNG", large)) and not is_plain(encoded("JPEG", large, progressive=True))

@@ -479,13 +479,24 @@ def test_a_file_beyond_the_byte_ceiling_is_refused(encoded, monkeypatch):
         decode(data)
 
 
+def test_long_texts_and_profiles_of_a_png_do_not_spoil_its_pixels(encoded, rgb):
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("comment", "A" * 3_000_000, zip=True)
+    text.add_itxt("workflow", "B" * 3_000_000, zip=True)
+    pixels, _ = decode(encoded("PNG", pnginfo=text, icc_profile=bytes(3_000_000)))
+    np.testing.assert_array_equal(pixels, rgb)
+
+
 def test_a_png_text_bomb_is_refused(encoded):
     from PIL.PngImagePlugin import PngInfo
 
     text = PngInfo()
     text.add_text("comment", "A" * 80_000_000, zip=True)
-    with pytest.raises(PictureError):
-        decode(encoded("PNG", pnginfo=text))
+    for bomb in ({"pnginfo": text}, {"icc_profile": bytes(80_000_000)}):
+        with pytest.raises(PictureError, match=r"^a text or colour profile in it takes more than 16 MiB, or all"):
+            decode(encoded("PNG", **bomb))
 
 
 def test_reasons_are_one_printable_line(encoded):

@@ -271,12 +271,16 @@ def test_captions_of_other_layouts(place, write, files, tmp_path):
 
 def test_a_damaged_sheet_is_named_by_its_line(write, files):
     for row, why in (
-        (b"a.png,x,y", "not as many cells"),
-        (b"a.png", "not as many cells"),
+        (b"a.png,x,y", "it has not as many cells"),
+        (b"a.png", "it has not as many cells"),
         (b"a.png,\xff", "not UTF-8"),
+        (b"a.png," + b"y" * 300_000, "field larger than field limit"),
+        (b"a.png," + b"y" * 2**20, "it has more than"),
     ):
-        with pytest.raises(UserError, match=rf"metadata\.csv, line \d+: .*{why}"):
-            scan(write({"a.png": files[0], "metadata.csv": b"file_name,text\n" + row + b"\n"}))
+        for line in (2, 3, 2000):
+            sheet = b"file_name,text\n" + b"a.png,x\n" * (line - 2) + row + b"\n" + b"a.png,x\n" * 9
+            with pytest.raises(UserError, match=rf"metadata\.csv, line {line}: {why}"):
+                scan(write({"a.png": files[0], "metadata.csv": sheet}))
 
 
 def test_folder_names_of_kohya_are_named_as_not_read(write, files):

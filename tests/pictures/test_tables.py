@@ -6,6 +6,7 @@ import itertools
 import struct
 import zipfile
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -367,6 +368,72 @@ def test_parquet_texts_may_be_categories(parquet, files):
     columns = {"name": pa.array([*"abc"]), "caption": pa.array(["a cat", None, "a cat"])}
     path = parquet({"image": files[:3]} | {name: column.dictionary_encode() for name, column in columns.items()})
     assert [(entry.name, entry.caption) for entry in scan(path)] == [("a", "a cat"), ("b", None), ("c", "a cat")]
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+@pytest.mark.parametrize("struct", [False, True])
+def test_parquet_texts_may_be_written_as_differences(parquet, files, encoding, struct):
+    names, words = [f"{row:03}.png" for row in range(40)], [f"a cat, {row}" for row in range(40)]
+    pictures = [{"bytes": data, "path": name} for data, name in zip(files, names, strict=True)]
+    columns = {"image": pictures} if struct else {"image": files, "name": names}
+    told = dict.fromkeys(("image.bytes", "image.path") if struct else ("image", "name"), encoding)
+    path = parquet(columns | {"caption": words}, use_dictionary=False, column_encoding=told | {"caption": encoding})
+    entries = scan(path)
+    assert [(entry.name, entry.caption) for entry in entries] == [*zip(names, words)]
+    assert [entry.data() for entry in entries] == files
+
+
+def test_parquet_of_a_store_may_have_texts_written_as_differences(parquet, files):
+    told = dict.fromkeys(("name", "caption"), "DELTA_BYTE_ARRAY") | {"image": "PLAIN"}
+    columns = {"image": files[:3], "name": [*"abc"], "caption": ["a cat", "a cat", "a dog"]}
+    data = parquet(columns, use_dictionary=False, column_encoding=told).read_bytes()
+    store = fsspec.filesystem("memory")
+    try:
+        store.pipe("/differences/faces.parquet", data)
+        entries = scan("memory://differences/faces.parquet")
+        assert [(entry.name, entry.caption) for entry in entries] == [("a", "a cat"), ("b", "a cat"), ("c", "a dog")]
+        assert [entry.data() for entry in entries] == files[:3]
+    finally:
+        store.rm("/differences", recursive=True)
+
+
+def test_captions_beside_pictures_may_be_written_as_differences(parquet, files, tmp_path):
+    told = {"use_dictionary": False, "column_encoding": {"file_name": "DELTA_BYTE_ARRAY", "text": "DELTA_BYTE_ARRAY"}}
+    parquet({"file_name": ["a.png", "b.png"], "text": ["a cat", "a dog"]}, name="all/captions.parquet", **told)
+    for name, data in zip("ab", files):
+        (tmp_path / "all" / f"{name}.png").write_bytes(data)
+    assert [entry.caption for entry in scan(tmp_path / "all")] == ["a cat", "a dog"]
+
+
+def test_parquet_names_written_as_differences_are_bounded(parquet):
+    told = {"use_dictionary": False, "column_encoding": {"image": "PLAIN", "name": "DELTA_BYTE_ARRAY"}}
+    names = ["x" * 300_000] * 2000  # 600 MB, of which a page holds one
+    path = parquet({"image": [b"x"] * 2000, "name": names}, rows=2000, **told)
+    assert path.stat().st_size < 2**21
+    pool, own = pa.proxy_memory_pool(pa.system_memory_pool()), pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        with pytest.raises(UserError, match="name holds texts of more than 4096 bytes"):
+            scan(path)
+    finally:
+        pa.set_memory_pool(own)
+    assert 0 < pool.max_memory() < 2**28
+
+
+def test_parquet_of_views_is_read_as_texts_and_bytes(parquet, files):
+    image, words = pa.array(files[:2], pa.binary_view()), pa.array(["a cat", None], pa.string_view())
+    for pictures in (image, pa.StructArray.from_arrays([image], ["bytes"])):
+        names = pa.array(["a", "b"], pa.string_view())
+        entries = scan(parquet({"image": pictures, "caption": words, "name": names}))
+        assert [(entry.name, entry.caption) for entry in entries] == [("a", "a cat"), ("b", None)]
+        assert [entry.data() for entry in entries] == files[:2]
+
+
+def test_parquet_labels_beyond_all_classes_are_named(parquet, files):
+    labels = pa.array([1, None, 2**63 - 1], pa.uint64())
+    assert [entry.label for entry in scan(parquet({"image": files[:3], "label": labels}))] == [1, None, 2**63 - 1]
+    with pytest.raises(UserError, match=f"label holds {2**64 - 1}, which is no class"):
+        scan(parquet({"image": files[:2], "label": pa.array([2**64 - 1, 0], pa.uint64())}))
 
 
 def test_parquet_names_as_a_whole_have_a_bound(parquet, files, monkeypatch):

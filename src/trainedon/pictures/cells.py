@@ -33,6 +33,7 @@ MOST_NAME = 4096  # bytes
 MOST_NAMES = 2**29  # bytes of all names of a table, and of all captions that a table names of others' pictures
 # Bytes. Without it a whole column chunk, often hundreds of MB, is read at once; with it, one page of the file.
 _BUFFER = 2**20
+_MOST_BATCH = 2**26  # bytes of texts written as differences, read at once: each may be as long as its page
 DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
 
 
@@ -70,18 +71,25 @@ def intact(file: File) -> AbstractContextManager[None]:
 
 
 def open_table(file: File, *dictionaries: str | None) -> pq.ParquetFile:
-    """dictionaries: columns of texts whose equal values are to be held once, however often the file has them."""
+    """dictionaries: columns of texts whose equal values are to be held once, however often the file has them, where
+    Arrow can."""
     source = file.open()
     named = [name for name in dictionaries if name is not None]
     options = {"buffer_size": _BUFFER, "pre_buffer": False, "thrift_container_size_limit": MOST_ITEMS}
     try:
         check_footer(source, file)
-        opened = pq.ParquetFile(source, read_dictionary=named or None, **options)
+        once = [name for name in named if not _differences(file, name)]
+        opened = pq.ParquetFile(source, read_dictionary=once or None, **options)
     except BaseException:
         source.close()
         raise
     weakref.finalize(opened, source.close)
     return opened
+
+
+def _differences(file: File, column: str) -> bool:
+    """Whether texts of a column are written in a way that Arrow cannot read into a dictionary."""
+    return any(group[column].differences for group in _chunks(file) if column in group)
 
 
 @lru_cache(maxsize=4)
@@ -121,12 +129,14 @@ def small(
     A few bytes of a file can stand for a long text that is repeated: its length is looked at before it is.
     """
     values, total = Column(kind), 0
-    for group in range(opened.num_row_groups):
-        text_size(file, group, column)
-    for batch in _batches(opened, column):
+    largest = max((text_size(file, group, column) for group in range(opened.num_row_groups)), default=0)
+    rows = AT_ONCE
+    if _differences(file, column):
+        rows = min(AT_ONCE, max(1, _MOST_BATCH // largest)) if largest else 1
+    for batch in _batches(opened, column, rows):
         found = batch.column(0)
         found = found.flatten()[0] if pa.types.is_struct(found.type) else found
-        if pa.types.is_dictionary(found.type):
+        if is_text(found.type):
             total += _checked(found, column, file, longest)
             if total > MOST_NAMES:
                 raise UserError(f"{file}: {column} holds more than {MOST_NAMES // 2**20} MiB; split the file")
@@ -143,19 +153,21 @@ def text_size(file: File, group: int, column: str) -> int:
     return size
 
 
-def _batches(opened: pq.ParquetFile, column: str) -> Iterator[pa.RecordBatch]:
+def _batches(opened: pq.ParquetFile, column: str, rows: int) -> Iterator[pa.RecordBatch]:
     groups = [*range(opened.num_row_groups)]
     # of a field of a struct, Arrow holds equal texts once within one group alone
     for part in [[group] for group in groups] if "." in column else [groups]:
-        yield from opened.iter_batches(AT_ONCE, columns=[column], row_groups=part, use_threads=False)
+        yield from opened.iter_batches(rows, columns=[column], row_groups=part, use_threads=False)
 
 
-def _checked(texts: pa.DictionaryArray, column: str, file: File, longest: int) -> int:
+def _checked(texts: pa.Array, column: str, file: File, longest: int) -> int:
     """The bytes that texts take when each is held by itself. Raises UserError where one is too long."""
-    sizes = pc.binary_length(texts.dictionary)
+    once = texts.dictionary if pa.types.is_dictionary(texts.type) else texts.cast(pa.large_string())
+    sizes = pc.binary_length(once)
     if len(sizes) and pc.max(sizes).as_py() > longest:
         raise UserError(f"{file}: {column} holds texts of more than {longest} bytes; shorten or leave out that column")
-    return pc.sum(sizes.take(texts.indices).cast(pa.int64())).as_py() or 0
+    each_one = sizes.take(texts.indices) if pa.types.is_dictionary(texts.type) else sizes
+    return pc.sum(each_one.cast(pa.int64())).as_py() or 0
 
 
 def is_text_column(schema: pa.Schema, name: str) -> bool:
@@ -164,4 +176,4 @@ def is_text_column(schema: pa.Schema, name: str) -> bool:
 
 def is_text(kind: pa.DataType) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)

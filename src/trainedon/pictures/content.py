@@ -24,6 +24,7 @@ PLAIN_WORK = 256_000_000  # pixels times scans, and four times the pixels of a P
 PLAIN_SEGMENTS = 256  # of a JPEG before its pixels, or chunks of a PNG beside them
 PLAIN_CHUNKS = 16_384  # of a PNG with its pixels; encoders write one for 8 or more KiB
 PLAIN_EXIF = 2**16  # bytes; each of its tags may stand for all of it
+PLAIN_TEXTS = 2**18  # bytes of packed texts and colour profiles of a PNG; each becomes up to 1000
 
 _HEIC = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
 _AVIF = {b"avif", b"avis"}
@@ -171,12 +172,15 @@ def _is_plain_jpeg(data: bytes) -> bool:
 def _is_plain_png(data: bytes) -> bool:
     if len(data) < 33 or math.prod(struct.unpack_from(">II", data, 16)) > PLAIN_WORK // 4:
         return False
-    place, others, pixels = 8, 0, 0
+    place, others, pixels, texts = 8, 0, 0, 0
     while place + 12 <= len(data) and others <= PLAIN_SEGMENTS and pixels <= PLAIN_CHUNKS:
         size, name = struct.unpack_from(">I4s", data, place)
         if name == b"IEND":
             return True
         if (name == b"eXIf" and size > PLAIN_EXIF) or data.startswith(b"Raw profile", place + 8):
+            return False
+        texts += size if name in (b"iCCP", b"iTXt", b"zTXt") else 0
+        if texts > PLAIN_TEXTS:
             return False
         others, pixels = others + (name != b"IDAT"), pixels + (name == b"IDAT")
         place += 12 + size

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from trainedon.errors import PictureError
 from trainedon.pictures.content import check_effort, jxl_size, opened_by
@@ -30,6 +30,7 @@ MAX_BYTES = 256 * 2**20
 REDUCED = 64_000_000  # pixels; a JPEG of more is decoded at half its width and height
 ENOUGH = 4096  # pixels; of a side that is not reduced, since a model might see as many
 BAND = 2**22  # pixels that are converted at once
+MOST_TEXT, MOST_TEXTS = 2**24, 2**26  # bytes of one text or colour profile in a PNG, and of all its texts
 
 # What Pillow's readers have been seen to raise on damaged files.
 DAMAGE = (
@@ -148,17 +149,23 @@ def _strict() -> Iterator[None]:
     """
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2  # twice as many are an error
+    texts = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
+    PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = MOST_TEXT, MOST_TEXTS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = lenient, most
+        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = texts
 
 
 def _damage(error: BaseException) -> str:
     """One short printable line about what the reader met."""
     text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())[:80]
+    if "MAX_TEXT_" in text:
+        most = f"{MOST_TEXT // 2**20} MiB, or all its texts more than {MOST_TEXTS // 2**20} MiB"
+        return f"a text or colour profile in it takes more than {most}"
     return "truncated: the file ends too early" if "truncated" in text.lower() else f"damaged ({text or 'unreadable'})"
 
 

@@ -172,7 +172,8 @@ def _line(line: bytes) -> tuple[str, str | None]:
 
 def _sheet(file: File) -> Iterator[tuple[str, str]]:
     with io.TextIOWrapper(io.BufferedReader(file.open()), encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(_short(stream))
+        lines = _Short(stream)
+        reader = csv.DictReader(lines)
         try:
             column = next(name for name in COLUMNS if name in (reader.fieldnames or ()))
             for row in reader:
@@ -182,17 +183,30 @@ def _sheet(file: File) -> Iterator[tuple[str, str]]:
                 if caption is not None:
                     yield row["file_name"], caption
         except (csv.Error, ValueError, PictureError) as error:
-            reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-            raise UserError(f"{file}, line {reader.line_num}: {reason}; repair or remove this line") from None
+            reason, number = error, lines.number
+            if isinstance(error, UnicodeDecodeError):  # met in what was read ahead of this line's end
+                reason, number = "not UTF-8", number + error.object[: error.start].count(b"\n")
+            raise UserError(f"{file}, line {number}: {reason}; repair or remove this line") from None
 
 
-def _short(stream: io.TextIOBase) -> Iterator[str]:
-    """The lines of a sheet, none of which is held when it is too long. Raises ValueError."""
-    blank = 0
-    while line := stream.readline(MOST_BYTES):
+class _Short:
+    """The lines of a sheet, none of which is held when it is too long. number: of the last one asked for, from 1."""
+
+    def __init__(self, stream: io.TextIOBase) -> None:
+        self._stream, self._blank, self.number = stream, 0, 0
+
+    def __iter__(self) -> _Short:
+        return self
+
+    def __next__(self) -> str:
+        """Raises ValueError."""
+        self.number += 1
+        line = self._stream.readline(MOST_BYTES)
+        if not line:
+            raise StopIteration
         if len(line) == MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES} characters")
-        blank += line.isspace()
-        if blank > _MOST_BLANK:
+        self._blank += line.isspace()
+        if self._blank > _MOST_BLANK:
             raise ValueError(f"it is one of more than {_MOST_BLANK} in which nothing stands")
-        yield line
+        return line

@@ -10,6 +10,7 @@ from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainedon.errors import PictureError, UserError
@@ -235,7 +236,7 @@ def _holds_files(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         index = kind.get_field_index("bytes")
         kind = kind.field(index).type if index >= 0 else kind
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
 
 
 def _name_column(schema: pa.Schema, image: pa.Field) -> str | None:
@@ -252,4 +253,10 @@ def _name_column(schema: pa.Schema, image: pa.Field) -> str | None:
 def _labels(file: pq.ParquetFile, schema: pa.Schema, where: File) -> pa.ChunkedArray | None:
     if schema.get_field_index("label") < 0 or not pa.types.is_integer(schema.field("label").type):
         return None
-    return small(file, "label", pa.int64(), where)
+    if not pa.types.is_uint64(schema.field("label").type):
+        return small(file, "label", pa.int64(), where)
+    labels = small(file, "label", pa.uint64(), where)
+    largest = pc.max(labels).as_py()
+    if largest is not None and largest > np.iinfo(np.int64).max:
+        raise UserError(f"{where}: label holds {largest}, which is no class; repair or leave it out")
+    return labels.cast(pa.int64())
