@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import tiny
 import torch
 from hostile.cases import hostile
@@ -222,6 +223,7 @@ def _map(start: int, texts: bytes) -> bytes:
 
 def _sentencepiece(model: Path, characters: bytes = b"", words: tuple[str, ...] = ()) -> None:
     """Puts a model of SentencePiece in place of a T5's tokenizer.json, and captions beside the pictures."""
+    pytest.importorskip("google.protobuf", reason="such files are read with protobuf")
     from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
     made = ModelProto()
