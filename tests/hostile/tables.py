@@ -228,7 +228,7 @@ def lines_without_end(place: Path) -> list[str]:
     return _drawn()
 
 
-@hostile("metadata.csv, line 1", command="draw")
+@hostile("metadata.csv, line 2", command="draw")
 def a_field_of_a_gigabyte(place: Path) -> list[str]:
     _lines(_folder(place) / "metadata.csv", [b"file_name,text\na.png,", *[b"a" * 10**7] * 10])
     return _drawn()
