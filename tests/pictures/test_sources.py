@@ -188,11 +188,17 @@ def test_what_this_program_wrote_is_left_out_of_a_source(folder, name, head, kin
 
 @pytest.mark.parametrize("name", ["run.json", "draw.json"])
 def test_a_run_or_a_draw_is_no_source_by_itself(folder, name):
-    path = folder("evidence/a.png")
+    path = folder("evidence/a.png", "restored/0123/a.png")
     run, draw = {"status": "running", "kind": "evaluate"}, {"secret": "", "commitment": "0" * 64}
     (path / name).write_text(json.dumps({"schema_version": 1} | (run if name == "run.json" else draw)))
-    with pytest.raises(UserError, match=r"pictures is a (run|draw) of trainedon: give its folder"):
+    with pytest.raises(UserError, match=r"pictures is a (run|draw) of trainedon: give "):
         scan(path)
+    if name == "draw.json":
+        assert names(scan(path / "restored")) == ["0123/a.png"], "somebody's folder of that name"
+        return
+    for evidence in (path / "restored", path / "restored" / "0123"):
+        with pytest.raises(UserError, match="lies in a run of trainedon: give the folder that its pictures came from"):
+            scan(evidence)
 
 
 def test_a_dangling_link_and_a_pipe_are_refused_without_waiting(folder):

@@ -257,5 +257,5 @@ def test_what_this_program_wrote_is_left_out_of_a_store(memory, stored):
     assert [entry.name for entry in listed] == ["a.png", "theirs/c.png"]
     assert (
         "run/",
-        "passed over: run of trainedon: give its folder evidence by itself if its pictures are meant",
+        "passed over: run of trainedon: give the folder that its pictures came from",
     ) in list(listed.passed)

@@ -26,11 +26,12 @@ MARKS: dict[str, tuple[re.Pattern[bytes], str]] = {
     "shadows.json": (re.compile(rb'\{\s*"models":\s*\[\s*"\d{3}",'), "shadows"),
 }
 _KINDS = {
-    "run": Seems("run of trainedon", remedy=_REMEDY.format("its folder evidence")),
+    "run": Seems("run of trainedon", remedy="give the folder that its pictures came from"),
     "draw": Seems("draw of trainedon", remedy=_REMEDY.format("its folder included or held-out")),
     "model": Seems("model that trainedon trained", remedy=_REMEDY.format("a folder in it")),
     "shadows": Seems("set of shadow models of trainedon", remedy=_REMEDY.format("a folder in it")),
 }
+EVIDENCE = "restored"  # the folder of a run with what it painted
 OWN_MIXED = ("own run", "own draw")  # whose pictures are not one set, also where they are given as a source
 OWN = tuple(f"own {kind}" for kind in _KINDS)  # what there can be in a folder that this program wrote
 

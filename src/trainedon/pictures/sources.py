@@ -19,7 +19,7 @@ from trainedon.pictures.folders import TABLES, Contents, contents, found_caption
 from trainedon.pictures.listing import METADATA, Listing, Passed
 from trainedon.pictures.metadata import Metadata, Told
 from trainedon.pictures.names import has, is_picture, is_text, number, raw, spelled, text
-from trainedon.pictures.own import MARKS, OWN_MIXED, made_here, seems_own
+from trainedon.pictures.own import EVIDENCE, MARKS, OWN_MIXED, made_here, seems_own
 from trainedon.pictures.picture import Entry
 from trainedon.pictures.shards import Shards, told_apart
 from trainedon.pictures.sniffing import OUTSIDE, PASSED, Seems, seems, unreadable
@@ -156,10 +156,16 @@ def _scan(place: Place, path: str, where: str, limit: int | None, follow: bool) 
 
 
 def _refuse_own(place: Place, folder: str, where: str) -> None:
-    """Raise UserError for a run, whose pictures are evidence, and for a draw, whose two halves are not one set."""
-    own = made_here(MARKS, lambda name: place.head(place.within(folder, name))) if isinstance(place, Disk) else None
-    if own in OWN_MIXED:
-        raise UserError(f"{where} is a {seems_own(own).kind}: {seems_own(own).remedy}")
+    """Raise UserError for a run and its evidence, which is none of anybody's pictures, and for a draw, whose two halves
+    are not one set."""
+    if not isinstance(place, Disk):
+        return
+    here = Path(folder).absolute()
+    for above in (here, *(one.parent for one in (here, here.parent) if one.name == EVIDENCE)):
+        own = made_here(MARKS, lambda name, above=above: place.head(str(above / name)))
+        if own in OWN_MIXED and (above == here or own == OWN_MIXED[0]):
+            within = "is" if above == here else "lies in"
+            raise UserError(f"{where} {within} a {seems_own(own).kind}: {seems_own(own).remedy}")
 
 
 def _leads_out(place: Place, file: str, beside: str) -> bool:
