@@ -103,3 +103,11 @@ def test_what_is_no_regular_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.parquet")
     with pytest.raises(UserError, match="is a pipe"):
         opened(tmp_path / "pipe.parquet")
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_a_file_without_rows(tmp_path, compression):
+    table = pa.table({"a": pa.array([], pa.string()), "b": pa.array([], pa.float64())})
+    pq.write_table(table, tmp_path / "t.parquet", compression=compression)
+    with opened(tmp_path / "t.parquet") as file:
+        assert file.table(table.schema).equals(table)

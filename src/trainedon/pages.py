@@ -108,7 +108,7 @@ def _chunk(told: dict[int, Any], rows: int) -> tuple[str, Chunk]:
 
 def pages(stream: IO[bytes], chunk: Chunk) -> Iterator[Page]:
     """The pages of a column, from their headers alone. Raises ArrowInvalid."""
-    at = chunk.start
+    at = chunk.start if chunk.rows or chunk.values else chunk.end  # of none, writers say that they lie at the beginning
     while at < chunk.end:
         page = _page(stream, at)
         yield page
@@ -122,7 +122,9 @@ def largest_page(stream: IO[bytes], chunk: Chunk) -> int:
 
 def dictionary_size(stream: IO[bytes], chunk: Chunk) -> int:
     """The bytes that a column's dictionary takes; 0 where it has none. Raises ArrowInvalid."""
-    return 0 if chunk.dictionary is None else _page(stream, chunk.dictionary).unpacked
+    return (
+        0 if chunk.dictionary is None or not (chunk.rows or chunk.values) else _page(stream, chunk.dictionary).unpacked
+    )
 
 
 def _page(stream: IO[bytes], at: int) -> Page:

@@ -74,7 +74,9 @@ def test_folders_by_year_and_month_change_neither_scores_nor_claim(dit, source, 
     by_month, flat = source("unseen", "by-month", months), source("unseen", "flat")
     document, scores, record = audited(dit, tmp_path / "a", suspects, by_month)
     plain, expected, other = audited(dit, tmp_path / "b", suspects, flat)
-    assert scores == expected and len(set(scores.values())) == 48
+    assert (
+        scores == pytest.approx(expected, rel=1e-6) and len(set(scores.values())) == 48
+    )  # batches differ, and kernels
     assert document.claim == plain.claim and document.claim.level <= 1
     ways = {"suspect": {"inferred": 24}, "unseen": {"inferred": 24}}
     assert record["model"]["asked"] == other["model"]["asked"] == document.asked.ways == ways
