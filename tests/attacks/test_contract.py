@@ -181,7 +181,7 @@ DIRECTION = {
     "drc-latent": 0.8,
     "symmetric(loss(t=100, draws=8))": 0.8,
     "drc-hide(steps=10)": 0.8,
-    "drc-hide(roi=cover, steps=6, restorations=1)": 0.75,  # .80 to .81, as processors train the toy
+    "drc-hide(roi=cover, steps=6, restorations=1)": 0.75,  # where processors add up in another order, just below .8
     "loss(t=100, draws=8)": 0.8,
     "pian": 0.8,
     "sima": 0.9,
