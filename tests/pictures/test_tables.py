@@ -424,7 +424,11 @@ def test_parquet_of_views_is_read_as_texts_and_bytes(parquet, files):
     image, words = pa.array(files[:2], pa.binary_view()), pa.array(["a cat", None], pa.string_view())
     for pictures in (image, pa.StructArray.from_arrays([image], ["bytes"])):
         names = pa.array(["a", "b"], pa.string_view())
-        entries = scan(parquet({"image": pictures, "caption": words, "name": names}))
+        try:
+            path = parquet({"image": pictures, "caption": words, "name": names})
+        except pa.ArrowNotImplementedError:
+            pytest.skip("this pyarrow writes no views")
+        entries = scan(path)
         assert [(entry.name, entry.caption) for entry in entries] == [("a", "a cat"), ("b", None)]
         assert [entry.data() for entry in entries] == files[:2]
 
