@@ -668,6 +668,7 @@ def verify(
 ) -> None:
     """Compute a run's statistics again from its scores, and say whether its files and its page tell the truth."""
     from trainedon.runs import verify as check
+    from trainedon.runs.contents import SEAL
     from trainedon.runs.keys import public_key
     from trainedon.runs.seal import check_seal
 
@@ -682,7 +683,7 @@ def verify(
         say(f"{failed} of {len(checks)} checks failed: do not rely on this page")
         raise SystemExit(1)
     if not (sealed or seal or signer):
-        how = "--seal checks its seal" if (run / "seal.json").exists() else "a seal says who vouches for them"
+        how = "--seal checks its seal" if (run / SEAL).exists() else "a seal says who vouches for them"
         say(f"Scores could have been replaced before, and all else computed from these: {how}.")
     say("This run tells what follows from its scores.")
 

@@ -1,5 +1,6 @@
 """What is hashed is what is loaded: every file is opened once, none beside, and the network is the libraries' own."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -18,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from trainedon.errors import UserError
 from trainedon.targets import load_target
 from trainedon.targets.families import FAMILIES, parts_of
-from trainedon.targets.files import digest_of
 from trainedon.targets.load import model_digest
 from trainedon.targets.opened import Ledger
 from trainedon.targets.parts import weighted
@@ -31,6 +31,15 @@ BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("families")
     return {name: tiny.save(name, root / str(i)) for i, name in enumerate(tiny.FAMILIES)}
+
+
+def digest_of(root, files):
+    """The formula, by itself: sha256 over sorted names, as seen from `root`, and the files' own digests."""
+    digest = hashlib.sha256()
+    for path in sorted({path.absolute() for path in files}):
+        digest.update(Path(os.path.relpath(path, root)).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def held(network):

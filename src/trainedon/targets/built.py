@@ -100,7 +100,7 @@ def check_room(network: nn.Module, shards: list[Tensors]) -> None:
     """Raises ValueError when a network has more numbers than the files: transformers would make the rest up, in memory
     of any size."""
     wanted = sum(parameter.numel() for parameter in network.parameters())
-    there = sum(torch.Size(entry.shape).numel() for shard in shards for entry in shard.entries.values())
+    there = held_by(shards).numbers
     if wanted > there:
         raise ValueError(f"it has {wanted:,} numbers, and the files hold {there:,}")
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainedon.errors import UserError
-from trainedon.reading import json_of, kind_of, open_regular, read_bytes
+from trainedon.reading import json_of, kind_of, read_bytes
 
 if TYPE_CHECKING:
     from trainedon.targets.opened import Ledger
@@ -155,16 +152,6 @@ def check_tensors(files: Ledger, weights: Weights, exact: bool) -> None:
         raise UserError(
             f"{weights.files[0]} holds {shown(min(twice))} under its former and its present name: it is damaged"
         )
-
-
-def digest_of(root: Path, files: Iterable[Path]) -> str:
-    """sha256 over files and their names, as seen from `root`."""
-    digest = hashlib.sha256()
-    for path in sorted({path.absolute() for path in files}):
-        digest.update(Path(os.path.relpath(path, root)).as_posix().encode("utf-8", "surrogatepass") + b"\0")
-        with open_regular(path) as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]
-    return digest.hexdigest()
 
 
 def there(path: Path) -> bool:
