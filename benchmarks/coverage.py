@@ -34,9 +34,9 @@ from rich.progress import track
 from scipy.stats import binom, norm
 
 from trainedon.evidence import Looks, Scores, audit, evaluate
-from trainedon.evidence.one_run import one_run
-from trainedon.evidence.rows import Rows
-from trainedon.evidence.scores import Sample
+from trainedon.evidence.protocol.one_run import one_run
+from trainedon.evidence.table.rows import Rows
+from trainedon.evidence.table.scores import Sample
 
 SIZES = (20, 60, 300, 3000)
 KINDS = ("plain", "ties", "clusters", "best of 8", "pictures", "remembered", "half used", "uneven", "motifs")

@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from benchmarks.shifts import compressed, scaled
 from trainedon.evidence import Looks, near_duplicates
-from trainedon.pictures.looks import perceptual_hash
+from trainedon.pictures.appearance import perceptual_hash
 from trainedon.pictures.stock import statistics
-from trainedon.runs.looks import ROWS, encoder
+from trainedon.runs.features import ROWS, encoder
 
 
 def cropped(image: Image.Image, left: float, right: float) -> Image.Image:

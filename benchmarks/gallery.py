@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from trainedon.attacks.drc_hide import DRCHide
+from trainedon.attacks.drc.drc_hide import DRCHide
 from trainedon.demo import demo
 from trainedon.errors import UserError
 from trainedon.noise import generator

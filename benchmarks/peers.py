@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from trainedon.attacks import DRC, Attack, attacks, parse_attacks, short
-from trainedon.attacks.fusion import Fusion
-from trainedon.attacks.registry import works_alone
+from trainedon.attacks.core.registry import works_alone
+from trainedon.attacks.learned.fusion import Fusion
 from trainedon.errors import UserError
 from trainedon.targets import Shadows, Target
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from trainedon.errors import UserError
-from trainedon.evidence.sweep import Group, Point, Sweep, named
+from trainedon.evidence.studies.sweep import Group, Point, Sweep, named
 from trainedon.files import write_text
 from trainedon.report.sweep import AUC, chart
 

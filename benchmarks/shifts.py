@@ -21,7 +21,7 @@ from PIL import Image
 
 from trainedon.evidence import Audit, Scores, audit, read_looks
 from trainedon.pictures import cross_duplicates, inventory, scan
-from trainedon.runs.looks import write_looks
+from trainedon.runs.features import write_looks
 
 SIZES = ((20, 60), (40, 300))
 

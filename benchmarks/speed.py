@@ -33,9 +33,9 @@ import torch
 
 from benchmarks import footprint, repaint
 from trainedon.attacks import Attack, parse_attacks, short
-from trainedon.attacks.attack import Progress
+from trainedon.attacks.core.attack import Progress
 from trainedon.errors import UserError
-from trainedon.evidence.roc import auc
+from trainedon.evidence.statistics.roc import auc
 from trainedon.files import write_json
 from trainedon.pictures import Batch, inventory, scan
 from trainedon.runs.exhibits import Selection

@@ -8,11 +8,11 @@ from pathlib import Path
 from benchmarks import peers
 from trainedon.attacks import Attack, Cost, short
 from trainedon.evidence import Evaluation, Scores, read_looks, read_scores
-from trainedon.evidence.documents import AttackEvaluation
-from trainedon.evidence.intervals import bounded_mean, jointly
-from trainedon.evidence.paired import Sides, auc_difference, scored_by_both
-from trainedon.evidence.prepare import prepare
-from trainedon.evidence.scores import AttackKey
+from trainedon.evidence.protocol.documents import AttackEvaluation
+from trainedon.evidence.protocol.paired import Sides, auc_difference, scored_by_both
+from trainedon.evidence.statistics.intervals import bounded_mean, jointly
+from trainedon.evidence.table.prepare import prepare
+from trainedon.evidence.table.scores import AttackKey
 from trainedon.pictures import read_inventory
 
 SETS = ("member", "unseen")

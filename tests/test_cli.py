@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from commandline import call
 
-from trainedon.attacks import registry
-from trainedon.attacks.grid import plan
+from trainedon.attacks.core import registry
 from trainedon.errors import UserError
 from trainedon.runs import Plan, conclude, run, verify
 from trainedon.runs.scorer import Scorer
+from trainedon.sweeps.grid import plan
 from trainedon.targets import load_target
 
 # A model that does not exist: what is refused here is refused before anything is loaded.

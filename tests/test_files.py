@@ -11,7 +11,7 @@ from trainedon.errors import UserError
 from trainedon.files import write_text
 from trainedon.runs.folder import locked
 from trainedon.runs.labels import read_labels
-from trainedon.runs.parts import load
+from trainedon.runs.unfinished import load
 from trainedon.targets import Journal, Pace
 
 

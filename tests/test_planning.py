@@ -9,7 +9,9 @@ import pytest
 
 from trainedon.attacks import Cost, parse_attacks
 from trainedon.errors import UserError
-from trainedon.measuring import (
+from trainedon.pictures import Item, write_inventory
+from trainedon.planning.forecast import count, estimate, plan
+from trainedon.planning.measuring import (
     REPETITIONS,
     SAMPLED,
     Demand,
@@ -21,8 +23,6 @@ from trainedon.measuring import (
     measure,
     row_bytes,
 )
-from trainedon.pictures import Item, write_inventory
-from trainedon.planning import count, estimate, plan
 
 SIZES = RowBytes(scores=100.0, shards=150.0, inventory=200.0)
 

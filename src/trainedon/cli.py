@@ -358,8 +358,8 @@ def sweep(
     follow_links: FollowLinks = False,
 ) -> None:
     """Which settings work best? One attack under many settings, as curves: mask ratio, region, encoder, cost, ..."""
-    from trainedon.attacks.grid import plan
     from trainedon.evidence import Sweep
+    from trainedon.sweeps.grid import plan
 
     sets = {"member": members, "unseen": unseen}
     have, given = _means("evaluate", sets, _Asked(attack, shadows, reference, seed, base))
@@ -562,7 +562,7 @@ def list_attacks(
     ] = False,
 ) -> None:
     """What attacks there are, what they need, their parameters, and what they cost."""
-    from trainedon.attacks.listing import listing, markdown
+    from trainedon.attacks.core.catalogue import listing, markdown
 
     if as_markdown:
         sys.stdout.write(markdown())
@@ -602,9 +602,9 @@ def plan_run(
     follow_links: FollowLinks = False,
 ) -> None:
     """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
-    from trainedon import planning
-    from trainedon.attacks.pool import Pool
-    from trainedon.attacks.recaptioned import controls
+    from trainedon.attacks.core.pool import Pool
+    from trainedon.attacks.wrappers.recaptioned import controls
+    from trainedon.planning import forecast as planning
 
     number = planning.count(n, "N")
     size = None if bytes_per_picture is None else planning.count(bytes_per_picture, "--bytes-per-picture")
@@ -845,7 +845,7 @@ def _run(
     from trainedon.runs import Plan, run
     from trainedon.runs.folder import read_run
     from trainedon.runs.mirror import Mirror
-    from trainedon.runs.rendering import notes as rendering_notes
+    from trainedon.runs.rendering_choice import notes as rendering_notes
 
     place = Mirror.of(out)
     command = shlex.join(["trainedon", *map(redacted_argument, sys.argv[1:])])

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
-from trainedon.attacks.clid import CLiD, shortened
-from trainedon.attacks.pool import Pool
-from trainedon.attacks.recaptioned import Recaptioned, controls, with_pool
+from trainedon.attacks.core.pool import Pool
+from trainedon.attacks.learned.clid import CLiD, shortened
+from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
@@ -31,7 +31,7 @@ class Asked(Target):
         self.asked += [caption for caption in captions if caption not in self.asked]
         return torch.tensor([self.asked.index(caption) for caption in captions])
 
-    def _predict(self, x_t, t, labels):
+    def predict(self, x_t, t, labels):
         words = torch.tensor([1 + len(self.asked[label].split()) for label in labels.tolist()])
         return x_t / words.view(-1, 1, 1, 1)
 

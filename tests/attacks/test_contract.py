@@ -8,7 +8,7 @@ import tiny
 import torch
 
 from trainedon.attacks import Loss, attacks, parse_attacks, short
-from trainedon.attacks.drc_hide import DRCHide
+from trainedon.attacks.drc.drc_hide import DRCHide
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
 from trainedon.targets import NoisePath, Reference, Shadows, load_target

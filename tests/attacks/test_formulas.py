@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from trainedon.attacks import Loss, parse_attacks
-from trainedon.attacks.calibrated import Calibrated
-from trainedon.attacks.flip import Flip
-from trainedon.attacks.fremia import FreMIA
-from trainedon.attacks.noise_aggregation import NoiseAggregation
-from trainedon.attacks.pfami import PFAMI
-from trainedon.attacks.pia import PIA
-from trainedon.attacks.rediffuse import ReDiffuse
-from trainedon.attacks.repeat import Repeat
-from trainedon.attacks.secmi import SecMI, move
-from trainedon.attacks.sima import SimA
-from trainedon.attacks.timesteps import Timesteps
+from trainedon.attacks.single.noise_aggregation import NoiseAggregation
+from trainedon.attacks.single.pfami import PFAMI
+from trainedon.attacks.single.pia import PIA
+from trainedon.attacks.single.rediffuse import ReDiffuse
+from trainedon.attacks.single.secmi import SecMI, move
+from trainedon.attacks.single.sima import SimA
+from trainedon.attacks.wrappers.calibrated import Calibrated
+from trainedon.attacks.wrappers.flip import Flip
+from trainedon.attacks.wrappers.fremia import FreMIA
+from trainedon.attacks.wrappers.repeat import Repeat
+from trainedon.attacks.wrappers.timesteps import Timesteps
 from trainedon.errors import UserError
 from trainedon.targets import NoisePath, Reference, load_target
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from trainedon.attacks import DRC, Cost, Loss, parse_attacks
-from trainedon.attacks.crossfit import folds
-from trainedon.attacks.flip import Flip
-from trainedon.attacks.fusion import Logistic, RankAverage
-from trainedon.attacks.lira import LiRA
-from trainedon.attacks.pfami import PFAMI
-from trainedon.attacks.pia import PIA
+from trainedon.attacks.core.crossfit import folds
+from trainedon.attacks.learned.fusion import Logistic, RankAverage
+from trainedon.attacks.shadow.lira import LiRA
+from trainedon.attacks.single.pfami import PFAMI
+from trainedon.attacks.single.pia import PIA
+from trainedon.attacks.wrappers.flip import Flip
 from trainedon.errors import UserError
 
 
@@ -74,8 +74,8 @@ def test_observations_are_the_scores_of_the_attacks_inside(kind, target, batch_o
 
 def test_what_an_attack_said_of_the_batch_is_not_asked_again(target, batch_of):
     batch, asked = batch_of(4), []
-    predict = target._predict
-    target._predict = lambda *rows: (asked.append(len(rows[0])), predict(*rows))[1]
+    predict = target.predict
+    target.predict = lambda *rows: (asked.append(len(rows[0])), predict(*rows))[1]
     fusion = RankAverage((DRC(steps=2, restorations=1), PIA()))
     try:
         with target.sharing():
@@ -90,7 +90,7 @@ def test_what_an_attack_said_of_the_batch_is_not_asked_again(target, batch_of):
             4 * fusion.cost(target).backward,
         )
     finally:
-        del target._predict
+        del target.predict
 
 
 def test_an_attack_around_a_fusion_shows_it_other_pictures(target, batch_of):

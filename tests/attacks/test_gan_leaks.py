@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
-from trainedon.attacks.gan_leaks import PART, GANLeaks, _within, read_part, samples_folder
+from trainedon.attacks.single.gan_leaks import PART, GANLeaks, _within, read_part, samples_folder
 from trainedon.errors import UserError
 from trainedon.targets import load_target
 
@@ -146,8 +146,8 @@ def test_samples_are_kept_in_the_home_folder_if_nowhere_else(fresh, tmp_path, mo
 def test_classes_are_drawn_in_turn(fresh):
     target = fresh("class-conditional")
     asked = []
-    answer = target._predict
-    target._predict = lambda x, t, labels: (asked.append(labels), answer(x, t, labels))[1]
+    answer = target.predict
+    target.predict = lambda x, t, labels: (asked.append(labels), answer(x, t, labels))[1]
     GANLeaks(samples=8, steps=1).drawn(target)
     assert torch.cat(asked).tolist()[:8] == [0, 1, 2, 0, 1, 2, 0, 1]  # the others fill up the batch
 

@@ -6,14 +6,14 @@ from importlib.util import find_spec
 import pytest
 
 from trainedon.attacks import parse_attacks
-from trainedon.attacks.drc_hide import DRCHide
-from trainedon.attacks.grid import QUESTIONS, plan
-from trainedon.attacks.sima import SimA
-from trainedon.attacks.varied import values
+from trainedon.attacks.drc.drc_hide import DRCHide
+from trainedon.attacks.single.sima import SimA
 from trainedon.compare import Own
 from trainedon.degrade import Attention, Center, Full, Inverted, Random, Several
 from trainedon.errors import UserError
 from trainedon.restore import Guided, Join, Naive
+from trainedon.sweeps.grid import QUESTIONS, plan
+from trainedon.sweeps.varied import values
 
 HAVE = ("gradients", "unseen", "labels")
 QUICK = "drc-hide(steps=2, restorations=1)"

@@ -8,7 +8,7 @@ import tiny
 import torch
 
 from trainedon.attacks import parse_attacks
-from trainedon.attacks.drc_hide import DRCHide
+from trainedon.attacks.drc.drc_hide import DRCHide
 from trainedon.degrade import parse_roi
 from trainedon.targets import Symmetric, load_target
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from trainedon.attacks import Loss, parse_attacks
-from trainedon.attacks.crossfit import FOLDS, crossfit, folds, levelled
-from trainedon.attacks.fusion import Logistic, RankAverage
-from trainedon.attacks.quantile import Quantile
-from trainedon.attacks.secmi import SecMI
-from trainedon.attacks.secmi_nn import SIDE, SecMINN
+from trainedon.attacks.core.crossfit import FOLDS, crossfit, folds, levelled
+from trainedon.attacks.learned.fusion import Logistic, RankAverage
+from trainedon.attacks.learned.quantile import Quantile
+from trainedon.attacks.learned.secmi_nn import SIDE, SecMINN
+from trainedon.attacks.single.secmi import SecMI
 from trainedon.errors import UserError
-from trainedon.evidence.pvalues import conformal
-from trainedon.evidence.split import calibration_mask
+from trainedon.evidence.statistics.pvalues import conformal
+from trainedon.evidence.table.split import calibration_mask
 
 
 def digests(n, seed=0):

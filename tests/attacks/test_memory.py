@@ -25,7 +25,7 @@ def target(target_folders):
 
 def narrow(target, most, error=ERRORS[0]):
     """Let the network take `most` rows, and note how many it was given each time."""
-    given, predict = [], target._predict
+    given, predict = [], target.predict
 
     def limited(x_t, t, labels):
         given.append(len(x_t))
@@ -33,7 +33,7 @@ def narrow(target, most, error=ERRORS[0]):
             raise error
         return predict(x_t, t, labels)
 
-    target._predict = limited
+    target.predict = limited
     return given
 
 
@@ -51,7 +51,7 @@ def test_batches_are_halved_until_they_fit_and_scores_stay(error, target, target
 
 def test_finished_chunks_are_not_done_again(target, batch_of):
     (attack,) = parse_attacks("loss")
-    given, predict = narrow(target, 64), target._predict
+    given, predict = narrow(target, 64), target.predict
 
     def later(x_t, t, labels):  # memory becomes scarce after the first chunk
         if sum(given) == 64 and len(x_t) > 32:
@@ -59,7 +59,7 @@ def test_finished_chunks_are_not_done_again(target, batch_of):
             raise ERRORS[0]
         return predict(x_t, t, labels)
 
-    target._predict = later
+    target.predict = later
     attack.judge(target, batch_of(128))
     assert given == [64, 0, 32, 32]
 

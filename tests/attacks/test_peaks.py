@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
-from trainedon.attacks.curvature import Curvature, divergence
-from trainedon.attacks.rise import MOVES, Rise
+from trainedon.attacks.single.curvature import Curvature, divergence
+from trainedon.attacks.single.rise import MOVES, Rise
 from trainedon.errors import UserError
-from trainedon.evidence.peaks import MOVES as STUDIED
-from trainedon.evidence.peaks import STUDY
+from trainedon.evidence.studies.peaks import MOVES as STUDIED
+from trainedon.evidence.studies.peaks import STUDY
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
 from trainedon.targets import Identity, NoisePath, Target
@@ -27,7 +27,7 @@ class Linear(Target):
         alpha, sigma = (float(values[t]) for values in (self.path.alphas, self.path.sigmas))
         return sigma / (alpha**2 * self.spread**2 + sigma**2)
 
-    def _predict(self, x_t, t, labels):
+    def predict(self, x_t, t, labels):
         return self.gain(t[0]) * x_t
 
     def features(self, pictures, t, layer=None, labels=None):

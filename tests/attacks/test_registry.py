@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from trainedon.attacks import DRC, Loss, attacks, parse_attacks, short
-from trainedon.attacks.flip import Flip
-from trainedon.attacks.fremia import FreMIA
-from trainedon.attacks.pia import PIA
-from trainedon.attacks.repeat import Repeat
-from trainedon.attacks.timesteps import Timesteps
+from trainedon.attacks.single.pia import PIA
+from trainedon.attacks.wrappers.flip import Flip
+from trainedon.attacks.wrappers.fremia import FreMIA
+from trainedon.attacks.wrappers.repeat import Repeat
+from trainedon.attacks.wrappers.timesteps import Timesteps
 from trainedon.compare import EfficientNetLite0, Own, SFace
 from trainedon.degrade import Attention, Center, Inverted
 from trainedon.errors import UserError

@@ -14,10 +14,10 @@ from PIL import Image
 from scipy.stats import norm
 
 from trainedon.attacks import Loss, parse_attacks
-from trainedon.attacks.attack import silent
-from trainedon.attacks.gsa import GSA
-from trainedon.attacks.lira import LiRA
-from trainedon.attacks.rmia import RMIA
+from trainedon.attacks.core.attack import silent
+from trainedon.attacks.shadow.gsa import GSA
+from trainedon.attacks.shadow.lira import LiRA
+from trainedon.attacks.shadow.rmia import RMIA
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch, scan

@@ -15,7 +15,7 @@ from benchmarks.targets import Known
 from trainedon.attacks import Cost, parse_attacks
 from trainedon.errors import UserError
 from trainedon.evidence import Scores, evaluate
-from trainedon.evidence.paired import scored_by_both
+from trainedon.evidence.protocol.paired import scored_by_both
 
 TUNED = {"pia": "pia(t=50)", "loss": "loss(t=200)"}  # the second is also the paper's
 

@@ -7,9 +7,9 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from benchmarks.questions import BEGIN, END, page, put, read
-from trainedon.attacks.grid import plan
 from trainedon.errors import UserError
 from trainedon.runs import Plan, run
+from trainedon.sweeps.grid import plan
 from trainedon.targets import load_target
 
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from scipy.stats import spearmanr
 
 from trainedon.evidence import Evaluation, Scores, evaluate, to_json
-from trainedon.evidence.agreement import FEWEST, spearman
-from trainedon.evidence.split import calibration_mask
+from trainedon.evidence.protocol.agreement import FEWEST, spearman
+from trainedon.evidence.table.split import calibration_mask
 
 RNG = np.random.default_rng(11)
 

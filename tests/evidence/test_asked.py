@@ -5,9 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from trainedon.evidence import Scores, audit, blind, evaluate, to_json
-from trainedon.evidence.asked import _differing, asked
-from trainedon.evidence.inventory import inventory
+from trainedon.evidence import Scores, audit, evaluate, to_json
+from trainedon.evidence.protocol import blind
+from trainedon.evidence.protocol.asked import _differing, asked
+from trainedon.evidence.table.picture_table import inventory
 
 
 def pictures(**sets):

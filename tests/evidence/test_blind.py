@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from trainedon.evidence import Looks, blind
+from trainedon.evidence import Looks
+from trainedon.evidence.protocol import blind
 
 
 def pictures(set_name, n, seed, **fixed):

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from trainedon.evidence import Scores, audit, blind, evaluate, to_json
-from trainedon.evidence.captions import SAY, WRITTEN, form, words
-from trainedon.evidence.flags import of_prompts
-from trainedon.evidence.prompts import evaluated
+from trainedon.evidence import Scores, audit, evaluate, to_json
+from trainedon.evidence.protocol import blind
+from trainedon.evidence.protocol.caption_views import SAY, WRITTEN, form, words
+from trainedon.evidence.protocol.flags import of_prompts
+from trainedon.evidence.protocol.prompts import evaluated
 
 WORDS = [f"{colour} {thing}" for colour in ("red", "blue", "old") for thing in ("cat", "dog", "sea", "house", "tree")]
 ATTACK, CONTROLS = "Loss(t=200)", {kind: f"Recaptioned(Loss(t=200), {kind!r})" for kind in ("fixed", "shuffled")}

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from trainedon.evidence.claims import claim
-from trainedon.evidence.documents import Asked, Blind, SetEvidence, UnseenControl
-from trainedon.evidence.flag_words import KNOWN, flag
-from trainedon.evidence.pvalues import smallest_p
+from trainedon.evidence.protocol.claims import claim
+from trainedon.evidence.protocol.documents import Asked, Blind, SetEvidence, UnseenControl
+from trainedon.evidence.protocol.flag_words import KNOWN, flag
+from trainedon.evidence.statistics.pvalues import smallest_p
 
 NEVER = ("prove", "contain", "was copied", "were copied", "probability", "likely", "member")
 

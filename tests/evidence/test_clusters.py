@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from trainedon.evidence.clusters import AGREEING, ALIKE, CLOSE, COLOUR, SAME, clusters
+from trainedon.evidence.table.clusters import AGREEING, ALIKE, CLOSE, COLOUR, SAME, clusters
 
 HASHES = 0x0F1E2D3C4B5A6978
 

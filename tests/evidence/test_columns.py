@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.evidence import Looks, Scores, audit, evaluate, json_parts, near_duplicates, read_scores, to_json
-from trainedon.evidence.clusters import ENCODER
-from trainedon.evidence.documents import PictureEvidence
-from trainedon.evidence.inventory import inventory
-from trainedon.evidence.listing import Listing
-from trainedon.evidence.prepare import MEMBER, NOT_LISTED, OTHER_DIGEST, SALT, TWIN, prepare
-from trainedon.evidence.scores import NO_ROW
-from trainedon.evidence.texts import NONE, Growing, Texts, compact
+from trainedon.evidence.protocol.documents import PictureEvidence
+from trainedon.evidence.table.clusters import ENCODER
+from trainedon.evidence.table.picture_table import inventory
+from trainedon.evidence.table.prepare import MEMBER, NOT_LISTED, OTHER_DIGEST, SALT, TWIN, prepare
+from trainedon.evidence.table.records import Listing
+from trainedon.evidence.table.scores import NO_ROW
+from trainedon.evidence.table.texts import NONE, Growing, Texts, compact
 
 LETTERS = ["z", "é", "A", "Ω", "\U0001f600", "\uffff", "a b", "~"]
 

@@ -12,8 +12,8 @@ from scipy.stats import binom
 
 from trainedon.errors import UserError
 from trainedon.evidence import Draw, Scores, audit, coin, commitment, evaluate, read_draw, to_json
-from trainedon.evidence.blind import LOGGED, PLAIN
-from trainedon.evidence.one_run import epsilon_bound, one_run, p_value
+from trainedon.evidence.protocol.blind import LOGGED, PLAIN
+from trainedon.evidence.protocol.one_run import epsilon_bound, one_run, p_value
 
 
 def sample(scores, name="member"):

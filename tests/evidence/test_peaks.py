@@ -10,8 +10,8 @@ from scipy.stats import ttest_1samp
 
 from trainedon.errors import UserError
 from trainedon.evidence import Scores, to_json
-from trainedon.evidence.peaks import Peaks, peaks
-from trainedon.evidence.roc import auc
+from trainedon.evidence.statistics.roc import auc
+from trainedon.evidence.studies.peaks import Peaks, peaks
 
 STUDY = [
     {"repr": f"Rise(radius={radius})", "kind": "rise", "move": "noise", "radius": radius, "t": 100}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from trainedon.evidence import Scores, audit, evaluate
-from trainedon.evidence.prepare import one_per_cluster, prepare
-from trainedon.evidence.pvalues import permutation_test
+from trainedon.evidence.statistics.pvalues import permutation_test
+from trainedon.evidence.table.prepare import one_per_cluster, prepare
 
 SETS = ("suspect", "unseen")
 

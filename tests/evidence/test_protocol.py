@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from trainedon.errors import UserError
 from trainedon.evidence import Audit, Evaluation, Scores, audit, evaluate, to_json
-from trainedon.evidence.documents import Claim, Rate
-from trainedon.evidence.flag_words import KNOWN
+from trainedon.evidence.protocol.documents import Claim, Rate
+from trainedon.evidence.protocol.flag_words import KNOWN
 
 
 def rows(set_name, scores, attack="drc"):

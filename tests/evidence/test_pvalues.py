@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu, rankdata
 
-from trainedon.evidence.pvalues import benjamini_hochberg, conformal, holm, permutation_test, smallest_p
+from trainedon.evidence.statistics.pvalues import benjamini_hochberg, conformal, holm, permutation_test, smallest_p
 
 
 def test_conformal_by_hand_and_by_counting():

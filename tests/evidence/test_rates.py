@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from trainedon.evidence.intervals import bounded_mean, clopper_pearson
-from trainedon.evidence.scores import Scores
-from trainedon.evidence.split import calibration_mask
-from trainedon.evidence.thresholds import conformal_threshold, count, needed
+from trainedon.evidence.statistics.intervals import bounded_mean, clopper_pearson
+from trainedon.evidence.statistics.thresholds import conformal_threshold, count, needed
+from trainedon.evidence.table.scores import Scores
+from trainedon.evidence.table.split import calibration_mask
 
 
 def rows(n, named="{}.png"):

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from trainedon.evidence.roc import auc, best_accuracy, curve, thin
+from trainedon.evidence.statistics.roc import auc, best_accuracy, curve, thin
 
 SHAPES = [(1, 1), (1, 9), (4, 3), (30, 50)]
 

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import UserError
-from trainedon.evidence.prepare import complete, without_duplicates
-from trainedon.evidence.scores import NO_ROW, Scores, count_reasons, read_scores
+from trainedon.evidence.table.prepare import complete, without_duplicates
+from trainedon.evidence.table.scores import NO_ROW, Scores, count_reasons, read_scores
 
 
 def row(picture, set_name, score, **more):

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from trainedon.evidence.separation import NEWTON, View, aucs, discriminant, logistic, separate
+from trainedon.evidence.statistics.separation import NEWTON, View, aucs, discriminant, logistic, separate
 
 
 def one(x, m, permutations=59, classifier=None, enough=None):

@@ -7,11 +7,11 @@ import pytest
 from scipy.stats import norm
 
 from trainedon.evidence import Scores, audit
-from trainedon.evidence.cdi import cdi
-from trainedon.evidence.controls import unseen_control
-from trainedon.evidence.part import part
-from trainedon.evidence.pvalues import permutation_test, smallest_p
-from trainedon.evidence.sizes import needed
+from trainedon.evidence.protocol.cdi import cdi
+from trainedon.evidence.protocol.controls import unseen_control
+from trainedon.evidence.protocol.member_share import part
+from trainedon.evidence.protocol.sizes import needed
+from trainedon.evidence.statistics.pvalues import permutation_test, smallest_p
 
 
 def table(shift, m=40, n=120, attacks=3, seed=0):
@@ -121,7 +121,7 @@ def test_unseen_against_unseen_finds_nothing_and_finds_a_fault():
 
 
 def test_a_control_that_finds_something_stops_the_claim_and_is_flagged():
-    from trainedon.evidence.split import calibration_mask
+    from trainedon.evidence.table.split import calibration_mask
 
     scores = table(3, attacks=1)
     unseen = scores.sample(scores.attacks[0], "unseen")
@@ -134,7 +134,7 @@ def test_a_control_that_finds_something_stops_the_claim_and_is_flagged():
 
 
 def test_cdi_needs_the_control_of_every_attack():
-    from trainedon.evidence.split import calibration_mask
+    from trainedon.evidence.table.split import calibration_mask
 
     scores = table(3, attacks=2)
     unseen = scores.sample(scores.attacks[1], "unseen")

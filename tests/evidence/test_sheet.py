@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import UserError
-from trainedon.evidence.scores import read_scores
+from trainedon.evidence.table.scores import read_scores
 
 PLAIN = "picture,set,score\na.png,suspect,1.25\nb.png,unseen,-0.5\nc.png,unseen,2\n"
 SAME = {

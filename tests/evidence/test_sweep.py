@@ -10,9 +10,9 @@ from scipy.stats import norm
 
 from trainedon.errors import UserError
 from trainedon.evidence import Scores, evaluate, sweep, to_json
-from trainedon.evidence.paired import auc_difference
-from trainedon.evidence.roc import auc, placements
-from trainedon.evidence.sweep import Sweep, named
+from trainedon.evidence.protocol.paired import auc_difference
+from trainedon.evidence.statistics.roc import auc, placements
+from trainedon.evidence.studies.sweep import Sweep, named
 
 RATIOS = (0.1, 0.25, 0.5, 0.75)
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.fft import dctn
 
-from trainedon.pictures.looks import detail, jpeg_trace, layout, perceptual_hash
+from trainedon.pictures.appearance import detail, jpeg_trace, layout, perceptual_hash
 
 
 def smooth(seed: int, height: int = 96, width: int = 128) -> np.ndarray:

@@ -17,7 +17,7 @@ from trainedon.pictures import (
     scan,
     write_inventory,
 )
-from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
+from trainedon.pictures.appearance import detail, jpeg_trace, perceptual_hash
 from trainedon.pictures.stock import restated
 
 LATER = ["phash", "jpeg_trace", "detail"]

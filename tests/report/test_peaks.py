@@ -9,8 +9,8 @@ import pytest
 
 from trainedon.errors import UserError
 from trainedon.evidence import Scores, to_json
-from trainedon.evidence.peaks import MOVES, RADII
-from trainedon.evidence.peaks import peaks as study_found
+from trainedon.evidence.studies.peaks import MOVES, RADII
+from trainedon.evidence.studies.peaks import peaks as study_found
 from trainedon.report.folder import read
 from trainedon.report.page import _environment
 from trainedon.report.peaks import chart, peaks

@@ -39,7 +39,7 @@ def test_odds(p, text):
 
 @pytest.mark.parametrize(("level", "n"), [(0.05, 59), (0.01, 299), (0.001, 2995)])
 def test_needed_is_the_protocol_s(level, n):
-    from trainedon.evidence import thresholds
+    from trainedon.evidence.statistics import thresholds
 
     assert words.needed(level) == n == thresholds.needed(str(level))
 

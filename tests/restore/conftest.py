@@ -21,7 +21,7 @@ class Gaussian(Target):
     mean: torch.Tensor = None
     covariance: torch.Tensor = None
 
-    def _predict(self, x_t, t, labels):
+    def predict(self, x_t, t, labels):
         values, basis = torch.linalg.eigh(self.covariance.double())
         alpha, sigma = (part.double().view(-1, 1) for part in self.path.at(t, x_t))
         x = x_t.double().flatten(1)

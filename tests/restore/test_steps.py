@@ -31,10 +31,10 @@ class Step:
     """
 
     def __init__(self, gaussian, few, restorer, stream, monkeypatch):
-        met, predict = [], type(gaussian)._predict
+        met, predict = [], type(gaussian).predict
         monkeypatch.setattr(
             type(gaussian),
-            "_predict",
+            "predict",
             lambda self, x, t, labels: (met.append(x.detach()[:3]), predict(self, x, t, labels))[1],
         )
         restorer.restore(gaussian, few, stream(ROWS, (1, 4, 4)), steps=2, start=START)

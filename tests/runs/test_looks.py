@@ -9,11 +9,11 @@ import pytest
 
 from trainedon.errors import UserError
 from trainedon.evidence import read_looks
-from trainedon.evidence.clusters import ENCODER
+from trainedon.evidence.table.clusters import ENCODER
 from trainedon.pictures import Item, inventory, scan
-from trainedon.pictures.looks import layout
-from trainedon.runs import looks as module
-from trainedon.runs.looks import MOST, write_looks
+from trainedon.pictures.appearance import layout
+from trainedon.runs import features as module
+from trainedon.runs.features import MOST, write_looks
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.attacks import parse_attacks
-from trainedon.runs import Plan, parts, run
+from trainedon.runs import Plan, run
+from trainedon.runs import unfinished as parts
 from trainedon.runs.engine import Local
-from trainedon.runs.parts import Part
+from trainedon.runs.unfinished import Part
 from trainedon.targets import load_target
 
 ATTACKS = "drc-hide(steps=2, restorations=1, restorer=join), loss, quantile(loss)"

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.attacks import parse_attacks
-from trainedon.attacks.pool import Pool
+from trainedon.attacks.core.pool import Pool
 from trainedon.errors import UserError
 from trainedon.runs import Plan, run, verify
 from trainedon.targets import load_target

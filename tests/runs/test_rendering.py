@@ -15,7 +15,7 @@ from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 from trainedon.pictures import Inventory, Listing, Rendering, inventory, load_pictures, read_inventory, scan
 from trainedon.runs import Plan, run, verify
-from trainedon.runs.rendering import notes, settle
+from trainedon.runs.rendering_choice import notes, settle
 from trainedon.targets import Service, load_target
 
 (ATTACK,) = parse_attacks("symmetric(loss(draws=4))")

@@ -21,5 +21,5 @@ class Flatness(Attack):
     def cost(self, target: Target) -> Cost:
         return Cost(forward=0)
 
-    def _score(self, target: Target, batch: Batch) -> torch.Tensor:
+    def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
         return -batch.pixels.double().flatten(1).var(1)

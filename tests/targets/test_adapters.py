@@ -432,7 +432,7 @@ def test_original_names_are_those_that_diffusers_converts(family):
     """A checkpoint written by our table is, converted by diffusers, the network that it was written from."""
     from diffusers.loaders import single_file_utils
 
-    from trainedon.targets.adapters.names import Place
+    from trainedon.targets.adapters.layer_names import Place
     from trainedon.targets.adapters.originals import originals
 
     pipeline = made(family)

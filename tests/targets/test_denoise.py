@@ -35,7 +35,7 @@ def test_the_terminal_step_of_zero_snr_stays_finite(saved, noisy, prediction):
     target = load_target(saved(scheduler={"rescale_betas_zero_snr": True, "prediction_type": prediction}))
     noise, clean = target.denoise(noisy, 999)
     assert torch.isfinite(noise).all() and torch.isfinite(clean).all()
-    answer = target._predict(noisy, torch.full((11,), 999), None)
+    answer = target.predict(noisy, torch.full((11,), 999), None)
     if prediction == "sample":
         torch.testing.assert_close(clean, answer, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(noise, noisy)

@@ -74,7 +74,7 @@ def test_the_network_is_asked_as_diffusers_asks_it(name, folders, monkeypatch):
     if target.prediction == "flow":
         monkeypatch.setattr(target, "_time", lambda _t, _x: t.expand(len(_x)))
     labels = target.numbers([CAPTION]) if name in TEXT else torch.tensor([1]) if target.classes else None
-    ours = target._predict(x.float(), torch.as_tensor(t).long().expand(1), labels)
+    ours = target.predict(x.float(), torch.as_tensor(t).long().expand(1), labels)
     torch.testing.assert_close(ours, said[:, : target.shape[0]].float(), rtol=1e-4, atol=1e-5)
 
 
@@ -103,7 +103,7 @@ def test_what_a_network_is_told_beside_the_caption(changes, kind, tmp_path):
     pipeline(CAPTION, guidance_scale=1.0, num_inference_steps=steps, output_type="latent", **SIZED)
     (x, t), answer = calls[0]
     target = load_target(tmp_path)
-    ours = target._predict(x, torch.as_tensor(t).expand(len(x)), target.numbers([CAPTION] * len(x)))
+    ours = target.predict(x, torch.as_tensor(t).expand(len(x)), target.numbers([CAPTION] * len(x)))
     torch.testing.assert_close(ours, answer[0], rtol=1e-4, atol=1e-5)
 
 
@@ -354,9 +354,9 @@ def test_a_lora_of_diffusers_is_fused(folders, tmp_path):
     hidden = pipeline.encode_prompt(CAPTION, "cpu", 1, False)[0]
     with torch.no_grad():
         expected = pipeline.unet(x_t, 300, encoder_hidden_states=hidden).sample
-    said = adapted._predict(x_t, torch.tensor([300]), adapted.numbers([CAPTION]))
+    said = adapted.predict(x_t, torch.tensor([300]), adapted.numbers([CAPTION]))
     torch.testing.assert_close(said, expected, rtol=1e-3, atol=1e-4)
-    assert not torch.allclose(said, plain._predict(x_t, torch.tensor([300]), plain.numbers([CAPTION])), atol=1e-3)
+    assert not torch.allclose(said, plain.predict(x_t, torch.tensor([300]), plain.numbers([CAPTION])), atol=1e-3)
     assert adapted.identity.digest != plain.identity.digest and adapted.identity.name.endswith(f"+ {tmp_path.name}")
 
 
@@ -373,7 +373,7 @@ def test_an_adapter_of_peft_is_fused(folders, tmp_path):
     with torch.no_grad():
         expected = wrapped(x_t, timestep=t, class_labels=label).sample[:, :4]
     adapted = load_target(folders["dit"], adapter=tmp_path)
-    torch.testing.assert_close(adapted._predict(x_t, t, label), expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(adapted.predict(x_t, t, label), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_what_is_no_adapter_is_refused(folders, tmp_path):

@@ -28,7 +28,7 @@ def answers_as(network, target, x):
     """Whether a target's network is this one, by its answer."""
     with torch.no_grad():
         expected = network(x, 7).sample
-    torch.testing.assert_close(target._predict(x, torch.full((len(x),), 7), None), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(target.predict(x, torch.full((len(x),), 7), None), expected, rtol=1e-4, atol=1e-5)
 
 
 def to_the_top(folder):
@@ -232,7 +232,7 @@ def test_the_network_of_a_latent_model_is_asked_with_its_pipeline(tmp_path):
     hidden = plain.pipeline.encode_prompt("a cat", "cpu", 1, False)[0]
     with torch.no_grad():
         expected = other(x, t, encoder_hidden_states=hidden).sample
-    torch.testing.assert_close(ours._predict(x, t, ours.numbers(["a cat"])), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours.predict(x, t, ours.numbers(["a cat"])), expected, rtol=1e-4, atol=1e-5)
     assert ours.identity.digest != plain.identity.digest and torch.equal(ours.path.alphas, plain.path.alphas)
     same = load_target(folder / "unet")
     assert same.identity.digest == plain.identity.digest and same.identity.name == "sd/unet"

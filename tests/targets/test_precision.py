@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
-from trainedon.attacks.gan_leaks import samples_folder
+from trainedon.attacks.single.gan_leaks import samples_folder
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Symmetric, load_target
 from trainedon.targets.attending import attentions
@@ -94,7 +94,7 @@ def test_rows_are_chosen_by_the_device_where_nobody_says(saved):
 
 def test_a_batch_size_that_is_no_multiple_of_eight_fills_up_the_last_part_alone(saved, noisy):
     target, sizes = load_target(saved(), rows=20), []
-    predict = target._predict
-    target._predict = lambda x, *given: sizes.append(len(x)) or predict(x, *given)
+    predict = target.predict
+    target.predict = lambda x, *given: sizes.append(len(x)) or predict(x, *given)
     target.denoise(noisy.repeat(4, 1, 1, 1), 300)
     assert sizes == [16, 16, 16]

@@ -94,9 +94,9 @@ def assert_alike(one, other):
     pixels = torch.rand(2, *one.picture, generator=generator) * 2 - 1
     assert torch.equal(one.path.alphas, other.path.alphas)
     with torch.no_grad():
-        told, again = (target._embed(CAPTION) for target in (one, other))
+        told, again = (target.embed(CAPTION) for target in (one, other))
         assert told.keys() == again.keys() and all(torch.equal(told[key], again[key]) for key in told)
-        said = [target._predict(x, t, target.numbers([CAPTION, ""])) for target in (one, other)]
+        said = [target.predict(x, t, target.numbers([CAPTION, ""])) for target in (one, other)]
         assert torch.equal(*said) and said[0].std() > 0
         assert torch.equal(one.encode(pixels), other.encode(pixels)) and torch.equal(one.decode(x), other.decode(x))
 

@@ -1,15 +1,15 @@
 """One attack a file; `drc` joins degrade, restore and compare. Every module here is imported, and registers itself."""
 
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
-from trainedon.attacks.attack import Attack, Cost, Exhibit, Judged, Progress, Reported
-from trainedon.attacks.drc import DRC
-from trainedon.attacks.loss import Loss
-from trainedon.attacks.registry import attacks, parse_attacks, register, short
+from trainedon.attacks.core.attack import Attack, Cost, Exhibit, Judged, Progress, Reported
+from trainedon.attacks.core.registry import attacks, parse_attacks, register, short
+from trainedon.attacks.drc.drc import DRC
+from trainedon.attacks.single.loss import Loss
 
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+for _module in walk_packages(__path__, f"{__name__}."):
+    import_module(_module.name)
 
 __all__ = [
     "DRC",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from trainedon.demo import designs
+from trainedon.demo import emoji as designs
 from trainedon.errors import UserError
 from trainedon.noise import generator
 

@@ -1,16 +1,16 @@
 """Stage 7: scores in, claims out. Knows neither models nor pictures; see docs/evidence.md for every formula."""
 
-from trainedon.evidence.documents import Audit, Claim, Document, Evaluation, Flag, as_data, json_parts, to_json
-from trainedon.evidence.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
-from trainedon.evidence.inventory import Pictures
-from trainedon.evidence.looks import Looks, near_duplicates, read_looks
-from trainedon.evidence.passed import PassedOver, passed_over
-from trainedon.evidence.peaks import STUDY, Peaks, peaks
-from trainedon.evidence.protocol import audit, evaluate
-from trainedon.evidence.rows import AttackKey
-from trainedon.evidence.schemas import schemas
-from trainedon.evidence.scores import Scores, read_scores
-from trainedon.evidence.sweep import Sweep, sweep
+from trainedon.evidence.protocol.documents import Audit, Claim, Document, Evaluation, Flag, as_data, json_parts, to_json
+from trainedon.evidence.protocol.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
+from trainedon.evidence.protocol.passed import PassedOver, passed_over
+from trainedon.evidence.protocol.schemas import schemas
+from trainedon.evidence.protocol.standard1 import audit, evaluate
+from trainedon.evidence.studies.peaks import STUDY, Peaks, peaks
+from trainedon.evidence.studies.sweep import Sweep, sweep
+from trainedon.evidence.table.feature_table import Looks, near_duplicates, read_looks
+from trainedon.evidence.table.picture_table import Pictures
+from trainedon.evidence.table.rows import AttackKey
+from trainedon.evidence.table.scores import Scores, read_scores
 
 __all__ = [
     "STUDY",

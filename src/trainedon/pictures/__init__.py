@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainedon.pictures.batch import Batch, fit, from_levels, load_pictures, to_levels
     from trainedon.pictures.decoding import decode
+    from trainedon.pictures.entries import Listing, Passed
     from trainedon.pictures.items import (
         Inventory,
         Item,
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
         read_inventory,
         write_inventory,
     )
-    from trainedon.pictures.listing import Listing, Passed
     from trainedon.pictures.picture import Entry, Picture
     from trainedon.pictures.rendering import Rendering
     from trainedon.pictures.sources import scan
@@ -28,7 +28,7 @@ _PUBLIC = {
     "batch": ("Batch", "fit", "from_levels", "load_pictures", "to_levels"),
     "decoding": ("decode",),
     "items": ("Inventory", "Item", "inventory_digest", "passed_items", "read_inventory", "write_inventory"),
-    "listing": ("Listing", "Passed"),
+    "entries": ("Listing", "Passed"),
     "picture": ("Entry", "Picture"),
     "rendering": ("Rendering",),
     "sources": ("scan",),

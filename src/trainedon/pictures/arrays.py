@@ -22,7 +22,7 @@ from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
 from trainedon.pictures.columns import AT_ONCE, Column
 from trainedon.pictures.decoding import MAX_PIXELS
-from trainedon.pictures.listing import Listing
+from trainedon.pictures.entries import Listing
 from trainedon.pictures.picture import MAX_ROWS, Entry
 from trainedon.pictures.stores import File, readable
 

@@ -14,7 +14,7 @@ from typing import IO
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures.decoding import MAX_BYTES
 from trainedon.pictures.names import is_hidden
-from trainedon.pictures.own import MARKS, made_here
+from trainedon.pictures.ours import MARKS, made_here
 from trainedon.pictures.sniffing import HEAD
 from trainedon.reading import open_regular
 

@@ -14,10 +14,10 @@ from trainedon.errors import PictureError
 from trainedon.pictures import captions, disk
 from trainedon.pictures.columns import Column, each
 from trainedon.pictures.disk import Disk
-from trainedon.pictures.listing import DATA, READ, Passed
+from trainedon.pictures.entries import DATA, READ, Passed
 from trainedon.pictures.metadata import FILES, SHEET, misfit
 from trainedon.pictures.names import ARRAYS, COMPRESSED_TARS, PARQUET, TAR, has, is_picture, is_text, raw, spelled, text
-from trainedon.pictures.own import OWN, seems_own
+from trainedon.pictures.ours import OWN, seems_own
 from trainedon.pictures.sniffing import (
     BLANK,
     BROKEN,

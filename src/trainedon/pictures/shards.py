@@ -12,7 +12,7 @@ from trainedon.errors import UserError
 from trainedon.pictures.arrays import NoPictureArray, array_entries
 from trainedon.pictures.cells import Bare
 from trainedon.pictures.columns import Column, repeated
-from trainedon.pictures.listing import METADATA, Listing, Passed
+from trainedon.pictures.entries import METADATA, Listing, Passed
 from trainedon.pictures.metadata import Metadata
 from trainedon.pictures.names import ARRAYS, PARQUET, TAR, has, raw, stem, text
 from trainedon.pictures.sniffing import Seems, by_suffix

@@ -15,11 +15,11 @@ from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
 from trainedon.pictures.columns import each
 from trainedon.pictures.disk import Disk
+from trainedon.pictures.entries import METADATA, Listing, Passed
 from trainedon.pictures.folders import TABLES, Contents, contents, found_captions, note_repeats
-from trainedon.pictures.listing import METADATA, Listing, Passed
 from trainedon.pictures.metadata import Metadata, Told
 from trainedon.pictures.names import has, is_picture, is_text, number, raw, spelled, text
-from trainedon.pictures.own import EVIDENCE, MARKS, OWN_MIXED, made_here, seems_own
+from trainedon.pictures.ours import EVIDENCE, MARKS, OWN_MIXED, made_here, seems_own
 from trainedon.pictures.picture import Entry
 from trainedon.pictures.shards import Shards, told_apart
 from trainedon.pictures.sniffing import OUTSIDE, PASSED, Seems, seems, unreadable

@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from trainedon.errors import PictureError, UserError
+from trainedon.pictures.appearance import detail, jpeg_trace, perceptual_hash
 from trainedon.pictures.captions import paragraph
 from trainedon.pictures.columns import repeated
+from trainedon.pictures.entries import BLANK, Listing
 from trainedon.pictures.items import Inventory, Item
-from trainedon.pictures.listing import BLANK, Listing
-from trainedon.pictures.looks import detail, jpeg_trace, perceptual_hash
 from trainedon.pictures.picture import Entry, digest, unpack
 from trainedon.pictures.rendering import DEFAULT, Rendering
 

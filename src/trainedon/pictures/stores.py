@@ -18,7 +18,7 @@ from trainedon.pictures.decoding import MAX_BYTES
 from trainedon.pictures.disk import FILE, HIDDEN, Disk
 from trainedon.pictures.faults import told
 from trainedon.pictures.names import is_hidden
-from trainedon.pictures.own import made_here
+from trainedon.pictures.ours import made_here
 from trainedon.pictures.sniffing import HEAD
 from trainedon.redact import redacted, redacted_address
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.pictures.columns import Column, each
-from trainedon.pictures.listing import READ, Passed
+from trainedon.pictures.entries import READ, Passed
 from trainedon.pictures.names import picture_stem, stem
 from trainedon.pictures.sniffing import Seems
 

@@ -28,7 +28,7 @@ from trainedon.pictures.cells import (
 )
 from trainedon.pictures.columns import each, repeated
 from trainedon.pictures.decoding import MAX_BYTES
-from trainedon.pictures.listing import Listing
+from trainedon.pictures.entries import Listing
 from trainedon.pictures.picture import MAX_ROWS, Entry
 from trainedon.pictures.stores import File
 

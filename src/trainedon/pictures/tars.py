@@ -21,8 +21,8 @@ from trainedon.errors import PictureError, UserError
 from trainedon.pictures import captions
 from trainedon.pictures.columns import Column, each, repeated
 from trainedon.pictures.decoding import MAX_BYTES
+from trainedon.pictures.entries import DATA, READ, Listing, Passed
 from trainedon.pictures.headers import members
-from trainedon.pictures.listing import DATA, READ, Listing, Passed
 from trainedon.pictures.names import TAR, has, is_picture, number, picture_stem, raw, text
 from trainedon.pictures.picture import MAX_ROWS, Entry
 from trainedon.pictures.sniffing import HEAD, HIDDEN, NO_FILE, Seems, seems

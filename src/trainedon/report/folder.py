@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from trainedon.errors import UserError
 from trainedon.evidence import AttackKey, Document, Scores, as_data, read_looks, read_scores
-from trainedon.evidence.listing import Listing
-from trainedon.evidence.prepare import prepare
-from trainedon.evidence.rows import BLOCK, SETS, Rows
+from trainedon.evidence.table.prepare import prepare
+from trainedon.evidence.table.records import Listing
+from trainedon.evidence.table.rows import BLOCK, SETS, Rows
 from trainedon.parquet import opened
 from trainedon.reading import read_json
 

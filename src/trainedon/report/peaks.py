@@ -10,8 +10,8 @@ from markupsafe import Markup
 from pydantic import ValidationError
 
 from trainedon.errors import UserError
-from trainedon.evidence.peaks import Level, Measurement
-from trainedon.evidence.peaks import Peaks as Document
+from trainedon.evidence.studies.peaks import Level, Measurement
+from trainedon.evidence.studies.peaks import Peaks as Document
 from trainedon.reading import MOST_JSON, read_bytes
 from trainedon.report import words
 from trainedon.report.charts import limits, line, path, svg, text, ticks

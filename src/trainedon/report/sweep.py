@@ -11,8 +11,8 @@ from markupsafe import Markup
 from pydantic import ValidationError
 
 from trainedon.errors import UserError
-from trainedon.evidence.sweep import Behind, Group, Point, Value, named
-from trainedon.evidence.sweep import Sweep as Document
+from trainedon.evidence.studies.sweep import Behind, Group, Point, Value, named
+from trainedon.evidence.studies.sweep import Sweep as Document
 from trainedon.reading import MOST_JSON, read_bytes
 from trainedon.report import words
 from trainedon.report.charts import limits, line, path, svg, text, ticks

@@ -20,7 +20,7 @@ from trainedon.files import whole
 from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.rendering import DEFAULT, Rendering
-from trainedon.runs import parts
+from trainedon.runs import unfinished as parts
 from trainedon.runs.exhibits import Exhibits, Selection
 from trainedon.runs.scorer import SCHEMA, SHARD_SCHEMA, Finished, Scorer, Task, row, scored
 from trainedon.targets import Pace, Target

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from trainedon.attacks import Attack, short
-from trainedon.attacks.recaptioned import Recaptioned
+from trainedon.attacks.wrappers.recaptioned import Recaptioned
 from trainedon.checks import swapped
 from trainedon.pictures import Inventory, Passed, inventory_digest, shown
 from trainedon.redact import redacted

@@ -9,11 +9,11 @@ from typing import Any
 
 from trainedon import evidence, report
 from trainedon.attacks import Progress
-from trainedon.attacks.pool import Pool
-from trainedon.attacks.recaptioned import Recaptioned, controls, with_pool
+from trainedon.attacks.core.pool import Pool
+from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
-from trainedon.evidence.stream import give_back
+from trainedon.evidence.table.stream import give_back
 from trainedon.files import file_digest, write_json, write_text
 from trainedon.pictures import (
     Inventory,
@@ -29,13 +29,13 @@ from trainedon.pictures import (
 from trainedon.runs import exhibits
 from trainedon.runs.contents import EVIDENCE
 from trainedon.runs.engine import Engine, Keep, forget, score_all
+from trainedon.runs.features import write_looks
 from trainedon.runs.folder import check_begun, check_same, locked, read_run
 from trainedon.runs.labels import INFERRED, settle, with_inferred
-from trainedon.runs.looks import write_looks
 from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, identity_of, now, record_of
-from trainedon.runs.rendering import notes as rendering_notes
-from trainedon.runs.rendering import settle as settle_rendering
+from trainedon.runs.rendering_choice import notes as rendering_notes
+from trainedon.runs.rendering_choice import settle as settle_rendering
 from trainedon.targets import Target
 
 

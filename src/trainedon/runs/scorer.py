@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from trainedon.attacks import Attack, Exhibit, Judged, Progress, short
-from trainedon.attacks.attack import silent
+from trainedon.attacks.core.attack import silent
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibits import Selection, Shown
-from trainedon.runs.parts import Part
+from trainedon.runs.unfinished import Part
 from trainedon.targets import Evaluations, Journal, Pace, Target
 from trainedon.targets.journal import worthwhile
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from trainedon import evidence
 from trainedon.checks import refuse_strangers
 from trainedon.errors import UserError
-from trainedon.evidence.rows import Row
+from trainedon.evidence.table.rows import Row
 from trainedon.files import file_digest, whole, write_json
 from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked
 from trainedon.runs.run import conclude

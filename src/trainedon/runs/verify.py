@@ -18,9 +18,9 @@ import pyarrow as pa
 from trainedon import evidence, report
 from trainedon.checks import RUN_JSON
 from trainedon.errors import UserError
-from trainedon.evidence.prepare import joined
-from trainedon.evidence.rows import Rows
-from trainedon.evidence.texts import NONE
+from trainedon.evidence.table.prepare import joined
+from trainedon.evidence.table.rows import Rows
+from trainedon.evidence.table.texts import NONE
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
 from trainedon.pictures.sniffing import PASSED, kind_of
 from trainedon.reading import json_of, open_regular, read_bytes

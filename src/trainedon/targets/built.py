@@ -11,7 +11,7 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets.bounds import Held, no_larger
-from trainedon.targets.files import brief, present_name, shown
+from trainedon.targets.model_files import brief, present_name, shown
 from trainedon.targets.tensors import Tensors
 
 Found = Mapping[str, str]  # a tensor's name in the network -> its name in the files

@@ -13,7 +13,7 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.reading import open_regular
-from trainedon.targets.files import PICKLES, brief, shown
+from trainedon.targets.model_files import PICKLES, brief, shown
 from trainedon.targets.tensors import LONGEST, Tensors
 
 CONVERT = (

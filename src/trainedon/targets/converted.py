@@ -15,7 +15,7 @@ from trainedon.targets.bounds import Held
 from trainedon.targets.built import blank, refuse_packed
 from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.designs import CLIP_L, Design, Part
-from trainedon.targets.files import shown
+from trainedon.targets.model_files import shown
 
 TIED = "encoder.embed_tokens.weight"  # of T5: the same as the next, of which files hold the one, or both
 SHARED = "shared.weight"

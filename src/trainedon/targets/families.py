@@ -17,10 +17,10 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
-from trainedon.targets.files import brief
 from trainedon.targets.hub import ASIDE
 from trainedon.targets.latent import DiT, Latent, LatentUNet
 from trainedon.targets.layouts import INDEX, LEGACY, SCHEDULER, Layout
+from trainedon.targets.model_files import brief
 from trainedon.targets.opened import Ledger
 from trainedon.targets.parts import heeded, scheduler, weighted
 from trainedon.targets.schedulers import FLOWS, SCHEDULERS

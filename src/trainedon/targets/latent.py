@@ -57,7 +57,7 @@ class Latent(Network):
 
     def _answered(self, network: Callable, x, t, labels) -> torch.Tensor:
         x = x.to(self._dtype, memory_format=torch.channels_last)
-        return self._ask(network, x, t, labels)[:, : self.shape[0]].float().contiguous()
+        return self.ask(network, x, t, labels)[:, : self.shape[0]].float().contiguous()
 
     def _time(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """What the network is told of the timesteps, (n,), where that is not their numbers."""
@@ -116,12 +116,12 @@ class Latent(Network):
 class LatentUNet(Latent):
     """`UNet2DModel` on latents: unconditional latent diffusion (LDM, arXiv 2112.10752), or one asked by classes."""
 
-    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         return network(x, t, class_labels=labels).sample
 
 
 class DiT(Latent):
     """`DiTTransformer2DModel` (arXiv 2212.09748), asked by classes."""
 
-    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         return network(x, timestep=t, class_labels=labels).sample

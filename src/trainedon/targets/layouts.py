@@ -10,8 +10,8 @@ from pathlib import Path
 
 from trainedon.errors import UserError
 from trainedon.reading import read_bytes
-from trainedon.targets.files import there
 from trainedon.targets.hub import ASIDE
+from trainedon.targets.model_files import there
 from trainedon.targets.opened import Ledger
 
 MOST_NAME = 1000  # bytes of a file that names a commit

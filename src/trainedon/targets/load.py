@@ -17,9 +17,9 @@ from trainedon.targets import configs
 from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
 from trainedon.targets.distilled import distilled
 from trainedon.targets.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
-from trainedon.targets.files import WEIGHTS, brief, shown, there, weights_of
 from trainedon.targets.hub import download
 from trainedon.targets.layouts import INDEX, NETWORKS, SCHEDULER, Layout, cached, layout_of, scheduler_near
+from trainedon.targets.model_files import WEIGHTS, brief, shown, there, weights_of
 from trainedon.targets.opened import Ledger
 from trainedon.targets.path import PREDICTIONS, NoisePath
 from trainedon.targets.schedulers import SCHEDULERS, check_scheduler

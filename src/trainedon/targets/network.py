@@ -33,15 +33,15 @@ class Network(Target):
         return network.to(self.device, memory_format=torch.channels_last)
 
     @abstractmethod
-    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         """The answer of `network`, (n, at least c, h, w); x: float32 (n, c or more, h, w), t: int64 (n,)."""
 
-    def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         return self._answered(self._asked, x_t, t, labels)
 
     def _answered(self, network: Callable, x, t, labels) -> torch.Tensor:
         with self._cast():
-            answer = self._ask(network, x.to(memory_format=torch.channels_last), t, labels)
+            answer = self.ask(network, x.to(memory_format=torch.channels_last), t, labels)
         return answer[:, : self.shape[0]].float().contiguous()  # models that learn the variance answer 2c channels
 
     def _cast(self) -> AbstractContextManager:

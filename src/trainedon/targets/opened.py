@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from trainedon.errors import UserError
 from trainedon.reading import open_regular
-from trainedon.targets.files import brief, object_of
+from trainedon.targets.model_files import brief, object_of
 from trainedon.targets.tensors import Tensors
 
 MOST_JSON = 8 * 2**20  # bytes of a configuration, or of an index of shards

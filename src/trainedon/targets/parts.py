@@ -18,8 +18,8 @@ from trainedon.errors import UserError
 from trainedon.targets import configs
 from trainedon.targets.bounds import check_memory
 from trainedon.targets.built import blank, check_room, filled, held_by, read_all, refuse_packed, worded
-from trainedon.targets.files import WEIGHTS, brief, check_tensors, shown, weights_of
 from trainedon.targets.layouts import SCHEDULER
+from trainedon.targets.model_files import WEIGHTS, brief, check_tensors, shown, weights_of
 from trainedon.targets.opened import Ledger
 from trainedon.targets.schedulers import check_scheduler
 from trainedon.targets.tensors import Tensors

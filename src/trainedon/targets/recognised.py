@@ -15,7 +15,7 @@ from trainedon.targets import designs
 from trainedon.targets.checkpoint import Checkpoint
 from trainedon.targets.configs import effective
 from trainedon.targets.designs import NETWORK, Design
-from trainedon.targets.files import shown, there
+from trainedon.targets.model_files import shown, there
 from trainedon.targets.opened import Ledger
 from trainedon.targets.path import NoisePath
 

@@ -87,7 +87,7 @@ class Service(Target):
         self.evaluations.forward += len(pixels)
         return made.float()
 
-    def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         self._refuse()
 
     def features(self, states, t, layer=None, labels=None):

@@ -29,7 +29,7 @@ from trainedon.targets.families import (
     check,
     parts_of,
 )
-from trainedon.targets.files import WEIGHTS, brief, shown, there, weights_of
+from trainedon.targets.model_files import WEIGHTS, brief, shown, there, weights_of
 from trainedon.targets.opened import Ledger
 from trainedon.targets.parts import check_finite, heeded, made_scheduler, weighted
 from trainedon.targets.recognised import design_of, remarks, schedule

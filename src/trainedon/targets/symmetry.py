@@ -95,8 +95,8 @@ class Symmetric(Target):
     def _move(self, pixels: torch.Tensor) -> torch.Tensor:
         return SYMMETRIES[self.symmetry](pixels)
 
-    def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        return self._move(self.through._predict(self._move(x_t), t, labels))
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return self._move(self.through.predict(self._move(x_t), t, labels))
 
     def features(
         self, states: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None

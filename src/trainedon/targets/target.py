@@ -114,7 +114,7 @@ class Target(ABC):
     captions: Captions = field(default_factory=Captions)
 
     @abstractmethod
-    def _predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         """The network's raw answer, (n, c, h, w)."""
 
     @abstractmethod
@@ -233,13 +233,13 @@ class Target(ABC):
 
     def _answer(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         if self.memo is None or torch.is_grad_enabled():
-            return self._in_chunks(self._predict, x_t, t, labels)
+            return self._in_chunks(self.predict, x_t, t, labels)
         answer, seconds = self.memo.answers(
             self.identity.digest,
             x_t,
             t,
             labels,
-            lambda *rows: self._in_chunks(self._predict, *rows),
+            lambda *rows: self._in_chunks(self.predict, *rows),
             self._meaning(labels),
             self._at_once(),
         )

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import torch
 
 from trainedon.errors import UserError
-from trainedon.targets.files import shown
 from trainedon.targets.latent import Latent
+from trainedon.targets.model_files import shown
 from trainedon.targets.parts import quiet
 from trainedon.targets.vocabulary import Unread, unpanicked
 
@@ -36,7 +36,7 @@ class Text(Latent):
         return "caption"
 
     @abstractmethod
-    def _embed(self, caption: str) -> Prompt:
+    def embed(self, caption: str) -> Prompt:
         """What the network is told of a caption, each (1, ...), and WORDS, (tokens,)."""
 
     def _told(self, labels: torch.Tensor | None, n: int) -> Prompt:
@@ -67,7 +67,7 @@ class Text(Latent):
         long one."""
         try:
             with torch.no_grad(), quiet(), unpanicked():
-                return self._embed(caption)
+                return self.embed(caption)
         except Unread as error:
             raise UserError(f"the model's tokenizer cannot read the caption {shown(caption)!r} ({error})") from None
 
@@ -101,11 +101,11 @@ class StableDiffusion(Text):
     def inpaints(self) -> bool:
         return self.network.config.in_channels == 2 * self.shape[0] + 1
 
-    def _embed(self, caption: str) -> Prompt:
+    def embed(self, caption: str) -> Prompt:
         hidden, _ = self.pipeline.encode_prompt(caption, self.device, 1, False)
         return {"encoder_hidden_states": hidden, WORDS: in_clip(self.pipeline.tokenizer, caption)}
 
-    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         return network(self._whole(x), t, **self._guided(x), **self._told(labels, len(x))).sample
 
     def _guided(self, x: torch.Tensor) -> Prompt:
@@ -130,7 +130,7 @@ class StableDiffusion(Text):
 class StableDiffusionXL(StableDiffusion):
     """SDXL (arXiv 2307.01952): two text encoders, and told the picture's size, uncropped."""
 
-    def _embed(self, caption: str) -> Prompt:
+    def embed(self, caption: str) -> Prompt:
         pipe = self.pipeline
         hidden, _, pooled, _ = pipe.encode_prompt(caption, device=self.device, do_classifier_free_guidance=False)
         if not caption and pipe.config.force_zeros_for_empty_prompt:  # as it is asked with no words in training
@@ -138,7 +138,7 @@ class StableDiffusionXL(StableDiffusion):
         words = in_clip(pipe.tokenizer or pipe.tokenizer_2, caption)
         return {"encoder_hidden_states": hidden, "text_embeds": pooled, WORDS: words}
 
-    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         told = self._told(labels, len(x))
         size = list(self.picture[1:])
         told_of = [*size, 0, 0, *([AESTHETIC] if self.pipeline.config.get("requires_aesthetics_score") else size)]
@@ -150,12 +150,12 @@ class StableDiffusionXL(StableDiffusion):
 class PixArt(Text):
     """PixArt-alpha and PixArt-sigma (arXiv 2310.00426, 2403.04692)."""
 
-    def _embed(self, caption: str) -> Prompt:
+    def embed(self, caption: str) -> Prompt:
         hidden, mask, _, _ = self.pipeline.encode_prompt(caption, do_classifier_free_guidance=False, device=self.device)
         words = in_t5(self.pipeline.tokenizer, caption, hidden.shape[1])
         return {"encoder_hidden_states": hidden, "encoder_attention_mask": mask, WORDS: words}
 
-    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         added = {"resolution": None, "aspect_ratio": None}
         if self.network.use_additional_conditions:
             height, width = self.picture[1:]
@@ -169,7 +169,7 @@ class PixArt(Text):
 class StableDiffusion3(Text):
     """Stable Diffusion 3 (arXiv 2403.03206): words and places are one sequence of a transformer; flow matching."""
 
-    def _embed(self, caption: str) -> Prompt:
+    def embed(self, caption: str) -> Prompt:
         pipe = self.pipeline
         hidden, _, pooled, _ = pipe.encode_prompt(
             caption, None, None, device=self.device, do_classifier_free_guidance=False
@@ -181,7 +181,7 @@ class StableDiffusion3(Text):
             others = in_t5(pipe.tokenizer_3, caption, beyond)
         return {"encoder_hidden_states": hidden, "pooled_projections": pooled, WORDS: torch.cat([clip, others])}
 
-    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         return network(x, timestep=self._time(t, x), **self._told(labels, len(x))).sample
 
 
@@ -198,12 +198,12 @@ class Flux(Text):
     def grid(self) -> tuple[int, int]:
         return self.shape[1] // self.PATCH, self.shape[2] // self.PATCH
 
-    def _embed(self, caption: str) -> Prompt:
+    def embed(self, caption: str) -> Prompt:
         hidden, pooled, _ = self.pipeline.encode_prompt(caption, None, device=self.device)
         words = in_t5(self.pipeline.tokenizer_2, caption, hidden.shape[1])
         return {"encoder_hidden_states": hidden, "pooled_projections": pooled, WORDS: words}
 
-    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         n, c, h, w = x.shape
         told = self._told(labels, n)
         packed = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(n, -1, 4 * c)

@@ -12,7 +12,7 @@ from trainedon.errors import UserError
 from trainedon.targets import configs
 from trainedon.targets.bounds import check_memory
 from trainedon.targets.built import blank, filled, held_by, refuse_packed
-from trainedon.targets.files import brief, check_tensors, shown, weights_of
+from trainedon.targets.model_files import brief, check_tensors, shown, weights_of
 from trainedon.targets.network import Network
 from trainedon.targets.opened import Ledger
 from trainedon.targets.parts import check_finite
@@ -21,7 +21,7 @@ from trainedon.targets.parts import check_finite
 class PixelUNet(Network):
     """`UNet2DModel`: DDPM, DDIM and their kin."""
 
-    def _ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         return network(x, t, class_labels=labels).sample
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from trainedon.errors import UserError
 from trainedon.targets import configs
 from trainedon.targets.charsmap import check_charsmap, decoded
-from trainedon.targets.files import brief, object_of, shown
+from trainedon.targets.model_files import brief, object_of, shown
 from trainedon.targets.opened import Ledger
 
 MOST = 32 * 2**20  # bytes of a vocabulary; those of 250 000 words have 17 million

@@ -1,6 +1,6 @@
 """Make models whose members are known: one of any family, or several as shadows of another."""
 
-from trainedon.training.draw import draw_pictures
+from trainedon.training.coins import draw_pictures
 from trainedon.training.families import FAMILIES, Pace, Recipe, recipe_of
 from trainedon.training.make import make
 from trainedon.training.manifest import draw_members, read_members

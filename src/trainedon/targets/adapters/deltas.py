@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from trainedon.targets.files import brief
+from trainedon.targets.model_files import brief
 
 Factors = dict[str, torch.Tensor]
 

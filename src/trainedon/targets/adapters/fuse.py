@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from trainedon.errors import UserError
+from trainedon.targets.adapters.adapter_files import OF_PEFT, Adapter
 from trainedon.targets.adapters.deltas import BIASES, MAGNITUDES, DoesNotFit, Factors, changed, kind_of, rank_of
-from trainedon.targets.adapters.files import OF_PEFT, Adapter
 from trainedon.targets.adapters.foreign import seems
-from trainedon.targets.adapters.names import PEFT, Names, Place, own, split
+from trainedon.targets.adapters.layer_names import PEFT, Names, Place, own, split
 from trainedon.targets.adapters.originals import Layers
 from trainedon.targets.adapters.scales import Scales, of_diffusers, of_kohya
 from trainedon.targets.families import Opened

@@ -1,0 +1,102 @@
+"""What attacks there are, as a table: generated from what each one declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from diffusers import UNet2DModel
+
+from trainedon.attacks.core.attack import Attack, Reported
+from trainedon.attacks.core.registry import HELPERS, INSIDE, attacks, short, works_alone
+from trainedon.attacks.single.loss import Loss
+from trainedon.targets import Identity, NoisePath, Target
+from trainedon.targets.unet import PixelUNet
+
+PLACES = {"Shadows | None": "DIR", "Reference | None": "MODEL", "Pool | None": "FILE"}
+HEADS = ("attack", "what it is", "paper", "needs", "parameters", "passes a picture", "reported")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One attack, as text."""
+
+    name: str
+    title: str
+    paper: str
+    needs: str
+    parameters: str
+    passes: str
+    reported: str
+
+
+def listing() -> list[Row]:
+    """All attacks in the order of their names."""
+    target = _example()
+    return [_row(kind, target) for kind in attacks().values()]
+
+
+def markdown() -> str:
+    """The same as a Markdown table, ending in a newline."""
+    rows = [list(vars(row).values()) for row in listing()]
+    lines = [HEADS, ["---"] * len(HEADS), *([f"`{row[0]}`", *row[1:]] for row in rows)]
+    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
+
+
+def _row(kind: type[Attack], target: Target) -> Row:
+    alone = works_alone(kind)
+    attack = kind() if alone else kind(attack=Loss())  # type: ignore[call-arg]
+    needs = (*attack.needs, *(["an attack inside"] if not alone else []))
+    return Row(
+        name=kind.name,
+        title=kind.title,
+        paper=kind.paper,
+        needs=", ".join(needs) or "noise prediction",
+        parameters=", ".join(filter(None, (_parameter(attack, field) for field in fields(attack)))),  # type: ignore[arg-type]
+        passes=_passes(attack, target) if alone else _factor(attack, target),
+        reported="; ".join(map(_figures, kind.reported)),
+    )
+
+
+def _parameter(attack: Attack, field) -> str:
+    """A parameter with its default, as one would type it; an attack inside stands without its name."""
+    value = getattr(attack, field.name)
+    if field.type in INSIDE:
+        if not works_alone(type(attack)):
+            return "ATTACK"
+        return ", ".join(map(short, value if isinstance(value, tuple) else [value]))
+    if field.type in HELPERS:
+        return f"{field.name}={PLACES[field.type]}"
+    default = field.default if isinstance(field.default, str | int | float) else value
+    return f"{field.name}={default}"
+
+
+def _passes(attack: Attack, target: Target) -> str:
+    cost = attack.cost(target)
+    text = f"{cost.forward}" + (f" + {cost.backward} backward" if cost.backward else "")
+    text += " with one shadow model" if "shadows" in attack.needs else ""
+    return text + (f"; {cost.setup} once a model" if cost.setup else "")
+
+
+def _factor(attack: Attack, target: Target) -> str:
+    return f"{attack.cost(target).forward // Loss().cost(target).forward} x the attack inside"
+
+
+def _figures(reported: Reported) -> str:
+    """What a paper prints, such as `cifar10: AUC .881, ASR .811`."""
+    figures = {"AUC": reported.auc, "ASR": reported.asr, "TPR@1%": reported.tpr_1}
+    text = ", ".join(f"{name} {value:g}".replace(" 0.", " .") for name, value in figures.items() if value is not None)
+    return f"{reported.data}: {text}" + (f" ({reported.note})" if reported.note else "")
+
+
+def _example() -> Target:
+    """A small model of the usual kind, by which costs are stated; it is never asked."""
+    unet = UNet2DModel(
+        sample_size=8,
+        block_out_channels=(4, 4),
+        layers_per_block=1,
+        norm_num_groups=4,
+        attention_head_dim=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
+    return PixelUNet(Identity("example", "", "", 0), (3, 8, 8), NoisePath.from_scheduler({}), "epsilon", network=unet)

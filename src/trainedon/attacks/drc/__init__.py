@@ -1,0 +1,1 @@
+"""Degrade-Restore-Compare and its named settings."""

@@ -1,0 +1,30 @@
+"""Degrade-Restore-Compare that a person can see: a named setting of `drc`, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from trainedon.attacks.core.registry import register
+from trainedon.attacks.drc.drc import DRC
+from trainedon.compare import Similarity
+from trainedon.degrade import Degradation, Roi
+from trainedon.restore import Restorer
+
+
+@register
+@dataclass(frozen=True, repr=False)
+class DRCHide(DRC):
+    """DRC that hides the centre altogether and guides the restoration by what is kept: a model that remembers a picture
+    well paints it as it was, and one that does not paints something else, which anybody can see."""
+
+    roi: Roi | str = "center:0.25"
+    degradation: tuple[Degradation, ...] | Degradation | str = "hide"
+    restorer: Restorer | str = "guided"
+    steps: int = 20
+    restorations: int = 2
+    encoder: Similarity | str = "own"
+    symmetries: tuple[str, ...] | str = "none"
+
+    name: ClassVar[str] = "drc-hide"
+    title: ClassVar[str] = "Degrade-Restore-Compare to be seen"

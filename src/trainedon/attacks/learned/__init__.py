@@ -1,0 +1,1 @@
+"""Attacks that learn from pictures of which it is known what they are."""

@@ -1,0 +1,1 @@
+"""Attacks that compare with shadow models."""

@@ -1,0 +1,1 @@
+"""Attacks that are made of another one."""

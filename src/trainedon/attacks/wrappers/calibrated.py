@@ -1,0 +1,37 @@
+"""Another attack, relative to a model that never saw the picture: what is easy for any model counts no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, silent, total
+from trainedon.attacks.core.registry import register
+from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.pictures import Batch
+from trainedon.targets import Reference, Target
+
+
+@register
+@dataclass(frozen=True)
+class Calibrated(Wrapper):
+    """Score under the audited model minus score under the `reference` model (Watson et al., arXiv 2111.08440)."""
+
+    attack: Attack
+    reference: Reference | None = None
+
+    name: ClassVar[str] = "calibrated"
+    title: ClassVar[str] = "Difference to a reference model"
+    paper: ClassVar[str] = "arXiv 2111.08440"
+    also_needs: ClassVar[tuple[str, ...]] = ("reference",)
+
+    def cost(self, target: Target) -> Cost:
+        return total([self.attack.cost(target)] * 2)
+
+    def prepare(self, target: Target, progress: Progress = silent) -> None:
+        self.attack.prepare(target, progress)
+        self.attack.prepare(self.reference.target(target), progress)  # type: ignore[union-attr]
+
+    def score_batch(self, target: Target, batch: Batch) -> Judged:
+        other = self.reference.target(target)  # type: ignore[union-attr]
+        return Judged(self.attack.observe(target, batch).scores - self.attack.observe(other, batch).scores)

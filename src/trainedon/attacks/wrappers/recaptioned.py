@@ -1,0 +1,104 @@
+"""Another attack with other captions: a control, for what of its signal hangs on the right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+import numpy as np
+
+from trainedon.attacks.core.attack import Attack, Judged
+from trainedon.attacks.core.pool import Pool
+from trainedon.attacks.core.registry import INSIDE, register
+from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.errors import UserError
+from trainedon.pictures import Batch
+from trainedon.targets import Target
+
+KINDS = ("fixed", "shuffled", "none")
+CONTROLS = ("fixed", "shuffled")  # those that a run makes by itself
+
+
+@register
+@dataclass(frozen=True)
+class Recaptioned(Wrapper):
+    """Score of the attack when the model is asked with other captions than the pictures' own.
+
+    captions: `fixed`, one `text` for all; `shuffled`, for each picture the caption of another one, drawn from `pool` by
+    the picture's digest, so that no neighbour has a say; `none`, the empty prompt. pool: a text file, one caption a
+    line; the captions of the run when not given.
+    """
+
+    attack: Attack
+    captions: str = "fixed"
+    text: str = "a picture"
+    pool: Pool | None = None
+    seed: int = 0
+
+    name: ClassVar[str] = "recaptioned"
+    title: ClassVar[str] = "With other captions (control)"
+    paper: ClassVar[str] = "after arXiv 2405.14800, 2406.16201"
+    also_needs: ClassVar[tuple[str, ...]] = ("captions",)
+
+    def __post_init__(self) -> None:
+        if self.captions not in KINDS:
+            raise UserError(f"recaptioned: captions={self.captions!r}: choose one of {', '.join(KINDS)}")
+        if not self.text.strip():
+            raise UserError("recaptioned: text must say something; captions=none asks with the empty prompt")
+
+    @property
+    def unscored(self) -> str:  # type: ignore[override]
+        return f"{self.attack.unscored} or no other picture has another caption"
+
+    def score_batch(self, target: Target, batch: Batch) -> Judged:
+        captions = self._changed(batch)
+        labels = target.numbers([caption or "" for caption in captions]).to(target.device)
+        scores = self.attack.observe(target, replace(batch, captions=captions, labels=labels)).scores.copy()
+        scores[[caption is None for caption in captions]] = np.nan
+        return Judged(scores)
+
+    def _changed(self, batch: Batch) -> tuple[str | None, ...]:
+        """The caption of each picture of the batch; None where there is no other one."""
+        if self.captions != "shuffled":
+            return ({"fixed": self.text, "none": ""}[self.captions],) * len(batch)
+        if self.pool is None:
+            raise UserError("recaptioned: shuffled captions come from a whole run: give pool=FILE, one caption a line")
+        own = batch.captions or [None] * len(batch)
+        return tuple(self.pool.other(caption, sha, self.seed) for caption, sha in zip(own, batch.sha256, strict=True))
+
+
+def controls(attacks: Sequence[Attack], pool: Pool) -> list[Recaptioned]:
+    """The controls of attacks on a model that is asked by captions: none without two captions in the pool, nor of
+    attacks that are controls themselves."""
+    if len(pool.captions) < 2:
+        return []
+    plain = [attack for attack in attacks if not isinstance(attack, Recaptioned)]
+    made = (with_pool(Recaptioned(attack, captions), pool) for attack in plain for captions in CONTROLS)
+    return [control for control in made if control not in attacks]
+
+
+def draws(attack: Attack) -> bool:
+    """Whether the attack, or one inside it, draws captions of the run."""
+    own = isinstance(attack, Recaptioned) and attack.captions == "shuffled" and attack.pool is None
+    return own or any(map(draws, _inside(attack)))
+
+
+def with_pool(attack: Attack, pool: Pool) -> Attack:
+    """The attack, those inside it too, with a pool wherever it `draws`."""
+    if not draws(attack):
+        return attack
+    changed: dict[str, object] = {}
+    for field in fields(attack):  # type: ignore[arg-type]
+        value = getattr(attack, field.name)
+        if field.type in INSIDE:
+            many = isinstance(value, tuple)
+            changed[field.name] = tuple(with_pool(one, pool) for one in value) if many else with_pool(value, pool)
+    if isinstance(attack, Recaptioned) and attack.captions == "shuffled":
+        changed["pool"] = attack.pool or pool
+    return replace(attack, **changed)  # type: ignore[type-var]
+
+
+def _inside(attack: Attack) -> list[Attack]:
+    values = [getattr(attack, field.name) for field in fields(attack) if field.type in INSIDE]  # type: ignore[arg-type]
+    return [one for value in values for one in (value if isinstance(value, tuple) else (value,))]

@@ -1,0 +1,61 @@
+"""Another attack, relative to the audited model itself, seen through symmetries of the picture plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, silent, total
+from trainedon.attacks.core.registry import register
+from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.errors import UserError
+from trainedon.pictures import Batch
+from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, check_symmetries, parse_symmetries, relative
+
+
+@register
+@dataclass(frozen=True)
+class SymmetryCalibrated(Wrapper):
+    """Score under the model minus its mean under the model in a mirror, upside down, and turned by half a circle.
+
+    The difficulty calibration of Watson et al. (arXiv 2111.08440) without a reference model: see `targets.symmetry`.
+    symmetries: `mirror+upside-down+half-turn`, some of them, or all. Refused for attacks with models beside the audited
+    one, which would not be seen in the mirror.
+    """
+
+    attack: Attack
+    symmetries: tuple[str, ...] | str = "all"
+
+    name: ClassVar[str] = "symmetric"
+    title: ClassVar[str] = "Difference to the model in a mirror"
+    paper: ClassVar[str] = "after arXiv 2111.08440"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.symmetries, str):
+            object.__setattr__(self, "symmetries", parse_symmetries(self.symmetries))
+        check_symmetries(self.symmetries)
+        if not self.symmetries:
+            raise UserError("symmetric: name at least one symmetry, or all")
+        if not {"shadows", "reference"}.isdisjoint(self.attack.needs) or self.attack.learns:
+            raise UserError(f"symmetric: {self.attack.name} needs more than the audited model: leave it out")
+
+    @property
+    def unscored(self) -> str:  # type: ignore[override]
+        return f"{self.attack.unscored}, or {NO_REFERENCE}"
+
+    def views(self, target: Target) -> Iterator[Target]:
+        """The model in each mirror."""
+        return (Symmetric.of(target, symmetry) for symmetry in self.symmetries)
+
+    def cost(self, target: Target) -> Cost:
+        return total([self.attack.cost(target)] * (1 + len(self.symmetries)))
+
+    def prepare(self, target: Target, progress: Progress = silent) -> None:
+        for view in (target, *self.views(target)):
+            self.attack.prepare(view, progress)
+
+    def score_batch(self, target: Target, batch: Batch) -> Judged:
+        here = self.attack.observe(target, batch).scores
+        there = [self.attack.observe(view, batch).scores for view in self.views(target)]
+        return Judged(relative(here, there, [changed(batch.pixels, symmetry) for symmetry in self.symmetries]))

@@ -1,0 +1,201 @@
+"""The blind baseline: what tells two sets of pictures apart without asking the model.
+
+If file facts, colours, what the pictures show, or the captions that the model is asked with separate suspects from
+unseen pictures, then a difference of scores between them says nothing about training (Das et al., arXiv 2406.16201;
+Zhang et al., arXiv 2409.19798).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import fisher_exact, ks_2samp
+
+from trainedon.evidence.protocol import caption_views as said
+from trainedon.evidence.protocol.documents import Blind, BlindView
+from trainedon.evidence.statistics.roc import auc
+from trainedon.evidence.statistics.separation import View, discriminant, separate
+from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.picture_table import Facts, Inventory, Pictures, inventory
+from trainedon.evidence.table.prepare import near_duplicates
+from trainedon.evidence.table.rows import BY_NAME, SETS
+from trainedon.evidence.table.stream import give_back
+from trainedon.evidence.table.texts import NONE
+
+LEVEL = 0.05  # of the permutation test; higher would be more cautious, and spoil more honest audits
+MISMATCH_LEVEL = 0.01
+FEWEST = 10  # pictures a side
+MOST = 4096  # pictures a side, chosen by digest: enough to see any difference that matters
+PERMUTATIONS = 999
+SEED = 20240619
+LOGGED = ("width", "height", "bytes", "sharpness")
+PLAIN = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b")
+LATER = ("jpeg_trace", "detail")  # not in inventories of earlier versions
+COLUMNS = ("set", "picture", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption")
+CAPTIONS = (said.WRITTEN, said.SAY)  # the views of them
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The baseline's document, and in words why a mismatch was found (None when it was not)."""
+
+    blind: Blind
+    codec: str | None
+    resolution: str | None
+
+
+def run(
+    pictures: Pictures | Inventory | None, set_name: str, looks: Looks | None = None, captions: bool = False
+) -> Findings:
+    """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
+
+    pictures: the inventory, or None. looks: what an encoder says of them; pictures that it did not see are left out.
+    captions: whether the model is asked by them. Where any picture has one, those without count as having an empty one.
+    """
+    if pictures is None:
+        return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
+    listed = pictures if isinstance(pictures, Inventory) else inventory(pictures)
+    first, unseen = _chosen(listed, (set_name, "unseen"), looks)
+    codec = resolution = None
+    if first and unseen:
+        codec, resolution = codec_mismatch(first, unseen), resolution_mismatch(first, unseen)
+    if min(len(first), len(unseen)) < FEWEST:
+        why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
+        return _not_run(why, len(first), len(unseen), codec, resolution)
+    return Findings(_compared(first, unseen, looks, captions, codec, resolution), codec, resolution)
+
+
+def _chosen(listed: Inventory, sets: tuple[str, str], looks: Looks | None) -> list[Sequence[Facts]]:
+    """The facts of at most MOST usable pictures of each set, in the order of their digests, which has nothing to do
+    with their names; of near-duplicates the first alone."""
+    usable = listed.of_sets(sets) & (listed.reason == NONE) & listed.known((*LOGGED, *PLAIN))
+    cluster = near_duplicates(listed, usable, looks)
+    rows = np.flatnonzero(usable)
+    rows = rows[np.lexsort((listed.picture[rows], BY_NAME[listed.set[rows]], listed.sha256[rows]))]
+    first = np.zeros(len(rows), dtype=bool)
+    first[np.unique(cluster[rows], return_index=True)[1]] = True
+    rows = rows[first | (cluster[rows] == NONE)]
+    if looks:
+        seen = np.zeros(len(listed) + 1, dtype=bool)
+        seen[listed.places(looks.features)] = True
+        rows = rows[seen[rows]]
+    parts = [rows[listed.set[rows] == SETS.index(name)][:MOST] for name in sets]
+    facts = listed.facts(np.concatenate(parts), COLUMNS)
+    return [facts[: len(parts[0])], facts[len(parts[0]) :]]
+
+
+def _compared(
+    first: Sequence[Facts],
+    unseen: Sequence[Facts],
+    looks: Looks | None,
+    captions: bool,
+    codec: str | None,
+    resolution: str | None,
+) -> Blind:
+    """Every view of the pictures, tested together; the AUC printed is that of the view that separates best."""
+    views = {"files and colours": View(features(first, unseen), discriminant())}
+    if looks:
+        vectors = np.array([looks.features[_key(p)] for rows in (first, unseen) for p in rows], dtype=float)
+        views["what they show"] = View(vectors, discriminant(ridge=vectors.shape[1]))
+    texts = [p["caption"] for rows in (first, unseen) for p in rows] if captions else []
+    if any(texts):
+        views[said.WRITTEN] = View(said.form(texts), discriminant())
+        views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
+    give_back()  # what was taken before: the permutations take the most
+    found, p_value, _ = separate(list(views.values()), len(first), PERMUTATIONS, SEED)
+    areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen) for one in found]
+    best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
+    return Blind(
+        auc=areas[best].value,
+        auc_ci=areas[best].interval,
+        p_value=p_value,
+        level=LEVEL,
+        separates=p_value < LEVEL,
+        views=tuple(
+            BlindView(name=name, auc=area.value, auc_ci=area.interval, p_value=one.p_value)
+            for name, area, one in zip(views, areas, found, strict=True)
+        ),
+        codec_mismatch=codec is not None,
+        resolution_mismatch=resolution is not None,
+        n_pictures=len(first),
+        n_unseen=len(unseen),
+        reason=None,
+    )
+
+
+def _key(picture: Facts) -> tuple[str, str]:
+    return str(picture["set"]), str(picture["picture"])
+
+
+def _not_run(reason: str, m: int, n: int, codec: str | None, resolution: str | None) -> Findings:
+    compared = m > 0 and n > 0
+    blind = Blind(
+        auc=None,
+        auc_ci=None,
+        p_value=None,
+        level=LEVEL,
+        separates=None,
+        views=(),
+        codec_mismatch=codec is not None if compared else None,
+        resolution_mismatch=resolution is not None if compared else None,
+        n_pictures=m,
+        n_unseen=n,
+        reason=reason,
+    )
+    return Findings(blind, codec, resolution)
+
+
+def _numbers(picture: Facts) -> list[float]:
+    """What a usable picture's file and colours say."""
+    values = [picture[name] for name in (*LOGGED, *PLAIN)]
+    logged = [math.log1p(max(0.0, float(value))) for value in values[: len(LOGGED)]]
+    later = [math.log(max(1e-6, float(picture.get(name) or 1e-6))) for name in LATER]
+    return logged + [float(value) for value in values[len(LOGGED) :]] + later
+
+
+def features(*parts: Sequence[Facts]) -> np.ndarray:
+    """File and colour facts as float64 (n, d), of all pictures of all parts.
+
+    Logs of sizes, sharpness, traces of JPEG blocks and share of fine detail; colour means and spreads; format and mode
+    as indicators.
+    """
+    n, d = sum(map(len, parts)), len((*LOGGED, *PLAIN, *LATER))
+    columns = [np.fromiter((_numbers(p) for part in parts for p in part), np.dtype((float, d)), n)]
+    for name in ("format", "mode"):
+        values = np.array([str(p.get(name)) for part in parts for p in part], dtype=object)
+        columns += [(values == kind)[:, None].astype(float) for kind in sorted(set(values))]
+    return np.hstack(columns)
+
+
+def codec_mismatch(first: Sequence[Facts], unseen: Sequence[Facts]) -> str | None:
+    """In words how file formats differ, or None: no format in common, or Fisher's exact test below the level for one of
+    them (Bonferroni over formats)."""
+    a, b = (Counter(str(p.get("format")) for p in pictures) for pictures in (first, unseen))
+    kinds = sorted(a | b)
+    p = {kind: _fisher(a[kind], len(first), b[kind], len(unseen)) for kind in kinds}
+    kind = min(kinds, key=lambda kind: p[kind])
+    if a & b and p[kind] * len(kinds) >= MISMATCH_LEVEL:
+        return None
+    shares = f"{a[kind] / len(first):.0%} of these pictures and {b[kind] / len(unseen):.0%} of the unseen ones"
+    return f"{shares} are {kind} files"
+
+
+def _fisher(a: int, m: int, b: int, n: int) -> float:
+    return float(fisher_exact([[a, m - a], [b, n - b]]).pvalue)
+
+
+def resolution_mismatch(first: Sequence[Facts], unseen: Sequence[Facts]) -> str | None:
+    """In words how sizes differ, or None: ranges of width or height that do not meet, or a Kolmogorov-Smirnov test
+    below the level for one of them (Bonferroni over the two)."""
+    for side in ("width", "height"):
+        a, b = (np.array([float(p[side]) for p in pictures]) for pictures in (first, unseen))  # type: ignore[arg-type]
+        if np.ptp(np.concatenate([a, b])) == 0:
+            continue
+        apart = a.max() < b.min() or b.max() < a.min()
+        if apart or ks_2samp(a, b, method="asymp").pvalue * 2 < MISMATCH_LEVEL:
+            return f"the median {side} is {np.median(a):.0f} pixels here and {np.median(b):.0f} among the unseen ones"
+    return None

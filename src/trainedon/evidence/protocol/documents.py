@@ -1,0 +1,401 @@
+"""What `evaluation.json` and `audit.json` hold. Strict: unknown fields, NaN and infinities are refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from trainedon.evidence.table.records import Listing
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Interval = tuple[Unit, Unit]
+IntervalMethod = Literal["delong", "bound"]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
+NUMBERS = re.compile(r"\[\n[-+.,eEnul\d\s]*\]")  # a list of numbers and nulls; no string holds a line break
+
+
+class Document(BaseModel):
+    """Frozen, with every field known and every number finite."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
+class Flag(Document):
+    """Something that a reader must know before using the numbers."""
+
+    code: str
+    raised_because: str
+    meaning: str
+    remedy: str
+
+
+class BlindView(Document):
+    """One way to look at the pictures without the model: a cross-fitted classifier on it."""
+
+    name: str
+    auc: Unit
+    auc_ci: Interval
+    p_value: Unit = Field(description="of this view alone")
+
+
+class Blind(Document):
+    """The blind baseline: can the two sets be told apart without the model? Null where it could not be run."""
+
+    auc: Unit | None = Field(description="of the view that separates best")
+    auc_ci: Interval | None
+    p_value: Unit | None = Field(description="of all views together")
+    level: Unit
+    separates: bool | None
+    views: tuple[BlindView, ...]
+    codec_mismatch: bool | None
+    resolution_mismatch: bool | None
+    n_pictures: Count = Field(description="suspects or members that it looked at")
+    n_unseen: Count
+    reason: str | None = Field(description="why it was not run; null when it was")
+
+
+class UnseenControl(Document):
+    """Unseen pictures against unseen pictures: the calibration half against the evaluation half, where nothing is to be
+    found. Null with too few pictures for the level."""
+
+    p_value: Unit | None = Field(description="two-sided permutation test")
+    level: Unit
+    finds: bool | None
+
+
+class NearCopy(Document):
+    """One picture that does not count in its set, and the picture that counts in its place."""
+
+    picture: str
+    set: str
+    near: str
+
+
+class Duplicates(Document):
+    """Pictures that were left out of every count because another one stands for them."""
+
+    sought: bool = Field(description="whether near-duplicates were looked for; exact copies always are")
+    n_exact: Count
+    n_near: Count = Field(description="near-duplicates of a picture that counts")
+    n_across: Count = Field(description="clusters of near-duplicates that lie in both sets")
+    examples: tuple[NearCopy, ...] = Field(description="at most twenty")
+
+
+class Rate(Document):
+    """TPR at one FPR level. All numbers are null when the unseen pictures are too few; `note` then says so."""
+
+    tpr: Unit | None
+    tpr_ci: Interval | None
+    tpr_ci_alone: Interval | None = Field(description="at 95 % for this attack alone")
+    fpr: Unit | None = Field(description="counted on the evaluation half")
+    fpr_ci: Interval | None
+    threshold: float | None = Field(description="conformal, from the calibration half; positive is score > threshold")
+    estimable: bool
+    n: Count = Field(description="unseen pictures scored, both halves")
+    needed: Count = Field(description="unseen pictures that this level needs")
+    note: str | None
+
+
+class Unscored(Document):
+    """How many pictures have no score for one reason."""
+
+    reason: str
+    n: Count
+
+
+class OneRun(Document):
+    """A lower bound on epsilon from one training run whose pictures were drawn by coin (arXiv 2305.08846)."""
+
+    epsilon: float
+    delta: Unit
+    confidence: Unit
+    guesses: Count
+    correct: Count
+    tried: tuple[Count, ...] = Field(description="numbers of guesses; the bound is corrected for having tried them")
+    n_included: Count
+    n_held_out: Count
+
+
+class AttackEvaluation(Document):
+    """One attack against pictures whose membership is known."""
+
+    name: str
+    repr: str
+    auc: Unit | None
+    auc_ci: Interval | None
+    auc_ci_alone: Interval | None = Field(description="at 95 % for this attack alone")
+    auc_ci_method: IntervalMethod | None
+    asr: Unit | None = Field(description="best-threshold balanced accuracy")
+    asr_is_optimistic: Literal[True] = True
+    tpr_at_fpr: dict[str, Rate]
+    roc: tuple[Interval, ...] = Field(description="(FPR, TPR) points, thinned for drawing")
+    nfe_per_picture: float | None
+    seconds_per_picture: float | None
+    n_members: Count
+    n_unseen: Count
+    n_calibration: Count
+    n_evaluation: Count
+    n_tied: Count = Field(description="scored pictures whose score also occurs in the other set")
+    unseen_control: UnseenControl
+    one_run: OneRun | None = Field(description="only where a coin decided about each picture")
+    n_not_scored: Count
+    not_scored: tuple[Unscored, ...]
+
+
+class NamedBy(Document):
+    """How many pictures exactly 0, 1, 2, ... of the naming attacks name."""
+
+    member: tuple[Count, ...]
+    unseen: tuple[Count, ...] = Field(description="of the evaluation half")
+
+
+class Named(Document):
+    """One member and the attacks that name it, as indices into `Agreement.attacks`."""
+
+    picture: str
+    sha256: str | None
+    by: tuple[Count, ...]
+
+
+class Agreement(Document):
+    """Whether the attacks of an evaluation agree. A picture is named when its score is above the threshold."""
+
+    attacks: tuple[str, ...] = Field(description="their repr; every index below points here")
+    spearman: tuple[tuple[Correlation | None, ...], ...] = Field(description="over the pictures that both scored")
+    fpr: Unit | None = Field(description="level of the thresholds; null where no two attacks have one")
+    naming: tuple[Count, ...] = Field(description="the attacks that have a threshold at this level")
+    named_by: NamedBy | None
+    pictures: Listing[Named] = Field(description="members that all naming attacks scored, most often named first")
+
+
+class PromptControl(Document):
+    """One attack on a model that is asked by captions, with other captions than the pictures' own: a control, not an
+    attack. `lost` compares it with the attack itself, on the pictures that both scored."""
+
+    attack: str = Field(description="the name of the attack that it belongs to")
+    of: str = Field(description="the repr of that attack")
+    repr: str
+    captions: Literal["fixed", "shuffled"]
+    auc: Unit | None
+    auc_ci: Interval | None
+    lost: Correlation | None = Field(description="AUC with the right captions minus AUC with these")
+    lost_ci: tuple[Correlation, Correlation] | None
+    gone: bool = Field(description="whether its interval reaches down to 0.5, and that of what it lost lies above 0")
+    n_pictures: Count = Field(description="suspects or members scored")
+    n_unseen: Count
+
+
+class AuditPromptControl(PromptControl):
+    """The same with the test of the set, which is corrected for nothing and supports no claim."""
+
+    p_value: Unit | None
+    n_permutations: Count | None
+
+
+class Asked(Document):
+    """A control: is the model asked alike about both sets? Only of models that are asked by classes or captions."""
+
+    by: Literal["class", "caption"]
+    ways: dict[str, dict[str, Count]] = Field(
+        description="set -> way -> usable pictures; ways: given, folders, inferred, none; own, one (for all), missing"
+    )
+    classes_p_value: Unit | None = Field(description="of given classes being spread alike; null without them")
+    level: Unit
+    differs: bool
+    because: str | None = Field(description="what differs; null where nothing does")
+
+
+class Randomised(Document):
+    """A split that was drawn by coin before training, and holds for every picture of the run."""
+
+    commitment: str = Field(description="SHA-256 that was published before the secret")
+    n_included: Count
+    n_held_out: Count
+
+
+class Evaluation(Document):
+    """`evaluation.json`: how much a model leaks, ground truth known."""
+
+    schema_version: Literal[1] = 1
+    protocol: Literal["standard-1"] = "standard-1"
+    interval_level: Unit = Field(description="of all intervals of one kind together, over the attacks")
+    attacks: tuple[AttackEvaluation, ...]
+    agreement: Agreement | None = None
+    blind: Blind
+    duplicates: Duplicates
+    randomised: Randomised | None = None
+    prompt_controls: tuple[PromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
+    asked: Asked | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    flags: tuple[Flag, ...]
+
+
+class Claim(Document):
+    """What may be said, on a ladder from 0 to 4, and the rule that put it there."""
+
+    level: Annotated[int, Field(ge=0, le=4)]
+    sentence: str
+    because: str
+
+
+class Part(Document):
+    """The part of the suspects that stands out from unseen pictures, when perhaps only some were used."""
+
+    estimate: Unit
+    ci: Interval = Field(description="95 %; the lower end holds however the scores of used pictures lie")
+
+
+class Needed(Document):
+    """How many pictures would be needed to find an effect as large as the one seen."""
+
+    p: Unit
+    power: Unit
+    suspects: Count | None = Field(description="with the unseen pictures as they are; null where none suffice")
+    each: Count | None = Field(description="suspects and as many unseen pictures; null without an effect")
+
+
+class SetEvidence(Document):
+    """Suspects as a set against unseen pictures, under one attack. Null without scored pictures on both sides."""
+
+    p_value: Unit | None
+    p_value_holm: Unit | None = Field(description="corrected for the number of attacks tried")
+    n_permutations: Count | None
+    effect: Unit | None = Field(description="P(suspect > unseen), ties half")
+    effect_ci: Interval | None
+    effect_ci_method: IntervalMethod | None
+    needed: Needed | None
+    part: Part | None
+
+
+class Cdi(Document):
+    """One test of the set from all attacks together (arXiv 2411.12858)."""
+
+    attacks: tuple[str, ...] = Field(description="their repr")
+    effect: Unit = Field(description="AUC of the cross-fitted classifier")
+    effect_ci: Interval
+    p_value: Unit
+    p_value_holm: Unit
+    n_permutations: Count
+    n_suspects: Count
+    n_unseen: Count
+
+
+class AttackAudit(Document):
+    """One attack of an audit."""
+
+    name: str
+    repr: str
+    set: SetEvidence
+    nfe_per_picture: float | None
+    seconds_per_picture: float | None
+    n_suspects: Count
+    n_unseen: Count
+    n_tied: Count = Field(description="scored pictures whose score also occurs in the other set")
+    unseen_control: UnseenControl
+    n_not_scored: Count
+    not_scored: tuple[Unscored, ...]
+
+
+class PictureEvidence(Document):
+    """One suspect picture under the first attack."""
+
+    picture: str
+    sha256: str | None
+    score: float | None
+    p_value: Unit | None
+    q_value: Unit | None
+    near: str | None = Field(description="the near-duplicate that counts in its place, so that it has no p-value")
+    reason: str | None = Field(description="why it was not scored; null when it was")
+
+
+class Audit(Document):
+    """`audit.json`: whether suspect pictures were used. Set and pictures speak of the first attack."""
+
+    schema_version: Literal[1] = 1
+    protocol: Literal["standard-1"] = "standard-1"
+    claim: Claim
+    lead: str = Field(description="the test that the claim speaks of: the first attack's repr, or cdi")
+    set: SetEvidence
+    cdi: Cdi | None = Field(description="null with fewer than two attacks or too few pictures")
+    false_discovery_rate: Unit
+    n_named: Count | None = Field(description="suspects with q_value <= false_discovery_rate; null without unseen")
+    pictures: Listing[PictureEvidence]
+    unseen_score_quantiles: dict[str, float]
+    attacks: tuple[AttackAudit, ...]
+    blind: Blind
+    duplicates: Duplicates
+    randomised: Randomised | None = None
+    prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
+    asked: Asked | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    flags: tuple[Flag, ...]
+
+
+def to_json(document: Document) -> str:
+    """The document as JSON text, fields always in the same order, lists of numbers on one line, ending in a newline."""
+    return "".join(json_parts(document))
+
+
+def json_parts(document: Document) -> Iterator[str]:
+    """The text of `to_json` in parts, none of which grows with the number of pictures."""
+    rest, listings = _apart(document)
+    for marker, listing in listings.items():
+        before, rest = rest.split(marker)
+        yield before
+        yield from _listed(listing, before[before.rindex("\n") :].partition('"')[0])
+    yield rest + "\n"
+
+
+def as_data(document: Document) -> dict[str, Any]:
+    """The document as its JSON is read, but with every Listing as it is."""
+    text, listings = _apart(document)
+    known = {marker.strip('"'): listing for marker, listing in listings.items()}
+
+    def put_back(found: dict[str, Any]) -> dict[str, Any]:
+        return {key: known.get(value, value) if isinstance(value, str) else value for key, value in found.items()}
+
+    return json.loads(text, object_hook=put_back)
+
+
+def _apart(document: Document) -> tuple[str, dict[str, Listing]]:
+    """The document as JSON text with a marker in place of every Listing, and what the markers stand for, in order."""
+    listings: dict[str, Listing] = {}
+
+    def marked(listing: Listing) -> str:
+        marker = uuid4().hex  # no text of a document can hold it
+        listings[f'"{marker}"'] = listing
+        return marker
+
+    return _on_one_line(document.model_dump_json(indent=2, context=marked)), listings
+
+
+def _listed(listing: Listing, line: str) -> Iterator[str]:
+    """A Listing as JSON; line: a line break and the indentation of the line that it begins on."""
+    if not len(listing):
+        yield "[]"
+        return
+    between = "["
+    for block in listing.blocks():
+        text = _listing_of(listing.kind).dump_json(block, indent=2).decode()
+        yield between + _on_one_line(text.removeprefix("[").removesuffix("\n]").replace("\n", line))
+        between = ","
+    yield line + "]"
+
+
+@cache
+def _listing_of(kind: type[Document]) -> TypeAdapter:
+    return TypeAdapter(list[kind])
+
+
+def _on_one_line(text: str) -> str:
+    """Lists of numbers on one line each."""
+    return NUMBERS.sub(lambda found: "[" + ", ".join(found[0][1:-1].replace(",", " ").split()) + "]", text)

@@ -1,0 +1,64 @@
+"""Attacks asked with other captions than the pictures' own: controls, which enter no correction and carry no claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trainedon.evidence.protocol.documents import AuditPromptControl, PromptControl
+from trainedon.evidence.protocol.paired import auc_difference, scored_by_both
+from trainedon.evidence.statistics import pvalues, roc
+from trainedon.evidence.table.rows import AttackKey
+from trainedon.evidence.table.scores import Scores
+
+# repr of each control -> {"of": repr of its attack, "captions": "fixed" or "shuffled"}; there are none
+# either of a model that is asked by captions without controls, and None stands for one that is not asked by captions
+Prompts = Mapping[str, Mapping[str, str]]
+
+
+def evaluated(scores: Scores, prompts: Prompts | None, level: float) -> tuple[PromptControl, ...]:
+    """The controls among the attacks of `scores`, as they were prepared. level: of the intervals."""
+    sets = ("member", "unseen")
+    return tuple(PromptControl(**_facts(scores, key, told, sets, level)) for key, told in _among(scores, prompts))
+
+
+def audited(scores: Scores, prompts: Prompts | None, level: float) -> tuple[AuditPromptControl, ...]:
+    """The same with the test that the suspects as a set are put to."""
+    sets = ("suspect", "unseen")
+    return tuple(
+        AuditPromptControl(**_facts(scores, key, told, sets, level), **_test(scores, key, sets))
+        for key, told in _among(scores, prompts)
+    )
+
+
+def _among(scores: Scores, prompts: Prompts | None) -> list[tuple[AttackKey, Mapping[str, str]]]:
+    known = {key.repr: key for key in scores.attacks}
+    return [(known[name], told) for name, told in (prompts or {}).items() if name in known]
+
+
+def _facts(
+    scores: Scores, key: AttackKey, told: Mapping[str, str], sets: tuple[str, str], level: float
+) -> dict[str, object]:
+    first, unseen = (scores.sample(key, name) for name in sets)
+    own = next((other for other in scores.attacks if other.repr == told["of"]), None)
+    both = own and scored_by_both(scores, own, key, sets)
+    lost = both and auc_difference(*both, level=level)
+    area = roc.auc(first.score, unseen.score, level=level) if len(first) and len(unseen) else None
+    return {
+        "attack": own.name if own else told["of"],
+        "of": told["of"],
+        "repr": key.repr,
+        "captions": told["captions"],
+        "auc": area and area.value,
+        "auc_ci": area and area.interval,
+        "lost": lost and lost.value,
+        "lost_ci": lost and lost.interval,
+        "gone": bool(area and area.interval[0] <= 0.5 and lost and lost.interval and lost.interval[0] > 0),
+        "n_pictures": len(first),
+        "n_unseen": len(unseen),
+    }
+
+
+def _test(scores: Scores, key: AttackKey, sets: tuple[str, str]) -> dict[str, object]:
+    first, unseen = (scores.sample(key, name).score for name in sets)
+    test = pvalues.permutation_test(first, unseen) if len(first) and len(unseen) else None
+    return {"p_value": test and test.p_value, "n_permutations": test and test.permutations}

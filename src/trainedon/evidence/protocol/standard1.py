@@ -1,0 +1,351 @@
+"""Protocol "standard-1": from a table of scores to `evaluation.json` or `audit.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from trainedon.evidence.protocol import blind as baseline
+from trainedon.evidence.protocol import flags
+from trainedon.evidence.protocol.agreement import agreement
+from trainedon.evidence.protocol.asked import asked as asked_alike
+from trainedon.evidence.protocol.cdi import cdi
+from trainedon.evidence.protocol.claims import LEVEL, claim
+from trainedon.evidence.protocol.controls import duplicates, unseen_control
+from trainedon.evidence.protocol.documents import (
+    AttackAudit,
+    AttackEvaluation,
+    Audit,
+    Cdi,
+    Evaluation,
+    PictureEvidence,
+    Rate,
+    SetEvidence,
+    Unscored,
+    UnseenControl,
+)
+from trainedon.evidence.protocol.draw import Draw, check_draw
+from trainedon.evidence.protocol.member_share import part
+from trainedon.evidence.protocol.one_run import one_run
+from trainedon.evidence.protocol.prompts import Prompts, audited, evaluated
+from trainedon.evidence.protocol.sizes import needed
+from trainedon.evidence.statistics import pvalues, roc, thresholds
+from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
+from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.picture_table import Pictures
+from trainedon.evidence.table.prepare import prepared
+from trainedon.evidence.table.records import Listing
+from trainedon.evidence.table.rows import AttackKey, Rows, known
+from trainedon.evidence.table.scores import Sample, Scores, count_reasons
+from trainedon.evidence.table.split import calibration_mask
+
+FALSE_DISCOVERY_RATE = 0.05
+QUANTILES = ("0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1")
+LEADS = ("first", "cdi")
+NO_SET = SetEvidence(
+    p_value=None,
+    p_value_holm=None,
+    n_permutations=None,
+    effect=None,
+    effect_ci=None,
+    effect_ci_method=None,
+    needed=None,
+    part=None,
+)
+
+
+def evaluate(
+    scores: Scores,
+    pictures: Pictures | None = None,
+    looks: Looks | None = None,
+    draw: Draw | None = None,
+    prompts: Prompts | None = None,
+    asked: str | None = None,
+    rendering: Mapping | None = None,
+    distilled: str | None = None,
+) -> Evaluation:
+    """How much a model leaks, from scores of members and unseen pictures.
+
+    `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
+    `looks`: what an encoder says of them. `draw`: the coins that decided which
+    pictures were used. `prompts`: of a model that is asked by captions, which attacks of the table are controls with
+    other captions. `asked`: by what the model was asked, as `asked.asked` takes it. `rendering`: how the pictures were
+    read, as `run.json` has it. `distilled`: why the model is taken for a few-step student, if it is. Suspects in the
+    table are passed over. Raises UserError when members or unseen pictures are missing, and when the pictures are not
+    those of the draw.
+    """
+    sets = ("member", "unseen")
+    scores.require(*sets)
+    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    every, listed = prepared(scores, sets, pictures, looks)
+    scores = every.without(prompts or ())
+    attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
+    control = asked_alike(listed, sets, asked)
+    recaptioned = evaluated(every, prompts, jointly(len(attacks)))
+    findings, copies = baseline.run(listed, "member", looks, prompts is not None), duplicates(scores, listed)
+    raised = (
+        flags.of_controls(findings)
+        + flags.of_inputs(scores, listed, sets)
+        + flags.of_duplicates(copies)
+        + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + flags.of_asked(control)
+        + flags.of_pixels(listed, sets, rendering)
+        + flags.of_model(distilled)
+        + flags.of_evaluation(attacks)
+        + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
+    )
+    return Evaluation(
+        interval_level=CONFIDENCE,
+        attacks=attacks,
+        agreement=agreement(scores, attacks),
+        blind=findings.blind,
+        duplicates=copies,
+        randomised=randomised,
+        prompt_controls=recaptioned,
+        asked=control,
+        flags=tuple(raised),
+    )
+
+
+def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEvaluation:
+    members, unseen = (scores.sample(attack, name) for name in ("member", "unseen"))
+    halves = _halves(unseen)
+    level = jointly(len(scores.attacks))
+    rates = {name: _rate(members.score, *halves, name, level) for name in thresholds.LEVELS}
+    area, alone, points = None, None, np.empty((0, 2))
+    if len(members) and len(unseen):
+        area, alone = (roc.auc(members.score, unseen.score, level=level) for level in (level, CONFIDENCE))
+        points = roc.curve(members.score, unseen.score)
+    return AttackEvaluation(
+        name=attack.name,
+        repr=attack.repr,
+        auc=area and area.value,
+        auc_ci=area and area.interval,
+        auc_ci_alone=alone and alone.interval,
+        auc_ci_method=area and area.method,
+        asr=roc.best_accuracy(points) if len(points) else None,
+        tpr_at_fpr=rates,
+        roc=tuple((x, y) for x, y in roc.thin(points).tolist()),
+        n_members=len(members),
+        n_unseen=len(unseen),
+        n_calibration=len(halves[0]),
+        n_evaluation=len(halves[1]),
+        one_run=one_run(members, unseen) if drawn else None,
+        **_common(members, unseen),
+    )
+
+
+def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: str, joint: float) -> Rate:
+    n, enough = len(calibration) + len(evaluation), thresholds.needed(level)
+    counted = thresholds.count(members, calibration, evaluation, level)
+    note = None
+    if counted is None:
+        note = f"not estimable (n = {n}, need {enough})" if n < enough else "not estimable (no member was scored)"
+    return Rate(
+        tpr=counted and counted.tpr,
+        tpr_ci=counted and counted.tpr_ci(joint),
+        tpr_ci_alone=counted and counted.tpr_ci(CONFIDENCE),
+        fpr=counted and counted.fpr,
+        fpr_ci=counted and counted.fpr_ci(joint),
+        threshold=counted and counted.threshold,
+        estimable=counted is not None,
+        n=n,
+        needed=enough,
+        note=note,
+    )
+
+
+def audit(
+    scores: Scores,
+    pictures: Pictures | None = None,
+    looks: Looks | None = None,
+    draw: Draw | None = None,
+    lead: str = "first",
+    prompts: Prompts | None = None,
+    asked: str | None = None,
+    rendering: Mapping | None = None,
+    distilled: str | None = None,
+) -> Audit:
+    """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
+
+    `pictures`, `looks`, `prompts`, `asked`, `rendering`, `distilled`: as in `evaluate`; without pictures there is no
+    blind baseline, and no claim above level 2.
+    `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
+    `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
+    Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
+    of the draw.
+    """
+    if lead not in LEADS:
+        raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
+    sets = ("suspect", "unseen")
+    scores.require("suspect")
+    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    every, listed = prepared(scores, sets, pictures, looks)
+    scores = every.without(prompts or ())
+    tests, together = _tests(scores)
+    attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
+    suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
+    control = asked_alike(listed, sets, asked)
+    recaptioned = audited(every, prompts, jointly(len(attacks)))
+    findings, copies = baseline.run(listed, "suspect", looks, prompts is not None), duplicates(scores, listed)
+    rows, n_named = _picture_evidence(suspects, unseen)
+    given_unseen = scores.has("unseen")
+    raised = (
+        flags.of_controls(findings)
+        + flags.of_inputs(scores, listed, sets)
+        + flags.of_duplicates(copies)
+        + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + flags.of_asked(control)
+        + flags.of_pixels(listed, sets, rendering)
+        + flags.of_model(distilled)
+        + flags.of_audit(attacks, together, given_unseen)
+        + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
+    )
+    return Audit(
+        claim=claim(
+            together if lead == "cdi" else tests[0],
+            findings.blind,
+            _control(attacks if lead == "cdi" else attacks[:1]),
+            suspects=len(suspects),
+            unseen=len(unseen),
+            given_unseen=given_unseen,
+            tests=sum(test is not None and test.p_value is not None for test in (*tests, together)),
+            # a picture of the draw that has no score could have been left out for what it would have said
+            randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
+            asked=control,
+        ),
+        lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
+        set=tests[0],
+        cdi=together,
+        false_discovery_rate=FALSE_DISCOVERY_RATE,
+        n_named=n_named if len(unseen) else None,
+        pictures=rows,
+        unseen_score_quantiles=_quantiles(unseen.score),
+        attacks=attacks,
+        blind=findings.blind,
+        duplicates=copies,
+        randomised=randomised,
+        prompt_controls=recaptioned,
+        asked=control,
+        flags=tuple(raised),
+    )
+
+
+def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:
+    """The control that most nearly fails, of the attacks that a claim rests on."""
+    return min((attack.unseen_control for attack in attacks), key=lambda c: 1 if c.p_value is None else c.p_value)
+
+
+def _tests(scores: Scores) -> tuple[list[SetEvidence], Cdi | None]:
+    """One set test an attack and one of all attacks together, their p-values corrected together."""
+    level = jointly(len(scores.attacks))
+    found = [_set_evidence(scores, attack, level) for attack in scores.attacks]
+    together = cdi(scores)
+    every = [test for test in (*found, together) if test is not None and test.p_value is not None]
+    corrected = iter(pvalues.holm(np.array([test.p_value for test in every])).tolist())
+    found = [t if t.p_value is None else t.model_copy(update={"p_value_holm": next(corrected)}) for t in found]
+    return found, together and together.model_copy(update={"p_value_holm": next(corrected)})
+
+
+def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidence:
+    suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
+    if not (len(suspects) and len(unseen)):
+        return NO_SET
+    test = pvalues.permutation_test(suspects.score, unseen.score)
+    effect = roc.auc(suspects.score, unseen.score, level=level)
+    return SetEvidence(
+        p_value=test.p_value,
+        p_value_holm=test.p_value,
+        n_permutations=test.permutations,
+        effect=effect.value,
+        effect_ci=effect.interval,
+        effect_ci_method=effect.method,
+        needed=needed(effect.value, len(unseen), LEVEL),
+        part=part(suspects.score, *_halves(unseen)),
+    )
+
+
+def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> AttackAudit:
+    suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
+    return AttackAudit(
+        name=attack.name,
+        repr=attack.repr,
+        set=evidence,
+        n_suspects=len(suspects),
+        n_unseen=len(unseen),
+        **_common(suspects, unseen),
+    )
+
+
+def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[Listing[PictureEvidence], int]:
+    """Every suspect, the highest score first, those without a score last, and how many of them are named. One that a
+    near-duplicate stands for has no p-value: unseen pictures of its kind were left out in the same way, and it would be
+    compared with other kinds."""
+    n, scored = len(suspects), len(suspects) + len(suspects.copies)
+    rows = Rows(
+        suspects.rows.columns,
+        np.concatenate([suspects.rows.places, suspects.copies.places, suspects.unscored.places]),
+    )
+    p, q = np.full((2, len(rows)), np.nan)
+    if n and len(unseen):
+        p[:n] = pvalues.conformal(suspects.score, unseen.score)
+        q[:n] = pvalues.benjamini_hochberg(p[:n])
+    order = np.arange(len(rows))
+    order[:scored] = np.lexsort((rows.column("picture")[:scored], -rows.column("score")[:scored]))
+    columns = rows.columns.take(rows.places[order])  # without those of the unseen pictures
+    listing = _listing(Rows(columns, np.arange(len(columns), dtype=np.int32)), p[order], q[order])
+    return listing, int((q <= FALSE_DISCOVERY_RATE).sum())
+
+
+def _listing(rows: Rows, p: np.ndarray, q: np.ndarray) -> Listing[PictureEvidence]:
+    """The rows with their p- and q-values, NaN where there is none."""
+
+    def made(part: slice) -> list[PictureEvidence]:
+        return [
+            PictureEvidence(
+                picture=row.picture,
+                sha256=row.sha256,
+                score=row.score,
+                p_value=p_value,
+                q_value=q_value,
+                near=row.near,
+                reason=row.reason,
+            )
+            for row, p_value, q_value in zip(rows[part], known(p[part]), known(q[part]), strict=True)
+        ]
+
+    return Listing(PictureEvidence, len(rows), made)
+
+
+def _quantiles(score: np.ndarray) -> dict[str, float]:
+    """Quantiles that are scores themselves; empty without scores."""
+    if not len(score):
+        return {}
+    return {name: float(np.quantile(score, float(name), method="inverted_cdf")) for name in QUANTILES}
+
+
+def _halves(unseen: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """The scores that set thresholds, and those that count alarms."""
+    calibrates = calibration_mask(unseen.rows)
+    return unseen.score[calibrates], unseen.score[~calibrates]
+
+
+def _common(first: Sample, unseen: Sample) -> dict[str, object]:
+    """What both kinds of attack record say of cost, ties, the control and pictures without a score."""
+    unscored = Rows(first.rows.columns, np.concatenate([first.unscored.places, unseen.unscored.places]))
+    shared = np.intersect1d(first.score, unseen.score)
+    return {
+        "nfe_per_picture": _mean("nfe", first, unseen),
+        "seconds_per_picture": _mean("seconds", first, unseen),
+        "n_tied": int(np.isin(first.score, shared).sum() + np.isin(unseen.score, shared).sum()),
+        "unseen_control": unseen_control(*_halves(unseen)),
+        "n_not_scored": len(unscored),
+        "not_scored": tuple(Unscored(reason=reason, n=n) for reason, n in count_reasons(unscored)),
+    }
+
+
+def _mean(cost: str, *samples: Sample) -> float | None:
+    values = np.concatenate([sample.rows.column(cost) for sample in samples])
+    known = values[~np.isnan(values)]
+    return float(np.mean(known)) if len(known) else None

@@ -1,0 +1,1 @@
+"""Sweeps and peaks: questions about many settings or scores."""

@@ -1,0 +1,1 @@
+"""Tables of scores, pictures and features, read and put in order."""

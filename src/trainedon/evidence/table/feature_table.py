@@ -1,0 +1,54 @@
+"""What an encoder that never saw the audited model says of a sample of the pictures (`looks.parquet`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from trainedon.errors import UserError
+from trainedon.evidence.table.clusters import ENCODER, Name, clusters
+from trainedon.parquet import opened
+
+SCHEMA = pa.schema(
+    [("set", pa.string()), ("picture", pa.string()), ("sha256", pa.string()), ("features", pa.list_(pa.float32()))]
+)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """(set, picture) -> features float32 (d,) of some or all pictures, by the encoder of that name."""
+
+    encoder: str
+    features: Mapping[Name, np.ndarray]
+
+
+def read_looks(path: Path) -> Looks | None:
+    """Read `looks.parquet`; None when there is no such file.
+
+    Raises UserError when it is damaged or another kind of file.
+    """
+    try:
+        with opened(path) as file:
+            table = file.table(SCHEMA)
+        encoder = (table.schema.metadata or {})[b"encoder"].decode()
+        features = table["features"].combine_chunks().to_numpy(zero_copy_only=False)
+        if not all(one is not None and len(one) == len(features[0]) and np.isfinite(one).all() for one in features):
+            raise ValueError("features of different lengths")
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, OSError, ValueError, KeyError):
+        raise UserError(
+            f"{path} is not a list of features of this program; delete it and run the audit again"
+        ) from None
+    names = zip(table["set"].to_pylist(), table["picture"].to_pylist(), strict=True)
+    return Looks(encoder, dict(zip(names, features, strict=True)))
+
+
+def near_duplicates(pictures: list[Mapping[str, object]], looks: Looks | None = None) -> dict[Name, str]:
+    """The cluster of every picture that has a near-duplicate among `pictures`, by hash and, where its thresholds were
+    measured, by the encoder."""
+    return clusters(pictures, looks.features if looks is not None and looks.encoder == ENCODER else None)

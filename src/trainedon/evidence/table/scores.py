@@ -1,0 +1,236 @@
+"""The table of scores: one row a picture and attack, read from parquet, CSV or plain rows.
+
+Only finite scores enter a statistic. Every other row is *not scored*: it is kept with its reason, and counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from trainedon.errors import UserError
+from trainedon.evidence.table.gather import Gathered
+from trainedon.evidence.table.rows import SETS, AttackKey, Columns, Rows
+from trainedon.evidence.table.sheet import known_columns, read_sheet
+from trainedon.evidence.table.stream import give_back
+from trainedon.evidence.table.texts import NONE
+from trainedon.parquet import BATCH, opened
+from trainedon.reading import open_regular
+
+REQUIRED = ("picture", "set", "score")
+NUMBERS = ("score", "nfe", "seconds")
+OPTIONAL = ("sha256", "attack", "attack_repr", "reason", "nfe", "seconds", "cluster")
+REASONS_LISTED = 20
+NO_ROW = "the table of scores has no row for it"
+DUPLICATE = ("exact duplicate of ", "also among the ")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One set of pictures under one attack, sorted by picture.
+
+    `rows` are scored and count, `score` is their float64 (n,), all finite. `copies` are scored and do not count, being
+    near-duplicates of one that does. `unscored` rows have no score but a reason.
+    """
+
+    rows: Rows
+    unscored: Rows
+    copies: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def score(self) -> np.ndarray:
+        return self.rows.column("score")
+
+    @property
+    def picture(self) -> np.ndarray:
+        """Which pictures, int32 (n,), ascending: the numbers of their names, alike in all samples of one table."""
+        return self.rows.column("picture")
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """All rows of a run, in the order of the table; the first row's attack is the first attack named."""
+
+    columns: Columns
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[str, object]]) -> Scores:
+        """Rows as mappings with the keys of `scores.parquet`; `picture`, `set` and `score` are required.
+
+        Raises UserError for an unknown set, a score that is no number, or a picture that appears twice.
+        """
+        gathered, left = Gathered(), iter(rows)
+        while batch := [*islice(left, BATCH)]:
+            gathered.add_rows(batch)
+        return cls.checked(gathered)
+
+    @classmethod
+    def checked(cls, gathered: Gathered) -> Scores:
+        """What was gathered. Raises UserError where it is nothing, or a picture appears twice."""
+        if not gathered.n:
+            raise UserError("the table of scores has no rows; score some pictures first")
+        columns = gathered.columns()
+        if _any_twice(columns):
+            place, count = _most_frequent(columns)
+            row = Rows(columns, np.arange(len(columns)))[place]
+            raise UserError(
+                f"picture {row.picture!r} has {count} rows in set {row.set!r} for attack {row.attack_repr!r} "
+                f"(the first is row {place + 1}); keep one"
+            )
+        return cls(columns)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scores) and self.rows == other.rows
+
+    __hash__ = None
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def rows(self) -> Rows:
+        """Every row, made when it is asked for."""
+        return Rows(self.columns, np.arange(len(self)))
+
+    @cached_property
+    def attacks(self) -> tuple[AttackKey, ...]:
+        """The attacks, in the order in which they first appear."""
+        return tuple(self.columns.attacks[number] for number in self._attack_numbers)
+
+    @cached_property
+    def _attack_numbers(self) -> list[int]:
+        numbers, first = np.unique(self.columns.attack, return_index=True)
+        return numbers[np.argsort(first)].tolist()
+
+    def of_attack(self, attack: AttackKey) -> Rows:
+        """The rows of one attack, in the order of the table."""
+        number = self._attack_numbers[self.attacks.index(attack)]
+        return Rows(self.columns, np.flatnonzero(self.columns.attack == number))
+
+    @cached_property
+    def _in_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places of all rows by attack, set and picture, and which attack and set each of them has."""
+        columns = self.columns
+        order = np.lexsort((columns.picture, columns.set, columns.attack)).astype(np.int32)
+        return order, _group(columns.attack[order], columns.set[order])
+
+    def sample(self, attack: AttackKey, set_name: str) -> Sample:
+        """The pictures of one set under one attack; empty when there are none."""
+        columns, places = self.columns, np.empty(0, np.int32)
+        if attack in self.attacks:
+            order, group = self._in_order
+            asked = _group(self._attack_numbers[self.attacks.index(attack)], SETS.index(set_name))
+            places = order[slice(*np.searchsorted(group, [asked, asked + 1]))]
+        scored, near = np.isfinite(columns.score[places]), columns.near[places] != NONE
+        parts = (places[which] for which in (scored & ~near, ~scored, scored & near))
+        return Sample(*(Rows(columns, part) for part in parts))
+
+    def of_sets(self, *sets: str) -> Scores:
+        """The rows of the given sets alone."""
+        among = np.isin(self.columns.set, [SETS.index(name) for name in sets])
+        return self if among.all() else Scores(self.columns.take(among))
+
+    def without(self, reprs: Container[str]) -> Scores:
+        """All rows but those of attacks with one of these reprs."""
+        left = [number for number, key in enumerate(self.columns.attacks) if key.repr not in reprs]
+        kept = np.isin(self.columns.attack, left)
+        return self if kept.all() else Scores(self.columns.take(kept))
+
+    def has(self, set_name: str) -> bool:
+        """Whether there is any row of a set."""
+        return bool((self.columns.set == SETS.index(set_name)).any())
+
+    def require(self, *sets: str) -> None:
+        """Raise UserError when one of the sets has no row at all."""
+        for name in sets:
+            if not self.has(name):
+                raise UserError(f"the table of scores has no picture in set {name!r}; add rows of that set")
+
+
+def _group(attack: np.ndarray | int, set_number: np.ndarray | int) -> np.ndarray | int:
+    return attack * len(SETS) + set_number
+
+
+def _any_twice(columns: Columns) -> bool:
+    """Whether a picture has more than one row in one set for one attack."""
+    key = _group(columns.attack, columns.set).astype(np.int64) * len(columns.names) + columns.picture
+    key.sort()
+    return bool((key[1:] == key[:-1]).any())
+
+
+def _most_frequent(columns: Columns) -> tuple[int, int]:
+    """The place of the picture that has the most rows in one set for one attack, and how many."""
+    order = np.lexsort((columns.picture, columns.set, columns.attack))
+    key = np.stack([_group(columns.attack, columns.set)[order], columns.picture[order]])
+    begin = np.flatnonzero(np.append(True, (key[:, 1:] != key[:, :-1]).any(axis=0)))
+    count = np.diff(np.append(begin, len(order)))
+    place = order[begin][count == count.max()].min()  # the first of equals
+    return int(place), int(count.max())
+
+
+def count_reasons(rows: Rows) -> list[tuple[str, int]]:
+    """How many unscored rows there are for each reason, the commonest first.
+
+    Copies count as one reason, and what goes beyond the twenty commonest is summed up.
+    """
+    counts: Counter[str] = Counter()
+    for number, n in zip(*(part.tolist() for part in np.unique(rows.column("reason"), return_counts=True))):
+        reason = str(None) if number == NONE else rows.columns.reasons[number]
+        counts["duplicate" if is_duplicate(reason) else reason] += n
+    listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(n for _, n in listed[REASONS_LISTED:])
+    return listed[:REASONS_LISTED] + ([("other reasons", rest)] if rest else [])
+
+
+def is_duplicate(reason: str | None) -> bool:
+    """Whether a reason says that a picture was left out because its bytes were already counted."""
+    return (reason or "").startswith(DUPLICATE)
+
+
+def read_scores(path: str | Path) -> Scores:
+    """Read `scores.parquet` (or the run folder that holds it), another parquet file, or a text table (CSV and its kin).
+
+    Columns: `picture, set, score`, and any of OPTIONAL, in capitals or not; others are ignored.
+
+    Raises UserError when the file cannot be read, a column is missing, a set is unknown, a score is no number, or rows
+    or numbers could be read in two ways.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "scores.parquet"
+    gathered = Gathered()
+    try:
+        if not _is_parquet(path):
+            return Scores.from_rows(read_sheet(path, (*REQUIRED, *OPTIONAL), REQUIRED, NUMBERS))
+        for batch in _read_parquet(path):
+            gathered.add(batch)
+    except FileNotFoundError:
+        raise UserError(f"there is no table of scores at {path}; give a run folder, scores.parquet or a CSV") from None
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:  # as of a text, or a day, that is none
+        raise UserError(f"{path} cannot be read as a table of scores: {str(error).splitlines()[0]}") from None
+    scores = Scores.checked(gathered)
+    give_back()
+    return scores
+
+
+def _is_parquet(path: Path) -> bool:
+    with open_regular(path) as file:
+        return file.read(4) == b"PAR1" or path.suffix.lower() == ".parquet"
+
+
+def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
+    with opened(path) as file:
+        names = file.names
+        columns = {names[at]: name for name, at in known_columns(names, (*REQUIRED, *OPTIONAL), REQUIRED, path).items()}
+        for batch in file.batches(list(columns)):
+            yield batch.rename_columns([columns[name] for name in batch.schema.names])

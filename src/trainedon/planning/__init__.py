@@ -1,0 +1,1 @@
+"""What a run of any size would take."""

@@ -1,0 +1,203 @@
+"""What a run of any size would take: network passes, hours and bytes, by arithmetic on what is measured here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, DecimalException
+from math import ceil
+from pathlib import Path
+
+from trainedon.attacks import Attack
+from trainedon.errors import UserError
+from trainedon.pictures import Rendering
+from trainedon.pictures.rendering import DEFAULT
+from trainedon.planning.measuring import (
+    Clock,
+    Demand,
+    RowBytes,
+    Sample,
+    Speed,
+    demand,
+    describe,
+    look_at,
+    measure_all,
+    row_bytes,
+)
+from trainedon.runs.engine import SHARD
+from trainedon.targets import Target
+
+LARGEST = 10**15  # of a count; beyond it one has mistyped
+SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One attack, or all together. forward, backward: passes a picture. setup: forward passes, once on each device.
+    passes: for all pictures, forward and backward and set-up."""
+
+    attack: str
+    forward: int
+    backward: int
+    setup: int
+    passes: int
+    device_hours: float
+
+
+@dataclass(frozen=True)
+class Written:
+    """Bytes. shards: files that are gone when the run is complete; shard_files: how many there are until then."""
+
+    scores: int
+    inventory: int
+    shards: int
+    shard_files: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take, and what that rests on.
+
+    device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices. bytes_read:
+    every picture twice, None when the size of a picture is not known. stock_hours: for taking stock of all pictures in
+    one process, None without a sample of them.
+    """
+
+    pictures: int
+    devices: int
+    device: str
+    attacks: tuple[Line, ...]
+    together: Line
+    wall_hours: float
+    stock_hours: float | None
+    bytes_written: Written
+    bytes_read: int | None
+    speeds: tuple[Speed, ...]
+    sample: Sample | None
+    rests_on: tuple[str, ...]
+
+
+def plan(
+    target: Target,
+    attacks: Sequence[Attack],
+    pictures: int,
+    devices: int = 1,
+    *,
+    source: str | Path | None = None,
+    bytes_per_picture: int | None = None,
+    clock: Clock = time.perf_counter,
+    rendering: Rendering = DEFAULT,
+    follow_links: bool = False,
+) -> Estimate:
+    """Measure network, files and, where there is a source, a sample of its pictures; then `estimate`.
+
+    Raises UserError for fewer than one picture or device, when an attack does not go with the target, and when a batch
+    does not fit on the device.
+    """
+    _check(pictures, devices)
+    for attack in attacks:
+        attack.check(target)
+    asked = [demand(target, attack) for attack in attacks]
+    sample = None if source is None else look_at(target, source, clock, rendering, follow_links)
+    if bytes_per_picture is None and sample is not None:
+        bytes_per_picture = round(sample.bytes)
+    found = estimate(
+        asked, measure_all(target, asked, clock), row_bytes(asked), pictures, devices, bytes_per_picture, sample
+    )
+    return replace(found, device=describe(target), rests_on=(*found.rests_on, *_cautions(target, attacks)))
+
+
+def count(text: str, what: str) -> int:
+    """`1000000`, `1_000_000`, `1e6`, `1M`, `1.5M`: a whole number of 1 or more; suffixes k, M, G or B, T.
+
+    what: the name of the option, for the UserError that anything else raises.
+    """
+    digits = text.strip().lower()
+    factor = SUFFIXES.get(digits[-1:], 1)
+    try:
+        value = Decimal(digits if factor == 1 else digits[:-1]) * factor
+    except DecimalException:
+        value = Decimal("NaN")
+    if not (value.is_finite() and 1 <= value <= LARGEST and value == int(value)):
+        raise UserError(
+            f"{what} takes a whole number from 1 to {LARGEST:.0e}, such as 1000000, 1_000_000, 1e6 or 1M, not {text!r}"
+        )
+    return int(value)
+
+
+def estimate(
+    asked: Sequence[Demand],
+    speeds: Sequence[Speed],
+    sizes: RowBytes,
+    pictures: int,
+    devices: int = 1,
+    bytes_per_picture: int | None = None,
+    sample: Sample | None = None,
+) -> Estimate:
+    """Arithmetic alone. speeds: one for the `rows` of each demand. Raises UserError for fewer than one picture or
+    device."""
+    _check(pictures, devices)
+    at = {speed.rows: speed for speed in speeds}
+    lines = tuple(_line(one, at[one.rows], pictures, devices) for one in asked)
+    shards = ceil(pictures / SHARD)
+    busiest = min(pictures, ceil(shards / devices) * SHARD)  # pictures of the device that has most
+    wall = sum(_seconds(one, at[one.rows], busiest, 1) for one in asked)
+    return Estimate(
+        pictures=pictures,
+        devices=devices,
+        device="",
+        attacks=lines,
+        together=_together(lines),
+        wall_hours=wall / 3600,
+        stock_hours=None if sample is None else pictures * sample.inventory / 3600,
+        bytes_written=Written(
+            scores=round(pictures * sizes.scores),
+            inventory=round(pictures * sizes.inventory),
+            shards=round(pictures * sizes.shards),
+            shard_files=shards * len(asked),
+        ),
+        bytes_read=None if bytes_per_picture is None else 2 * pictures * bytes_per_picture,
+        speeds=tuple(speeds),
+        sample=sample,
+        rests_on=(
+            "the network's own time: what attacks, reading and statistics add is not in it",
+            f"devices like this one, which share shards of {SHARD} pictures evenly and never wait for pictures",
+        ),
+    )
+
+
+def _check(pictures: int, devices: int) -> None:
+    if pictures < 1 or devices < 1:
+        raise UserError(f"{pictures} pictures on {devices} devices: give 1 or more of each")
+
+
+def _line(asked: Demand, speed: Speed, pictures: int, devices: int) -> Line:
+    cost = asked.cost
+    passes = pictures * (cost.forward + cost.backward) + devices * cost.setup
+    hours = _seconds(asked, speed, pictures, devices) / 3600
+    return Line(asked.name, cost.forward, cost.backward, cost.setup, passes, hours)
+
+
+def _seconds(asked: Demand, speed: Speed, pictures: int, devices: int) -> float:
+    """All devices together; each does the set-up for itself."""
+    cost = asked.cost
+    picture = cost.forward * speed.forward + cost.backward * (speed.backward or 0.0)
+    return pictures * picture + devices * cost.setup * speed.forward
+
+
+def _together(lines: Iterable[Line]) -> Line:
+    rows = [(line.forward, line.backward, line.setup, line.passes, line.device_hours) for line in lines]
+    return Line("together", *(sum(column) for column in zip(*rows, strict=True)))
+
+
+def _cautions(target: Target, attacks: Sequence[Attack]) -> list[str]:
+    """What else is assumed of these attacks and this target."""
+    said = []
+    if len(attacks) > 1:
+        said.append("each attack as if it were alone: answers that several ask for are computed once")
+    if any({"shadows", "reference"} & set(attack.needs) for attack in attacks):
+        said.append("shadow and reference models as fast as the audited one")
+    if target.classes is not None:
+        said.append(f"pictures with class labels: to find one takes {4 * target.classes} forward passes a picture more")
+    return said

@@ -1,0 +1,88 @@
+"""What a sample of a run's pictures looks like to an encoder that has nothing to do with the model (`looks.parquet`).
+
+Near-duplicates are found with it, and whether the sets differ before the model is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from trainedon.attacks import Progress
+from trainedon.compare.efficientnet import PACKAGES, EfficientNetLite0, feature_maps
+from trainedon.degrade.vision import ROWS
+from trainedon.evidence.table.feature_table import SCHEMA
+from trainedon.files import whole
+from trainedon.pictures import Entry, Item, fit
+from trainedon.pictures.appearance import layout
+from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.runs.scorer import read_again
+
+MOST = 1024  # pictures of each set
+SIDE = 128  # pixels; 224 costs five times as much and finds few more copies
+BUILT_IN = "layout"
+
+
+def write_looks(
+    items: Sequence[Item],
+    entries: Sequence[Entry],
+    out: Path,
+    progress: Progress,
+    rendering: Rendering = DEFAULT,
+) -> None:
+    """Write features of the first MOST usable pictures of each set, by sha256, to `out/looks.parquet`, if not there.
+
+    items: the inventory of all sets. entries: where to read each of them; one picture is held at a time.
+    The file's metadata name the encoder: EfficientNet-Lite0 where it is installed, else the built-in descriptor.
+    Raises UserError when a picture is no longer what it was when the inventory was taken.
+    """
+    path = out / "looks.parquet"
+    if path.exists():
+        return
+    name, encode = encoder()
+    chosen = _chosen(items)
+    features: dict[int, np.ndarray] = {}
+    for places in _parts(sorted(chosen)):  # as they are stored, since some sources are only read forward
+        features |= zip(places, encode(read_again(items[i], entries[i], rendering).rgb for i in places), strict=True)
+        progress("looking at pictures", len(features), len(chosen))
+    rows = [
+        {"set": item.set, "picture": item.picture, "sha256": item.sha256, "features": features[i]}
+        for i, item in ((i, items[i]) for i in chosen)
+    ]
+    with whole(path) as stream:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"encoder": name})), stream)
+
+
+def _parts(places: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (places[start : start + ROWS] for start in range(0, len(places), ROWS))
+
+
+def _chosen(items: Sequence[Item]) -> list[int]:
+    """Places in `items`, set by set: by digest, which has nothing to do with names or content."""
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for i, item in enumerate(items):
+        if item.reason is None:
+            names = found.setdefault(item.set, [])
+            names.append((str(item.sha256), item.picture, i))
+            if len(names) == 2 * MOST:  # no more are held than are needed
+                names[:] = sorted(names)[:MOST]
+    return [i for names in found.values() for *_, i in sorted(names)[:MOST]]
+
+
+def encoder() -> tuple[str, Callable[[Iterable[np.ndarray]], list[np.ndarray]]]:
+    """Its name, and what turns a few pictures into one vector each."""
+    if all(find_spec(package) for package in PACKAGES):
+        return EfficientNetLite0.name, _efficientnet
+    return BUILT_IN, lambda pictures: [layout(rgb) for rgb in pictures]
+
+
+def _efficientnet(pictures: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Mean features over the whole picture, float32 (1280,) each, on the processor whatever the model runs on."""
+    pixels = torch.stack([fit(rgb, (SIDE, SIDE), 3) for rgb in pictures])
+    return list(feature_maps(pixels).mean(dim=(2, 3)).numpy())

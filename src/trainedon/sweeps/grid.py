@@ -1,0 +1,282 @@
+"""One attack under many settings: all combinations of some values, and the questions of the paper as such grids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.registry import parse_attacks, short
+from trainedon.attacks.core.spelling import check_spelling, cut
+from trainedon.attacks.drc.drc import DRC
+from trainedon.degrade import Roi
+from trainedon.errors import UserError, meant
+from trainedon.sweeps.varied import (
+    SAME,
+    Parse,
+    Setting,
+    Value,
+    given_besides,
+    only,
+    parameters,
+    setting,
+    values,
+    with_ratio,
+)
+from trainedon.targets import Target
+
+NOMINAL = ("seed",)  # numbers that have no order worth drawing
+MOST = 200  # settings of a group: each pair of them is compared
+Texts = Sequence[tuple[str, Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Settings that answer one question. axis: the varied number that a chart has across, `passes`, or None for words.
+
+    asked: whether a person named each of the settings, so that none may be left out.
+    """
+
+    title: str
+    question: str
+    varied: tuple[str, ...]
+    axis: str | None
+    settings: tuple[Setting, ...]
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """A grid that answers one question, at whatever else the attack was given."""
+
+    title: str
+    question: str
+    vary: Texts
+    axis: str | None = None
+
+
+ENCODERS = ("own", "efficientnet-lite0", "sface", "pixel", "ssim", "own+pixel", "own+efficientnet-lite0", "own+sface")
+QUESTIONS = {
+    "mask-ratio": Question(
+        "How much to hide",
+        "How does accuracy change with the hidden share of the picture, and where does it peak?",
+        [("mask-ratio", ("0.05", "0.1", "0.25", "0.5", "0.75", "0.9"))],
+    ),
+    "inverted": Question(
+        "The region, or everything but the region",
+        "Does the model remember the region, or rather its surroundings, which are hidden instead when it is inverted?",
+        [("mask-ratio", ("0.1", "0.25", "0.5", "0.75")), ("inverted", ("false", "true"))],
+    ),
+    "region": Question(
+        "Where to hide",
+        "Does it pay to hide what draws most attention, rather than the centre, a random place, or the whole picture?",
+        [("region", ("attention:0.25", "center:0.25", "random:0.25", "full"))],
+    ),
+    "encoder": Question(
+        "What to compare with",
+        "Which encoder, or which of several together, best tells restorations of training pictures from others?",
+        [("encoder", ENCODERS)],
+    ),
+    "restorer": Question(
+        "How to restore",
+        "Does joining the kept part in at every step (eq. 4 of the paper) beat the naive start, and do resampling or "
+        "guidance beat both?",
+        [("restorer", ("naive", "join", "join:resamplings=4,jump=2", "ddnm", "twisted", "pigdm", "guided"))],
+    ),
+    "reference": Question(
+        "The model in a mirror",
+        "What does it buy to take off the score under the model itself, seen in a mirror, upside down or turned?",
+        [("symmetries", ("none", "mirror", "upside-down", "half-turn", "all"))],
+    ),
+    "cost": Question(
+        "Accuracy against cost",
+        "What do more steps and more restorations buy?",
+        [("steps", ("5", "10", "20", "40")), ("restorations", ("1", "2", "4"))],
+        axis="passes",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One attack under many settings. notes: what was left out of a question, and why."""
+
+    base: Attack
+    groups: tuple[Group, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def attacks(self) -> list[Attack]:
+        """Every setting once, whichever groups it is in; the attack as it was given comes first where it is one."""
+        every = {repr(one.attack): one.attack for group in self.groups for one in group.settings}
+        first = every.pop(repr(self.base), None)
+        return [*([first] if first else []), *every.values()]
+
+    def possible(self, target: Target) -> Sweep:
+        """Without what `target` cannot do, but for settings that a person named: of those a run says what is wrong.
+
+        Raises UserError when nothing is left.
+        """
+        self.base.check(target)
+        groups, notes = [], [*self.notes]
+        for group in self.groups:
+            kept = []
+            for one in group.settings:
+                reason = None if group.asked else _impossible(one.attack, target)
+                if reason is None:
+                    kept.append(one)
+                else:
+                    notes.append(_left_out(group.title, one.values, reason))
+            if kept:
+                groups.append(replace(group, settings=tuple(kept)))
+        if not groups:
+            raise UserError(f"nothing is left to sweep over: {notes[-1]}")
+        return Sweep(self.base, tuple(groups), tuple(notes))
+
+    def facts(self) -> dict[str, Any]:
+        """What a run records, and `evidence.sweep` reads."""
+        return {
+            "attack": short(self.base),
+            "groups": [
+                {name: getattr(group, name) for name in ("title", "question", "axis")}
+                | {"varied": list(group.varied)}
+                | {"settings": [{"setting": one.values, "repr": repr(one.attack)} for one in group.settings]}
+                for group in self.groups
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def plan(spec: str, vary: Sequence[str], questions: Sequence[str], have: Sequence[str], **given: object) -> Sweep:
+    """The settings of a sweep over the attack `spec`.
+
+    vary: texts such as `mask-ratio=0.1,0.25`; together they are one group, the grid of all combinations. questions:
+    names of QUESTIONS, or `all`. have, given: as for `parse_attacks`. Raises UserError for a name or value that the
+    attack does not take, a setting that is named twice, and when nothing is to be varied.
+    """
+
+    def parse(text: str) -> list[Attack]:
+        return parse_attacks(text, have, **given)
+
+    base = only(parse(spec), spec)
+    groups, notes = [], []
+    if vary:
+        groups.append(_grid(spec, base, _read(vary, base), parse))
+    for name in _named_questions(questions, base):
+        group, left_out = _answering(name, spec, base, parse)
+        groups += [group] if group.settings else []
+        notes += left_out
+    if not groups:
+        raise UserError(
+            f"nothing is to be varied{f' ({notes[-1]})' if notes else ''}: give --vary NAME=V1,V2,... or --question "
+            f"({', '.join(QUESTIONS)}, all)"
+        )
+    return Sweep(base, tuple(groups), tuple(notes))
+
+
+def _read(vary: Sequence[str], base: Attack) -> Texts:
+    """(name, values) of every `--vary`."""
+    known, read = parameters(base), {}
+    for text in vary:
+        check_spelling(text, "--vary")
+        name, equals, rest = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise UserError(f"--vary {cut(text)!r}: write NAME=V1,V2,...")
+        if name not in known:
+            choices = f"choose from {', '.join(known)}" if known else "it has none that can be varied"
+            raise UserError(f"{base.name} has no parameter {cut(name)!r} to vary{meant(cut(name), known)}: {choices}")
+        if name in read or SAME.get(name) in read or name in {SAME.get(one) for one in read}:
+            raise UserError(f"{name} is varied twice: give all its values to one --vary")
+        read[name] = values(rest)
+        if not all(read[name]):
+            raise UserError(f"--vary {cut(text)!r} has a value that is empty: write NAME=V1,V2,...")
+    return list(read.items())
+
+
+def _grid(spec: str, base: Attack, vary: Texts, parse: Parse) -> Group:
+    """All combinations of what a person asked for."""
+    names = tuple(name for name, _ in vary)
+    settings: dict[str, Setting] = {}
+    for texts in _combinations(vary):
+        one = setting(spec, base, texts, parse)
+        other = settings.setdefault(repr(one.attack), one)
+        if other is not one:
+            raise UserError(f"--vary names a setting twice: {_told(other.values)} and {_told(one.values)} are the same")
+        if len(settings) > MOST:
+            raise UserError(
+                f"--vary makes more than {MOST} settings, which are too many to compare: vary fewer at once"
+            )
+    question = f"How does accuracy change with {' and '.join(names)}?"
+    chosen = tuple(settings.values())
+    return Group(" × ".join(names), question, names, _axis(names, chosen), chosen, asked=True)
+
+
+def _named_questions(names: Sequence[str], base: Attack) -> list[str]:
+    for name in names:
+        if name != "all" and name not in QUESTIONS:
+            raise UserError(
+                f"there is no question {cut(name)!r}{meant(cut(name), QUESTIONS)}: choose from "
+                f"{', '.join(QUESTIONS)}, all"
+            )
+    if names and not isinstance(base, DRC):
+        raise UserError(f"the questions are about drc: vary the parameters of {base.name} with --vary NAME=V1,V2,...")
+    return list(QUESTIONS) if "all" in names else list(dict.fromkeys(names))
+
+
+def _answering(name: str, spec: str, base: Attack, parse: Parse) -> tuple[Group, list[str]]:
+    """The grid of a question, and what is left out of it because a package is missing or it does not go together."""
+    question, notes, settings = QUESTIONS[name], [], []
+    names = tuple(key for key, _ in question.vary)
+    if "mask-ratio" in names and not _has_ratio(base.roi):
+        notes.append(f"{question.title}: the region of {short(base)} has no ratio, so the centre is hidden instead")
+        spec = given_besides(spec, {"roi": "center"})
+    for texts in _combinations(question.vary):
+        try:
+            settings.append(setting(spec, base, texts, parse))
+        except UserError as error:
+            notes.append(_left_out(question.title, texts, str(error)))
+    axis = question.axis or _axis(names, settings)
+    return Group(question.title, question.question, names, axis, tuple(settings)), notes
+
+
+def _combinations(vary: Texts) -> Iterator[dict[str, str]]:
+    names = [name for name, _ in vary]
+    return (dict(zip(names, texts, strict=True)) for texts in product(*(texts for _, texts in vary)))
+
+
+def _has_ratio(roi: Roi) -> bool:
+    try:
+        with_ratio(roi, 0.25)
+    except UserError:
+        return False
+    return True
+
+
+def _axis(names: Sequence[str], settings: Sequence[Setting]) -> str | None:
+    """The varied number with the most values."""
+    tried = {name: {one.values[name] for one in settings} for name in names if name not in NOMINAL}
+    numbers = [
+        name
+        for name, found in tried.items()
+        if len(found) > 1 and all(isinstance(value, int | float) and not isinstance(value, bool) for value in found)
+    ]
+    return max(numbers, key=lambda name: len(tried[name]), default=None)
+
+
+def _impossible(attack: Attack, target: Target) -> str | None:
+    """Why the target cannot do this, if so."""
+    try:
+        attack.check(target)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _left_out(title: str, texts: Mapping[str, Value], reason: str) -> str:
+    return f"{title}: {_told(texts)} is left out ({reason})"
+
+
+def _told(texts: Mapping[str, Value]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in texts.items())
