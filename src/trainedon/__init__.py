@@ -37,7 +37,7 @@ _PUBLIC = {
     "evaluate": "evidence",
     "read_scores": "evidence",
 }
-_MODULES = {"roi": "degrade.roi", "degradation": "degrade.degradation", "restore": "restore", "compare": "compare"}
+_MODULES = {"roi": "degrade.regions", "degradation": "degrade.degradation", "restore": "restore", "compare": "compare"}
 __all__ = ["roi", *_PUBLIC]
 
 

@@ -11,8 +11,7 @@ from trainedon.targets.symmetry import (
     SYMMETRIES,
     Symmetric,
     changed,
-    check_symmetries,
-    parse_symmetries,
+    named_symmetries,
     relative,
 )
 from trainedon.targets.target import PAD, Denoised, Evaluations, Identity, Target
@@ -33,8 +32,7 @@ __all__ = [
     "Symmetric",
     "Target",
     "changed",
-    "check_symmetries",
     "load_target",
-    "parse_symmetries",
+    "named_symmetries",
     "relative",
 ]

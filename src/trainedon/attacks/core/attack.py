@@ -12,6 +12,7 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
+from trainedon.spec import Noun, Part
 from trainedon.targets import PAD, Reference, Shadows, Target
 from trainedon.targets.asking import ran_out
 
@@ -86,7 +87,7 @@ def _finite(scores: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(scores), scores, np.nan)
 
 
-class Attack(ABC):
+class Attack(Part, ABC):
     """One attack with all its parameters, as a frozen dataclass: its `repr` names every one of them.
 
     A class declares what it is as data: `name` (as on the command line), `title`, `paper` (arXiv id or venue), `needs`
@@ -103,7 +104,7 @@ class Attack(ABC):
     model; None for a score that stands by itself.
     """
 
-    name: ClassVar[str]
+    noun: ClassVar[Noun] = Noun("attack", "trainedon.attacks", example="pia", also=("all", "cdi"))
     title: ClassVar[str]
     paper: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
@@ -167,7 +168,7 @@ class Attack(ABC):
         """What there is to see of these pictures, for an attack that `shows` and whose scores come without exhibits."""
         return ()
 
-    def prepare(self, target: Target, progress: Progress = silent) -> None:  # noqa: B027 (most have nothing to do)
+    def prepare(self, target: Target, progress: Progress = silent) -> None:
         """What is done once for each audited model, before the first picture. Doing it again costs nothing."""
 
     def score(self, target: Target, pictures: Batch | torch.Tensor, sets: Sequence[str] | None = None) -> np.ndarray:

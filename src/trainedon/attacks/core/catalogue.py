@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from diffusers import UNet2DModel
 
 from trainedon.attacks.core.attack import Attack, Reported
-from trainedon.attacks.core.registry import HELPERS, INSIDE, attacks, short, works_alone
+from trainedon.attacks.core.registry import attacks, short, works_alone
 from trainedon.attacks.single.loss import Loss
+from trainedon.spec import Parameter, parameters, spelled
 from trainedon.targets import Identity, NoisePath, Target
 from trainedon.targets.unet import PixelUNet
 
-PLACES = {"Shadows | None": "DIR", "Reference | None": "MODEL", "Pool | None": "FILE"}
 HEADS = ("attack", "what it is", "paper", "needs", "parameters", "passes a picture", "reported")
 
 
@@ -51,23 +51,18 @@ def _row(kind: type[Attack], target: Target) -> Row:
         title=kind.title,
         paper=kind.paper,
         needs=", ".join(needs) or "noise prediction",
-        parameters=", ".join(filter(None, (_parameter(attack, field) for field in fields(attack)))),  # type: ignore[arg-type]
+        parameters=", ".join(_parameter(attack, one) for one in parameters(kind).values()),
         passes=_passes(attack, target) if alone else _factor(attack, target),
         reported="; ".join(map(_figures, kind.reported)),
     )
 
 
-def _parameter(attack: Attack, field) -> str:
+def _parameter(attack: Attack, parameter: Parameter) -> str:
     """A parameter with its default, as one would type it; an attack inside stands without its name."""
-    value = getattr(attack, field.name)
-    if field.type in INSIDE:
-        if not works_alone(type(attack)):
-            return "ATTACK"
-        return ", ".join(map(short, value if isinstance(value, tuple) else [value]))
-    if field.type in HELPERS:
-        return f"{field.name}={PLACES[field.type]}"
-    default = field.default if isinstance(field.default, str | int | float) else value
-    return f"{field.name}={default}"
+    value = getattr(attack, parameter.name)
+    if parameter.kind is Attack:
+        return "ATTACK" if parameter.required else ", ".join(map(short, value if parameter.many else [value]))
+    return f"{parameter.name}={parameter.kind.written if parameter.is_opened else spelled(value)}"
 
 
 def _passes(attack: Attack, target: Target) -> str:

@@ -13,13 +13,13 @@ import torch
 
 from trainedon.attacks.core.attack import Attack, Cost, Exhibit, Judged, RelativeTo, ShownAs
 from trainedon.attacks.core.registry import register
-from trainedon.compare import Similarity, check_pooling, parse_similarity, pool
-from trainedon.degrade import Degradation, Diffuse, Hide, Roi, parse_degradations, parse_roi
+from trainedon.compare import Pixel, Similarity, check_pooling, pool
+from trainedon.degrade import Degradation, Diffuse, Full, Hide, Roi
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream, Still
 from trainedon.pictures import Batch
-from trainedon.restore import Masked, Restorer, parse_restorer, timesteps
-from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, check_symmetries, parse_symmetries, relative
+from trainedon.restore import Join, Masked, Restorer, timesteps
+from trainedon.targets import NO_REFERENCE, SYMMETRIES, Symmetric, Target, changed, named_symmetries, relative
 
 FEWEST = 2  # rounds after which a picture may stop, the first number that has a standard error
 Drawn = list[dict[int, torch.Tensor] | None]  # for each degradation
@@ -33,28 +33,28 @@ class DRC(Attack):
 
     roi: which region is hidden, or several, one after another. degradation: what is done there, or several, each to
     every region. restorer: how the model paints it back, in `steps` steps. restorations: how many times for each region
-    and degradation, with noise of their own. encoder: what is compared; `scope` (region, crop, picture) goes with an
-    encoder given as text. pooling: how all restorations become one number (see `compare.pool`). symmetries: in which
+    and degradation, with noise of their own. encoder: what is compared; `scope` (region, crop, picture) is set on it.
+    pooling: how all restorations become one number (see `compare.pool`). symmetries: in which
     the model is its own reference (`targets.symmetry`); the score is then the one under the model minus the mean of
     those under the model in a mirror, upside down, and turned by half a circle.
     share: how much of that mean is taken off.
     settle, pivot: whether a picture whose score is clear may stop early (see `_settled`); 0 = never.
-    Texts are parsed as on the command line.
+    A text in place of a part is read as on the command line.
 
     The defaults are the setting that told members best on the tuning models of docs/accuracy.md: the whole picture,
     drowned in noise and not hidden altogether. What comes back of a hidden region depends on which of many fitting
     pictures the model happens to paint; a model that remembers little tells more of a picture that it is reminded of.
     """
 
-    roi: Roi | str = "full"
-    degradation: tuple[Degradation, ...] | Degradation | str = "diffuse:50+100+150+200+250+300"
-    restorer: Restorer | str = "join"
+    roi: Roi = Full()
+    degradation: tuple[Degradation, ...] = tuple(Diffuse(t) for t in range(50, 301, 50))
+    restorer: Restorer = Join()
     steps: int = 1
     restorations: int = 8
-    encoder: Similarity | str = "pixel"
+    encoder: Similarity = Pixel()
     scope: str | None = None
     pooling: str = "mean-log"
-    symmetries: tuple[str, ...] | str = "all"
+    symmetries: tuple[str, ...] = tuple(SYMMETRIES)
     seed: int = 0
     # not in the `repr` unless they are given, by which settings from before there was this choice are known
     share: float = field(default=1.0, repr=False)
@@ -68,27 +68,15 @@ class DRC(Attack):
     repeats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        parsers = {
-            "roi": parse_roi,
-            "degradation": parse_degradations,
-            "restorer": parse_restorer,
-            "symmetries": parse_symmetries,
-        }
-        for name, parse in parsers.items():
-            if isinstance(getattr(self, name), str):
-                object.__setattr__(self, name, parse(getattr(self, name)))
+        self.read_texts()
         if isinstance(self.degradation, Degradation):
             object.__setattr__(self, "degradation", (self.degradation,))
-        if isinstance(self.encoder, str):
-            # a default whose package is missing is refused when it is used, so that `all` can leave it out
-            asked = self.encoder != type(self).encoder
-            object.__setattr__(self, "encoder", parse_similarity(self.encoder, self.scope, check=asked))
+        if self.scope is not None:
+            object.__setattr__(self, "encoder", self.encoder.scoped(self.scope))
             object.__setattr__(self, "scope", None)  # the encoder carries it from here on
-        elif self.scope is not None:
-            raise UserError("drc: give the scope to the encoder itself, such as Own(scope='crop')")
+        object.__setattr__(self, "symmetries", named_symmetries(self.symmetries))
         if self.steps < 1 or self.restorations < 1:
             raise UserError("drc: steps and restorations must be 1 or more")
-        check_symmetries(self.symmetries)
         if not self.degradation:
             raise UserError("drc: name at least one degradation, such as hide")
         if self.pooling == "energy" and len(self.degradation) > 1:
@@ -133,7 +121,7 @@ class DRC(Attack):
 
     def check(self, target: Target) -> None:
         super().check(target)
-        self.encoder.check()
+        self.encoder.check_installed()
         self.roi.check(target)
         self.restorer.check(target)
         for degradation in self.degradation:
