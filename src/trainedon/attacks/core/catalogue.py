@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from diffusers import UNet2DModel
 
-from trainedon.attacks.core.attack import Attack, Reported
+from trainedon.attacks.core.answers import Reported
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import attacks, short, works_alone
 from trainedon.attacks.single.loss import Loss
 from trainedon.spec import Parameter, parameters, spelled
