@@ -25,6 +25,7 @@ from typer.exceptions import TyperException
 from trainedon.checks import check_places, check_sources, device_of, swapped
 from trainedon.errors import PictureError, UserError, meant
 from trainedon.redact import redacted_argument
+from trainedon.spec import LeftOut, left_out
 from trainedon.stopping import stoppable
 from trainedon.terminal import (
     Bars,
@@ -574,6 +575,8 @@ def list_attacks(
         say(f"  network passes a picture: {row.passes}")
         if row.reported:
             say(f"  reported: {row.reported}")
+    for line in left_out():
+        say(f"left out: {line}")
     say("Parameters go in parentheses: --attacks 'drc-hide(roi=attention:0.25, steps=10), loss(t=100), fremia(pia)'")
 
 
@@ -939,10 +942,17 @@ def _widths(text: str) -> tuple[int, ...]:
         raise UserError(f"--widths {text!r}: give whole numbers joined by commas, such as 32,64,96") from None
 
 
+def _note(message: Warning | str, *where: Any, **rest: Any) -> None:
+    """A warning as the terminal shows it."""
+    progress_console.print(plain(f"note: {message}"), soft_wrap=True, highlight=False)
+
+
 def main() -> None:
     """Entry point: bad input ends with one line and exit code 2, what nobody foresaw with one line and 1; Ctrl-C with
     130, as `stoppable` says."""
     warnings.filterwarnings("ignore")
+    warnings.filterwarnings("always", category=LeftOut)
+    warnings.showwarning = _note
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")

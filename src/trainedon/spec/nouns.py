@@ -58,9 +58,14 @@ class Noun:
                 try:
                     self._load(point)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code may raise anything)
-                    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                    self.left_out[point.name] = " ".join(reason.split())
-                    warnings.warn(self.without(point.name), LeftOut, stacklevel=2)
+                    self.leave_out(point.name, error)
+
+    def leave_out(self, name: str, error: BaseException) -> None:
+        """A part of another package, which raised this, is known no more; a warning says so."""
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        self.left_out[name] = " ".join(reason.split())
+        self.makers.pop(name, None)
+        warnings.warn(self.without(name), LeftOut, stacklevel=3)
 
     def without(self, name: str) -> str:
         """A sentence about an entry point that is left out."""
@@ -139,7 +144,7 @@ def left_out() -> list[str]:
 
 def noun_of(maker: Any) -> Noun:
     """The noun of a class, or of what a function returns. Raises TypeError where there is none."""
-    made = maker if isinstance(maker, type) else get_type_hints(maker).get("return")
+    made = maker if isinstance(maker, type) or not callable(maker) else get_type_hints(maker).get("return")
     noun = getattr(made, "noun", None)
     if not isinstance(noun, Noun):
         raise TypeError(f"{maker!r} is no part: derive it from Attack, Roi, Degradation, Restorer or Similarity")

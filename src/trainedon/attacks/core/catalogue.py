@@ -9,7 +9,7 @@ from torch import nn
 
 from trainedon.attacks.core.answers import Reported
 from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.registry import attacks, short, works_alone
+from trainedon.attacks.core.registry import attacks, short
 from trainedon.attacks.single.loss import Loss
 from trainedon.spec import Parameter, parameters, spelled
 from trainedon.targets import Identity, NoisePath, Target
@@ -32,9 +32,16 @@ class Row:
 
 
 def listing() -> list[Row]:
-    """All attacks in the order of their names."""
-    target = _example()
-    return [_row(kind, target) for kind in attacks().values()]
+    """All attacks in the order of their names, but for those of other packages that fail when they are asked."""
+    target, rows = _example(), []
+    for name, kind in attacks().items():
+        try:
+            rows.append(_row(kind, target))
+        except Exception as error:
+            if kind.__module__.startswith("trainedon."):
+                raise
+            Attack.noun.leave_out(name, error)
+    return rows
 
 
 def markdown() -> str:
@@ -45,16 +52,20 @@ def markdown() -> str:
 
 
 def _row(kind: type[Attack], target: Target) -> Row:
-    alone = works_alone(kind)
-    attack = kind() if alone else kind(attack=Loss())  # type: ignore[call-arg]
-    needs = (*attack.needs, *(["an attack inside"] if not alone else []))
+    required = [parameter for parameter in parameters(kind).values() if parameter.required]
+    around = [parameter for parameter in required if parameter.kind is Attack]
+    others = {parameter.name: parameter.name.upper() for parameter in required if parameter.kind is not Attack}
+    inside = {parameter.name: (Loss(),) if parameter.many else Loss() for parameter in around}
+    attack = kind(**inside, **others)
+    needs = (*attack.needs, *(["an attack inside"] if around else []))
+    passes = "as its parameters have it" if others else _factor(attack, target) if around else _passes(attack, target)
     return Row(
         name=kind.name,
         title=kind.title,
         paper=kind.paper,
         needs=", ".join(needs) or "noise prediction",
         parameters=", ".join(_parameter(attack, one) for one in parameters(kind).values()),
-        passes=_passes(attack, target) if alone else _factor(attack, target),
+        passes=passes,
         reported="; ".join(map(_figures, kind.reported)),
     )
 

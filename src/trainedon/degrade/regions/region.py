@@ -92,6 +92,11 @@ class Share(Roi):
     def __post_init__(self) -> None:
         places.check_ratio(self.ratio)
 
+    def spelled(self) -> str:
+        """With its ratio, even if it is the usual one: it is what a reader asks first."""
+        said = super().spelled()
+        return f"{said}:{self.ratio}" if said == self.name else said
+
 
 @register
 @dataclass(frozen=True)
