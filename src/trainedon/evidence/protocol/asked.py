@@ -54,10 +54,10 @@ def asked(listed: Inventory | None, sets: Sequence[str], by: str | None) -> Aske
     )
 
 
-def _counted(listed: Inventory, sets: Sequence[str], by: str) -> tuple[list[Counter], list[Counter]]:
+def _counted(listed: Inventory, sets: Sequence[str], by: str) -> tuple[list[Counter[str]], list[Counter[str]]]:
     """For each set how often it was asked in each way, and with each class that the model did not infer itself."""
-    ways: list[Counter] = [Counter() for _ in sets]
-    classes: list[Counter] = [Counter() for _ in sets]
+    ways: list[Counter[str]] = [Counter() for _ in sets]
+    classes: list[Counter[str]] = [Counter() for _ in sets]
     usable = listed.reason == NONE
     among = [usable & listed.of_sets([name]) for name in sets]
     start = 0
@@ -77,7 +77,7 @@ def _counted(listed: Inventory, sets: Sequence[str], by: str) -> tuple[list[Coun
     return ways, classes
 
 
-def _differing(way: str, first: Counter, unseen: Counter) -> str | None:
+def _differing(way: str, first: Counter[str], unseen: Counter[str]) -> str | None:
     """In words how often either set was asked in this way, where that differs."""
     m, n = first.total(), unseen.total()
     a, b = first[way], unseen[way]
@@ -86,7 +86,7 @@ def _differing(way: str, first: Counter, unseen: Counter) -> str | None:
     return None
 
 
-def _spread(first: Counter, unseen: Counter) -> float:
+def _spread(first: Counter[str], unseen: Counter[str]) -> float:
     """p-value of a permutation test of the chi-square statistic: are the classes of both sets dealt by chance?"""
     numbers = sorted(first | unseen)
     counts = np.array([[side[number] for number in numbers] for side in (first, unseen)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def evaluate(
     draw: Draw | None = None,
     prompts: Prompts | None = None,
     asked: str | None = None,
-    rendering: Mapping | None = None,
+    rendering: Mapping[str, Any] | None = None,
     distilled: str | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
@@ -164,7 +165,7 @@ def audit(
     lead: str = "first",
     prompts: Prompts | None = None,
     asked: str | None = None,
-    rendering: Mapping | None = None,
+    rendering: Mapping[str, Any] | None = None,
     distilled: str | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).

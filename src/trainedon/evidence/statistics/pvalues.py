@@ -102,4 +102,5 @@ def _rank_classes(pooled: np.ndarray) -> np.ndarray:
         return distinct
     first = np.cumsum(sizes) - sizes
     joined = first * GROUPS // len(pooled)
-    return np.unique(joined, return_inverse=True)[1][distinct]
+    groups: np.ndarray = np.unique(joined, return_inverse=True)[1]
+    return groups[distinct]

@@ -117,4 +117,5 @@ def thin(points: np.ndarray, most: int = MAX_POINTS) -> np.ndarray:
         return points
     kept = most // 2
     rest = np.linspace(kept, len(points) - 1, most - kept).round().astype(int)
-    return points[np.concatenate([np.arange(kept), rest])]
+    thinned: np.ndarray = points[np.concatenate([np.arange(kept), rest])]
+    return thinned

@@ -177,8 +177,8 @@ def _behind(scores: Scores, attacks: Sequence[AttackKey], best: int) -> tuple[di
     found = {
         pair: _difference(scores, attacks[pair[0]], attacks[pair[1]]) for pair in combinations(range(len(attacks)), 2)
     }
-    tested = [pair for pair, one in found.items() if one is not None and one.p_value is not None]
-    corrected = dict(zip(tested, pvalues.holm(np.array([found[pair].p_value for pair in tested])).tolist()))
+    tested = {pair: one.p_value for pair, one in found.items() if one is not None and one.p_value is not None}
+    corrected = dict(zip(tested, pvalues.holm(np.array(list(tested.values()))).tolist()))
     behind = {}
     for pair, one in found.items():
         if best in pair and one is not None:
