@@ -83,7 +83,7 @@ def train_shadows(
     _check_same(out, record)
     _write_pool(out, pool, members)
 
-    def told(number: int, done: int, total: int, loss: float) -> None:
+    def trained(number: int, done: int, total: int, loss: float) -> None:
         progress(f"model {number + 1} of {models}, loss {loss:.4f}", done, total)
 
     for number, (name, chosen) in enumerate(zip(names, members, strict=True)):
@@ -94,7 +94,7 @@ def train_shadows(
             out / name,
             own,
             labels=None if pool.labels is None else pool.labels[chosen],
-            progress=partial(told, number),
+            progress=partial(trained, number),
         )
     pool_sha256 = hashlib.sha256((out / POOL).read_bytes()).digest()
     digest = pool_digest(pool_sha256, [model_digest(out / name) for name in names])

@@ -94,7 +94,8 @@ def _spread(first: Counter[str], unseen: Counter[str]) -> float:
     expected = every * (m / every.sum())
 
     def statistic(dealt: np.ndarray) -> np.ndarray:
-        return ((dealt - expected) ** 2 / expected).sum(axis=-1)  # that of the other set is in proportion
+        summed: np.ndarray = ((dealt - expected) ** 2 / expected).sum(axis=-1)
+        return summed  # that of the other set is in proportion
 
     rng, least, higher = np.random.default_rng(SEED), statistic(counts[0]) * (1 - 1e-9), 0
     for start in range(0, DEALS, AT_ONCE):

@@ -363,7 +363,8 @@ def as_data(document: Document) -> dict[str, Any]:
     def put_back(found: dict[str, Any]) -> dict[str, Any]:
         return {key: known.get(value, value) if isinstance(value, str) else value for key, value in found.items()}
 
-    return json.loads(text, object_hook=put_back)
+    found: dict[str, Any] = json.loads(text, object_hook=put_back)
+    return found
 
 
 def _apart(document: Document) -> tuple[str, dict[str, Listing[Any]]]:
@@ -378,7 +379,7 @@ def _apart(document: Document) -> tuple[str, dict[str, Listing[Any]]]:
     return _on_one_line(document.model_dump_json(indent=2, context=marked)), listings
 
 
-def _listed(listing: Listing[Any], line: str) -> Iterator[str]:
+def _listed(listing: Listing[Document], line: str) -> Iterator[str]:
     """A Listing as JSON; line: a line break and the indentation of the line that it begins on."""
     if not len(listing):
         yield "[]"
@@ -393,7 +394,7 @@ def _listed(listing: Listing[Any], line: str) -> Iterator[str]:
 
 @cache
 def _listing_of(kind: type[Document]) -> TypeAdapter[Any]:
-    return TypeAdapter(list[kind])
+    return TypeAdapter(list[kind])  # type: ignore[valid-type]  # made while the program runs
 
 
 def _on_one_line(text: str) -> str:

@@ -124,7 +124,8 @@ def of_pixels(listed: Inventory | None, sets: Sequence[str], rendering: Mapping[
     asked = (rendering or {}).get("asked") or {}
     if listed is None:
         return []
-    used, because = listed.reason == NONE, {}
+    used = listed.reason == NONE
+    because: dict[str, list[str]] = {}
     for question, answer in asked.items():
         affected = used & _READ_IN_SEVERAL_WAYS[question](listed.numbers(question))
         counts = [(name, listed.of_sets([name]) & used) for name in sets]

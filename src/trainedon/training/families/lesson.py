@@ -81,8 +81,8 @@ class Material:
 
 
 class Lesson(ABC):
-    """network: the `torch.nn.Module` of all that is trained (of its parameters those that take gradients). rows: how many a pass goes over.
-    whole: the file that is written last, so that a folder which has it is a whole model."""
+    """network: the `torch.nn.Module` of all that is trained (of its parameters those that take gradients). rows: how
+    many a pass goes over. whole: the file that is written last, so that a folder which has it is a whole model."""
 
     network: Any  # diffusers and transformers carry no types
     rows: int
