@@ -9,6 +9,7 @@ import torch
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.single.curvature import Curvature, divergence
 from trainedon.attacks.single.rise import MOVES, Rise
+from trainedon.condition import UNCONDITIONAL
 from trainedon.errors import UserError
 from trainedon.evidence.studies.peaks import MOVES as STUDIED
 from trainedon.evidence.studies.peaks import STUDY
@@ -27,16 +28,16 @@ class Linear(Target):
         alpha, sigma = (float(values[t]) for values in (self.path.alphas, self.path.sigmas))
         return sigma / (alpha**2 * self.spread**2 + sigma**2)
 
-    def predict(self, x_t, t, labels):
+    def predict(self, x_t, t, condition):
         return self.gain(t[0]) * x_t
 
-    def features(self, pictures, t, layer=None, labels=None):
+    def features(self, pictures, t, layer=None, condition=UNCONDITIONAL):
         raise NotImplementedError
 
-    def attention(self, pictures, t, labels=None):
+    def attention(self, pictures, t, condition=UNCONDITIONAL):
         return None
 
-    def gradient_norms(self, x_t, t, noise, labels=None):
+    def gradient_norms(self, x_t, t, noise, condition=UNCONDITIONAL):
         raise NotImplementedError("there are no weights")
 
 

@@ -199,8 +199,7 @@ class Attack(ABC):
         return target.shared(self._key(target, batch), lambda: self.judge(target, batch).scores)
 
     def _key(self, target: Target, batch: Batch) -> tuple:
-        labels = None if batch.labels is None else tuple(batch.labels.tolist())
-        return repr(self), target.identity.digest, batch.sha256, labels, batch.captions
+        return repr(self), target.identity.digest, batch.sha256, target.condition_of(batch), batch.captions
 
     def _chunks(self, target: Target, batch: Batch) -> Iterator[Judged]:
         """Scores and exhibits: a chunk fills `target.rows` rows of the network.
@@ -257,11 +256,5 @@ class Attack(ABC):
             raise UserError(
                 f"the model takes pictures of {target.picture}, not {tuple(batch.pixels.shape[1:])}: fit them first"
             )
-        if target.classes is not None and batch.labels is None:
-            raise UserError(f"the model was trained with {target.classes} classes: give the pictures' class labels")
-        if target.conditioning == "caption":
-            labels = target.numbers([caption or "" for caption in batch.captions or [""] * len(batch)])
-        else:
-            labels = batch.labels if target.classes is not None else None  # others take none
-        labels = None if labels is None else labels.to(target.device)
-        return replace(batch, pixels=batch.pixels.to(target.device), labels=labels)
+        condition = target.condition_of(batch).to(target.device)
+        return replace(batch, pixels=batch.pixels.to(target.device), condition=condition)

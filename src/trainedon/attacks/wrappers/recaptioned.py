@@ -12,6 +12,7 @@ from trainedon.attacks.core.attack import Attack, Judged
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.core.registry import INSIDE, register
 from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import Target
@@ -53,8 +54,8 @@ class Recaptioned(Wrapper):
 
     def score_batch(self, target: Target, batch: Batch) -> Judged:
         captions = self._changed(batch)
-        labels = target.numbers([caption or "" for caption in captions]).to(target.device)
-        scores = self.attack.observe(target, replace(batch, captions=captions, labels=labels)).scores.copy()
+        condition = Captions(tuple(caption or "" for caption in captions))
+        scores = self.attack.observe(target, replace(batch, captions=captions, condition=condition)).scores.copy()
         scores[[caption is None for caption in captions]] = np.nan
         return Judged(scores)
 
