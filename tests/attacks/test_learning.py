@@ -13,7 +13,7 @@ from trainedon.attacks.learned.quantile import Quantile
 from trainedon.attacks.learned.secmi_nn import SIDE, SecMINN
 from trainedon.attacks.single.secmi import SecMI
 from trainedon.errors import UserError
-from trainedon.evidence.statistics.pvalues import conformal
+from trainedon.evidence.statistics.pvalues import conformal_p
 from trainedon.evidence.table.split import calibration_mask
 
 
@@ -190,7 +190,7 @@ def test_p_values_of_suspects_that_the_model_never_saw_are_valid(attack, runs):
     shares = []
     for seed in range(runs):
         scores = attack.conclude(run(of_fusion, sets, 1.0, seed), sets, digests(len(sets), seed))
-        shares.append((conformal(scores[99:119], scores[:99]) <= 0.05).mean())
+        shares.append((conformal_p(scores[99:119], scores[:99]) <= 0.05).mean())
     assert 0.01 < np.mean(shares) < 0.05 + 4 * np.std(shares) / np.sqrt(runs)
 
 
