@@ -137,7 +137,7 @@ def test_the_divergence_is_the_trace_of_the_jacobian_within_its_error(grey_targe
         traces.append(jacobian.trace())
         errors.append((2 * (both.square().sum() - both.diagonal().square().sum()) / probes).sqrt())
     signs = [torch.where(source.next() < 0, -1.0, 1.0) for _ in range(probes)]
-    found = divergence(grey_target, x_t, t, None, signs)
+    found = divergence(grey_target, x_t, t, UNCONDITIONAL, signs)
     assert (torch.stack(errors) < torch.stack(traces).abs() / 5).all(), "too inexact to mean anything"
     assert ((found - torch.stack(traces)).abs() < 4 * torch.stack(errors)).all()
 
