@@ -29,6 +29,7 @@ test-lowest: .venv-lowest/ready
 lint: env
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
 
 clean:
 	rm -rf .venv .venv-lowest build dist src/*.egg-info trainedon-demo
