@@ -177,10 +177,10 @@ def serve() -> None:
 
 
 def _limit() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":  # which has no such limits
         return
+    import resource
+
     for what, most in ((resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
         hard = resource.getrlimit(what)[1]
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
@@ -193,5 +193,5 @@ def _allow(pixels: int, kind: str) -> None:
 
 def _within(seconds: float) -> None:
     """End this process after so many seconds of work, wherever it is; 0: not any more."""
-    if hasattr(signal, "setitimer"):
+    if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_PROF, seconds)
