@@ -24,7 +24,7 @@ class Comparing:
 
     def originals(self, target: Target, batch: Batch, regions: Sequence[torch.Tensor]) -> list[Any]:
         """The encoder's codes of the pictures, region by region."""
-        return self.encoder.encode_each(target, batch.pixels, regions, batch.labels)
+        return self.encoder.encode_each(target, batch.pixels, regions, batch.condition)
 
     def similarities(
         self,
@@ -37,10 +37,10 @@ class Comparing:
         """How alike restorations (n, regions, r, c, h, w) are to the originals, float64 (n, regions, r), and to one
         another, (n, regions, r, r), where pooling asks for that. originals: their codes, region by region."""
         n, k, r = restored.shape[:3]
-        labels = None if batch.labels is None else batch.labels.repeat_interleave(k * r)
+        condition = batch.condition.repeat(k * r)
         states = restored.flatten(0, 2)
         pixels = None if self.encoder.of_states else as_pictures(target, batch, regions, restored).flatten(0, 2)
-        painted = self.encoder.encode(target, pixels, side_by_side(regions, r), labels, states=states)
+        painted = self.encoder.encode(target, pixels, side_by_side(regions, r), condition, states=states)
         rows = torch.arange(n * k * r).view(n, k, r)
         codes = [[self.encoder.take(painted, rows[:, i, j]) for j in range(r)] for i in range(k)]
         found = [self._to_each(one, others) for one, others in zip(originals, codes, strict=True)]

@@ -44,9 +44,8 @@ class Restoring:
         what they compare have their restorations in common."""
         if target.memo is None:
             return self.restore(target, batch, regions, drawn=drawn)
-        labels = () if batch.labels is None else tuple(batch.labels.tolist())
         contents = _contents(batch.pixels, *regions)
-        key = ("restored", target.identity.digest, repr(self), batch.sha256, labels, contents)
+        key = ("restored", target.identity.digest, repr(self), batch.sha256, batch.condition, contents)
         return target.shared(key, lambda: self.restore(target, batch, regions, drawn=drawn))
 
     def restore(
@@ -67,14 +66,14 @@ class Restoring:
         """
         rounds = range(self.rounds) if rounds is None else rounds
         n, rows = len(batch), len(regions) * len(rounds)
-        labels = None if batch.labels is None else batch.labels.repeat_interleave(rows)
+        condition = batch.condition.repeat(rows)
         hidden = side_by_side([target.onto_states(region) for region in regions], len(rounds))
         original = side_by_side([_kept_part(target, batch, region) for region in regions], len(rounds))
         parts = []
         streams = self._streams(target, batch, len(regions), rounds, drawn or self.drawn(shared=False))
         for degradation, noise in zip(self.degradations, streams, strict=True):
             given = [target.encode(degradation(batch, region, seed=self.seed)) for region in regions]
-            masked = Masked(original, side_by_side(given, len(rounds)), hidden, labels)
+            masked = Masked(original, side_by_side(given, len(rounds)), hidden, condition)
             start = degradation.start(target.path)
             restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=start)
             parts.append(restored.unflatten(0, (n, len(regions), len(rounds))))
