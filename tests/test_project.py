@@ -91,6 +91,15 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in plain}
 
 
+def test_the_layout_in_the_docs_is_that_of_the_package():
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    tree = page.split("```\nsrc/trainedon/\n")[1].split("tests/ ")[0]
+    told = {line.split()[0] for line in tree.splitlines() if line.startswith("  ") and line[2] != " "}
+    told |= set(re.findall(r"; (\w+\.py):", tree))
+    there = {path.name + ("/" if path.is_dir() else "") for path in (ROOT / "src" / "trainedon").iterdir()}
+    assert told == there - {"__init__.py", "__main__.py", "__pycache__/", "py.typed"}
+
+
 def test_the_workflows_test_what_the_package_promises():
     jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text("utf-8"))["jobs"]
     pythons = jobs["test"]["strategy"]["matrix"]["python"]
