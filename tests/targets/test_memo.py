@@ -14,11 +14,11 @@ from trainedon.targets.memo import Memo
 def rows_computed(target, monkeypatch):
     """How many rows went through the network: a list of the sizes of the calls."""
     sizes = []
-    chunks = type(target)._in_chunks
+    chunks = type(target).batched
     monkeypatch.setattr(
         type(target),
-        "_in_chunks",
-        lambda self, net, x, t, condition: (sizes.append(len(x)), chunks(self, net, x, t, condition))[1],
+        "batched",
+        lambda self, net, x, *rest: (sizes.append(len(x)), chunks(self, net, x, *rest))[1],
     )
     return sizes
 
@@ -90,12 +90,14 @@ def test_tensors_kept_as_a_whole_are_bounded_too_and_numbers_stay(target):
     memo, made = Memo(limit=2 * 400), []
 
     def ask(key):
-        return memo.whole(key, target, lambda: (made.append(key), torch.zeros(100) if key != "score" else key)[1])
+        return memo.whole(
+            key, target.evaluations, lambda: (made.append(key), torch.zeros(100) if key != "score" else key)[1]
+        )
 
     for key in ("score", "a", "b", "a", "c", "a", "score", "b"):
         ask(key)
     assert made == ["score", "a", "b", "c", "b"]  # b was the longest unasked when c came
-    memo.whole("large", target, lambda: torch.zeros(1000))
+    memo.whole("large", target.evaluations, lambda: torch.zeros(1000))
     ask("score")
     ask("a")
     assert made == ["score", "a", "b", "c", "b", "a"]  # what is larger than the limit is not kept either

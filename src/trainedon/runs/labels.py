@@ -24,9 +24,8 @@ from trainedon.precise import double
 from trainedon.reading import read_json
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
-from trainedon.targets import Target
+from trainedon.targets import PAD, Target
 from trainedon.targets.pace import INTERVAL
-from trainedon.targets.target import PAD
 
 PART = "labels.part.json"
 CHOICES = ("auto", "folders", "infer")
