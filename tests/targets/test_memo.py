@@ -6,7 +6,8 @@ import torch
 
 from trainedon.attacks import Loss, parse_attacks
 from trainedon.attacks.core.execute import run, run_once
-from trainedon.condition import UNCONDITIONAL, Classes
+from trainedon.condition import UNCONDITIONAL, Captions, Classes
+from trainedon.targets import Journal, Pace
 from trainedon.targets.memo import Memo
 
 
@@ -135,3 +136,26 @@ def test_a_fusion_does_not_ask_again_what_its_attacks_have_said(target, batch_of
         assert rows_computed == [4]  # the loss
         assert spent.forward == 4 * fused.cost(target).forward and spent.backward == 4 * drc.cost(target).backward
         assert len(run(drc, target, batch).exhibits) == len(exhibits) == 4
+
+
+@pytest.mark.parametrize(
+    ("condition", "first"),
+    [
+        (UNCONDITIONAL, "007be22a5d1fadf8eddee2d07bebe8b2ef19af14"),
+        (Classes(torch.tensor([4, 1])), "aa664d1c6bd5ed66cea2d3a9159c350d7c111367"),
+        (Captions(("a cat", "")), "102c870bb43b42afb7bd2a189c3b74b1e2f99a73"),
+    ],
+    ids=["nothing", "classes", "captions"],
+)
+def test_answers_that_a_journal_of_version_0_1_0_holds_are_found(condition, first, tmp_path):
+    x, t = torch.arange(24.0).view(2, 3, 2, 2), torch.tensor([3, 999])
+    seconds = iter(range(0, 1000, 100))
+    pace = Pace(clock=lambda: float(next(seconds)))
+    journal = Journal(tmp_path / "shard.answers", pace)
+    for key in (first, "ff" * 20):  # the other is of nothing that is asked
+        journal.add((bytes.fromhex(key), x[0] + 7, 1.5))
+    journal.flush(list)
+    memo, asked = Memo(journal=Journal(tmp_path / "shard.answers", pace)), []
+    found, spared = memo.answers("f" * 64, x, t, condition, lambda x, *_: (asked.append(x), x)[1])
+    assert torch.equal(found, torch.stack([x[0] + 7, x[1]])) and spared == 1.5
+    assert len(asked) == 1 and torch.equal(asked[0], x[1:])

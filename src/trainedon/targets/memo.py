@@ -114,10 +114,11 @@ class Memo:
 
     @staticmethod
     def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> list[bytes]:
+        """A hash of each row and what it is asked under, 20 bytes: journals hold answers by them."""
         rows = x_t.detach().cpu().contiguous().numpy()
         return [
-            hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {told}".encode()[:64], digest_size=20).digest()
-            for row, at, told in zip(rows, t.tolist(), condition.keys(len(rows)), strict=True)
+            hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {given}".encode()[:64], digest_size=20).digest()
+            for row, at, given in zip(rows, t.tolist(), condition.keys(len(rows)), strict=True)
         ]
 
 

@@ -1,4 +1,4 @@
-"""What all adapters have in common: a diffusers network, asked row by row, watched, and derived."""
+"""What all adapters have in common: a diffusers network, its features, attention and gradients."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Module = Callable[..., Answer]  # a diffusers network, as it is called
 
 @dataclass(eq=False)
 class Network(Target):
-    """A model whose network is a diffusers module. Its adapter says how the network is asked."""
+    """A model whose network is a diffusers module. Its adapter says how the network is called."""
 
     network: nn.Module = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         self.network = self.placed(self.network.requires_grad_(False).eval())
-        self._asked = torch.compile(self.network, dynamic=False) if self.batching.compiled else self.network
+        self._compiled = torch.compile(self.network, dynamic=False) if self.batching.compiled else self.network
 
     def placed(self, network: Any) -> Any:
         """The network where it works."""
@@ -54,7 +54,7 @@ class Network(Target):
         """
 
     def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        return self.answered(self._asked, x_t, t, condition)
+        return self.answered(self._compiled, x_t, t, condition)
 
     def answered(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         """`ask` in the model's precision: float32 (n, c, h, w)."""

@@ -18,7 +18,8 @@ PREDICTIONS = ("epsilon", "sample", "v_prediction")
 @dataclass(frozen=True, eq=False)
 class NoisePath:
     """alphas, sigmas: float32 (T,) on the CPU, index t in [0, T); `alpha_t^2 + sigma_t^2 = 1` for DDPM-style models,
-    `alpha_t + sigma_t = 1` for flow matching. times: float32 (T,), what the network is told of t.
+    `alpha_t + sigma_t = 1` for flow matching. times: float32 (T,), the number that stands for t in
+    the network.
 
     A path in continuous time is one of T points on it.
     """

@@ -71,7 +71,7 @@ class Target(ABC):
     float32, bfloat16 or float16; its answers are float32. options: what else it was loaded with, for the models beside
     it.
 
-    What is kept while it is asked:
+    What changes while it works:
     batching: how many rows go through the network at once. evaluations: the passes so far. memo: answers that are kept
     while it is `sharing`. kept: what attacks prepared once for this model, by their own keys.
 
@@ -99,9 +99,9 @@ class Target(ABC):
         """The network's raw answer, as `prediction` says: float32 (n, c, h, w).
 
         x_t: float32 (n, c, h, w) on the device; of a model that `inpaints` (n, 1 + 2c, h, w) where something is kept.
-        t: int64 (n,) timestep indices in [0, T), on the device; `path.times[t]` is what the network is told of them,
-        where that is another number. condition: `Classes` where `conditioning` is `class`, `Captions` where it is
-        `caption`; else, or where no words are given, `UNCONDITIONAL`. Differentiable in x_t where gradients are
+        t: int64 (n,) timestep indices in [0, T), on the device; `path.times[t]` are the numbers that stand for them in
+        the network, where these are others. condition: `Classes` where `conditioning` is `class`, `Captions` where it
+        is `caption`; else, or where no words are given, `UNCONDITIONAL`. Differentiable in x_t where gradients are
         enabled.
         """
 
@@ -249,7 +249,7 @@ class Target(ABC):
             raise UserError(f"the model was trained with {self.classes} classes: give the pictures' class labels")
         return Classes(batch.labels)
 
-    # How it is asked
+    # How rows go through it, and what is kept of answers
 
     def batched(
         self, network: Rows, x: torch.Tensor, t: torch.Tensor, condition: Condition, rows: int | None = None
