@@ -73,11 +73,11 @@ def test_the_score_depends_on_the_picture_alone(target, batch):
     order = [7, 3, 10, 0]
     assert np.array_equal(run(hasty, target, batch.take(order)).scores, scores[order])
     assert np.array_equal([run(hasty, target, batch[i : i + 1]).scores[0] for i in range(3)], scores[:3])
-    rows, target.rows = target.rows, 8
+    rows, target.batching.rows = target.batching.rows, 8
     try:
         assert np.array_equal(run(hasty, target, batch).scores, scores)
     finally:
-        target.rows = rows
+        target.batching.rows = rows
 
 
 def test_a_far_pivot_stops_everything_and_the_score_itself_nothing(target, batch):

@@ -64,7 +64,7 @@ class Local:
             for task in tasks:
                 yield from scorer(task, progress)
         finally:
-            target.pace = None
+            target.batching.pace = None
 
 
 def score_all(

@@ -54,7 +54,7 @@ def identity_of(target: Target, plan: Plan, others: Sequence[Attack], items: Inv
     }
     if target.precision != "float32":
         identity["precision"] = target.precision
-    if target.compiled:
+    if target.batching.compiled:
         identity["compiled"] = True
     if plan.lead != "first":
         identity["lead"] = plan.lead
@@ -99,9 +99,9 @@ def record_of(
             "dataset": plan.dataset,
             "lead": plan.lead,
             "device": str(target.device),
-            "rows": target.rows,
+            "rows": target.batching.rows,
             "precision": target.precision,
-            "compiled": target.compiled,
+            "compiled": target.batching.compiled,
             "caption": plan.caption,
             "labels": plan.labels,
             "pictures": plan.rendering.words(*target.picture[1:]),

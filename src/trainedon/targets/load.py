@@ -14,16 +14,18 @@ import torch
 from trainedon.errors import UserError
 from trainedon.targets import configs
 from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
+from trainedon.targets.batching import PAD, Batching
 from trainedon.targets.distilled import distilled
 from trainedon.targets.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
 from trainedon.targets.hub import download
 from trainedon.targets.layouts import INDEX, NETWORKS, SCHEDULER, Layout, cached, layout_of, scheduler_near
 from trainedon.targets.model_files import WEIGHTS, brief, shown, there, weights_of
+from trainedon.targets.network import PRECISIONS
 from trainedon.targets.opened import Ledger
 from trainedon.targets.path import PREDICTIONS, NoisePath
 from trainedon.targets.schedulers import SCHEDULERS, check_scheduler
 from trainedon.targets.single_file import open_single, single_digest
-from trainedon.targets.target import PAD, PRECISIONS, Identity, Target
+from trainedon.targets.target import Identity, Target
 from trainedon.targets.text import Text
 from trainedon.targets.unet import PixelUNet, open_unet, shape_of
 
@@ -160,8 +162,15 @@ def _latent(
         pixels=(opened.autoencoder.config.in_channels, shape[1] * opened.factor, shape[2] * opened.factor),
         autoencoder=opened.autoencoder,
         pipeline=opened.pipeline,
-        **how | {"rows": how["rows"] or _rows(how["device"], shape, network)},
+        **_batched(how, shape, network),
     )
+
+
+def _batched(how: dict[str, Any], shape: tuple[int, int, int], network: Any) -> dict[str, Any]:
+    """How the model is loaded, rows and compilation as a Batching."""
+    rows = how["rows"] or _rows(how["device"], shape, network)
+    others = {key: value for key, value in how.items() if key not in ("rows", "compiled")}
+    return others | {"batching": Batching(rows, how["compiled"])}
 
 
 def _rows(device: torch.device, shape: tuple[int, int, int], network: Any) -> int:
@@ -218,7 +227,7 @@ def _pixel(files: Ledger, layout: Layout, name: str, how: dict[str, Any]) -> Tar
         prediction=_prediction(scheduler),
         classes=config.get("num_class_embeds"),
         network=unet,
-        **how | {"rows": how["rows"] or _rows(how["device"], shape_of(config), unet)},
+        **_batched(how, shape_of(config), unet),
     )
 
 
