@@ -11,6 +11,7 @@ from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.compare import Similarity
+from trainedon.condition import UNCONDITIONAL
 from trainedon.degrade import Degradation, Roi
 from trainedon.degrade.regions import NOTHING, Seen
 from trainedon.pictures import Batch
@@ -144,7 +145,7 @@ class Grey(Similarity):
     name: ClassVar[str] = "grey"
     highest: ClassVar[float] = 0.0
 
-    def encode(self, target, pixels, mask=None, labels=None, states=None):
+    def encode(self, target, pixels, mask=None, condition=UNCONDITIONAL, states=None):
         return pixels.double().flatten(1).mean(1)
 
     def compare(self, original: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:

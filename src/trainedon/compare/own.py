@@ -13,6 +13,7 @@ from trainedon.errors import UserError
 from trainedon.spec import register
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 
@@ -45,10 +46,9 @@ class Own(Encoder):
     def evaluations(self, masks: int = 1) -> int:
         return masks if self.scope == "crop" else 1
 
-    def features(self, target: Target, states: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def features(self, target: Target, states: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, d, fh, fw)"""
-        labels = None if labels is None else labels.to(target.device)
-        return target.features(states, target.path.like_ddpm(self.t), self.layer, labels)
+        return target.features(states, target.path.like_ddpm(self.t), self.layer, condition.to(target.device))
 
     def vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is not None:

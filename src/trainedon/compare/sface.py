@@ -14,6 +14,7 @@ from trainedon.degrade.faces import check_face_package, find_faces, model_file, 
 from trainedon.spec import register
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 RECOGNISER = (
@@ -39,7 +40,7 @@ class SFace(Encoder):
     def check_installed(self) -> None:
         check_face_package()
 
-    def features(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, 128)"""
         check_face_package()
         import cv2

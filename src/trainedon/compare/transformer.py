@@ -24,6 +24,7 @@ from trainedon.errors import UserError
 from trainedon.spec import register
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 
@@ -51,7 +52,7 @@ class DinoV2(Sourced):
     scope: str = "region"
     name: ClassVar[str] = "dinov2"
 
-    def features(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, tokens, d)"""
         network = load_vision(self.source, pixels.device)
         side = input_side(network)
@@ -79,7 +80,7 @@ class Clip(Sourced):
     name: ClassVar[str] = "clip"
     scopes: ClassVar[tuple[str, ...]] = ("picture", "crop")
 
-    def features(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, d)"""
         network = load_vision(self.source, pixels.device, CLIP)
         side = input_side(network)

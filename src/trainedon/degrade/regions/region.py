@@ -153,10 +153,9 @@ def attention(target: Target, batch: Batch, ask: Ask) -> torch.Tensor:
     Raises UserError when it has no self-attention.
     """
     check_attends(target)
-    pixels, labels = batch.pixels.to(target.device), batch.labels
-    labels = None if labels is None else labels.to(target.device)
-    t = target.path.like_ddpm(ask.t)
-    return target.attention(target.encode(pixels), t, labels, ask.words)  # type: ignore[return-value]
+    condition = target.condition_of(batch).to(target.device)
+    states, t = target.encode(batch.pixels.to(target.device)), target.path.like_ddpm(ask.t)
+    return target.attention(states, t, condition, ask.words)  # type: ignore[return-value]
 
 
 def check_attends(target: Target) -> None:
