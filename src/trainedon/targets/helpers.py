@@ -178,7 +178,7 @@ def pool_with_sha256(folder: Path, models: int | None = None) -> tuple[dict[str,
     try:
         with open_regular(folder / POOL) as stream:
             before = stamp(stream)
-            sha256 = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
+            sha256 = hashlib.file_digest(stream, "sha256").digest()
             stream.seek(0)
             with zipfile.ZipFile(stream) as listed:
                 if sum(one.file_size for one in listed.infolist()) > before.size:  # it is written unpacked

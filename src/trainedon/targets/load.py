@@ -67,7 +67,7 @@ def load_target(
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
-    how = {"device": _device(device), "rows": rows}
+    how: dict[str, Any] = {"device": _device(device), "rows": rows}
     how |= {"precision": precision, "compiled": compile}
     options = {"size": size, "offload": offload, "slicing": slicing}
     try:
@@ -183,7 +183,7 @@ def _rows(device: torch.device, shape: tuple[int, int, int], network: Any) -> in
     return max(PAD, min(ROWS[device.type], MOST_NUMBERS // numbers // PAD * PAD))
 
 
-def _distilled(sampler: str, scheduler: dict, network: dict, family: str, name: str) -> str | None:
+def _distilled(sampler: str, scheduler: dict[str, Any], network: dict[str, Any], family: str, name: str) -> str | None:
     origins = [str(one) for one in (network.get("_name_or_path"),) if one]
     return distilled(sampler, scheduler, network, family, [name, *origins])
 
@@ -192,8 +192,8 @@ def _noted(distilled: str | None) -> list[str]:
     return [] if distilled is None else [f"the model seems to be distilled to few steps: {distilled}"]
 
 
-def _prediction(scheduler: dict) -> str:
-    prediction = scheduler.get("prediction_type", "epsilon")
+def _prediction(scheduler: dict[str, Any]) -> str:
+    prediction: str = scheduler.get("prediction_type", "epsilon")
     if prediction not in PREDICTIONS:
         raise UserError(f"prediction type {prediction!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
     return prediction
@@ -250,7 +250,7 @@ def _named(layout: Layout, name: str) -> str:
     return f"{layout.root.absolute().name}/{Path(os.path.relpath(folder, layout.root)).as_posix()}"
 
 
-def _check_pixel(index: dict, root: Path) -> None:
+def _check_pixel(index: dict[str, Any], root: Path) -> None:
     """Raises UserError when a pipeline has a part, or a setting, that is not on the list."""
     parts = {key: value for key, value in index.items() if not key.startswith("_") and isinstance(value, list)}
     if parts.get("unet") != ["diffusers", "UNet2DModel"] or set(parts) - {"unet", "scheduler"}:
@@ -265,13 +265,13 @@ def _check_pixel(index: dict, root: Path) -> None:
     configs.check_index(index, diffusers.DDPMPipeline, root / INDEX)
 
 
-def _scheduler_named(index: dict) -> str:
+def _scheduler_named(index: dict[str, Any]) -> str:
     """The class of the scheduler that a pixel pipeline names. Raises UserError when it is not on the list."""
     named = index["scheduler"]
     if named not in [["diffusers", name] for name in SCHEDULERS]:
         described = ".".join(map(str, named)) if isinstance(named, list) else str(named)
         raise UserError(f"scheduler {shown(described)} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
-    return named[1]
+    return str(named[1])
 
 
 def _scheduler_of(files: Ledger, layout: Layout) -> tuple[Path | None, str, list[str]]:
