@@ -25,7 +25,7 @@ from trainedon.reading import read_json
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
 from trainedon.targets import PAD, Target
-from trainedon.targets.pace import INTERVAL
+from trainedon.targets.core.pace import INTERVAL
 
 PART = "labels.part.json"
 CHOICES = ("auto", "folders", "infer")

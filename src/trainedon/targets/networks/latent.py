@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from trainedon.condition import UNCONDITIONAL, Condition
-from trainedon.targets.batching import PAD, Rows
-from trainedon.targets.network import PRECISIONS, Module, Network, labels_of
+from trainedon.targets.core.batching import PAD, Rows
+from trainedon.targets.networks.network import PRECISIONS, Module, Network, labels_of
 
 # Latents of pictures, scaled to a standard deviation of about 1, stay well within this; what guides a restoration could
 # otherwise push them without end.

@@ -12,7 +12,7 @@ from trainedon.errors import UserError
 from trainedon.reading import json_of, kind_of, read_bytes
 
 if TYPE_CHECKING:
-    from trainedon.targets.opened import Ledger
+    from trainedon.targets.reading.opened import Ledger
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 WEIGHTS = "diffusion_pytorch_model"

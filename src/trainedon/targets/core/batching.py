@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from trainedon.condition import Condition
-from trainedon.targets.pace import Pace
+from trainedon.targets.core.pace import Pace
 
 PAD = 8
 # x float32 (n, c, h, w), t int64 (n,), condition of n rows -> one answer a row, (n, ...)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from trainedon.errors import UserError
-from trainedon.targets import configs
-from trainedon.targets.charsmap import check_charsmap, decoded
-from trainedon.targets.model_files import brief, object_of, shown
-from trainedon.targets.opened import Ledger
+from trainedon.targets.reading import configs
+from trainedon.targets.reading.charsmap import check_charsmap, decoded
+from trainedon.targets.reading.model_files import brief, object_of, shown
+from trainedon.targets.reading.opened import Ledger
 
 MOST = 32 * 2**20  # bytes of a vocabulary; those of 250 000 words have 17 million
 MOST_WORDS = 2_000_000

@@ -11,13 +11,13 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.reading import read_bytes
-from trainedon.targets import designs
-from trainedon.targets.checkpoint import Checkpoint
-from trainedon.targets.configs import effective
-from trainedon.targets.designs import NETWORK, Design
-from trainedon.targets.model_files import shown, there
-from trainedon.targets.opened import Ledger
-from trainedon.targets.path import NoisePath
+from trainedon.targets.checkpoints import designs
+from trainedon.targets.checkpoints.checkpoint import Checkpoint
+from trainedon.targets.checkpoints.designs import NETWORK, Design
+from trainedon.targets.core.path import NoisePath
+from trainedon.targets.reading.configs import effective
+from trainedon.targets.reading.model_files import shown, there
+from trainedon.targets.reading.opened import Ledger
 
 # Networks that have names in common with those above, by a tensor that only they have.
 STRANGERS = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trainedon.targets import original_names as names
+from trainedon.targets.checkpoints import original_names as names
 
 Config = Mapping[str, Any]
 CLIP_L = "text_encoders.clip_l.transformer."

@@ -10,11 +10,11 @@ import torch
 
 from trainedon.condition import Captions, Classes, Condition
 from trainedon.errors import UserError
-from trainedon.targets.latent import Latent
-from trainedon.targets.model_files import shown
-from trainedon.targets.network import Module
-from trainedon.targets.parts import quiet
-from trainedon.targets.vocabulary import Unread, unpanicked
+from trainedon.targets.networks.latent import Latent
+from trainedon.targets.networks.network import Module
+from trainedon.targets.reading.model_files import shown
+from trainedon.targets.reading.parts import quiet
+from trainedon.targets.reading.vocabulary import Unread, unpanicked
 
 Prompt = dict[str, torch.Tensor]  # a caption as a network takes it, by the names of the network's arguments
 KEPT = 256 * 2**20  # bytes of embedded captions that are kept; the oldest go first

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from trainedon.errors import UserError
-from trainedon.targets import schema
-from trainedon.targets.layouts import LEGACY
+from trainedon.targets.reading import schema
+from trainedon.targets.reading.layouts import LEGACY
 
 # What diffusers' EMAModel adds to the configuration of the network that it averages.
 AVERAGING = {"decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"}

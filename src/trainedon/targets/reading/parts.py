@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
-from trainedon.targets import configs
-from trainedon.targets.bounds import check_memory
-from trainedon.targets.built import blank, check_room, filled, held_by, read_all, refuse_packed, worded
-from trainedon.targets.layouts import SCHEDULER
-from trainedon.targets.model_files import WEIGHTS, brief, check_tensors, shown, weights_of
-from trainedon.targets.opened import Ledger
-from trainedon.targets.schedulers import check_scheduler
-from trainedon.targets.tensors import Tensors
+from trainedon.targets.reading import configs
+from trainedon.targets.reading.bounds import check_memory
+from trainedon.targets.reading.built import blank, check_room, filled, held_by, read_all, refuse_packed, worded
+from trainedon.targets.reading.layouts import SCHEDULER
+from trainedon.targets.reading.model_files import WEIGHTS, brief, check_tensors, shown, weights_of
+from trainedon.targets.reading.opened import Ledger
+from trainedon.targets.reading.schedulers import check_scheduler
+from trainedon.targets.reading.tensors import Tensors
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from trainedon.errors import UserError
-from trainedon.targets.model_files import WEIGHTS, brief
+from trainedon.targets.reading.model_files import WEIGHTS, brief
 
 # Parts that have no say in what the network answers; they are neither fetched nor read.
 ASIDE = {"safety_checker", "feature_extractor", "image_encoder"}

@@ -11,9 +11,9 @@ from typing import Any
 
 from trainedon.errors import UserError
 from trainedon.reading import read_bytes
-from trainedon.targets.hub import ASIDE
-from trainedon.targets.model_files import there
-from trainedon.targets.opened import Ledger
+from trainedon.targets.reading.hub import ASIDE
+from trainedon.targets.reading.model_files import there
+from trainedon.targets.reading.opened import Ledger
 
 MOST_NAME = 1000  # bytes of a file that names a commit
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"

@@ -23,12 +23,12 @@ from torch.nn import functional as F
 
 from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.errors import UserError
-from trainedon.targets.asking import answering
-from trainedon.targets.batching import Batching, Rows
-from trainedon.targets.evaluations import Evaluations
-from trainedon.targets.journal import Journal
-from trainedon.targets.memo import Memo, Timed, remembering
-from trainedon.targets.path import NoisePath
+from trainedon.targets.core.asking import answering
+from trainedon.targets.core.batching import Batching, Rows
+from trainedon.targets.core.evaluations import Evaluations
+from trainedon.targets.core.journal import Journal
+from trainedon.targets.core.memo import Memo, Timed, remembering
+from trainedon.targets.core.path import NoisePath
 
 if TYPE_CHECKING:
     from trainedon.pictures import Batch

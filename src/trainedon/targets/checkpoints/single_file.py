@@ -16,25 +16,25 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
-from trainedon.targets import configs
-from trainedon.targets.bounds import Held, check_memory
-from trainedon.targets.built import worded
-from trainedon.targets.checkpoint import Checkpoint
-from trainedon.targets.converted import skeleton_of, state_of, unknown
-from trainedon.targets.designs import Design, Words
-from trainedon.targets.families import (
+from trainedon.targets.checkpoints.checkpoint import Checkpoint
+from trainedon.targets.checkpoints.converted import skeleton_of, state_of, unknown
+from trainedon.targets.checkpoints.designs import Design, Words
+from trainedon.targets.checkpoints.recognised import design_of, remarks, schedule
+from trainedon.targets.networks.families import (
     FAMILIES,
     Family,
     Opened,
     check,
     parts_of,
 )
-from trainedon.targets.model_files import WEIGHTS, brief, shown, there, weights_of
-from trainedon.targets.opened import Ledger
-from trainedon.targets.parts import check_finite, heeded, made_scheduler, weighted
-from trainedon.targets.recognised import design_of, remarks, schedule
-from trainedon.targets.schedulers import check_scheduler
-from trainedon.targets.vocabulary import check_words, tokenizer
+from trainedon.targets.reading import configs
+from trainedon.targets.reading.bounds import Held, check_memory
+from trainedon.targets.reading.built import worded
+from trainedon.targets.reading.model_files import WEIGHTS, brief, shown, there, weights_of
+from trainedon.targets.reading.opened import Ledger
+from trainedon.targets.reading.parts import check_finite, heeded, made_scheduler, weighted
+from trainedon.targets.reading.schedulers import check_scheduler
+from trainedon.targets.reading.vocabulary import check_words, tokenizer
 
 # Tensors that have no say in what the model answers, or none that is not in the configuration.
 ASIDE = re.compile(

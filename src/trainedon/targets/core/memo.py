@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from trainedon.condition import Condition
-from trainedon.targets.batching import Rows
-from trainedon.targets.evaluations import Evaluations
-from trainedon.targets.journal import Journal
+from trainedon.targets.core.batching import Rows
+from trainedon.targets.core.evaluations import Evaluations
+from trainedon.targets.core.journal import Journal
 
 T = TypeVar("T")
 

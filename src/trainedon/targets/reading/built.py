@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
-from trainedon.targets.bounds import Held, no_larger
-from trainedon.targets.model_files import brief, present_name, shown
-from trainedon.targets.tensors import Tensors
+from trainedon.targets.reading.bounds import Held, no_larger
+from trainedon.targets.reading.model_files import brief, present_name, shown
+from trainedon.targets.reading.tensors import Tensors
 
 Found = Mapping[str, str]  # a tensor's name in the network -> its name in the files
 

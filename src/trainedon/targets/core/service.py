@@ -12,8 +12,8 @@ import torch
 from trainedon.condition import Condition
 from trainedon.errors import UserError
 from trainedon.noise import generator
-from trainedon.targets.path import NoisePath
-from trainedon.targets.target import Identity, Target
+from trainedon.targets.core.path import NoisePath
+from trainedon.targets.core.target import Identity, Target
 
 # (pixels, strength, seeds, captions) -> pictures like pixels; see `Service`.
 Vary = Callable[[torch.Tensor, float, Sequence[int], Sequence[str]], torch.Tensor]

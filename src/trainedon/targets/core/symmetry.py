@@ -18,7 +18,7 @@ import torch
 
 from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
-from trainedon.targets.target import Target
+from trainedon.targets.core.target import Target
 
 # Those that keep the shape of every rectangle; each is its own inverse.
 SYMMETRIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

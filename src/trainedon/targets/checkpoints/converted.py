@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from trainedon.errors import UserError
-from trainedon.targets.bounds import Held
-from trainedon.targets.built import blank, refuse_packed
-from trainedon.targets.checkpoint import Checkpoint
-from trainedon.targets.designs import CLIP_L, Design, Part
-from trainedon.targets.model_files import shown
+from trainedon.targets.checkpoints.checkpoint import Checkpoint
+from trainedon.targets.checkpoints.designs import CLIP_L, Design, Part
+from trainedon.targets.reading.bounds import Held
+from trainedon.targets.reading.built import blank, refuse_packed
+from trainedon.targets.reading.model_files import shown
 
 TIED = "encoder.embed_tokens.weight"  # of T5: the same as the next, of which files hold the one, or both
 SHARED = "shared.weight"

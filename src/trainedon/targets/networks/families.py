@@ -15,16 +15,16 @@ from typing import Any
 import torch
 
 from trainedon.errors import UserError
-from trainedon.targets import configs
-from trainedon.targets.hub import ASIDE
-from trainedon.targets.latent import DiT, Latent, LatentUNet
-from trainedon.targets.layouts import INDEX, LEGACY, SCHEDULER, Layout
-from trainedon.targets.model_files import brief
-from trainedon.targets.opened import Ledger
-from trainedon.targets.parts import heeded, scheduler, weighted
-from trainedon.targets.schedulers import FLOWS, SCHEDULERS
-from trainedon.targets.text import Flux, PixArt, StableDiffusion, StableDiffusion3, StableDiffusionXL
-from trainedon.targets.vocabulary import check_words, tokenizer
+from trainedon.targets.networks.latent import DiT, Latent, LatentUNet
+from trainedon.targets.networks.text import Flux, PixArt, StableDiffusion, StableDiffusion3, StableDiffusionXL
+from trainedon.targets.reading import configs
+from trainedon.targets.reading.hub import ASIDE
+from trainedon.targets.reading.layouts import INDEX, LEGACY, SCHEDULER, Layout
+from trainedon.targets.reading.model_files import brief
+from trainedon.targets.reading.opened import Ledger
+from trainedon.targets.reading.parts import heeded, scheduler, weighted
+from trainedon.targets.reading.schedulers import FLOWS, SCHEDULERS
+from trainedon.targets.reading.vocabulary import check_words, tokenizer
 
 AUTOENCODERS = ("AutoencoderKL", "VQModel")
 TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast", "T5Tokenizer", "T5TokenizerFast")

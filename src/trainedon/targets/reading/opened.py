@@ -10,8 +10,8 @@ from typing import IO, Any
 
 from trainedon.errors import UserError
 from trainedon.reading import open_regular
-from trainedon.targets.model_files import brief, object_of
-from trainedon.targets.tensors import Tensors
+from trainedon.targets.reading.model_files import brief, object_of
+from trainedon.targets.reading.tensors import Tensors
 
 MOST_JSON = 8 * 2**20  # bytes of a configuration, or of an index of shards
 MOST_LISTED = 1000  # files in a folder of which all are hashed

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from trainedon.reading import open_regular
-from trainedon.targets.pace import Pace
+from trainedon.targets.core.pace import Pace
 
 HEAD = struct.Struct("<20sd3i")  # key, seconds, shape
 CHECK = 16  # bytes of the hash of head and row

@@ -13,8 +13,8 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.reading import open_regular
-from trainedon.targets.model_files import PICKLES, brief, shown
-from trainedon.targets.tensors import LONGEST, Tensors
+from trainedon.targets.reading.model_files import PICKLES, brief, shown
+from trainedon.targets.reading.tensors import LONGEST, Tensors
 
 CONVERT = (
     "import torch, safetensors.torch as s; d = torch.load({old!r}, map_location='cpu', weights_only=True); "

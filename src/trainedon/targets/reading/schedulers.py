@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from trainedon.errors import UserError
-from trainedon.targets import schema
-from trainedon.targets.configs import defaults, effective, unknown
+from trainedon.targets.reading import schema
+from trainedon.targets.reading.configs import defaults, effective, unknown
 
 # Schedulers whose training noise path is the DDPM one, read from the same configuration keys.
 SCHEDULERS = {

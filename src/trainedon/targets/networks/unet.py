@@ -9,13 +9,13 @@ import torch
 
 from trainedon.condition import Condition
 from trainedon.errors import UserError
-from trainedon.targets import configs
-from trainedon.targets.bounds import check_memory
-from trainedon.targets.built import blank, filled, held_by, refuse_packed
-from trainedon.targets.model_files import brief, check_tensors, shown, weights_of
-from trainedon.targets.network import Module, Network, labels_of
-from trainedon.targets.opened import Ledger
-from trainedon.targets.parts import check_finite
+from trainedon.targets.networks.network import Module, Network, labels_of
+from trainedon.targets.reading import configs
+from trainedon.targets.reading.bounds import check_memory
+from trainedon.targets.reading.built import blank, filled, held_by, refuse_packed
+from trainedon.targets.reading.model_files import brief, check_tensors, shown, weights_of
+from trainedon.targets.reading.opened import Ledger
+from trainedon.targets.reading.parts import check_finite
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
@@ -54,7 +54,7 @@ def open_unet(files: Ledger, folder: Path) -> tuple[UNet2DModel, dict[str, Any]]
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{folder}: the weights do not fit the configuration ({brief(error)})") from None
     check_finite(unet, folder)
-    return unet, config  # type: ignore[return-value]
+    return unet, config
 
 
 def shape_of(config: dict[str, Any]) -> tuple[int, int, int]:

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.errors import UserError
-from trainedon.targets.attending import Watch, attentions
-from trainedon.targets.batching import PAD
-from trainedon.targets.target import Target
+from trainedon.targets.core.batching import PAD
+from trainedon.targets.core.target import Target
+from trainedon.targets.networks.attending import Watch, attentions
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BLOCKS = ("down_blocks", "mid_block", "up_blocks", "transformer_blocks", "single_transformer_blocks")

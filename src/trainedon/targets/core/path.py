@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from trainedon.errors import UserError
-from trainedon.targets.configs import defaults, effective
-from trainedon.targets.schedulers import PATH
+from trainedon.targets.reading.configs import defaults, effective
+from trainedon.targets.reading.schedulers import PATH
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
