@@ -42,7 +42,7 @@ from trainedon.pictures import Batch, inventory, scan
 from trainedon.runs.exhibits import Selection
 from trainedon.runs.scorer import Scorer, Task
 from trainedon.targets import load_target
-from trainedon.targets.unet import PixelUNet
+from trainedon.targets.networks.unet import PixelUNet
 
 SIZES = (8, 16, 32, 64, 128, 256)
 FLOOR_ROWS = 256  # rows of one timing of the floor
@@ -280,7 +280,7 @@ def measured(given: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         "attacks": [asdict(line) for line in lines],
         "floor": {"rows": rows, "seconds_an_evaluation": floor, "seconds_a_row": sizes},
         "diffusers": other,
-        "rows": target.rows,
+        "rows": target.batching.rows,
         "device": str(target.device),
         "threads": torch.get_num_threads(),
         "rounds": given.rounds,

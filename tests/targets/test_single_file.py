@@ -20,12 +20,13 @@ from trainedon.api.options import Machine
 from trainedon.cli import app
 from trainedon.condition import Captions
 from trainedon.errors import UserError
-from trainedon.targets import Reference, designs, load_target
-from trainedon.targets.bounds import Held
-from trainedon.targets.checkpoint import Checkpoint
-from trainedon.targets.converted import skeleton_of, state_of
+from trainedon.targets import Reference, load_target
+from trainedon.targets.checkpoints import designs
+from trainedon.targets.checkpoints.checkpoint import Checkpoint
+from trainedon.targets.checkpoints.converted import skeleton_of, state_of
+from trainedon.targets.checkpoints.single_file import opened_single
 from trainedon.targets.load import model_digest
-from trainedon.targets.single_file import opened_single
+from trainedon.targets.reading.bounds import Held
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CAPTION = "two blue birds"
