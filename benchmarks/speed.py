@@ -343,7 +343,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    from trainedon.terminal import Bars
+    from trainedon.cli.terminal import Bars
 
     asked = parser()
     given = asked.parse_args(arguments)
