@@ -145,6 +145,8 @@ def test_fading_is_diffusing_without_noise(batch_of, target):
         seen = target.denoise(alpha * batch.pixels, 100).noise
     torch.testing.assert_close(restored, (batch.pixels - sigma / alpha * seen).clamp(-1, 1))
     other = type(batch)(batch.pixels, tuple(reversed(batch.sha256)))
-    assert torch.equal(attack.restoring.restore(target, other, [region])[:, 0, 0], restored), "there is no noise to depend on"
+    assert torch.equal(attack.restoring.restore(target, other, [region])[:, 0, 0], restored), (
+        "there is no noise to depend on"
+    )
     with pytest.raises(UserError, match="restorations=1"):
         parse_attacks("drc-latent(restorations=2)")

@@ -1,5 +1,6 @@
 """Stage 3: which part of a picture is hidden (regions of interest) and what is done there (degradations)."""
 
+from trainedon.degrade import regions as roi
 from trainedon.degrade.degradation import Blur, Degradation, Diffuse, Downsample, Fade, Hide, Noise
 from trainedon.degrade.regions import (
     Attention,
@@ -36,4 +37,5 @@ __all__ = [
     "Several",
     "Words",
     "cover",
+    "roi",
 ]

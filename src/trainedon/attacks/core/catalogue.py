@@ -13,7 +13,7 @@ from trainedon.attacks.core.registry import attacks, short
 from trainedon.attacks.single.loss import Loss
 from trainedon.spec import Parameter, parameters, spelled
 from trainedon.targets import Identity, NoisePath, Target
-from trainedon.targets.unet import PixelUNet
+from trainedon.targets.networks.unet import PixelUNet
 
 HEADS = ("attack", "what it is", "paper", "needs", "parameters", "passes a picture", "reported")
 
