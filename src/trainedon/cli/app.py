@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typer.exceptions import TyperException
 
 from trainedon.cli import audit, look, make
 from trainedon.cli.options import grouped
-from trainedon.cli.terminal import heard, say, say_besides, stop
+from trainedon.cli.terminal import heard, say, stop
 from trainedon.errors import PictureError, UserError
 from trainedon.spec import LeftOut
 from trainedon.stopping import stoppable
@@ -61,8 +62,8 @@ def _about(
 
 
 def _note(message: Warning | str, *where: Any, **rest: Any) -> None:
-    """A warning as the terminal shows it."""
-    say_besides(f"note: {message}")
+    """A warning, said like what the package logs."""
+    logging.getLogger("trainedon").warning("note: %s", message)
 
 
 def main() -> None:
