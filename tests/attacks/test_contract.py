@@ -11,7 +11,7 @@ from trainedon.attacks import Loss, attacks, parse_attacks, short
 from trainedon.attacks.drc.drc_hide import DRCHide
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
-from trainedon.targets import NoisePath, Reference, Shadows, load_target
+from trainedon.targets import NoisePath, Reference, Shadows, Target, load_target
 
 ATTACKS = [
     *("loss", "loss(t=50, draws=3)"),
@@ -86,6 +86,15 @@ def in_pool(batch, helpers):
     return replace(batch, sha256=tuple(both[: len(batch)]))
 
 
+def forget(target):
+    """What was prepared for a model goes, and for those beside it; the models that were loaded stay."""
+    loaded = {key: one for key, one in target.kept.items() if isinstance(one, Target)}
+    for beside in loaded.values():
+        forget(beside)
+    target.kept.clear()
+    target.kept.update(loaded)
+
+
 def test_every_attack_has_a_row():
     assert {spec.partition("(")[0] for spec in ATTACKS} == set(attacks())
 
@@ -109,7 +118,7 @@ def test_contract(spec, kind, target, helpers):
             attack.check(target)
         return
     batch = in_pool(pictures(target, n), helpers)
-    target.kept.clear()
+    forget(target)
     with target.counted() as setup:
         attack.prepare(target)
     with target.counted() as spent:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 
 from trainedon.errors import UserError
@@ -192,6 +191,8 @@ def _prediction(scheduler: dict) -> str:
 
 
 def _pixel(files: Ledger, layout: Layout, name: str, how: dict[str, Any]) -> Target:
+    import diffusers
+
     if layout.index is not None:
         _check_pixel(layout.index, layout.root)
     folder = layout.network or layout.folder("unet")
@@ -242,6 +243,8 @@ def _named(layout: Layout, name: str) -> str:
 
 def _check_pixel(index: dict, root: Path) -> None:
     """Raises UserError when a pipeline has a part, or a setting, that is not on the list."""
+    import diffusers
+
     parts = {key: value for key, value in index.items() if not key.startswith("_") and isinstance(value, list)}
     if parts.get("unet") != ["diffusers", "UNet2DModel"] or set(parts) - {"unet", "scheduler"}:
         named = [f"{key[:40]}: {'.'.join(map(str, value))[:80]}" for key, value in sorted(parts.items())]

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from safetensors import SafetensorError
 
 from trainedon.errors import UserError
@@ -21,6 +20,9 @@ from trainedon.files import file_digest
 from trainedon.noise import generator
 from trainedon.targets.model_files import brief
 from trainedon.training.families.lesson import Lesson, Material, batch_rows, check_widths, weights_from
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PLACES = (".", "vae", "vqvae")  # where a folder may have its autoencoder
@@ -55,6 +57,8 @@ class AutoencoderRecipe:
 
     def autoencoder(self) -> AutoencoderKL:
         """The network with weights drawn from the seed."""
+        from diffusers import AutoencoderKL
+
         with weights_from(self.seed):
             return AutoencoderKL(
                 in_channels=self.channels,
@@ -115,6 +119,8 @@ def autoencoder_folder(folder: Path) -> Path:
 
 def open_autoencoder(folder: Path) -> AutoencoderKL:
     """The autoencoder of `autoencoder_folder`, frozen. Raises UserError when it cannot be opened."""
+    from diffusers import AutoencoderKL
+
     folder = autoencoder_folder(folder)
     try:
         found = AutoencoderKL.from_pretrained(folder, local_files_only=True, use_safetensors=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from diffusers import DiTPipeline, DiTTransformer2DModel
 
 from trainedon.errors import UserError
 from trainedon.training.families.latent import LatentLesson, LatentRecipe
@@ -44,6 +43,8 @@ class Dit(LatentLesson):
     """A `DiTPipeline` folder."""
 
     def __init__(self, recipe: DitRecipe, material: Material) -> None:
+        from diffusers import DiTTransformer2DModel
+
         super().__init__(recipe, material)
         if recipe.classes is None:
             raise ValueError("a DiT recipe needs the number of classes")
@@ -76,5 +77,7 @@ class Dit(LatentLesson):
         return torch.nn.functional.mse_loss(answer, aim)
 
     def save(self, network: torch.nn.Module, folder: Path) -> None:
+        from diffusers import DiTPipeline
+
         pipeline = DiTPipeline(transformer=network, vae=self.vae, scheduler=self.scheduler)
         pipeline.save_pretrained(folder, safe_serialization=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from diffusers import DDIMScheduler, LDMPipeline
 
 from trainedon.errors import UserError
 from trainedon.training.families.autoencoder import latents
 from trainedon.training.families.lesson import Lesson, Material, check_widths, noised_batch
 from trainedon.training.families.pixel import Recipe, small_unet
+
+if TYPE_CHECKING:
+    from diffusers import DDIMScheduler
 
 BETA_START, BETA_END = 0.00085, 0.012  # of Stable Diffusion, with scaled_linear betas
 
@@ -28,6 +30,8 @@ class LatentRecipe(Recipe):
     autoencoder: str | None = None
 
     def scheduler(self) -> DDIMScheduler:
+        from diffusers import DDIMScheduler
+
         return DDIMScheduler(
             num_train_timesteps=self.timesteps,
             beta_start=BETA_START,
@@ -74,5 +78,7 @@ class Latent(LatentLesson):
         return torch.nn.functional.mse_loss(self.network(x_t, t).sample, aim)
 
     def save(self, network: torch.nn.Module, folder: Path) -> None:
+        from diffusers import LDMPipeline
+
         pipeline = LDMPipeline(vqvae=self.vae, unet=network, scheduler=self.scheduler)
         pipeline.save_pretrained(folder, safe_serialization=True)

@@ -8,16 +8,18 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from diffusers import UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from trainedon.errors import UserError
 from trainedon.training.families.latent import LatentLesson, LatentRecipe
 from trainedon.training.families.lesson import Lesson, Material, captioned, dropped, noised_batch, weights_from
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTokenizer
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 HEADS = 4
@@ -54,6 +56,8 @@ class Text(LatentLesson):
     """A `StableDiffusionPipeline` folder."""
 
     def __init__(self, recipe: TextRecipe, material: Material) -> None:
+        from transformers import CLIPTextModel
+
         super().__init__(recipe, material)
         captions = captioned(material)
         self.tokenizer = make_tokenizer(material.texts or captions, recipe.merges, recipe.tokens)
@@ -101,6 +105,8 @@ def make_tokenizer(texts: Sequence[str], merges: int, length: int) -> CLIPTokeni
 
     As in CLIP's own, all bytes come first, then all bytes that end a word, then what was merged, the end last.
     """
+    from transformers import CLIPTokenizer
+
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     with tempfile.TemporaryDirectory() as folder:
         _write_vocabulary(Path(folder), alphabet, [])
@@ -143,6 +149,8 @@ def _write_vocabulary(folder: Path, alphabet: Sequence[str], pairs: Sequence[Seq
 
 
 def _text_config(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextConfig:
+    from transformers import CLIPTextConfig
+
     return CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=recipe.words,
@@ -159,6 +167,8 @@ def _text_config(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextConfig
 
 def _unet(recipe: TextRecipe, size: int, channels: int) -> UNet2DConditionModel:
     """With cross-attention at every level: a small one has none to spare."""
+    from diffusers import UNet2DConditionModel
+
     return UNet2DConditionModel(
         sample_size=size,
         in_channels=channels,
