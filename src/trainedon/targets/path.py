@@ -35,7 +35,7 @@ class NoisePath:
         """From a scheduler's configuration, as the diffusers class `kind` reads it: linear, scaled-linear,
         squared-cosine and trained betas, with or without rescaling to zero terminal signal-to-noise ratio (Lin et al.,
         arXiv 2305.08891, Algorithm 1). What it does not say is as in that class."""
-        import diffusers
+        import diffusers  # late, as it takes seconds
 
         usual = {key: value for key, value in defaults(getattr(diffusers, kind)).items() if key in PATH}
         arguments = usual | {key: value for key, value in effective(config).items() if key in usual}

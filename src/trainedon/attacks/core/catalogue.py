@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
+from torch import nn
 
 from trainedon.attacks.core.answers import Reported
 from trainedon.attacks.core.attack import Attack
@@ -90,8 +91,7 @@ def _figures(reported: Reported) -> str:
 
 
 def _example() -> Target:
-    """A small model of the usual kind, by which costs are stated; it is never asked."""
-    ab = (1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0)
-    path = NoisePath(ab.sqrt(), (1 - ab).sqrt())
-    identity = Identity("example", "", "", 0)
-    return PixelUNet(identity, (3, 8, 8), path, "epsilon", network=torch.nn.Identity())
+    """A model of the usual kind, by which costs are stated; it is never asked, and so has no network."""
+    alpha_bars = (1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0)
+    path = NoisePath(alpha_bars.sqrt(), (1 - alpha_bars).sqrt())
+    return PixelUNet(Identity("example", "", "", 0), (3, 8, 8), path, "epsilon", network=nn.Identity())

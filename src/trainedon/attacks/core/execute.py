@@ -67,7 +67,7 @@ def run_batch(attack: Attack, target: Target, batch: Batch) -> Scored:
 
 
 def valid(target: Target, batch: Batch) -> Batch:
-    """The batch on the target's device, with the labels that its network takes.
+    """The batch on the target's device, with what the network is conditioned on.
 
     Raises UserError for pictures of another size, and for a class-conditional model without classes.
     """
@@ -75,19 +75,12 @@ def valid(target: Target, batch: Batch) -> Batch:
         raise UserError(
             f"the model takes pictures of {target.picture}, not {tuple(batch.pixels.shape[1:])}: fit them first"
         )
-    if target.classes is not None and batch.labels is None:
-        raise UserError(f"the model was trained with {target.classes} classes: give the pictures' class labels")
-    if target.conditioning == "caption":
-        labels = target.numbers([caption or "" for caption in batch.captions or [""] * len(batch)])
-    else:
-        labels = batch.labels if target.classes is not None else None  # others take none
-    labels = None if labels is None else labels.to(target.device)
-    return replace(batch, pixels=batch.pixels.to(target.device), labels=labels)
+    condition = target.condition_of(batch).to(target.device)
+    return replace(batch, pixels=batch.pixels.to(target.device), condition=condition)
 
 
 def _key(attack: Attack, target: Target, batch: Batch) -> tuple:
-    labels = None if batch.labels is None else tuple(batch.labels.tolist())
-    return repr(attack), target.identity.digest, batch.sha256, labels, batch.captions
+    return repr(attack), target.identity.digest, batch.sha256, target.condition_of(batch), batch.captions
 
 
 def _chunks(attack: Attack, target: Target, batch: Batch) -> Iterator[Scored]:

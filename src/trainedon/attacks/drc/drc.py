@@ -181,7 +181,7 @@ class DRC(Attack):
         are, float64 (n, regions, r); and the scores (n,)."""
         restore = self.restore if target.memo is None else self._kept
         restored = restore(target, batch, regions, drawn=drawn)
-        originals = self.encoder.encode_each(target, batch.pixels, regions, batch.labels)
+        originals = self.encoder.encode_each(target, batch.pixels, regions, batch.condition)
         similarities, among = self._compare(target, batch, originals, restored, regions)
         return restored, similarities, self._pooled(similarities, among)
 
@@ -189,8 +189,7 @@ class DRC(Attack):
         self, target: Target, batch: Batch, regions: Sequence[torch.Tensor], drawn: Drawn | None = None
     ) -> torch.Tensor:
         """`restore`, or what it gave to an attack that differs in nothing that restorations depend on."""
-        asked = () if batch.labels is None else tuple(batch.labels.tolist())
-        key = ("restored", target.identity.digest, *self._restoring(), batch.sha256, asked)
+        key = ("restored", target.identity.digest, *self._restoring(), batch.sha256, batch.condition)
         key += (digest(batch.pixels, *regions),)
         return target.shared(key, lambda: self.restore(target, batch, regions, drawn=drawn))
 
@@ -223,7 +222,7 @@ class DRC(Attack):
         shape = (len(views), len(batch), len(regions), len(self.degradation), self.restorations)
         found = torch.full(shape, torch.nan, dtype=torch.float64)
         scores, left, shown = np.full(len(batch), np.nan), np.arange(len(batch)), []
-        codes = [self.encoder.encode_each(view, batch.pixels, regions, batch.labels) for view in views]
+        codes = [self.encoder.encode_each(view, batch.pixels, regions, batch.condition) for view in views]
         for k in range(self.restorations):
             rows = torch.from_numpy(left)
             part, hidden = batch.take(left.tolist()), [region[rows.to(region.device)] for region in regions]
@@ -277,7 +276,7 @@ class DRC(Attack):
         rounds = range(self.restorations) if rounds is None else rounds
         n, rows = len(batch), len(regions) * len(rounds)
         keys = [sha256 for sha256 in batch.sha256 for _ in range(rows)]
-        labels = None if batch.labels is None else batch.labels.repeat_interleave(rows)
+        condition = batch.condition.repeat(rows)
         hidden = _spread([target.onto_states(region) for region in regions], len(rounds))
         original = _spread([self._kept_part(target, batch, region) for region in regions], len(rounds))
         streams = [  # all at once, for the first noise of each may be drawn while the network works
@@ -292,7 +291,7 @@ class DRC(Attack):
         for degradation, noise in zip(self.degradation, streams, strict=True):
             given = [target.encode(degradation(batch, region, seed=self.seed)) for region in regions]
             degraded = _spread(given, len(rounds))
-            masked = Masked(original, degraded, hidden, labels)
+            masked = Masked(original, degraded, hidden, condition)
             start = degradation.start(target.path)
             restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=start)
             parts.append(restored.unflatten(0, (n, len(regions), len(rounds))))
@@ -322,10 +321,10 @@ class DRC(Attack):
         """Similarities of (n, regions, r, c, h, w) to the originals, float64 (n, regions, r), and to one another,
         (n, regions, r, r), where pooling asks for them. originals: their codes, region by region."""
         n, k, r = restored.shape[:3]
-        labels = None if batch.labels is None else batch.labels.repeat_interleave(k * r)
+        condition = batch.condition.repeat(k * r)
         states = restored.flatten(0, 2)
         pixels = None if self.encoder.of_states else self._pictures(target, batch, regions, restored).flatten(0, 2)
-        painted = self.encoder.encode(target, pixels, _spread(regions, r), labels, states=states)
+        painted = self.encoder.encode(target, pixels, _spread(regions, r), condition, states=states)
         rows = torch.arange(n * k * r).view(n, k, r)
         codes = [[self.encoder.take(painted, rows[:, i, j]) for j in range(r)] for i in range(k)]
         similarities = [self._alike(one, others) for one, others in zip(originals, codes, strict=True)]
