@@ -19,7 +19,9 @@ SETTINGS |= {"learning_rate": 3e-3, "warmup": 20, "ema": 0.98}
 def losses(folder: Path, toy_pictures: dict[str, Path]) -> torch.Tensor:
     """Of members and unseen pictures, float64 (2, 24)."""
     target = load_target(folder)
-    scores = [Loss(t=100, draws=8).score(target, load_pictures(toy_pictures[name], target)) for name in ("members", "unseen")]
+    scores = [
+        Loss(t=100, draws=8).score(target, load_pictures(toy_pictures[name], target)) for name in ("members", "unseen")
+    ]
     return -torch.tensor(np.array(scores))
 
 
