@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from diffusers import DiTPipeline, DiTTransformer2DModel
 
 from trainedon.errors import UserError
 from trainedon.training.families.latent import LatentLesson, LatentRecipe
@@ -43,8 +44,6 @@ class Dit(LatentLesson):
     """A `DiTPipeline` folder."""
 
     def __init__(self, recipe: DitRecipe, material: Material) -> None:
-        from diffusers import DiTTransformer2DModel
-
         super().__init__(recipe, material)
         if recipe.classes is None:
             raise ValueError("a DiT recipe needs the number of classes")
@@ -76,8 +75,6 @@ class Dit(LatentLesson):
         answer = self.network(x_t, timestep=t, class_labels=labels).sample
         return torch.nn.functional.mse_loss(answer, aim)
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
-        from diffusers import DiTPipeline
-
+    def save(self, network: Any, folder: Path) -> None:
         pipeline = DiTPipeline(transformer=network, vae=self.vae, scheduler=self.scheduler)
         pipeline.save_pretrained(folder, safe_serialization=True)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import torch
+from diffusers import DDIMScheduler, LDMPipeline
 
 from trainedon.errors import UserError
 from trainedon.training.families.autoencoder import latents
 from trainedon.training.families.lesson import Lesson, Material, check_widths, noised_batch
 from trainedon.training.families.pixel import Recipe, small_unet
-
-if TYPE_CHECKING:
-    from diffusers import DDIMScheduler
 
 BETA_START, BETA_END = 0.00085, 0.012  # of Stable Diffusion, with scaled_linear betas
 
@@ -30,8 +28,6 @@ class LatentRecipe(Recipe):
     autoencoder: str | None = None
 
     def scheduler(self) -> DDIMScheduler:
-        from diffusers import DDIMScheduler
-
         return DDIMScheduler(
             num_train_timesteps=self.timesteps,
             beta_start=BETA_START,
@@ -77,8 +73,6 @@ class Latent(LatentLesson):
         _, t, x_t, aim = noised_batch(self.recipe, self.latents, self.scheduler, step)
         return torch.nn.functional.mse_loss(self.network(x_t, t).sample, aim)
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
-        from diffusers import LDMPipeline
-
+    def save(self, network: Any, folder: Path) -> None:
         pipeline = LDMPipeline(vqvae=self.vae, unet=network, scheduler=self.scheduler)
         pipeline.save_pretrained(folder, safe_serialization=True)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import torch
+from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from trainedon.errors import UserError
 from trainedon.targets.path import PREDICTIONS
 from trainedon.training.families.lesson import Lesson, Material, check_widths, noised_batch, weights_from
-
-if TYPE_CHECKING:
-    from diffusers import DDPMScheduler, UNet2DModel
 
 BETAS = ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid")
 
@@ -64,8 +62,6 @@ class Recipe:
         return small_unet(self, self.size, self.channels, self.classes)
 
     def scheduler(self) -> DDPMScheduler:
-        from diffusers import DDPMScheduler
-
         return DDPMScheduler(
             num_train_timesteps=self.timesteps,
             beta_schedule=self.betas,
@@ -79,8 +75,6 @@ class Recipe:
 
 def small_unet(recipe: Recipe, size: int, channels: int, classes: int | None = None) -> UNet2DModel:
     """A U-Net for `size` x `size` pixels or latents, with the recipe's widths, and weights drawn from its seed."""
-    from diffusers import UNet2DModel
-
     down = ["DownBlock2D"] * len(recipe.widths)
     up = ["UpBlock2D"] * len(recipe.widths)
     if recipe.attention:
@@ -114,7 +108,5 @@ class Pixel(Lesson):
         answer = self.network(x_t, t, class_labels=None if self.labels is None else self.labels[rows]).sample
         return torch.nn.functional.mse_loss(answer, aim)
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
-        from diffusers import DDPMPipeline
-
+    def save(self, network: Any, folder: Path) -> None:
         DDPMPipeline(unet=network, scheduler=self.scheduler).save_pretrained(folder, safe_serialization=True)

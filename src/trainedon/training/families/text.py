@@ -8,18 +8,16 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import torch
+from diffusers import UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from trainedon.errors import UserError
 from trainedon.training.families.latent import LatentLesson, LatentRecipe
 from trainedon.training.families.lesson import Lesson, Material, captioned, dropped, noised_batch, weights_from
-
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTokenizer
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 HEADS = 4
@@ -55,9 +53,9 @@ class TextRecipe(LatentRecipe):
 class Text(LatentLesson):
     """A `StableDiffusionPipeline` folder."""
 
-    def __init__(self, recipe: TextRecipe, material: Material) -> None:
-        from transformers import CLIPTextModel
+    recipe: TextRecipe
 
+    def __init__(self, recipe: TextRecipe, material: Material) -> None:
         super().__init__(recipe, material)
         captions = captioned(material)
         self.tokenizer = make_tokenizer(material.texts or captions, recipe.merges, recipe.tokens)
@@ -77,7 +75,7 @@ class Text(LatentLesson):
         answer = self.network["unet"](x_t, t, encoder_hidden_states=words).sample
         return torch.nn.functional.mse_loss(answer, aim)
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
+    def save(self, network: Any, folder: Path) -> None:
         from diffusers import StableDiffusionPipeline
 
         pipeline = StableDiffusionPipeline(
@@ -97,7 +95,8 @@ def numbered(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> torch.Tensor:
     """The tokens of each caption, cut and filled up to the tokenizer's length as pipelines do: int64 (n, tokens)."""
     length = tokenizer.model_max_length
     padded = tokenizer(list(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
-    return padded.input_ids
+    numbers: torch.Tensor = padded.input_ids
+    return numbers
 
 
 def make_tokenizer(texts: Sequence[str], merges: int, length: int) -> CLIPTokenizer:
@@ -105,8 +104,6 @@ def make_tokenizer(texts: Sequence[str], merges: int, length: int) -> CLIPTokeni
 
     As in CLIP's own, all bytes come first, then all bytes that end a word, then what was merged, the end last.
     """
-    from transformers import CLIPTokenizer
-
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     with tempfile.TemporaryDirectory() as folder:
         _write_vocabulary(Path(folder), alphabet, [])
@@ -149,8 +146,6 @@ def _write_vocabulary(folder: Path, alphabet: Sequence[str], pairs: Sequence[Seq
 
 
 def _text_config(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextConfig:
-    from transformers import CLIPTextConfig
-
     return CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=recipe.words,
@@ -167,8 +162,6 @@ def _text_config(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextConfig
 
 def _unet(recipe: TextRecipe, size: int, channels: int) -> UNet2DConditionModel:
     """With cross-attention at every level: a small one has none to spare."""
-    from diffusers import UNet2DConditionModel
-
     return UNet2DConditionModel(
         sample_size=size,
         in_channels=channels,
