@@ -13,7 +13,7 @@ from PIL import Image
 
 from trainedon.pictures import Batch, scan
 from trainedon.targets import Identity, NoisePath
-from trainedon.targets.unet import PixelUNet
+from trainedon.targets.networks.unet import PixelUNet
 from trainedon.training import Recipe, draw_members, read_members, train
 
 

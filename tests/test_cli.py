@@ -300,7 +300,8 @@ def test_an_interrupt_ends_a_run_with_130_and_the_same_command_goes_on(
     code = """
 import os, signal
 import trainedon.runs.engine as e
-from trainedon.cli import Bars, main
+from trainedon.cli import main
+from trainedon.cli.terminal import Bars
 e.SHARD = 12
 Bars.__call__ = lambda self, what, done, total: what == "loss" and done == 24 and os.kill(os.getpid(), signal.SIGINT)
 main()
@@ -394,7 +395,7 @@ def test_colons_are_no_emoji(capsys):
     """`own:100:mid_block` is an encoder, and :100: a picture to the terminal library unless it is told."""
     from rich.table import Table
 
-    from trainedon.terminal import out_console, say
+    from trainedon.cli.terminal import out_console, say
 
     say("own:100:mid_block")
     table = Table("own:100:up_blocks.2")

@@ -8,7 +8,7 @@ from trainedon.attacks.core.execute import run
 from trainedon.attacks.single.gan_leaks import samples_folder
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Symmetric, load_target
-from trainedon.targets.attending import attentions
+from trainedon.targets.networks.attending import attentions
 
 
 def test_half_precision_is_near_and_answers_in_full(saved, noisy):

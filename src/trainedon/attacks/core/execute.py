@@ -13,7 +13,7 @@ from trainedon.attacks.core.answers import Scored
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import PAD, Target
-from trainedon.targets.asking import ran_out
+from trainedon.targets.core.asking import ran_out
 
 if TYPE_CHECKING:
     from trainedon.attacks.core.attack import Attack
