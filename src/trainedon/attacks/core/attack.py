@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import ClassVar, Literal
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class Attack(Part, ABC):
     """
 
     noun: ClassVar[Noun] = Noun("attack", "trainedon.attacks", example="pia", also=("all", "cdi"))
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # every attack is a dataclass
     title: ClassVar[str]
     paper: ClassVar[str]
     repeats: ClassVar[bool] = True
@@ -148,7 +149,7 @@ class Attack(Part, ABC):
             missing.append("captions")
         if missing:
             raise UserError(f"{self.name} needs {REMEDIES[missing[0]]}")
-        for field in fields(self):  # type: ignore[arg-type]
+        for field in fields(self):
             helper = getattr(self, field.name)
             if isinstance(helper, Shadows | Reference):
                 helper.check(target)
