@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trainedon.attacks.drc.drc_hide import DRCHide
     from trainedon.attacks.drc.drc_latent import DRCLatent
     from trainedon.attacks.drc.drc_paper import DRCPaper
+    from trainedon.condition import Captions, Classes
     from trainedon.degrade import degradation, roi
     from trainedon.errors import PictureError, UserError
     from trainedon.evidence import Scores, read_scores
@@ -51,6 +52,7 @@ _HOMES = {
     "attacks.drc.drc_hide": "DRCHide",
     "attacks.drc.drc_latent": "DRCLatent",
     "attacks.drc.drc_paper": "DRCPaper",
+    "condition": "Captions Classes",
     "degrade": "degradation roi",
     "errors": "PictureError UserError",
     "evidence": "Scores read_scores",
@@ -64,7 +66,9 @@ __all__ = [
     "DRC",
     "Attack",
     "Batch",
+    "Captions",
     "Choices",
+    "Classes",
     "DRCFast",
     "DRCHide",
     "DRCLatent",

@@ -218,7 +218,10 @@ class Target(ABC):
             return Denoised(answer, (x_t - sigma * answer) / alpha.clamp(min=SMALLEST_ALPHA))
         if self.prediction == "sample":
             return Denoised((x_t - alpha * answer) / sigma.clamp(min=SMALLEST_ALPHA), answer)
-        return Denoised(sigma * x_t + alpha * answer, alpha * x_t - sigma * answer)  # v, arXiv 2202.00512, appendix D
+        if self.prediction == "v_prediction":  # arXiv 2202.00512, appendix D
+            return Denoised(sigma * x_t + alpha * answer, alpha * x_t - sigma * answer)
+        known = "epsilon, sample, v_prediction and flow"
+        raise UserError(f"{self.identity.name}: prediction {self.prediction!r} is not known: {known} are")
 
     def noised(self, states: torch.Tensor, t: torch.Tensor | int, noise: torch.Tensor) -> torch.Tensor:
         """`alpha_t x + sigma_t eps`, shapes (n, c, h, w); t = -1 gives the states back."""
