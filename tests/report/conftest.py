@@ -209,7 +209,7 @@ CROWD += ["calibrated(loss)", "a-package-of-someone-s-own(with-a-name-that-does-
 @pytest.fixture
 def crowd(new_run) -> Builder:
     """Twenty attacks of all strengths on 80 training and 320 unseen pictures, with statistics of the real protocol."""
-    from trainedon.evidence import Scores, evaluate, to_json
+    from trainedon.evidence import Scores, evaluate_table, to_json
 
     build = new_run("evaluate")
     rng = np.random.default_rng(7)
@@ -225,7 +225,7 @@ def crowd(new_run) -> Builder:
         for k in range(24):
             build.restore(f"{set_name}-{k:03}.png", set_name, k, restorations=1)
     build.inventory = list({(item["set"], item["picture"]): item for item in build.inventory}.values())
-    build.document = json.loads(to_json(evaluate(Scores.from_rows(build.rows))))
+    build.document = json.loads(to_json(evaluate_table(Scores.from_rows(build.rows))))
     build.run["labels"] = {name: label for label, name in reprs.items()}
     build.run["choices"] |= {"attacks": list(reprs.values()), "dataset": "cifar10"}
     build.run["costs"] = [

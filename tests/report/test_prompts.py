@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from trainedon.evidence import Scores, audit, evaluate, to_json
+from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
 
-COMPUTE = {"audit": (audit, "suspect"), "evaluate": (evaluate, "member")}
+COMPUTE = {"audit": (audit_table, "suspect"), "evaluate": (evaluate_table, "member")}
 ATTACKS = {"Loss(t=100)": 1.2, "Pia()": 1.2}
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from trainedon.attacks import Loss, parse_attacks
+from trainedon.attacks.core.execute import run, run_once
 from trainedon.targets.memo import Memo
 
 
@@ -110,9 +111,9 @@ def test_scores_that_were_judged_are_not_judged_again(target, batch_of, rows_com
     batch = batch_of(4)
     attack = Loss(draws=2)
     with target.counted() as spent, target.sharing():
-        first = attack.known(target, batch)
+        first = run_once(attack, target, batch)
         rows_computed.clear()
-        second = attack.known(target, batch)
+        second = run_once(attack, target, batch)
     assert first is second and rows_computed == [] and spent.forward == 16
 
 
@@ -120,10 +121,10 @@ def test_a_fusion_does_not_ask_again_what_its_attacks_have_said(target, batch_of
     batch = batch_of(4)
     drc, fused = parse_attacks("drc-hide(steps=2), rank-average(drc-hide(steps=2), loss)")
     with target.sharing():
-        exhibits = drc.judge(target, batch).exhibits
+        exhibits = run(drc, target, batch).exhibits
         rows_computed.clear()
         with target.counted() as spent:
-            fused.judge(target, batch)
+            run(fused, target, batch)
         assert rows_computed == [4]  # the loss
         assert spent.forward == 4 * fused.cost(target).forward and spent.backward == 4 * drc.cost(target).backward
-        assert len(drc.judge(target, batch).exhibits) == len(exhibits) == 4
+        assert len(run(drc, target, batch).exhibits) == len(exhibits) == 4

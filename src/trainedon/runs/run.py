@@ -115,8 +115,8 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
     draw, told = _draw_of(out, record), _circumstances(record)
     if record["kind"] == "audit":
         lead = record.get("choices", {}).get("lead", "first")
-        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, **told)}
-    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, **told)}
+        return {"audit.json": evidence.audit_table(scores, pictures, looks, draw, lead, **told)}
+    documents = {"evaluation.json": evidence.evaluate_table(scores, pictures, looks, draw, **told)}
     if record.get("study"):
         documents["peaks.json"] = evidence.peaks(scores, record["study"], pictures, looks)
     if record.get("sweep"):

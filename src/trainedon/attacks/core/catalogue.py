@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 
 from diffusers import UNet2DModel
 
-from trainedon.attacks.core.attack import Attack, Reported
+from trainedon.attacks.core.answers import Reported
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import HELPERS, INSIDE, attacks, short, works_alone
 from trainedon.attacks.single.loss import Loss
 from trainedon.targets import Identity, NoisePath, Target

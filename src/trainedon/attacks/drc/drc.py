@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Exhibit, Judged
+from trainedon.attacks.core.answers import Cost, Exhibit, Scored
+from trainedon.attacks.core.attack import NOT_FINITE, Attack, RelativeTo, ShownAs
 from trainedon.attacks.core.registry import register
 from trainedon.compare import Similarity, check_pooling, parse_similarity, pool
 from trainedon.degrade import Degradation, Diffuse, Hide, Roi, parse_degradations, parse_roi
@@ -64,7 +65,6 @@ class DRC(Attack):
     name: ClassVar[str] = "drc"
     title: ClassVar[str] = "Degrade-Restore-Compare"
     paper: ClassVar[str] = "after arXiv 2403.08487"
-    shows: ClassVar[bool] = True
     repeats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -116,11 +116,19 @@ class DRC(Attack):
         return f"{type(self).__name__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in said)})"
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
-        return f"{Attack.unscored}, or {NO_REFERENCE}" if self.symmetries else Attack.unscored
+    def unscored(self) -> str:
+        return f"{NOT_FINITE}, or {NO_REFERENCE}" if self.symmetries else NOT_FINITE
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def shown_as(self) -> ShownAs:
+        return "hidden" if self._visible else "noised"
+
+    @property
+    def relative_to(self) -> RelativeTo | None:
+        return "self" if self.symmetries else None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
         return ("gradients",) if self.restorer.evaluations(self.steps)[1] else ()
 
     def check(self, target: Target) -> None:
@@ -147,7 +155,7 @@ class DRC(Attack):
         found = self.roi.evaluations(target)
         return Cost(found + views * (looks + restored * forward), views * restored * backward)
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         regions = self.roi.masks(target, batch)  # each (n, h, w)
         views = [Symmetric.of(target, name) for name in self.symmetries]
         if self.settle:
@@ -158,21 +166,13 @@ class DRC(Attack):
             there = [self._restore_and_compare(view, batch, regions, drawn)[-1] for view in views]
             scores = self._relative(batch, scores, there)
         if self._visible:
-            return Judged(scores, self._exhibits(target, batch, regions, restored, similarities))
-        return Judged(scores)
+            return Scored(scores, self._exhibits(target, batch, regions, restored, similarities))
+        return Scored(scores)
 
     @property
     def _visible(self) -> bool:
         """Whether restorations tell a person something: what was only drowned in noise comes back much as it was."""
         return not any(isinstance(degradation, Diffuse) for degradation in self.degradation)
-
-    def show(self, target: Target, batch: Batch) -> tuple[Exhibit, ...]:
-        """The centre hidden altogether, and restored; nothing of it is scored. 20 forward and backward passes each, or
-        fewer where the noise path has fewer timesteps."""
-        from trainedon.attacks.drc.drc_hide import DRCHide
-
-        steps = min(DRCHide.steps, target.timesteps)
-        return DRCHide(steps=steps, restorations=1, encoder="pixel", seed=self.seed).judge(target, batch).exhibits
 
     def _restore_and_compare(
         self, target: Target, batch: Batch, regions: Sequence[torch.Tensor], drawn: Drawn

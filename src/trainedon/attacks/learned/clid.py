@@ -13,7 +13,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged
+from trainedon.attacks.core.answers import Cost, Scored
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
@@ -59,14 +60,14 @@ class CLiD(Attack):
     def cost(self, target: Target) -> Cost:
         return Cost(len(self.t) * (1 + len(SHARES)))
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         """Mean D, and L(c), (n, 2); NaN for a picture without a caption."""
         captions = [caption or "" for caption in batch.captions or [None] * len(batch)]
         asked = [captions, *([shortened(caption, share, self.seed) for caption in captions] for share in SHARES)]
         errors = self._errors(target, batch, [target.numbers(texts).to(target.device) for texts in asked])
         observed = np.stack([(errors[1:] - errors[0]).mean(0), errors[0]], axis=1)
         observed[[not caption.split() for caption in captions]] = np.nan
-        return Judged(observed)
+        return Scored(observed)
 
     def _errors(self, target: Target, batch: Batch, asked: Sequence[torch.Tensor]) -> np.ndarray:
         """L under each of the labels, averaged over the timesteps: float64 (len(asked), n)."""

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost
+from trainedon.attacks.core.answers import Cost
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream

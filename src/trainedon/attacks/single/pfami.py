@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
-from trainedon.attacks.core.attack import Cost
+from trainedon.attacks.core.answers import Cost
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
