@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers import UNet2DModel
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
@@ -17,6 +17,9 @@ from trainedon.targets.network import Network
 from trainedon.targets.opened import Ledger
 from trainedon.targets.parts import check_finite
 
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
+
 
 class PixelUNet(Network):
     """`UNet2DModel`: DDPM, DDIM and their kin."""
@@ -26,6 +29,8 @@ class PixelUNet(Network):
 
 
 def open_unet(files: Ledger, folder: Path) -> tuple[UNet2DModel, dict]:
+    from diffusers import UNet2DModel  # late, as it takes seconds
+
     place = folder / "config.json"
     config = files.json(place)
     name = config.get("_class_name")
