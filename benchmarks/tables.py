@@ -33,11 +33,11 @@ def step(name):
     print(f"{name:8s} {time.perf_counter() - start:7.1f} s {peak:8.0f} MiB", flush=True)
     start = time.perf_counter()
 
-from trainedon.evidence import audit, json_parts, read_scores
+from trainedon.evidence import audit_table, json_parts, read_scores
 step("import")
 scores = read_scores(sys.argv[1] + "/scores.parquet")
 step("read")
-document = audit(scores, pictures=Path(sys.argv[2]))
+document = audit_table(scores, pictures=Path(sys.argv[2]))
 step("audit")
 size = sum(map(len, json_parts(document)))
 step("write")

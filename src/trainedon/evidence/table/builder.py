@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainedon.errors import UserError
-from trainedon.evidence.table.codes import MISSING, Codebook, Codes, Dictionary, DictionaryBuilder, lookup
+from trainedon.evidence.table.codes import MISSING, Codebook, Codes, DictionaryBuilder, lookup
 from trainedon.evidence.table.rows import SETS, AttackKey, Columns, Floats, Row
 
 NO_SCORE = "no score was given"
@@ -57,7 +57,8 @@ class ColumnsBuilder:
         """Everything that was added, at least one row. Nothing of it is left here."""
         names, picture = self._texts.pop("picture").build()
         digests, sha256 = self._texts.pop("sha256").build()
-        digests, sha256, cluster = _joined(digests, sha256, *self._texts.pop("cluster").build())
+        clusters, cluster = self._texts.pop("cluster").build()
+        digests, moved, named = digests.extended(clusters.values)
         score, nfe, seconds = (np.concatenate(self._numbers.pop(name)) for name in NUMBERS)
         return Columns(
             names=names,
@@ -67,24 +68,14 @@ class ColumnsBuilder:
             picture=picture,
             set=np.concatenate(self._codes.pop("set"), dtype=np.int8),
             attack=np.concatenate(self._codes.pop("attack")),
-            sha256=sha256,
+            sha256=lookup(moved, sha256),
             score=score,
             reason=np.concatenate(self._codes.pop("reason")),
             nfe=nfe,
             seconds=seconds,
-            cluster=cluster,
+            cluster=lookup(named, cluster),
             near=np.full(self.n, MISSING, np.int32),
         )
-
-
-def _joined(
-    digests: Dictionary, sha256: Codes, clusters: Dictionary, cluster: Codes
-) -> tuple[Dictionary, Codes, Codes]:
-    """Both columns in codes of one dictionary."""
-    if not len(clusters):
-        return digests, sha256, cluster
-    both, moved, named = digests.extended(clusters.values)
-    return both, lookup(moved, sha256), lookup(named, cluster)
 
 
 def _row(row: Mapping[str, object], number: int) -> Row:

@@ -37,7 +37,7 @@ def thousandths(means: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
 
 
 def smallest_in_clusters(root: Ints, codes: Codes) -> Codes:
-    """For each row the smallest code of its cluster, MISSING where it is alone. root: as `linked` gives it; codes: (n,)."""
+    """For each row the smallest code of its cluster, MISSING where it is alone. root: as `linked` gives it."""
     order = np.argsort(root, kind="stable")
     begin = np.flatnonzero(np.append(True, np.diff(root[order]) != 0))[: len(root)]
     size = np.diff(np.append(begin, len(root)))

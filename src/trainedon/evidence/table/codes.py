@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 MISSING = -1  # the code of no text
 DIGEST = pa.binary(32)
+BLOCK = 1 << 16  # values compared at once
 
 Codes = npt.NDArray[np.int32]
 Key = TypeVar("Key", bound=Hashable)
@@ -40,14 +41,15 @@ class Dictionary:
     def encode(cls, values: pa.Array) -> tuple[Dictionary, Codes]:
         """The distinct texts of `values` (string or DIGEST, (n,)), and the code of each value; MISSING for null."""
         n = len(values) - values.null_count
-        order = pc.sort_indices(values).to_numpy()[:n]  # nulls come last; UTF-8 sorts by bytes as by code points
-        ordered = values.take(pa.array(order))
+        order = pc.sort_indices(values)[:n]  # nulls come last; UTF-8 sorts by bytes as by code points
         new = np.ones(n, dtype=bool)
-        if n > 1:
-            new[1:] = pc.not_equal(ordered[1:], ordered[:-1]).to_numpy(zero_copy_only=False)
+        for start in range(0, n - 1, BLOCK):  # a sorted copy of all values would take as much memory as they
+            ordered = values.take(order[start : start + BLOCK + 1])
+            changed = pc.not_equal(ordered[1:], ordered[:-1])
+            new[start + 1 : start + BLOCK + 1] = changed.to_numpy(zero_copy_only=False)
         codes = np.full(len(values), MISSING, dtype=np.int32)
-        codes[order] = np.cumsum(new, dtype=np.int32) - 1
-        return cls(ordered if new.all() else ordered.filter(pa.array(new))), codes
+        codes[order.to_numpy()] = np.cumsum(new, dtype=np.int32) - 1
+        return cls(values.take(order.filter(pa.array(new)))), codes
 
     def __len__(self) -> int:
         return len(self.values)
@@ -56,54 +58,61 @@ class Dictionary:
         """A dictionary of these texts and of `values` (string or DIGEST, (n,)); the codes in it of these texts, and of
         `values`."""
         both, codes = Dictionary.encode(concatenated([self.values, values]))
-        return both, codes[: len(self)], codes[len(self) :]
+        same = len(both) == len(self)  # then one of them is held, not two
+        return self if same else both, codes[: len(self)], codes[len(self) :]
 
     def find(self, texts: Sequence[str]) -> Codes:
         """The codes of `texts`, MISSING for what is not among these."""
         found = pc.index_in(pa.array(texts, pa.string()), value_set=unpacked(self.values))
-        return found.fill_null(MISSING).to_numpy()
+        codes: Codes = found.fill_null(MISSING).to_numpy()
+        return codes
 
     def decode(self, codes: Codes) -> list[str | None]:
         """The texts of `codes`, None for MISSING."""
-        texts: list[str | None] = unpacked(self.values.take(pa.array(codes, mask=codes < 0))).to_pylist()
-        return texts
+        texts = self.values.take(pa.array(codes, mask=codes < 0)).to_pylist()
+        return [digest and digest.hex() for digest in texts] if self.values.type == DIGEST else texts
 
 
 class DictionaryBuilder:
-    """Encodes a column that comes in parts.
+    """Encodes a column that comes in parts. known: texts that the dictionary is to have besides.
 
-    Values wait until there are as many of them as distinct texts, so that encoding costs little more than encoding all
-    at once, and a text that comes many times does not wait as often.
+    Values wait until there are as many of them as distinct texts. So encoding costs little more than encoding all at
+    once, and a text that comes many times does not wait as often.
     """
 
     FEWEST = 1 << 17  # values that wait
 
-    def __init__(self) -> None:
-        self._dictionary, self._codes = Dictionary.empty(), [np.empty(0, np.int32)]
+    def __init__(self, known: Dictionary | None = None) -> None:
+        self._dictionary = known or Dictionary.empty()
+        self.known = np.arange(len(self._dictionary), dtype=np.int32)  # the codes of these texts
+        self._codes: list[Codes] = [np.empty(0, np.int32)]
         self._waiting: list[pa.Array] = []
+        self._n_waiting = 0
 
     def add(self, values: pa.Array) -> None:
         """More values: string with nulls."""
         self._waiting.append(packed(values))
-        if sum(map(len, self._waiting)) >= max(self.FEWEST, len(self._dictionary)):
+        self._n_waiting += len(values)
+        if self._n_waiting >= max(self.FEWEST, len(self._dictionary)):
             self._encode()
 
     def build(self) -> tuple[Dictionary, Codes]:
         """The dictionary, and the code of each value."""
-        if self._waiting:
-            self._encode()
+        self._encode()
         return self._dictionary, np.concatenate(self._codes)
 
     def _encode(self) -> None:
-        values = concatenated(self._waiting)
-        self._waiting.clear()
+        values = concatenated([pa.array([], DIGEST), *self._waiting])
+        self._waiting, self._n_waiting = [], 0
         self._dictionary, moved, codes = self._dictionary.extended(values)
+        self.known = lookup(moved, self.known)
         self._codes = [*(lookup(moved, before) for before in self._codes), codes]
 
 
 def lookup(values: npt.NDArray[T], indices: npt.NDArray[np.integer[Any]], missing: object = MISSING) -> npt.NDArray[T]:
     """The values at `indices`, and `missing` where an index is MISSING."""
-    return np.append(values, np.array(missing, values.dtype))[indices]  # MISSING, -1, is the last
+    found: npt.NDArray[T] = np.append(values, np.array(missing, values.dtype))[indices]  # MISSING, -1, is the last
+    return found
 
 
 def packed(values: pa.Array) -> pa.Array:

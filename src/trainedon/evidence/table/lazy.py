@@ -54,7 +54,7 @@ class LazySequence(Sequence[T]):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         (kind,) = get_args(source)
-        records = handler.generate_schema(tuple[kind, ...])
+        records = handler.generate_schema(tuple[kind, ...])  # type: ignore[valid-type]
         return core_schema.json_or_python_schema(
             json_schema=records,
             python_schema=core_schema.no_info_wrap_validator_function(

@@ -1,16 +1,16 @@
-"""The pictures of a run, `pictures.parquet`: what statistics always need, by columns, and the rest where it is asked for.
+"""The pictures of a run (`pictures.parquet`): what every statistic needs by columns, about 40 bytes a picture.
 
-Columns take about 40 bytes a picture. What is not among them is read again from the file.
+What is not among these columns is read again from the file where it is asked for.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import UserError
-from trainedon.evidence.table.clusters import UNKNOWN, thousandths
-from trainedon.evidence.table.codes import MISSING, Codebook, Codes, Dictionary, DictionaryBuilder, lookup
-from trainedon.evidence.table.rows import SETS, Floats, Indices
+from trainedon.evidence.table.clusters import thousandths
+from trainedon.evidence.table.codes import MISSING, Codebook, Codes, Dictionary, DictionaryBuilder
+from trainedon.evidence.table.rows import SETS, Column, Floats, Indices
 from trainedon.parquet import BATCH, opened
 
 # Every other column holds numbers.
@@ -28,8 +28,9 @@ TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "captio
 HASH = re.compile(r"[0-9a-fA-F]{1,16}")  # 64 bits
 PASSED = "passed over: "  # begins the reason of what is listed, and is no picture
 COLOURS = ("mean_r", "mean_g", "mean_b")
+KINDS = {"set": np.int8, "reason": np.int32, "hashed": np.bool_, "phash": np.uint64}
 Facts = Mapping[str, Any]
-Pictures = Path | pa.Table | Sequence[Facts]  # `pictures.parquet`, or its rows
+Pictures: TypeAlias = Path | pa.Table | Sequence[Facts]  # `pictures.parquet`, or its rows
 Mask = npt.NDArray[np.bool_]
 
 
@@ -50,45 +51,41 @@ class PictureTable:
     colour: npt.NDArray[np.int32]  # (n, 3), thousandths of the range
 
     @classmethod
-    def read(cls, pictures: Pictures) -> PictureTable:
-        """Those columns of `pictures`. Raises UserError when it is a path of no list of pictures."""
-        texts, reasons = {name: DictionaryBuilder() for name in ("picture", "sha256")}, Codebook[str]()
-        sets, reason, hashed, phash, colour = [], [], [], [], []
-        for batch in batches(pictures, ("picture", "sha256", "set", "reason", "phash", *COLOURS)):
-            for name, builder in texts.items():
-                builder.add(batch[name])
-            sets.append(np.array([SETS.index(one) if one in SETS else MISSING for one in batch["set"].to_pylist()]))
-            reason.append(np.array([reasons[why] if why else MISSING for why in batch["reason"].to_pylist()], np.int32))
-            hashes = batch["phash"].to_pylist()
-            hashed.append(np.array([bool(one) for one in hashes], bool))
-            phash.append(np.array([_hash(one, pictures) if one else 0 for one in hashes], np.uint64))
-            colour.append(thousandths(np.stack([_floats(batch[name]) for name in COLOURS], axis=1)))
-        (names, picture), (digests, sha256) = (builder.build() for builder in texts.values())
-        return cls(
-            source=pictures,
-            names=names,
-            digests=digests,
-            reasons=tuple(reasons),
-            picture=picture,
-            set=np.concatenate([np.empty(0, np.int8), *sets]).astype(np.int8),
-            sha256=sha256,
-            reason=np.concatenate([np.empty(0, np.int32), *reason]),
-            hashed=np.concatenate([np.empty(0, bool), *hashed]),
-            phash=np.concatenate([np.empty(0, np.uint64), *phash]),
-            colour=np.concatenate([np.full((0, 3), UNKNOWN, np.int32), *colour]),
-        )
+    def read(
+        cls, pictures: Pictures, names: DictionaryBuilder | None = None, digests: DictionaryBuilder | None = None
+    ) -> PictureTable:
+        """Those columns of `pictures`. names, digests: what encodes the texts.
 
-    def with_dictionaries(self, names: Dictionary, name: Codes, digests: Dictionary, digest: Codes) -> PictureTable:
-        """The same pictures in codes of other dictionaries. name, digest: the code there of each text here."""
-        picture, sha256 = lookup(name, self.picture), lookup(digest, self.sha256)
-        return replace(self, names=names, digests=digests, picture=picture, sha256=sha256)
+        Raises UserError when it is a path of no list of pictures.
+        """
+        names, digests, reasons = names or DictionaryBuilder(), digests or DictionaryBuilder(), Codebook[str]()
+        numbers: dict[str, list[Column]] = {name: [np.empty(0, kind)] for name, kind in KINDS.items()}
+        colour = [np.empty((0, 3), np.int32)]
+        for batch in batches(pictures, ("picture", "sha256", "set", "reason", "phash", *COLOURS)):
+            names.add(batch["picture"])
+            digests.add(batch["sha256"])
+            hashes = batch["phash"].to_pylist()
+            found = {
+                "set": [SETS.index(name) if name in SETS else MISSING for name in batch["set"].to_pylist()],
+                "reason": [reasons[why] if why else MISSING for why in batch["reason"].to_pylist()],
+                "hashed": [bool(text) for text in hashes],
+                "phash": [_hash(text, pictures) if text else 0 for text in hashes],
+            }
+            for name, values in found.items():
+                numbers[name].append(np.array(values, KINDS[name]))
+            colour.append(thousandths(np.stack([_floats(batch[name]) for name in COLOURS], axis=1)))
+        columns: dict[str, Any] = {name: np.concatenate(parts) for name, parts in numbers.items()}
+        columns |= dict(zip(("names", "picture"), names.build(), strict=True))
+        columns |= dict(zip(("digests", "sha256"), digests.build(), strict=True))
+        return cls(source=pictures, reasons=tuple(reasons), colour=np.concatenate(colour), **columns)
 
     def __len__(self) -> int:
         return len(self.picture)
 
     def in_sets(self, sets: Sequence[str]) -> Mask:
         """Which pictures lie in one of the sets: (n,)."""
-        return np.isin(self.set, [SETS.index(name) for name in sets])
+        among: Mask = np.isin(self.set, [SETS.index(name) for name in sets])
+        return among
 
     @property
     def usable(self) -> Mask:

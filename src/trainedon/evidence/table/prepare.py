@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainedon.evidence.table.clusters import ENCODER, changes, linked, smallest_in_clusters
-from trainedon.evidence.table.codes import MISSING, Codebook, Codes, lookup
+from trainedon.evidence.table.codes import MISSING, Codebook, Codes, DictionaryBuilder, lookup
 from trainedon.evidence.table.feature_table import Looks
 from trainedon.evidence.table.picture_table import Facts, Mask, Pictures, PictureTable
 from trainedon.evidence.table.rows import SETS, Column, Columns, Indices, Rows, picture_ids
@@ -53,11 +53,12 @@ def prepared(
 
 def joined(scores: Scores, pictures: Pictures) -> tuple[Scores, PictureTable]:
     """The scores and the inventory in codes of the same dictionaries."""
-    columns, listed = scores.columns, PictureTable.read(pictures)
-    names, name, listed_name = columns.names.extended(listed.names.values)
-    digests, digest, listed_digest = columns.digests.extended(listed.digests.values)
-    columns = columns.with_dictionaries(names, name, digests, digest)
-    return Scores(columns), listed.with_dictionaries(names, listed_name, digests, listed_digest)
+    columns = scores.columns
+    names, digests = DictionaryBuilder(columns.names), DictionaryBuilder(columns.digests)
+    listed = PictureTable.read(pictures, names, digests)
+    if listed.names is columns.names and listed.digests is columns.digests:
+        return scores, listed
+    return Scores(columns.with_dictionaries(listed.names, names.known, listed.digests, digests.known)), listed
 
 
 def complete(scores: Scores, pictures: Pictures, sets: Sequence[str]) -> Scores:
@@ -199,8 +200,8 @@ def without_duplicates(scores: Scores) -> Scores:
     is also a suspect forms a cluster with it. Rows without a sha256 are never taken for duplicates.
     """
     columns, reasons = scores.columns, Codebook.of(scores.columns.reasons)
-    rows = np.flatnonzero(np.isfinite(columns.score) & (columns.sha256 != MISSING)).astype(np.int32)
-    rows = _sorted(rows, columns.attack, columns.sha256, FIRST[columns.set], columns.picture)
+    usable = np.isfinite(columns.score) & (columns.sha256 != MISSING)
+    rows = _sorted(usable, columns.attack, columns.sha256, FIRST[columns.set], columns.picture)
     equal = rows[_first_of_group(columns.attack[rows], columns.sha256[rows])]  # the first of equal bytes, in any set
     own = rows[_first_of_group(columns.attack[rows], columns.sha256[rows], columns.set[rows])]  # in its own set
     copies, across = own != rows, (own == rows) & (equal != rows)
@@ -226,21 +227,20 @@ def one_per_cluster(scores: Scores) -> Scores:
     of picture are left in them, and coins that decided about pictures unfair. docs/evidence.md has the example.
     """
     columns = scores.columns
-    rows = np.flatnonzero(np.isfinite(columns.score) & (columns.cluster != MISSING)).astype(np.int32)
-    rows = _sorted(rows, columns.attack, columns.cluster)
+    rows = _sorted(np.isfinite(columns.score) & (columns.cluster != MISSING), columns.attack, columns.cluster)
     first = _first_of_group(columns.attack[rows], columns.cluster[rows])
     rows = rows[np.bincount(first, minlength=len(rows))[first] > 1]
-    drawn = _drawn(Rows(columns, rows))
-    order = np.lexsort((columns.picture[rows], drawn, columns.cluster[rows], columns.attack[rows]))
-    rows = rows[order]
+    keys = (columns.picture[rows], _drawn(Rows(columns, rows)), columns.cluster[rows], columns.attack[rows])
+    rows = rows[np.lexsort(keys)]
     counts = rows[_first_of_group(columns.attack[rows], columns.cluster[rows])]
     near = columns.near.copy()
     near[rows[rows != counts]] = columns.picture[counts[rows != counts]]
     return Scores(replace(columns, near=near))
 
 
-def _sorted(rows: Indices, *keys: Column) -> Indices:
-    """`rows` in the order of the columns `keys`, the first of which matters most."""
+def _sorted(among: Mask, *keys: Column) -> Indices:
+    """The rows of `among`, int32, in the order of the columns `keys`, the first of which matters most."""
+    rows = np.flatnonzero(among).astype(np.int32)
     return rows[np.lexsort([key[rows] for key in reversed(keys)])]
 
 

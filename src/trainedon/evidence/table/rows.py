@@ -78,7 +78,8 @@ class Columns:
 
     def followed_by(self, other: Columns) -> Columns:
         """These rows and then those of `other`, which has the same dictionaries."""
-        return replace(self, **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS})
+        both: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS}
+        return replace(self, **both)
 
     def with_dictionaries(self, names: Dictionary, name: Codes, digests: Dictionary, digest: Codes) -> Columns:
         """The same rows in codes of other dictionaries. name, digest: the code there of each text here."""

@@ -137,7 +137,8 @@ class Scores:
 
     def sample(self, attack: AttackKey, set_name: str) -> Sample:
         """The pictures of one set under one attack; empty when there are none."""
-        columns, indices = self.columns, np.empty(0, np.int32)
+        columns = self.columns
+        indices: Indices = np.empty(0, np.int32)
         if attack in self.attacks:
             order, group = self._in_order
             asked = self._attack_codes[self.attacks.index(attack)] * len(SETS) + SETS.index(set_name)
