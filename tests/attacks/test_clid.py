@@ -21,25 +21,13 @@ CAPTIONS = ("a red cat on a mat", "two blue birds", None, "a tree", "the sea at 
 
 @dataclass(eq=False)
 class Asked(Target):
-    """Answers `x_t` divided by 1 + the number of words that it is asked with."""
+    """Answers `x_t` divided by 1 + the number of words that it is conditioned on."""
 
     conditioning = "caption"
 
-    def __post_init__(self):
-        self.asked = []
-
-    def numbers(self, captions):
-        self.asked += [caption for caption in captions if caption not in self.asked]
-        return torch.tensor([self.asked.index(caption) for caption in captions])
-
-    def predict(self, x_t, t, labels):
-        words = torch.tensor([1 + len(self.asked[label].split()) for label in labels.tolist()])
+    def predict(self, x_t, t, condition):
+        words = torch.tensor([1 + len(text.split()) for text in condition.texts])
         return x_t / words.view(-1, 1, 1, 1)
-
-    def features(self, *_):
-        raise NotImplementedError
-
-    attention = gradient_norms = features
 
 
 @pytest.fixture

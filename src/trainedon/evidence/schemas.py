@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 
-from trainedon.evidence.protocol.documents import Audit, Evaluation
+from trainedon.evidence.protocol.documents import Audit, Document, Evaluation
 from trainedon.evidence.protocol.draw import Draw
 from trainedon.evidence.studies.peaks import Peaks
 from trainedon.evidence.studies.sweep import Sweep
 
-PUBLISHED = {"audit": Audit, "evaluation": Evaluation, "peaks": Peaks, "sweep": Sweep, "draw": Draw}
+PUBLISHED: dict[str, type[Document]] = {
+    "audit": Audit,
+    "evaluation": Evaluation,
+    "peaks": Peaks,
+    "sweep": Sweep,
+    "draw": Draw,
+}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 

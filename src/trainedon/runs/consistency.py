@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trainedon.pictures import Rendering
-from trainedon.runs.folder import SCHEMA_VERSION
+from trainedon.runs.folder import READABLE, SCHEMA_VERSION
 
 SETS = {"audit": ({"suspect"}, {"suspect", "unseen"}), "evaluate": ({"member", "unseen"},)}
 
@@ -19,7 +19,10 @@ def disagreements(record: Mapping[str, Any]) -> list[str]:
     identity = record.get("identity", {})
     if not identity.get("kind"):
         return ["it has no identity"]
-    pairs = [("the schema's version", record.get("schema_version"), SCHEMA_VERSION)]
+    version = record.get("schema_version")
+    pairs: list[tuple[str, object, object]] = [
+        ("the schema's version", version, version if version in READABLE else SCHEMA_VERSION)
+    ]
     pairs += _of_table(record) if identity.get("table") else _of_model(record)
     return [f"{what} is {_brief(said)}, and by its identity {_brief(due)}" for what, said, due in pairs if said != due]
 

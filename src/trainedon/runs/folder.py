@@ -13,7 +13,8 @@ from trainedon.checks import LOCK, check_lock, refuse_strangers
 from trainedon.errors import UserError
 from trainedon.run_json import read as read_run
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of the record; runs of version 1 leave parameters out of the texts of their attacks
+READABLE = (1, SCHEMA_VERSION)
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota of that name
 
 
@@ -43,6 +44,12 @@ def locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
+def version_of(out: Path) -> int:
+    """The schema version of the run that `out` holds, or is going to hold."""
+    refuse_strangers(out)
+    return (read_run(out).get("schema_version") or 1) if (out / "run.json").exists() else SCHEMA_VERSION
+
+
 def check_begun(out: Path, known: dict) -> None:
     """Raises UserError when `out` holds a run that differs in what is known of this one already, or another process
     works in it."""
@@ -64,7 +71,7 @@ def check_same(out: Path, identity: dict) -> dict | None:
     if not (out / "run.json").exists():
         return None
     earlier = read_run(out)
-    if earlier.get("schema_version") != SCHEMA_VERSION:
+    if earlier.get("schema_version") not in READABLE:
         raise UserError(f"{out} was written by another version of trainedon: choose another --out")
     _refuse_other(out, earlier.get("identity", {}), identity)
     return earlier

@@ -15,6 +15,7 @@ from trainedon.redact import redacted
 from trainedon.runs.folder import SCHEMA_VERSION
 from trainedon.runs.labels import Settled, asked_about
 from trainedon.runs.plan import Plan
+from trainedon.runs.spelling import spelled
 from trainedon.targets import Target
 
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
@@ -34,31 +35,31 @@ def _captions_note(target: Target, plan: Plan, items: Inventory, passed: dict[st
     return [*([bare] if without else []), *unread]
 
 
-def begun(target: Target, plan: Plan) -> dict:
-    """The part of the identity that is known before a picture is read."""
+def begun(target: Target, plan: Plan, version: int) -> dict:
+    """The part of the identity that is known before a picture is read, as a run of this schema version has it."""
     known = {"kind": plan.kind, "model": target.identity.digest, "device": target.device.type}
     if target.conditioning != "caption":  # others may have captions of the run in them
-        known["attacks"] = [repr(attack) for attack in plan.attacks]
+        known["attacks"] = [spelled(attack, version) for attack in plan.attacks]
     return known
 
 
-def identity_of(target: Target, plan: Plan, others: Sequence[Attack], items: Inventory) -> dict:
-    """What makes two runs the same one: neither paths nor batch size, which change no score."""
+def identity_of(target: Target, plan: Plan, others: Sequence[Attack], items: Inventory, version: int) -> dict:
+    """What makes two runs of a schema version the same one: neither paths nor batch size, which change no score."""
     identity = {
         "kind": plan.kind,
         "model": target.identity.digest,
         "pictures": {name: inventory_digest(items.of_set(name)) for name in plan.sets},
-        "attacks": [repr(attack) for attack in plan.attacks],
+        "attacks": [spelled(attack, version) for attack in plan.attacks],
         "device": target.device.type,
     }
     if target.precision != "float32":
         identity["precision"] = target.precision
-    if target.compiled:
+    if target.batching.compiled:
         identity["compiled"] = True
     if plan.lead != "first":
         identity["lead"] = plan.lead
     if others:
-        identity["controls"] = [repr(control) for control in others]
+        identity["controls"] = [spelled(control, version) for control in others]
     if plan.rendering.said():
         identity["rendering"] = plan.rendering.said()
     if plan.sweep:  # the same attacks can answer other questions
@@ -98,9 +99,9 @@ def record_of(
             "dataset": plan.dataset,
             "lead": plan.lead,
             "device": str(target.device),
-            "rows": target.rows,
+            "rows": target.batching.rows,
             "precision": target.precision,
-            "compiled": target.compiled,
+            "compiled": target.batching.compiled,
             "caption": plan.caption,
             "labels": plan.labels,
             "pictures": plan.rendering.words(*target.picture[1:]),

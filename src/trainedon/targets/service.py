@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from trainedon.condition import Condition
 from trainedon.errors import UserError
 from trainedon.noise import generator
 from trainedon.targets.path import NoisePath
@@ -87,17 +88,5 @@ class Service(Target):
         self.evaluations.forward += len(pixels)
         return made.float()
 
-    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        self._refuse()
-
-    def features(self, states, t, layer=None, labels=None):
-        self._refuse()
-
-    def attention(self, states, t, labels=None, words=False):
-        return None
-
-    def gradient_norms(self, x_t, t, noise, labels=None):
-        self._refuse()
-
-    def _refuse(self) -> Any:
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         raise UserError(f"{self.identity.name} is a service that only varies pictures: take rediffuse")

@@ -34,8 +34,8 @@ def run(attack: Attack, target: Target, pictures: Batch | torch.Tensor) -> Score
 def run_in_chunks(attack: Attack, target: Target, pictures: Batch | torch.Tensor) -> Iterator[Scored]:
     """`run`, part by part, in the order of the pictures.
 
-    A chunk fills `target.rows` rows of the network, fewer where that would take longer than what is done may go
-    unkept. An attack that `observes` others takes all pictures at once.
+    A chunk fills `target.batching.rows` rows of the network, fewer where that would take longer than what is done may
+    go unkept. An attack that `observes` others takes all pictures at once.
     """
     batch = valid(target, pictures if isinstance(pictures, Batch) else Batch.of(pictures))
     attack.check(target)
@@ -67,7 +67,7 @@ def run_batch(attack: Attack, target: Target, batch: Batch) -> Scored:
 
 
 def valid(target: Target, batch: Batch) -> Batch:
-    """The batch on the target's device, with the labels that its network takes.
+    """The batch on the target's device, with what the network is conditioned on.
 
     Raises UserError for pictures of another size, and for a class-conditional model without classes.
     """
@@ -75,19 +75,12 @@ def valid(target: Target, batch: Batch) -> Batch:
         raise UserError(
             f"the model takes pictures of {target.picture}, not {tuple(batch.pixels.shape[1:])}: fit them first"
         )
-    if target.classes is not None and batch.labels is None:
-        raise UserError(f"the model was trained with {target.classes} classes: give the pictures' class labels")
-    if target.conditioning == "caption":
-        labels = target.numbers([caption or "" for caption in batch.captions or [""] * len(batch)])
-    else:
-        labels = batch.labels if target.classes is not None else None  # others take none
-    labels = None if labels is None else labels.to(target.device)
-    return replace(batch, pixels=batch.pixels.to(target.device), labels=labels)
+    condition = target.condition_of(batch).to(target.device)
+    return replace(batch, pixels=batch.pixels.to(target.device), condition=condition)
 
 
 def _key(attack: Attack, target: Target, batch: Batch) -> tuple:
-    labels = None if batch.labels is None else tuple(batch.labels.tolist())
-    return repr(attack), target.identity.digest, batch.sha256, labels, batch.captions
+    return repr(attack), target.identity.digest, batch.sha256, target.condition_of(batch), batch.captions
 
 
 def _chunks(attack: Attack, target: Target, batch: Batch) -> Iterator[Scored]:
@@ -101,7 +94,7 @@ def _chunks(attack: Attack, target: Target, batch: Batch) -> Iterator[Scored]:
         part = batch[start : start + min(most, _at_once(attack, target))]
         scored = _if_it_fits(attack, target, part)
         if scored is None:
-            if not target.shrink():
+            if not target.batching.shrink():
                 if len(part) == 1:
                     raise UserError(f"{attack.name}: memory does not suffice for a single picture: {NO_ROOM}")
                 most = len(part) // 2
@@ -113,11 +106,11 @@ def _chunks(attack: Attack, target: Target, batch: Batch) -> Iterator[Scored]:
 def _at_once(attack: Attack, target: Target) -> int:
     """How many pictures make a chunk: where time is kept, at first and where they are slow as few as fill PAD rows, and
     no more than are done before something is to be kept."""
-    pictures = attack.together(target.rows)
-    if not target.adapts or target.pace is None:
+    pictures, pace = attack.together(target.batching.rows), target.batching.pace
+    if not target.adapts or pace is None:
         return pictures
     cost = attack.cost(target)
-    within = 0 if target.pace.seconds is None else target.pace.within(cost.forward + 2 * cost.backward)
+    within = 0 if pace.seconds is None else pace.within(cost.forward + 2 * cost.backward)
     return int(max(attack.together(PAD), min(pictures, within)))
 
 

@@ -94,9 +94,8 @@ class GSA(Attack):
         norms = []
         for i, digest in enumerate(batch.sha256):
             eps = NoiseStream([digest] * m, range(m), model.shape, seed=self.seed, device=model.device).next()
-            labels = None if batch.labels is None else batch.labels[i].expand(m)
             x_t = model.noised(states[i].expand_as(eps), steps, eps)  # (m, c, h, w)
-            norms.append(model.gradient_norms(x_t, steps, eps, labels))
+            norms.append(model.gradient_norms(x_t, steps, eps, batch.condition[[i]].repeat(m)))
         together = torch.stack(norms)  # (n, tensors)
         return together.maximum(FLOOR * together.norm(dim=1, keepdim=True)).log().numpy()
 

@@ -51,7 +51,7 @@ class Loss(Compared):
         for draw in range(self.draws):
             noise = NoiseStream(batch.sha256, [draw] * len(batch), target.shape, seed=self.seed, device=target.device)
             eps = noise.next()  # (n, c, h, w)
-            pairs.append((target.denoise(target.noised(x0, t, eps), t, batch.labels).noise, eps))
+            pairs.append((target.denoise(target.noised(x0, t, eps), t, batch.condition).noise, eps))
         return pairs
 
     def distance(self, pairs: Pairs) -> torch.Tensor:

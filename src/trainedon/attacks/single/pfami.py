@@ -54,7 +54,7 @@ class PFAMI(Compared):
             eps = noise.next()  # (n, c, h, w)
             for x in states:
                 x_t = target.noised(x, t, eps)
-                pairs.append((target.denoise(x_t, t, batch.labels).noise, eps))
+                pairs.append((target.denoise(x_t, t, batch.condition).noise, eps))
         return pairs
 
     def distance(self, pairs: Pairs) -> torch.Tensor:

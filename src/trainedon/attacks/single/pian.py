@@ -37,7 +37,7 @@ class PIAN(Compared):
         return Cost(2)
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
-        first = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(0), batch.labels).noise
+        first = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(0), batch.condition).noise
         size = first.abs().flatten(1).mean(1).view(-1, 1, 1, 1)
         return [again(target, batch, first * math.sqrt(2 / math.pi) / size, self.t)]
 

@@ -69,5 +69,5 @@ class SecMI(Compared):
 
 def move(target: Target, batch: Batch, x: torch.Tensor, t: int, s: int) -> torch.Tensor:
     """The deterministic DDIM step from t to s, up or down (arXiv 2010.02502, eq. 12): x_s float32 (n, c, h, w)."""
-    said = target.denoise(x, t, batch.labels)
+    said = target.denoise(x, t, batch.condition)
     return target.noised(said.clean, s, said.noise)

@@ -41,7 +41,7 @@ class SimA(Compared):
         return Cost(1)
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
-        seen = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(self.t), batch.labels).noise
+        seen = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(self.t), batch.condition).noise
         return [(seen, torch.zeros_like(seen))]
 
     def distance(self, pairs: Pairs) -> torch.Tensor:

@@ -14,6 +14,7 @@ from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.core.registry import INSIDE, register
 from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import Target
@@ -55,8 +56,9 @@ class Recaptioned(Wrapper):
 
     def score_batch(self, target: Target, batch: Batch) -> Scored:
         captions = self._changed(batch)
-        labels = target.numbers([caption or "" for caption in captions]).to(target.device)
-        scores = run_batch(self.attack, target, replace(batch, captions=captions, labels=labels)).scores.copy()
+        condition = Captions(tuple(caption or "" for caption in captions))
+        changed = replace(batch, captions=captions, condition=condition)
+        scores = run_batch(self.attack, target, changed).scores.copy()
         scores[[caption is None for caption in captions]] = np.nan
         return Scored(scores)
 

@@ -363,14 +363,15 @@ def as_data(document: Document) -> dict[str, Any]:
     def put_back(found: dict[str, Any]) -> dict[str, Any]:
         return {key: known.get(value, value) if isinstance(value, str) else value for key, value in found.items()}
 
-    return json.loads(text, object_hook=put_back)
+    found: dict[str, Any] = json.loads(text, object_hook=put_back)
+    return found
 
 
-def _apart(document: Document) -> tuple[str, dict[str, LazySequence]]:
+def _apart(document: Document) -> tuple[str, dict[str, LazySequence[Any]]]:
     """The document as JSON text with a marker in place of every LazySequence, and these, in order."""
-    listings: dict[str, LazySequence] = {}
+    listings: dict[str, LazySequence[Any]] = {}
 
-    def marked(listing: LazySequence) -> str:
+    def marked(listing: LazySequence[Any]) -> str:
         marker = uuid4().hex  # no text of a document can hold it
         listings[f'"{marker}"'] = listing
         return marker
@@ -378,7 +379,7 @@ def _apart(document: Document) -> tuple[str, dict[str, LazySequence]]:
     return _on_one_line(document.model_dump_json(indent=2, context=marked)), listings
 
 
-def _listed(listing: LazySequence, line: str) -> Iterator[str]:
+def _listed(listing: LazySequence[Document], line: str) -> Iterator[str]:
     """A LazySequence as JSON; line: a line break and the indentation of the line that it begins on."""
     if not len(listing):
         yield "[]"
@@ -392,8 +393,8 @@ def _listed(listing: LazySequence, line: str) -> Iterator[str]:
 
 
 @cache
-def _listing_of(kind: type[Document]) -> TypeAdapter:
-    return TypeAdapter(list[kind])
+def _listing_of(kind: type[Document]) -> TypeAdapter[Any]:
+    return TypeAdapter(list[kind])  # type: ignore[valid-type]  # made while the program runs
 
 
 def _on_one_line(text: str) -> str:

@@ -7,6 +7,7 @@ arXiv 2003.01690). `flag_words.py` holds the words, the functions here the rules
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -117,13 +118,14 @@ def of_asked(asked: Asked | None) -> list[Flag]:
     return [flag("asked-differently", f"{because[0].upper()}{because[1:]}.")]
 
 
-def of_pixels(listed: PictureTable | None, sets: Sequence[str], rendering: Mapping | None) -> list[Flag]:
+def of_pixels(listed: PictureTable | None, sets: Sequence[str], rendering: Mapping[str, Any] | None) -> list[Flag]:
     """Flags about pictures that can be read in several ways, where nobody said which. rendering: that of `run.json`;
     None in runs of earlier versions."""
     asked = (rendering or {}).get("asked") or {}
     if listed is None:
         return []
-    used, because = listed.usable, {}
+    used = listed.usable
+    because: dict[str, list[str]] = {}
     for question, answer in asked.items():
         affected = used & _READ_IN_SEVERAL_WAYS[question](listed.numbers(question))
         counts = [(name, listed.in_sets([name]) & used) for name in sets]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -79,7 +80,7 @@ def evaluate_table(
     draw: Draw | None = None,
     prompts: Prompts | None = None,
     asked: str | None = None,
-    rendering: Mapping | None = None,
+    rendering: Mapping[str, Any] | None = None,
     distilled: str | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
@@ -94,7 +95,7 @@ def evaluate_table(
     """
     sets = ("member", "unseen")
     scores.require(*sets)
-    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = prepared(scores, sets, pictures, looks)
     scores = every.without(prompts or ())
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
@@ -181,7 +182,7 @@ def audit_table(
     lead: str = "first",
     prompts: Prompts | None = None,
     asked: str | None = None,
-    rendering: Mapping | None = None,
+    rendering: Mapping[str, Any] | None = None,
     distilled: str | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
@@ -197,7 +198,7 @@ def audit_table(
         raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
     sets = ("suspect", "unseen")
     scores.require("suspect")
-    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = prepared(scores, sets, pictures, looks)
     scores = every.without(prompts or ())
     tests, together = _tests(scores)
@@ -348,7 +349,7 @@ def _halves(unseen: Sample) -> tuple[np.ndarray, np.ndarray]:
     return unseen.score[calibrates], unseen.score[~calibrates]
 
 
-def _common(first: Sample, unseen: Sample) -> dict[str, object]:
+def _common(first: Sample, unseen: Sample) -> dict[str, Any]:
     """What both kinds of attack record say of cost, ties, the control and pictures without a score."""
     unscored = Rows(first.rows.columns, np.concatenate([first.unscored.indices, unseen.unscored.indices]))
     shared = np.intersect1d(first.score, unseen.score)

@@ -90,7 +90,8 @@ class PictureTable:
     @property
     def usable(self) -> Mask:
         """Which pictures nothing speaks against: (n,)."""
-        return self.reason == MISSING
+        usable: Mask = self.reason == MISSING
+        return usable
 
     def rows_of(self, set_code: npt.NDArray[np.int8], picture: Codes) -> npt.NDArray[np.int64]:
         """The row of each picture, told by set and name, (k,): the last where it has several; MISSING where none."""
