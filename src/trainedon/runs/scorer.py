@@ -23,7 +23,7 @@ from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibits import Selection, Shown
 from trainedon.runs.unfinished import Part
 from trainedon.targets import Evaluations, Journal, Pace, Target
-from trainedon.targets.journal import worthwhile
+from trainedon.targets.core.journal import worthwhile
 
 SCHEMA = pa.schema(
     [
