@@ -78,5 +78,5 @@ def test_the_examples_of_a_page_run(page, tmp_path):
 def test_a_file_that_a_page_names_is_there(page):
     named = re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text("utf-8"))
     places = [ROOT / "src", ROOT / "tests", ROOT / "benchmarks"]
-    for name in set(named) - {"my_package/onestep.py", "src/trainedon/attacks/onestep.py"}:
+    for name in (name for name in set(named) if "onestep" not in name):  # the file that a reader is to write
         assert (ROOT / name).exists() or any(path for place in places for path in place.rglob(name)), name
