@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import ClassVar, Literal
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class Attack(ABC):
     reported: what its paper prints.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # every attack is a dataclass
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
@@ -147,7 +148,7 @@ class Attack(ABC):
             missing.append("captions")
         if missing:
             raise UserError(f"{self.name} needs {REMEDIES[missing[0]]}")
-        for field in fields(self):  # type: ignore[arg-type]
+        for field in fields(self):
             helper = getattr(self, field.name)
             if isinstance(helper, Shadows | Reference):
                 helper.check(target)

@@ -79,7 +79,7 @@ def valid(target: Target, batch: Batch) -> Batch:
     return replace(batch, pixels=batch.pixels.to(target.device), condition=condition)
 
 
-def _key(attack: Attack, target: Target, batch: Batch) -> tuple:
+def _key(attack: Attack, target: Target, batch: Batch) -> tuple[object, ...]:
     return repr(attack), target.identity.digest, batch.sha256, target.condition_of(batch), batch.captions
 
 
