@@ -16,7 +16,7 @@ def print_passed(run: Path) -> None:
     from trainedon.evidence import passed_over
 
     if (run / "pictures.parquet").is_file():
-        sets: dict[str, list] = {}
+        sets: dict[str, list[Any]] = {}
         for one in passed_over(run / "pictures.parquet"):
             sets.setdefault(one.set, []).append((one.kind, one.n, one.names))
         for name, groups in sets.items():
@@ -24,7 +24,7 @@ def print_passed(run: Path) -> None:
 
 
 def print_evaluation(document: Any, run: Path) -> None:
-    from trainedon.runs.folder import read_run
+    from trainedon.run_json import read as read_run
 
     record = read_run(run)
     backward = {cost["attack"]: cost["backward_per_picture"] for cost in record.get("costs", [])}  # none of a table
@@ -142,7 +142,7 @@ def _value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _figures(reported: dict, attack: Any) -> str:
+def _figures(reported: dict[str, Any], attack: Any) -> str:
     figures = reported.get(attack.repr)
     if figures is None:
         return "-"
