@@ -14,21 +14,12 @@ from trainedon.reading import read_json
 
 RUN_JSON = "run.json"
 LOCK = ".lock"
-UNSEEN: tuple[str, ...] = (
-    "unseen",
-    "holdout",
-    "heldout",
-    "test",
-    "tests",
-    "val",
-    "valid",
-    "validation",
-    "eval",
-    "nonmember",
+# Words in names of folders that say what is in them.
+UNSEEN = (
+    *("unseen", "holdout", "heldout", "test", "tests", "val", "valid", "validation", "eval", "nonmember"),
+    *("nonmembers", "notmember", "notmembers", "unused", "control", "controls"),
 )
-UNSEEN += ("nonmembers", "notmember", "notmembers", "unused", "control", "controls")
 SEEN = ("train", "training", "trained", "member", "members", "suspect", "suspects", "seen", "included", "mine")
-
 
 WRONG_WAY_ROUND = (
     "Unseen pictures score higher than the others, beyond chance: the two folders may have been given the wrong way "
