@@ -86,7 +86,7 @@ def test_what_hooks_see_and_gradients_of_weights_go_around_the_compiled_network(
     target.features(noisy, 100)
     target.attention(noisy, 100)
     target.gradient_norms(noisy, torch.full((11,), 100), noisy)
-    assert not sizes and target._asked is not target.network
+    assert not sizes and target._compiled is not target.network
 
 
 def test_rows_are_chosen_by_the_device_where_nobody_says(saved):

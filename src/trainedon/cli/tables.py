@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.cli.terminal import out_console, plain, say, say_passed
+
+if TYPE_CHECKING:
+    from trainedon.evidence import Audit, Evaluation, Sweep
+    from trainedon.evidence.protocol.documents import AttackEvaluation, Rate
+    from trainedon.planning.forecast import Estimate
 
 
 def print_passed(run: Path) -> None:
@@ -16,17 +22,17 @@ def print_passed(run: Path) -> None:
     from trainedon.evidence import passed_over
 
     if (run / "pictures.parquet").is_file():
-        sets: dict[str, list] = {}
+        sets: dict[str, list[tuple[str, int, Sequence[str]]]] = {}
         for one in passed_over(run / "pictures.parquet"):
             sets.setdefault(one.set, []).append((one.kind, one.n, one.names))
         for name, groups in sets.items():
             say_passed(name, groups)
 
 
-def print_evaluation(document: Any, run: Path) -> None:
-    from trainedon.runs.folder import read_run
+def print_evaluation(document: Evaluation, run: Path) -> None:
+    from trainedon.run_json import read
 
-    record = read_run(run)
+    record = read(run)
     backward = {cost["attack"]: cost["backward_per_picture"] for cost in record.get("costs", [])}  # none of a table
     labels = record.get("labels", {})  # not in runs of earlier versions
     reported = {figures["attack"]: figures for figures in record.get("reported", [])}
@@ -55,7 +61,7 @@ def print_evaluation(document: Any, run: Path) -> None:
     _print_flags(document)
 
 
-def print_sweep(document: Any) -> None:
+def print_sweep(document: Sweep) -> None:
     for group in document.groups:
         say(f"{group.title}: {group.question}")
         table = Table(box=None, padding=(0, 1, 0, 0))
@@ -74,7 +80,7 @@ def print_sweep(document: Any) -> None:
     say("* highest AUC; in parentheses 95 % intervals, each for one setting alone; passes: forward + 2 x backward")
 
 
-def print_plan(estimate: Any) -> None:
+def print_plan(estimate: Estimate) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for head in ("attack", "passes a picture", "set-up", "passes in all", "device hours"):
         table.add_column(head, overflow="fold")
@@ -95,7 +101,7 @@ def print_plan(estimate: Any) -> None:
     _print_measured(estimate)
 
 
-def _print_measured(estimate: Any) -> None:
+def _print_measured(estimate: Estimate) -> None:
     say(f"Measured here, on {estimate.device}:")
     for speed in estimate.speeds:
         back = "" if speed.backward is None else f", backward {_lasts(speed.backward / 3600)} more"
@@ -137,19 +143,19 @@ def _bytes(number: float) -> str:
     raise AssertionError(number)
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """As `--vary` takes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _figures(reported: dict, attack: Any) -> str:
+def _figures(reported: dict[str, dict[str, float | None]], attack: AttackEvaluation) -> str:
     figures = reported.get(attack.repr)
     if figures is None:
         return "-"
     return " / ".join(_number(figures[key], 3) for key in ("auc", "asr", "tpr_1"))
 
 
-def print_audit(document: Any) -> None:
+def print_audit(document: Audit) -> None:
     table = Table("picture", "score", "p", "q", box=None, padding=(0, 2, 0, 0))
     for row in document.pictures[:12]:
         table.add_row(plain(row.picture), _number(row.score, 4), _number(row.p_value, 4), _number(row.q_value, 4))
@@ -160,7 +166,7 @@ def print_audit(document: Any) -> None:
     say(f"Claim level {document.claim.level}: {document.claim.sentence}")
 
 
-def _print_flags(document: Any) -> None:
+def _print_flags(document: Audit | Evaluation) -> None:
     controls: dict[tuple[str, str], list[str]] = {}
     for one in document.prompt_controls:
         area = "-" if one.auc is None else f"{one.auc:.4f} {_interval(one.auc_ci, 3)}"
@@ -177,7 +183,7 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _rate(rate: Any, *, interval: bool) -> str:
+def _rate(rate: Rate | None, *, interval: bool) -> str:
     if rate is None or not rate.estimable:
         return "-" if rate is None else f"n < {rate.needed}"
     return f"{rate.tpr:.3f} {_interval(rate.tpr_ci, 2)}" if interval else f"{rate.tpr:.3f}"

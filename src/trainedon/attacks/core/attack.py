@@ -26,7 +26,7 @@ REMEDIES = {
     "unseen": "unseen pictures: give --unseen DIR",
     "shadows": "shadow models: give --shadows DIR, which `trainedon train PICTURES --shadows 8 --out DIR` makes",
     "reference": "a reference model, which never saw the pictures: give --reference MODEL",
-    "captions": "a model that is asked by captions, and this one is not: leave it out, or audit a text-to-image model",
+    "captions": "a model conditioned on captions, and this one is not: leave it out, or audit a text-to-image model",
 }
 NOT_FINITE = "the score is not a finite number"
 

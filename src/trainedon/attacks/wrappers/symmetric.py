@@ -31,7 +31,7 @@ class SymmetryCalibrated(Wrapper):
     symmetries: tuple[str, ...] | str = "all"
 
     name: ClassVar[str] = "symmetric"
-    title: ClassVar[str] = "Difference to the model in a mirror"
+    title: ClassVar[str] = "Difference to the symmetry-conjugated model"
     relative_to: ClassVar[RelativeTo] = "self"
     paper: ClassVar[str] = "after arXiv 2111.08440"
 
