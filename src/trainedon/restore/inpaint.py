@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 
 from trainedon.errors import UserError
 from trainedon.restore.restorer import Restorer
 from trainedon.restore.walk import fresh, reverse_step, timesteps
+from trainedon.spec import register
 
 
+@register
 @dataclass(frozen=True)
 class Inpaint(Restorer):
     """The audited model's own way, where it is an inpainting network (arXiv 2112.10752, sec. 4.5): at every step it is
     told which part is hidden, and what the kept part looks like."""
+
+    name: ClassVar[str] = "inpaint"
 
     def check(self, target):
         if not target.inpaints:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 
 from trainedon.noise import NoiseStream
-from trainedon.restore.restorer import Masked, Restorer
+from trainedon.restore.restorer import MOST, Masked, Restorer
 from trainedon.restore.walk import forward_step, fresh, jumps, noised, reverse_step, timesteps
+from trainedon.spec import register
 from trainedon.targets import Denoised, Target
 
 
+@register
 @dataclass(frozen=True)
 class Naive(Restorer):
     """The start that the paper argues against: noise the degraded picture and denoise it, freely."""
+
+    name: ClassVar[str] = "naive"
 
     def restore(self, target, masked, noise, *, steps, start=1.0):
         grid = timesteps(target.timesteps, steps, start)
@@ -40,8 +45,8 @@ class Resampled(Restorer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.resamplings < 1 or self.jump < 1:
-            self._refuse("resamplings and jump must be 1 or more")
+        if not (1 <= self.resamplings <= MOST and 1 <= self.jump <= MOST):
+            self._refuse(f"resamplings and jump must be 1 or more, and at most {MOST:,}")
 
     def restore(self, target, masked, noise, *, steps, start=1.0):
         grid = timesteps(target.timesteps, steps, start)
@@ -64,21 +69,27 @@ class Resampled(Restorer):
         return sum(j > i for i, j in jumps(steps, self.jump, self.resamplings)), 0
 
 
+@register
 @dataclass(frozen=True)
 class Join(Resampled):
     """The paper's restoration (arXiv 2403.08487, eq. 4): at every step the kept pixels are noised from the original,
     the hidden ones come from the model, and the two are joined."""
+
+    name: ClassVar[str] = "join"
 
     def _down(self, target, masked, denoised, x, t, s, noise):
         painted = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
         return masked.paste(noised(target, masked.original, s, noise), painted)
 
 
+@register
 @dataclass(frozen=True)
 class DDNM(Resampled):
     """Null-space projection (Wang et al., arXiv 2212.00490, Algorithm 1): in the guess of the clean picture the kept
     part is replaced by the original, and the reverse step goes on from there. The kept part is noised along one
     coherent path, where `join` draws its noise anew at every step."""
+
+    name: ClassVar[str] = "ddnm"
 
     def _down(self, target, masked, denoised, x, t, s, noise):
         known = projected(target, masked, denoised, x, t)

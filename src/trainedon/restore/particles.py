@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 
 from trainedon.noise import NoiseStream
 from trainedon.restore.joined import projected
-from trainedon.restore.restorer import TINY, Masked, Restorer, energy
+from trainedon.restore.restorer import MOST, TINY, Masked, Restorer, energy
 from trainedon.restore.walk import fresh, reverse_step, shares, timesteps
+from trainedon.spec import register
 from trainedon.targets import Denoised, Target
 
 
+@register
 @dataclass(frozen=True)
 class Twisted(Restorer):
     """Particles (SMC-Diff, Trippe et al., arXiv 2206.04119, Algorithm 1; weighed by the guess of the clean picture, as
@@ -27,10 +30,12 @@ class Twisted(Restorer):
 
     particles: int = 4
 
+    name: ClassVar[str] = "twisted"
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.particles < 1:
-            self._refuse("particles must be 1 or more")
+        if not 1 <= self.particles <= MOST:
+            self._refuse(f"particles must be 1 or more, and at most {MOST:,}")
 
     def restore(self, target, masked, noise, *, steps, start=1.0):
         grid = timesteps(target.timesteps, steps, start)
