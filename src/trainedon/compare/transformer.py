@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -62,7 +62,7 @@ class DinoV2(Sourced):
     def vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is None:
             return maps[:, 0]
-        network = load_vision(self.source, maps.device)
+        network: Any = load_vision(self.source, maps.device)
         patches = input_side(network) // network.config.patch_size
         weight = shrunk(weight, patches, patches).flatten(1).unsqueeze(2)  # (n, patches^2, 1)
         return (maps[:, prefix_tokens(network) :] * weight).sum(1) / weight.sum(1)
@@ -82,10 +82,11 @@ class Clip(Sourced):
 
     def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, d)"""
-        network = load_vision(self.source, pixels.device, CLIP)
+        network: Any = load_vision(self.source, pixels.device, CLIP)
         side = input_side(network)
 
         def project(rows: torch.Tensor) -> torch.Tensor:
-            return network.visual_projection(network.vision_model(pixel_values=rows).pooler_output)
+            vectors: torch.Tensor = network.visual_projection(network.vision_model(pixel_values=rows).pooler_output)
+            return vectors
 
         return in_chunks(project, standardised(resized(pixels, side, side), OPENAI))

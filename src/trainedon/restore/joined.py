@@ -23,7 +23,9 @@ class Naive(Restorer):
 
     name: ClassVar[str] = "naive"
 
-    def restore(self, target, masked, noise, *, steps, start=1.0):
+    def restore(
+        self, target: Target, masked: Masked, noise: NoiseStream, *, steps: int, start: float = 1.0
+    ) -> torch.Tensor:
         grid = timesteps(target.timesteps, steps, start)
         x = target.noised(masked.degraded, grid[0], noise.next())
         for t, s in pairwise(grid):
@@ -31,7 +33,7 @@ class Naive(Restorer):
             x = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
         return masked.paste(masked.original, target.bounded(x))
 
-    def evaluations(self, steps):
+    def evaluations(self, steps: int) -> tuple[int, int]:
         return steps, 0
 
 
@@ -48,7 +50,9 @@ class Resampled(Restorer):
         if not (1 <= self.resamplings <= MOST and 1 <= self.jump <= MOST):
             self._refuse(f"resamplings and jump must be 1 or more, and at most {MOST:,}")
 
-    def restore(self, target, masked, noise, *, steps, start=1.0):
+    def restore(
+        self, target: Target, masked: Masked, noise: NoiseStream, *, steps: int, start: float = 1.0
+    ) -> torch.Tensor:
         grid = timesteps(target.timesteps, steps, start)
         x = target.noised(masked.given(), grid[0], noise.next())
         for i, j in jumps(steps, self.jump, self.resamplings):
@@ -65,7 +69,7 @@ class Resampled(Restorer):
     ) -> torch.Tensor:
         """x_s given x_t and what the network says of it."""
 
-    def evaluations(self, steps):
+    def evaluations(self, steps: int) -> tuple[int, int]:
         return sum(j > i for i, j in jumps(steps, self.jump, self.resamplings)), 0
 
 
@@ -77,7 +81,9 @@ class Join(Resampled):
 
     name: ClassVar[str] = "join"
 
-    def _down(self, target, masked, denoised, x, t, s, noise):
+    def _down(
+        self, target: Target, masked: Masked, denoised: Denoised, x: torch.Tensor, t: int, s: int, noise: NoiseStream
+    ) -> torch.Tensor:
         painted = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
         return masked.paste(noised(target, masked.original, s, noise), painted)
 
@@ -91,7 +97,9 @@ class DDNM(Resampled):
 
     name: ClassVar[str] = "ddnm"
 
-    def _down(self, target, masked, denoised, x, t, s, noise):
+    def _down(
+        self, target: Target, masked: Masked, denoised: Denoised, x: torch.Tensor, t: int, s: int, noise: NoiseStream
+    ) -> torch.Tensor:
         known = projected(target, masked, denoised, x, t)
         return reverse_step(target, known, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
 

@@ -37,14 +37,16 @@ class Twisted(Restorer):
         if not 1 <= self.particles <= MOST:
             self._refuse(f"particles must be 1 or more, and at most {MOST:,}")
 
-    def restore(self, target, masked, noise, *, steps, start=1.0):
+    def restore(
+        self, target: Target, masked: Masked, noise: NoiseStream, *, steps: int, start: float = 1.0
+    ) -> torch.Tensor:
         grid = timesteps(target.timesteps, steps, start)
         crowd = masked.repeated(self.particles)  # (n * particles, ...), a picture's particles side by side
         x = target.noised(crowd.given(), grid[0], self._noise(crowd, [noise.next() for _ in range(self.particles)]))
         for t, s in pairwise(grid):
             denoised = target.denoise(x, t, crowd.condition)
             own = [fresh(noise, s, self.eta) for _ in range(self.particles)]
-            drawn = None if own[0] is None else self._noise(crowd, own)
+            drawn = self._noise(crowd, [one for one in own if one is not None]) if own[0] is not None else None
             fit = self._fit(target, crowd, denoised.clean, t, s, drawn)
             chosen = resampled(fit.view(-1, self.particles), uniform(noise)).flatten().to(x.device)
             survivors = Denoised(denoised.noise[chosen], denoised.clean[chosen])
@@ -52,7 +54,7 @@ class Twisted(Restorer):
             x = reverse_step(target, known, t, s, eta=self.eta, noise=drawn)
         return masked.paste(masked.original, target.bounded(x[:: self.particles]))
 
-    def evaluations(self, steps):
+    def evaluations(self, steps: int) -> tuple[int, int]:
         return steps * self.particles, 0
 
     def _noise(self, crowd: Masked, each: list[torch.Tensor]) -> torch.Tensor:
@@ -93,4 +95,5 @@ def resampled(fit: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
 
 def uniform(noise: NoiseStream) -> torch.Tensor:
     """A number between 0 and 1 for each picture: float64 (n,) on the CPU."""
-    return torch.special.ndtr(noise.next().flatten(1)[:, 0].cpu().double())
+    drawn: torch.Tensor = torch.special.ndtr(noise.next().flatten(1)[:, 0].cpu().double())
+    return drawn

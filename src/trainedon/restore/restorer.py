@@ -45,8 +45,10 @@ class Masked:
 
     def repeated(self, times: int) -> Masked:
         """Every picture `times` times, side by side: (n * times, ...)."""
-        parts = (self.original, self.degraded, self.hidden)
-        return Masked(*(part.repeat_interleave(times, dim=0) for part in parts), self.condition.repeat(times))
+        original, degraded, hidden = (
+            part.repeat_interleave(times, dim=0) for part in (self.original, self.degraded, self.hidden)
+        )
+        return Masked(original, degraded, hidden, self.condition.repeat(times))
 
 
 @dataclass(frozen=True)

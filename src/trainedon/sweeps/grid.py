@@ -168,7 +168,8 @@ def plan(spec: str, vary: Sequence[str], questions: Sequence[str], have: Sequenc
 
 def _read(vary: Sequence[str], base: Attack) -> Texts:
     """(name, values) of every `--vary`."""
-    known, read = names(base), {}
+    known = names(base)
+    read: dict[str, list[str]] = {}
     for text in vary:
         check_spelling(text, "--vary")
         name, equals, rest = (part.strip() for part in text.partition("="))
@@ -215,17 +216,17 @@ def _named_questions(asked: Sequence[str], base: Attack) -> list[str]:
     return list(QUESTIONS) if "all" in asked else list(dict.fromkeys(asked))
 
 
-def _answering(name: str, base: DRC, make: Make) -> tuple[Group, list[str]]:
+def _answering(name: str, base: Attack, make: Make) -> tuple[Group, list[str]]:
     """The grid of a question, and what is left out of it because a package is missing or it does not go together."""
     question, notes, settings = QUESTIONS[name], [], []
     varied = tuple(key for key, _ in question.vary)
     centred: dict[str, str] = {}
-    if "mask-ratio" in varied and not _has_ratio(base.roi):
+    if "mask-ratio" in varied and isinstance(base, DRC) and not _has_ratio(base.roi):
         notes.append(f"{question.title}: the region of {short(base)} has no ratio, so the centre is hidden instead")
         centred = {"roi": "center"}
     for texts in _combinations(question.vary):
         try:
-            settings.append(setting(lambda own: make(centred | own), texts))
+            settings.append(setting(lambda own: make({**centred, **own}), texts))
         except UserError as error:
             notes.append(_left_out(question.title, texts, str(error)))
     axis = question.axis or _axis(varied, settings)

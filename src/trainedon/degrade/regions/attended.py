@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from trainedon.degrade import places
-from trainedon.degrade.regions.region import NOTHING, Ask, Roi, Seen, Several, Share
+from trainedon.degrade.regions.region import NOTHING, Ask, Roi, Seen, Several, Share, size_of
 from trainedon.degrade.vision import cls_attention
 from trainedon.errors import UserError
 from trainedon.spec import register
@@ -82,7 +82,7 @@ class Ranked(Roi):
 
     def mask(self, batch: Batch, seen: Seen = NOTHING) -> torch.Tensor:
         saliency = seen[Ask(self.t)]
-        numbers = places.tiles(*batch.pixels.shape[2:], self.n).to(saliency.device)  # (h, w)
+        numbers = places.tiles(*size_of(batch), self.n).to(saliency.device)  # (h, w)
         drawn = torch.stack([saliency[:, numbers == k].mean(1) for k in range(self.n**2)], dim=1)
         chosen = drawn.cpu().sort(dim=1, descending=True, stable=True).indices[:, self.rank].to(saliency.device)
         return (numbers == chosen[:, None, None]).to(batch.pixels.device)

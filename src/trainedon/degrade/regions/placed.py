@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from trainedon.degrade import places
-from trainedon.degrade.regions.region import NOTHING, Roi, Seen, Several, Share, alike
+from trainedon.degrade.regions.region import NOTHING, Roi, Seen, Several, Share, alike, size_of
 from trainedon.errors import UserError
 from trainedon.noise import generator
 from trainedon.spec import register
@@ -27,7 +27,7 @@ class Center(Share):
     name: ClassVar[str] = "center"
 
     def mask(self, batch: Batch, seen: Seen = NOTHING) -> torch.Tensor:
-        return alike(batch, places.center(*batch.pixels.shape[2:], self.ratio))
+        return alike(batch, places.center(*size_of(batch), self.ratio))
 
 
 @register
@@ -80,7 +80,7 @@ class Tile(Roi):
             raise UserError(f"tile {self.k} of {self.n} x {self.n} does not exist")
 
     def mask(self, batch: Batch, seen: Seen = NOTHING) -> torch.Tensor:
-        return alike(batch, places.tiles(*batch.pixels.shape[2:], self.n) == self.k)
+        return alike(batch, places.tiles(*size_of(batch), self.n) == self.k)
 
 
 @register

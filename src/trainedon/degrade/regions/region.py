@@ -167,6 +167,11 @@ def check_attends(target: Target) -> None:
         )
 
 
+def size_of(batch: Batch) -> tuple[int, int]:
+    """Height and width of the pictures, in pixels."""
+    return batch.pixels.shape[2], batch.pixels.shape[3]
+
+
 def alike(batch: Batch, mask: torch.Tensor) -> torch.Tensor:
     """The same mask, bool (h, w), for each picture: bool (n, h, w)."""
     return mask.to(batch.pixels.device).expand(len(batch), -1, -1).clone()
