@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from trainedon.errors import UserError
 from trainedon.evidence import AttackKey, Document, Scores, as_data, read_looks, read_scores
+from trainedon.evidence.table.lazy import LazySequence
 from trainedon.evidence.table.prepare import prepare
-from trainedon.evidence.table.records import Listing
 from trainedon.evidence.table.rows import BLOCK, SETS, Rows
 from trainedon.parquet import opened
 from trainedon.reading import read_json
@@ -66,9 +66,9 @@ class Attack:
 
     def digests(self) -> Iterator[str | None]:
         """The digests of all rows."""
-        numbers, marks = self.table.column("sha256"), self.table.columns.marks
-        for start in range(0, len(numbers), BLOCK):
-            yield from marks.of(numbers[start : start + BLOCK])
+        codes, digests = self.table.column("sha256"), self.table.columns.digests
+        for start in range(0, len(codes), BLOCK):
+            yield from digests.decode(codes[start : start + BLOCK])
 
     def reason(self, row: int) -> str | None:
         """Why a picture has no score."""
@@ -198,7 +198,7 @@ def read(path: Path, document: Document | None = None) -> RunFolder:
 
 def records(found: Any) -> Iterator[Mapping[str, Any]]:
     """The entries of a list of a document, of which there may be many: one at a time, as they are in its JSON."""
-    return (dict(entry) for entry in found) if isinstance(found, Listing) else iter(found or ())
+    return (dict(entry) for entry in found) if isinstance(found, LazySequence) else iter(found or ())
 
 
 def _file(folder: Path, name: str) -> Path | None:
