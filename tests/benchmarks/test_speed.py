@@ -118,6 +118,7 @@ def test_shards_are_seen_though_they_are_cleared_away(tmp_path):
     assert [shard.pictures for shard in seen.values()] == [10]
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_whole_run_in_a_process_of_its_own(tmp_path):
     assert 50 < footprint.peak_mib(16, tmp_path / "16") < 5000
     assert (tmp_path / "16" / "run" / "scores.parquet").is_file()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from trainedon.attacks.core.attack import HAVE, REMEDIES, Attack
 from trainedon.errors import UserError
@@ -21,7 +21,7 @@ GROUPS = {
 
 def attacks() -> dict[str, type[Attack]]:
     """All attacks by name: our own, and those that other packages offer as entry points `trainedon.attacks`."""
-    return Attack.noun.known()
+    return cast("dict[str, type[Attack]]", Attack.noun.known())  # none is made by a function
 
 
 def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> list[Attack]:
@@ -66,7 +66,7 @@ def short(attack: Attack) -> str:
     known = parameters(kind)
     required = {name: getattr(attack, name) for name, parameter in known.items() if parameter.required}
     usual = kind(**required)  # its defaults as it reads them
-    said = []
+    said: list[str] = []
     for name, parameter in known.items():
         value = getattr(attack, name)
         if parameter.kind is Attack:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.spec import parameters
 from trainedon.targets import Target
+
+A = TypeVar("A", bound=Attack)
 
 KINDS = ("fixed", "shuffled", "none")
 CONTROLS = ("fixed", "shuffled")  # those that a run makes by itself
@@ -89,7 +91,7 @@ def draws(attack: Attack) -> bool:
     return own or any(map(draws, inside(attack)))
 
 
-def with_pool(attack: Attack, pool: Pool) -> Attack:
+def with_pool(attack: A, pool: Pool) -> A:
     """The attack, those inside it too, with a pool wherever it `draws`."""
     if not draws(attack):
         return attack
@@ -100,4 +102,4 @@ def with_pool(attack: Attack, pool: Pool) -> Attack:
             changed[name] = tuple(with_pool(one, pool) for one in value) if parameter.many else with_pool(value, pool)
     if isinstance(attack, Recaptioned) and attack.captions == "shuffled":
         changed["pool"] = attack.pool or pool
-    return replace(attack, **changed)  # type: ignore[type-var]
+    return replace(attack, **changed)
