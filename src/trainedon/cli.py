@@ -842,8 +842,8 @@ def _run(
     engine: Any = None,
     **extra: Any,
 ) -> _Done:
+    from trainedon.formats import read_record
     from trainedon.runs import Plan, run
-    from trainedon.runs.folder import read_run
     from trainedon.runs.mirror import Mirror
     from trainedon.runs.rendering_choice import notes as rendering_notes
 
@@ -856,7 +856,7 @@ def _run(
             document = run(target, plan, place.path, bars, engine, place.keep)
         print_passed(place.path)
         place.finish()
-        for note in rendering_notes(read_run(place.path)):
+        for note in rendering_notes(read_record(place.path)):
             say(note)
     return _Done(document, place.path, f"{place}/report.html")
 

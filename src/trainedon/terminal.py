@@ -105,12 +105,11 @@ def _left(seconds: float) -> str:
 
 
 def print_evaluation(document: Any, run: Path) -> None:
-    from trainedon.runs.folder import read_run
+    from trainedon.formats import read_record
 
-    record = read_run(run)
-    backward = {cost["attack"]: cost["backward_per_picture"] for cost in record.get("costs", [])}  # none of a table
-    labels = record.get("labels", {})  # not in runs of earlier versions
-    reported = {figures["attack"]: figures for figures in record.get("reported", [])}
+    record = read_record(run)
+    backward = {cost.attack: cost.backward_per_picture for cost in record.costs}  # none of a table
+    reported = {figures.attack: figures for figures in record.reported}
     heads = ["attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", *(["reported"] if reported else [])]
     table = Table(box=None, padding=(0, 1, 0, 0))
     for head in heads:
@@ -122,7 +121,7 @@ def print_evaluation(document: Any, run: Path) -> None:
         passes = _number(attack.nfe_per_picture, 0)
         passes += f"+{backward[attack.repr]}" if attack.repr in backward else ""
         cells = [area, _number(attack.asr, 3), *rates, passes, _number(attack.seconds_per_picture, 3)]
-        label = plain(labels.get(attack.repr, attack.name))
+        label = plain(record.labels.get(attack.repr, attack.name))
         table.add_row(label, *cells, *([_figures(reported, attack)] if reported else []))
     out_console.print(table)
     say("* best threshold picked on the same pictures: optimistic, printed because papers do")
@@ -130,9 +129,7 @@ def print_evaluation(document: Any, run: Path) -> None:
     say(f"passes: forward+backward a picture; in parentheses 95 % intervals{together}")
     say("n < N: not estimable, N unseen pictures are needed")
     if reported:
-        say(
-            f"reported: AUC / ASR / TPR@1% that papers print for {record['choices']['dataset']}, on models of their own"
-        )
+        say(f"reported: AUC / ASR / TPR@1% that papers print for {record.choices.dataset}, on models of their own")
     _print_flags(document)
 
 
@@ -227,7 +224,7 @@ def _figures(reported: dict, attack: Any) -> str:
     figures = reported.get(attack.repr)
     if figures is None:
         return "-"
-    return " / ".join(_number(figures[key], 3) for key in ("auc", "asr", "tpr_1"))
+    return " / ".join(_number(getattr(figures, key), 3) for key in ("auc", "asr", "tpr_1"))
 
 
 def print_audit(document: Any) -> None:

@@ -3,8 +3,8 @@
 from trainedon.evidence.protocol.documents import Audit, Claim, Document, Evaluation, Flag, as_data, json_parts, to_json
 from trainedon.evidence.protocol.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
-from trainedon.evidence.schemas import schemas
 from trainedon.evidence.protocol.standard1 import audit, evaluate
+from trainedon.evidence.schemas import schemas
 from trainedon.evidence.studies.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.studies.sweep import Sweep, sweep
 from trainedon.evidence.table.feature_table import Looks, near_duplicates, read_looks

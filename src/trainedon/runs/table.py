@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,8 +12,11 @@ from trainedon import evidence
 from trainedon.checks import refuse_strangers
 from trainedon.errors import UserError
 from trainedon.evidence.table.rows import Row
-from trainedon.files import file_digest, whole, write_json
-from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked
+from trainedon.files import file_digest, whole
+from trainedon.formats import SCHEMA_VERSION, RunRecord, write_record
+from trainedon.formats.run_record import Choices, InputEntry, RunIdentity
+from trainedon.runs.folder import check_same, locked
+from trainedon.runs.record import now
 from trainedon.runs.run import conclude
 from trainedon.runs.scorer import SCHEMA
 
@@ -35,7 +37,7 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
         raise UserError(f"{table} has {found}: the column set says suspect and unseen, or member and unseen")
     if kinds == ["evaluate"]:
         scores.require("unseen")
-    identity = {"kind": kinds[0], "table": file_digest(table)}
+    identity = RunIdentity(kind=kinds[0], table=file_digest(table))
     refuse_strangers(out)
     with locked(out):
         check_same(out, identity)
@@ -44,7 +46,7 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
             for start in range(0, len(scores), GROUP):
                 rows = [row._asdict() | _costs(row) for row in scores.rows[start : start + GROUP]]
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-        write_json(out / "run.json", _record(table, out, identity, scores))
+        write_record(out, _record(table, out, identity, scores))
     return conclude(out)
 
 
@@ -53,19 +55,19 @@ def _costs(row: Row) -> dict:
     return {"nfe": None if row.nfe is None or not 0 <= row.nfe < 2**63 else round(row.nfe)}
 
 
-def _record(table: Path, out: Path, identity: dict, scores: evidence.Scores) -> dict:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "status": "complete",
-        "kind": identity["kind"],
-        "command": None,
-        "started": now,
-        "finished": now,
-        "identity": identity,
-        "choices": {"attacks": [key.repr for key in scores.attacks], "lead": "first"},
-        "inputs": {"scores": {"path": str(table), "digest": identity["table"]}},
-        "files": {"scores.parquet": file_digest(out / "scores.parquet")},
-        "notes": [NOTE],
-        "versions": {"trainedon": version("trainedon")},
-    }
+def _record(table: Path, out: Path, identity: RunIdentity, scores: evidence.Scores) -> RunRecord:
+    moment = now()
+    return RunRecord(
+        schema_version=SCHEMA_VERSION,
+        status="complete",
+        kind=identity.kind,
+        command=None,
+        started=moment,
+        finished=moment,
+        identity=identity,
+        choices=Choices(attacks=[key.repr for key in scores.attacks], lead="first"),
+        inputs={"scores": InputEntry(path=str(table), digest=identity.table)},
+        files={"scores.parquet": file_digest(out / "scores.parquet")},
+        notes=[NOTE],
+        versions={"trainedon": version("trainedon")},
+    )
