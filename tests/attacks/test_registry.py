@@ -163,3 +163,21 @@ def test_a_seed_reaches_the_attacks_that_others_have_inside_by_default():
         assert {attack.seed for attack in inside if hasattr(attack, "seed")} == {7}
     everything = {attack.name: attack for attack in parse_attacks("all", seed=7)}
     assert everything["drc"] in everything["rank-average"].attacks
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown_as", "relative_to"),
+    [
+        ("drc", "noised", "self"),
+        ("drc-latent", "noised", "self"),
+        ("drc-hide", "hidden", None),
+        ("drc-hide(symmetries=mirror)", "hidden", "self"),
+        ("drc(symmetries=none, degradation=hide+diffuse:100)", "noised", None),
+        ("loss", None, None),
+        ("symmetric(loss)", None, "self"),
+        ("flip(symmetric(loss))", None, "self"),
+    ],
+)
+def test_an_attack_declares_what_is_shown_of_it_and_what_its_score_is_relative_to(spec, shown_as, relative_to):
+    (attack,) = parse_attacks(spec)
+    assert (attack.shown_as, attack.relative_to) == (shown_as, relative_to)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from trainedon.targets import PAD, Reference, Shadows, Target
 from trainedon.targets.asking import ran_out
 
 Progress = Callable[[str, float, int], None]  # what, done (a part of one counts as that), of how many
+ShownAs = Literal["hidden", "noised"]
+RelativeTo = Literal["self", "reference"]
 # Needs that are met, or seen to by `Attack.check` and `conclude`, where nothing has to be given for them.
 HAVE = ("gradients", "unseen", "labels", "captions")
 REMEDIES = {
@@ -93,6 +95,12 @@ class Attack(ABC):
     a service that varies pictures (`black_box`), what its paper `reported`,
     and why a picture may be `unscored`. A need that is also a parameter (`shadows`,
     `reference`) is met when that parameter is given.
+
+    shown_as: how the pictures that people are shown relate to those that are scored. `hidden`: they are the same, part
+    of each hidden and restored. `noised`: scored is the whole picture, noised or faded, which comes back much as it
+    was, so that a hidden centre is shown, which has no part in the score. None: neither.
+    relative_to: what the score is the difference to: the audited model `self`, symmetry-conjugated; a `reference`
+    model; None for a score that stands by itself.
     """
 
     name: ClassVar[str]
@@ -100,6 +108,8 @@ class Attack(ABC):
     paper: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     shows: ClassVar[bool] = False
+    shown_as: ClassVar[ShownAs | None] = None
+    relative_to: ClassVar[RelativeTo | None] = None
     repeats: ClassVar[bool] = True
     black_box: ClassVar[bool] = False
     reported: ClassVar[tuple[Reported, ...]] = ()

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, silent, total
+from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, RelativeTo, silent, total
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import Target
@@ -30,6 +30,10 @@ class Wrapper(Attack):
     @property
     def unscored(self) -> str:  # type: ignore[override]
         return self.attack.unscored
+
+    @property
+    def relative_to(self) -> RelativeTo | None:  # type: ignore[override]
+        return self.attack.relative_to
 
     def runs(self) -> list[Attack]:
         """The attacks that are run on each picture. Raises UserError where the one inside has not what this takes."""

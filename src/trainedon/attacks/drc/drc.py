@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Exhibit, Judged
+from trainedon.attacks.core.attack import Attack, Cost, Exhibit, Judged, RelativeTo, ShownAs
 from trainedon.attacks.core.registry import register
 from trainedon.compare import Similarity, check_pooling, parse_similarity, pool
 from trainedon.degrade import Degradation, Diffuse, Hide, Roi, parse_degradations, parse_roi
@@ -118,6 +118,14 @@ class DRC(Attack):
     @property
     def unscored(self) -> str:  # type: ignore[override]
         return f"{Attack.unscored}, or {NO_REFERENCE}" if self.symmetries else Attack.unscored
+
+    @property
+    def shown_as(self) -> ShownAs:  # type: ignore[override]
+        return "hidden" if self._visible else "noised"
+
+    @property
+    def relative_to(self) -> RelativeTo | None:  # type: ignore[override]
+        return "self" if self.symmetries else None
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]

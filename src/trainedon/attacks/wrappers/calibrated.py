@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, silent, total
+from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, RelativeTo, silent, total
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.pictures import Batch
@@ -22,6 +22,7 @@ class Calibrated(Wrapper):
 
     name: ClassVar[str] = "calibrated"
     title: ClassVar[str] = "Difference to a reference model"
+    relative_to: ClassVar[RelativeTo] = "reference"  # type: ignore[misc]
     paper: ClassVar[str] = "arXiv 2111.08440"
     also_needs: ClassVar[tuple[str, ...]] = ("reference",)
 

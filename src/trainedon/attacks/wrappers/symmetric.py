@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, silent, total
+from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, RelativeTo, silent, total
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.errors import UserError
@@ -29,6 +29,7 @@ class SymmetryCalibrated(Wrapper):
 
     name: ClassVar[str] = "symmetric"
     title: ClassVar[str] = "Difference to the model in a mirror"
+    relative_to: ClassVar[RelativeTo] = "self"  # type: ignore[misc]
     paper: ClassVar[str] = "after arXiv 2111.08440"
 
     def __post_init__(self) -> None:
