@@ -102,7 +102,7 @@ def another_model_than_in_the_identity(place: Path) -> list[str]:
 @hostile("holds a number that none can be there", 1, "verify")
 def a_number_beyond_all_bounds(place: Path) -> list[str]:
     path = _copy(place, _table()) / "run.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 1e400'))
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 1e400'))
     return ["run"]
 
 

@@ -179,7 +179,7 @@ def test_a_run_of_before_evidence_pictures_were_recorded(copy):
         {"rendering": {"alpha": "black"}},
         {"controls": {"X()": {"of": "Y()", "captions": "fixed"}}},
         {"labels": {"X()": "x"}},
-        {"schema_version": 2},
+        {"schema_version": 3},
     ],
 )
 def test_a_record_that_contradicts_its_identity(copy, change):

@@ -26,9 +26,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schemas() -> dict[str, str]:
     """Name of a document -> its JSON schema as text, ending in a newline."""
-    return {
-        name: json.dumps({"$schema": DIALECT, **_schema(kind)}, indent=2) + "\n" for name, kind in PUBLISHED.items()
-    }
+    found = {name: {"$schema": DIALECT, **_schema(kind)} for name, kind in PUBLISHED.items()}
+    return {name: json.dumps(schema, indent=2) + "\n" for name, schema in found.items()}
 
 
 def _schema(kind: type[BaseModel]) -> dict[str, Any]:

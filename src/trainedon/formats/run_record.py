@@ -7,7 +7,7 @@ are not written back.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -35,6 +35,8 @@ Moment = Annotated[str, AfterValidator(_moment)]
 Shape = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)]
 Kind = Literal["audit", "evaluate"]
 Question = Literal["alpha", "orientation"]
+Captions = Literal["fixed", "shuffled"]
+CONTROLS: tuple[Captions, ...] = get_args(Captions)  # with which every run of captions is made again
 
 
 class _Entry(BaseModel):
@@ -119,7 +121,7 @@ class ControlEntry(_Entry):
     """An attack that was made with other captions than the pictures' own."""
 
     of: str = Field(description="repr of the attack")
-    captions: Literal["fixed", "shuffled"]
+    captions: Captions
 
 
 class CostEntry(_Entry):

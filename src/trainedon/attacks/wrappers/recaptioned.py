@@ -13,11 +13,11 @@ from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.core.registry import INSIDE, register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.errors import UserError
+from trainedon.formats.run_record import CONTROLS
 from trainedon.pictures import Batch
 from trainedon.targets import Target
 
-KINDS = ("fixed", "shuffled", "none")
-CONTROLS = ("fixed", "shuffled")  # those that a run makes by itself
+KINDS = (*CONTROLS, "none")  # the last one is no control, and made on request alone
 
 
 @register

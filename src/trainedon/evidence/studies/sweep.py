@@ -93,9 +93,9 @@ def sweep(
 ) -> Sweep:
     """What the scores say of every setting of a sweep, and which is best for each question.
 
-    plan: what was varied, each setting with its `repr` as in the scores. costs: those of `run.json`. pictures, looks: as
-    for `evaluate`, so that the same pictures count here as there. Raises UserError without members or unseen pictures,
-    and when the scores lack a setting.
+    plan: what was varied, each setting with its `repr` as in the scores. costs: those of `run.json`. pictures, looks:
+    as for `evaluate`, so that the same pictures count here as there. Raises UserError without members or unseen
+    pictures, and when the scores lack a setting.
     """
     scores.require(*SETS)
     scores = prepare(scores, SETS, pictures, looks)

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from pydantic import ValidationError
 
-from trainedon.errors import UserError
-from trainedon.evidence.studies.sweep import Behind, Group, Point, Value, named
-from trainedon.evidence.studies.sweep import Sweep as Document
-from trainedon.reading import MOST_JSON, read_bytes
+from trainedon.evidence.studies.sweep import Behind, Group, Point, Sweep, Value, named
 from trainedon.report import words
 from trainedon.report.charts import limits, line, path, svg, text, ticks
-from trainedon.report.folder import RunFolder
-from trainedon.report.roc import COLOURS, MOST_CURVES, stroke, swatch
+from trainedon.report.roc_chart import COLOURS, MOST_CURVES, stroke, swatch
+from trainedon.report.run_folder import RunFolder, read_document
 
 SIZE = (400, 268)
 LEFT, RIGHT, TOP, BASE = 40.0, 388.0, 26.0, 222.0
@@ -51,7 +47,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Line:
+class SettingLine:
     """One setting in the table, as text. behind: how far the best is ahead; p: of that difference."""
 
     values: tuple[str, ...]
@@ -65,7 +61,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Section:
+class QuestionSection:
     """One question."""
 
     title: str
@@ -75,30 +71,27 @@ class Section:
     keys: tuple[tuple[Markup, str], ...]  # of the lines, where there are several
     left_out: int  # lines for which there are no more strokes
     heads: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[SettingLine, ...]
     pairs: int
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepSection:
     """What the part of the page shows."""
 
     attack: str
-    sections: tuple[Section, ...]
+    sections: tuple[QuestionSection, ...]
     notes: tuple[str, ...]
     alpha: str
 
 
-def sweep(run: RunFolder) -> Sweep | None:
+def sweep(run: RunFolder) -> SweepSection | None:
     """The section of a run that was a sweep, None for any other. Raises UserError when `sweep.json` is damaged."""
     file = run.path / "sweep.json"
-    if not run.run.get("sweep") or not file.is_file():
+    if not run.record.sweep or not file.is_file():
         return None
-    try:
-        found = Document.model_validate_json(read_bytes(file, MOST_JSON))
-    except ValidationError:
-        raise UserError(f"{file} is damaged: write it again with the command that made it") from None
-    return Sweep(
+    found = read_document(file, Sweep)
+    return SweepSection(
         attack=words.shorten(found.attack, 160),
         sections=tuple(_section(group, found.alpha) for group in found.groups),
         notes=found.notes,
@@ -106,10 +99,10 @@ def sweep(run: RunFolder) -> Sweep | None:
     )
 
 
-def _section(group: Group, alpha: float) -> Section:
+def _section(group: Group, alpha: float) -> QuestionSection:
     series = _series(group)
     labels = [words.shorten(label, LABEL) for label in series]
-    return Section(
+    return QuestionSection(
         title=group.title,
         question=group.question,
         sentence=group.sentence,
@@ -300,11 +293,11 @@ def _told(group: Group, measure: Measure) -> str:
     return f"{measure.title} of {'; '.join(said)}. Bars are 95 % intervals, each for one setting alone."
 
 
-def _line(group: Group, i: int, alpha: float) -> Line:
+def _line(group: Group, i: int, alpha: float) -> SettingLine:
     point, best = group.points[i], i == group.best
     behind: Behind | None = point.behind
     corrected = None if behind is None else behind.p_value_holm
-    return Line(
+    return SettingLine(
         values=tuple(words.shorten(_value(point.setting.get(name)), LABEL) for name in group.varied),
         auc=(words.number(point.auc), words.interval(point.auc_ci) if point.auc_ci else ""),
         tpr=(words.share(point.tpr_1), words.interval(point.tpr_1_ci, words.share) if point.tpr_1_ci else ""),
