@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from diffusers import RePaintScheduler
 
-from trainedon.attacks.core.attack import Progress, silent
+from trainedon.attacks.core.answers import Progress, silent
 from trainedon.compare import Pixel, pool
 from trainedon.degrade import Center
 from trainedon.errors import UserError

@@ -33,7 +33,8 @@ import torch
 
 from benchmarks import footprint, repaint
 from trainedon.attacks import Attack, parse_attacks, short
-from trainedon.attacks.core.attack import Progress
+from trainedon.attacks.core.answers import Progress
+from trainedon.attacks.core.execute import run
 from trainedon.errors import UserError
 from trainedon.evidence.statistics.roc import auc
 from trainedon.files import write_json
@@ -196,7 +197,7 @@ def beside_diffusers(
     Also our cheapest attack that reaches the AUC of RePaint at its default there, as its place in `ours`.
     """
     batch, members = pictures.few(few)
-    reached = [_auc(attack.judge(target, batch).scores, members) for attack in ours]
+    reached = [_auc(run(attack, target, batch).scores, members) for attack in ours]
     needed, interval, n = reached[0]
     painter = repaint.RePaint(target)
     tried = []

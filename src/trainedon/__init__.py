@@ -33,8 +33,6 @@ _PUBLIC = {
     "load_target": "targets",
     "UserError": "errors",
     "PictureError": "errors",
-    "audit": "evidence",
-    "evaluate": "evidence",
     "read_scores": "evidence",
 }
 _MODULES = {"roi": "degrade.roi", "degradation": "degrade.degradation", "restore": "restore", "compare": "compare"}

@@ -8,7 +8,8 @@ import tiny
 import torch
 
 from trainedon.attacks import Loss, attacks, parse_attacks, short
-from trainedon.attacks.drc.drc_hide import DRCHide
+from trainedon.attacks.core.execute import run
+from trainedon.attacks.drc.drc_hide import DRCHide, hidden_centre
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
 from trainedon.targets import NoisePath, Reference, Shadows, load_target
@@ -113,26 +114,26 @@ def test_contract(spec, kind, target, helpers):
     with target.counted() as setup:
         attack.prepare(target)
     with target.counted() as spent:
-        scores = attack.judge(target, batch).scores
+        scores = run(attack, target, batch).scores
     cost = attack.cost(target)
     assert len(scores) == n and scores.ndim == 1 + attack.learns and scores.dtype == np.float64
     assert np.isfinite(scores).all()
     assert (spent.forward, spent.backward) == (n * cost.forward, n * cost.backward), "declared NFE"
     assert setup.forward == cost.setup, "declared passes of the set-up"
     order = [2, 0]
-    some = attack.judge(target, chosen(batch, order)).scores
+    some = run(attack, target, chosen(batch, order)).scores
     near = 1e-5 * np.abs(scores).max()  # a difference of two losses may itself be near zero
     np.testing.assert_allclose(some, scores[order], rtol=1e-5, atol=near, err_msg="order or neighbours matter")
     if n > 8:
         rows, target.rows = target.rows, 8
         try:
-            again = attack.judge(target, batch).scores
+            again = run(attack, target, batch).scores
             np.testing.assert_allclose(again, scores, rtol=1e-5, atol=near, err_msg="batch size matters")
         finally:
             target.rows = rows
     with target.sharing():
-        assert np.array_equal(attack.judge(target, batch).scores, scores), "not deterministic"
-        assert np.array_equal(attack.judge(target, batch).scores, scores), "another score from shared answers"
+        assert np.array_equal(run(attack, target, batch).scores, scores), "not deterministic"
+        assert np.array_equal(run(attack, target, batch).scores, scores), "another score from shared answers"
 
 
 @pytest.mark.parametrize("kind", KINDS[:1], indirect=True)
@@ -248,7 +249,7 @@ def test_a_seed_changes_the_noise(target):
 def test_exhibits_show_what_was_hidden_and_painted(target_folders):
     target = load_target(target_folders["epsilon"])
     batch = Batch.of(torch.from_numpy(np.random.default_rng(3).uniform(-1, 1, (3, 3, 16, 16)).astype(np.float32)))
-    judged = DRCHide(roi="center:0.25+quadrant:1", steps=2).judge(target, batch)
+    judged = run(DRCHide(roi="center:0.25+quadrant:1", steps=2), target, batch)
     assert len(judged.exhibits) == 3
     pictures = judged.exhibits[0].pictures
     assert list(pictures) == [
@@ -261,18 +262,19 @@ def test_exhibits_show_what_was_hidden_and_painted(target_folders):
     assert len(judged.exhibits[0].similarities) == 4
 
 
-def test_an_attack_that_drowns_the_picture_shows_it_hidden_instead(target_folders):
+def test_of_an_attack_that_noises_the_picture_a_hidden_centre_is_shown(target_folders):
     target = load_target(target_folders["epsilon"])
     batch = pictures(target, 3)
     (drc,) = parse_attacks("drc-fast")
-    assert drc.judge(target, batch).exhibits == ()
-    (shown, *_) = drc.show(target, batch)
+    assert run(drc, target, batch).exhibits == ()
+    assert drc.shown_as == "noised"
+    (shown, *_) = run(hidden_centre(target, drc.seed), target, batch).exhibits
     hidden = shown.pictures["region"] > 0
     assert 0.2 < hidden.float().mean() < 0.3
     assert torch.equal(shown.pictures["restored-1"][~hidden], shown.pictures["original"][~hidden])
     brief = replace(target, path=NoisePath.from_scheduler({"num_train_timesteps": 10}))
     drc.check(brief)
-    assert len(drc.show(brief, batch)) == 3, "what can be scored can be shown"
+    assert len(run(hidden_centre(brief), brief, batch).exhibits) == 3, "what can be scored can be shown"
 
 
 def test_a_picture_that_is_its_own_mirror_image_has_no_reference(target):

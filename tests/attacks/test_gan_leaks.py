@@ -147,7 +147,7 @@ def test_classes_are_drawn_in_turn(fresh):
     target = fresh("class-conditional")
     asked = []
     answer = target.predict
-    target.predict = lambda x, t, labels: (asked.append(labels), answer(x, t, labels))[1]
+    target.predict = lambda x, t, condition: (asked.append(condition.labels), answer(x, t, condition))[1]
     GANLeaks(samples=8, steps=1).drawn(target)
     assert torch.cat(asked).tolist()[:8] == [0, 1, 2, 0, 1, 2, 0, 1]  # the others fill up the batch
 

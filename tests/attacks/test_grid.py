@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.core.execute import run
 from trainedon.attacks.drc.drc_hide import DRCHide
 from trainedon.attacks.single.sima import SimA
 from trainedon.compare import Own
@@ -249,7 +250,7 @@ def test_settings_that_differ_in_what_compares_alone_are_restored_once(target, b
         def rows(*attacks):
             asked.clear()
             with target.sharing():
-                scores = [attack.judge(target, batch).scores.tolist() for attack in attacks]
+                scores = [run(attack, target, batch).scores.tolist() for attack in attacks]
             return sum(asked), scores
 
         own, pixel = sweep(QUICK, ["encoder=own,pixel"]).attacks

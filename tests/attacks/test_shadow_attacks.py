@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.stats import norm
 
 from trainedon.attacks import Loss, parse_attacks
-from trainedon.attacks.core.attack import silent
+from trainedon.attacks.core.answers import silent
 from trainedon.attacks.shadow.gsa import GSA
 from trainedon.attacks.shadow.lira import LiRA
 from trainedon.attacks.shadow.rmia import RMIA

@@ -126,7 +126,7 @@ def test_cosine_is_that_of_the_vectors_and_undefined_for_none():
     class Plain(Encoder):
         name, scope = "plain", "picture"
 
-        def _maps(self, target, pixels, labels):
+        def _maps(self, target, pixels, condition):
             raise NotImplementedError
 
     a = torch.tensor([[1.0, 0.0], [3.0, 4.0], [1.0, 1.0], [0.0, 0.0]])

@@ -8,7 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainedon.evidence import Looks, Scores, audit, evaluate, json_parts, near_duplicates, read_scores, to_json
+from trainedon.evidence import (
+    Looks,
+    Scores,
+    audit_table,
+    evaluate_table,
+    json_parts,
+    near_duplicates,
+    read_scores,
+    to_json,
+)
 from trainedon.evidence.protocol.documents import PictureEvidence
 from trainedon.evidence.table.clusters import ENCODER
 from trainedon.evidence.table.picture_table import inventory
@@ -140,7 +149,7 @@ def test_a_list_of_pictures_is_read_alike_from_a_file_a_table_and_mappings(seed,
     asked, rows, listed, _ = given(seed)
     table = pa.Table.from_pylist(listed)
     pq.write_table(table, tmp_path / "pictures.parquet", row_group_size=7)
-    compute = audit if asked == "suspect" else evaluate
+    compute = audit_table if asked == "suspect" else evaluate_table
     found = [
         to_json(compute(Scores.from_rows(rows), pictures))
         for pictures in (listed, table, tmp_path / "pictures.parquet")
@@ -223,7 +232,7 @@ def test_a_listing_is_a_sequence_of_its_records_and_is_written_in_parts():
     with pytest.raises(IndexError):
         listing[2000]
     rows = [{"picture": f"{s}{i}", "set": s, "score": i} for s in ("suspect", "unseen") for i in range(30)]
-    document = audit(Scores.from_rows(rows)).model_copy(update={"pictures": listing})
+    document = audit_table(Scores.from_rows(rows)).model_copy(update={"pictures": listing})
     parts = list(json_parts(document))
     assert "".join(parts) == to_json(document.model_copy(update={"pictures": tuple(listing)}))
     assert max(map(len, parts)) < len("".join(parts)) / 3
@@ -259,7 +268,7 @@ def test_twenty_thousand_pictures_take_little_room(tmp_path):
     pq.write_table(table.drop(["score", "nfe"]), tmp_path / "pictures.parquet")
     scores, kept, _ = held(lambda: read_scores(tmp_path))
     assert len(scores) == n and kept < 140 * n
-    document, kept, most = held(lambda: audit(scores, tmp_path / "pictures.parquet"))
+    document, kept, most = held(lambda: audit_table(scores, tmp_path / "pictures.parquet"))
     assert len(document.pictures) == n // 2
     assert kept < 60 * n and most < 250 * n
     _, _, most = held(lambda: sum(map(len, json_parts(document))))

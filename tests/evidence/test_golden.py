@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from trainedon.evidence import Audit, Evaluation, audit, evaluate, read_scores, schemas, to_json
+from trainedon.evidence import Audit, Evaluation, audit_table, evaluate_table, read_scores, schemas, to_json
 
 GOLDEN = Path(__file__).parent / "golden"
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = {"audit": (Audit, audit), "evaluation": (Evaluation, evaluate)}
+KINDS = {"audit": (Audit, audit_table), "evaluation": (Evaluation, evaluate_table)}
 
 
 def close(first, second):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from scipy.stats import norm
 
 from trainedon.errors import UserError
-from trainedon.evidence import Scores, evaluate, sweep, to_json
+from trainedon.evidence import Scores, evaluate_table, sweep, to_json
 from trainedon.evidence.protocol.paired import auc_difference
 from trainedon.evidence.statistics.roc import auc, placements
 from trainedon.evidence.studies.sweep import Sweep, named
@@ -105,7 +105,7 @@ def test_numbers_are_those_of_the_evaluation():
         if (row["picture"], row["set"]) == ("002.png", "member")
     ]
     scores = Scores.from_rows(table)
-    group, evaluation = sweep(scores, planned(2), (), inventory).groups[0], evaluate(scores, inventory)
+    group, evaluation = sweep(scores, planned(2), (), inventory).groups[0], evaluate_table(scores, inventory)
     for point, attack in zip(group.points, evaluation.attacks, strict=True):
         rate = attack.tpr_at_fpr["0.01"]
         assert (point.auc, point.auc_ci, point.auc_ci_method) == (attack.auc, attack.auc_ci_alone, attack.auc_ci_method)

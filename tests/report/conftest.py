@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from trainedon.evidence import Audit, Evaluation, Scores, evaluate, to_json
-from trainedon.evidence import audit as audit_scores
+from trainedon.evidence import Audit, Evaluation, Scores, audit_table, evaluate_table, to_json
 from trainedon.report import render
 
 RUN = {
@@ -112,7 +111,7 @@ class Builder:
 
     def _completed(self) -> dict:
         """The document: what the real protocol says of the scores, with the entries given here in place of its own."""
-        kind, compute = {"audit": (Audit, audit_scores), "evaluate": (Evaluation, evaluate)}[self.kind]
+        kind, compute = {"audit": (Audit, audit_table), "evaluate": (Evaluation, evaluate_table)}[self.kind]
         try:
             kind.model_validate_json(json.dumps(self.document))
             return self.document
@@ -246,7 +245,7 @@ def crowd(new_run) -> Builder:
         for k in range(24):
             build.restore(f"{set_name}-{k:03}.png", set_name, k, restorations=1)
     build.inventory = list({(item["set"], item["picture"]): item for item in build.inventory}.values())
-    build.document = json.loads(to_json(evaluate(Scores.from_rows(build.rows))))
+    build.document = json.loads(to_json(evaluate_table(Scores.from_rows(build.rows))))
     build.run["labels"] = {name: label for label, name in reprs.items()}
     build.run["choices"] |= {"attacks": list(reprs.values()), "dataset": "cifar10"}
     build.run["costs"] = [

@@ -284,10 +284,10 @@ def test_a_damaged_evidence_picture_costs_only_itself(audit, page):
 
 
 def test_statistics_of_the_real_protocol_render(new_run, page):
-    from trainedon.evidence import audit as audit_scores
-    from trainedon.evidence import evaluate, read_scores, to_json
+    from trainedon.evidence import audit_table as audit_scores
+    from trainedon.evidence import evaluate_table, read_scores, to_json
 
-    for kind, asked, run_statistics in (("audit", "suspect", audit_scores), ("evaluate", "member", evaluate)):
+    for kind, asked, run_statistics in (("audit", "suspect", audit_scores), ("evaluate", "member", evaluate_table)):
         build = new_run(kind)
         rng = np.random.default_rng(1)
         for i in range(40):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from trainedon.evidence import Scores, audit, evaluate, to_json
+from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
 from trainedon.report.control_table import controls
 from trainedon.report.readings import CONDITIONS, readings
 from trainedon.report.run_folder import read
@@ -26,7 +26,9 @@ def found(new_run):
                         build.rows[-1]["cluster"] = f"c{i}" if i < 2 else None
         build.inventory = []
         scores = Scores.from_rows(build.rows)
-        build.document = json.loads(to_json(audit(scores, lead=lead) if kind == "audit" else evaluate(scores)))
+        build.document = json.loads(
+            to_json(audit_table(scores, lead=lead) if kind == "audit" else evaluate_table(scores))
+        )
         return build
 
     return make

@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
+from trainedon.condition import UNCONDITIONAL
 from trainedon.noise import NoiseStream
 from trainedon.targets import Identity, NoisePath, Target, load_target
 
@@ -21,7 +22,7 @@ class Gaussian(Target):
     mean: torch.Tensor = None
     covariance: torch.Tensor = None
 
-    def predict(self, x_t, t, labels):
+    def predict(self, x_t, t, condition):
         values, basis = torch.linalg.eigh(self.covariance.double())
         alpha, sigma = (part.double().view(-1, 1) for part in self.path.at(t, x_t))
         x = x_t.double().flatten(1)
@@ -29,13 +30,13 @@ class Gaussian(Target):
         clean = self.mean.double() + (((x - alpha * self.mean.double()) @ basis) * gain) @ basis.T
         return ((x - alpha * clean) / sigma).float().view_as(x_t)
 
-    def features(self, pictures, t, layer=None, labels=None):
+    def features(self, pictures, t, layer=None, condition=UNCONDITIONAL):
         raise NotImplementedError
 
-    def attention(self, pictures, t, labels=None):
+    def attention(self, pictures, t, condition=UNCONDITIONAL):
         return None
 
-    def gradient_norms(self, x_t, t, noise, labels=None):
+    def gradient_norms(self, x_t, t, noise, condition=UNCONDITIONAL):
         raise NotImplementedError("there are no weights")
 
     def conditional(self, picture: torch.Tensor, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

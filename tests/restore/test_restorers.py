@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from trainedon.condition import Classes
 from trainedon.errors import UserError
 from trainedon.restore import DDNM, DPS, RESTORERS, Guided, Inpaint, Join, Masked, Naive, PiGDM, Twisted, parse_restorer
 
@@ -174,7 +175,7 @@ def test_labels_reach_the_network(toy, stream, restorer):
     zeros, ones = (
         restorer.restore(
             target,
-            Masked(given.original, given.degraded, given.hidden, torch.full((3,), label)),
+            Masked(given.original, given.degraded, given.hidden, Classes(torch.full((3,), label))),
             stream(range(3)),
             steps=3,
         )

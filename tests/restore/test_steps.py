@@ -35,7 +35,7 @@ class Step:
         monkeypatch.setattr(
             type(gaussian),
             "predict",
-            lambda self, x, t, labels: (met.append(x.detach()[:3]), predict(self, x, t, labels))[1],
+            lambda self, x, t, condition: (met.append(x.detach()[:3]), predict(self, x, t, condition))[1],
         )
         restorer.restore(gaussian, few, stream(ROWS, (1, 4, 4)), steps=2, start=START)
         noise = stream(ROWS, (1, 4, 4))

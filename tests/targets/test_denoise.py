@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
+from trainedon.condition import Classes
 from trainedon.targets import load_target
 
 SCHEDULES = {
@@ -70,12 +71,12 @@ def test_labels_reach_a_class_conditional_network(saved, noisy):
     target = load_target(saved({"num_class_embeds": 3}))
     assert target.classes == 3 and "class-conditional" in target.identity.family
     labels = torch.arange(11) % 3
-    noise, _ = target.denoise(noisy, 300, labels)
+    noise, _ = target.denoise(noisy, 300, Classes(labels))
     expected = target.network(noisy, 300, class_labels=labels).sample
     torch.testing.assert_close(noise, expected, rtol=1e-4, atol=1e-5)
-    assert not torch.equal(noise, target.denoise(noisy, 300, (labels + 1) % 3).noise)
+    assert not torch.equal(noise, target.denoise(noisy, 300, Classes((labels + 1) % 3)).noise)
     target.rows = 8
-    assert torch.equal(target.denoise(noisy, 300, labels).noise, noise)
+    assert torch.equal(target.denoise(noisy, 300, Classes(labels)).noise, noise)
 
 
 def test_a_learned_variance_is_left_out(saved, noisy):

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from trainedon.attacks import Loss, parse_attacks
+from trainedon.attacks.core.execute import run, run_once
+from trainedon.condition import UNCONDITIONAL, Classes
 from trainedon.targets.memo import Memo
 
 
@@ -16,7 +18,7 @@ def rows_computed(target, monkeypatch):
     monkeypatch.setattr(
         type(target),
         "_in_chunks",
-        lambda self, net, x, t, labels: (sizes.append(len(x)), chunks(self, net, x, t, labels))[1],
+        lambda self, net, x, t, condition: (sizes.append(len(x)), chunks(self, net, x, t, condition))[1],
     )
     return sizes
 
@@ -56,10 +58,14 @@ def test_a_gradient_is_never_taken_from_memory(target, batch_of, rows_computed):
 def test_equal_inputs_of_two_models_or_classes_are_not_confused(target, batch_of):
     memo, batch = Memo(), batch_of(2)
     t = torch.tensor([3, 3])
-    one, _ = memo.answers("a" * 64, batch.pixels, t, None, lambda x, t, labels: x + 1)
-    two, _ = memo.answers("b" * 64, batch.pixels, t, None, lambda x, t, labels: x + 2)
+    one, _ = memo.answers("a" * 64, batch.pixels, t, UNCONDITIONAL, lambda x, t, condition: x + 1)
+    two, _ = memo.answers("b" * 64, batch.pixels, t, UNCONDITIONAL, lambda x, t, condition: x + 2)
     three, _ = memo.answers(
-        "a" * 64, batch.pixels, t, torch.tensor([0, 1]), lambda x, t, labels: x + labels.view(-1, 1, 1, 1)
+        "a" * 64,
+        batch.pixels,
+        t,
+        Classes(torch.tensor([0, 1])),
+        lambda x, t, condition: x + condition.labels.view(-1, 1, 1, 1),
     )
     assert torch.equal(one, batch.pixels + 1) and torch.equal(two, batch.pixels + 2)
     assert torch.equal(three, batch.pixels + torch.tensor([0.0, 1.0]).view(-1, 1, 1, 1))
@@ -70,13 +76,13 @@ def test_memory_is_bounded_and_the_oldest_answers_go_first(batch_of):
     memo = Memo(limit=2 * batch.pixels[0].nbytes)
     asked = []
 
-    def compute(x, t, labels):
+    def compute(x, t, condition):
         asked.append(len(x))
         return x.clone()
 
     for rows in (slice(0, 2), slice(2, 3), slice(2, 3), slice(0, 1)):
         x = batch.pixels[rows]
-        memo.answers("m", x, torch.zeros(len(x), dtype=torch.long), None, compute)
+        memo.answers("m", x, torch.zeros(len(x), dtype=torch.long), UNCONDITIONAL, compute)
     assert asked == [2, 1, 1]  # the third call was known, the fourth forgotten
 
 
@@ -110,9 +116,9 @@ def test_scores_that_were_judged_are_not_judged_again(target, batch_of, rows_com
     batch = batch_of(4)
     attack = Loss(draws=2)
     with target.counted() as spent, target.sharing():
-        first = attack.known(target, batch)
+        first = run_once(attack, target, batch)
         rows_computed.clear()
-        second = attack.known(target, batch)
+        second = run_once(attack, target, batch)
     assert first is second and rows_computed == [] and spent.forward == 16
 
 
@@ -120,10 +126,10 @@ def test_a_fusion_does_not_ask_again_what_its_attacks_have_said(target, batch_of
     batch = batch_of(4)
     drc, fused = parse_attacks("drc-hide(steps=2), rank-average(drc-hide(steps=2), loss)")
     with target.sharing():
-        exhibits = drc.judge(target, batch).exhibits
+        exhibits = run(drc, target, batch).exhibits
         rows_computed.clear()
         with target.counted() as spent:
-            fused.judge(target, batch)
+            run(fused, target, batch)
         assert rows_computed == [4]  # the loss
         assert spent.forward == 4 * fused.cost(target).forward and spent.backward == 4 * drc.cost(target).backward
-        assert len(drc.judge(target, batch).exhibits) == len(exhibits) == 4
+        assert len(run(drc, target, batch).exhibits) == len(exhibits) == 4

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.core.execute import run
 from trainedon.attacks.single.gan_leaks import samples_folder
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Symmetric, load_target
@@ -29,7 +30,7 @@ def test_guidance_and_gradients_work_in_half_precision(saved, noisy):
     (attack,) = parse_attacks("drc-hide(steps=2, encoder=pixel)")
     from trainedon.pictures import Batch
 
-    scores = attack.judge(target, Batch.of(noisy.clamp(-1, 1))).scores
+    scores = run(attack, target, Batch.of(noisy.clamp(-1, 1))).scores
     assert scores.shape == (11,) and all(map(torch.isfinite, torch.from_numpy(scores)))
     t = torch.full((11,), 100)
     assert target.gradient_norms(noisy, t, noisy).isfinite().all()

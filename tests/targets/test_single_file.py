@@ -16,6 +16,7 @@ from diffusers.loaders import single_file_utils as theirs
 from safetensors.torch import load_file, save_file
 
 from trainedon.cli import _Machine, app
+from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.targets import Reference, designs, load_target
 from trainedon.targets.bounds import Held
@@ -96,7 +97,7 @@ def assert_alike(one, other):
     with torch.no_grad():
         told, again = (target.embed(CAPTION) for target in (one, other))
         assert told.keys() == again.keys() and all(torch.equal(told[key], again[key]) for key in told)
-        said = [target.predict(x, t, target.numbers([CAPTION, ""])) for target in (one, other)]
+        said = [target.predict(x, t, Captions((CAPTION, ""))) for target in (one, other)]
         assert torch.equal(*said) and said[0].std() > 0
         assert torch.equal(one.encode(pixels), other.encode(pixels)) and torch.equal(one.decode(x), other.decode(x))
 

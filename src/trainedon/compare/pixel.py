@@ -9,6 +9,7 @@ import torch
 
 from trainedon.compare.scope import check_scope, look
 from trainedon.compare.similarity import Similarity
+from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.degrade.places import smooth
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Pixel(Similarity):
         target: Target,
         pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Pictures scaled so that the squared distance of two of them is their mean squared error: float64 (n, d)."""
@@ -68,7 +69,7 @@ class Ssim(Similarity):
         target: Target,
         pixels: torch.Tensor,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Pictures on [0, 1] with the weight of each place as the last channel: float64 (n, c + 1, h, w)."""

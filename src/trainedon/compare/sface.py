@@ -13,6 +13,7 @@ from trainedon.compare.similarity import Encoder
 from trainedon.degrade.faces import check_face_package, find_faces, model_file, to_bgr
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 RECOGNISER = (
@@ -37,7 +38,7 @@ class SFace(Encoder):
     def check(self) -> None:
         check_face_package()
 
-    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, 128)"""
         check_face_package()
         import cv2

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from trainedon.compare.scope import SCOPES, check_scope, look
+from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ class Similarity(ABC):
         target: Target,
         pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> Any:
         """The code of each picture, for `compare`.
 
         pixels: float32 (n, c, h, w) in [-1, 1]; mask: bool (n, h, w), True = hidden, None = compare whole pictures;
-        labels: int64 (n,) where the audited model takes them. states: what the pictures are where the network works, if
+        condition: what the audited model is conditioned on. states: what the pictures are where the network works, if
         that is known already; a similarity `of_states` then needs no pixels.
         """
 
@@ -59,10 +60,10 @@ class Similarity(ABC):
         target: Target,
         pixels: torch.Tensor,
         masks: Sequence[torch.Tensor],
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> list[Any]:
         """The codes of the same pictures under each of several masks, a network being asked once where that will do."""
-        return [self.encode(target, pixels, mask, labels) for mask in masks]
+        return [self.encode(target, pixels, mask, condition) for mask in masks]
 
     def take(self, code: Any, rows: torch.Tensor) -> Any:
         """The codes of some of the pictures. rows: int64 (m,) on the CPU."""
@@ -78,10 +79,12 @@ class Similarity(ABC):
         originals: torch.Tensor,
         restored: torch.Tensor,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> torch.Tensor:
         """Similarity of each original and its restoration, arguments as in `encode`: float64 (n,), on the CPU."""
-        return self.compare(self.encode(target, originals, mask, labels), self.encode(target, restored, mask, labels))
+        return self.compare(
+            self.encode(target, originals, mask, condition), self.encode(target, restored, mask, condition)
+        )
 
 
 class Encoder(Similarity):
@@ -101,12 +104,12 @@ class Encoder(Similarity):
         target: Target,
         pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Vectors, float32 (n, d)."""
         seen, weight = look(self._seen(target, pixels, states), mask, self.scope)
-        return self._vectors(self._maps(target, seen, labels), weight)
+        return self._vectors(self._maps(target, seen, condition), weight)
 
     def _seen(self, target: Target, pixels: torch.Tensor | None, states: torch.Tensor | None) -> torch.Tensor:
         if not self.of_states:
@@ -118,16 +121,16 @@ class Encoder(Similarity):
         target: Target,
         pixels: torch.Tensor,
         masks: Sequence[torch.Tensor],
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> list[torch.Tensor]:
         if self.scope == "crop":  # every mask shows the network another picture
-            return super().encode_each(target, pixels, masks, labels)
+            return super().encode_each(target, pixels, masks, condition)
         seen = self._seen(target, pixels, None)
-        maps = self._maps(target, seen, labels)
+        maps = self._maps(target, seen, condition)
         return [self._vectors(maps, look(seen, mask, self.scope)[1]) for mask in masks]
 
     @abstractmethod
-    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """What the encoder's network says of the pictures, float32 (n, ...)."""
 
     def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
@@ -172,19 +175,19 @@ class Ensemble(Similarity):
         target: Target,
         pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> tuple[Any, ...]:
-        return tuple(member.encode(target, pixels, mask, labels, states) for member in self.members)
+        return tuple(member.encode(target, pixels, mask, condition, states) for member in self.members)
 
     def encode_each(
         self,
         target: Target,
         pixels: torch.Tensor,
         masks: Sequence[torch.Tensor],
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> list[tuple[Any, ...]]:
-        each = [member.encode_each(target, pixels, masks, labels) for member in self.members]
+        each = [member.encode_each(target, pixels, masks, condition) for member in self.members]
         return list(zip(*each, strict=True))
 
     def take(self, code: tuple[Any, ...], rows: torch.Tensor) -> tuple[Any, ...]:

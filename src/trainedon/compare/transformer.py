@@ -22,6 +22,7 @@ from trainedon.degrade.vision import (
 )
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 
@@ -37,7 +38,7 @@ class DinoV2(Encoder):
     scope: str = "region"
     name: ClassVar[str] = "dinov2"
 
-    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, tokens, d)"""
         network = load_vision(self.source, pixels.device)
         side = input_side(network)
@@ -65,7 +66,7 @@ class Clip(Encoder):
     name: ClassVar[str] = "clip"
     scopes: ClassVar[tuple[str, ...]] = ("picture", "crop")
 
-    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def _maps(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, d)"""
         network = load_vision(self.source, pixels.device, CLIP)
         side = input_side(network)

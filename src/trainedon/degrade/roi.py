@@ -348,11 +348,10 @@ class Several(Roi):
 def own_attention(target: Target, batch: Batch, t: int, words: bool = False) -> torch.Tensor:
     """The audited model's self-attention for the noise-free pictures at timestep t of the usual path, or what it pays
     to the words of their captions: (n, h, w)."""
-    pixels, labels = batch.pixels.to(target.device), batch.labels
-    labels = None if labels is None else labels.to(target.device)
+    pixels, condition = batch.pixels.to(target.device), target.condition_of(batch).to(target.device)
     check_attends(target)
     t = target.path.like_ddpm(t)
-    return target.attention(target.encode(pixels), t, labels, words)  # type: ignore[return-value]
+    return target.attention(target.encode(pixels), t, condition, words)  # type: ignore[return-value]
 
 
 def check_attends(target: Target) -> None:

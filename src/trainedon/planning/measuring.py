@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import torch
 
 from trainedon.attacks import Attack, Cost, short
+from trainedon.condition import UNCONDITIONAL, Classes
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, Item, Rendering, inventory, scan, shown, write_inventory
 from trainedon.pictures.rendering import DEFAULT
@@ -88,17 +89,18 @@ def measure_all(target: Target, asked: Sequence[Demand], clock: Clock = time.per
 def measure(target: Target, rows: int, backward: bool, clock: Clock = time.perf_counter) -> Speed:
     """Median of a few passes of one batch of noise, after one to warm up."""
     x = torch.randn(rows, *target.shape, generator=torch.Generator().manual_seed(0)).to(target.device)
-    labels = None if target.classes is None else torch.zeros(rows, dtype=torch.int64, device=target.device)
+    zeros = torch.zeros(rows, dtype=torch.int64, device=target.device)
+    condition = UNCONDITIONAL if target.classes is None else Classes(zeros)
     t = target.path.like_ddpm(200)
 
     def forward() -> torch.Tensor:
         with torch.no_grad():
-            return target.denoise(x, t, labels).noise
+            return target.denoise(x, t, condition).noise
 
     def there_and_back() -> torch.Tensor:
         with torch.enable_grad():
             given = x.requires_grad_(True)
-            return torch.autograd.grad(target.denoise(given, t, labels).clean.square().sum(), given)[0]
+            return torch.autograd.grad(target.denoise(given, t, condition).clean.square().sum(), given)[0]
 
     try:
         once, *both = _medians([forward, there_and_back] if backward else [forward], clock)

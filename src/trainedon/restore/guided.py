@@ -57,7 +57,7 @@ class Pulled(Restorer):
                 look = agreement(target, masked, x, t)
                 said, moved = look.denoised.noise, look.denoised.clean + self._shift(target, look, t, s)
             else:
-                said, moved = target.denoise(x, t, masked.labels)
+                said, moved = target.denoise(x, t, masked.condition)
             guess = target.bounded(moved)
             guided = Denoised(self._noise(target, said, guess, x, t), guess)
             x = reverse_step(target, guided, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
@@ -184,7 +184,7 @@ def agreement(target: Target, masked: Masked, x: torch.Tensor, t: int) -> Look:
     """One forward and one backward pass."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
-        denoised = target.denoise(x, t, masked.labels)
+        denoised = target.denoise(x, t, masked.condition)
         error = masked.paste(masked.original - denoised.clean, torch.zeros_like(x)).detach()
         (pull,) = torch.autograd.grad((error * denoised.clean).sum(), x)
     target.evaluations.backward += len(x)

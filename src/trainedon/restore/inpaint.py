@@ -26,7 +26,7 @@ class Inpaint(Restorer):
         given = torch.cat([masked.hidden[:, None].to(masked.original), masked.original], dim=1)
         x = target.noised(masked.degraded, grid[0], noise.next())
         for t, s in pairwise(grid):
-            denoised = target.denoise(x, t, masked.labels, given)
+            denoised = target.denoise(x, t, masked.condition, given)
             x = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
         return masked.paste(masked.original, target.bounded(x))
 

@@ -22,7 +22,7 @@ class Naive(Restorer):
         grid = timesteps(target.timesteps, steps, start)
         x = target.noised(masked.degraded, grid[0], noise.next())
         for t, s in pairwise(grid):
-            denoised = target.denoise(x, t, masked.labels)
+            denoised = target.denoise(x, t, masked.condition)
             x = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
         return masked.paste(masked.original, target.bounded(x))
 
@@ -51,7 +51,7 @@ class Resampled(Restorer):
             if j < i:
                 x = forward_step(target, x, t, s, noise.next())
             else:
-                x = self._down(target, masked, target.denoise(x, t, masked.labels), x, t, s, noise)
+                x = self._down(target, masked, target.denoise(x, t, masked.condition), x, t, s, noise)
         return masked.paste(masked.original, target.bounded(x))
 
     @abstractmethod

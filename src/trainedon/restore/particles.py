@@ -37,7 +37,7 @@ class Twisted(Restorer):
         crowd = masked.repeated(self.particles)  # (n * particles, ...), a picture's particles side by side
         x = target.noised(crowd.given(), grid[0], self._noise(crowd, [noise.next() for _ in range(self.particles)]))
         for t, s in pairwise(grid):
-            denoised = target.denoise(x, t, crowd.labels)
+            denoised = target.denoise(x, t, crowd.condition)
             own = [fresh(noise, s, self.eta) for _ in range(self.particles)]
             drawn = None if own[0] is None else self._noise(crowd, own)
             fit = self._fit(target, crowd, denoised.clean, t, s, drawn)

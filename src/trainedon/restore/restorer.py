@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.targets import Target
@@ -21,7 +22,7 @@ TINY = 1e-30  # what a sum of squares is divided by where it is 0, and what it d
 @dataclass(frozen=True)
 class Masked:
     """A batch to restore, where the network works. original, degraded: float32 (n, c, h, w), states; hidden: bool
-    (n, h, w); labels: int64 (n,) for models that are asked with something.
+    (n, h, w); condition: what the model is conditioned on.
 
     What is hidden must not be guessed from `original` either: in latents it is the state of the kept part alone.
     """
@@ -29,7 +30,7 @@ class Masked:
     original: torch.Tensor
     degraded: torch.Tensor
     hidden: torch.Tensor
-    labels: torch.Tensor | None = None
+    condition: Condition = UNCONDITIONAL
 
     def paste(self, kept: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
         """`kept` where the picture was kept, `painted` where it was hidden (eq. 4 of arXiv 2403.08487)."""
@@ -41,8 +42,8 @@ class Masked:
 
     def repeated(self, times: int) -> Masked:
         """Every picture `times` times, side by side: (n * times, ...)."""
-        parts = (self.original, self.degraded, self.hidden, self.labels)
-        return Masked(*(None if part is None else part.repeat_interleave(times, dim=0) for part in parts))
+        parts = (self.original, self.degraded, self.hidden)
+        return Masked(*(part.repeat_interleave(times, dim=0) for part in parts), self.condition.repeat(times))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 
 from trainedon.attacks import Progress
+from trainedon.condition import Classes
 from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.noise import NoiseStream
@@ -245,7 +246,7 @@ def infer_labels(
             x_t = target.noised(states, t, eps)
             for label in range(errors.shape[1]):
                 with torch.no_grad():
-                    answer = target.denoise(x_t, t, torch.full((len(part),), label, device=target.device))
+                    answer = target.denoise(x_t, t, Classes(torch.full((len(part),), label, device=target.device)))
                 errors[:, label] += double((answer.noise - eps).square()).flatten(1).mean(1).cpu().numpy()
         labels |= {str(item.sha256): int(best) for item, best in zip(part, errors.argmin(1), strict=True)}
         start += len(part)

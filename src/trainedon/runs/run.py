@@ -115,9 +115,9 @@ def recompute(out: Path, record: RunRecord) -> dict[str, evidence.Document]:
         looks = evidence.read_looks(out / "looks.parquet")
     draw, told = _draw_of(out, record), _circumstances(record)
     if record.kind == "audit":
-        return {"audit.json": evidence.audit(scores, pictures, looks, draw, record.choices.lead, **told)}
+        return {"audit.json": evidence.audit_table(scores, pictures, looks, draw, record.choices.lead, **told)}
     documents: dict[str, evidence.Document] = {
-        "evaluation.json": evidence.evaluate(scores, pictures, looks, draw, **told)
+        "evaluation.json": evidence.evaluate_table(scores, pictures, looks, draw, **told)
     }
     if record.study:
         documents["peaks.json"] = evidence.peaks(scores, record.study, pictures, looks)

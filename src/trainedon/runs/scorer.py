@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from trainedon.attacks import Attack, Exhibit, Judged, Progress, short
-from trainedon.attacks.core.attack import silent
+from trainedon.attacks import Attack, Exhibit, Progress, Scored, short
+from trainedon.attacks.core.answers import silent
+from trainedon.attacks.core.execute import run, run_in_chunks
+from trainedon.attacks.drc.drc_hide import hidden_centre
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
@@ -88,7 +90,7 @@ class Scorer:
         self, target: Target, attacks: Sequence[Attack], selection: Selection, pace: Pace | None = None
     ) -> None:
         self._target, self._attacks, self._selection, self._pace = target, attacks, selection, pace
-        self._showing = next((number for number, attack in enumerate(attacks) if attack.shows), None)
+        self._showing = next((number for number, attack in enumerate(attacks) if attack.shown_as is not None), None)
         target.pace = pace
 
     def __call__(self, task: Task, progress: Progress = silent) -> Iterator[Finished]:
@@ -140,11 +142,11 @@ class Scorer:
 
     def _judged(
         self, task: Task, number: int, batch: Batch, places: Sequence[int], progress: Progress
-    ) -> Iterator[tuple[Judged, Evaluations]]:
+    ) -> Iterator[tuple[Scored, Evaluations]]:
         """The attack's answers, chunk by chunk, and what each took: `spared` are the seconds that the attack alone
         would take, so what an answer took that was known already is added."""
         attack, target = self._attacks[number], self._target
-        chunks = attack.judging(target, batch.take(places))
+        chunks = run_in_chunks(attack, target, batch.take(places))
         start, cost = replace(target.evaluations), attack.cost(target)
         before = task.done[number] + len(batch) - len(places) if task.done else 0
 
@@ -184,15 +186,16 @@ class Scorer:
         parts where all of it takes long."""
         if number != self._showing:
             return
-        attack, scores = self._attacks[number], dict(zip(shard.places, shard.answers.tolist(), strict=True))
+        exhibitor = _exhibitor(self._attacks[number], self._target)
+        scores = dict(zip(shard.places, shard.answers.tolist(), strict=True))
         chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
         while chosen:
             size = len(chosen)
             if self._target.adapts:
                 size = int(min(size, max(1, self._target.pace.within(SHOWING))))
             now, chosen = chosen[:size], chosen[size:]
-            found = attack.show(self._target, batch.take(now))
-            told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found)]  # an attack may have nothing to show
+            found = run(exhibitor, self._target, batch.take(now)).exhibits
+            told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]
             shown = self._selected(task, number, told)
             if shown:
                 yield Finished(task.name, number, shown=shown)
@@ -212,6 +215,12 @@ class Scorer:
         return shown
 
 
+def _exhibitor(attack: Attack, target: Target) -> Attack:
+    """Who makes what is shown apart from the scores: the attack itself, or for one that noises whole pictures, which
+    come back much as they were, DRC with a hidden centre."""
+    return hidden_centre(target, getattr(attack, "seed", 0)) if attack.shown_as == "noised" else attack
+
+
 class _Fresh:
     """What was scored since something was kept."""
 
@@ -221,7 +230,7 @@ class _Fresh:
         self._answers: list[np.ndarray] = []
         self._forward, self._seconds = 0, 0.0
 
-    def add(self, places: Sequence[int], judged: Judged, spent: Evaluations) -> None:
+    def add(self, places: Sequence[int], judged: Scored, spent: Evaluations) -> None:
         self.places += places
         self.exhibits += judged.exhibits
         self._answers.append(judged.scores)

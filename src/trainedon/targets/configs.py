@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import diffusers
-
 from trainedon.errors import UserError
 from trainedon.targets import schema
 from trainedon.targets.layouts import LEGACY
@@ -56,6 +54,8 @@ def _may_be_unset(kind: type, key: str) -> bool:
 def check_network(config: dict, kind: type, path: Path) -> None:
     """Raises UserError when the configuration of a network or autoencoder has a key that its class does not know, or a
     value that cannot stand there."""
+    import diffusers  # late, as it takes seconds
+
     schema.check_size(config, path)
     schema.check_private(config, path)
     known, former = defaults(kind).keys() | AVERAGING, {}

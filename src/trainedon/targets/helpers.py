@@ -218,7 +218,7 @@ def _beside(model: str | Path, target: Target) -> Target:
         target.kept[key] = load_target(model, device=str(target.device), rows=target.rows, **how)
     other: Target = target.kept[key]  # type: ignore[assignment]
     other.evaluations, other.memo, other.rows = target.evaluations, target.memo, target.rows
-    other.captions, other.pace = target.captions, target.pace
+    other.pace = target.pace
     return other
 
 

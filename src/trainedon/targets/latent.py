@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trainedon.targets.network import Network
+from trainedon.condition import UNCONDITIONAL, Condition
+from trainedon.targets.network import Network, labels_of
 from trainedon.targets.target import PAD, PRECISIONS
 
 # Latents of pictures, scaled to a standard deviation of about 1, stay well within this; what guides a restoration could
@@ -55,9 +56,9 @@ class Latent(Network):
     def _placed(self, network: nn.Module) -> nn.Module:
         return network if self.offloaded else super()._placed(network)
 
-    def _answered(self, network: Callable, x, t, labels) -> torch.Tensor:
+    def _answered(self, network: Callable, x, t, condition) -> torch.Tensor:
         x = x.to(self._dtype, memory_format=torch.channels_last)
-        return self.ask(network, x, t, labels)[:, : self.shape[0]].float().contiguous()
+        return self.ask(network, x, t, condition)[:, : self.shape[0]].float().contiguous()
 
     def _time(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """What the network is told of the timesteps, (n,), where that is not their numbers."""
@@ -87,14 +88,14 @@ class Latent(Network):
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
 
-        def network(x, _t, _labels):
+        def network(x, _t, _condition):
             found = self.autoencoder.encode(x.to(memory_format=torch.channels_last))
             return found.latents if hasattr(found, "latents") else found.latent_dist.mode()
 
         return (self._through(network, pixels) - self._shift) * self._scale
 
     def decode(self, states: torch.Tensor) -> torch.Tensor:
-        def network(z, _t, _labels):
+        def network(z, _t, _condition):
             return self.autoencoder.decode(z.to(memory_format=torch.channels_last)).sample
 
         return self._through(network, states / self._scale + self._shift)
@@ -108,20 +109,20 @@ class Latent(Network):
         rows, self.rows = self.rows, PAD
         try:
             times = torch.zeros(len(x), dtype=torch.int64, device=self.device)
-            return self._in_chunks(network, x.to(self.device), times, None).contiguous()
+            return self._in_chunks(network, x.to(self.device), times, UNCONDITIONAL).contiguous()
         finally:
             self.rows = rows
 
 
 class LatentUNet(Latent):
-    """`UNet2DModel` on latents: unconditional latent diffusion (LDM, arXiv 2112.10752), or one asked by classes."""
+    """`UNet2DModel` on latents: latent diffusion (LDM, arXiv 2112.10752), unconditional or conditioned on classes."""
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        return network(x, t, class_labels=labels).sample
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return network(x, t, class_labels=labels_of(condition)).sample
 
 
 class DiT(Latent):
-    """`DiTTransformer2DModel` (arXiv 2212.09748), asked by classes."""
+    """`DiTTransformer2DModel` (arXiv 2212.09748), conditioned on classes."""
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        return network(x, timestep=t, class_labels=labels).sample
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return network(x, timestep=t, class_labels=labels_of(condition)).sample

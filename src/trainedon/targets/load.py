@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 
 from trainedon.errors import UserError
@@ -192,6 +191,8 @@ def _prediction(scheduler: dict) -> str:
 
 
 def _pixel(files: Ledger, layout: Layout, name: str, how: dict[str, Any]) -> Target:
+    import diffusers  # late, as it takes seconds
+
     if layout.index is not None:
         _check_pixel(layout.index, layout.root)
     folder = layout.network or layout.folder("unet")
@@ -250,6 +251,8 @@ def _check_pixel(index: dict, root: Path) -> None:
         raise UserError(f"pipelines of class {family} ({described}) are not supported yet: give one of {SUPPORTED}")
     if "scheduler" in index:
         _scheduler_named(index)
+    import diffusers
+
     configs.check_index(index, diffusers.DDPMPipeline, root / INDEX)
 
 

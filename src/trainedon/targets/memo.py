@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from trainedon.condition import Condition
 from trainedon.targets.journal import Journal
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LIMIT = 256 * 2**20  # bytes of answers that are kept, and of tensors as a whole; the oldest go first
-Compute = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
+Compute = Callable[[torch.Tensor, torch.Tensor, Condition], torch.Tensor]
 
 
 class Memo:
-    """Answers by (model, row of x_t, t, label), and what each took to compute.
+    """Answers by (model, row of x_t, t, condition), and what each took to compute.
 
     A row's answer does not depend on the rows beside it (see `Target`), so an answer from here is the one that the
     network would give.
@@ -74,17 +75,16 @@ class Memo:
         model: str,
         x_t: torch.Tensor,
         t: torch.Tensor,
-        labels: torch.Tensor | None,
+        condition: Condition,
         compute: Compute,
-        told: Sequence[object] | None = None,
         at_once: int | None = None,
     ) -> tuple[torch.Tensor, float]:
-        """`compute(x_t, t, labels)` (n, c, h, w), asking it only for the rows that are not known.
+        """`compute(x_t, t, condition)` (n, c, h, w), asking it only for the rows that are not known.
 
-        Also the seconds that the known rows had taken. told: what the labels stand for, the same in every process;
-        they themselves when not given. at_once: rows after which what was computed is kept; all, when not given.
+        Also the seconds that the known rows had taken. at_once: rows after which what was computed is kept; all, when
+        not given.
         """
-        keys = self._keys(model, x_t, t, labels.tolist() if told is None and labels is not None else told)
+        keys = self._keys(model, x_t, t, condition)
         known = [self._answers.get(key) for key in keys]
         missing = [i for i, answer in enumerate(known) if answer is None]
         seconds = sum(answer[1] for answer in known if answer is not None)
@@ -92,7 +92,7 @@ class Memo:
         for start in range(0, len(missing), size):
             part = missing[start : start + size]
             began = time.perf_counter()
-            fresh = compute(x_t[part], t[part], None if labels is None else labels[part])
+            fresh = compute(x_t[part], t[part], condition[part])
             each = (time.perf_counter() - began) / len(part)
             for i, row in zip(part, fresh, strict=True):
                 known[i] = (row, each)
@@ -112,10 +112,9 @@ class Memo:
             self._bytes -= oldest.nbytes
 
     @staticmethod
-    def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, labels: Sequence[object] | None) -> list[bytes]:
+    def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> list[bytes]:
         rows = x_t.detach().cpu().contiguous().numpy()
-        with_labels = [None] * len(rows) if labels is None else labels
         return [
-            hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {label}".encode()[:64], digest_size=20).digest()
-            for row, at, label in zip(rows, t.tolist(), with_labels, strict=True)
+            hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {told}".encode()[:64], digest_size=20).digest()
+            for row, at, told in zip(rows, t.tolist(), condition.keys(len(rows)), strict=True)
         ]

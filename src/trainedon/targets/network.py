@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.attending import Watch, attentions
 from trainedon.targets.target import PAD, PRECISIONS, Target
@@ -33,15 +34,15 @@ class Network(Target):
         return network.to(self.device, memory_format=torch.channels_last)
 
     @abstractmethod
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         """The answer of `network`, (n, at least c, h, w); x: float32 (n, c or more, h, w), t: int64 (n,)."""
 
-    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        return self._answered(self._asked, x_t, t, labels)
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return self._answered(self._asked, x_t, t, condition)
 
-    def _answered(self, network: Callable, x, t, labels) -> torch.Tensor:
+    def _answered(self, network: Callable, x, t, condition) -> torch.Tensor:
         with self._cast():
-            answer = self.ask(network, x.to(memory_format=torch.channels_last), t, labels)
+            answer = self.ask(network, x.to(memory_format=torch.channels_last), t, condition)
         return answer[:, : self.shape[0]].float().contiguous()  # models that learn the variance answer 2c channels
 
     def _cast(self) -> AbstractContextManager:
@@ -67,7 +68,7 @@ class Network(Target):
         return way[len(way) // 2]
 
     def features(
-        self, states: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
+        self, states: torch.Tensor, t: int, layer: str | None = None, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:
         layer = layer or self._usual_layer()
         if layer not in self.layers():
@@ -79,7 +80,7 @@ class Network(Target):
 
         hook = self.network.get_submodule(layer).register_forward_hook(keep)
         try:
-            return self._look(states, t, labels, seen.pop).contiguous()
+            return self._look(states, t, condition, seen.pop).contiguous()
         finally:
             hook.remove()
 
@@ -110,20 +111,20 @@ class Network(Target):
 
     picture_first = True  # where words and places are one sequence
 
-    def words(self, labels: torch.Tensor) -> torch.Tensor:
-        """Which tokens of the text are words of the captions: bool (n, tokens)."""
+    def words(self, condition: Condition, n: int) -> torch.Tensor:
+        """Which tokens of the text are words of the captions of n rows: bool (n, tokens)."""
         raise UserError(f"{self.identity.name} takes no captions, and so looks at no words: choose another region")
 
     def attention(
-        self, states: torch.Tensor, t: int, labels: torch.Tensor | None = None, words: bool = False
+        self, states: torch.Tensor, t: int, condition: Condition = UNCONDITIONAL, words: bool = False
     ) -> torch.Tensor | None:
         if not self.attends:
             return None
         size = self.picture[1:]
         watch = Watch(self.shape[1:], self.tokens, self.picture_first)
 
-        def prepare(asked: torch.Tensor | None) -> None:
-            watch.words = self.words(asked) if words else None
+        def prepare(condition: Condition, n: int) -> None:
+            watch.words = self.words(condition, n) if words else None
 
         def collect() -> torch.Tensor:
             if not watch.maps:
@@ -133,20 +134,20 @@ class Network(Target):
             return torch.stack(grown).mean(0)
 
         with watch.over(self.network):
-            seen = self._look(states, t, labels, collect, prepare)
+            seen = self._look(states, t, condition, collect, prepare)
         if words:
-            seen[~self.words(labels).any(1)] = torch.nan
+            seen[~self.words(condition, len(seen)).any(1)] = torch.nan
         return seen
 
     def gradient_norms(
-        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor | None = None
+        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:
         weights = list(self.network.requires_grad_(True).parameters())
         # all at once whatever the batch size, so that sums round alike; as it is, for nothing is compiled for weights
         (rows, asked), self.rows, self._asked = (self.rows, self._asked), len(x_t) + -len(x_t) % PAD, self.network
         try:
             with torch.enable_grad():
-                error = (self.denoise(x_t, t, labels).noise - noise).square().mean()
+                error = (self.denoise(x_t, t, condition).noise - noise).square().mean()
                 gradients = torch.autograd.grad(error, weights, allow_unused=True)
         finally:
             self.network.requires_grad_(False)
@@ -156,18 +157,25 @@ class Network(Target):
         return torch.stack(norms).cpu().double()
 
     @torch.no_grad()
-    def _look(self, states, t, labels, collect: Callable[[], torch.Tensor], prepare=None) -> torch.Tensor:
-        """One pass over `alpha_t x`; `collect` gives what was seen of the rows that just went through, of whose labels
-        `prepare` is told before."""
+    def _look(self, states, t, condition, collect: Callable[[], torch.Tensor], prepare=None) -> torch.Tensor:
+        """One pass over `alpha_t x`; `collect` gives what was seen of the rows that just went through, whose condition
+        `prepare` is given before."""
 
-        def network(x, t, labels):
+        def network(x, t, condition):
             if prepare is not None:
-                prepare(labels)
-            self._answered(self.network, x, t, labels)  # hooks are not seen in a compiled network
+                prepare(condition, len(x))
+            self._answered(self.network, x, t, condition)  # hooks are not seen in a compiled network
             return collect()
 
         alpha, _ = self.path.at(t, states)
         times = torch.full((len(states),), t, device=self.device)
-        seen = self._in_chunks(network, alpha * states, times, labels)
+        seen = self._in_chunks(network, alpha * states, times, condition)
         self.evaluations.forward += len(states)
         return seen.float()
+
+
+def labels_of(condition: Condition) -> torch.Tensor | None:
+    """What diffusers' networks take as class_labels, int64 (n,). Raises TypeError for captions."""
+    if isinstance(condition, Captions):
+        raise TypeError("it is conditioned on classes, not on captions")
+    return condition.labels if isinstance(condition, Classes) else None

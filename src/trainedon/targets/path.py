@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import diffusers
 import torch
 
 from trainedon.errors import UserError
@@ -36,6 +35,8 @@ class NoisePath:
         """From a scheduler's configuration, as the diffusers class `kind` reads it: linear, scaled-linear,
         squared-cosine and trained betas, with or without rescaling to zero terminal signal-to-noise ratio (Lin et al.,
         arXiv 2305.08891, Algorithm 1). What it does not say is as in that class."""
+        import diffusers  # late, as it takes seconds
+
         usual = {key: value for key, value in defaults(getattr(diffusers, kind)).items() if key in PATH}
         arguments = usual | {key: value for key, value in effective(config).items() if key in usual}
         try:
@@ -95,6 +96,8 @@ class NoisePath:
 
 def _alpha_bars(arguments: dict, kind: str) -> torch.Tensor:
     """As every class of schedulers computes them; some take long over other things, and only some know `exp`."""
+    import diffusers
+
     try:
         return diffusers.DDPMScheduler(**arguments).alphas_cumprod
     except NotImplementedError:

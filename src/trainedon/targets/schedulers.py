@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import diffusers
-
 from trainedon.errors import UserError
 from trainedon.targets import schema
 from trainedon.targets.configs import defaults, effective, unknown
@@ -78,10 +76,14 @@ def _check_betas(config: dict, path: Path) -> None:
 
 
 def _usual(key: str) -> object:
+    import diffusers
+
     return defaults(diffusers.DDPMScheduler).get(key)
 
 
 @cache
 def _of_samplers() -> set[str]:
     """The parameters of all schedulers on the lists."""
+    import diffusers
+
     return {key for name in SCHEDULERS | FLOWS for key in defaults(getattr(diffusers, name))} | OF_OTHERS

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
 from trainedon.noise import generator
 from trainedon.targets.path import NoisePath
@@ -87,16 +88,16 @@ class Service(Target):
         self.evaluations.forward += len(pixels)
         return made.float()
 
-    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         self._refuse()
 
-    def features(self, states, t, layer=None, labels=None):
+    def features(self, states, t, layer=None, condition=UNCONDITIONAL):
         self._refuse()
 
-    def attention(self, states, t, labels=None, words=False):
+    def attention(self, states, t, condition=UNCONDITIONAL, words=False):
         return None
 
-    def gradient_norms(self, x_t, t, noise, labels=None):
+    def gradient_norms(self, x_t, t, noise, condition=UNCONDITIONAL):
         self._refuse()
 
     def _refuse(self) -> Any:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
+from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
 from trainedon.targets.target import Target
 
@@ -95,13 +96,13 @@ class Symmetric(Target):
     def _move(self, pixels: torch.Tensor) -> torch.Tensor:
         return SYMMETRIES[self.symmetry](pixels)
 
-    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        return self._move(self.through.predict(self._move(x_t), t, labels))
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return self._move(self.through.predict(self._move(x_t), t, condition))
 
     def features(
-        self, states: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
+        self, states: torch.Tensor, t: int, layer: str | None = None, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:
-        return self._move(self.through.features(self._move(states), t, layer, labels))
+        return self._move(self.through.features(self._move(states), t, layer, condition))
 
     @property
     def attends(self) -> bool:
@@ -133,12 +134,12 @@ class Symmetric(Target):
         return self.through.bounded(states)
 
     def attention(
-        self, states: torch.Tensor, t: int, labels: torch.Tensor | None = None, words: bool = False
+        self, states: torch.Tensor, t: int, condition: Condition = UNCONDITIONAL, words: bool = False
     ) -> torch.Tensor | None:
-        received = self.through.attention(self._move(states), t, labels, words)
+        received = self.through.attention(self._move(states), t, condition, words)
         return None if received is None else self._move(received)
 
     def gradient_norms(
-        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor | None = None
+        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:
-        return self.through.gradient_norms(self._move(x_t), t, self._move(noise), labels)
+        return self.through.gradient_norms(self._move(x_t), t, self._move(noise), condition)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from torch.nn import functional as F
 
+from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.asking import answering
 from trainedon.targets.journal import Journal
 from trainedon.targets.memo import Memo
 from trainedon.targets.pace import Pace
 from trainedon.targets.path import NoisePath
+
+if TYPE_CHECKING:
+    from trainedon.pictures import Batch
 
 T = TypeVar("T")
 PAD = 8
@@ -49,25 +52,6 @@ class Evaluations:
     spared: float = 0.0
 
 
-class Captions:
-    """Captions by number, in the order in which they came up; models that are asked together have them in common."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._numbers: dict[str, int] = {}
-
-    def numbers(self, texts: Sequence[str]) -> torch.Tensor:
-        """int64 (n,)."""
-        for text in texts:
-            if text not in self._numbers:
-                self._numbers[text] = len(self._texts)
-                self._texts.append(text)
-        return torch.tensor([self._numbers[text] for text in texts], dtype=torch.int64)
-
-    def __getitem__(self, number: int) -> str:
-        return self._texts[number]
-
-
 @dataclass(frozen=True)
 class Identity:
     """What a run records of its model. digest: sha256 of the files that decide its answers. distilled: why it is taken
@@ -93,8 +77,7 @@ class Target(ABC):
     is. options: what else it was loaded with, for the
     models beside it.
 
-    labels, int64 (n,), are what the network is asked with, whichever its conditioning: classes, or numbers of captions
-    (`numbers`); None where it is asked with nothing. Guidance is off.
+    condition: what the network is conditioned on, row by row. Guidance is off.
     """
 
     identity: Identity
@@ -111,15 +94,14 @@ class Target(ABC):
     memo: Memo | None = None
     pace: Pace | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    captions: Captions = field(default_factory=Captions)
 
     @abstractmethod
-    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         """The network's raw answer, (n, c, h, w)."""
 
     @abstractmethod
     def features(
-        self, states: torch.Tensor, t: int, layer: str | None = None, labels: torch.Tensor | None = None
+        self, states: torch.Tensor, t: int, layer: str | None = None, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:
         """Activations of the network at `layer` (None: in the middle, of the way up where there is one) for the
         noise-free `alpha_t x`.
@@ -129,7 +111,7 @@ class Target(ABC):
 
     @abstractmethod
     def attention(
-        self, states: torch.Tensor, t: int, labels: torch.Tensor | None = None, words: bool = False
+        self, states: torch.Tensor, t: int, condition: Condition = UNCONDITIONAL, words: bool = False
     ) -> torch.Tensor | None:
         """How much self-attention each place receives, averaged over heads and layers: float32 (n, h, w), at the
         picture's size. None, and no evaluation, when the network has no self-attention.
@@ -139,7 +121,7 @@ class Target(ABC):
 
     @abstractmethod
     def gradient_norms(
-        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor | None = None
+        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:
         """L2 norm of the gradient of `mean (noise(x_t, t) - noise)^2` in each parameter tensor of the network.
 
@@ -174,7 +156,7 @@ class Target(ABC):
 
     @property
     def conditioning(self) -> str | None:
-        """`class`, `caption`, or None for a model that is asked with nothing."""
+        """`class`, `caption`, or None for an unconditional model."""
         return None if self.classes is None else "class"
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -195,9 +177,23 @@ class Target(ABC):
             return mask
         return F.adaptive_max_pool2d(mask.float().unsqueeze(1), self.shape[1:])[:, 0] > 0
 
-    def numbers(self, captions: Sequence[str]) -> torch.Tensor:
-        """The labels, int64 (n,), that stand for captions; the empty one is asked with no words."""
-        return self.captions.numbers(captions)
+    def condition_of(self, batch: Batch) -> Condition:
+        """What the model is conditioned on about pictures: the batch's condition where it is of the model's kind, else
+        the pictures' labels or captions, the empty caption where one has none.
+
+        Raises UserError where a class-conditional model is given no labels.
+        """
+        if self.conditioning == "caption":
+            if isinstance(batch.condition, Captions):
+                return batch.condition
+            return Captions(tuple(caption or "" for caption in batch.captions or [""] * len(batch)))
+        if self.conditioning is None:
+            return UNCONDITIONAL
+        if isinstance(batch.condition, Classes):
+            return batch.condition
+        if batch.labels is None:
+            raise UserError(f"the model was trained with {self.classes} classes: give the pictures' class labels")
+        return Classes(batch.labels)
 
     @property
     def timesteps(self) -> int:
@@ -207,19 +203,18 @@ class Target(ABC):
         self,
         x_t: torch.Tensor,
         t: torch.Tensor | int,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         given: torch.Tensor | None = None,
     ) -> Denoised:
         """Noise and clean state in `x_t`, whatever the network was trained to answer.
 
-        x_t: float32 (n, c, h, w). t: int or int64 (n,) timestep index in [0, T). labels: int64 (n,) when the model is
-        asked with something. given: float32 (n, 1 + c, h, w), for a model that `inpaints`: 1 where the state is hidden
-        and 0 elsewhere, and the state of what is kept; None hides it all. Counts n forward evaluations. Differentiable
-        in `x_t` where gradients are enabled.
+        x_t: float32 (n, c, h, w). t: int or int64 (n,) timestep index in [0, T). given: float32 (n, 1 + c, h, w), for a
+        model that `inpaints`: 1 where the state is hidden and 0 elsewhere, and the state of what is kept; None hides
+        it all. Counts n forward evaluations. Differentiable in `x_t` where gradients are enabled.
         """
         alpha, sigma = self.path.at(t, x_t)  # from t as it is given: one on an accelerator would have to be waited for
         asked = x_t if given is None else torch.cat([x_t, given], dim=1)
-        answer = self._answer(asked, torch.as_tensor(t, device=self.device).expand(len(x_t)), labels)
+        answer = self._answer(asked, torch.as_tensor(t, device=self.device).expand(len(x_t)), condition)
         if answer.shape != x_t.shape:
             raise UserError(f"{self.identity.name} answers {list(answer.shape)} to {list(x_t.shape)}: it is damaged")
         self.evaluations.forward += len(x_t)
@@ -231,28 +226,19 @@ class Target(ABC):
             return Denoised((x_t - alpha * answer) / sigma.clamp(min=SMALLEST_ALPHA), answer)
         return Denoised(sigma * x_t + alpha * answer, alpha * x_t - sigma * answer)  # v, arXiv 2202.00512, appendix D
 
-    def _answer(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def _answer(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         if self.memo is None or torch.is_grad_enabled():
-            return self._in_chunks(self.predict, x_t, t, labels)
+            return self._in_chunks(self.predict, x_t, t, condition)
         answer, seconds = self.memo.answers(
             self.identity.digest,
             x_t,
             t,
-            labels,
+            condition,
             lambda *rows: self._in_chunks(self.predict, *rows),
-            self._meaning(labels),
             self._at_once(),
         )
         self.evaluations.spared += seconds
         return answer
-
-    def _meaning(self, labels: torch.Tensor | None) -> list[object] | None:
-        """What labels stand for, as another process would tell it: a caption's number depends on which came before."""
-        if labels is None or self.conditioning != "caption":
-            return None if labels is None else labels.tolist()
-        words = {number: self.captions[number].encode() for number in set(labels.tolist())}
-        told = {number: hashlib.blake2b(text, digest_size=8).hexdigest() for number, text in words.items()}
-        return [told[number] for number in labels.tolist()]
 
     @contextmanager
     def sharing(self, journal: Journal | None = None) -> Iterator[None]:
@@ -333,7 +319,7 @@ class Target(ABC):
             most = min(most, self.pace.within(1) // PAD * PAD)
         return max(PAD, int(most))
 
-    def _in_chunks(self, network, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def _in_chunks(self, network, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         """Rows through the network, at most `rows` at once, filled up to a multiple of PAD.
 
         Kernels are chosen by batch size, and a lone row may take one that rounds otherwise; filled-up batches take the
@@ -343,14 +329,14 @@ class Target(ABC):
         for start in range(0, len(x), size):
             began = self.pace.clock() if self.pace else 0.0
             part = slice(start, start + size)
-            xs, ts, ls = x[part], t[part], None if labels is None else labels[part]
+            xs, ts, cs = x[part], t[part], condition[part]
             n, missing = len(xs), self._filled(len(xs), size) - len(xs)
             if missing:
                 xs = torch.cat([xs, xs[:1].detach().expand(missing, *xs.shape[1:])])
                 ts = torch.cat([ts, ts[:1].expand(missing)])
-                ls = None if ls is None else torch.cat([ls, ls[:1].expand(missing)])
+                cs = cs.filled(missing)
             with answering(self.identity.name):
-                answers.append(network(xs, ts, ls)[:n])
+                answers.append(network(xs, ts, cs)[:n])
             if self.pace:
                 if self.adapts:
                     self.pace.measure(len(xs), self.pace.clock() - began)

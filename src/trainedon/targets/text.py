@@ -1,4 +1,4 @@
-"""Text-to-image models: one adapter a family, each asked by captions, without guidance."""
+"""Text-to-image models: one adapter a family, each conditioned on captions, without guidance."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 
+from trainedon.condition import Captions, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.latent import Latent
 from trainedon.targets.model_files import shown
@@ -21,14 +22,14 @@ WORDS = "words"  # the key of bool (tokens,): which of the text's tokens are wor
 
 
 class Text(Latent):
-    """A model that is asked by captions: a label is the number of one.
+    """A model that is conditioned on captions.
 
     Each caption is embedded alone, so that it means the same whatever stands beside it.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._embedded: OrderedDict[int, Prompt] = OrderedDict()
+        self._embedded: OrderedDict[str, Prompt] = OrderedDict()
         self._bytes = 0  # of these
 
     @property
@@ -37,30 +38,29 @@ class Text(Latent):
 
     @abstractmethod
     def embed(self, caption: str) -> Prompt:
-        """What the network is told of a caption, each (1, ...), and WORDS, (tokens,)."""
+        """What the network takes for a caption: each (1, ...), and WORDS, bool (tokens,)."""
 
-    def _told(self, labels: torch.Tensor | None, n: int) -> Prompt:
-        """What the network is told of each of n rows; without labels, the empty caption."""
-        asked = self.numbers([""]).expand(n).tolist() if labels is None else labels.tolist()
-        known = {number: self._known(number) for number in dict.fromkeys(asked)}
+    def prompts(self, condition: Condition, n: int) -> Prompt:
+        """What the network takes for each of n rows, (n, ...) each."""
+        texts = texts_of(condition, n)
+        known = {text: self._prompt(text) for text in dict.fromkeys(texts)}
         names = next(iter(known.values())).keys() - {WORDS}
-        return {name: torch.cat([known[number][name] for number in asked]) for name in names}
+        return {name: torch.cat([known[text][name] for text in texts]) for name in names}
 
-    def words(self, labels: torch.Tensor | None) -> torch.Tensor:
-        return torch.stack([self._known(number)[WORDS] for number in labels.tolist()]).to(self.device)
+    def words(self, condition: Condition, n: int) -> torch.Tensor:
+        return torch.stack([self._prompt(text)[WORDS] for text in texts_of(condition, n)]).to(self.device)
 
-    def _known(self, number: int) -> Prompt:
-        if number not in self._embedded:
-            told = self._embedding(self.captions[number])
-            self._embedded[number] = {
+    def _prompt(self, caption: str) -> Prompt:
+        if caption not in self._embedded:
+            self._embedded[caption] = {
                 name: value.to(self.device, self._dtype if value.is_floating_point() else value.dtype)
-                for name, value in told.items()
+                for name, value in self._embedding(caption).items()
             }
-            self._bytes += _nbytes(self._embedded[number])
+            self._bytes += _nbytes(self._embedded[caption])
             while len(self._embedded) > 1 and self._bytes > KEPT:
                 self._bytes -= _nbytes(self._embedded.popitem(last=False)[1])
-        self._embedded.move_to_end(number)
-        return self._embedded[number]
+        self._embedded.move_to_end(caption)
+        return self._embedded[caption]
 
     def _embedding(self, caption: str) -> Prompt:
         """Raises UserError when the tokenizer cannot read the caption. Pipelines would print what they leave out of a
@@ -70,6 +70,13 @@ class Text(Latent):
                 return self.embed(caption)
         except Unread as error:
             raise UserError(f"the model's tokenizer cannot read the caption {shown(caption)!r} ({error})") from None
+
+
+def texts_of(condition: Condition, n: int) -> tuple[str, ...]:
+    """The captions of n rows; without a condition, empty ones. Raises TypeError for classes."""
+    if isinstance(condition, Classes):
+        raise TypeError("it is conditioned on captions, not on classes")
+    return condition.texts if isinstance(condition, Captions) else ("",) * n
 
 
 def _nbytes(prompt: Prompt) -> int:
@@ -105,8 +112,8 @@ class StableDiffusion(Text):
         hidden, _ = self.pipeline.encode_prompt(caption, self.device, 1, False)
         return {"encoder_hidden_states": hidden, WORDS: in_clip(self.pipeline.tokenizer, caption)}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        return network(self._whole(x), t, **self._guided(x), **self._told(labels, len(x))).sample
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return network(self._whole(x), t, **self._guided(x), **self.prompts(condition, len(x))).sample
 
     def _guided(self, x: torch.Tensor) -> Prompt:
         """What a network that is told how strong guidance is (arXiv 2310.04378, sec. 4.2) is told of guidance 1, which
@@ -138,8 +145,8 @@ class StableDiffusionXL(StableDiffusion):
         words = in_clip(pipe.tokenizer or pipe.tokenizer_2, caption)
         return {"encoder_hidden_states": hidden, "text_embeds": pooled, WORDS: words}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        told = self._told(labels, len(x))
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        told = self.prompts(condition, len(x))
         size = list(self.picture[1:])
         told_of = [*size, 0, 0, *([AESTHETIC] if self.pipeline.config.get("requires_aesthetics_score") else size)]
         sizes = torch.tensor(told_of, device=x.device, dtype=x.dtype).expand(len(x), -1)
@@ -155,7 +162,7 @@ class PixArt(Text):
         words = in_t5(self.pipeline.tokenizer, caption, hidden.shape[1])
         return {"encoder_hidden_states": hidden, "encoder_attention_mask": mask, WORDS: words}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         added = {"resolution": None, "aspect_ratio": None}
         if self.network.use_additional_conditions:
             height, width = self.picture[1:]
@@ -163,7 +170,7 @@ class PixArt(Text):
                 "resolution": x.new_tensor([[height, width]]).expand(len(x), -1),
                 "aspect_ratio": x.new_tensor([[height / width]]).expand(len(x), -1),
             }
-        return network(x, timestep=t, added_cond_kwargs=added, **self._told(labels, len(x))).sample
+        return network(x, timestep=t, added_cond_kwargs=added, **self.prompts(condition, len(x))).sample
 
 
 class StableDiffusion3(Text):
@@ -181,8 +188,8 @@ class StableDiffusion3(Text):
             others = in_t5(pipe.tokenizer_3, caption, beyond)
         return {"encoder_hidden_states": hidden, "pooled_projections": pooled, WORDS: torch.cat([clip, others])}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        return network(x, timestep=self._time(t, x), **self._told(labels, len(x))).sample
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return network(x, timestep=self._time(t, x), **self.prompts(condition, len(x))).sample
 
 
 class Flux(Text):
@@ -203,9 +210,9 @@ class Flux(Text):
         words = in_t5(self.pipeline.tokenizer_2, caption, hidden.shape[1])
         return {"encoder_hidden_states": hidden, "pooled_projections": pooled, WORDS: words}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         n, c, h, w = x.shape
-        told = self._told(labels, n)
+        told = self.prompts(condition, n)
         packed = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(n, -1, 4 * c)
         places = torch.cartesian_prod(torch.arange(1), torch.arange(h // 2), torch.arange(w // 2)).to(x)
         words = x.new_zeros(told["encoder_hidden_states"].shape[1], 3)

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers import UNet2DModel
 
+from trainedon.condition import Condition
 from trainedon.errors import UserError
 from trainedon.targets import configs
 from trainedon.targets.bounds import check_memory
 from trainedon.targets.built import blank, filled, held_by, refuse_packed
 from trainedon.targets.model_files import brief, check_tensors, shown, weights_of
-from trainedon.targets.network import Network
+from trainedon.targets.network import Network, labels_of
 from trainedon.targets.opened import Ledger
 from trainedon.targets.parts import check_finite
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
 
 
 class PixelUNet(Network):
     """`UNet2DModel`: DDPM, DDIM and their kin."""
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        return network(x, t, class_labels=labels).sample
+    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return network(x, t, class_labels=labels_of(condition)).sample
 
 
 def open_unet(files: Ledger, folder: Path) -> tuple[UNet2DModel, dict]:
+    from diffusers import UNet2DModel  # late, as it takes seconds
+
     place = folder / "config.json"
     config = files.json(place)
     name = config.get("_class_name")

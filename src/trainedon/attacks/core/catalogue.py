@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from diffusers import UNet2DModel
+import torch
+from torch import nn
 
-from trainedon.attacks.core.attack import Attack, Reported
+from trainedon.attacks.core.answers import Reported
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import HELPERS, INSIDE, attacks, short, works_alone
 from trainedon.attacks.single.loss import Loss
 from trainedon.targets import Identity, NoisePath, Target
@@ -89,14 +91,7 @@ def _figures(reported: Reported) -> str:
 
 
 def _example() -> Target:
-    """A small model of the usual kind, by which costs are stated; it is never asked."""
-    unet = UNet2DModel(
-        sample_size=8,
-        block_out_channels=(4, 4),
-        layers_per_block=1,
-        norm_num_groups=4,
-        attention_head_dim=4,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-    )
-    return PixelUNet(Identity("example", "", "", 0), (3, 8, 8), NoisePath.from_scheduler({}), "epsilon", network=unet)
+    """A model of the usual kind, by which costs are stated; it is never asked, and so has no network."""
+    alpha_bars = (1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0)
+    path = NoisePath(alpha_bars.sqrt(), (1 - alpha_bars).sqrt())
+    return PixelUNet(Identity("example", "", "", 0), (3, 8, 8), path, "epsilon", network=nn.Identity())

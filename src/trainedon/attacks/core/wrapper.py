@@ -8,7 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, RelativeTo, silent, total
+from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
+from trainedon.attacks.core.attack import Attack, RelativeTo
+from trainedon.attacks.core.execute import run_batch
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import Target
@@ -24,15 +26,15 @@ class Wrapper(Attack):
     also_needs: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def needs(self) -> tuple[str, ...]:
         return (*self.attack.needs, *self.also_needs)
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
+    def unscored(self) -> str:
         return self.attack.unscored
 
     @property
-    def relative_to(self) -> RelativeTo | None:  # type: ignore[override]
+    def relative_to(self) -> RelativeTo | None:
         return self.attack.relative_to
 
     def runs(self) -> list[Attack]:
@@ -58,8 +60,8 @@ class Wrapper(Attack):
     def cost(self, target: Target) -> Cost:
         return total(attack.cost(target) for attack in self.runs())
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
-        return Judged(np.mean([attack.observe(target, batch).scores for attack in self.runs()], axis=0))
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
+        return Scored(np.mean([run_batch(attack, target, batch).scores for attack in self.runs()], axis=0))
 
     def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:
         return self.attack.conclude(observed, sets, sha256)

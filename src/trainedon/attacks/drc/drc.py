@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Exhibit, Judged, RelativeTo, ShownAs
+from trainedon.attacks.core.answers import Cost, Exhibit, Scored
+from trainedon.attacks.core.attack import NOT_FINITE, Attack, RelativeTo, ShownAs
 from trainedon.attacks.core.registry import register
 from trainedon.compare import Similarity, check_pooling, parse_similarity, pool
 from trainedon.degrade import Degradation, Diffuse, Hide, Roi, parse_degradations, parse_roi
@@ -64,7 +65,6 @@ class DRC(Attack):
     name: ClassVar[str] = "drc"
     title: ClassVar[str] = "Degrade-Restore-Compare"
     paper: ClassVar[str] = "after arXiv 2403.08487"
-    shows: ClassVar[bool] = True
     repeats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -116,19 +116,19 @@ class DRC(Attack):
         return f"{type(self).__name__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in said)})"
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
-        return f"{Attack.unscored}, or {NO_REFERENCE}" if self.symmetries else Attack.unscored
+    def unscored(self) -> str:
+        return f"{NOT_FINITE}, or {NO_REFERENCE}" if self.symmetries else NOT_FINITE
 
     @property
-    def shown_as(self) -> ShownAs:  # type: ignore[override]
+    def shown_as(self) -> ShownAs:
         return "hidden" if self._visible else "noised"
 
     @property
-    def relative_to(self) -> RelativeTo | None:  # type: ignore[override]
+    def relative_to(self) -> RelativeTo | None:
         return "self" if self.symmetries else None
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def needs(self) -> tuple[str, ...]:
         return ("gradients",) if self.restorer.evaluations(self.steps)[1] else ()
 
     def check(self, target: Target) -> None:
@@ -155,7 +155,7 @@ class DRC(Attack):
         found = self.roi.evaluations(target)
         return Cost(found + views * (looks + restored * forward), views * restored * backward)
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         regions = self.roi.masks(target, batch)  # each (n, h, w)
         views = [Symmetric.of(target, name) for name in self.symmetries]
         if self.settle:
@@ -166,21 +166,13 @@ class DRC(Attack):
             there = [self._restore_and_compare(view, batch, regions, drawn)[-1] for view in views]
             scores = self._relative(batch, scores, there)
         if self._visible:
-            return Judged(scores, self._exhibits(target, batch, regions, restored, similarities))
-        return Judged(scores)
+            return Scored(scores, self._exhibits(target, batch, regions, restored, similarities))
+        return Scored(scores)
 
     @property
     def _visible(self) -> bool:
         """Whether restorations tell a person something: what was only drowned in noise comes back much as it was."""
         return not any(isinstance(degradation, Diffuse) for degradation in self.degradation)
-
-    def show(self, target: Target, batch: Batch) -> tuple[Exhibit, ...]:
-        """The centre hidden altogether, and restored; nothing of it is scored. 20 forward and backward passes each, or
-        fewer where the noise path has fewer timesteps."""
-        from trainedon.attacks.drc.drc_hide import DRCHide
-
-        steps = min(DRCHide.steps, target.timesteps)
-        return DRCHide(steps=steps, restorations=1, encoder="pixel", seed=self.seed).judge(target, batch).exhibits
 
     def _restore_and_compare(
         self, target: Target, batch: Batch, regions: Sequence[torch.Tensor], drawn: Drawn
@@ -189,7 +181,7 @@ class DRC(Attack):
         are, float64 (n, regions, r); and the scores (n,)."""
         restore = self.restore if target.memo is None else self._kept
         restored = restore(target, batch, regions, drawn=drawn)
-        originals = self.encoder.encode_each(target, batch.pixels, regions, batch.labels)
+        originals = self.encoder.encode_each(target, batch.pixels, regions, batch.condition)
         similarities, among = self._compare(target, batch, originals, restored, regions)
         return restored, similarities, self._pooled(similarities, among)
 
@@ -197,8 +189,7 @@ class DRC(Attack):
         self, target: Target, batch: Batch, regions: Sequence[torch.Tensor], drawn: Drawn | None = None
     ) -> torch.Tensor:
         """`restore`, or what it gave to an attack that differs in nothing that restorations depend on."""
-        asked = () if batch.labels is None else tuple(batch.labels.tolist())
-        key = ("restored", target.identity.digest, *self._restoring(), batch.sha256, asked)
+        key = ("restored", target.identity.digest, *self._restoring(), batch.sha256, batch.condition)
         key += (digest(batch.pixels, *regions),)
         return target.shared(key, lambda: self.restore(target, batch, regions, drawn=drawn))
 
@@ -231,7 +222,7 @@ class DRC(Attack):
         shape = (len(views), len(batch), len(regions), len(self.degradation), self.restorations)
         found = torch.full(shape, torch.nan, dtype=torch.float64)
         scores, left, shown = np.full(len(batch), np.nan), np.arange(len(batch)), []
-        codes = [self.encoder.encode_each(view, batch.pixels, regions, batch.labels) for view in views]
+        codes = [self.encoder.encode_each(view, batch.pixels, regions, batch.condition) for view in views]
         for k in range(self.restorations):
             rows = torch.from_numpy(left)
             part, hidden = batch.take(left.tolist()), [region[rows.to(region.device)] for region in regions]
@@ -285,7 +276,7 @@ class DRC(Attack):
         rounds = range(self.restorations) if rounds is None else rounds
         n, rows = len(batch), len(regions) * len(rounds)
         keys = [sha256 for sha256 in batch.sha256 for _ in range(rows)]
-        labels = None if batch.labels is None else batch.labels.repeat_interleave(rows)
+        condition = batch.condition.repeat(rows)
         hidden = _spread([target.onto_states(region) for region in regions], len(rounds))
         original = _spread([self._kept_part(target, batch, region) for region in regions], len(rounds))
         streams = [  # all at once, for the first noise of each may be drawn while the network works
@@ -300,7 +291,7 @@ class DRC(Attack):
         for degradation, noise in zip(self.degradation, streams, strict=True):
             given = [target.encode(degradation(batch, region, seed=self.seed)) for region in regions]
             degraded = _spread(given, len(rounds))
-            masked = Masked(original, degraded, hidden, labels)
+            masked = Masked(original, degraded, hidden, condition)
             start = degradation.start(target.path)
             restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=start)
             parts.append(restored.unflatten(0, (n, len(regions), len(rounds))))
@@ -330,10 +321,10 @@ class DRC(Attack):
         """Similarities of (n, regions, r, c, h, w) to the originals, float64 (n, regions, r), and to one another,
         (n, regions, r, r), where pooling asks for them. originals: their codes, region by region."""
         n, k, r = restored.shape[:3]
-        labels = None if batch.labels is None else batch.labels.repeat_interleave(k * r)
+        condition = batch.condition.repeat(k * r)
         states = restored.flatten(0, 2)
         pixels = None if self.encoder.of_states else self._pictures(target, batch, regions, restored).flatten(0, 2)
-        painted = self.encoder.encode(target, pixels, _spread(regions, r), labels, states=states)
+        painted = self.encoder.encode(target, pixels, _spread(regions, r), condition, states=states)
         rows = torch.arange(n * k * r).view(n, k, r)
         codes = [[self.encoder.take(painted, rows[:, i, j]) for j in range(r)] for i in range(k)]
         similarities = [self._alike(one, others) for one, others in zip(originals, codes, strict=True)]

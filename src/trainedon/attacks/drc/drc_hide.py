@@ -10,6 +10,7 @@ from trainedon.attacks.drc.drc import DRC
 from trainedon.compare import Similarity
 from trainedon.degrade import Degradation, Roi
 from trainedon.restore import Restorer
+from trainedon.targets import Target
 
 
 @register
@@ -28,3 +29,11 @@ class DRCHide(DRC):
 
     name: ClassVar[str] = "drc-hide"
     title: ClassVar[str] = "Degrade-Restore-Compare to be seen"
+
+
+def hidden_centre(target: Target, seed: int = 0) -> DRCHide:
+    """What people are shown of an attack that has nothing to show itself: the centre hidden and restored, once.
+
+    20 forward and backward passes a picture, or fewer where the noise path has fewer timesteps.
+    """
+    return DRCHide(steps=min(DRCHide.steps, target.timesteps), restorations=1, encoder="pixel", seed=seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainedon.attacks.core.attack import Reported
+from trainedon.attacks.core.answers import Reported
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.drc import DRC
 from trainedon.compare import Similarity

@@ -13,9 +13,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged
+from trainedon.attacks.core.answers import Cost, Scored
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit
 from trainedon.attacks.core.registry import register
+from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream, generator
 from trainedon.pictures import Batch
@@ -59,17 +61,17 @@ class CLiD(Attack):
     def cost(self, target: Target) -> Cost:
         return Cost(len(self.t) * (1 + len(SHARES)))
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         """Mean D, and L(c), (n, 2); NaN for a picture without a caption."""
         captions = [caption or "" for caption in batch.captions or [None] * len(batch)]
         asked = [captions, *([shortened(caption, share, self.seed) for caption in captions] for share in SHARES)]
-        errors = self._errors(target, batch, [target.numbers(texts).to(target.device) for texts in asked])
+        errors = self._errors(target, batch, [Captions(tuple(texts)) for texts in asked])
         observed = np.stack([(errors[1:] - errors[0]).mean(0), errors[0]], axis=1)
         observed[[not caption.split() for caption in captions]] = np.nan
-        return Judged(observed)
+        return Scored(observed)
 
-    def _errors(self, target: Target, batch: Batch, asked: Sequence[torch.Tensor]) -> np.ndarray:
-        """L under each of the labels, averaged over the timesteps: float64 (len(asked), n)."""
+    def _errors(self, target: Target, batch: Batch, asked: Sequence[Captions]) -> np.ndarray:
+        """L under each of the captions, averaged over the timesteps: float64 (len(asked), n)."""
         noise = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device)
         states = target.encode(batch.pixels)
         errors = []
@@ -78,7 +80,10 @@ class CLiD(Attack):
             x_t = target.noised(states, t, eps)
             errors.append(
                 torch.stack(
-                    [double((target.denoise(x_t, t, ls).noise - eps).square()).flatten(1).mean(1) for ls in asked]
+                    [
+                        double((target.denoise(x_t, t, captions).noise - eps).square()).flatten(1).mean(1)
+                        for captions in asked
+                    ]
                 )
             )
         return torch.stack(errors).mean(0).cpu().numpy()

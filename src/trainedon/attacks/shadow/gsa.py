@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Progress, Reported, silent
+from trainedon.attacks.core.answers import Cost, Progress, Reported, silent
+from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.execute import valid
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream, generator
@@ -86,15 +88,14 @@ class GSA(Attack):
 
     def features(self, model: Target, batch: Batch) -> np.ndarray:
         """Logarithms of the norms, float64 (n, tensors)."""
-        batch = self._valid(model, batch)
+        batch = valid(model, batch)
         steps = torch.tensor([model.path.like_ddpm(t) for t in STEPS])
         m, states = len(steps), model.encode(batch.pixels)
         norms = []
         for i, digest in enumerate(batch.sha256):
             eps = NoiseStream([digest] * m, range(m), model.shape, seed=self.seed, device=model.device).next()
-            labels = None if batch.labels is None else batch.labels[i].expand(m)
             x_t = model.noised(states[i].expand_as(eps), steps, eps)  # (m, c, h, w)
-            norms.append(model.gradient_norms(x_t, steps, eps, labels))
+            norms.append(model.gradient_norms(x_t, steps, eps, batch.condition[[i]].repeat(m)))
         together = torch.stack(norms)  # (n, tensors)
         return together.maximum(FLOOR * together.norm(dim=1, keepdim=True)).log().numpy()
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Progress, silent
+from trainedon.attacks.core.answers import Cost, Progress, silent
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.shadow.shadowed import count, errors
 from trainedon.attacks.single.loss import Loss

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainedon.attacks.core.attack import Progress, silent
+from trainedon.attacks.core.answers import Progress, silent
+from trainedon.attacks.core.execute import run
 from trainedon.attacks.single.loss import Loss
 from trainedon.pictures import Batch
 from trainedon.targets import Shadows, Target
@@ -15,7 +16,7 @@ def errors(loss: Loss, models: list[Target], batch: Batch, progress: Progress = 
     rows = []
     for done, model in enumerate(models):
         progress(what, done, len(models))
-        rows.append(-loss.judge(model, batch).scores)
+        rows.append(-run(loss, model, batch).scores)
     progress(what, len(models), len(models))
     return np.stack(rows)
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
-from trainedon.attacks.core.attack import Cost
+from trainedon.attacks.core.answers import Cost
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
@@ -54,7 +54,7 @@ class PFAMI(Compared):
             eps = noise.next()  # (n, c, h, w)
             for x in states:
                 x_t = target.noised(x, t, eps)
-                pairs.append((target.denoise(x_t, t, batch.labels).noise, eps))
+                pairs.append((target.denoise(x_t, t, batch.condition).noise, eps))
         return pairs
 
     def distance(self, pairs: Pairs) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Cost
+from trainedon.attacks.core.answers import Cost
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.single.pia import PIA, again, norm
@@ -37,7 +37,7 @@ class PIAN(Compared):
         return Cost(2)
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
-        first = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(0), batch.labels).noise
+        first = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(0), batch.condition).noise
         size = first.abs().flatten(1).mean(1).view(-1, 1, 1, 1)
         return [again(target, batch, first * math.sqrt(2 / math.pi) / size, self.t)]
 

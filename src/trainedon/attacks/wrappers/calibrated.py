@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, RelativeTo, silent, total
+from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
+from trainedon.attacks.core.attack import Attack, RelativeTo
+from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.pictures import Batch
@@ -22,7 +24,7 @@ class Calibrated(Wrapper):
 
     name: ClassVar[str] = "calibrated"
     title: ClassVar[str] = "Difference to a reference model"
-    relative_to: ClassVar[RelativeTo] = "reference"  # type: ignore[misc]
+    relative_to: ClassVar[RelativeTo] = "reference"
     paper: ClassVar[str] = "arXiv 2111.08440"
     also_needs: ClassVar[tuple[str, ...]] = ("reference",)
 
@@ -33,6 +35,6 @@ class Calibrated(Wrapper):
         self.attack.prepare(target, progress)
         self.attack.prepare(self.reference.target(target), progress)  # type: ignore[union-attr]
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         other = self.reference.target(target)  # type: ignore[union-attr]
-        return Judged(self.attack.observe(target, batch).scores - self.attack.observe(other, batch).scores)
+        return Scored(run_batch(self.attack, target, batch).scores - run_batch(self.attack, other, batch).scores)

@@ -8,10 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainedon.attacks.core.attack import Attack, Judged
+from trainedon.attacks.core.answers import Scored
+from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.core.registry import INSIDE, register
 from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.formats.run_record import CONTROLS
 from trainedon.pictures import Batch
@@ -48,15 +51,16 @@ class Recaptioned(Wrapper):
             raise UserError("recaptioned: text must say something; captions=none asks with the empty prompt")
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
+    def unscored(self) -> str:
         return f"{self.attack.unscored} or no other picture has another caption"
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         captions = self._changed(batch)
-        labels = target.numbers([caption or "" for caption in captions]).to(target.device)
-        scores = self.attack.observe(target, replace(batch, captions=captions, labels=labels)).scores.copy()
+        condition = Captions(tuple(caption or "" for caption in captions))
+        changed = replace(batch, captions=captions, condition=condition)
+        scores = run_batch(self.attack, target, changed).scores.copy()
         scores[[caption is None for caption in captions]] = np.nan
-        return Judged(scores)
+        return Scored(scores)
 
     def _changed(self, batch: Batch) -> tuple[str | None, ...]:
         """The caption of each picture of the batch; None where there is no other one."""

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, RelativeTo, silent, total
+from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
+from trainedon.attacks.core.attack import Attack, RelativeTo
+from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.errors import UserError
@@ -29,7 +31,7 @@ class SymmetryCalibrated(Wrapper):
 
     name: ClassVar[str] = "symmetric"
     title: ClassVar[str] = "Difference to the model in a mirror"
-    relative_to: ClassVar[RelativeTo] = "self"  # type: ignore[misc]
+    relative_to: ClassVar[RelativeTo] = "self"
     paper: ClassVar[str] = "after arXiv 2111.08440"
 
     def __post_init__(self) -> None:
@@ -42,7 +44,7 @@ class SymmetryCalibrated(Wrapper):
             raise UserError(f"symmetric: {self.attack.name} needs more than the audited model: leave it out")
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
+    def unscored(self) -> str:
         return f"{self.attack.unscored}, or {NO_REFERENCE}"
 
     def views(self, target: Target) -> Iterator[Target]:
@@ -56,7 +58,7 @@ class SymmetryCalibrated(Wrapper):
         for view in (target, *self.views(target)):
             self.attack.prepare(view, progress)
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
-        here = self.attack.observe(target, batch).scores
-        there = [self.attack.observe(view, batch).scores for view in self.views(target)]
-        return Judged(relative(here, there, [changed(batch.pixels, symmetry) for symmetry in self.symmetries]))
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
+        here = run_batch(self.attack, target, batch).scores
+        there = [run_batch(self.attack, view, batch).scores for view in self.views(target)]
+        return Scored(relative(here, there, [changed(batch.pixels, symmetry) for symmetry in self.symmetries]))

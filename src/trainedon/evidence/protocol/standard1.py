@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
@@ -56,7 +57,23 @@ NO_SET = SetEvidence(
 )
 
 
-def evaluate(
+def evaluate_scores(members: ArrayLike, unseen: ArrayLike) -> Evaluation:
+    """How much a model leaks, from one attack's scores alone: float (m,) and (n,), higher = member.
+
+    That is `evaluate_table` of `Scores.from_arrays`; without the pictures there is no blind baseline.
+    """
+    return evaluate_table(Scores.from_arrays(member=members, unseen=unseen))
+
+
+def audit_scores(suspects: ArrayLike, unseen: ArrayLike | None = None) -> Audit:
+    """What one attack's scores say of suspects, float (m,), higher = member, beside unseen pictures, float (n,).
+
+    That is `audit_table` of `Scores.from_arrays`; without the pictures there is no blind baseline.
+    """
+    return audit_table(Scores.from_arrays(suspect=suspects, unseen=unseen))
+
+
+def evaluate_table(
     scores: Scores,
     pictures: Pictures | None = None,
     looks: Looks | None = None,
@@ -139,7 +156,7 @@ def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEv
 
 def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: str, joint: float) -> Rate:
     n, enough = len(calibration) + len(evaluation), thresholds.needed(level)
-    counted = thresholds.count(members, calibration, evaluation, level)
+    counted = thresholds.tpr_at_fpr(members, calibration, evaluation, level)
     note = None
     if counted is None:
         note = f"not estimable (n = {n}, need {enough})" if n < enough else "not estimable (no member was scored)"
@@ -157,7 +174,7 @@ def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, 
     )
 
 
-def audit(
+def audit_table(
     scores: Scores,
     pictures: Pictures | None = None,
     looks: Looks | None = None,
@@ -290,7 +307,7 @@ def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[Listing[Picture
     )
     p, q = np.full((2, len(rows)), np.nan)
     if n and len(unseen):
-        p[:n] = pvalues.conformal(suspects.score, unseen.score)
+        p[:n] = pvalues.conformal_p(suspects.score, unseen.score)
         q[:n] = pvalues.benjamini_hochberg(p[:n])
     order = np.arange(len(rows))
     order[:scored] = np.lexsort((rows.column("picture")[:scored], -rows.column("score")[:scored]))

@@ -13,7 +13,7 @@ CHUNK = 1_000
 SEED = 20240313
 
 
-def conformal(scores: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+def conformal_p(scores: np.ndarray, unseen: np.ndarray) -> np.ndarray:
     """One p-value a score: (1 + #{unseen >= score}) / (1 + n), float64 in [1 / (1 + n), 1].
 
     `scores`: float64 (m,); `unseen`: float64 (n,). Valid at every n, ties included, for a picture that is exchangeable

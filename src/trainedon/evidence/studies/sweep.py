@@ -150,7 +150,7 @@ def _measured(scores: Scores, attack: AttackKey) -> dict[str, Any]:
     members, unseen = (scores.sample(attack, name) for name in SETS)
     area = roc.auc(members.score, unseen.score) if len(members) and len(unseen) else None
     first = calibration_mask(unseen.rows)
-    counted = thresholds.count(members.score, unseen.score[first], unseen.score[~first], LEVEL)
+    counted = thresholds.tpr_at_fpr(members.score, unseen.score[first], unseen.score[~first], LEVEL)
     return {
         "repr": attack.repr,
         "auc": area and area.value,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from trainedon.errors import UserError
 from trainedon.evidence.table.gather import Gathered
@@ -73,6 +74,27 @@ class Scores:
         while batch := [*islice(left, BATCH)]:
             gathered.add_rows(batch)
         return cls.checked(gathered)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        suspect: ArrayLike | None = None,
+        member: ArrayLike | None = None,
+        unseen: ArrayLike | None = None,
+        attack: str = "score",
+    ) -> Scores:
+        """The scores of one attack by set, float (n,) each, higher = member; one that is not finite counts as missing.
+
+        A picture is called by its set and its place. Raises UserError for an array of another shape, or of no numbers.
+        """
+        sets = {"suspect": suspect, "member": member, "unseen": unseen}
+        return cls.from_rows(
+            {"picture": f"{name} {place}", "set": name, "attack": attack, "score": score}
+            for name, scores in sets.items()
+            if scores is not None
+            for place, score in enumerate(_numbers(name, scores))
+        )
 
     @classmethod
     def checked(cls, gathered: Gathered) -> Scores:
@@ -155,6 +177,16 @@ class Scores:
         for name in sets:
             if not self.has(name):
                 raise UserError(f"the table of scores has no picture in set {name!r}; add rows of that set")
+
+
+def _numbers(name: str, scores: ArrayLike) -> list[float]:
+    try:
+        array = np.asarray(scores, np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"the scores of set {name!r} are not all numbers: give an array of floats") from None
+    if array.ndim != 1:
+        raise UserError(f"the scores of set {name!r} have shape {array.shape}: give one number a picture, (n,)")
+    return array.tolist()
 
 
 def _group(attack: np.ndarray | int, set_number: np.ndarray | int) -> np.ndarray | int:
