@@ -170,7 +170,7 @@ def audit(new_run) -> Builder:
         },
         "pictures": entries,
         "flags": [FLAG],
-        "attacks": [{"name": "drc", "repr": "DRC(t=100)", "set": {"p_value": 0.0012}, "n_not_scored": 0}],
+        "attacks": [{"set": {"p_value": 0.0012}, "n_not_scored": 0}],
     }
     return build
 

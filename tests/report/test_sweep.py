@@ -220,8 +220,9 @@ def test_hostile_names_are_escaped_and_damage_is_said(new_run):
     build = new_run("evaluate")
     settings = [{NASTY: f"{NASTY}{k}" * 30, "steps": k} for k in range(2)]
     for axis in (None, "steps", NASTY):
-        document = scored(build, settings, axis, n=(5, 5), notes=(NASTY,))
-        group = document.groups[0].model_copy(update={"title": NASTY, "question": NASTY, "sentence": NASTY})
+        document = scored(build, settings, n=(5, 5), notes=(NASTY,))
+        told = {"title": NASTY, "question": NASTY, "sentence": NASTY, "axis": axis}
+        group = document.groups[0].model_copy(update=told)
         _, html = section(build, document.model_copy(update={"groups": (group,), "attack": NASTY}))
         assert "<script" not in html and "&lt;script" in html and "\u202e" not in html
         assert NASTY * 3 not in ET.fromstring(html).find(".//tbody/tr/th").text  # shortened

@@ -6,19 +6,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainedon import evidence
 from trainedon.checks import refuse_strangers
 from trainedon.errors import UserError
 from trainedon.evidence.table.rows import Row
-from trainedon.files import file_digest, whole
+from trainedon.files import file_digest
 from trainedon.formats import SCHEMA_VERSION, RunRecord, write_record
+from trainedon.formats.arrow_schemas import GIVEN_SCORES, written
 from trainedon.formats.run_record import Choices, InputEntry, RunIdentity
 from trainedon.runs.folder import check_same, locked
 from trainedon.runs.record import now
 from trainedon.runs.run import conclude
-from trainedon.runs.scorer import SCHEMA
 
 GROUP = 8192  # rows that are written at once
 NOTE = "No model was asked here: the scores were given as a table, and who computed them vouches for them."
@@ -41,11 +40,10 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
     refuse_strangers(out)
     with locked(out):
         check_same(out, identity)
-        schema = SCHEMA.append(pa.field("cluster", pa.string()))
-        with whole(out / "scores.parquet") as stream, pq.ParquetWriter(stream, schema) as writer:
+        with written(out / "scores.parquet", GIVEN_SCORES) as writer:
             for start in range(0, len(scores), GROUP):
                 rows = [row._asdict() | _costs(row) for row in scores.rows[start : start + GROUP]]
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+                writer.write_table(pa.Table.from_pylist(rows, schema=GIVEN_SCORES))
         write_record(out, _record(table, out, identity, scores))
     return conclude(out)
 

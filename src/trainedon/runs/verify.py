@@ -22,9 +22,10 @@ from trainedon.evidence.table.prepare import joined
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.texts import NONE
 from trainedon.formats import RunRecord, read_record
+from trainedon.formats.arrow_schemas import PASSED
 from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
-from trainedon.pictures.sniffing import PASSED, kind_of
+from trainedon.pictures.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
 from trainedon.runs.consistency import disagreements
 from trainedon.runs.contents import DOCUMENTS, EVIDENCE, contents, digest_in

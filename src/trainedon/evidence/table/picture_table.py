@@ -16,12 +16,10 @@ from trainedon.errors import UserError
 from trainedon.evidence.table.clusters import UNKNOWN, thousandths
 from trainedon.evidence.table.rows import SETS
 from trainedon.evidence.table.texts import NONE, Texts, Words, no_texts
+from trainedon.formats.arrow_schemas import PASSED, TEXT
 from trainedon.parquet import BATCH, opened
 
-# Every other column holds numbers.
-TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "caption", "label_from")
 HASH = re.compile(r"[0-9a-fA-F]{1,16}")  # 64 bits
-PASSED = "passed over: "  # begins the reason of what is listed, and is no picture
 COLOURS = ("mean_r", "mean_g", "mean_b")
 Facts = Mapping[str, object]
 Pictures = Path | pa.Table | Sequence[Facts]  # `pictures.parquet`, or its rows
