@@ -27,8 +27,9 @@ test-lowest: .venv-lowest/ready
 	touch $@
 
 lint: env
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks .github
+	$(BIN)/ruff format --check src tests benchmarks .github
+	$(BIN)/mypy
 
 clean:
 	rm -rf .venv .venv-lowest build dist src/*.egg-info trainedon-demo

@@ -280,7 +280,7 @@ def measured(given: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         "attacks": [asdict(line) for line in lines],
         "floor": {"rows": rows, "seconds_an_evaluation": floor, "seconds_a_row": sizes},
         "diffusers": other,
-        "rows": target.rows,
+        "rows": target.batching.rows,
         "device": str(target.device),
         "threads": torch.get_num_threads(),
         "rounds": given.rounds,

@@ -29,11 +29,6 @@ class Asked(Target):
         words = torch.tensor([1 + len(text.split()) for text in condition.texts])
         return x_t / words.view(-1, 1, 1, 1)
 
-    def features(self, *_):
-        raise NotImplementedError
-
-    attention = gradient_norms = features
-
 
 @pytest.fixture
 def asked():

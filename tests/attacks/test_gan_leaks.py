@@ -97,7 +97,7 @@ def test_samples_depend_on_the_parameters_and_not_on_the_rows_in_hand(fresh, cac
     assert not torch.equal(GANLeaks(samples=16, steps=3, seed=1).drawn(target), samples)
     assert not torch.equal(GANLeaks(samples=16, steps=4).drawn(target), samples)
     monkeypatch.setenv("TRAINEDON_CACHE", str(cache / "other"))
-    target.rows = 8
+    target.batching.rows = 8
     assert _nearly_equal(attack.drawn(target), samples)
 
 

@@ -46,7 +46,9 @@ def test_no_restorer_can_tell_what_is_hidden(folders, batch, restorer):
     (region,) = attack.roi.masks(target, batch)
     other = behind(batch, region)
     assert not torch.equal(target.encode(batch.pixels), target.encode(other.pixels))
-    assert torch.equal(attack.restore(target, batch, [region]), attack.restore(target, other, [region]))
+    assert torch.equal(
+        attack.restoring.restore(target, batch, [region]), attack.restoring.restore(target, other, [region])
+    )
 
 
 def test_latents_of_the_whole_picture_would_give_it_away(target, batch):

@@ -7,7 +7,7 @@ import torch
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.core.execute import run
 from trainedon.errors import UserError
-from trainedon.targets import load_target
+from trainedon.targets import Target, load_target
 from trainedon.targets.asking import ran_out
 
 CPU = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
@@ -46,7 +46,7 @@ def test_batches_are_halved_until_they_fit_and_scores_stay(error, target, target
     with target.counted() as spent:
         scores = run(attack, target, batch_of(40)).scores
     assert np.array_equal(scores, expected)
-    assert target.rows == 16, "64 and 32 were too many, and stay so"
+    assert target.batching.rows == 16, "64 and 32 were too many, and stay so"
     assert spent.forward == 40 * attack.cost(target).forward, "only what was finished is counted"
 
 
@@ -69,7 +69,7 @@ def test_one_picture_that_does_not_fit_is_the_users_affair(target, batch_of):
     narrow(target, 4)
     with pytest.raises(UserError, match="single picture: close other programs"):
         run(parse_attacks("loss")[0], target, batch_of(20))
-    assert target.rows == 8
+    assert target.batching.rows == 8
 
 
 def test_other_errors_are_not_taken_for_it(target, batch_of):
@@ -77,14 +77,14 @@ def test_other_errors_are_not_taken_for_it(target, batch_of):
     narrow(target, 0, RuntimeError("shapes differ"))
     with pytest.raises(UserError, match=r"cannot be asked \(shapes differ\)"):
         run(parse_attacks("loss")[0], target, batch_of(2))
-    assert target.rows == 64
+    assert target.batching.rows == 64
 
 
 def test_models_beside_it_take_the_smaller_batches_too(target, target_folders, batch_of):
     (attack,) = parse_attacks("calibrated(loss)", reference=_reference(target_folders))
     narrow(target, 16)
     run(attack, target, batch_of(30))
-    assert {one.rows for one in target.kept.values() if hasattr(one, "rows")} == {16}
+    assert {one.batching.rows for one in target.kept.values() if isinstance(one, Target)} == {16}
 
 
 def _reference(folders):

@@ -31,15 +31,6 @@ class Linear(Target):
     def predict(self, x_t, t, condition):
         return self.gain(t[0]) * x_t
 
-    def features(self, pictures, t, layer=None, condition=UNCONDITIONAL):
-        raise NotImplementedError
-
-    def attention(self, pictures, t, condition=UNCONDITIONAL):
-        return None
-
-    def gradient_norms(self, x_t, t, noise, condition=UNCONDITIONAL):
-        raise NotImplementedError("there are no weights")
-
 
 def linear(**changes):
     return Linear(Identity("linear", "", "", 0), (3, 16, 16), NoisePath.from_scheduler({}), "epsilon", **changes)

@@ -7,6 +7,7 @@ import pytest
 
 from trainedon.attacks import DRC, parse_attacks, short
 from trainedon.attacks.core.execute import run
+from trainedon.attacks.drc.comparison import Comparing
 from trainedon.errors import UserError
 
 BASE = "restorations=4, degradation=diffuse:100+250, symmetries=mirror"
@@ -56,12 +57,12 @@ def _first(plain, target, picture, k):
     from trainedon.compare import pool
     from trainedon.targets import Symmetric
 
-    regions = plain.roi.masks(target, picture)
+    regions, comparing = plain.roi.masks(target, picture), Comparing(plain.encoder, plain.pooling)
     values = []
     for view in (target, Symmetric.of(target, "mirror")):
-        restored = plain.restore(view, picture, regions)
+        restored = plain.restoring.restore(view, picture, regions)
         originals = plain.encoder.encode_each(view, picture.pixels, regions)
-        found = plain._compare(view, picture, originals, restored, regions)[0].unflatten(2, (2, 4))[..., :k]
+        found = comparing.similarities(view, picture, originals, restored, regions)[0].unflatten(2, (2, 4))[..., :k]
         values.append(pool(found.flatten(2), plain.pooling, plain.encoder.highest).item())
     return values[0] - values[1]
 
@@ -72,11 +73,11 @@ def test_the_score_depends_on_the_picture_alone(target, batch):
     order = [7, 3, 10, 0]
     assert np.array_equal(run(hasty, target, batch.take(order)).scores, scores[order])
     assert np.array_equal([run(hasty, target, batch[i : i + 1]).scores[0] for i in range(3)], scores[:3])
-    rows, target.rows = target.rows, 8
+    rows, target.batching.rows = target.batching.rows, 8
     try:
         assert np.array_equal(run(hasty, target, batch).scores, scores)
     finally:
-        target.rows = rows
+        target.batching.rows = rows
 
 
 def test_a_far_pivot_stops_everything_and_the_score_itself_nothing(target, batch):
@@ -102,10 +103,10 @@ def test_a_picture_without_a_reference_has_no_score(target, batch_of):
     assert np.isnan(scores[0]) and np.isfinite(scores[1])
 
 
-def test_the_text_of_an_attack_changes_only_where_it_is_asked_for():
+def test_its_parameters_stand_in_the_text_of_the_attack():
     plain, hasty = both(2.5, pivot=0.5)
-    assert "settle" not in repr(plain) and repr(hasty).endswith("seed=0, settle=2.5, pivot=0.5)")
-    assert repr(hasty).startswith(repr(plain)[:-1]) and hasty != plain
+    assert repr(plain).endswith("share=1.0, settle=0.0, pivot=0.0)") and hasty != plain
+    assert repr(hasty) == repr(plain).replace("settle=0.0, pivot=0.0", "settle=2.5, pivot=0.5")
     assert parse_attacks("drc(settle=2.5)") == [DRC(settle=2.5)] and short(DRC(settle=2.5)) == "drc(settle=2.5)"
     assert repr(parse_attacks("drc-fast")[0]).startswith("DRCFast(roi=Full(), ")
 

@@ -192,9 +192,9 @@ def test_attacks_with_the_same_loss_ask_the_network_once(target, shadows, monkey
     batch = shadows.batch(range(6))
     alone = [attack.score(target, batch) for attack in attacks]
     rows = []
-    chunks = type(target)._in_chunks
+    chunks = type(target).batched
     monkeypatch.setattr(
-        type(target), "_in_chunks", lambda self, net, x, *rest: (rows.append(len(x)), chunks(self, net, x, *rest))[1]
+        type(target), "batched", lambda self, net, x, *rest: (rows.append(len(x)), chunks(self, net, x, *rest))[1]
     )
     with target.counted() as spent, target.sharing():
         together = [attack.score(target, batch) for attack in attacks]

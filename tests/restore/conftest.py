@@ -7,7 +7,6 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from trainedon.condition import UNCONDITIONAL
 from trainedon.noise import NoiseStream
 from trainedon.targets import Identity, NoisePath, Target, load_target
 
@@ -29,15 +28,6 @@ class Gaussian(Target):
         gain = alpha * values / (alpha**2 * values + sigma**2)  # (n, d), Tweedie's formula in the eigenbasis
         clean = self.mean.double() + (((x - alpha * self.mean.double()) @ basis) * gain) @ basis.T
         return ((x - alpha * clean) / sigma).float().view_as(x_t)
-
-    def features(self, pictures, t, layer=None, condition=UNCONDITIONAL):
-        raise NotImplementedError
-
-    def attention(self, pictures, t, condition=UNCONDITIONAL):
-        return None
-
-    def gradient_norms(self, x_t, t, noise, condition=UNCONDITIONAL):
-        raise NotImplementedError("there are no weights")
 
     def conditional(self, picture: torch.Tensor, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and covariance of the hidden pixels (d,) bool, given the kept ones of `picture` (d,)."""

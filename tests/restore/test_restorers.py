@@ -77,11 +77,11 @@ def test_a_restoration_depends_on_its_own_picture_alone(target, stream, restorer
     assert torch.equal(restorer.restore(target, masked([4]), stream([4]), steps=3), whole[4:5])
     crowd = [20, 4, 21, 22]
     assert torch.equal(restorer.restore(target, masked(crowd), stream(crowd), steps=3)[1], whole[4])
-    target.rows = 5
+    target.batching.rows = 5
     try:
         assert torch.equal(restorer.restore(target, masked(rows), stream(rows), steps=3), whole)
     finally:
-        target.rows = 64
+        target.batching.rows = 64
 
 
 @pytest.mark.parametrize("restorer", EVERY, ids=repr)

@@ -80,7 +80,7 @@ def test_the_network_is_asked_as_diffusers_asks_it(name, folders, monkeypatch):
         x, said = (rows.reshape(1, 4, 4, 4, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(1, 4, 8, 8) for rows in (x, said))
         t = t * 1000
     if target.prediction == "flow":
-        monkeypatch.setattr(target, "_time", lambda _t, _x: t.expand(len(_x)))
+        monkeypatch.setattr(target, "network_time", lambda _t, _x: t.expand(len(_x)))
     condition = condition_for(target, 1)
     ours = target.predict(x.float(), torch.as_tensor(t).long().expand(1), condition)
     torch.testing.assert_close(ours, said[:, : target.shape[0]].float(), rtol=1e-4, atol=1e-5)

@@ -6,7 +6,8 @@ import torch
 
 from trainedon.attacks import Loss, parse_attacks
 from trainedon.attacks.core.execute import run, run_once
-from trainedon.condition import UNCONDITIONAL, Classes
+from trainedon.condition import UNCONDITIONAL, Captions, Classes
+from trainedon.targets import Journal, Pace
 from trainedon.targets.memo import Memo
 
 
@@ -14,11 +15,11 @@ from trainedon.targets.memo import Memo
 def rows_computed(target, monkeypatch):
     """How many rows went through the network: a list of the sizes of the calls."""
     sizes = []
-    chunks = type(target)._in_chunks
+    chunks = type(target).batched
     monkeypatch.setattr(
         type(target),
-        "_in_chunks",
-        lambda self, net, x, t, condition: (sizes.append(len(x)), chunks(self, net, x, t, condition))[1],
+        "batched",
+        lambda self, net, x, *rest: (sizes.append(len(x)), chunks(self, net, x, *rest))[1],
     )
     return sizes
 
@@ -90,12 +91,14 @@ def test_tensors_kept_as_a_whole_are_bounded_too_and_numbers_stay(target):
     memo, made = Memo(limit=2 * 400), []
 
     def ask(key):
-        return memo.whole(key, target, lambda: (made.append(key), torch.zeros(100) if key != "score" else key)[1])
+        return memo.whole(
+            key, target.evaluations, lambda: (made.append(key), torch.zeros(100) if key != "score" else key)[1]
+        )
 
     for key in ("score", "a", "b", "a", "c", "a", "score", "b"):
         ask(key)
     assert made == ["score", "a", "b", "c", "b"]  # b was the longest unasked when c came
-    memo.whole("large", target, lambda: torch.zeros(1000))
+    memo.whole("large", target.evaluations, lambda: torch.zeros(1000))
     ask("score")
     ask("a")
     assert made == ["score", "a", "b", "c", "b", "a"]  # what is larger than the limit is not kept either
@@ -133,3 +136,26 @@ def test_a_fusion_does_not_ask_again_what_its_attacks_have_said(target, batch_of
         assert rows_computed == [4]  # the loss
         assert spent.forward == 4 * fused.cost(target).forward and spent.backward == 4 * drc.cost(target).backward
         assert len(run(drc, target, batch).exhibits) == len(exhibits) == 4
+
+
+@pytest.mark.parametrize(
+    ("condition", "first"),
+    [
+        (UNCONDITIONAL, "007be22a5d1fadf8eddee2d07bebe8b2ef19af14"),
+        (Classes(torch.tensor([4, 1])), "aa664d1c6bd5ed66cea2d3a9159c350d7c111367"),
+        (Captions(("a cat", "")), "102c870bb43b42afb7bd2a189c3b74b1e2f99a73"),
+    ],
+    ids=["nothing", "classes", "captions"],
+)
+def test_answers_that_a_journal_of_version_0_1_0_holds_are_found(condition, first, tmp_path):
+    x, t = torch.arange(24.0).view(2, 3, 2, 2), torch.tensor([3, 999])
+    seconds = iter(range(0, 1000, 100))
+    pace = Pace(clock=lambda: float(next(seconds)))
+    journal = Journal(tmp_path / "shard.answers", pace)
+    for key in (first, "ff" * 20):  # the other is of nothing that is asked
+        journal.add((bytes.fromhex(key), x[0] + 7, 1.5))
+    journal.flush(list)
+    memo, asked = Memo(journal=Journal(tmp_path / "shard.answers", pace)), []
+    found, spared = memo.answers("f" * 64, x, t, condition, lambda x, *_: (asked.append(x), x)[1])
+    assert torch.equal(found, torch.stack([x[0] + 7, x[1]])) and spared == 1.5
+    assert len(asked) == 1 and torch.equal(asked[0], x[1:])

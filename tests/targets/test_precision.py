@@ -40,7 +40,7 @@ def test_precision_reaches_views_helpers_and_kept_samples(saved, noisy):
     target = load_target(saved(), precision="bfloat16")
     assert Symmetric.of(target, "mirror").precision == "bfloat16"
     beside = Reference.open(saved(name="other", seed=1)).target(target)
-    assert (beside.precision, beside.compiled) == ("bfloat16", False)
+    assert (beside.precision, beside.batching.compiled) == ("bfloat16", False)
     assert samples_folder(target, 5, 0) != samples_folder(load_target(saved()), 5, 0)
 
 
@@ -90,7 +90,7 @@ def test_what_hooks_see_and_gradients_of_weights_go_around_the_compiled_network(
 
 
 def test_rows_are_chosen_by_the_device_where_nobody_says(saved):
-    assert load_target(saved()).rows == 32 and load_target(saved(), rows=5).rows == 5
+    assert load_target(saved()).batching.rows == 32 and load_target(saved(), rows=5).batching.rows == 5
 
 
 def test_a_batch_size_that_is_no_multiple_of_eight_fills_up_the_last_part_alone(saved, noisy):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-# 2: attacks are told with every parameter, and it is recorded what their scores say.
+# Version 1 leaves parameters out of the texts of attacks, and does not say what attacks declare of their scores.
 SCHEMA_VERSION = 2
 READABLE = (1, 2)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -93,7 +93,7 @@ class Inventory(Sequence[Item]):
         return cls(pa.table([column.array() for column in columns], schema=_HELD))
 
     def __len__(self) -> int:
-        return self._table.num_rows
+        return int(self._table.num_rows)
 
     @overload
     def __getitem__(self, key: int) -> Item: ...
@@ -115,8 +115,6 @@ class Inventory(Sequence[Item]):
             return NotImplemented
         return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other))
 
-    __hash__ = None
-
     def __add__(self, other: Iterable[Item]) -> Inventory:
         return Inventory(pa.concat_tables([self._table, Inventory.of(other)._table]))
 
@@ -136,7 +134,7 @@ class Inventory(Sequence[Item]):
         column, kind = self._table.column(name), PICTURES.field(name).type
         return column if column.type == kind else column.cast(kind)
 
-    def values(self, name: str) -> Iterator:
+    def values(self, name: str) -> Iterator[Any]:
         """The values of one column, one after the other."""
         return each(self._table.column(name))
 

@@ -75,9 +75,9 @@ class RowBytes:
 
 def demand(target: Target, attack: Attack) -> Demand:
     """What an attack asks of this target. A shard has SHARD pictures, and an attack goes over it in parts that fill
-    about `target.rows` rows of the network."""
-    at_once = min(SHARD, attack.together(target.rows))
-    return Demand(short(attack), repr(attack), attack.cost(target), min(target.rows, at_once * attack.rows()))
+    about `target.batching.rows` rows of the network."""
+    at_once = min(SHARD, attack.together(target.batching.rows))
+    return Demand(short(attack), repr(attack), attack.cost(target), min(target.batching.rows, at_once * attack.rows()))
 
 
 def measure_all(target: Target, asked: Sequence[Demand], clock: Clock = time.perf_counter) -> tuple[Speed, ...]:
@@ -211,4 +211,4 @@ def describe(target: Target) -> str:
     device, threads = target.device, torch.get_num_threads()
     more = {"cuda": lambda: torch.cuda.get_device_name(device), "cpu": lambda: f"{threads} thread{'s' * (threads > 1)}"}
     name = f"{device} ({more[device.type]()})" if device.type in more else str(device)
-    return f"{name}, {target.precision}" + (", compiled" if target.compiled else "")
+    return f"{name}, {target.precision}" + (", compiled" if target.batching.compiled else "")

@@ -18,7 +18,8 @@ def disagreements(record: RunRecord) -> list[str]:
     identity, version = record.identity, record.schema_version
     if not identity.kind:
         return ["it has no identity"]
-    pairs = [("the schema's version", version, version if version in READABLE else SCHEMA_VERSION)]
+    due = version if version in READABLE else SCHEMA_VERSION
+    pairs: list[tuple[str, object, object]] = [("the schema's version", version, due)]
     pairs += _of_table(record) if identity.table else _of_model(record)
     return [f"{what} is {_brief(said)}, and by its identity {_brief(due)}" for what, said, due in pairs if said != due]
 

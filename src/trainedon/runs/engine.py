@@ -65,12 +65,13 @@ class Local:
             for task in tasks:
                 yield from scorer(task, progress)
         finally:
-            target.pace = None
+            target.batching.pace = None
 
 
 def score_all(
     target: Target,
     attacks: Sequence[Attack],
+    texts: Sequence[str],
     items: Sequence[Item],
     entries: Sequence[Entry],
     out: Path,
@@ -81,8 +82,9 @@ def score_all(
 ) -> None:
     """Score every usable picture by every attack into `out/scores.parquet`.
 
-    entries: where to read each item. rendering: how. keep: called with each file of a shard that is finished, or of a
-    part of it. What is there already, and whole, is not done again. The first attack that can show what it saw fills
+    texts: by which the attacks are known there: their `repr`, or what an earlier version wrote in its place. entries:
+    where to read each item. rendering: how. keep: called with each file of a shard that is finished, or of a part of
+    it. What is there already, and whole, is not done again. The first attack that can show what it saw fills
     `out/restored`.
     """
     if (out / "scores.parquet").exists():
@@ -126,7 +128,7 @@ def score_all(
         parts.clear(folder, finished.name)
         done[finished.number] += len(finished.table)
         advance(done)
-    _merge(attacks, items, [name for _, name in shards], out, progress)
+    _merge(attacks, texts, items, [name for _, name in shards], out, progress)
 
 
 def _shards(items: Sequence[Item]) -> list[tuple[range | list[int], str]]:
@@ -175,24 +177,36 @@ def _advance(attacks: Sequence[Attack], total: int, progress: Progress, done: Se
 
 
 def _merge(
-    attacks: Sequence[Attack], items: Sequence[Item], names: Sequence[str], out: Path, progress: Progress
+    attacks: Sequence[Attack],
+    texts: Sequence[str],
+    items: Sequence[Item],
+    names: Sequence[str],
+    out: Path,
+    progress: Progress,
 ) -> None:
     """All shards, and the pictures that were not scored, in the order of attacks and inventory."""
     with written(out / "scores.parquet", SCORES) as writer:
-        for number, attack in enumerate(attacks):
+        for number, (attack, text) in enumerate(zip(attacks, texts, strict=True)):
             paths = [_folder(out, number, attack) / f"{name}.parquet" for name in names]
             if attack.learns:
                 progress(f"{short(attack)} learning", 0, 1)
                 rows = _concluded(attack, items, [_read_shard(path) for path in paths])
-                writer.write_table(pa.Table.from_pylist(rows, schema=SCORES))
+                writer.write_table(_under(text, pa.Table.from_pylist(rows, schema=SCORES)))
                 progress(f"{short(attack)} learning", 1, 1)
             else:
                 for start in range(0, len(paths), MERGED):
                     tables = [_read_shard(path) for path in paths[start : start + MERGED]]
-                    writer.write_table(pa.concat_tables(tables).select(SCORES.names).combine_chunks())
+                    table = pa.concat_tables(tables).select(SCORES.names).combine_chunks()
+                    writer.write_table(_under(text, table))
             excluded = (row(item, attack, reason=item.reason) for item in items if item.reason is not None)
             for rows in _blocks(excluded, SHARD * MERGED):
-                writer.write_table(pa.Table.from_pylist(rows, schema=SCORES))
+                writer.write_table(_under(text, pa.Table.from_pylist(rows, schema=SCORES)))
+
+
+def _under(text: str, table: pa.Table) -> pa.Table:
+    """Rows of SCORES under the text by which the run knows the attack, which shards of another version have not."""
+    place = SCORES.get_field_index("attack_repr")
+    return table.set_column(place, SCORES.field(place), pa.repeat(pa.scalar(text), len(table)))
 
 
 def _blocks(rows: Iterator[dict], size: int) -> Iterator[list[dict]]:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from trainedon.checks import LOCK, check_lock, refuse_strangers
 from trainedon.errors import UserError
 from trainedon.formats import RunRecord, read_record
-from trainedon.formats.run_record import READABLE, RunIdentity
+from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunIdentity
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota of that name
 
@@ -41,6 +41,12 @@ def locked(out: Path) -> Iterator[None]:
         raise UserError(f"{out} has no room left ({error.strerror}): make some; the same command goes on") from None
     finally:
         lock.release()
+
+
+def version_of(out: Path) -> int:
+    """The schema version of the run that `out` holds, or is going to hold."""
+    refuse_strangers(out)
+    return (read_record(out).schema_version or 1) if (out / "run.json").exists() else SCHEMA_VERSION
 
 
 def check_begun(out: Path, known: RunIdentity) -> None:

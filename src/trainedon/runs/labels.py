@@ -24,9 +24,8 @@ from trainedon.precise import double
 from trainedon.reading import read_json
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
-from trainedon.targets import Target
+from trainedon.targets import PAD, Target
 from trainedon.targets.pace import INTERVAL
-from trainedon.targets.target import PAD
 
 PART = "labels.part.json"
 CHOICES = ("auto", "folders", "infer")
@@ -38,7 +37,7 @@ MOST_CLASSES = 100  # above this, trying every class for every picture costs mor
 class Settled:
     """The pictures of all sets with the labels that count, all of one origin; those to be inferred have none yet.
 
-    origin: None where the model is not asked by classes. notes: what a reader must know of it.
+    origin: None where the model is not conditioned on classes. notes: what a reader must know of it.
     """
 
     items: Inventory
@@ -53,8 +52,8 @@ def check_choice(choice: str) -> None:
 
 
 def settle(target: Target, items: Inventory, choice: str = "auto") -> Settled:
-    """Decide once for all sets where class labels come from: a model that is asked about one set under given classes
-    and about the other under classes that fit best answers differently, trained on either or not.
+    """Decide once for all sets where class labels come from: a model that is conditioned on given classes for one set
+    and on classes that fit best for the other answers differently, trained on either or not.
 
     choice: `auto`: given labels where every usable picture has one; else the numbers of folders, where they can be
     nothing else; else the model infers all. `folders`: the number of the folder that holds the file, at any depth.
@@ -152,7 +151,7 @@ def _note(had: int, n: int, why: str | None, classes: int) -> tuple[str, ...]:
 
 
 def asked_about(target: Target, settled: Settled, sets: Sequence[str], caption: str | None) -> dict[str, dict] | None:
-    """For each set how many usable pictures are asked about in which way; None where the model is asked with nothing.
+    """For each set how many usable pictures have their condition from where; None for an unconditional model.
 
     Ways: `given`, `folders`, `inferred` of class labels; `own`, `one` (for all), `missing` of captions.
     """

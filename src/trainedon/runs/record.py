@@ -29,6 +29,7 @@ from trainedon.pictures import Inventory, Passed, inventory_digest, shown
 from trainedon.redact import redacted
 from trainedon.runs.labels import Settled, asked_about
 from trainedon.runs.plan import Plan
+from trainedon.runs.spelling import spelled
 from trainedon.targets import Target
 
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
@@ -48,26 +49,26 @@ def _captions_note(target: Target, plan: Plan, items: Inventory, passed: dict[st
     return [*([bare] if without else []), *unread]
 
 
-def begun(target: Target, plan: Plan) -> RunIdentity:
-    """The part of the identity that is known before a picture is read."""
+def begun(target: Target, plan: Plan, version: int) -> RunIdentity:
+    """The part of the identity that is known before a picture is read, as a run of this schema version has it."""
     known = {"kind": plan.kind, "model": target.identity.digest, "device": target.device.type}
     if target.conditioning != "caption":  # others may have captions of the run in them
-        known["attacks"] = [repr(attack) for attack in plan.attacks]
+        known["attacks"] = [spelled(attack, version) for attack in plan.attacks]
     return RunIdentity(**known)
 
 
 def identity_of(
-    target: Target, plan: Plan, others: Sequence[Attack], items: Inventory, draw: str | None = None
+    target: Target, plan: Plan, others: Sequence[Attack], items: Inventory, version: int, draw: str | None = None
 ) -> RunIdentity:
-    """What makes two runs the same one; what is usual is left out, as it was before there was a choice.
+    """What makes two runs of a schema version the same one; what is usual is left out, as before there was a choice.
 
     draw: the commitment of the coins, where there were any.
     """
     unusual = {
         "precision": None if target.precision == "float32" else target.precision,
-        "compiled": target.compiled,
+        "compiled": target.batching.compiled,
         "lead": None if plan.lead == "first" else plan.lead,
-        "controls": [repr(control) for control in others],
+        "controls": [spelled(control, version) for control in others],
         "rendering": plan.rendering.said(),
         "sweep": [group["title"] for group in plan.sweep["groups"]] if plan.sweep else [],
         "draw": draw,
@@ -76,7 +77,7 @@ def identity_of(
         kind=plan.kind,
         model=target.identity.digest,
         pictures={name: inventory_digest(items.of_set(name)) for name in plan.sets},
-        attacks=[repr(attack) for attack in plan.attacks],
+        attacks=[spelled(attack, version) for attack in plan.attacks],
         device=target.device.type,
         **{name: value for name, value in unusual.items() if value},
     )
@@ -135,9 +136,9 @@ def _choices(target: Target, plan: Plan, identity: RunIdentity) -> Choices:
         dataset=plan.dataset,
         lead=plan.lead,
         device=str(target.device),
-        rows=target.rows,
+        rows=target.batching.rows,
         precision=target.precision,
-        compiled=target.compiled,
+        compiled=target.batching.compiled,
         caption=plan.caption,
         labels=plan.labels,
         pictures=plan.rendering.words(*target.picture[1:]),

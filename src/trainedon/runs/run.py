@@ -31,12 +31,13 @@ from trainedon.runs import exhibits
 from trainedon.runs.contents import EVIDENCE
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.features import write_looks
-from trainedon.runs.folder import check_begun, check_same, locked
+from trainedon.runs.folder import check_begun, check_same, locked, version_of
 from trainedon.runs.labels import INFERRED, settle, with_inferred
 from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, identity_of, now, record_of
 from trainedon.runs.rendering_choice import notes as rendering_notes
 from trainedon.runs.rendering_choice import settle as settle_rendering
+from trainedon.runs.spelling import spelled
 from trainedon.targets import Target
 
 
@@ -54,7 +55,8 @@ def run(
     nothing else. keep: called with each file that a later run of the same plan can go on from. Returns the statistics.
     Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
-    check_begun(out, begun(target, plan))
+    version = version_of(out)
+    check_begun(out, begun(target, plan, version))
     for attack in plan.attacks:
         attack.check(target)
     items, entries, passed = _take_stock(plan, progress)
@@ -65,7 +67,7 @@ def run(
     if draw:
         evidence.check_draw(draw, items.table)
     with locked(out):
-        identity = identity_of(target, plan, others, items, draw.commitment if draw else None)
+        identity = identity_of(target, plan, others, items, version, draw.commitment if draw else None)
         record = check_same(out, identity) or record_of(target, plan, others, settled, identity, passed)
         if not record.is_complete:
             write_record(out, record)
@@ -84,7 +86,9 @@ def run(
             for name in ("run.json", *EVIDENCE):
                 if (out / name).exists():
                     keep(out / name)
-            score_all(target, [*plan.attacks, *others], items, entries, out, progress, engine, keep, rendering)
+            attacks = [*plan.attacks, *others]
+            texts = [spelled(attack, version) for attack in attacks]
+            score_all(target, attacks, texts, items, entries, out, progress, engine, keep, rendering)
             shutil.rmtree(out / "shards", ignore_errors=True)
             present = [name for name in EVIDENCE if (out / name).exists()]
             files = {name: file_digest(out / name) for name in present}

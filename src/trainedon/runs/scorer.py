@@ -77,7 +77,7 @@ class Scorer:
     ) -> None:
         self._target, self._attacks, self._selection, self._pace = target, attacks, selection, pace
         self._showing = next((number for number, attack in enumerate(attacks) if attack.shown_as is not None), None)
-        target.pace = pace
+        target.batching.pace = pace
 
     def __call__(self, task: Task, progress: Progress = silent) -> Iterator[Finished]:
         """One attack after another goes over the shard, and all over one shard before the next, so that the network is
@@ -178,7 +178,7 @@ class Scorer:
         while chosen:
             size = len(chosen)
             if self._target.adapts:
-                size = int(min(size, max(1, self._target.pace.within(SHOWING))))
+                size = int(min(size, max(1, self._target.batching.pace.within(SHOWING))))
             now, chosen = chosen[:size], chosen[size:]
             found = run(exhibitor, self._target, batch.take(now)).exhibits
             told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]

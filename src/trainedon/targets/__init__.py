@@ -1,5 +1,7 @@
 """The model under audit: one adapter a family, one safe loader; and the models that attacks hold beside it."""
 
+from trainedon.targets.batching import PAD, Batching
+from trainedon.targets.evaluations import Evaluations
 from trainedon.targets.helpers import Reference, Shadows
 from trainedon.targets.journal import Journal
 from trainedon.targets.load import load_target
@@ -15,12 +17,13 @@ from trainedon.targets.symmetry import (
     parse_symmetries,
     relative,
 )
-from trainedon.targets.target import PAD, Denoised, Evaluations, Identity, Target
+from trainedon.targets.target import Denoised, Identity, Target
 
 __all__ = [
     "NO_REFERENCE",
     "PAD",
     "SYMMETRIES",
+    "Batching",
     "Denoised",
     "Evaluations",
     "Identity",

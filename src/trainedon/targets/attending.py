@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,28 +30,39 @@ class Watch(TorchFunctionMode):
     first: bool = True
     words: torch.Tensor | None = None
     maps: list[torch.Tensor] = field(default_factory=list)
-    inside: bool = False  # of an attention layer of the network: those of text encoders are none of it
+    inside: bool = False  # an attention layer of the network; text encoders, which run in between, have others
     crossed: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if self.inside and function is F.scaled_dot_product_attention:
             self._see(*args[:2], **kwargs)
         return function(*args, **kwargs)
 
-    def _see(self, query: torch.Tensor, key: torch.Tensor, attn_mask=None, scale=None, **_others) -> None:
+    def _see(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        attn_mask: torch.Tensor | None = None,
+        scale: float | None = None,
+        **_others: object,
+    ) -> None:
         """query: (n, heads, q, d), key: (n, heads, k, d). Row by row, as all weights together may fill any memory."""
-        own = attn_mask is not None and attn_mask.ndim == 4  # a mask for each row, or one for all
-        masks = [attn_mask[i % len(attn_mask)] if own else attn_mask for i in range(len(query))]
-        seen = [self._told(weighed(q, k, mask, scale), i) for i, (q, k, mask) in enumerate(zip(query, key, masks))]
-        if seen[0] is not None:
-            self.maps.append(torch.stack([as_map(one, self.state) for one in seen]))
+        masks = [attn_mask] * len(query)
+        if attn_mask is not None and attn_mask.ndim == 4:  # a mask for each row
+            masks = [attn_mask[i % len(attn_mask)] for i in range(len(query))]
+        seen = [self._wanted(weighed(q, k, mask, scale), i) for i, (q, k, mask) in enumerate(zip(query, key, masks))]
+        maps = [as_map(one, self.state) for one in seen if one is not None]
+        if maps:
+            self.maps.append(torch.stack(maps))
 
-    def _told(self, weights: torch.Tensor, row: int) -> torch.Tensor | None:
-        """What of one row's weights (q, k) is wanted: one number a place; None of a layer that does not tell."""
+    def _wanted(self, weights: torch.Tensor, row: int) -> torch.Tensor | None:
+        """What of one row's weights (q, k) is wanted: one number a place; None of a layer that has none."""
         queries, keys = weights.shape
         places = slice(0, self.tokens) if self.first else slice(-self.tokens, None)
         if self.words is None:
@@ -69,12 +81,12 @@ class Watch(TorchFunctionMode):
     def over(self, network: nn.Module) -> Iterator[None]:
         """Inside the block the attention of `network` is seen."""
 
-        def entering(module: nn.Module, _args: tuple, given: dict) -> None:
+        def entering(module: nn.Module, _args: tuple[Any, ...], given: dict[str, Any]) -> None:
             # joint attention (SD3, Flux) has projections for the words too, and mixes both into one sequence
             joint = getattr(module, "add_k_proj", None) is not None
             self.inside, self.crossed = True, given.get("encoder_hidden_states") is not None and not joint
 
-        def leaving(_module: nn.Module, _args: tuple, _answer: object) -> None:
+        def leaving(_module: nn.Module, _args: tuple[Any, ...], _answer: object) -> None:
             self.inside = False
 
         layers = attentions(network)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from trainedon.targets.tensors import Tensors
 Found = Mapping[str, str]  # a tensor's name in the network -> its name in the files
 
 
-def blank(kind: type, config: Mapping[str, Any], place: object, held: Held) -> nn.Module:
+def blank(kind: Any, config: Mapping[str, Any], place: Path | str, held: Held) -> nn.Module:
     """A network of diffusers, or a text encoder of transformers, that holds shapes alone and takes no memory.
 
     held: the weights that it will be given. Raises UserError, which begins with `place`, for a configuration of
@@ -26,8 +27,10 @@ def blank(kind: type, config: Mapping[str, Any], place: object, held: Held) -> n
     try:
         with torch.device("meta"), no_larger(held, place):
             if hasattr(kind, "from_config"):
-                return kind.from_config(dict(config))  # of diffusers
-            return kind(kind.config_class.from_dict(dict(config)))  # type: ignore[attr-defined]
+                network: nn.Module = kind.from_config(dict(config))  # of diffusers
+                return network
+            network = kind(kind.config_class.from_dict(dict(config)))
+            return network
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 (the libraries raise what comes up when numbers make no network)
@@ -77,7 +80,8 @@ def _with_tables(kind: Any, config: Mapping[str, Any], dtype: torch.dtype) -> nn
     from accelerate import init_empty_weights
 
     with init_empty_weights(), _numbers_of(dtype):
-        return kind.from_config(dict(config))
+        network: nn.Module = kind.from_config(dict(config))
+    return network
 
 
 @contextmanager
@@ -93,7 +97,10 @@ def _numbers_of(dtype: torch.dtype) -> Iterator[None]:
 def worded(kind: Any, config: Any, state: dict[str, torch.Tensor], dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
     """A text encoder of transformers with the weights in `state`, by transformers' own renaming; and what it says of
     those that are missing or left over. config: transformers' own. Nothing is opened for it."""
-    return kind.from_pretrained(None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
+    found: tuple[Any, dict[str, Any]] = kind.from_pretrained(
+        None, config=config, state_dict=state, dtype=dtype, output_loading_info=True
+    )
+    return found
 
 
 def check_room(network: nn.Module, shards: list[Tensors]) -> None:

@@ -63,7 +63,8 @@ def _starts(units: np.ndarray) -> np.ndarray:
     else:
         raise ValueError("its map of characters is damaged")
     ended = found[(units[found] & 2**8) > 0]
-    return units[leads[ended]] & (2**31 - 1)
+    values: np.ndarray = units[leads[ended]] & (2**31 - 1)
+    return values
 
 
 def decoded(text: Any) -> bytes:

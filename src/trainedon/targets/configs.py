@@ -31,13 +31,13 @@ NEUTRAL_THERE: dict[str, object] = {
 
 
 @cache
-def defaults(kind: type) -> dict[str, Any]:
+def defaults(kind: Any) -> dict[str, Any]:
     """The parameters of a diffusers class with their defaults."""
     parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
     return {one.name: one.default for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
 
 
-def effective(config: dict) -> dict:
+def effective(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration without what diffusers does not read of it."""
     unread = config.get("_use_default_values") or []
     unread = unread if isinstance(unread, list) else []
@@ -45,13 +45,13 @@ def effective(config: dict) -> dict:
 
 
 @cache
-def _may_be_unset(kind: type, key: str) -> bool:
+def _may_be_unset(kind: Any, key: str) -> bool:
     """Whether a class takes `None` for a parameter, by what its signature says; of keys that it has not, always."""
     known = inspect.signature(kind.__init__).parameters.get(key)
     return known is None or known.default is None or any(word in str(known.annotation) for word in ("None", "Optional"))
 
 
-def check_network(config: dict, kind: type, path: Path) -> None:
+def check_network(config: dict[str, Any], kind: type, path: Path) -> None:
     """Raises UserError when the configuration of a network or autoencoder has a key that its class does not know, or a
     value that cannot stand there."""
     import diffusers  # late, as it takes seconds
@@ -73,7 +73,7 @@ def _says_nothing(key: str, value: object, usual: object) -> bool:
     return value is None or value == usual
 
 
-def check_text(config: dict, kind: type, path: Path) -> None:
+def check_text(config: dict[str, Any], kind: Any, path: Path) -> None:
     """The same of a text encoder of transformers."""
     schema.check_size(config, path)
     schema.check_private(config, path)
@@ -96,7 +96,7 @@ def _generic() -> set[str]:
     return set(GenerationConfig().to_dict())
 
 
-def check_index(index: dict, kind: type, path: Path) -> None:
+def check_index(index: dict[str, Any], kind: type, path: Path) -> None:
     """Raises UserError when `model_index.json` has a setting that the pipeline's class does not know, or a part that is
     no library and class."""
     schema.check_size(index, path)
@@ -108,7 +108,7 @@ def check_index(index: dict, kind: type, path: Path) -> None:
         schema.check_value(path, key, value, rule, unset=True)
 
 
-def check_tokenizer(config: dict, path: Path) -> None:
+def check_tokenizer(config: dict[str, Any], path: Path) -> None:
     """Raises UserError when one of a tokenizer's files of settings (`tokenizer_config.json`, `special_tokens_map.json`,
     `added_tokens.json`) would have something fetched or run, or holds a value that cannot stand there."""
     schema.check_size(config, path, schema.MOST_TOKENS)
@@ -119,9 +119,9 @@ def check_tokenizer(config: dict, path: Path) -> None:
         schema.check_value(path, key, value, rule, unset=not added)
 
 
-def check_asked(config: dict, kind: str, family: str) -> None:
+def check_asked(config: dict[str, Any], kind: str, family: str) -> None:
     """Raises UserError when a network is told what no adapter here tells it. config: with its defaults."""
-    allowed: dict[str, tuple] = {}
+    allowed: dict[str, tuple[Any, ...]] = {}
     if kind == "UNet2DConditionModel":
         added = ("text_time",) if family == "SDXL" else (None, "text")
         allowed = {"class_embed_type": (None,), "num_class_embeds": (None,), "addition_embed_type": added}

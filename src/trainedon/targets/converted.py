@@ -22,7 +22,7 @@ SHARED = "shared.weight"
 PROJECTION = "text_projection.weight"
 
 
-def skeleton_of(kind: type, of: Part, config: dict, place: str, held: Held) -> nn.Module:
+def skeleton_of(kind: type, of: Part, config: dict[str, Any], place: str, held: Held) -> nn.Module:
     """A part without weights, as it is configured. Raises UserError for a configuration of something else, or of more
     than is held."""
     refuse_packed(place, config)
@@ -47,7 +47,8 @@ def state_of(
     Raises UserError for one that is not known, or misshapen, and where some are missing.
     """
     of = design.parts[part]
-    config = dict(skeleton.config) if of.diffusers else skeleton.config.to_dict()  # type: ignore[operator]
+    said: Any = skeleton.config
+    config: dict[str, Any] = dict(said) if of.diffusers else said.to_dict()
     wanted = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
     inner = "text_model." if any(name.startswith("text_model.") for name in wanted) else ""
     state: dict[str, torch.Tensor] = {}
@@ -117,7 +118,7 @@ def _pieces(value: torch.Tensor, shapes: Sequence[tuple[int, ...]]) -> list[torc
     rows = [shape[0] for shape in shapes]
     if not value.ndim or value.shape[0] != sum(rows):
         return None
-    pieces = value.split(rows)
+    pieces = torch.split(value, rows)
     if any(_flat(piece.shape) != _flat(shape) for piece, shape in zip(pieces, shapes, strict=True)):
         return None
     return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]

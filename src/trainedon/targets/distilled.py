@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 # In the names of models and adapters, as words of their own.
 WORDS = {"lcm", "tcd", "pcm", "hyper", "hypersd", "dmd", "dmd2", "sdxs"}
@@ -13,7 +14,9 @@ SCHEDULERS = {"LCMScheduler": "latent consistency", "TCDScheduler": "trajectory 
 STEPS = re.compile(r"(?<![a-z0-9.])(?<!\de-)([1-9]|1[0-6])[-_ ]?steps?(?![a-z0-9])(?![^a-z0-9]\d)")
 
 
-def distilled(scheduler: str, settings: dict, network: dict, family: str, names: Iterable[str]) -> str | None:
+def distilled(
+    scheduler: str, settings: dict[str, Any], network: dict[str, Any], family: str, names: Iterable[str]
+) -> str | None:
     """Why a model is taken for a few-step student, as a clause; None for one that nothing speaks for.
 
     scheduler: its class. settings: its configuration. network: that of the network. names: of the model, of adapters,

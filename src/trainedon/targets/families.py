@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets import configs
@@ -93,10 +92,10 @@ class Opened:
 
     family: Family
     pipeline: Any
-    scheduler: dict
+    scheduler: dict[str, Any]
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> Any:
         return getattr(self.pipeline, self.family.network[0])
 
     @property
@@ -105,13 +104,14 @@ class Opened:
         return type(self.pipeline.scheduler).__name__
 
     @property
-    def autoencoder(self) -> nn.Module:
+    def autoencoder(self) -> Any:
         return getattr(self.pipeline, self.family.autoencoder)
 
     @property
     def factor(self) -> int:
         """Pixels a latent, in each direction."""
-        return 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
+        halvings: int = len(self.autoencoder.config.block_out_channels) - 1
+        return int(2**halvings)
 
     @property
     def step(self) -> int:
@@ -119,7 +119,7 @@ class Opened:
         if self.family.adapter is Flux:
             return Flux.PATCH
         config = self.network.config
-        return getattr(config, "patch_size", None) or 2 ** (len(config.down_block_types) - 1)
+        return int(getattr(config, "patch_size", None) or 2 ** (len(config.down_block_types) - 1))
 
     def shape(self, size: int | None) -> tuple[int, int, int]:
         """(c, h, w) of the latents: as the network was trained, or for pictures of `size` pixels.
@@ -145,7 +145,7 @@ class Opened:
         return channels, height, width
 
 
-def parts_of(index: dict) -> dict[str, tuple[str, str]]:
+def parts_of(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """The parts that a `model_index.json` names, as (library, class); those that are absent or aside left out.
 
     Raises UserError for a part that is not named by these two.
@@ -158,7 +158,7 @@ def parts_of(index: dict) -> dict[str, tuple[str, str]]:
     return {key: (str(value[0]), str(value[1])) for key, value in named.items()}
 
 
-def check(index: dict, family: Family) -> None:
+def check(index: dict[str, Any], family: Family) -> None:
     """Raises UserError when a part is none that the family has, or comes from elsewhere."""
     name, parts = index.get("_class_name"), parts_of(index)
     for part, (library, kind) in parts.items():
@@ -175,7 +175,7 @@ def check(index: dict, family: Family) -> None:
 
 def open_pipeline(
     folder: Path,
-    index: dict,
+    index: dict[str, Any],
     family: Family,
     dtype: torch.dtype,
     layout: Layout | None = None,
@@ -207,7 +207,7 @@ def open_pipeline(
     return opened
 
 
-def _check_spoken(index: dict, family: Family) -> None:
+def _check_spoken(index: dict[str, Any], family: Family) -> None:
     """Raises UserError when a text encoder that captions go through is missing, or the tokenizer of one."""
     parts = parts_of(index)
     encoders = [part for part in TEXT_PARTS if part.startswith("text") and (part in parts or part in family.words)]
@@ -231,7 +231,7 @@ def _spoken(part: str) -> bool:
     return part.startswith("tokenizer")
 
 
-def _joined(folder: Path, index: dict, kind: type, built: dict) -> Any:
+def _joined(folder: Path, index: dict[str, Any], kind: type, built: dict[str, Any]) -> Any:
     settings = {key: value for key, value in index.items() if not key.startswith("_") and not isinstance(value, list)}
     absent = {key: None for key in index if isinstance(index[key], list) and key not in built}
     if "safety_checker" in absent:
@@ -251,7 +251,7 @@ def spare(opened: Opened, device: torch.device, offload: str | None, slicing: bo
     if slicing:
         opened.autoencoder.enable_slicing()
         pipeline.enable_attention_slicing()
-    moves: dict[str, Callable] = {
+    moves: dict[str, Callable[..., Any]] = {
         "model": pipeline.enable_model_cpu_offload,
         "sequential": pipeline.enable_sequential_cpu_offload,
     }

@@ -178,7 +178,7 @@ def pool_with_sha256(folder: Path, models: int | None = None) -> tuple[dict[str,
     try:
         with open_regular(folder / POOL) as stream:
             before = stamp(stream)
-            sha256 = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
+            sha256 = hashlib.file_digest(stream, "sha256").digest()
             stream.seek(0)
             with zipfile.ZipFile(stream) as listed:
                 if sum(one.file_size for one in listed.infolist()) > before.size:  # it is written unpacked
@@ -212,13 +212,12 @@ def _check_pool(pool: dict[str, np.ndarray], models: int | None) -> None:
 def _beside(model: str | Path, target: Target) -> Target:
     key = ("model", str(model))
     if key not in target.kept:
-        how = {"precision": target.precision, "compile": target.compiled, **target.options}
+        how = {"precision": target.precision, "compile": target.batching.compiled, **target.options}
         if not Path(model).is_file():
             how.pop("base", None)
-        target.kept[key] = load_target(model, device=str(target.device), rows=target.rows, **how)
+        target.kept[key] = load_target(model, device=str(target.device), rows=target.batching.rows, **how)
     other: Target = target.kept[key]  # type: ignore[assignment]
-    other.evaluations, other.memo, other.rows = target.evaluations, target.memo, target.rows
-    other.pace = target.pace
+    other.evaluations, other.memo, other.batching = target.evaluations, target.memo, target.batching
     return other
 
 

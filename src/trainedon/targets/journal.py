@@ -88,7 +88,7 @@ def _packed(answer: Answer) -> bytes:
     return data + hashlib.blake2b(data, digest_size=CHECK).digest()
 
 
-def _next(read) -> Answer | None:
+def _next(read: Callable[[int], bytes]) -> Answer | None:
     head = read(HEAD.size)
     if len(head) < HEAD.size:
         return None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
 
 from trainedon.condition import UNCONDITIONAL, Condition
-from trainedon.targets.network import Network, labels_of
-from trainedon.targets.target import PAD, PRECISIONS
+from trainedon.targets.batching import PAD, Rows
+from trainedon.targets.network import PRECISIONS, Module, Network, labels_of
 
 # Latents of pictures, scaled to a standard deviation of about 1, stay well within this; what guides a restoration could
 # otherwise push them without end.
@@ -30,8 +29,8 @@ class Latent(Network):
     """
 
     pixels: tuple[int, int, int] = (3, 0, 0)
-    autoencoder: nn.Module = None  # type: ignore[assignment]
-    pipeline: object = None
+    autoencoder: Any = None
+    pipeline: Any = None
     offloaded: bool = False
 
     def __post_init__(self) -> None:
@@ -53,15 +52,15 @@ class Latent(Network):
         """That of the weights, which are in the precision themselves: models of this size leave no room for others."""
         return PRECISIONS[self.precision]
 
-    def _placed(self, network: nn.Module) -> nn.Module:
-        return network if self.offloaded else super()._placed(network)
+    def placed(self, network: Any) -> Any:
+        return network if self.offloaded else super().placed(network)
 
-    def _answered(self, network: Callable, x, t, condition) -> torch.Tensor:
+    def answered(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         x = x.to(self._dtype, memory_format=torch.channels_last)
         return self.ask(network, x, t, condition)[:, : self.shape[0]].float().contiguous()
 
-    def _time(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """What the network is told of the timesteps, (n,), where that is not their numbers."""
+    def network_time(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """The numbers that stand for timesteps in the network, (n,), where they are not the timesteps themselves."""
         return self.path.times[t.cpu()].to(x)
 
     @property
@@ -88,15 +87,17 @@ class Latent(Network):
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
 
-        def network(x, _t, _condition):
+        def network(x: torch.Tensor, _t: torch.Tensor, _condition: Condition) -> torch.Tensor:
             found = self.autoencoder.encode(x.to(memory_format=torch.channels_last))
-            return found.latents if hasattr(found, "latents") else found.latent_dist.mode()
+            latents: torch.Tensor = found.latents if hasattr(found, "latents") else found.latent_dist.mode()
+            return latents
 
         return (self._through(network, pixels) - self._shift) * self._scale
 
     def decode(self, states: torch.Tensor) -> torch.Tensor:
-        def network(z, _t, _condition):
-            return self.autoencoder.decode(z.to(memory_format=torch.channels_last)).sample
+        def network(z: torch.Tensor, _t: torch.Tensor, _condition: Condition) -> torch.Tensor:
+            pictures: torch.Tensor = self.autoencoder.decode(z.to(memory_format=torch.channels_last)).sample
+            return pictures
 
         return self._through(network, states / self._scale + self._shift)
 
@@ -104,25 +105,21 @@ class Latent(Network):
         return states.clamp(-LARGEST, LARGEST)
 
     @torch.no_grad()
-    def _through(self, network: Callable, x: torch.Tensor) -> torch.Tensor:
+    def _through(self, network: Rows, x: torch.Tensor) -> torch.Tensor:
         """The autoencoder's passes, PAD rows at once: they work at the picture's size, and take memory accordingly."""
-        rows, self.rows = self.rows, PAD
-        try:
-            times = torch.zeros(len(x), dtype=torch.int64, device=self.device)
-            return self._in_chunks(network, x.to(self.device), times, UNCONDITIONAL).contiguous()
-        finally:
-            self.rows = rows
+        times = torch.zeros(len(x), dtype=torch.int64, device=self.device)
+        return self.batched(network, x.to(self.device), times, UNCONDITIONAL, rows=PAD).contiguous()
 
 
 class LatentUNet(Latent):
     """`UNet2DModel` on latents: latent diffusion (LDM, arXiv 2112.10752), unconditional or conditioned on classes."""
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         return network(x, t, class_labels=labels_of(condition)).sample
 
 
 class DiT(Latent):
     """`DiTTransformer2DModel` (arXiv 2212.09748), conditioned on classes."""
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         return network(x, timestep=t, class_labels=labels_of(condition)).sample

@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from trainedon.errors import UserError
 from trainedon.reading import read_bytes
@@ -29,7 +30,7 @@ class Layout:
     network. notes: what was chosen, for the record."""
 
     root: Path
-    index: dict | None = None
+    index: dict[str, Any] | None = None
     elsewhere: dict[str, Path] = field(default_factory=dict)
     network: Path | None = None
     notes: tuple[str, ...] = ()
@@ -63,7 +64,7 @@ def layout_of(folder: Path, files: Ledger) -> Layout:
     return Layout(root, index, {part: folder} | trained, notes=tuple(filter(None, [note, *averaged])))
 
 
-def _index(files: Ledger, root: Path) -> dict:
+def _index(files: Ledger, root: Path) -> dict[str, Any]:
     """A pipeline's `model_index.json`. Raises UserError when its class is none by name, such as `[module, class]`."""
     index = files.json(root / INDEX)
     kind = index.get("_class_name")
@@ -75,7 +76,7 @@ def _index(files: Ledger, root: Path) -> dict:
     return index
 
 
-def _beside(checkpoint: Path, index: dict, network: str) -> dict[str, Path]:
+def _beside(checkpoint: Path, index: dict[str, Any], network: str) -> dict[str, Path]:
     """The parts of a pipeline that a checkpoint holds beside the network, as they were at that step of training."""
     named = [part for part, value in index.items() if isinstance(value, list) and any(value) and part != network]
     return {part: checkpoint / part for part in named if part not in ASIDE and (checkpoint / part).is_dir()}
@@ -101,7 +102,7 @@ def _checkpoint(files: Ledger, folder: Path) -> Layout:
     raise UserError(f"{folder} is not a model folder: it has neither model_index.json nor config.json")
 
 
-def _pipeline_above(files: Ledger, folder: Path) -> tuple[Path, dict, str] | None:
+def _pipeline_above(files: Ledger, folder: Path) -> tuple[Path, dict[str, Any], str] | None:
     """The pipeline that a network's folder belongs to, its `model_index.json`, and which part of it the network is:
     one level up, or two from a training script's checkpoint."""
     folder = folder.absolute()
@@ -116,7 +117,7 @@ def _pipeline_above(files: Ledger, folder: Path) -> tuple[Path, dict, str] | Non
     return None
 
 
-def _names(index: dict, part: str, *kinds: object) -> bool:
+def _names(index: dict[str, Any], part: str, *kinds: object) -> bool:
     """Whether a pipeline's part is of one of these classes."""
     named = index.get(part)
     return isinstance(named, list) and named[-1:] in [[kind] for kind in kinds]

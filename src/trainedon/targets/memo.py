@@ -5,27 +5,32 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from trainedon.condition import Condition
+from trainedon.targets.batching import Rows
+from trainedon.targets.evaluations import Evaluations
 from trainedon.targets.journal import Journal
-
-if TYPE_CHECKING:
-    from trainedon.targets.target import Evaluations, Target
 
 T = TypeVar("T")
 
 LIMIT = 256 * 2**20  # bytes of answers that are kept, and of tensors as a whole; the oldest go first
-Compute = Callable[[torch.Tensor, torch.Tensor, Condition], torch.Tensor]
+
+
+class Timed(Protocol):
+    """Runs a part of the work, and charges it."""
+
+    def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
 class Memo:
     """Answers by (model, row of x_t, t, condition), and what each took to compute.
 
-    A row's answer does not depend on the rows beside it (see `Target`), so an answer from here is the one that the
+    A row's answer does not depend on the rows beside it (see `Batching`), so an answer from here is the one that the
     network would give.
     """
 
@@ -39,22 +44,18 @@ class Memo:
         self._whole: dict[object, tuple[Any, Evaluations]] = {}
         self._sizes: OrderedDict[object, int] = OrderedDict()  # of the tensors in _whole, the latest asked for last
 
-    def whole(self, key: object, target: Target, compute: Callable[[], T]) -> T:
+    def whole(self, key: object, evaluations: Evaluations, compute: Callable[[], T]) -> T:
         """`compute()` at the first call with this key; later the same, passes and seconds charged again."""
-        if key in self._whole:
-            value, spent = self._whole[key]
-            if key in self._sizes:
-                self._sizes.move_to_end(key)
-            target.evaluations.forward += spent.forward
-            target.evaluations.backward += spent.backward
-            target.evaluations.spared += spent.spared
+        if key not in self._whole:
+            value, spent = _timed(evaluations, compute)
+            self.remember(key, value, spent)
             return value
-        began = time.perf_counter()
-        with target.counted() as spent:
-            value = compute()
-        spent.spared += time.perf_counter() - began
-        self.remember(key, value, spent)
-        return value
+        known: T
+        known, spent = self._whole[key]
+        if key in self._sizes:
+            self._sizes.move_to_end(key)
+        evaluations.add(spent)
+        return known
 
     def remember(self, key: object, value: Any, spent: Evaluations) -> None:
         """What `whole` gives for this key. spent: what it took; `spared` are its seconds, with those spared to it."""
@@ -76,7 +77,7 @@ class Memo:
         x_t: torch.Tensor,
         t: torch.Tensor,
         condition: Condition,
-        compute: Compute,
+        compute: Rows,
         at_once: int | None = None,
     ) -> tuple[torch.Tensor, float]:
         """`compute(x_t, t, condition)` (n, c, h, w), asking it only for the rows that are not known.
@@ -99,7 +100,7 @@ class Memo:
                 self._keep(keys[i], row.clone(), each)
             if self._journal:
                 self._journal.flush(lambda: [(key, *answer) for key, answer in self._answers.items()])
-        return torch.stack([row.to(x_t.device) for row, _ in known]), seconds  # type: ignore[misc, union-attr]
+        return torch.stack([answer[0].to(x_t.device) for answer in known if answer is not None]), seconds
 
     def _keep(self, key: bytes, row: torch.Tensor, seconds: float) -> None:
         if key not in self._answers:  # two equal rows of one call have one key
@@ -113,8 +114,34 @@ class Memo:
 
     @staticmethod
     def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> list[bytes]:
+        """A hash of each row and what it is asked under, 20 bytes: journals hold answers by them."""
         rows = x_t.detach().cpu().contiguous().numpy()
         return [
-            hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {told}".encode()[:64], digest_size=20).digest()
-            for row, at, told in zip(rows, t.tolist(), condition.keys(len(rows)), strict=True)
+            hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {given}".encode()[:64], digest_size=20).digest()
+            for row, at, given in zip(rows, t.tolist(), condition.keys(len(rows)), strict=True)
         ]
+
+
+@contextmanager
+def remembering(memo: Memo | None, evaluations: Evaluations, key: object, value: Callable[[], Any]) -> Iterator[Timed]:
+    """For the next who asks `memo.whole` for this key: `value()` at the end of the block. What the block is given runs
+    a part of the work, and charges it."""
+    charged = Evaluations()
+
+    def timed(work: Callable[[], T]) -> T:
+        answer, spent = _timed(evaluations, work)
+        charged.add(spent)
+        return answer
+
+    yield timed
+    if memo is not None:
+        memo.remember(key, value(), charged)
+
+
+def _timed(evaluations: Evaluations, work: Callable[[], T]) -> tuple[T, Evaluations]:
+    """Its answer and what it took; `spared` are its seconds, with those spared to it."""
+    began = time.perf_counter()
+    with evaluations.counted() as spent:
+        answer = work()
+    spent.spared += time.perf_counter() - began
+    return answer, spent

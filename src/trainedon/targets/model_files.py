@@ -20,7 +20,7 @@ MOST_JSON = 8 * 2**20  # bytes of a configuration
 MOST_SHARDS = 500
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises UserError when there is none."""
     try:
         data = read_bytes(path, MOST_JSON)
@@ -56,7 +56,8 @@ def weights_of(files: Ledger, folder: Path, name: str = WEIGHTS) -> Weights:
     key = folder.absolute(), name
     if key not in files.chosen:
         files.chosen[key] = _weights_of(files, folder, name)
-    return files.chosen[key]
+    chosen: Weights = files.chosen[key]
+    return chosen
 
 
 def _weights_of(files: Ledger, folder: Path, name: str) -> Weights:

@@ -1,4 +1,4 @@
-"""What all adapters have in common: a diffusers network, asked row by row, watched, and derived."""
+"""What all adapters have in common: a diffusers network, its features, attention and gradients."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -14,41 +15,67 @@ from torch.nn import functional as F
 from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.attending import Watch, attentions
-from trainedon.targets.target import PAD, PRECISIONS, Target
+from trainedon.targets.batching import PAD
+from trainedon.targets.target import Target
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BLOCKS = ("down_blocks", "mid_block", "up_blocks", "transformer_blocks", "single_transformer_blocks")
+
+
+class Answer(Protocol):
+    """What a diffusers network gives back."""
+
+    sample: torch.Tensor
+
+
+Module = Callable[..., Answer]  # a diffusers network, as it is called
 
 
 @dataclass(eq=False)
 class Network(Target):
-    """A model whose network is a diffusers module. Its adapter says how the network is asked."""
+    """A model whose network is a diffusers module. Its adapter says how the network is called."""
 
     network: nn.Module = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        self.network = self._placed(self.network.requires_grad_(False).eval())
-        self._asked = torch.compile(self.network, dynamic=False) if self.compiled else self.network
+        self.network = self.placed(self.network.requires_grad_(False).eval())
+        self._compiled = torch.compile(self.network, dynamic=False) if self.batching.compiled else self.network
 
-    def _placed(self, network: nn.Module) -> nn.Module:
+    def placed(self, network: Any) -> Any:
+        """The network where it works."""
         # channels-last halves the time of a forward pass on CPU, and makes it independent of the batch size
         return network.to(self.device, memory_format=torch.channels_last)
 
     @abstractmethod
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        """The answer of `network`, (n, at least c, h, w); x: float32 (n, c or more, h, w), t: int64 (n,)."""
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """The answer of `network`, called as its class is: (n, at least c, h, w). What an adapter must write.
+
+        x: float32 (n, c or more, h, w); t: int64 (n,).
+        """
 
     def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        return self._answered(self._asked, x_t, t, condition)
+        return self.answered(self._compiled, x_t, t, condition)
 
-    def _answered(self, network: Callable, x, t, condition) -> torch.Tensor:
+    def answered(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """`ask` in the model's precision: float32 (n, c, h, w)."""
         with self._cast():
             answer = self.ask(network, x.to(memory_format=torch.channels_last), t, condition)
         return answer[:, : self.shape[0]].float().contiguous()  # models that learn the variance answer 2c channels
 
-    def _cast(self) -> AbstractContextManager:
+    def _uncompiled(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """`predict` by the network as it is: hooks are not seen in a compiled one, and none is compiled for gradients
+        of weights."""
+        return self.answered(self.network, x_t, t, condition)
+
+    def _cast(self) -> AbstractContextManager[object]:
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=PRECISIONS[self.precision])
+
+    @property
+    def config(self) -> Any:
+        """The network's configuration."""
+        return self.network.config
 
     def layers(self) -> list[str]:
         """Names that `features` takes, in the order of the network."""
@@ -75,7 +102,7 @@ class Network(Target):
             raise UserError(f"the model has no layer {layer!r}: it has {', '.join(self.layers())}")
         seen: list[torch.Tensor] = []
 
-        def keep(_module, _inputs, output):
+        def keep(_module: nn.Module, _inputs: object, output: Any) -> None:
             seen.append(self._places(output))
 
         hook = self.network.get_submodule(layer).register_forward_hook(keep)
@@ -84,14 +111,15 @@ class Network(Target):
         finally:
             hook.remove()
 
-    def _places(self, output: torch.Tensor | tuple) -> torch.Tensor:
+    def _places(self, output: Any) -> torch.Tensor:
         """What a block says of each place, (n, channels, h, w): of several outputs the one that has the places."""
         if isinstance(output, tuple):  # a way down also hands over what it skips; joint blocks give words, then places
             output = output[0] if isinstance(output[-1], tuple) else output[-1]
-        if output.ndim == 4:
-            return output
-        n, _, d = output.shape
-        tokens = output[:, -self.tokens :].transpose(1, 2)  # (n, d, places), after words where those come along
+        seen: torch.Tensor = output
+        if seen.ndim == 4:
+            return seen
+        n, _, d = seen.shape
+        tokens = seen[:, -self.tokens :].transpose(1, 2)  # (n, d, places), after words where those come along
         return tokens.reshape(n, d, *self.grid)
 
     @property
@@ -102,7 +130,7 @@ class Network(Target):
     @property
     def grid(self) -> tuple[int, int]:
         """The tokens' rows and columns."""
-        side = getattr(self.network.config, "patch_size", 1)
+        side = getattr(self.config, "patch_size", 1)
         return self.shape[1] // side, self.shape[2] // side
 
     @property
@@ -113,7 +141,7 @@ class Network(Target):
 
     def words(self, condition: Condition, n: int) -> torch.Tensor:
         """Which tokens of the text are words of the captions of n rows: bool (n, tokens)."""
-        raise UserError(f"{self.identity.name} takes no captions, and so looks at no words: choose another region")
+        raise UserError(f"{self.identity.name} takes no captions, and so attends to no words: choose another region")
 
     def attention(
         self, states: torch.Tensor, t: int, condition: Condition = UNCONDITIONAL, words: bool = False
@@ -143,33 +171,40 @@ class Network(Target):
         self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:
         weights = list(self.network.requires_grad_(True).parameters())
-        # all at once whatever the batch size, so that sums round alike; as it is, for nothing is compiled for weights
-        (rows, asked), self.rows, self._asked = (self.rows, self._asked), len(x_t) + -len(x_t) % PAD, self.network
+        rows = len(x_t) + -len(x_t) % PAD  # all at once whatever the batch size, so that sums round alike
+        times = torch.as_tensor(t, device=self.device)
         try:
             with torch.enable_grad():
-                error = (self.denoise(x_t, t, condition).noise - noise).square().mean()
+                answer = self.batched(self._uncompiled, x_t, times, condition, rows)
+                error = (self.explained(x_t, t, answer).noise - noise).square().mean()
                 gradients = torch.autograd.grad(error, weights, allow_unused=True)
         finally:
             self.network.requires_grad_(False)
-            self.rows, self._asked = rows, asked
         self.evaluations.backward += len(x_t)
         norms = [torch.zeros((), device=self.device) if g is None else g.float().norm() for g in gradients]
         return torch.stack(norms).cpu().double()
 
     @torch.no_grad()
-    def _look(self, states, t, condition, collect: Callable[[], torch.Tensor], prepare=None) -> torch.Tensor:
+    def _look(
+        self,
+        states: torch.Tensor,
+        t: int,
+        condition: Condition,
+        collect: Callable[[], torch.Tensor],
+        prepare: Callable[[Condition, int], None] | None = None,
+    ) -> torch.Tensor:
         """One pass over `alpha_t x`; `collect` gives what was seen of the rows that just went through, whose condition
         `prepare` is given before."""
 
-        def network(x, t, condition):
+        def network(x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
             if prepare is not None:
                 prepare(condition, len(x))
-            self._answered(self.network, x, t, condition)  # hooks are not seen in a compiled network
+            self._uncompiled(x, t, condition)
             return collect()
 
         alpha, _ = self.path.at(t, states)
         times = torch.full((len(states),), t, device=self.device)
-        seen = self._in_chunks(network, alpha * states, times, condition)
+        seen = self.batched(network, alpha * states, times, condition)
         self.evaluations.forward += len(states)
         return seen.float()
 

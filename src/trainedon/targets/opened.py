@@ -46,7 +46,7 @@ class Ledger:
         """The model is also looked for in this folder."""
         self._roots.append(root.absolute())
 
-    def json(self, path: Path) -> dict:
+    def json(self, path: Path) -> dict[str, Any]:
         """The JSON object in a file. Raises UserError when there is none."""
         return object_of(self.text(path), path)
 

@@ -67,12 +67,13 @@ def unet(name: str, config: Mapping[str, Any]) -> Renamed | None:
     if not isinstance(config["layers_per_block"], int):  # no original network has levels of unlike depth
         return None
     a_level = config["layers_per_block"] + 1
+    found: str | None
     if place["where"] == "middle_block":
         if i == 1:
             found = f"mid_block.attentions.0.{stem.split('.', 2)[2]}"
         else:
             inner = _RESNET.get(stem.split(".", 2)[2])
-            found = inner and i in (0, 2) and f"mid_block.resnets.{i // 2}.{inner}"
+            found = f"mid_block.resnets.{i // 2}.{inner}" if inner and i in (0, 2) else None
     elif place["where"] == "input_blocks":
         level, layer = divmod(i - 1, a_level)
         found = _inside(f"down_blocks.{level}", layer, j, rest, "downsamplers.0.conv" if rest == "op" else None)
@@ -91,7 +92,7 @@ def _inside(level: str, layer: int, j: str | None, rest: str, sampler: str | Non
 
 
 _MIDDLE = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
-_AUTOENCODER: tuple[tuple[str, Callable[[re.Match, int], str]], ...] = (
+_AUTOENCODER: tuple[tuple[str, Callable[[re.Match[str], int], str]], ...] = (
     (r"(en|de)coder\.conv_(in|out)|(post_)?quant_conv", lambda m, _: m[0]),
     (r"(..coder)\.norm_out", lambda m, _: f"{m[1]}.conv_norm_out"),
     (r"(..coder)\.mid\.block_([12])\.(.+)", lambda m, _: f"{m[1]}.mid_block.resnets.{int(m[2]) - 1}.{m[3]}"),
@@ -111,8 +112,9 @@ _AUTOENCODER: tuple[tuple[str, Callable[[re.Match, int], str]], ...] = (
 
 def autoencoder(name: str, config: Mapping[str, Any]) -> Renamed | None:
     """Of the autoencoder of latent diffusion, whose decoder numbers its levels from the end."""
-    ends = _ENDS.fullmatch(name)
-    for pattern, made in _AUTOENCODER if ends else ():
+    if (ends := _ENDS.fullmatch(name)) is None:
+        return None
+    for pattern, made in _AUTOENCODER:
         if match := re.fullmatch(pattern, ends["stem"]):
             stem = made(match, len(config["block_out_channels"]) - 1).replace("nin_shortcut", "conv_shortcut")
             return Renamed((f"{stem}.{ends['end']}",))

@@ -96,7 +96,7 @@ def scheduler(files: Ledger, folder: Path, kind: type) -> Any:
     return made_scheduler(kind, config)
 
 
-def made_scheduler(kind: Any, config: dict) -> Any:
+def made_scheduler(kind: Any, config: dict[str, Any]) -> Any:
     """A scheduler of diffusers, from its configuration. Raises UserError when that describes none."""
     try:
         return kind.from_config(config)
@@ -141,6 +141,7 @@ def weighted(files: Ledger, folder: Path, kind: type, dtype: torch.dtype) -> nn.
 
 
 def _worded(folder: Path, kind: type, config: Any, shards: list[Tensors], dtype: torch.dtype) -> nn.Module:
+    network: nn.Module
     network, told = worded(kind, config, read_all(shards, dtype), dtype)
     surplus = [key for key in sorted(told["unexpected_keys"]) if not BESIDE_WORDS.match(key)]
     wrong = [*told["missing_keys"], *told["mismatched_keys"], *surplus]

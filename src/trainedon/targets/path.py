@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -17,7 +18,8 @@ PREDICTIONS = ("epsilon", "sample", "v_prediction")
 @dataclass(frozen=True, eq=False)
 class NoisePath:
     """alphas, sigmas: float32 (T,) on the CPU, index t in [0, T); `alpha_t^2 + sigma_t^2 = 1` for DDPM-style models,
-    `alpha_t + sigma_t = 1` for flow matching. times: float32 (T,), what the network is told of t.
+    `alpha_t + sigma_t = 1` for flow matching. times: float32 (T,), the number that stands for t in
+    the network.
 
     A path in continuous time is one of T points on it.
     """
@@ -31,7 +33,7 @@ class NoisePath:
             object.__setattr__(self, "times", torch.arange(len(self.alphas), dtype=torch.float32))
 
     @classmethod
-    def from_scheduler(cls, config: dict, kind: str = "DDPMScheduler") -> NoisePath:
+    def from_scheduler(cls, config: dict[str, Any], kind: str = "DDPMScheduler") -> NoisePath:
         """From a scheduler's configuration, as the diffusers class `kind` reads it: linear, scaled-linear,
         squared-cosine and trained betas, with or without rescaling to zero terminal signal-to-noise ratio (Lin et al.,
         arXiv 2305.08891, Algorithm 1). What it does not say is as in that class."""
@@ -52,7 +54,7 @@ class NoisePath:
         return cls(alpha_bars.sqrt().float(), (1 - alpha_bars).sqrt().float())
 
     @classmethod
-    def from_flow(cls, config: dict, tokens: int) -> NoisePath:
+    def from_flow(cls, config: dict[str, Any], tokens: int) -> NoisePath:
         """Flow matching, `x_t = (1 - sigma) x + sigma eps` (arXiv 2403.03206), from a scheduler's configuration.
 
         The noise levels 1/T, 2/T, ..., 1 are shifted (sec. 5.3.2 there): by `shift`, or as it goes with so many tokens
@@ -94,17 +96,20 @@ class NoisePath:
         return int((ratios - wanted).abs().argmin())
 
 
-def _alpha_bars(arguments: dict, kind: str) -> torch.Tensor:
+def _alpha_bars(arguments: dict[str, Any], kind: str) -> torch.Tensor:
     """As every class of schedulers computes them; some take long over other things, and only some know `exp`."""
     import diffusers
 
+    schedulers: Any = diffusers
     try:
-        return diffusers.DDPMScheduler(**arguments).alphas_cumprod
+        scheduler = schedulers.DDPMScheduler(**arguments)
     except NotImplementedError:
-        return getattr(diffusers, kind)(**arguments).alphas_cumprod
+        scheduler = getattr(schedulers, kind)(**arguments)
+    alpha_bars: torch.Tensor = scheduler.alphas_cumprod
+    return alpha_bars
 
 
-def _dynamic_shift(config: dict, tokens: int) -> float:
+def _dynamic_shift(config: dict[str, Any], tokens: int) -> float:
     """The shift for a picture of so many tokens: as diffusers' Flux pipeline has it."""
     base, most = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
     low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)

@@ -67,13 +67,14 @@ def _unet(file: Checkpoint, prefix: str, base: Path | None, files: Ledger) -> De
         found = designs.REFINER
     else:
         width = file.side(f"{prefix}middle_block.1.transformer_blocks.0.attn2.to_k.weight", 1)
-        found = WIDTHS.get(width or 0) or _of_folder(base, files)
-        if found is None:
+        known = WIDTHS.get(width or 0) or _of_folder(base, files)
+        if known is None:
             raise UserError(
                 f"{file.path.name} holds a network that is told {width or 'no'} numbers of each word, and no text "
                 "encoder: that is no Stable Diffusion 1 or 2 and no SDXL as published, and then --base DIR, its "
                 "diffusers folder, is needed"
             )
+        found = known
     channels = file.side(f"{prefix}input_blocks.0.0.weight", 1)
     if channels == 9 and found.pipeline != designs.REFINER.pipeline:
         return designs.inpainting(found)
@@ -122,7 +123,7 @@ class _Beginnings:
         return any(name.startswith(beginning) for name in self._names)
 
 
-def schedule(file: Checkpoint, design: Design, kind: str, given: dict | None, base: object) -> dict[str, Any]:
+def schedule(file: Checkpoint, design: Design, kind: str, given: dict[str, Any] | None, base: object) -> dict[str, Any]:
     """The scheduler's configuration: that of `base`, if it has one (`given`), or the published one.
 
     kind: its class. What is predicted cannot be seen in the weights. Raises UserError where the file says otherwise

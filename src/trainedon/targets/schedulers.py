@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from trainedon.errors import UserError
 from trainedon.targets import schema
@@ -39,13 +40,17 @@ NEEDED = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")  # w
 # Of samplers, but these values say that the network was trained in another way, which no adapter here asks it in.
 OTHERWISE: dict[str, object] = {"use_flow_sigmas": True, "timestep_type": "continuous", "invert_sigmas": True}
 # What diffusers no longer knows, and which values of it say nothing.
-OUTDATED: dict[str, tuple] = {"predict_epsilon": (True, None), "tensor_format": ("pt",), "timestep_values": (None,)}
+OUTDATED: dict[str, tuple[Any, ...]] = {
+    "predict_epsilon": (True, None),
+    "tensor_format": ("pt",),
+    "timestep_values": (None,),
+}
 OUTDATED |= {"timesteps": (1000,), "set_alpha_to_zero": (False, None), "variance_type": ("fixed_small", "fixed_large")}
 # Parameters of other samplers, which stay in a configuration when one is put in another's place.
 OF_OTHERS = {"noise_sampler_seed", "s_churn", "s_noise", "s_tmin", "s_tmax", "solver_p", "thresholding"}
 
 
-def check_scheduler(config: dict, kind: type, path: Path) -> None:
+def check_scheduler(config: dict[str, Any], kind: type, path: Path) -> None:
     """Raises UserError when a scheduler's configuration has a key that no scheduler knows, or one with a say that its
     class passes over, or a value that cannot stand there, or says that the network was trained in a way that is not
     supported."""
@@ -65,7 +70,7 @@ def check_scheduler(config: dict, kind: type, path: Path) -> None:
     _check_betas(effective(config), path)
 
 
-def _check_betas(config: dict, path: Path) -> None:
+def _check_betas(config: dict[str, Any], path: Path) -> None:
     """Raises UserError for betas that fall, and for a list of them that is not as long as the path."""
     first, last = config.get("beta_start", 0), config.get("beta_end", 1)
     if first > last:

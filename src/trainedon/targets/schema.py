@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from trainedon.errors import UserError
 
@@ -37,7 +38,8 @@ def whole(low: int, high: int) -> Rule:
 def number(low: float, high: float) -> Rule:
     """A finite number. NaN compares false."""
     return Rule(
-        f"a number from {low:g} to {high:g}", lambda value: type(value) in (int, float) and low <= value <= high
+        f"a number from {low:g} to {high:g}",
+        lambda value: type(value) in (int, float) and low <= cast(float, value) <= high,
     )
 
 

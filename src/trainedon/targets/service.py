@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from trainedon.condition import UNCONDITIONAL, Condition
+from trainedon.condition import Condition
 from trainedon.errors import UserError
 from trainedon.noise import generator
 from trainedon.targets.path import NoisePath
@@ -89,16 +89,4 @@ class Service(Target):
         return made.float()
 
     def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        self._refuse()
-
-    def features(self, states, t, layer=None, condition=UNCONDITIONAL):
-        self._refuse()
-
-    def attention(self, states, t, condition=UNCONDITIONAL, words=False):
-        return None
-
-    def gradient_norms(self, x_t, t, noise, condition=UNCONDITIONAL):
-        self._refuse()
-
-    def _refuse(self) -> Any:
         raise UserError(f"{self.identity.name} is a service that only varies pictures: take rediffuse")

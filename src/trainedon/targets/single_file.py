@@ -103,7 +103,7 @@ class Single:
     design: Design
     held: Mapping[str, Mapping[str, str]]
     absent: tuple[str, ...]
-    scheduler: tuple[str, dict]
+    scheduler: tuple[str, dict[str, Any]]
 
     @classmethod
     def of(cls, file: Checkpoint, base: Path | None, files: Ledger) -> Single:
@@ -141,7 +141,7 @@ class Single:
     def settings(self) -> dict[str, Any]:
         return {key: self.index.get(key, value) for key, value in self.design.settings.items()}
 
-    def config(self, part: str) -> tuple[dict, bool]:
+    def config(self, part: str) -> tuple[dict[str, Any], bool]:
         """A part's configuration, and whether it is the published one."""
         if self.base is not None and there(self.base / part / "config.json"):
             of, path = self.design.parts[part], self.base / part / "config.json"
@@ -180,7 +180,7 @@ class Single:
         """From `base`. Raises UserError where it is not the encoder's."""
         assert self.base is not None
         words, encoder = self.design.tokenizers[part], built[self.design.tokenizers[part].encoder].config
-        kind = parts_of(self.index).get(part, (None, words.kind))[1]
+        kind = parts_of(dict(self.index)).get(part, (None, words.kind))[1]
         folder = self.base / part
         found = tokenizer(self.files, folder, getattr(import_module("transformers"), kind))
         check_words(found, encoder, folder)
@@ -234,7 +234,7 @@ def _optional(part: str) -> bool:
     return part == "text_encoder_3"
 
 
-def _index(files: Ledger, base: Path | None, design: Design) -> dict:
+def _index(files: Ledger, base: Path | None, design: Design) -> dict[str, Any]:
     if base is None:
         return {}
     if not base.is_dir():

@@ -68,7 +68,8 @@ def relative(
     """
     weights = np.stack(different).astype(float)  # (views, n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return here - share * (weights * np.stack(there)).sum(0) / weights.sum(0)
+        scores: np.ndarray = here - share * (weights * np.stack(there)).sum(0) / weights.sum(0)
+    return scores
 
 
 @dataclass(eq=False)

@@ -93,7 +93,7 @@ class Tensors:
         if entry.kind not in _TYPES:
             raise UserError(f"{self.path} holds numbers of the type {entry.kind}, which is not supported")
         raw = torch.empty(entry.end - entry.begin, dtype=torch.uint8)
-        view, at = memoryview(raw.numpy()), 0
+        view, at = raw.numpy().data, 0
         while at < len(view):
             count = self._stream.readinto(view[at : at + _STEP])  # type: ignore[attr-defined]
             if not count:

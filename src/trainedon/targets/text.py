@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -12,12 +12,13 @@ from trainedon.condition import Captions, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.latent import Latent
 from trainedon.targets.model_files import shown
+from trainedon.targets.network import Module
 from trainedon.targets.parts import quiet
 from trainedon.targets.vocabulary import Unread, unpanicked
 
-Prompt = dict[str, torch.Tensor]  # what a network is told of one caption, by the name under which it takes it
+Prompt = dict[str, torch.Tensor]  # a caption as a network takes it, by the names of the network's arguments
 KEPT = 256 * 2**20  # bytes of embedded captions that are kept; the oldest go first
-AESTHETIC = 6.0  # the score that SDXL's refiner is told by default, in place of the size of the result
+AESTHETIC = 6.0  # the score that SDXL's refiner is given by default, in place of the size of the result
 WORDS = "words"  # the key of bool (tokens,): which of the text's tokens are words of the caption
 
 
@@ -83,7 +84,7 @@ def _nbytes(prompt: Prompt) -> int:
     return sum(value.nbytes for value in prompt.values())
 
 
-def in_clip(tokenizer: Callable, caption: str) -> torch.Tensor:
+def in_clip(tokenizer: Any, caption: str) -> torch.Tensor:
     """Which tokens are words, bool (tokens,): not CLIP's first and last one, nor what fills up."""
     length = tokenizer.model_max_length
     count = len(tokenizer(caption, truncation=True, max_length=length).input_ids)
@@ -91,7 +92,7 @@ def in_clip(tokenizer: Callable, caption: str) -> torch.Tensor:
     return (places > 0) & (places < count - 1)
 
 
-def in_t5(tokenizer: Callable, caption: str, length: int) -> torch.Tensor:
+def in_t5(tokenizer: Any, caption: str, length: int) -> torch.Tensor:
     """Which tokens are words, bool (length,): not T5's last one, nor what fills up."""
     count = len(tokenizer(caption, truncation=True, max_length=length).input_ids)
     return torch.arange(length) < count - 1
@@ -106,23 +107,23 @@ class StableDiffusion(Text):
 
     @property
     def inpaints(self) -> bool:
-        return self.network.config.in_channels == 2 * self.shape[0] + 1
+        return bool(self.config.in_channels == 2 * self.shape[0] + 1)
 
     def embed(self, caption: str) -> Prompt:
         hidden, _ = self.pipeline.encode_prompt(caption, self.device, 1, False)
         return {"encoder_hidden_states": hidden, WORDS: in_clip(self.pipeline.tokenizer, caption)}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         return network(self._whole(x), t, **self._guided(x), **self.prompts(condition, len(x))).sample
 
     def _guided(self, x: torch.Tensor) -> Prompt:
-        """What a network that is told how strong guidance is (arXiv 2310.04378, sec. 4.2) is told of guidance 1, which
-        is none: the embedding of 0."""
-        size = self.network.config.time_cond_proj_dim
+        """Guidance 1, which is none, for a network that is conditioned on its strength (arXiv 2310.04378, sec. 4.2):
+        the embedding of 0."""
+        size = self.config.time_cond_proj_dim
         if size is None:
             return {}
-        told = self.pipeline.get_guidance_scale_embedding(torch.zeros(1), embedding_dim=size)
-        return {"timestep_cond": told.to(x).expand(len(x), -1)}
+        none = self.pipeline.get_guidance_scale_embedding(torch.zeros(1), embedding_dim=size)
+        return {"timestep_cond": none.to(x).expand(len(x), -1)}
 
     def _whole(self, x: torch.Tensor) -> torch.Tensor:
         """x with the mask and the kept part that an inpainting network takes: where none is given, all is hidden."""
@@ -135,23 +136,23 @@ class StableDiffusion(Text):
 
 
 class StableDiffusionXL(StableDiffusion):
-    """SDXL (arXiv 2307.01952): two text encoders, and told the picture's size, uncropped."""
+    """SDXL (arXiv 2307.01952): two text encoders, conditioned on the picture's size too, uncropped."""
 
     def embed(self, caption: str) -> Prompt:
         pipe = self.pipeline
         hidden, _, pooled, _ = pipe.encode_prompt(caption, device=self.device, do_classifier_free_guidance=False)
-        if not caption and pipe.config.force_zeros_for_empty_prompt:  # as it is asked with no words in training
+        if not caption and pipe.config.force_zeros_for_empty_prompt:  # as in training without words
             hidden, pooled = torch.zeros_like(hidden), torch.zeros_like(pooled)
         words = in_clip(pipe.tokenizer or pipe.tokenizer_2, caption)
         return {"encoder_hidden_states": hidden, "text_embeds": pooled, WORDS: words}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        told = self.prompts(condition, len(x))
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        prompts = self.prompts(condition, len(x))
         size = list(self.picture[1:])
-        told_of = [*size, 0, 0, *([AESTHETIC] if self.pipeline.config.get("requires_aesthetics_score") else size)]
-        sizes = torch.tensor(told_of, device=x.device, dtype=x.dtype).expand(len(x), -1)
-        added = {"text_embeds": told.pop("text_embeds"), "time_ids": sizes}
-        return network(self._whole(x), t, added_cond_kwargs=added, **self._guided(x), **told).sample
+        numbers = [*size, 0, 0, *([AESTHETIC] if self.pipeline.config.get("requires_aesthetics_score") else size)]
+        sizes = torch.tensor(numbers, device=x.device, dtype=x.dtype).expand(len(x), -1)
+        added = {"text_embeds": prompts.pop("text_embeds"), "time_ids": sizes}
+        return network(self._whole(x), t, added_cond_kwargs=added, **self._guided(x), **prompts).sample
 
 
 class PixArt(Text):
@@ -162,8 +163,8 @@ class PixArt(Text):
         words = in_t5(self.pipeline.tokenizer, caption, hidden.shape[1])
         return {"encoder_hidden_states": hidden, "encoder_attention_mask": mask, WORDS: words}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        added = {"resolution": None, "aspect_ratio": None}
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        added: dict[str, torch.Tensor | None] = {"resolution": None, "aspect_ratio": None}
         if self.network.use_additional_conditions:
             height, width = self.picture[1:]
             added = {
@@ -188,8 +189,8 @@ class StableDiffusion3(Text):
             others = in_t5(pipe.tokenizer_3, caption, beyond)
         return {"encoder_hidden_states": hidden, "pooled_projections": pooled, WORDS: torch.cat([clip, others])}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        return network(x, timestep=self._time(t, x), **self.prompts(condition, len(x))).sample
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return network(x, timestep=self.network_time(t, x), **self.prompts(condition, len(x))).sample
 
 
 class Flux(Text):
@@ -210,14 +211,14 @@ class Flux(Text):
         words = in_t5(self.pipeline.tokenizer_2, caption, hidden.shape[1])
         return {"encoder_hidden_states": hidden, "pooled_projections": pooled, WORDS: words}
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         n, c, h, w = x.shape
-        told = self.prompts(condition, n)
+        prompts = self.prompts(condition, n)
         packed = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(n, -1, 4 * c)
         places = torch.cartesian_prod(torch.arange(1), torch.arange(h // 2), torch.arange(w // 2)).to(x)
-        words = x.new_zeros(told["encoder_hidden_states"].shape[1], 3)
-        guidance = x.new_ones(n, dtype=torch.float32) if self.network.config.guidance_embeds else None
+        words = x.new_zeros(prompts["encoder_hidden_states"].shape[1], 3)
+        guidance = x.new_ones(n, dtype=torch.float32) if self.config.guidance_embeds else None
         answer = network(
-            packed, timestep=self._time(t, x) / 1000, guidance=guidance, img_ids=places, txt_ids=words, **told
+            packed, timestep=self.network_time(t, x) / 1000, guidance=guidance, img_ids=places, txt_ids=words, **prompts
         ).sample
         return answer.reshape(n, h // 2, w // 2, c, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(n, c, h, w)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,7 +13,7 @@ from trainedon.targets import configs
 from trainedon.targets.bounds import check_memory
 from trainedon.targets.built import blank, filled, held_by, refuse_packed
 from trainedon.targets.model_files import brief, check_tensors, shown, weights_of
-from trainedon.targets.network import Network, labels_of
+from trainedon.targets.network import Module, Network, labels_of
 from trainedon.targets.opened import Ledger
 from trainedon.targets.parts import check_finite
 
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
 class PixelUNet(Network):
     """`UNet2DModel`: DDPM, DDIM and their kin."""
 
-    def ask(self, network: Callable, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         return network(x, t, class_labels=labels_of(condition)).sample
 
 
-def open_unet(files: Ledger, folder: Path) -> tuple[UNet2DModel, dict]:
+def open_unet(files: Ledger, folder: Path) -> tuple[UNet2DModel, dict[str, Any]]:
     from diffusers import UNet2DModel  # late, as it takes seconds
 
     place = folder / "config.json"
@@ -58,7 +57,7 @@ def open_unet(files: Ledger, folder: Path) -> tuple[UNet2DModel, dict]:
     return unet, config  # type: ignore[return-value]
 
 
-def shape_of(config: dict) -> tuple[int, int, int]:
+def shape_of(config: dict[str, Any]) -> tuple[int, int, int]:
     channels = config.get("in_channels", 3)
     if channels not in (1, 3):
         raise UserError(f"the network takes {channels} channels: only grey (1) and RGB (3) pictures are supported")

@@ -86,7 +86,8 @@ def _checked(data: bytes, path: Path) -> bytes:
         _check_list(value, path)
     elif path.name == "tokenizer.json":
         model = value.get("model")
-        listed = model.get("vocab") if isinstance(model, dict) else None
+        model = model if isinstance(model, dict) else {}
+        listed = model.get("vocab")
         if isinstance(listed, dict) and not isinstance(model.get("merges"), list):
             raise UserError(f"{path} lists words without their merges, half of the vocabulary: it is damaged")
         if isinstance(listed, list):  # of T5: pairs of a word and its weight
@@ -127,7 +128,7 @@ def _check_list(words: object, path: Path) -> None:
         raise UserError(f"{path} lists more or longer words than any vocabulary has: it is damaged")
 
 
-def _check_numbers(settings: dict, path: Path) -> None:
+def _check_numbers(settings: dict[str, Any], path: Path) -> None:
     """Raises UserError for a setting that would make up words without end, such as T5's `extra_ids`."""
     for key, value in settings.items():
         if key != "model_max_length" and isinstance(value, int | float) and not abs(value) <= MOST_SET:

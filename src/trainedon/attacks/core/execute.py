@@ -34,8 +34,8 @@ def run(attack: Attack, target: Target, pictures: Batch | torch.Tensor) -> Score
 def run_in_chunks(attack: Attack, target: Target, pictures: Batch | torch.Tensor) -> Iterator[Scored]:
     """`run`, part by part, in the order of the pictures.
 
-    A chunk fills `target.rows` rows of the network, fewer where that would take longer than what is done may go
-    unkept. An attack that `observes` others takes all pictures at once.
+    A chunk fills `target.batching.rows` rows of the network, fewer where that would take longer than what is done may
+    go unkept. An attack that `observes` others takes all pictures at once.
     """
     batch = valid(target, pictures if isinstance(pictures, Batch) else Batch.of(pictures))
     attack.check(target)
@@ -94,7 +94,7 @@ def _chunks(attack: Attack, target: Target, batch: Batch) -> Iterator[Scored]:
         part = batch[start : start + min(most, _at_once(attack, target))]
         scored = _if_it_fits(attack, target, part)
         if scored is None:
-            if not target.shrink():
+            if not target.batching.shrink():
                 if len(part) == 1:
                     raise UserError(f"{attack.name}: memory does not suffice for a single picture: {NO_ROOM}")
                 most = len(part) // 2
@@ -106,11 +106,11 @@ def _chunks(attack: Attack, target: Target, batch: Batch) -> Iterator[Scored]:
 def _at_once(attack: Attack, target: Target) -> int:
     """How many pictures make a chunk: where time is kept, at first and where they are slow as few as fill PAD rows, and
     no more than are done before something is to be kept."""
-    pictures = attack.together(target.rows)
-    if not target.adapts or target.pace is None:
+    pictures, pace = attack.together(target.batching.rows), target.batching.pace
+    if not target.adapts or pace is None:
         return pictures
     cost = attack.cost(target)
-    within = 0 if target.pace.seconds is None else target.pace.within(cost.forward + 2 * cost.backward)
+    within = 0 if pace.seconds is None else pace.within(cost.forward + 2 * cost.backward)
     return int(max(attack.together(PAD), min(pictures, within)))
 
 

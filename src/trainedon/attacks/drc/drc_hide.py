@@ -14,7 +14,7 @@ from trainedon.targets import Target
 
 
 @register
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class DRCHide(DRC):
     """DRC that hides the centre altogether and guides the restoration by what is kept: a model that remembers a picture
     well paints it as it was, and one that does not paints something else, which anybody can see."""

@@ -14,7 +14,7 @@ from trainedon.restore import Restorer
 
 
 @register
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class DRCPaper(DRC):
     """DRC as its paper describes it: the region that draws most attention is hidden, restored by eq. 4 from noise, and
     compared by the cosine of semantic embeddings.

@@ -40,7 +40,8 @@ def agreement(scores: Scores, attacks: Sequence[AttackEvaluation]) -> Agreement 
     if not any(value is not None for i, row in enumerate(matrix) for value in row[:i]):
         return None
     level, naming = _level(attacks)
-    named_by, pictures = None, ()
+    named_by: NamedBy | None = None
+    pictures: Listing[Named] = Listing(Named, 0, lambda _: [])
     if level is not None:
         thresholds = np.array([attacks[i].tpr_at_fpr[level].threshold for i in naming])
         known, named = _named(members, naming, thresholds)
@@ -133,6 +134,6 @@ def _listed(rows: Rows, named: np.ndarray, naming: np.ndarray) -> Listing[Named]
     def made(part: slice) -> list[Named]:
         by = (tuple(naming[column].tolist()) for column in named[:, part].T)
         texts = (columns.names.of(picture[part]), columns.marks.of(sha256[part]), by)
-        return [Named(picture=name, sha256=digest, by=one) for name, digest, one in zip(*texts, strict=True)]
+        return [Named(picture=str(name), sha256=digest, by=one) for name, digest, one in zip(*texts, strict=True)]
 
     return Listing(Named, len(order), made)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
@@ -101,7 +102,7 @@ def _compared(
     if looks:
         vectors = np.array([looks.features[_key(p)] for rows in (first, unseen) for p in rows], dtype=float)
         views["what they show"] = View(vectors, discriminant(ridge=vectors.shape[1]))
-    texts = [p["caption"] for rows in (first, unseen) for p in rows] if captions else []
+    texts: list[Any] = [p["caption"] for rows in (first, unseen) for p in rows] if captions else []
     if any(texts):
         views[said.WRITTEN] = View(said.form(texts), discriminant())
         views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
@@ -149,7 +150,7 @@ def _not_run(reason: str, m: int, n: int, codec: str | None, resolution: str | N
     return Findings(blind, codec, resolution)
 
 
-def _numbers(picture: Facts) -> list[float]:
+def _numbers(picture: Mapping[str, Any]) -> list[float]:
     """What a usable picture's file and colours say."""
     values = [picture[name] for name in (*LOGGED, *PLAIN)]
     logged = [math.log1p(max(0.0, float(value))) for value in values[: len(LOGGED)]]

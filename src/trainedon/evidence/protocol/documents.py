@@ -364,14 +364,15 @@ def as_data(document: Document) -> dict[str, Any]:
     def put_back(found: dict[str, Any]) -> dict[str, Any]:
         return {key: known.get(value, value) if isinstance(value, str) else value for key, value in found.items()}
 
-    return json.loads(text, object_hook=put_back)
+    found: dict[str, Any] = json.loads(text, object_hook=put_back)
+    return found
 
 
-def _apart(document: Document) -> tuple[str, dict[str, Listing]]:
+def _apart(document: Document) -> tuple[str, dict[str, Listing[Any]]]:
     """The document as JSON text with a marker in place of every Listing, and what the markers stand for, in order."""
-    listings: dict[str, Listing] = {}
+    listings: dict[str, Listing[Any]] = {}
 
-    def marked(listing: Listing) -> str:
+    def marked(listing: Listing[Any]) -> str:
         marker = uuid4().hex  # no text of a document can hold it
         listings[f'"{marker}"'] = listing
         return marker
@@ -379,7 +380,7 @@ def _apart(document: Document) -> tuple[str, dict[str, Listing]]:
     return _on_one_line(document.model_dump_json(indent=2, context=marked)), listings
 
 
-def _listed(listing: Listing, line: str) -> Iterator[str]:
+def _listed(listing: Listing[Document], line: str) -> Iterator[str]:
     """A Listing as JSON; line: a line break and the indentation of the line that it begins on."""
     if not len(listing):
         yield "[]"
@@ -393,8 +394,8 @@ def _listed(listing: Listing, line: str) -> Iterator[str]:
 
 
 @cache
-def _listing_of(kind: type[Document]) -> TypeAdapter:
-    return TypeAdapter(list[kind])
+def _listing_of(kind: type[Document]) -> TypeAdapter[Any]:
+    return TypeAdapter(list[kind])  # type: ignore[valid-type]  # made while the program runs
 
 
 def _on_one_line(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from trainedon.evidence.protocol.documents import AuditPromptControl, PromptControl
 from trainedon.evidence.protocol.paired import auc_difference, scored_by_both
@@ -36,13 +37,11 @@ def _among(scores: Scores, prompts: Prompts | None) -> list[tuple[AttackKey, Con
     return [(known[name], told) for name, told in (prompts or {}).items() if name in known]
 
 
-def _facts(
-    scores: Scores, key: AttackKey, told: ControlEntry, sets: tuple[str, str], level: float
-) -> dict[str, object]:
+def _facts(scores: Scores, key: AttackKey, told: ControlEntry, sets: tuple[str, str], level: float) -> dict[str, Any]:
     first, unseen = (scores.sample(key, name) for name in sets)
     own = next((other for other in scores.attacks if other.repr == told.of), None)
-    both = own and scored_by_both(scores, own, key, sets)
-    lost = both and auc_difference(*both, level=level)
+    both = None if own is None else scored_by_both(scores, own, key, sets)
+    lost = None if both is None else auc_difference(*both, level=level)
     area = roc.auc(first.score, unseen.score, level=level) if len(first) and len(unseen) else None
     return {
         "attack": own.name if own else told.of,
@@ -59,7 +58,7 @@ def _facts(
     }
 
 
-def _test(scores: Scores, key: AttackKey, sets: tuple[str, str]) -> dict[str, object]:
+def _test(scores: Scores, key: AttackKey, sets: tuple[str, str]) -> dict[str, Any]:
     first, unseen = (scores.sample(key, name).score for name in sets)
     test = pvalues.permutation_test(first, unseen) if len(first) and len(unseen) else None
     return {"p_value": test and test.p_value, "n_permutations": test and test.permutations}

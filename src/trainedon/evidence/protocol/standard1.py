@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -95,7 +96,7 @@ def evaluate_table(
     """
     sets = ("member", "unseen")
     scores.require(*sets)
-    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = prepared(scores, sets, pictures, looks)
     scores = every.without(prompts or ())
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
@@ -198,7 +199,7 @@ def audit_table(
         raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
     sets = ("suspect", "unseen")
     scores.require("suspect")
-    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = prepared(scores, sets, pictures, looks)
     scores = every.without(prompts or ())
     tests, together = _tests(scores)
@@ -349,7 +350,7 @@ def _halves(unseen: Sample) -> tuple[np.ndarray, np.ndarray]:
     return unseen.score[calibrates], unseen.score[~calibrates]
 
 
-def _common(first: Sample, unseen: Sample) -> dict[str, object]:
+def _common(first: Sample, unseen: Sample) -> dict[str, Any]:
     """What both kinds of attack record say of cost, ties, the control and pictures without a score."""
     unscored = Rows(first.rows.columns, np.concatenate([first.unscored.places, unseen.unscored.places]))
     shared = np.intersect1d(first.score, unseen.score)

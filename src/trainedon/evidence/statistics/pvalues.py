@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -46,6 +47,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
+@final
 @dataclass(frozen=True)
 class SetTest:
     """Whether suspects as a set score higher than unseen pictures, one-sided, and whether they differ, two-sided."""
@@ -102,4 +104,5 @@ def _rank_classes(pooled: np.ndarray) -> np.ndarray:
         return distinct
     first = np.cumsum(sizes) - sizes
     joined = first * GROUPS // len(pooled)
-    return np.unique(joined, return_inverse=True)[1][distinct]
+    groups: np.ndarray = np.unique(joined, return_inverse=True)[1]
+    return groups[distinct]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import final
 
 import numpy as np
 
@@ -38,6 +39,7 @@ def conformal_threshold(calibration: np.ndarray, level: Level) -> float | None:
     return float(np.partition(calibration, len(calibration) - k)[len(calibration) - k])
 
 
+@final
 @dataclass(frozen=True)
 class Counted:
     """What the rule "score > threshold" does to pictures that had no part in setting it."""

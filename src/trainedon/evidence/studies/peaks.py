@@ -6,7 +6,7 @@ A fixed list of measurements, the study, whose scores are high on a sharp peak; 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -114,14 +114,19 @@ def sentence(measurements: Sequence[Measurement]) -> str:
         )
     if not speaks_for:
         return f"None of {len(known)} measurements shows training pictures on sharper peaks than unseen ones; {turned}."
-    best = max(speaks_for, key=lambda one: one.auc)
+    best = max(speaks_for, key=_auc)
     text = (
         f"In {len(speaks_for)} of {len(known)} measurements training pictures lie on sharper peaks than unseen ones, "
         f"more than chance explains (corrected p below {ALPHA:g})"
     )
     text += f"; {turned}." if against else "."
-    higher = f"in {_share(best.auc)} of pairs the training picture has the higher value"
+    higher = f"in {_share(_auc(best))} of pairs the training picture has the higher value"
     return f"{text} The clearest is {_named(best)}: {higher}."
+
+
+def _auc(one: Measurement) -> float:
+    assert one.auc is not None, "only measurements that are known are compared"
+    return one.auc
 
 
 def _share(auc: float) -> str:
@@ -142,7 +147,7 @@ def _named(one: Measurement) -> str:
     return f"{how} (timestep {one.t})"
 
 
-def _compared(scores: Scores, entry: StudyEntry, level: float) -> dict[str, object]:
+def _compared(scores: Scores, entry: StudyEntry, level: float) -> dict[str, Any]:
     """Everything of one measurement but the corrected p-value."""
     attack = next((attack for attack in scores.attacks if attack.repr == entry.repr), None)
     if attack is None:
@@ -170,6 +175,6 @@ def _level(sample: Sample) -> Level:
     return Level(
         n=n,
         mean=mean,
-        mean_ci=None if reach is None else (mean - reach, mean + reach),
+        mean_ci=None if mean is None or reach is None else (mean - reach, mean + reach),
         median=float(np.median(score)) if n else None,
     )

@@ -177,16 +177,16 @@ def _behind(scores: Scores, attacks: Sequence[AttackKey], best: int) -> tuple[di
     found = {
         pair: _difference(scores, attacks[pair[0]], attacks[pair[1]]) for pair in combinations(range(len(attacks)), 2)
     }
-    tested = [pair for pair, one in found.items() if one is not None and one.p_value is not None]
-    corrected = dict(zip(tested, pvalues.holm(np.array([found[pair].p_value for pair in tested])).tolist()))
+    tested = {pair: one.p_value for pair, one in found.items() if one is not None and one.p_value is not None}
+    corrected = dict(zip(tested, pvalues.holm(np.array(list(tested.values()))).tolist()))
     behind = {}
     for pair, one in found.items():
         if best in pair and one is not None:
             sign = 1 if pair[0] == best else -1
-            ends = one.interval and sorted(sign * end for end in one.interval)
+            ends = None if one.interval is None else sorted(sign * end for end in one.interval)
             behind[sum(pair) - best] = Behind(
                 difference=sign * one.value,
-                difference_ci=ends and (ends[0], ends[1]),
+                difference_ci=None if ends is None else (ends[0], ends[1]),
                 p_value=one.p_value,
                 p_value_holm=corrected.get(pair),
             )

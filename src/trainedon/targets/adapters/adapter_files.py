@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,7 +32,7 @@ class Contents:
 
     tensors: dict[str, torch.Tensor]
     metadata: dict[str, str]
-    config: dict | None
+    config: dict[str, Any] | None
     digest: str
 
 
