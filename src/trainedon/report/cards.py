@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,8 @@ SAMPLE = 12  # of the rest of that set, by digest
 OPEN = 8  # shown without unfolding
 MOST_RESTORATIONS = 4
 MOST_REGIONS = 6
+# Title, note, rows that are open, rows that are folded, and what stands on the fold.
+Choice = tuple[str, str, np.ndarray, np.ndarray, str]
 STANDS_OUT, DOES_NOT, NO_VERDICT = "Stands out", "Does not stand out", "No verdict"
 
 
@@ -85,8 +86,8 @@ class Cards:
             for title, note, rows, folded, label in self.choices
         ]
 
-    def _choices(self) -> list[tuple]:
-        """Title, note, rows that are open, rows that are folded, and what stands on the fold, of each group."""
+    def _choices(self) -> list[Choice]:
+        """What each group shows."""
         if self.run.kind == "audit":
             choices = [*self._asked("suspect"), *self._reference()]
         else:
@@ -172,7 +173,7 @@ class Cards:
         chosen = rows[np.lexsort((self.attack.by_name(rows), self.attack.by_digest(rows)))][:SAMPLE]
         return chosen[np.argsort(-self.attack.scores[chosen], kind="stable")]
 
-    def _asked(self, set_name: str) -> list[tuple]:
+    def _asked(self, set_name: str) -> list[Choice]:
         rows = self._strongest(set_name)
         top, rest = rows[:TOP], rows[TOP:]
         what, n = words.SETS[set_name], words.count(len(rows))
@@ -182,10 +183,12 @@ class Cards:
         if len(rest):
             sample = self._sample(rest)
             note = f"{len(sample)} of the other {words.count(len(rest))}, picked by digest, so that nobody chose them."
-            choices.append((f"A fair sample of the other {what}", note, [], sample, f"Show these {len(sample)} {what}"))
+            choices.append(
+                (f"A fair sample of the other {what}", note, rows[:0], sample, f"Show these {len(sample)} {what}")
+            )
         return choices
 
-    def _reference(self) -> list[tuple]:
+    def _reference(self) -> list[Choice]:
         rows = self._strongest("unseen")
         if not len(rows):
             return []
@@ -198,7 +201,7 @@ class Cards:
         label = f"{len(sample) - half} more unseen pictures"
         return [("Unseen pictures, for comparison", note, sample[:half], sample[half:], label)]
 
-    def _cards(self, rows: Sequence[int], side: int) -> tuple[Card, ...]:
+    def _cards(self, rows: np.ndarray, side: int) -> tuple[Card, ...]:
         return tuple(self._card(int(row), side) for row in rows)
 
     def _card(self, row: int, side: int) -> Card:
@@ -217,8 +220,8 @@ class Cards:
             of=len(peers),
             score=score,
             sentence=sentence,
-            p_value=finding and finding.p_value,
-            q_value=finding and finding.q_value,
+            p_value=finding.p_value if finding else None,
+            q_value=finding.q_value if finding else None,
             verdict=self.verdict(row),
             truth=self.truth(row),
             figures=self._figures(kept, name, side) if kept else (),
@@ -254,7 +257,13 @@ class Cards:
         if kept.others:  # pairs in rows of four: what was given, and what came back
             wanted += [given, (load(shown[0][1]), "Painted back 1", painted), differ]
             for i, (other, path) in enumerate(shown[1:], start=2):
-                wanted.append((load(other), f"Degraded {i}", "what the model was given when another part was hidden"))
+                wanted.append(
+                    (
+                        load(other) if other else None,
+                        f"Degraded {i}",
+                        "what the model was given when another part was hidden",
+                    )
+                )
                 wanted.append((load(path), f"Painted back {i}", painted))
         else:
             region = load(kept.region) if kept.region else None

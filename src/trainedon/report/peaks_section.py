@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,7 @@ def peaks(run: RunFolder) -> PeaksSection | None:
 
 def chart(move: str, measurements: Sequence[Measurement]) -> Markup:
     """Mean scores of both sets over the radius, at equal steps, with their intervals. At least one mean is known."""
-    rows = sorted(measurements, key=lambda one: one.radius)
+    rows = sorted(measurements, key=lambda one: one.radius or 0.0)
     levels = [getattr(row, name) for row in rows for name, _, _ in SETS]
     ends = [end for level in levels for end in (level.mean, *(level.mean_ci or ())) if end is not None]
     low, high = limits(np.array([0.0, *ends]))
@@ -100,12 +100,12 @@ def chart(move: str, measurements: Sequence[Measurement]) -> Markup:
     return svg(*SIZE, f"Rise of the error, {MOVES.get(move, (move,))[0].lower()}", _told(rows), body, "peaks")
 
 
-def _series(levels: Sequence[Level], xs: np.ndarray, y, kind: str) -> list[str]:
+def _series(levels: Sequence[Level], xs: np.ndarray, y: Callable[[float], float], kind: str) -> list[str]:
     """Dots at the means, joined, on bars of their intervals."""
-    known = [(x, level) for x, level in zip(xs, levels) if level.mean is not None]
-    bars = [line(x, y(one.mean_ci[0]), x, y(one.mean_ci[1]), f"needle {kind}") for x, one in known if one.mean_ci]
-    dots = [f'<circle cx="{x:.1f}" cy="{y(one.mean):.1f}" r="3.5" class="dot {kind}"/>' for x, one in known]
-    joined = [path([(x, y(one.mean)) for x, one in known], f"rug {kind}")] if len(known) > 1 else []
+    known = [(x, level.mean, level.mean_ci) for x, level in zip(xs, levels) if level.mean is not None]
+    bars = [line(x, y(ends[0]), x, y(ends[1]), f"needle {kind}") for x, _, ends in known if ends]
+    dots = [f'<circle cx="{x:.1f}" cy="{y(mean):.1f}" r="3.5" class="dot {kind}"/>' for x, mean, _ in known]
+    joined = [path([(x, y(mean)) for x, mean, _ in known], f"rug {kind}")] if len(known) > 1 else []
     return [*joined, *bars, *dots]
 
 

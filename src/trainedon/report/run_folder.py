@@ -81,11 +81,11 @@ class ScoredAttack:
 
     def told_by(self, rows: np.ndarray) -> np.ndarray:
         """int (4, k): equal for rows of equal picture, set and reason, in all attacks of a run."""
-        return np.stack([self.table.column(name)[rows] for name in ("picture", "set", "reason", "near")])
+        return np.stack([np.take(self.table.column(name), rows) for name in ("picture", "set", "reason", "near")])
 
     def given(self, set_name: str) -> np.ndarray:
         """bool (n,): the pictures of one set."""
-        return self.table.column("set") == SETS.index(set_name)
+        return np.equal(self.table.column("set"), SETS.index(set_name))
 
     def mean(self, cost: str) -> float | None:
         """The mean `nfe` or `seconds` a picture."""
@@ -95,11 +95,11 @@ class ScoredAttack:
 
     def by_name(self, rows: np.ndarray) -> np.ndarray:
         """int (k,): which of the rows' names come first, in the order of their code points."""
-        return self.table.column("picture")[rows]
+        return np.take(self.table.column("picture"), rows)
 
     def by_digest(self, rows: np.ndarray) -> np.ndarray:
         """int (k,): which of the rows' digests come first; those without one come before all."""
-        return self.table.column("sha256")[rows]
+        return np.take(self.table.column("sha256"), rows)
 
     @property
     def restores(self) -> Scored | None:

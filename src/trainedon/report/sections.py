@@ -165,7 +165,7 @@ def rocs(run: RunFolder) -> Rocs | None:
     curves = [(entry.label, entry.attack.of("member"), entry.attack.unseen) for entry in known[:MOST_CURVES]]
     rates = [entry.rate(LEVELS[0]) for entry in known]
     legend = [
-        Stroke(entry, swatch(i), words.number(entry.auc), words.share(rate and rate.tpr))
+        Stroke(entry, swatch(i), words.number(entry.auc), words.share(None if rate is None else rate.tpr))
         for i, (entry, rate) in enumerate(zip(known[:MOST_CURVES], rates))
     ]
     return Rocs(
