@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 
-.PHONY: env demo test test-lowest lint clean
+.PHONY: env demo test test-all test-lowest lint clean
 
 env: .venv/ready
 
@@ -15,6 +15,10 @@ demo: env
 	$(BIN)/trainedon demo
 
 test: env lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+# With what takes long: Ray's workers, trainings, coverage by repetition, a browser.
+test-all: env lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The oldest versions that pyproject.toml allows; libraries of then warn of much.

@@ -193,7 +193,7 @@ def _leaks(table: Scores) -> bool:
 
 
 def _one_each(sample: Sample) -> Sample:
-    last = {row.cluster: place for place, row in zip(sample.rows.places.tolist(), sample.rows, strict=True)}
+    last = {row.cluster: place for place, row in zip(sample.rows.indices.tolist(), sample.rows, strict=True)}
     return Sample(Rows(sample.rows.columns, np.array([*last.values()])), sample.unscored[:0], sample.copies[:0])
 
 

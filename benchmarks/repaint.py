@@ -16,7 +16,7 @@ from trainedon.compare import Pixel, pool
 from trainedon.degrade import Center
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets.unet import PixelUNet
+from trainedon.targets.networks.unet import PixelUNet
 
 HIDDEN = Center(0.25)
 

@@ -42,7 +42,7 @@ from trainedon.pictures import Batch, inventory, scan
 from trainedon.runs.exhibits import Selection
 from trainedon.runs.scorer import Scorer, Task
 from trainedon.targets import load_target
-from trainedon.targets.unet import PixelUNet
+from trainedon.targets.networks.unet import PixelUNet
 
 SIZES = (8, 16, 32, 64, 128, 256)
 FLOOR_ROWS = 256  # rows of one timing of the floor
@@ -343,7 +343,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    from trainedon.terminal import Bars
+    from trainedon.cli.terminal import Bars
 
     asked = parser()
     given = asked.parse_args(arguments)

@@ -8,13 +8,11 @@ import pytest
 import tiny
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
-from once import once
 from PIL import Image
 
 from trainedon.pictures import Batch, scan
 from trainedon.targets import Identity, NoisePath
-from trainedon.targets.unet import PixelUNet
-from trainedon.training import Recipe, draw_members, read_members, train
+from trainedon.targets.networks.unet import PixelUNet
 
 
 @pytest.fixture(scope="session")
@@ -120,13 +118,6 @@ def toy_pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def overtrained(toy_pictures: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model trained on the toy members until it knows them by heart."""
-
-    def make(out: Path) -> None:
-        manifest = draw_members(toy_pictures["members"], out, draw=None, seed=0)
-        pixels, _ = read_members(toy_pictures["members"], manifest, 16, 3)
-        recipe = Recipe(size=16, widths=(16, 32), passes=500, batch_size=24, learning_rate=3e-3, warmup=20, ema=0.98)
-        train(pixels, out, recipe)
-
-    return once(tmp_path_factory, "overtrained", make)
+def overtrained() -> Path:
+    """A small model that knows the toy members by heart. `training/test_overtrained.py` trains it anew."""
+    return Path(__file__).parent / "data" / "overtrained"

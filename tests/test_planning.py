@@ -23,7 +23,7 @@ from trainedon.planning.measuring import (
     measure,
     row_bytes,
 )
-from trainedon.targets.batching import Batching
+from trainedon.targets.core.batching import Batching
 
 SIZES = RowBytes(scores=100.0, shards=150.0, inventory=200.0)
 

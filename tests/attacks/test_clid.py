@@ -91,7 +91,7 @@ def test_words_that_are_dropped_depend_on_caption_seed_and_share_and_keep_their_
 @pytest.mark.parametrize("spec", ["clid", "recaptioned(loss)"])
 def test_models_that_take_no_captions_are_refused(spec, target):
     (attack,) = parse_attacks(spec)
-    with pytest.raises(UserError, match="asked by captions, and this one is not: leave it out"):
+    with pytest.raises(UserError, match="conditioned on captions, and this one is not: leave it out"):
         attack.check(target)
 
 

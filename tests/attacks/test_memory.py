@@ -8,7 +8,7 @@ from trainedon.attacks import parse_attacks
 from trainedon.attacks.core.execute import run
 from trainedon.errors import UserError
 from trainedon.targets import Target, load_target
-from trainedon.targets.asking import ran_out
+from trainedon.targets.core.asking import ran_out
 
 CPU = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 ERRORS = [

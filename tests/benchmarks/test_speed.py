@@ -13,6 +13,7 @@ from diffusers import RePaintScheduler
 
 from benchmarks import footprint, repaint, speed
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.core import execute
 from trainedon.errors import UserError
 from trainedon.files import whole
 from trainedon.targets import load_target
@@ -73,7 +74,7 @@ def test_the_scores_are_those_of_the_attack(target_folders, toy_pictures):
     pictures = speed.Pictures.read(target, toy_pictures["members"], toy_pictures["unseen"], 5)
     (attack,) = parse_attacks("loss")
     assert np.array_equal(
-        speed.through_the_engine(target, attack, pictures.task), run(attack, target, pictures.batch).scores
+        speed.through_the_engine(target, attack, pictures.task), execute.run(attack, target, pictures.batch).scores
     )
     few, members = pictures.few(2)
     assert (len(few), members) == (4, 2) and few.sha256[2] == pictures.batch.sha256[pictures.members]

@@ -8,7 +8,7 @@ import pytest
 from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
 from trainedon.evidence.protocol import blind
 from trainedon.evidence.protocol.asked import _differing, asked
-from trainedon.evidence.table.picture_table import inventory
+from trainedon.evidence.table.picture_table import PictureTable
 
 
 def pictures(**sets):
@@ -42,7 +42,7 @@ def table(m, n, shift=1.5, first="suspect"):
 
 
 def control(by, first, unseen):
-    return asked(inventory(pictures(suspect=first, unseen=unseen)), ("suspect", "unseen"), by)
+    return asked(PictureTable.read(pictures(suspect=first, unseen=unseen)), ("suspect", "unseen"), by)
 
 
 @pytest.mark.parametrize(

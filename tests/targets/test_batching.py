@@ -5,7 +5,7 @@ import torch
 
 from trainedon.condition import UNCONDITIONAL, Captions
 from trainedon.targets import Batching, Evaluations, Pace
-from trainedon.targets.batching import PAD
+from trainedon.targets.core.batching import PAD
 
 CPU = torch.device("cpu")
 

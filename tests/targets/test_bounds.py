@@ -8,8 +8,9 @@ import tiny
 import torch
 
 from trainedon.errors import UserError
-from trainedon.targets import bounds, load_target
-from trainedon.targets.bounds import Held, no_larger
+from trainedon.targets import load_target
+from trainedon.targets.reading import bounds
+from trainedon.targets.reading.bounds import Held, no_larger
 
 
 def held_by(network):

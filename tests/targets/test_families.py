@@ -232,6 +232,19 @@ def test_a_caption_means_the_same_whatever_stands_beside_it(folders):
     torch.testing.assert_close(together[1:2], alone, rtol=1e-5, atol=1e-6)
 
 
+def test_nothing_grows_with_the_number_of_captions(folders, monkeypatch):
+    target, asked = load_target(folders["stable diffusion"]), []
+    embed = target.embed
+    monkeypatch.setattr(target, "embed", lambda caption: asked.append(caption) or embed(caption))
+    first = target.prompts(Captions(("picture 0",)), 1)
+    monkeypatch.setattr("trainedon.targets.networks.text.KEPT", 4 * sum(value.nbytes for value in first.values()))
+    for number in range(9):
+        target.prompts(Captions((f"picture {number}",)), 1)
+    assert len(asked) == 9, "the latest are kept"
+    again = target.prompts(Captions(("picture 0",)), 1)
+    assert len(asked) == 10 and all(torch.equal(first[name], again[name]) for name in first)
+
+
 def test_another_size_is_another_model(folders):
     usual, large = load_target(folders["flux"]), load_target(folders["flux"], size=32)
     assert large.picture == (3, 32, 32) and large.shape == (4, 16, 16)

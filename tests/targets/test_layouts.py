@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from trainedon.condition import Captions, Classes
 from trainedon.errors import UserError
 from trainedon.targets import load_target
-from trainedon.targets.hub import wanted
 from trainedon.targets.load import model_digest
+from trainedon.targets.reading.hub import wanted
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}

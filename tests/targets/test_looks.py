@@ -6,7 +6,7 @@ import torch
 from trainedon.condition import Classes
 from trainedon.errors import UserError
 from trainedon.targets import load_target
-from trainedon.targets.attending import Watch, attentions
+from trainedon.targets.networks.attending import Watch, attentions
 
 
 def test_features_are_those_of_the_layer(saved, noisy):

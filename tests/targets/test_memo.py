@@ -8,7 +8,7 @@ from trainedon.attacks import Loss, parse_attacks
 from trainedon.attacks.core.execute import run, run_once
 from trainedon.condition import UNCONDITIONAL, Captions, Classes
 from trainedon.targets import Journal, Pace
-from trainedon.targets.memo import Memo
+from trainedon.targets.core.memo import Memo
 
 
 @pytest.fixture

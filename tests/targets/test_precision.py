@@ -8,7 +8,7 @@ from trainedon.attacks.core.execute import run
 from trainedon.attacks.single.gan_leaks import samples_folder
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Symmetric, load_target
-from trainedon.targets.attending import attentions
+from trainedon.targets.networks.attending import attentions
 
 
 def test_half_precision_is_near_and_answers_in_full(saved, noisy):
@@ -86,7 +86,7 @@ def test_what_hooks_see_and_gradients_of_weights_go_around_the_compiled_network(
     target.features(noisy, 100)
     target.attention(noisy, 100)
     target.gradient_norms(noisy, torch.full((11,), 100), noisy)
-    assert not sizes and target._asked is not target.network
+    assert not sizes and target._compiled is not target.network
 
 
 def test_rows_are_chosen_by_the_device_where_nobody_says(saved):

@@ -29,10 +29,9 @@ class Captioned(Halves):
         return "caption"
 
 
-def brought(kind=Halves, **more):
-    return kind(
-        Identity("mine", "0" * 64, "own network", 0), (3, 8, 8), NoisePath.from_scheduler({}), "epsilon", **more
-    )
+def brought(kind=Halves, prediction="epsilon", **more):
+    identity = Identity("mine", "0" * 64, "own network", 0)
+    return kind(identity, (3, 8, 8), NoisePath.from_scheduler({}), prediction, **more)
 
 
 @pytest.mark.parametrize("spec", ["loss", "pia", "secmi", "drc-fast", "symmetric(loss)", "rise"])
@@ -90,3 +89,8 @@ def test_the_example_of_the_guide_runs():
     names: dict = {"__name__": __name__}
     exec(compile(code, str(page), "exec"), names)
     assert np.isfinite(names["scores"]).all() and len(names["scores"]) == 4
+
+
+def test_a_prediction_that_is_not_known_is_refused_by_name(batch_of):
+    with pytest.raises(UserError, match="mine: prediction 'eps' is not known: epsilon, sample"):
+        brought(prediction="eps").denoise(batch_of(1, size=8).pixels, 3)

@@ -19,8 +19,9 @@ from trainedon.evidence.statistics import (
 )
 from trainedon.evidence.studies.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.studies.sweep import Sweep, sweep
-from trainedon.evidence.table.feature_table import Looks, near_duplicates, read_looks
+from trainedon.evidence.table.feature_table import Looks, read_looks
 from trainedon.evidence.table.picture_table import Pictures
+from trainedon.evidence.table.prepare import near_duplicates
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores, read_scores
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trainedon.condition import UNCONDITIONAL, Condition
+from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.pictures.picture import Picture
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.pictures.sources import scan
@@ -112,6 +112,8 @@ class Batch:
             raise ValueError(
                 f"need int64 ({len(self.pixels)},) labels, got {self.labels.dtype} {tuple(self.labels.shape)}"
             )
+        if isinstance(self.condition, Classes | Captions) and len(self.condition) != len(self.pixels):
+            raise ValueError(f"{len(self.pixels)} pictures but a condition of {len(self.condition)} rows")
         if self.captions is not None and len(self.captions) != len(self.pixels):
             raise ValueError(f"{len(self.pixels)} pictures but {len(self.captions)} captions")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -185,7 +186,7 @@ def _scores(n: int, asked: Demand, schema: pa.Schema) -> int:
 
 def _inventory(n: int) -> int:
     """The size of a `pictures.parquet` of n usable pictures."""
-    facts: dict = {"format": "JPEG", "mode": "RGB", "width": 512, "height": 512}
+    facts: dict[str, Any] = {"format": "JPEG", "mode": "RGB", "width": 512, "height": 512}
     numbers = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b", "sharpness", "jpeg_trace", "detail")
     drawn = np.random.default_rng(0).random((n, len(numbers))).tolist()
     items = [

@@ -70,9 +70,9 @@ class ScoredAttack:
 
     def digests(self) -> Iterator[str | None]:
         """The digests of all rows."""
-        numbers, marks = self.table.column("sha256"), self.table.columns.marks
-        for start in range(0, len(numbers), BLOCK):
-            yield from marks.of(numbers[start : start + BLOCK])
+        codes, digests = self.table.column("sha256"), self.table.columns.digests
+        for start in range(0, len(codes), BLOCK):
+            yield from digests.decode(codes[start : start + BLOCK])
 
     def reason(self, row: int) -> str | None:
         """Why a picture has no score."""

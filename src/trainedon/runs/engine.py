@@ -25,7 +25,7 @@ from trainedon.runs import unfinished as parts
 from trainedon.runs.exhibits import Exhibits, Selection
 from trainedon.runs.scorer import Finished, Scorer, Task, row, scored
 from trainedon.targets import Pace, Target
-from trainedon.targets.pace import INTERVAL, Clock
+from trainedon.targets.core.pace import INTERVAL, Clock
 
 Keep = Callable[[Path], None]
 SHARD = 64

@@ -24,7 +24,7 @@ from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibits import Selection, Shown
 from trainedon.runs.unfinished import Part
 from trainedon.targets import Evaluations, Journal, Pace, Target
-from trainedon.targets.journal import worthwhile
+from trainedon.targets.core.journal import worthwhile
 
 SHOWING = 3 * 20  # about how many passes a picture takes that is made for the eye
 

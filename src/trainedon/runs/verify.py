@@ -13,14 +13,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from trainedon import evidence, report
 from trainedon.checks import RUN_JSON
 from trainedon.errors import UserError
+from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.prepare import joined
 from trainedon.evidence.table.rows import Rows
-from trainedon.evidence.table.texts import NONE
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.arrow_schemas import PASSED
 from trainedon.formats.run_record import InputEntry
@@ -173,17 +172,17 @@ def _scores(run: Path, record: RunRecord, scores: evidence.Scores) -> Answer:
     if not len(listed):
         return False, "pictures.parquet lists no picture"
     columns = scores.columns
-    place = listed.place(columns.set, columns.picture)
+    place = listed.rows_of(columns.set, columns.picture)
     missing = []
     for key in sorted(scores.attacks):
         known = np.zeros(len(listed) + 1, dtype=bool)  # the last is for rows that are not listed
-        known[place[scores.of_attack(key).places]] = True
+        known[place[scores.of_attack(key).indices]] = True
         missing.append(np.flatnonzero(~known[:-1]))
     if n := sum(map(len, missing)):
-        first = listed.names.of(listed.picture[next(filter(len, missing))[:1]])[0]
+        first = listed.names.decode(listed.picture[next(filter(len, missing))[:1]])[0]
         return False, f"{n} pictures have no row in the table, such as {first}"
-    strange = (place == NONE) | (listed.sha256[place] != columns.sha256)
-    unfit = (listed.reason[place] != NONE) & np.isfinite(columns.score)
+    strange = (place == MISSING) | (listed.sha256[place] != columns.sha256)
+    unfit = (listed.reason[place] != MISSING) & np.isfinite(columns.score)
     for at in np.flatnonzero(strange | unfit)[:1].tolist():
         row = scores.rows[at]
         why = "is not in pictures.parquet with this digest" if strange[at] else "was not to be used and has a score"
@@ -269,8 +268,8 @@ def _exhibits(run: Path, scores: evidence.Scores) -> Answer:
 def _has_row(scores: evidence.Scores, told: dict) -> bool:
     """Whether the table has a scored row with this attack, set, picture and score."""
     columns = scores.columns
-    (number,) = columns.names.find(pa.array([str(told.get("picture"))]))
-    rows = Rows(columns, np.flatnonzero(columns.picture == number))
+    (code,) = columns.names.find([str(told.get("picture"))])
+    rows = Rows(columns, np.flatnonzero(columns.picture == code))
     asked = tuple(told.get(name) for name in ("attack", "set", "picture", "score"))
     return any((row.attack, row.set, row.picture, row.score) == asked and row.score is not None for row in rows)
 

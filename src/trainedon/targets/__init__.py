@@ -1,14 +1,12 @@
 """The model under audit: one adapter a family, one safe loader; and the models that attacks hold beside it."""
 
-from trainedon.targets.batching import PAD, Batching
-from trainedon.targets.evaluations import Evaluations
-from trainedon.targets.helpers import Reference, Shadows
-from trainedon.targets.journal import Journal
-from trainedon.targets.load import load_target
-from trainedon.targets.pace import Pace
-from trainedon.targets.path import NoisePath
-from trainedon.targets.service import Service
-from trainedon.targets.symmetry import (
+from trainedon.targets.core.batching import PAD, Batching
+from trainedon.targets.core.evaluations import Evaluations
+from trainedon.targets.core.journal import Journal
+from trainedon.targets.core.pace import Pace
+from trainedon.targets.core.path import NoisePath
+from trainedon.targets.core.service import Service
+from trainedon.targets.core.symmetry import (
     NO_REFERENCE,
     SYMMETRIES,
     Symmetric,
@@ -17,7 +15,9 @@ from trainedon.targets.symmetry import (
     parse_symmetries,
     relative,
 )
-from trainedon.targets.target import Denoised, Identity, Target
+from trainedon.targets.core.target import Denoised, Identity, Target
+from trainedon.targets.helpers import Reference, Shadows
+from trainedon.targets.load import load_target
 
 __all__ = [
     "NO_REFERENCE",

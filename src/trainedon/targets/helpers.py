@@ -16,10 +16,10 @@ import torch
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, from_levels
 from trainedon.reading import open_regular, read_json
+from trainedon.targets.core.target import Target
 from trainedon.targets.load import load_target, model_digest, sized
-from trainedon.targets.model_files import brief
-from trainedon.targets.target import Target
-from trainedon.targets.tensors import stamp
+from trainedon.targets.reading.model_files import brief
+from trainedon.targets.reading.tensors import stamp
 
 SHADOWS = "shadows.json"
 POOL = "pool.npz"

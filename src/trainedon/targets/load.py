@@ -12,22 +12,22 @@ from typing import Any
 import torch
 
 from trainedon.errors import UserError
-from trainedon.targets import configs
 from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
-from trainedon.targets.batching import PAD, Batching
+from trainedon.targets.checkpoints.single_file import open_single, single_digest
+from trainedon.targets.core.batching import PAD, Batching
+from trainedon.targets.core.path import PREDICTIONS, NoisePath
+from trainedon.targets.core.target import Identity, Target
 from trainedon.targets.distilled import distilled
-from trainedon.targets.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
-from trainedon.targets.hub import download
-from trainedon.targets.layouts import INDEX, NETWORKS, SCHEDULER, Layout, cached, layout_of, scheduler_near
-from trainedon.targets.model_files import WEIGHTS, brief, shown, there, weights_of
-from trainedon.targets.network import PRECISIONS
-from trainedon.targets.opened import Ledger
-from trainedon.targets.path import PREDICTIONS, NoisePath
-from trainedon.targets.schedulers import SCHEDULERS, check_scheduler
-from trainedon.targets.single_file import open_single, single_digest
-from trainedon.targets.target import Identity, Target
-from trainedon.targets.text import Text
-from trainedon.targets.unet import PixelUNet, open_unet, shape_of
+from trainedon.targets.networks.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
+from trainedon.targets.networks.network import PRECISIONS
+from trainedon.targets.networks.text import Text
+from trainedon.targets.networks.unet import PixelUNet, open_unet, shape_of
+from trainedon.targets.reading import configs
+from trainedon.targets.reading.hub import download
+from trainedon.targets.reading.layouts import INDEX, NETWORKS, SCHEDULER, Layout, cached, layout_of, scheduler_near
+from trainedon.targets.reading.model_files import WEIGHTS, brief, shown, there, weights_of
+from trainedon.targets.reading.opened import Ledger
+from trainedon.targets.reading.schedulers import SCHEDULERS, check_scheduler
 
 SUPPORTED = "pixel-space pipelines with a UNet2DModel (DDPM, DDIM and alike), bare UNet2DModel folders, " + ", ".join(
     FAMILIES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import ClassVar, Literal
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ REMEDIES = {
     "unseen": "unseen pictures: give --unseen DIR",
     "shadows": "shadow models: give --shadows DIR, which `trainedon train PICTURES --shadows 8 --out DIR` makes",
     "reference": "a reference model, which never saw the pictures: give --reference MODEL",
-    "captions": "a model that is asked by captions, and this one is not: leave it out, or audit a text-to-image model",
+    "captions": "a model conditioned on captions, and this one is not: leave it out, or audit a text-to-image model",
 }
 NOT_FINITE = "the score is not a finite number"
 
@@ -42,6 +42,7 @@ class Attack(ABC):
     reported: what its paper prints.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # every attack is a dataclass
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
@@ -147,7 +148,7 @@ class Attack(ABC):
             missing.append("captions")
         if missing:
             raise UserError(f"{self.name} needs {REMEDIES[missing[0]]}")
-        for field in fields(self):  # type: ignore[arg-type]
+        for field in fields(self):
             helper = getattr(self, field.name)
             if isinstance(helper, Shadows | Reference):
                 helper.check(target)

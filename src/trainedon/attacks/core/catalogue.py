@@ -12,7 +12,7 @@ from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import HELPERS, INSIDE, attacks, short, works_alone
 from trainedon.attacks.single.loss import Loss
 from trainedon.targets import Identity, NoisePath, Target
-from trainedon.targets.unet import PixelUNet
+from trainedon.targets.networks.unet import PixelUNet
 
 PLACES = {"Shadows | None": "DIR", "Reference | None": "MODEL", "Pool | None": "FILE"}
 HEADS = ("attack", "what it is", "paper", "needs", "parameters", "passes a picture", "reported")

@@ -13,7 +13,7 @@ from trainedon.attacks.core.answers import Scored
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import PAD, Target
-from trainedon.targets.asking import ran_out
+from trainedon.targets.core.asking import ran_out
 
 if TYPE_CHECKING:
     from trainedon.attacks.core.attack import Attack
@@ -79,7 +79,7 @@ def valid(target: Target, batch: Batch) -> Batch:
     return replace(batch, pixels=batch.pixels.to(target.device), condition=condition)
 
 
-def _key(attack: Attack, target: Target, batch: Batch) -> tuple:
+def _key(attack: Attack, target: Target, batch: Batch) -> tuple[object, ...]:
     return repr(attack), target.identity.digest, batch.sha256, target.condition_of(batch), batch.captions
 
 

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import ClassVar
 
 import numpy as np
+import torch
 
 from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
 from trainedon.attacks.core.attack import Attack, RelativeTo
@@ -60,7 +61,7 @@ class Wrapper(Attack):
     def cost(self, target: Target) -> Cost:
         return total(attack.cost(target) for attack in self.runs())
 
-    def score_batch(self, target: Target, batch: Batch) -> Scored:
+    def score_batch(self, target: Target, batch: Batch) -> torch.Tensor | Scored:
         return Scored(np.mean([run_batch(attack, target, batch).scores for attack in self.runs()], axis=0))
 
     def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:
@@ -69,6 +70,6 @@ class Wrapper(Attack):
 
 def variants(attack: Attack, parameter: str, values: Iterable[object], wrapper: str) -> list[Attack]:
     """The attack with each of the values. Raises UserError when it has no such parameter."""
-    if parameter not in {field.name for field in fields(attack)}:  # type: ignore[arg-type]
+    if parameter not in {field.name for field in fields(attack)}:
         raise UserError(f"{wrapper}: {attack.name} has no parameter {parameter}")
-    return [replace(attack, **{parameter: value}) for value in values]  # type: ignore[type-var]
+    return [replace(attack, **{parameter: value}) for value in values]

@@ -38,9 +38,9 @@ class Comparing:
         another, (n, regions, r, r), where pooling asks for that. originals: their codes, region by region."""
         n, k, r = restored.shape[:3]
         condition = batch.condition.repeat(k * r)
-        states = restored.flatten(0, 2)
         pixels = None if self.encoder.of_states else as_pictures(target, batch, regions, restored).flatten(0, 2)
-        painted = self.encoder.encode(target, pixels, side_by_side(regions, r), condition, states=states)
+        hidden, states = side_by_side(regions, r), restored.flatten(0, 2)
+        painted = self.encoder.encode(target, pixels, hidden, condition, states=states)
         rows = torch.arange(n * k * r).view(n, k, r)
         codes = [[self.encoder.take(painted, rows[:, i, j]) for j in range(r)] for i in range(k)]
         found = [self._to_each(one, others) for one, others in zip(originals, codes, strict=True)]
@@ -65,4 +65,5 @@ def as_pictures(target: Target, batch: Batch, regions: Sequence[torch.Tensor], r
         return restored
     painted = target.decode(restored.flatten(0, 2)).clamp(-1, 1)
     whole = batch.pixels.repeat_interleave(k * r, dim=0)
-    return torch.where(side_by_side(regions, r)[:, None], painted, whole).unflatten(0, (n, k, r))
+    pasted = torch.where(side_by_side(regions, r)[:, None], painted, whole)
+    return pasted.view(n, k, r, *pasted.shape[1:])

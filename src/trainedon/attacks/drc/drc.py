@@ -88,7 +88,7 @@ class DRC(Attack):
             raise UserError("drc: pooling=energy compares restorations of one degradation: name a single one")
         check_pooling(self.pooling, self.restorations)
         if not 0 <= self.share <= 1:
-            raise UserError("drc: share, of the model in a mirror, must lie between 0 and 1")
+            raise UserError("drc: share, of the symmetry-conjugated model, must lie between 0 and 1")
         if self.restorations > 1 and any(one.still for one in self.degradation):
             raise UserError("drc: fade draws no noise, so that all restorations are the same: take restorations=1")
         check_settling(self.settle, self.pivot, self.restorations, self.pooling)

@@ -71,7 +71,8 @@ class Settling:
         the similarities of all views, float64 (views, m, regions, degradations, 1)."""
         views, rows = self._views, torch.from_numpy(left)
         batch, regions = views.batch.take(left.tolist()), [region[rows.to(region.device)] for region in views.regions]
-        drawn, shown, found = views.drawn(), [], []
+        drawn, found = views.drawn(), []
+        shown: list[torch.Tensor] = []
         for model, codes in zip(views.models, self._originals, strict=True):
             restored = views.restoring.restore(model, batch, regions, [k], drawn)
             originals: Sequence[Any] = [views.comparing.encoder.take(code, rows) for code in codes]

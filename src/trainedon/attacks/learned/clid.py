@@ -64,29 +64,24 @@ class CLiD(Attack):
     def score_batch(self, target: Target, batch: Batch) -> Scored:
         """Mean D, and L(c), (n, 2); NaN for a picture without a caption."""
         captions = [caption or "" for caption in batch.captions or [None] * len(batch)]
-        asked = [captions, *([shortened(caption, share, self.seed) for caption in captions] for share in SHARES)]
-        errors = self._errors(target, batch, [Captions(tuple(texts)) for texts in asked])
+        texts = [captions, *([shortened(caption, share, self.seed) for caption in captions] for share in SHARES)]
+        errors = self._errors(target, batch, [Captions(tuple(each)) for each in texts])
         observed = np.stack([(errors[1:] - errors[0]).mean(0), errors[0]], axis=1)
         observed[[not caption.split() for caption in captions]] = np.nan
         return Scored(observed)
 
-    def _errors(self, target: Target, batch: Batch, asked: Sequence[Captions]) -> np.ndarray:
-        """L under each of the captions, averaged over the timesteps: float64 (len(asked), n)."""
+    def _errors(self, target: Target, batch: Batch, conditions: Sequence[Captions]) -> np.ndarray:
+        """L under each of the captions, averaged over the timesteps: float64 (conditions, n)."""
         noise = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device)
-        states = target.encode(batch.pixels)
+        x0 = target.encode(batch.pixels)
         errors = []
         for t in map(target.path.like_ddpm, self.t):
             eps = noise.next()  # (n, c, h, w)
-            x_t = target.noised(states, t, eps)
-            errors.append(
-                torch.stack(
-                    [
-                        double((target.denoise(x_t, t, captions).noise - eps).square()).flatten(1).mean(1)
-                        for captions in asked
-                    ]
-                )
-            )
-        return torch.stack(errors).mean(0).cpu().numpy()
+            x_t = target.noised(x0, t, eps)
+            predicted = [target.denoise(x_t, t, captions).noise for captions in conditions]
+            errors.append(torch.stack([double((one - eps).square()).flatten(1).mean(1) for one in predicted]))
+        mean: np.ndarray = torch.stack(errors).mean(0).cpu().numpy()
+        return mean
 
     def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:
         return crossfit(observed, sets, sha256, self.fit, known=("unseen",), least=LEAST)

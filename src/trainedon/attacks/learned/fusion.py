@@ -105,7 +105,8 @@ class RankAverage(Fusion):
                 (np.searchsorted(column, score, "left") + np.searchsorted(column, score, "right")) / (2 * len(column))
                 for column, score in zip(columns, scores.T, strict=True)
             ]
-            return np.mean(shares, axis=0)
+            mean: np.ndarray = np.mean(shares, axis=0)
+            return mean
 
         return predict
 

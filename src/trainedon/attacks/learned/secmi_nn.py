@@ -131,4 +131,4 @@ def _network(channels: int, seed: int) -> nn.Module:
 
 def _pictures(observed: np.ndarray) -> torch.Tensor:
     """Observations (n, c * SIDE * SIDE) as float32 pictures (n, c, SIDE, SIDE)."""
-    return torch.from_numpy(observed.astype(np.float32)).unflatten(1, (-1, SIDE, SIDE))
+    return torch.from_numpy(observed.astype(np.float32)).view(len(observed), -1, SIDE, SIDE)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -102,7 +102,7 @@ class GANLeaks(Attack):
     def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
         pictures = double(batch.pixels).flatten(1)  # (n, pixels)
         nearest = []
-        for part in target.kept[repr(self)].split(PART):  # type: ignore[attr-defined]
+        for part in cast(torch.Tensor, target.kept[repr(self)]).split(PART):
             samples = from_levels(part.numpy()).to(pictures).flatten(1)
             # the usual short cut through the scalar product loses what is small, which is what counts here
             distances = torch.cdist(pictures, samples, compute_mode="donot_use_mm_for_euclid_dist")

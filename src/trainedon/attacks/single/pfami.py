@@ -47,12 +47,12 @@ class PFAMI(Compared):
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
         """For each t the predicted and the true noise of x0, then those of x'."""
-        states = [target.encode(pixels) for pixels in (batch.pixels, self.neighbour(batch.pixels))]
+        x0, other = (target.encode(pixels) for pixels in (batch.pixels, self.neighbour(batch.pixels)))
         noise = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device)
         pairs = []
         for t in (target.path.like_ddpm(i * self.stride) for i in range(self.steps)):
             eps = noise.next()  # (n, c, h, w)
-            for x in states:
+            for x in (x0, other):
                 x_t = target.noised(x, t, eps)
                 pairs.append((target.denoise(x_t, t, batch.condition).noise, eps))
         return pairs

@@ -26,7 +26,7 @@ KINDS = (*CONTROLS, "none")  # the last one is no control, and made on request a
 @register
 @dataclass(frozen=True)
 class Recaptioned(Wrapper):
-    """Score of the attack when the model is asked with other captions than the pictures' own.
+    """Score of the attack when the model is conditioned on other captions than the pictures' own.
 
     captions: `fixed`, one `text` for all; `shuffled`, for each picture the caption of another one, drawn from `pool` by
     the picture's digest, so that no neighbour has a say; `none`, the empty prompt. pool: a text file, one caption a
@@ -73,7 +73,7 @@ class Recaptioned(Wrapper):
 
 
 def controls(attacks: Sequence[Attack], pool: Pool) -> list[Recaptioned]:
-    """The controls of attacks on a model that is asked by captions: none without two captions in the pool, nor of
+    """The controls of attacks on a text-to-image model: none without two captions in the pool, nor of
     attacks that are controls themselves."""
     if len(pool.captions) < 2:
         return []

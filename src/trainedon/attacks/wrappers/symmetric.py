@@ -1,4 +1,4 @@
-"""Another attack, relative to the audited model itself, seen through symmetries of the picture plane."""
+"""Another attack, relative to the audited model itself, conjugated by symmetries of the picture plane."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, check_sy
 @register
 @dataclass(frozen=True)
 class SymmetryCalibrated(Wrapper):
-    """Score under the model minus its mean under the model in a mirror, upside down, and turned by half a circle.
+    """Score under the model f minus its mean under the symmetry-conjugated models `g^-1 f(g x)`: the same model as it
+    looks in a mirror, upside down, and turned by half a circle.
 
     The difficulty calibration of Watson et al. (arXiv 2111.08440) without a reference model: see `targets.symmetry`.
     symmetries: `mirror+upside-down+half-turn`, some of them, or all. Refused for attacks with models beside the audited
-    one, which would not be seen in the mirror.
+    one, which would not be conjugated.
     """
 
     attack: Attack
     symmetries: tuple[str, ...] | str = "all"
 
     name: ClassVar[str] = "symmetric"
-    title: ClassVar[str] = "Difference to the model in a mirror"
+    title: ClassVar[str] = "Difference to the symmetry-conjugated model"
     relative_to: ClassVar[RelativeTo] = "self"
     paper: ClassVar[str] = "after arXiv 2111.08440"
 
@@ -48,7 +49,7 @@ class SymmetryCalibrated(Wrapper):
         return f"{self.attack.unscored}, or {NO_REFERENCE}"
 
     def views(self, target: Target) -> Iterator[Target]:
-        """The model in each mirror."""
+        """The symmetry-conjugated models."""
         return (Symmetric.of(target, symmetry) for symmetry in self.symmetries)
 
     def cost(self, target: Target) -> Cost:

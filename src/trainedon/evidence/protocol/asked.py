@@ -10,8 +10,7 @@ import numpy as np
 from scipy.stats import fisher_exact
 
 from trainedon.evidence.protocol.documents import Asked
-from trainedon.evidence.table.picture_table import Inventory, batches
-from trainedon.evidence.table.texts import NONE
+from trainedon.evidence.table.picture_table import PictureTable, batches
 
 LEVEL = 0.01
 DEALS = 999
@@ -28,7 +27,7 @@ WORDS = {
 }
 
 
-def asked(listed: Inventory | None, sets: Sequence[str], by: str | None) -> Asked | None:
+def asked(listed: PictureTable | None, sets: Sequence[str], by: str | None) -> Asked | None:
     """How the model was asked about the usable pictures of two sets; None where it is asked with nothing, or a run did
     not record it.
 
@@ -54,12 +53,11 @@ def asked(listed: Inventory | None, sets: Sequence[str], by: str | None) -> Aske
     )
 
 
-def _counted(listed: Inventory, sets: Sequence[str], by: str) -> tuple[list[Counter[str]], list[Counter[str]]]:
+def _counted(listed: PictureTable, sets: Sequence[str], by: str) -> tuple[list[Counter[str]], list[Counter[str]]]:
     """For each set how often it was asked in each way, and with each class that the model did not infer itself."""
     ways: list[Counter[str]] = [Counter() for _ in sets]
     classes: list[Counter[str]] = [Counter() for _ in sets]
-    usable = listed.reason == NONE
-    among = [usable & listed.of_sets([name]) for name in sets]
+    among = [listed.usable & listed.in_sets([name]) for name in sets]
     start = 0
     for batch in batches(listed.source, ("label", "label_from", "caption")):
         part = slice(start, start := start + len(batch["label"]))

@@ -35,10 +35,10 @@ from trainedon.evidence.protocol.sizes import needed
 from trainedon.evidence.statistics import pvalues, roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
 from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.lazy import LazySequence
 from trainedon.evidence.table.picture_table import Pictures
 from trainedon.evidence.table.prepare import prepared
-from trainedon.evidence.table.records import Listing
-from trainedon.evidence.table.rows import AttackKey, Rows, known
+from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
 from trainedon.evidence.table.scores import Sample, Scores, count_reasons
 from trainedon.evidence.table.split import calibration_mask
 from trainedon.formats.run_record import RenderingEntry
@@ -297,14 +297,14 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
     )
 
 
-def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[Listing[PictureEvidence], int]:
+def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[LazySequence[PictureEvidence], int]:
     """Every suspect, the highest score first, those without a score last, and how many of them are named. One that a
     near-duplicate stands for has no p-value: unseen pictures of its kind were left out in the same way, and it would be
     compared with other kinds."""
     n, scored = len(suspects), len(suspects) + len(suspects.copies)
     rows = Rows(
         suspects.rows.columns,
-        np.concatenate([suspects.rows.places, suspects.copies.places, suspects.unscored.places]),
+        np.concatenate([suspects.rows.indices, suspects.copies.indices, suspects.unscored.indices]),
     )
     p, q = np.full((2, len(rows)), np.nan)
     if n and len(unseen):
@@ -312,12 +312,12 @@ def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[Listing[Picture
         q[:n] = pvalues.benjamini_hochberg(p[:n])
     order = np.arange(len(rows))
     order[:scored] = np.lexsort((rows.column("picture")[:scored], -rows.column("score")[:scored]))
-    columns = rows.columns.take(rows.places[order])  # without those of the unseen pictures
+    columns = rows.columns.take(rows.indices[order])  # without those of the unseen pictures
     listing = _listing(Rows(columns, np.arange(len(columns), dtype=np.int32)), p[order], q[order])
     return listing, int((q <= FALSE_DISCOVERY_RATE).sum())
 
 
-def _listing(rows: Rows, p: np.ndarray, q: np.ndarray) -> Listing[PictureEvidence]:
+def _listing(rows: Rows, p: np.ndarray, q: np.ndarray) -> LazySequence[PictureEvidence]:
     """The rows with their p- and q-values, NaN where there is none."""
 
     def made(part: slice) -> list[PictureEvidence]:
@@ -331,10 +331,10 @@ def _listing(rows: Rows, p: np.ndarray, q: np.ndarray) -> Listing[PictureEvidenc
                 near=row.near,
                 reason=row.reason,
             )
-            for row, p_value, q_value in zip(rows[part], known(p[part]), known(q[part]), strict=True)
+            for row, p_value, q_value in zip(rows[part], none_for_nan(p[part]), none_for_nan(q[part]), strict=True)
         ]
 
-    return Listing(PictureEvidence, len(rows), made)
+    return LazySequence(PictureEvidence, len(rows), made)
 
 
 def _quantiles(score: np.ndarray) -> dict[str, float]:
@@ -352,7 +352,7 @@ def _halves(unseen: Sample) -> tuple[np.ndarray, np.ndarray]:
 
 def _common(first: Sample, unseen: Sample) -> dict[str, Any]:
     """What both kinds of attack record say of cost, ties, the control and pictures without a score."""
-    unscored = Rows(first.rows.columns, np.concatenate([first.unscored.places, unseen.unscored.places]))
+    unscored = Rows(first.rows.columns, np.concatenate([first.unscored.indices, unseen.unscored.indices]))
     shared = np.intersect1d(first.score, unseen.score)
     return {
         "nfe_per_picture": _mean("nfe", first, unseen),

@@ -15,8 +15,8 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.reading import open_regular, read_bytes
-from trainedon.targets.model_files import MOST_JSON, PICKLES, brief, object_of, there
-from trainedon.targets.tensors import Tensors
+from trainedon.targets.reading.model_files import MOST_JSON, PICKLES, brief, object_of, there
+from trainedon.targets.reading.tensors import Tensors
 
 Adapters = str | Path | Sequence[str | Path] | None
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import torch
 
-from trainedon.targets.model_files import brief
+from trainedon.targets.reading.model_files import brief
 
 Factors = dict[str, torch.Tensor]
 

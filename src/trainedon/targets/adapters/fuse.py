@@ -20,7 +20,7 @@ from trainedon.targets.adapters.foreign import seems
 from trainedon.targets.adapters.layer_names import PEFT, Names, Place, own, split
 from trainedon.targets.adapters.originals import Layers
 from trainedon.targets.adapters.scales import Scales, of_diffusers, of_kohya
-from trainedon.targets.families import Opened
+from trainedon.targets.networks.families import Opened
 
 
 def fuse(opened: Opened, adapters: Sequence[Adapter]) -> list[str]:

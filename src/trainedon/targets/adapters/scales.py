@@ -13,7 +13,7 @@ import regex
 
 from trainedon.errors import UserError
 from trainedon.reading import json_of
-from trainedon.targets import schema
+from trainedon.targets.reading import schema
 
 # What says how an adapter was trained, or repeats what its tensors show.
 _NO_SAY = {

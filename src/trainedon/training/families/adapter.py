@@ -11,7 +11,7 @@ import torch
 from trainedon.errors import UserError
 from trainedon.files import file_digest
 from trainedon.reading import read_json
-from trainedon.targets.families import FAMILIES, check, open_pipeline
+from trainedon.targets.networks.families import FAMILIES, check, open_pipeline
 from trainedon.training.families.autoencoder import WEIGHTS, latents
 from trainedon.training.families.lesson import Lesson, Material, captioned, dropped, noised_batch, weights_from
 from trainedon.training.families.text import numbered

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from trainedon.errors import UserError
 from trainedon.files import file_digest
 from trainedon.noise import generator
-from trainedon.targets.model_files import brief
+from trainedon.targets.reading.model_files import brief
 from trainedon.training.families.lesson import Lesson, Material, batch_rows, check_widths, weights_from
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import Field, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 
 from trainedon.errors import UserError
 from trainedon.noise import generator
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 # What a picture may have to have beside its pixels, and what to do when it has none.
 NEEDED = {

@@ -11,7 +11,7 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from trainedon.errors import UserError
-from trainedon.targets.path import PREDICTIONS
+from trainedon.targets.core.path import PREDICTIONS
 from trainedon.training.families.lesson import Lesson, Material, check_widths, noised_batch, weights_from
 
 BETAS = ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid")
