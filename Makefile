@@ -14,6 +14,9 @@ env: .venv/ready
 demo: env
 	$(BIN)/trainedon demo
 
+# One thread a worker: two workers share two cores, and small networks are slower on more.
+test test-all: export OMP_NUM_THREADS = 1
+
 test: env lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -47,22 +48,23 @@ step("write")
 def made_up(rows: int, folder: Path) -> None:
     """Write `scores.parquet` and `pictures.parquet`, a group of rows at a time."""
     rng = np.random.default_rng(0)
-    scores, pictures = None, None
-    for start in range(0, rows, GROUP):
-        numbers = np.arange(start, min(start + GROUP, rows))
-        table = _pictures(numbers, rows, rng)
-        measured = {"attack": "drc", "attack_repr": "DRC()", "score": rng.normal(size=len(numbers)), "nfe": 20.0}
-        columns = {name: pa.array([v] * len(numbers)) if np.isscalar(v) else v for name, v in measured.items()}
-        both = table.select(["picture", "set", "sha256", "reason"])
-        for name, values in columns.items():
-            both = both.append_column(name, pa.array(values))
-        scores = scores or pq.ParquetWriter(folder / "scores.parquet", both.schema)
-        pictures = pictures or pq.ParquetWriter(folder / "pictures.parquet", table.schema)
-        scores.write_table(both)
-        pictures.write_table(table)
-    for writer in (scores, pictures):
-        if writer is not None:
-            writer.close()
+    with ExitStack() as stack:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for start in range(0, rows, GROUP):
+            pictures = _pictures(np.arange(start, min(start + GROUP, rows)), rows, rng)
+            for name, table in (("pictures", pictures), ("scores", _scores(pictures, rng))):
+                if name not in writers:
+                    writer = pq.ParquetWriter(folder / f"{name}.parquet", table.schema)
+                    writers[name] = stack.enter_context(writer)
+                writers[name].write_table(table)
+
+
+def _scores(pictures: pa.Table, rng: np.random.Generator) -> pa.Table:
+    n, table = len(pictures), pictures.select(["picture", "set", "sha256", "reason"])
+    more = {"attack": ["drc"] * n, "attack_repr": ["DRC()"] * n, "score": rng.normal(size=n), "nfe": np.full(n, 20.0)}
+    for name, values in more.items():
+        table = table.append_column(name, pa.array(values))
+    return table
 
 
 def _pictures(numbers: np.ndarray, of: int, rng: np.random.Generator) -> pa.Table:

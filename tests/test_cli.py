@@ -14,7 +14,8 @@ import pytest
 from commandline import call
 from forked import Forked
 
-from trainedon.attacks.core import registry
+from trainedon.attacks import Attack
+from trainedon.degrade import Roi
 from trainedon.errors import UserError
 from trainedon.runs import Plan, conclude, run, verify
 from trainedon.runs.scorer import Scorer
@@ -137,7 +138,9 @@ def test_train_makes_a_model_that_can_be_audited(toy_pictures, tmp_path):
 
 def test_an_attack_of_another_package_is_found_and_runs(target_folders, toy_pictures, tmp_path, monkeypatch):
     """`sample_package` lies as an installed package does: a module, and beside it what pip would have written."""
-    monkeypatch.setattr(registry, "_attacks", dict(registry._attacks))  # what is registered here is forgotten after
+    for noun in (Attack.noun, Roi.noun):  # what is registered or left out here is forgotten after
+        monkeypatch.setattr(noun, "makers", dict(noun.makers))
+        monkeypatch.setattr(noun, "left_out", {})
     assert "flatness" not in call("attacks").stdout
     monkeypatch.syspath_prepend(Path(__file__).parent / "sample_package")
     listed = call("attacks")
@@ -146,6 +149,12 @@ def test_an_attack_of_another_package_is_found_and_runs(target_folders, toy_pict
     result = call("evaluate", *run, "--attacks", "flatness, loss", "--out", tmp_path / "run")
     assert result.returncode == 0, result.stderr
     assert "flatness" in result.stdout
+    monkeypatch.syspath_prepend(Path(__file__).parent / "broken_package")
+    listed = call("attacks")
+    broken = "the attack missing of another package cannot be loaded (ModuleNotFoundError"
+    assert listed.returncode == 0 and "flatness: Flatness" in listed.stdout
+    assert f"left out: {broken}" in listed.stdout and "left out: the region nowhere" in listed.stdout
+    assert f"note: {broken}" in listed.stderr
 
 
 def test_a_table_of_scores_gives_a_page_that_verifies_until_it_is_changed(tmp_path):

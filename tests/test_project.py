@@ -107,6 +107,11 @@ def test_the_workflows_test_what_the_package_promises():
     assert pythons == promised and f">={pythons[0]}" == PROJECT["requires-python"]
 
 
+def test_the_files_for_other_machines_can_be_read():
+    files = [path for pattern in (".github/**/*.yml", ".pre-commit-config.yaml") for path in ROOT.glob(pattern)]
+    assert len(files) > 5 and all(isinstance(yaml.safe_load(path.read_text("utf-8")), dict) for path in files)
+
+
 def test_no_module_needs_posix_to_be_imported():
     for file in sorted((ROOT / "src").rglob("*.py")):
         at_the_top = ast.parse(file.read_text("utf-8")).body

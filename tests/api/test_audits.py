@@ -8,6 +8,7 @@ import pytest
 from commandline import call
 
 import trainedon as to
+from trainedon import evidence
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 
@@ -59,7 +60,7 @@ def test_the_same_call_goes_on_and_statistics_can_be_had_again(audited, target_f
     again = to.audit(target_folders["epsilon"], toy_pictures["members"], attacks="loss, pia", **sets)
     assert again.attacks == found.attacks and (found.folder / "scores.parquet").stat().st_mtime_ns == before
     concluded = to.conclude(found.folder)
-    assert isinstance(concluded, to.evidence.Audit) and concluded.claim == found.claim
+    assert isinstance(concluded, evidence.Audit) and concluded.claim == found.claim
     with pytest.raises(UserError, match="holds a run with other choices"):
         to.audit(target_folders["epsilon"], toy_pictures["members"], attacks="loss", **sets)
 
@@ -72,6 +73,9 @@ def test_without_a_folder_nothing_is_kept(audited, target_folders, toy_pictures,
     assert not list(tmp_path.iterdir()) and found.folder is None
     assert found.claim == audited[0].claim and found.pictures == audited[0].pictures
     assert found.page.startswith("<!DOCTYPE html>") and found.claim.sentence[:40] in found.page
+    document = json.loads(evidence.to_json(found))
+    assert [row["picture"] for row in document["pictures"]] == [row.picture for row in audited[0].pictures]
+    assert document.keys() == json.loads((audited[0].folder / "audit.json").read_text()).keys()
     assert audited[0].page == (audited[0].folder / "report.html").read_text("utf-8")
 
 
@@ -85,8 +89,9 @@ def test_named_are_those_that_stand_out(tmp_path):
 
 def test_an_evaluation_has_its_attacks_and_its_run(target_folders, toy_pictures):
     sets = (toy_pictures["members"], toy_pictures["unseen"])
-    found = to.evaluate(target_folders["epsilon"], *sets, attacks=to.Loss(t=100), choices=FEW, machine=CPU)
-    (attack,) = found.attacks
+    found = to.evaluate(target_folders["epsilon"], *sets, attacks=[to.Loss(t=100), to.Loss()], choices=FEW, machine=CPU)
+    attack = found.attacks[0]
+    assert len(found.attacks) == 2 == len(found.agreement.attacks) and not list(found.agreement.pictures)
     assert (attack.name, attack.n_members, attack.n_unseen) == ("loss", 8, 8)
     assert attack.auc_ci[0] <= attack.auc <= attack.auc_ci[1] and "<svg" in found.page
 

@@ -51,6 +51,25 @@ print([name for name in ("diffusers", "transformers", "sklearn") if name in sys.
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
+def test_what_costs_nothing_to_refuse_is_refused_before_torch_is_loaded(tmp_path):
+    code = """
+import sys
+import trainedon as to
+from trainedon.cli import main
+try:
+    to.audit("model", "not-there", out="run")
+except to.UserError as error:
+    print(error)
+sys.argv[1:] = ["audit", "model", "not-there", "--out", "run"]
+try:
+    main()
+except SystemExit as end:
+    print(end.code, "torch" in sys.modules)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.stdout.splitlines() == ["not-there does not exist; check the spelling", "2 False"], ended.stderr
+
+
 CALLS = """
 import trainedon as to
 

@@ -10,7 +10,7 @@ import torch
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.core.execute import run, valid
 from trainedon.attacks.drc.drc_hide import DRCHide
-from trainedon.degrade import parse_roi
+from trainedon.degrade import Center
 from trainedon.targets import Symmetric, load_target
 
 CAPTIONS = ("a red cat", "two blue birds", "the sea")
@@ -53,7 +53,7 @@ def test_no_restorer_can_tell_what_is_hidden(folders, batch, restorer):
 
 def test_latents_of_the_whole_picture_would_give_it_away(target, batch):
     """Why the kept part is encoded by itself: far from the hidden region, latents still depend on it."""
-    region = parse_roi("center:0.25").mask(target, batch)
+    region = Center(0.25).mask(batch)
     kept = ~target.onto_states(region)[:, None].expand(3, *target.shape)
     leaked = (target.encode(batch.pixels) - target.encode(behind(batch, region).pixels))[kept].abs()
     assert leaked.max() > 1e-4

@@ -235,6 +235,7 @@ def test_scores_are_those_of_a_slow_oracle(spec, kind, target_folders, batch_of)
     agrees(spec, target_folders[kind], batch_of(2), rtol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ORACLES)
 def test_scores_are_those_of_a_slow_oracle_on_a_trained_target(spec, shared, faces):
     agrees(spec, shared / "targets" / "celeba32-early", faces(2, 32))

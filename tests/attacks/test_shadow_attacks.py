@@ -257,6 +257,7 @@ def _train(root):
         torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["lira", "lira(form=offline)", "rmia", "gsa(pictures=16)"])
 def test_members_score_higher(spec, trained):
     audited, shadows, batch = trained

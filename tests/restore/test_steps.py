@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainedon.restore import DDNM, DPS, RESTORERS, Guided, Inpaint, Join, Masked, PiGDM, Twisted
+from trainedon.restore import DDNM, DPS, Guided, Inpaint, Join, Masked, PiGDM, Restorer, Twisted
 from trainedon.restore.particles import resampled
 from trainedon.restore.walk import timesteps
 from trainedon.targets import NoisePath
@@ -131,7 +131,7 @@ def test_guided_normalised(gaussian, few, stream, monkeypatch, scale):
 @pytest.mark.parametrize(
     "restorer",
     [
-        *(kind() for kind in RESTORERS.values() if kind is not Inpaint),
+        *(kind() for kind in Restorer.noun.known().values() if kind is not Inpaint),
         Join(resamplings=2, jump=2),
         Guided(normalised=1),
         DPS(zeta=0.1),

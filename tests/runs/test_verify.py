@@ -207,6 +207,7 @@ def exchanged(value, place, new):
     return changed
 
 
+@pytest.mark.slow
 def test_whatever_stands_in_a_record_is_no_more_than_a_check_that_failed(copy):
     record = json.loads((copy / "run.json").read_text())
     odd = [None, [], {}, -1, "x", True, [[]], {"a": None}, 10**30]

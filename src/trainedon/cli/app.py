@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -15,6 +16,7 @@ from trainedon.cli import audit, look, make
 from trainedon.cli.options import grouped
 from trainedon.cli.terminal import heard, say, stop
 from trainedon.errors import PictureError, UserError
+from trainedon.spec import LeftOut
 from trainedon.stopping import stoppable
 from trainedon.unforeseen import Unforeseen, kept, of_the_machine
 
@@ -59,10 +61,17 @@ def _about(
     """What stands before a command; the help is that of `app`."""
 
 
+def _note(message: Warning | str, *where: Any, **rest: Any) -> None:
+    """A warning, said like what the package logs."""
+    logging.getLogger("trainedon").warning("note: %s", message)
+
+
 def main() -> None:
     """Entry point: bad input ends with one line and exit code 2, what nobody foresaw with one line and 1; Ctrl-C with
     130, as `stoppable` says."""
     warnings.filterwarnings("ignore")
+    warnings.filterwarnings("always", category=LeftOut)
+    warnings.showwarning = _note
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")

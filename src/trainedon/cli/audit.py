@@ -16,6 +16,7 @@ from trainedon.api import Choices, Machine, Reading
 from trainedon.cli.options import Attacks, Controls, Drawn, Model, Out, Reference, Seed, Shadows, Unseen, here
 from trainedon.cli.tables import print_audit, print_evaluation, print_passed, print_sweep
 from trainedon.cli.terminal import Bars, say
+from trainedon.errors import PictureError, UserError
 from trainedon.redact import redacted_argument
 from trainedon.unforeseen import logged_in
 
@@ -213,6 +214,8 @@ def _watched(out: str) -> Iterator[Bars]:
     with Bars() as bars:
         try:
             yield bars
+        except (UserError, PictureError):
+            raise
         except Exception:
             from trainedon.runs.mirror import Mirror
 

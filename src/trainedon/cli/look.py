@@ -17,6 +17,7 @@ from trainedon.cli.options import Attacks, Base, BatchSize, Compile, Device, Mod
 from trainedon.cli.tables import print_audit, print_evaluation, print_passed, print_plan
 from trainedon.cli.terminal import say, say_besides
 from trainedon.errors import UserError, meant
+from trainedon.spec import left_out
 from trainedon.unforeseen import logged_in
 
 VERDICTS = {True: "ok", False: "FAILED", None: "nothing to check"}
@@ -41,6 +42,8 @@ def attacks(
         say(f"  network passes a picture: {row.passes}")
         if row.reported:
             say(f"  reported: {row.reported}")
+    for line in left_out():
+        say(f"left out: {line}")
     say("Parameters go in parentheses: --attacks 'drc-hide(roi=attention:0.25, steps=10), loss(t=100), fremia(pia)'")
 
 

@@ -35,8 +35,8 @@ Moment = Annotated[str, AfterValidator(_moment)]
 Shape = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)]
 Kind = Literal["audit", "evaluate"]
 Question = Literal["alpha", "orientation"]
-Captions = Literal["fixed", "shuffled"]
-CONTROLS: tuple[Captions, ...] = get_args(Captions)  # with which every run of captions is made again
+OtherCaptions = Literal["fixed", "shuffled"]
+CONTROLS: tuple[OtherCaptions, ...] = get_args(OtherCaptions)  # with which every run of captions is made again
 
 
 class _Entry(BaseModel):
@@ -128,7 +128,7 @@ class ControlEntry(_Entry):
     """An attack that was made with other captions than the pictures' own."""
 
     of: str = Field(description="repr of the attack")
-    captions: Captions
+    captions: OtherCaptions
 
 
 class CostEntry(_Entry):

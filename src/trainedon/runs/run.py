@@ -13,7 +13,7 @@ from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
-from trainedon.evidence.table.stream import give_back
+from trainedon.evidence.table.memory import release_unused
 from trainedon.files import file_digest, write_json, write_text
 from trainedon.formats import RunRecord, read_record, write_record
 from trainedon.pictures import (
@@ -166,7 +166,7 @@ def _told(out: Path, documents: dict[str, evidence.Document]) -> evidence.Audit 
     for name, document in documents.items():
         write_text(out / name, evidence.json_parts(document))
     first = next(iter(documents.values()))
-    give_back()
+    release_unused()
     report.render(out, first)
     return first
 

@@ -11,8 +11,7 @@ from trainedon.targets.core.symmetry import (
     SYMMETRIES,
     Symmetric,
     changed,
-    check_symmetries,
-    parse_symmetries,
+    named_symmetries,
     relative,
 )
 from trainedon.targets.core.target import Denoised, Identity, Target
@@ -36,8 +35,7 @@ __all__ = [
     "Symmetric",
     "Target",
     "changed",
-    "check_symmetries",
     "load_target",
-    "parse_symmetries",
+    "named_symmetries",
     "relative",
 ]

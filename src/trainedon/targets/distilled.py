@@ -19,8 +19,7 @@ def distilled(
 ) -> str | None:
     """Why a model is taken for a few-step student, as a clause; None for one that nothing speaks for.
 
-    scheduler: its class. settings: its configuration. network: that of the network. names: of the model, of adapters,
-    and of what they say they were made from.
+    scheduler: its class. settings: its configuration. network: that of the network. names: of the model.
     """
     if scheduler in SCHEDULERS:
         return f"its scheduler is {scheduler}, the sampler of {SCHEDULERS[scheduler]}"
@@ -35,11 +34,17 @@ def distilled(
         and not settings.get("rescale_betas_zero_snr")
     ):
         return f"its scheduler is {scheduler} with trailing timesteps, as in SD Turbo, SDXL Turbo and SDXL Lightning"
-    for name in names:
+    origin = network.get("_name_or_path")  # what its configuration says that it was made from
+    for name in (*names, *([str(origin)] if origin else [])):
         word = _word(name)
         if word:
             return f"it is called {name}, with {word} in it"
     return None
+
+
+def noted(why: str | None) -> list[str]:
+    """What a run notes of it."""
+    return [] if why is None else [f"the model seems to be distilled to few steps: {why}"]
 
 
 def _word(name: str) -> str | None:

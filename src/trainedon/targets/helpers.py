@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ class Shadows:
     digest: str
     models: tuple[str, ...]
     folder: Path = field(compare=False, repr=False)
+
+    written: ClassVar[str] = "DIR"  # how messages and lists call what `open` takes
 
     @classmethod
     def open(cls, folder: str | Path) -> Shadows:
@@ -134,6 +137,8 @@ class Reference:
 
     digest: str
     model: str = field(compare=False, repr=False)
+
+    written: ClassVar[str] = "MODEL"
 
     @classmethod
     def open(cls, model: str | Path, base: Path | None = None) -> Reference:

@@ -14,6 +14,7 @@ from trainedon.attacks.core import execute
 from trainedon.attacks.core.answers import Cost, Progress, Reported, Scored, silent
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
+from trainedon.spec import Noun, Part
 from trainedon.targets import Reference, Shadows, Target
 
 ShownAs = Literal["hidden", "noised"]
@@ -31,7 +32,7 @@ REMEDIES = {
 NOT_FINITE = "the score is not a finite number"
 
 
-class Attack(ABC):
+class Attack(Part, ABC):
     """One attack with all its parameters: a frozen dataclass, whose `repr` names every one of them.
 
     A class must define `name` (as on the command line), `title`, `paper` (arXiv id or venue), `cost` and `score_batch`.
@@ -42,8 +43,8 @@ class Attack(ABC):
     reported: what its paper prints.
     """
 
+    noun: ClassVar[Noun] = Noun("attack", "trainedon.attacks", example="pia", also=("all", "cdi"))
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # every attack is a dataclass
-    name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
     repeats: ClassVar[bool] = True
@@ -84,7 +85,7 @@ class Attack(ABC):
         """
         return observed
 
-    def prepare(self, target: Target, progress: Progress = silent) -> None:  # noqa: B027 (most have nothing to do)
+    def prepare(self, target: Target, progress: Progress = silent) -> None:
         """What is done once for each audited model, before the first picture. Doing it again costs nothing."""
 
     @property

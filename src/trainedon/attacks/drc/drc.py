@@ -13,12 +13,12 @@ from trainedon.attacks.drc.exhibits import exhibits
 from trainedon.attacks.drc.restorations import Restoring
 from trainedon.attacks.drc.settle import Settling, check_settling
 from trainedon.attacks.drc.views import Views
-from trainedon.compare import Similarity, check_pooling, parse_similarity
-from trainedon.degrade import Degradation, Diffuse, Roi, parse_degradations, parse_roi
+from trainedon.compare import Pixel, Similarity, check_pooling
+from trainedon.degrade import Degradation, Diffuse, Full, Roi
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.restore import Restorer, parse_restorer, timesteps
-from trainedon.targets import NO_REFERENCE, Target, check_symmetries, parse_symmetries
+from trainedon.restore import Join, Restorer, timesteps
+from trainedon.targets import NO_REFERENCE, SYMMETRIES, Target, named_symmetries
 
 
 @register
@@ -32,7 +32,7 @@ class DRC(Attack):
     roi: which region is degraded, or several, one after another. degradation: how, or several ways, each for every
     region. restorer: how the model paints it back, in `steps` steps. restorations: how many times for each region and
     degradation, with noise of their own. encoder: sim, in what pictures are compared; `scope` (region, crop, picture)
-    goes with an encoder given as text. pooling: how all restorations become one number (see `compare.pool`).
+    is set on it. pooling: how all restorations become one number (see `compare.pool`).
     symmetries: mirror, upside-down, half-turn, or none of them. share: how much of the reference is taken off.
     settle, pivot: whether a picture whose score is clear stops early (see `settle.Settling`); 0 = never.
 
@@ -41,15 +41,15 @@ class DRC(Attack):
     pictures the model happens to paint; a model that remembers little tells more of a picture that it is reminded of.
     """
 
-    roi: Roi | str = "full"
-    degradation: tuple[Degradation, ...] | Degradation | str = "diffuse:50+100+150+200+250+300"
-    restorer: Restorer | str = "join"
+    roi: Roi = Full()
+    degradation: tuple[Degradation, ...] = tuple(Diffuse(t) for t in range(50, 301, 50))
+    restorer: Restorer = Join()
     steps: int = 1
     restorations: int = 8
-    encoder: Similarity | str = "pixel"
+    encoder: Similarity = Pixel()
     scope: str | None = None
     pooling: str = "mean-log"
-    symmetries: tuple[str, ...] | str = "all"
+    symmetries: tuple[str, ...] = tuple(SYMMETRIES)
     seed: int = 0
     share: float = 1.0
     settle: float = 0.0
@@ -61,27 +61,15 @@ class DRC(Attack):
     repeats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        parsers = {
-            "roi": parse_roi,
-            "degradation": parse_degradations,
-            "restorer": parse_restorer,
-            "symmetries": parse_symmetries,
-        }
-        for name, parse in parsers.items():
-            if isinstance(getattr(self, name), str):
-                object.__setattr__(self, name, parse(getattr(self, name)))
+        self.read_texts()
         if isinstance(self.degradation, Degradation):
             object.__setattr__(self, "degradation", (self.degradation,))
-        if isinstance(self.encoder, str):
-            # a default whose package is missing is refused when it is used, so that `all` can leave it out
-            asked = self.encoder != type(self).encoder
-            object.__setattr__(self, "encoder", parse_similarity(self.encoder, self.scope, check=asked))
+        if self.scope is not None:
+            object.__setattr__(self, "encoder", self.encoder.scoped(self.scope))
             object.__setattr__(self, "scope", None)  # the encoder carries it from here on
-        elif self.scope is not None:
-            raise UserError("drc: give the scope to the encoder itself, such as Own(scope='crop')")
+        object.__setattr__(self, "symmetries", named_symmetries(self.symmetries))
         if self.steps < 1 or self.restorations < 1:
             raise UserError("drc: steps and restorations must be 1 or more")
-        check_symmetries(self.symmetries)
         if not self.degradation:
             raise UserError("drc: name at least one degradation, such as hide")
         if self.pooling == "energy" and len(self.degradation) > 1:
@@ -111,7 +99,7 @@ class DRC(Attack):
 
     def check(self, target: Target) -> None:
         super().check(target)
-        self.encoder.check()
+        self.encoder.check_installed()
         self.roi.check(target)
         self.restorer.check(target)
         for degradation in self.degradation:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.drc import DRC
-from trainedon.degrade import Degradation
+from trainedon.degrade import Degradation, Fade
 
 
 @register
@@ -20,7 +20,7 @@ class DRCLatent(DRC):
     is the better one.
     """
 
-    degradation: tuple[Degradation, ...] | Degradation | str = "fade:50+100+150+200"
+    degradation: tuple[Degradation, ...] = tuple(Fade(t) for t in (50, 100, 150, 200))
     restorations: int = 1
     share: float = 0.75
 

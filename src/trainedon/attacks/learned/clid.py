@@ -39,7 +39,7 @@ class CLiD(Attack):
     command line. a: the weight of the first part. All captions of a picture meet the same noise.
     """
 
-    t: tuple[int, ...] | str = "440+450+460"
+    t: tuple[int, ...] = (440, 450, 460)
     a: float = 0.9
     seed: int = 0
 
@@ -50,13 +50,9 @@ class CLiD(Attack):
     unscored: ClassVar[str] = f"it has no caption that could lose words, or {TOO_FEW}"
 
     def __post_init__(self) -> None:
-        try:
-            t = self.t if isinstance(self.t, tuple) else tuple(map(int, str(self.t).split("+")))
-        except ValueError:
-            raise UserError(f"clid: t={self.t!r}: give whole numbers joined by +, such as 440+450+460") from None
-        if not t or not all(0 <= one < 1000 for one in t) or not 0 <= self.a <= 1:
+        self.read_texts()
+        if not self.t or not all(0 <= one < 1000 for one in self.t) or not 0 <= self.a <= 1:
             raise UserError("clid: every t must lie in 0..999, and a in 0..1")
-        object.__setattr__(self, "t", t)
 
     def cost(self, target: Target) -> Cost:
         return Cost(len(self.t) * (1 + len(SHARES)))

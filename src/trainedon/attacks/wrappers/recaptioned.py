@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -12,13 +12,16 @@ from trainedon.attacks.core.answers import Scored
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.pool import Pool
-from trainedon.attacks.core.registry import INSIDE, register
+from trainedon.attacks.core.registry import inside, register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.formats.run_record import CONTROLS
 from trainedon.pictures import Batch
+from trainedon.spec import parameters
 from trainedon.targets import Target
+
+A = TypeVar("A", bound=Attack)
 
 KINDS = (*CONTROLS, "none")  # the last one is no control, and made on request alone
 
@@ -85,24 +88,18 @@ def controls(attacks: Sequence[Attack], pool: Pool) -> list[Recaptioned]:
 def draws(attack: Attack) -> bool:
     """Whether the attack, or one inside it, draws captions of the run."""
     own = isinstance(attack, Recaptioned) and attack.captions == "shuffled" and attack.pool is None
-    return own or any(map(draws, _inside(attack)))
+    return own or any(map(draws, inside(attack)))
 
 
-def with_pool(attack: Attack, pool: Pool) -> Attack:
+def with_pool(attack: A, pool: Pool) -> A:
     """The attack, those inside it too, with a pool wherever it `draws`."""
     if not draws(attack):
         return attack
     changed: dict[str, object] = {}
-    for field in fields(attack):  # type: ignore[arg-type]
-        value = getattr(attack, field.name)
-        if field.type in INSIDE:
-            many = isinstance(value, tuple)
-            changed[field.name] = tuple(with_pool(one, pool) for one in value) if many else with_pool(value, pool)
+    for name, parameter in parameters(type(attack)).items():
+        if parameter.kind is Attack:
+            value = getattr(attack, name)
+            changed[name] = tuple(with_pool(one, pool) for one in value) if parameter.many else with_pool(value, pool)
     if isinstance(attack, Recaptioned) and attack.captions == "shuffled":
         changed["pool"] = attack.pool or pool
-    return replace(attack, **changed)  # type: ignore[type-var]
-
-
-def _inside(attack: Attack) -> list[Attack]:
-    values = [getattr(attack, field.name) for field in fields(attack) if field.type in INSIDE]  # type: ignore[arg-type]
-    return [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return replace(attack, **changed)

@@ -13,7 +13,7 @@ from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, check_symmetries, parse_symmetries, relative
+from trainedon.targets import NO_REFERENCE, SYMMETRIES, Symmetric, Target, changed, named_symmetries, relative
 
 
 @register
@@ -28,7 +28,7 @@ class SymmetryCalibrated(Wrapper):
     """
 
     attack: Attack
-    symmetries: tuple[str, ...] | str = "all"
+    symmetries: tuple[str, ...] = tuple(SYMMETRIES)
 
     name: ClassVar[str] = "symmetric"
     title: ClassVar[str] = "Difference to the symmetry-conjugated model"
@@ -36,9 +36,8 @@ class SymmetryCalibrated(Wrapper):
     paper: ClassVar[str] = "after arXiv 2111.08440"
 
     def __post_init__(self) -> None:
-        if isinstance(self.symmetries, str):
-            object.__setattr__(self, "symmetries", parse_symmetries(self.symmetries))
-        check_symmetries(self.symmetries)
+        self.read_texts()
+        object.__setattr__(self, "symmetries", named_symmetries(self.symmetries))
         if not self.symmetries:
             raise UserError("symmetric: name at least one symmetry, or all")
         if not {"shadows", "reference"}.isdisjoint(self.attack.needs) or self.attack.learns:

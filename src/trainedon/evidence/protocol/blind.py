@@ -22,10 +22,10 @@ from trainedon.evidence.statistics.roc import auc
 from trainedon.evidence.statistics.separation import View, discriminant, separate
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.memory import release_unused
 from trainedon.evidence.table.picture_table import Facts, Pictures, PictureTable
 from trainedon.evidence.table.prepare import near_duplicate_clusters
 from trainedon.evidence.table.rows import BY_NAME, SETS
-from trainedon.evidence.table.stream import give_back
 
 LEVEL = 0.05  # of the permutation test; higher would be more cautious, and spoil more honest audits
 MISMATCH_LEVEL = 0.01
@@ -106,7 +106,7 @@ def _compared(
     if any(texts):
         views[said.WRITTEN] = View(said.form(texts), discriminant())
         views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
-    give_back()  # what was taken before: the permutations take the most
+    release_unused()  # the permutations take the most
     found, p_value, _ = separate(list(views.values()), len(first), PERMUTATIONS, SEED)
     areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen) for one in found]
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))

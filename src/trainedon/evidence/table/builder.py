@@ -29,26 +29,28 @@ class ColumnsBuilder:
 
     def __init__(self) -> None:
         self.n = 0
-        self._attacks: Codebook[AttackKey] = Codebook()
+        self._attacks: Codebook[tuple[str, str]] = Codebook()  # name and repr
         self._reasons: Codebook[str] = Codebook()
         self._texts = {name: DictionaryBuilder() for name in TEXTS}
         self._numbers: dict[str, list[Floats]] = {name: [] for name in NUMBERS}
         self._codes: dict[str, list[Codes]] = {name: [] for name in ("set", "attack", "reason")}
 
     def add(self, given: Sequence[Mapping[str, object]]) -> None:
-        """Some rows. Raises UserError for what `Scores.from_rows` refuses."""
+        """Some rows, at least one. Raises UserError for what `Scores.from_rows` refuses."""
         rows = [_row(row, number) for number, row in enumerate(given, start=self.n + 1)]
+        columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
+        attacks = zip(columns["attack"], columns["attack_repr"], strict=True)
         codes = {
-            "set": [SETS.index(row.set) for row in rows],
-            "attack": [self._attacks[AttackKey(row.attack, row.attack_repr)] for row in rows],
-            "reason": [MISSING if row.reason is None else self._reasons[row.reason] for row in rows],
+            "set": [SETS.index(name) for name in columns["set"]],
+            "attack": [self._attacks[attack] for attack in attacks],
+            "reason": [MISSING if reason is None else self._reasons[reason] for reason in columns["reason"]],
         }
         if len(self._attacks) > MOST_ATTACKS:
             raise UserError(f"the table of scores has more than {MOST_ATTACKS} attacks: give a part of them at once")
         for name, column in self._texts.items():
-            column.add(pa.array([getattr(row, name) for row in rows], pa.string()))
+            column.add(pa.array(columns[name], pa.string()))
         for name, parts in self._numbers.items():
-            parts.append(np.array([getattr(row, name) for row in rows], dtype=float))  # None becomes NaN
+            parts.append(np.array(columns[name], dtype=float))  # None becomes NaN
         for name, values in codes.items():
             self._codes[name].append(np.array(values, np.int32))
         self.n += len(rows)
@@ -63,7 +65,7 @@ class ColumnsBuilder:
         return Columns(
             names=names,
             digests=digests,
-            attacks=tuple(self._attacks),
+            attacks=tuple(AttackKey(*attack) for attack in self._attacks),
             reasons=tuple(self._reasons),
             picture=picture,
             set=np.concatenate(self._codes.pop("set"), dtype=np.int8),
@@ -134,7 +136,9 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object, column: str, number: int) -> float | None:
-    if value is None or (isinstance(value, str) and value.strip().lower() in NOTHING):
+    if value is None or isinstance(value, float):
+        return value
+    if isinstance(value, str) and value.strip().lower() in NOTHING:
         return None
     try:
         if isinstance(value, str):

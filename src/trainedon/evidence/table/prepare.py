@@ -12,10 +12,10 @@ import numpy.typing as npt
 from trainedon.evidence.table.clusters import ENCODER, changes, linked, smallest_in_clusters
 from trainedon.evidence.table.codes import MISSING, Codebook, Codes, DictionaryBuilder, lookup
 from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.memory import release_unused
 from trainedon.evidence.table.picture_table import Facts, Mask, Pictures, PictureTable
 from trainedon.evidence.table.rows import SETS, Column, Columns, Indices, Rows, picture_ids
 from trainedon.evidence.table.scores import NO_ROW, Scores
-from trainedon.evidence.table.stream import give_back
 
 SALT = b"trainedon/standard-1/cluster\x1f"  # another than that of the calibration half
 NOT_LISTED = "it is not in the list of pictures"
@@ -44,10 +44,10 @@ def prepared(
     scores, listed = scores.of_sets(*sets), None
     if pictures is not None:
         scores, listed = joined(scores, pictures)
-        give_back()
+        release_unused()
         scores = _with_clusters(with_twins(_complete(scores, listed, sets)), listed, listed.in_sets(sets), looks)
     scores = one_per_cluster(without_duplicates(scores))
-    give_back()
+    release_unused()
     return scores, listed
 
 

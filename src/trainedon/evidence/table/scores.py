@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike
 from trainedon.errors import UserError
 from trainedon.evidence.table.builder import NUMBERS, ColumnsBuilder
 from trainedon.evidence.table.codes import MISSING, Codes
+from trainedon.evidence.table.memory import release_unused
 from trainedon.evidence.table.rows import SETS, AttackKey, Column, Columns, Floats, Indices, Rows
 from trainedon.evidence.table.sheet import known_columns, read_sheet
-from trainedon.evidence.table.stream import give_back
 from trainedon.parquet import opened
 from trainedon.reading import open_regular
 
@@ -238,7 +238,7 @@ def read_scores(path: str | Path) -> Scores:
         raise UserError(f"there is no table of scores at {path}; give a run folder, scores.parquet or a CSV") from None
     except (OSError, ValueError, OverflowError, pa.ArrowException) as error:  # as of a text, or a day, that is none
         raise UserError(f"{path} cannot be read as a table of scores: {str(error).splitlines()[0]}") from None
-    give_back()
+    release_unused()
     return scores
 
 

@@ -96,6 +96,14 @@ class NoisePath:
         return int((ratios - wanted).abs().argmin())
 
 
+def prediction_of(config: dict[str, Any]) -> str:
+    """What a network answers, one of PREDICTIONS, by its scheduler's configuration. Raises UserError for another."""
+    prediction: str = config.get("prediction_type", "epsilon")
+    if prediction not in PREDICTIONS:
+        raise UserError(f"prediction type {prediction!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
+    return prediction
+
+
 def _alpha_bars(arguments: dict[str, Any], kind: str) -> torch.Tensor:
     """As every class of schedulers computes them; some take long over other things, and only some know `exp`."""
     import diffusers

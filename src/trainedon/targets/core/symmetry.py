@@ -31,22 +31,16 @@ SYMMETRIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 NO_REFERENCE = "the picture is its own mirror image, so that the model in a mirror says nothing new of it"
 
 
-def parse_symmetries(text: str) -> tuple[str, ...]:
-    """`mirror+half-turn`: names joined by +; `all`, or `none`. Raises UserError for an unknown or repeated name."""
-    if text.strip() == "all":
+def named_symmetries(names: Sequence[str]) -> tuple[str, ...]:
+    """The names themselves; of `all` alone those of all symmetries. Raises UserError for an unknown or repeated one."""
+    if tuple(names) == ("all",):
         return tuple(SYMMETRIES)
-    names = () if text.strip() in ("", "none") else tuple(part.strip() for part in text.split("+"))
-    check_symmetries(names)
-    return names
-
-
-def check_symmetries(names: Sequence[str]) -> None:
-    """Raises UserError for an unknown or repeated name."""
     if not set(names) <= set(SYMMETRIES) or len(set(names)) < len(names):
         raise UserError(
             f"symmetries {'+'.join(names)} are not known: choose from {', '.join(SYMMETRIES)}, joined by +, or all, "
             "or none"
         )
+    return tuple(names)
 
 
 def changed(pixels: torch.Tensor, symmetry: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Texts of the command line that name attacks, regions, encoders: short and shallow enough to be read."""
+"""Texts of the command line that name attacks and their parts: short and shallow enough to be read."""
 
 from __future__ import annotations
 
