@@ -268,3 +268,20 @@ def test_masks_from_a_folder_are_found_by_the_pictures_names(model, toy_pictures
     assert len(shown) == 3
     for name, region in shown.items():
         assert np.array_equal(region, np.asarray(Image.open(masks / name)))
+
+
+def test_of_an_attack_that_noises_the_picture_a_hidden_centre_is_shown(model, toy_pictures, tmp_path):
+    out, sets = tmp_path / "run", {"suspect": toy_pictures["members"]}
+    run(load_target(model), Plan(kind="audit", sets=sets, attacks=parse_attacks("drc-fast"), limit=3), out, silent)
+    rows = {row["picture"]: row for row in pq.read_table(out / "scores.parquet").to_pylist()}
+    told = {path: json.loads(path.read_text()) for path in out.glob("restored/*/evidence.json")}
+    assert {one["picture"] for one in told.values()} == {*rows} and len(rows) == 3
+    for path, one in told.items():
+        assert (one["attack"], one["score"]) == ("drc-fast", rows[one["picture"]]["score"])
+        hidden = np.asarray(Image.open(path.with_name("region.png")).convert("L")) > 0
+        assert hidden.any() and not hidden[:3].any() and not hidden[:, -3:].any()
+        original, restored = (
+            np.asarray(Image.open(path.with_name(f"{name}.png"))) for name in ("original", "restored-1")
+        )
+        assert np.array_equal(original[~hidden], restored[~hidden])
+    assert {row["nfe"] for row in rows.values()} == {48}, "passes for the eye are not counted"

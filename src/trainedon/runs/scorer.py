@@ -120,8 +120,7 @@ class Scorer:
             parts.append(fresh.part())
         shard = Part.joined(parts)
         shown = self._show(task, number, batch, fresh)
-        if not fresh.exhibits:
-            yield from self._show_apart(task, number, batch, shard)
+        yield from self._show_apart(task, number, batch, shard)
         yield Finished(task.name, number, _table(attack, task.items, shard), shown)
         if self._pace is not None:
             self._pace.kept()
@@ -168,11 +167,12 @@ class Scorer:
         return self._selected(task, number, [(place, *answers[place]) for place in chosen])
 
     def _show_apart(self, task: Task, number: int, batch: Batch, shard: Part) -> Iterator[Finished]:
-        """What an attack makes for the eye alone, once all scores are there; these passes are not counted. In several
-        parts where all of it takes long."""
-        if number != self._showing:
+        """Of an attack that noises whole pictures, which come back much as they were, what is made for the eye alone
+        once all scores are there; these passes are not counted. In several parts where all of it takes long."""
+        attack = self._attacks[number]
+        if number != self._showing or attack.shown_as != "noised":
             return
-        exhibitor = _exhibitor(self._attacks[number], self._target)
+        exhibitor = hidden_centre(self._target, getattr(attack, "seed", 0))
         scores = dict(zip(shard.places, shard.answers.tolist(), strict=True))
         chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
         while chosen:
@@ -183,8 +183,7 @@ class Scorer:
             found = run(exhibitor, self._target, batch.take(now)).exhibits
             told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]
             shown = self._selected(task, number, told)
-            if shown:
-                yield Finished(task.name, number, shown=shown)
+            yield Finished(task.name, number, shown=shown)
 
     def _chosen(self, items: Sequence[Item], scores: Mapping[int, float]) -> list[int]:
         """Places of the pictures that are to be shown, of those that have scores."""
@@ -199,12 +198,6 @@ class Scorer:
             self._selection.add(one)
         self._selection.prune()
         return shown
-
-
-def _exhibitor(attack: Attack, target: Target) -> Attack:
-    """Who makes what is shown apart from the scores: the attack itself, or for one that noises whole pictures, which
-    come back much as they were, DRC with a hidden centre."""
-    return hidden_centre(target, getattr(attack, "seed", 0)) if attack.shown_as == "noised" else attack
 
 
 class _Fresh:
