@@ -8,10 +8,11 @@ from trainedon.evidence.protocol import blind
 from trainedon.evidence.protocol.caption_views import SAY, WRITTEN, form, words
 from trainedon.evidence.protocol.flags import of_prompts
 from trainedon.evidence.protocol.prompts import evaluated
+from trainedon.formats.run_record import ControlEntry
 
 WORDS = [f"{colour} {thing}" for colour in ("red", "blue", "old") for thing in ("cat", "dog", "sea", "house", "tree")]
 ATTACK, CONTROLS = "Loss(t=200)", {kind: f"Recaptioned(Loss(t=200), {kind!r})" for kind in ("fixed", "shuffled")}
-PROMPTS = {name: {"of": ATTACK, "captions": kind} for kind, name in CONTROLS.items()}
+PROMPTS = {name: ControlEntry(of=ATTACK, captions=kind) for kind, name in CONTROLS.items()}
 
 
 def captions(n, seed, tail=""):

@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
+from trainedon.evidence import Audit, Evaluation, Scores, audit_table, evaluate_table, to_json
 from trainedon.report import render
 
 RUN = {
@@ -47,6 +49,15 @@ FLAG = {
 
 def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def merged(whole: object, part: object) -> object:
+    """`part`, completed by what it lacks of `whole`: entries of objects by name, of lists by place."""
+    if isinstance(whole, dict) and isinstance(part, dict):
+        return whole | {name: merged(whole.get(name), value) for name, value in part.items()}
+    if isinstance(whole, list) and isinstance(part, list):
+        return [merged(one, other) for one, other in zip([*whole, *part[len(whole) :]], part)]
+    return part
 
 
 def picture(seed: int, size: int = 16) -> Image.Image:
@@ -100,14 +111,22 @@ class Builder:
         evidence = {"picture": name, "sha256": sha(name), "set": set_name, "attack": "drc"}
         (folder / "evidence.json").write_text(json.dumps({**evidence, "similarities": [0.9] * restorations}))
 
+    def _completed(self) -> dict:
+        """The document: what the real protocol says of the scores, with the entries given here in place of its own."""
+        kind, compute = {"audit": (Audit, audit_table), "evaluate": (Evaluation, evaluate_table)}[self.kind]
+        try:
+            kind.model_validate_json(json.dumps(self.document))
+            return self.document
+        except ValidationError:
+            return merged(json.loads(to_json(compute(Scores.from_rows(self.rows)))), {"flags": [], **self.document})
+
     def write(self) -> Path:
         """Write the folder and return its path."""
         self.path.mkdir(exist_ok=True)
         self.run["kind"] = self.kind
         (self.path / "run.json").write_text(json.dumps(self.run))
         name = "audit.json" if self.kind == "audit" else "evaluation.json"
-        base = {"schema_version": 1, "protocol": "standard-1", "flags": []}
-        (self.path / name).write_text(json.dumps({**base, **self.document}))
+        (self.path / name).write_text(json.dumps(self._completed()))
         schema = pa.schema(
             [(name, pa.string()) for name in ("picture", "sha256", "set", "attack", "attack_repr", "reason")]
             + [(name, pa.float64()) for name in ("score", "nfe", "seconds")]
@@ -147,10 +166,13 @@ def audit(new_run) -> Builder:
         "claim": {"level": 3, "sentence": "These pictures are consistent with training, given alike unseen pictures."},
         "set": {"p_value": 0.0012, "p_value_holm": 0.0012, "effect": 0.83, "effect_ci": [0.7, 0.92]},
         "false_discovery_rate": 0.05,
-        "blind": {"separates": False, "auc": 0.52, "auc_ci": [0.41, 0.63]},
+        "blind": {
+            "separates": False,
+            "views": [{"name": "files and colours", "auc": 0.52, "auc_ci": [0.41, 0.63], "p_value": 0.3}],
+        },
         "pictures": entries,
         "flags": [FLAG],
-        "attacks": [{"name": "drc", "repr": "DRC(t=100)", "set": {"p_value": 0.0012}, "n_not_scored": 0}],
+        "attacks": [{"set": {"p_value": 0.0012}, "n_not_scored": 0}],
     }
     return build
 
@@ -218,8 +240,6 @@ def crowd(computed_crowd, new_run) -> Builder:
 
 @pytest.fixture(scope="session")
 def computed_crowd(tmp_path_factory) -> Builder:
-    from trainedon.evidence import Scores, evaluate_table, to_json
-
     build = Builder(tmp_path_factory.mktemp("crowd"), "evaluate")
     rng = np.random.default_rng(7)
     reprs = {label: f"{label.partition('(')[0].title()}(attack={label!r}, t=100, seed=0, draws=16)" for label in CROWD}

@@ -225,12 +225,12 @@ def _watched(out: str) -> Iterator[Bars]:
 
 def _told(out: str) -> tuple[Path, str]:
     """Print what a run passed over and assumed; its folder on this disk, and its page as the person calls it."""
-    from trainedon.run_json import read
+    from trainedon.formats import read_record
     from trainedon.runs.mirror import Mirror
     from trainedon.runs.rendering_choice import notes
 
     place = Mirror.of(out)
     print_passed(place.path)
-    for note in notes(read(place.path)):
+    for note in notes(read_record(place.path)):
         say(note)
     return place.path, f"{place}/report.html"

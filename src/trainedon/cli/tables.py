@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from trainedon.cli.terminal import out_console, plain, say, say_passed
 if TYPE_CHECKING:
     from trainedon.evidence import Audit, Evaluation, Sweep
     from trainedon.evidence.protocol.documents import AttackEvaluation, Rate
+    from trainedon.formats.run_record import ReportedEntry
     from trainedon.planning.forecast import Estimate
 
 
@@ -30,12 +31,11 @@ def print_passed(run: Path) -> None:
 
 
 def print_evaluation(document: Evaluation, run: Path) -> None:
-    from trainedon.run_json import read
+    from trainedon.formats import read_record
 
-    record = read(run)
-    backward = {cost["attack"]: cost["backward_per_picture"] for cost in record.get("costs", [])}  # none of a table
-    labels = record.get("labels", {})  # not in runs of earlier versions
-    reported = {figures["attack"]: figures for figures in record.get("reported", [])}
+    record = read_record(run)
+    backward = {cost.attack: cost.backward_per_picture for cost in record.costs}  # none of a table
+    reported = {figures.attack: figures for figures in record.reported}
     heads = ["attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", *(["reported"] if reported else [])]
     table = Table(box=None, padding=(0, 1, 0, 0))
     for head in heads:
@@ -47,7 +47,7 @@ def print_evaluation(document: Evaluation, run: Path) -> None:
         passes = _number(attack.nfe_per_picture, 0)
         passes += f"+{backward[attack.repr]}" if attack.repr in backward else ""
         cells = [area, _number(attack.asr, 3), *rates, passes, _number(attack.seconds_per_picture, 3)]
-        label = plain(labels.get(attack.repr, attack.name))
+        label = plain(record.labels.get(attack.repr, attack.name))
         table.add_row(label, *cells, *([_figures(reported, attack)] if reported else []))
     out_console.print(table)
     say("* best threshold picked on the same pictures: optimistic, printed because papers do")
@@ -55,9 +55,7 @@ def print_evaluation(document: Evaluation, run: Path) -> None:
     say(f"passes: forward+backward a picture; in parentheses 95 % intervals{together}")
     say("n < N: not estimable, N unseen pictures are needed")
     if reported:
-        say(
-            f"reported: AUC / ASR / TPR@1% that papers print for {record['choices']['dataset']}, on models of their own"
-        )
+        say(f"reported: AUC / ASR / TPR@1% that papers print for {record.choices.dataset}, on models of their own")
     _print_flags(document)
 
 
@@ -148,11 +146,11 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _figures(reported: dict[str, dict[str, float | None]], attack: AttackEvaluation) -> str:
+def _figures(reported: Mapping[str, ReportedEntry], attack: AttackEvaluation) -> str:
     figures = reported.get(attack.repr)
     if figures is None:
         return "-"
-    return " / ".join(_number(figures[key], 3) for key in ("auc", "asr", "tpr_1"))
+    return " / ".join(_number(value, 3) for value in (figures.auc, figures.asr, figures.tpr_1))
 
 
 def print_audit(document: Audit) -> None:

@@ -12,6 +12,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from trainedon.errors import PictureError, UserError
+from trainedon.formats.arrow_schemas import PASSED
 from trainedon.pictures import captions
 from trainedon.pictures.columns import each
 from trainedon.pictures.disk import Disk
@@ -22,7 +23,7 @@ from trainedon.pictures.names import has, is_picture, is_text, number, raw, spel
 from trainedon.pictures.ours import EVIDENCE, MARKS, OWN_MIXED, made_here, seems_own
 from trainedon.pictures.picture import Entry
 from trainedon.pictures.shards import Shards, told_apart
-from trainedon.pictures.sniffing import OUTSIDE, PASSED, Seems, seems, unreadable
+from trainedon.pictures.sniffing import OUTSIDE, Seems, seems, unreadable
 from trainedon.pictures.stores import File, Place, locate, shown
 
 

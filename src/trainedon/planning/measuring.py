@@ -20,10 +20,10 @@ import torch
 from trainedon.attacks import Attack, Cost, short
 from trainedon.condition import UNCONDITIONAL, Classes
 from trainedon.errors import UserError
+from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES
 from trainedon.pictures import Batch, Item, Rendering, inventory, scan, shown, write_inventory
 from trainedon.pictures.rendering import DEFAULT
 from trainedon.runs.engine import MERGED, SHARD
-from trainedon.runs.scorer import SCHEMA, SHARD_SCHEMA
 from trainedon.targets import Target
 
 Clock = Callable[[], float]
@@ -159,8 +159,8 @@ def row_bytes(asked: Sequence[Demand]) -> RowBytes:
     """What files of made-up rows weigh a picture: names of 18 characters, digests and numbers that do not repeat."""
     block = SHARD * MERGED
     return RowBytes(
-        scores=sum((_scores(3 * block, d, SCHEMA) - _scores(block, d, SCHEMA)) / (2 * block) for d in asked),
-        shards=sum(_scores(SHARD, d, SHARD_SCHEMA) / SHARD for d in asked),
+        scores=sum((_scores(3 * block, d, SCORES) - _scores(block, d, SCORES)) / (2 * block) for d in asked),
+        shards=sum(_scores(SHARD, d, SHARD_SCORES) / SHARD for d in asked),
         inventory=(_inventory(3000) - _inventory(1000)) / 2000,
     )
 

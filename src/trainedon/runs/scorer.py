@@ -17,6 +17,7 @@ from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.execute import run, run_in_chunks
 from trainedon.attacks.drc.drc_hide import hidden_centre
 from trainedon.errors import PictureError, UserError
+from trainedon.formats.arrow_schemas import SHARD_SCORES
 from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
 from trainedon.pictures.rendering import DEFAULT, Rendering
@@ -25,22 +26,7 @@ from trainedon.runs.unfinished import Part
 from trainedon.targets import Evaluations, Journal, Pace, Target
 from trainedon.targets.core.journal import worthwhile
 
-SCHEMA = pa.schema(
-    [
-        ("picture", pa.string()),
-        ("sha256", pa.string()),
-        ("set", pa.string()),
-        ("attack", pa.string()),
-        ("attack_repr", pa.string()),
-        ("score", pa.float64()),
-        ("reason", pa.string()),
-        ("nfe", pa.int64()),
-        ("seconds", pa.float64()),
-    ]
-)
 SHOWING = 3 * 20  # about how many passes a picture takes that is made for the eye
-# A shard also holds what an attack that learns has observed, until all shards are there.
-SHARD_SCHEMA = SCHEMA.append(pa.field("observed", pa.list_(pa.float64())))
 
 
 @dataclass(frozen=True)
@@ -68,7 +54,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Finished:
-    """A shard as one attack scored it. name: of its task. number: of the attack. table: its rows, as SHARD_SCHEMA; None
+    """A shard as one attack scored it. name: of its task. number: of the attack. table: its rows, as SHARD_SCORES; None
     while it is not done, and then `part` has some of them, or None. shown: what is worth keeping for the eye, as far as
     the one who scored it knows."""
 
@@ -243,7 +229,7 @@ def _table(attack: Attack, items: Sequence[Item], shard: Part) -> pa.Table:
         rows = [row(i, attack, **costs) | {"observed": o} for i, o in zip(items, shard.answers, strict=True)]
     else:
         rows = [scored(i, attack, s, **costs) for i, s in zip(items, shard.answers.tolist(), strict=True)]
-    return pa.Table.from_pylist(rows, schema=SHARD_SCHEMA)
+    return pa.Table.from_pylist(rows, schema=SHARD_SCORES)
 
 
 def read_batch(
@@ -286,7 +272,7 @@ def row(
     nfe: int = 0,
     seconds: float = 0.0,
 ) -> dict:
-    """A row of SCHEMA."""
+    """A row of SCORES."""
     return {
         "picture": item.picture,
         "sha256": item.sha256,

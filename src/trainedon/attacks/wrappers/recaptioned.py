@@ -16,14 +16,14 @@ from trainedon.attacks.core.registry import inside, register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.condition import Captions
 from trainedon.errors import UserError
+from trainedon.formats.run_record import CONTROLS
 from trainedon.pictures import Batch
 from trainedon.spec import parameters
 from trainedon.targets import Target
 
 A = TypeVar("A", bound=Attack)
 
-KINDS = ("fixed", "shuffled", "none")
-CONTROLS = ("fixed", "shuffled")  # those that a run makes by itself
+KINDS = (*CONTROLS, "none")  # the last one is no control, and made on request alone
 
 
 @register

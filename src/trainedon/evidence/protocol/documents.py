@@ -12,6 +12,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from trainedon.evidence.table.lazy import LazySequence
+from trainedon.formats.run_record import OtherCaptions
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -186,7 +187,7 @@ class PromptControl(Document):
     attack: str = Field(description="the name of the attack that it belongs to")
     of: str = Field(description="the repr of that attack")
     repr: str
-    captions: Literal["fixed", "shuffled"]
+    captions: OtherCaptions
     auc: Unit | None
     auc_ci: Interval | None
     lost: Correlation | None = Field(description="AUC with the right captions minus AUC with these")

@@ -7,7 +7,6 @@ arXiv 2003.01690). `flag_words.py` holds the words, the functions here the rules
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Scores, count_reasons, is_duplicate
+from trainedon.formats.run_record import RenderingEntry
 
 FEW_FOR_RATES = thresholds.needed("0.01")  # 299
 MANY_TIES = 0.1  # share of all pictures
@@ -118,20 +118,19 @@ def of_asked(asked: Asked | None) -> list[Flag]:
     return [flag("asked-differently", f"{because[0].upper()}{because[1:]}.")]
 
 
-def of_pixels(listed: PictureTable | None, sets: Sequence[str], rendering: Mapping[str, Any] | None) -> list[Flag]:
+def of_pixels(listed: PictureTable | None, sets: Sequence[str], rendering: RenderingEntry | None) -> list[Flag]:
     """Flags about pictures that can be read in several ways, where nobody said which. rendering: that of `run.json`;
     None in runs of earlier versions."""
-    asked = (rendering or {}).get("asked") or {}
-    if listed is None:
+    if listed is None or rendering is None:
         return []
     used = listed.usable
     because: dict[str, list[str]] = {}
-    for question, answer in asked.items():
+    for question, answer in rendering.asked.items():
         affected = used & _READ_IN_SEVERAL_WAYS[question](listed.numbers(question))
         counts = [(name, listed.in_sets([name]) & used) for name in sets]
         told = ", ".join(f"{(affected & among).sum()} of {among.sum()} ({name})" for name, among in counts)
-        how = answer.get("chosen") or f"not to be told, so {(rendering or {}).get(question)}"
-        code = "pixels-chosen" if answer.get("chosen") else "pixels-uncertain"
+        how = answer.chosen or f"not to be told, so {getattr(rendering, question)}"
+        code = "pixels-chosen" if answer.chosen else "pixels-uncertain"
         kind = "with transparency" if question == "alpha" else "that EXIF turns"
         because.setdefault(code, []).append(f"Pictures {kind}: {told}; {question}: {how}.")
     return [flag(code, " ".join(sentences)) for code, sentences in because.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ from trainedon.evidence.table.prepare import prepared
 from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
 from trainedon.evidence.table.scores import Sample, Scores, count_reasons
 from trainedon.evidence.table.split import calibration_mask
+from trainedon.formats.run_record import RenderingEntry
 
 FALSE_DISCOVERY_RATE = 0.05
 QUANTILES = ("0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1")
@@ -80,7 +81,7 @@ def evaluate_table(
     draw: Draw | None = None,
     prompts: Prompts | None = None,
     asked: str | None = None,
-    rendering: Mapping[str, Any] | None = None,
+    rendering: RenderingEntry | None = None,
     distilled: str | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
@@ -182,7 +183,7 @@ def audit_table(
     lead: str = "first",
     prompts: Prompts | None = None,
     asked: str | None = None,
-    rendering: Mapping[str, Any] | None = None,
+    rendering: RenderingEntry | None = None,
     distilled: str | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).

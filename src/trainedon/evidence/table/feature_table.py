@@ -11,11 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainedon.errors import UserError
+from trainedon.formats.arrow_schemas import FEATURES
 from trainedon.parquet import opened
-
-SCHEMA = pa.schema(
-    [("set", pa.string()), ("picture", pa.string()), ("sha256", pa.string()), ("features", pa.list_(pa.float32()))]
-)
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ def read_looks(path: Path) -> Looks | None:
     """
     try:
         with opened(path) as file:
-            table = file.table(SCHEMA)
+            table = file.table(FEATURES)
         encoder = (table.schema.metadata or {})[b"encoder"].decode()
         features = table["features"].combine_chunks().to_numpy(zero_copy_only=False)
         if not all(one is not None and len(one) == len(features[0]) and np.isfinite(one).all() for one in features):

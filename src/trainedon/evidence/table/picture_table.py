@@ -21,12 +21,10 @@ from trainedon.errors import UserError
 from trainedon.evidence.table.clusters import thousandths
 from trainedon.evidence.table.codes import MISSING, Codebook, Codes, Dictionary, DictionaryBuilder
 from trainedon.evidence.table.rows import SETS, Column, Floats, Indices
+from trainedon.formats.arrow_schemas import PASSED, TEXT
 from trainedon.parquet import BATCH, opened
 
-# Every other column holds numbers.
-TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "caption", "label_from")
 HASH = re.compile(r"[0-9a-fA-F]{1,16}")  # 64 bits
-PASSED = "passed over: "  # begins the reason of what is listed, and is no picture
 COLOURS = ("mean_r", "mean_g", "mean_b")
 KINDS = {"set": np.int8, "reason": np.int32, "hashed": np.bool_, "phash": np.uint64}
 Facts = Mapping[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -14,6 +14,7 @@ COLOURS, DASHES = 8, 3  # of the style sheet; without a common factor, so that n
 MOST_CURVES = COLOURS * DASHES
 SIZE = (392, 372)
 LEFT, TOP, SIDE = 58.0, 10.0, 320.0
+Place = Callable[[float, float], tuple[float, float]]  # (FPR, TPR) -> (x, y)
 
 
 def curve(members: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +71,7 @@ def swatch(i: int) -> Markup:
     return Markup(f'<svg class="swatch" viewBox="0 0 44 8" aria-hidden="true">{line(0, 4, 44, 4, stroke(i))}</svg>')
 
 
-def _grid(at, floor: float, log: bool) -> list[str]:
+def _grid(at: Place, floor: float, log: bool) -> list[str]:
     if log:
         ticks = [10.0**power for power in range(round(math.log10(floor)), 1)]
     else:
@@ -87,7 +88,7 @@ def _grid(at, floor: float, log: bool) -> list[str]:
     return [*body, path([(x0, y1), (x0, y0), (x1, y0)], "axis")]
 
 
-def _thinned(fpr: np.ndarray, tpr: np.ndarray, at) -> list[tuple[float, float]]:
+def _thinned(fpr: np.ndarray, tpr: np.ndarray, at: Place) -> list[tuple[float, float]]:
     """The curve as a staircase on the chart, without the points that fall on the same tenth of a unit."""
     kept: list[tuple[float, float]] = []
     previous, last = 0.0, len(fpr) - 1

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from trainedon.evidence import Evaluation
+from trainedon.evidence.protocol.documents import Named, NamedBy
 from trainedon.report import words
-from trainedon.report.attacks import Entry, ranked
+from trainedon.report.attack_table import Entry, ranked
 from trainedon.report.figures import Figure, figure, load
-from trainedon.report.folder import RunFolder, records
+from trainedon.report.run_folder import Restored, RunFolder
 
 MOST = 12  # pictures of one list
 SIDE = 96  # pixels of a thumbnail
@@ -60,7 +61,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AgreementSection:
     """What the section shows. `counts` and `lists` are empty where no two attacks can name pictures."""
 
     entries: tuple[Entry, ...]
@@ -73,26 +74,26 @@ class Agreement:
     lists: tuple[Listed, ...]
 
 
-def agreement(run: RunFolder) -> Agreement | None:
+def agreement(run: RunFolder) -> AgreementSection | None:
     """The section of an evaluation, or None where the document holds nothing on agreement."""
-    found = run.document.get("agreement")
-    if run.kind != "evaluate" or not found:
+    found = run.document.agreement if isinstance(run.document, Evaluation) else None
+    if found is None:
         return None
-    place = {name: i for i, name in enumerate(found["attacks"])}
+    place = {name: i for i, name in enumerate(found.attacks)}
     entries = [entry for entry in ranked(run) if entry.attack.repr in place]
     order = [place[entry.attack.repr] for entry in entries]
-    matrix = [[found["spearman"][i][j] for j in order] for i in order]
-    naming, named_by = found.get("naming") or [], found.get("named_by")
+    matrix = [[found.spearman[i][j] for j in order] for i in order]
+    named_by = found.named_by
     labels = {place[entry.attack.repr]: entry.label for entry in entries}
-    return Agreement(
+    return AgreementSection(
         entries=tuple(entries),
         heat=_heat(entries, matrix),
         extremes=_extremes(entries, matrix),
-        level=f"1 in {words.count(round(1 / found['fpr']))}" if found.get("fpr") else "",
+        level=f"1 in {words.count(round(1 / found.fpr))}" if found.fpr else "",
         counts=_counts(named_by) if named_by else (),
-        sizes=tuple(words.count(sum(named_by[name])) for name in ("member", "unseen")) if named_by else ("0", "0"),
-        silent=tuple(label for i, label in labels.items() if i not in naming),
-        lists=_lists(run, found.get("pictures"), labels, len(naming)) if named_by else (),
+        sizes=(words.count(sum(named_by.member)), words.count(sum(named_by.unseen))) if named_by else ("0", "0"),
+        silent=tuple(label for i, label in labels.items() if i not in found.naming),
+        lists=_lists(run, found.pictures, labels, len(found.naming)) if named_by else (),
     )
 
 
@@ -105,7 +106,7 @@ def coefficient(value: float | None) -> str:
     return f"−{text}" if value < 0 and text != ".00" else text
 
 
-def _heat(entries: Sequence[Entry], matrix: list[list[float | None]]) -> tuple[tuple[Warmth, ...], ...]:
+def _heat(entries: Sequence[Entry], matrix: Sequence[Sequence[float | None]]) -> tuple[tuple[Warmth, ...], ...]:
     return tuple(
         tuple(
             Warmth("" if i == j else coefficient(value), _kind(value, i == j), f"{one.label}, {other.label}")
@@ -121,7 +122,7 @@ def _kind(value: float | None, same: bool) -> str:
     return f"{'w' if value >= 0 else 'k'}{round(10 * abs(value))}"
 
 
-def _extremes(entries: Sequence[Entry], matrix: list[list[float | None]]) -> str:
+def _extremes(entries: Sequence[Entry], matrix: Sequence[Sequence[float | None]]) -> str:
     """The two attacks that are most alike and the two that are least alike, where there are three or more."""
     pairs = [(value, i, j) for i, row in enumerate(matrix) for j, value in enumerate(row[:i]) if value is not None]
     if len(pairs) < 2:
@@ -133,9 +134,9 @@ def _extremes(entries: Sequence[Entry], matrix: list[list[float | None]]) -> str
     return f"Most alike are {said(max(pairs))}, least alike {said(min(pairs))}."
 
 
-def _counts(named_by: dict[str, list[int]]) -> tuple[Count, ...]:
+def _counts(named_by: NamedBy) -> tuple[Count, ...]:
     """A row for each number of attacks; those at the end that nobody reaches share one."""
-    member, unseen = named_by["member"], named_by["unseen"]
+    member, unseen = named_by.member, named_by.unseen
     last = max((k for k, pair in enumerate(zip(member, unseen)) if any(pair)), default=0)
     rows = [
         Count("none" if k == 0 else words.count(k), _share(member, k, "m"), _share(unseen, k, "u"))
@@ -147,7 +148,7 @@ def _counts(named_by: dict[str, list[int]]) -> tuple[Count, ...]:
     return tuple(rows)
 
 
-def _share(counts: list[int], k: int, kind: str) -> tuple[str, Markup]:
+def _share(counts: Sequence[int], k: int, kind: str) -> tuple[str, Markup]:
     share = counts[k] / max(1, sum(counts))
     bar = f'<rect width="{100 * share:.2f}" height="8" class="fill {kind}"/>'
     svg = f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">{bar}</svg>'
@@ -159,26 +160,27 @@ class _Chosen:
     them; `first` has each beside its evidence pictures."""
 
     def __init__(self) -> None:
-        self.n, self._first = 0, []
+        self.n = 0
+        self._first: list[tuple[tuple[int, bool, str, int], Named, Restored | None]] = []
 
-    def add(self, one: Mapping[str, Any], kept: Any) -> None:
-        key = (-len(one["by"]), kept is None, one.get("sha256") or "", self.n)
+    def add(self, one: Named, kept: Restored | None) -> None:
+        key = (-len(one.by), kept is None, one.sha256 or "", self.n)
         bisect.insort(self._first, (key, one, kept), key=lambda entry: entry[0])
         del self._first[MOST:]
         self.n += 1
 
     @property
-    def first(self) -> list[tuple[Mapping[str, Any], Any]]:
+    def first(self) -> list[tuple[Named, Restored | None]]:
         return [(one, kept) for _, one, kept in self._first]
 
 
-def _lists(run: RunFolder, pictures: Any, labels: dict[int, str], attacks: int) -> tuple[Listed, ...]:
+def _lists(run: RunFolder, pictures: Iterable[Named], labels: dict[int, str], attacks: int) -> tuple[Listed, ...]:
     """Training pictures that most attacks name, that one alone names, and that none names."""
     folders = {path.name for path in (run.path / "restored").glob("*")}
     groups = {key: _Chosen() for key in ("most", "one", "none")}
-    for one in records(pictures):
-        kept = run.restored(one.get("sha256")) if (one.get("sha256") or "")[:16] in folders else None
-        groups["most" if len(one["by"]) > 1 else "one" if one["by"] else "none"].add(one, kept)
+    for one in pictures:
+        kept = run.restored(one.sha256) if (one.sha256 or "")[:16] in folders else None
+        groups["most" if len(one.by) > 1 else "one" if one.by else "none"].add(one, kept)
 
     def listed(key: str, title: str, rule: str, empty: str) -> Listed:
         n, first = groups[key].n, groups[key].first
@@ -199,10 +201,10 @@ def _lists(run: RunFolder, pictures: Any, labels: dict[int, str], attacks: int) 
     )
 
 
-def _thumb(one: Mapping[str, Any], kept: Any, labels: dict[int, str], attacks: int) -> Thumb:
-    by = one["by"]
+def _thumb(one: Named, kept: Restored | None, labels: dict[int, str], attacks: int) -> Thumb:
+    by = one.by
     said = f"by {words.count(len(by))} of {words.count(attacks)}" if len(by) > 1 else ""
     said = f"by {labels.get(by[0], 'an attack')}" if len(by) == 1 else said
     image = load(kept.original) if kept else None
-    name = words.shorten(str(one.get("picture")), 40)
+    name = words.shorten(one.picture, 40)
     return Thumb(name, said, figure(image, said, name, SIDE) if image else None)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from pydantic import ValidationError
 
 from trainedon.errors import UserError
-from trainedon.evidence import AttackKey, Document, Scores, as_data, read_looks, read_scores
-from trainedon.evidence.table.lazy import LazySequence
+from trainedon.evidence import AttackKey, Audit, Document, Evaluation, Scores, read_looks, read_scores
 from trainedon.evidence.table.prepare import prepare
 from trainedon.evidence.table.rows import BLOCK, SETS, Rows
+from trainedon.formats import RunRecord, read_record
+from trainedon.formats.earlier_records import declared
+from trainedon.formats.run_record import DeclaredEntry, Kind
 from trainedon.parquet import opened
-from trainedon.reading import read_json
+from trainedon.reading import read_bytes, read_json
 
 DOCUMENTS = {"audit": "audit.json", "evaluate": "evaluation.json"}
 ASKED = {"audit": "suspect", "evaluate": "member"}
+Scored = Literal["hidden", "noised"]
+D = TypeVar("D", bound=Document)
 MOST = 2**30  # bytes of a document, which may speak of millions of pictures
 HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -39,19 +44,18 @@ class Restored:
     note: str  # what the attack had to say of this picture, mostly empty
 
 
-DRC = ("drc", "drc-fast", "drc-hide", "drc-latent", "drc-paper")
-
-
 @dataclass(frozen=True)
-class Attack:
+class ScoredAttack:
     """The scores of one attack, one row a picture.
 
-    scores: float64 (n,), higher = member, NaN where the picture was not scored (then `reason` says why). A
-    near-duplicate that does not count has a score among the suspects alone: each of them has a p-value of its own.
+    declared: what the attack says of its scores. scores: float64 (n,), higher = member, NaN where the picture was not
+    scored (then `reason` says why). A near-duplicate that does not count has a score among the suspects alone: each of
+    them has a p-value of its own.
     """
 
     name: str
     repr: str
+    declared: DeclaredEntry
     table: Rows
     scores: np.ndarray
 
@@ -77,11 +81,11 @@ class Attack:
 
     def told_by(self, rows: np.ndarray) -> np.ndarray:
         """int (4, k): equal for rows of equal picture, set and reason, in all attacks of a run."""
-        return np.stack([self.table.column(name)[rows] for name in ("picture", "set", "reason", "near")])
+        return np.stack([np.take(self.table.column(name), rows) for name in ("picture", "set", "reason", "near")])
 
     def given(self, set_name: str) -> np.ndarray:
         """bool (n,): the pictures of one set."""
-        return self.table.column("set") == SETS.index(set_name)
+        return np.equal(self.table.column("set"), SETS.index(set_name))
 
     def mean(self, cost: str) -> float | None:
         """The mean `nfe` or `seconds` a picture."""
@@ -91,26 +95,19 @@ class Attack:
 
     def by_name(self, rows: np.ndarray) -> np.ndarray:
         """int (k,): which of the rows' names come first, in the order of their code points."""
-        return self.table.column("picture")[rows]
+        return np.take(self.table.column("picture"), rows)
 
     def by_digest(self, rows: np.ndarray) -> np.ndarray:
         """int (k,): which of the rows' digests come first; those without one come before all."""
-        return self.table.column("sha256")[rows]
+        return np.take(self.table.column("sha256"), rows)
 
     @property
-    def drowns(self) -> bool:
-        """Whether DRC scored pictures that were drowned in noise, or faded. These come back much as they were, so that
-        people are shown a hidden part, which is not scored."""
-        return self.name in DRC and ("Diffuse(" in self.repr or "Fade(" in self.repr)
-
-    @property
-    def restores(self) -> str | None:
-        """What the score of DRC says: how closely a `hidden` part was painted back, or how closely the picture came
-        back that was `drowned` in noise, next to its mirror images. None for any other kind of score."""
-        relative = "symmetries=()" not in self.repr and "symmetries=" in self.repr
-        if self.name not in DRC or self.drowns != relative:
-            return None
-        return "drowned" if relative else "hidden"
+    def restores(self) -> Scored | None:
+        """What the score says: how closely a `hidden` part was painted back, or how closely a `noised` picture came
+        back, next to its mirror images. None for any other kind of score."""
+        usual = {"hidden": None, "noised": "self"}
+        shown = self.declared.shown_as
+        return shown if shown is not None and self.declared.relative_to == usual[shown] else None
 
     def rows(self, set_name: str) -> np.ndarray:
         """int64 row numbers of the scored pictures of one set."""
@@ -131,15 +128,15 @@ class RunFolder:
     """One audit or evaluation as it lies on disk."""
 
     path: Path
-    run: dict[str, Any]
-    document: dict[str, Any]
-    attacks: tuple[Attack, ...]  # in the order in which they were named; the first one leads the page
+    record: RunRecord
+    document: Audit | Evaluation
+    attacks: tuple[ScoredAttack, ...]  # in the order in which they were named; the first one leads the page
     truth: dict[str, bool] | None
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Kind:
         """`audit` or `evaluate`."""
-        return self.run["kind"]
+        return self.record.kind
 
     @property
     def asked(self) -> str:
@@ -162,58 +159,75 @@ class RunFolder:
             others=tuple(path for i in range(2, 100) if (path := _file(folder, f"degraded-{i}.png"))),
             restorations=tuple(path for path in numbered if path),
             difference=_file(folder, "difference.png"),
-            note=str(_json(folder / "evidence.json").get("note") or ""),
+            note=_note(folder / "evidence.json"),
         )
 
 
-def read(path: Path, document: Document | None = None) -> RunFolder:
+def read(path: Path, document: Audit | Evaluation | None = None) -> RunFolder:
     """Read the run folder `path`. `document`: what it says of itself, where that is known and need not be read.
 
     Raises UserError when it is none, or its statistics or scores cannot be read.
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: give the folder that an audit or evaluation has written")
-    run = _json(path / "run.json")
-    if str(run.get("kind")) not in DOCUMENTS:
-        raise UserError(f"{path / 'run.json'} names no known kind of run: expected audit or evaluate")
-    data = as_data(document) if document else _json(path / DOCUMENTS[run["kind"]])
-    asked = ASKED[run["kind"]]
-    scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen").without(run.get("controls") or ())
+    record = read_record(path)
+    document = document or _document(path, record.kind)
+    asked = ASKED[record.kind]
+    scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen").without(record.controls)
     scores.require(asked)
     # The same preparation as in the statistics, so that a copy that counts for nothing there counts for nothing here.
     scores = prepare(
         scores, (asked, "unseen"), _inventory(path / "pictures.parquet"), read_looks(path / "looks.parquet")
     )
-    truth = _json(path / "truth.json") if (path / "truth.json").is_file() else None
-    if truth is not None and not all(isinstance(known, bool) for known in truth.values()):
-        raise UserError(f"{path / 'truth.json'} says something else than whether pictures were used: take it away")
-    return RunFolder(
-        path=path,
-        run=run,
-        document=data,
-        attacks=tuple(_attack(scores, key) for key in scores.attacks),
-        truth=truth,
-    )
+    if {one.repr for one in document.attacks} != {key.repr for key in scores.attacks}:
+        raise UserError(
+            f"{path / DOCUMENTS[record.kind]} speaks of other attacks than the scores: write it again with "
+            f"`trainedon report {path}`"
+        )
+    attacks = tuple(_attack(scores, key, declared(record, key.name, key.repr)) for key in scores.attacks)
+    return RunFolder(path, record, document, attacks, _truth(path / "truth.json"))
 
 
-def records(found: Any) -> Iterator[Mapping[str, Any]]:
-    """The entries of a list of a document, of which there may be many: one at a time, as they are in its JSON."""
-    return (dict(entry) for entry in found) if isinstance(found, LazySequence) else iter(found or ())
+def read_document(path: Path, kind: type[D]) -> D:
+    """One of the run's documents. Raises UserError when it is missing, or is something else."""
+    try:
+        return kind.model_validate_json(read_bytes(path, MOST))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the same command again to finish the run") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    except ValidationError:
+        raise UserError(f"{path} is damaged: write it again with the command that made it") from None
+
+
+def _document(path: Path, kind: Kind) -> Audit | Evaluation:
+    if kind == "audit":
+        return read_document(path / DOCUMENTS[kind], Audit)
+    return read_document(path / DOCUMENTS[kind], Evaluation)
+
+
+def _truth(path: Path) -> dict[str, bool] | None:
+    """Suspect -> whether the model was trained on it, where the demo knows."""
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(isinstance(known, bool) for known in found.values()):
+        raise UserError(f"{path} says something else than whether pictures were used: take it away")
+    return found
+
+
+def _note(path: Path) -> str:
+    """What the attack had to say of a picture. Raises UserError when `path` is no JSON object."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is not a JSON object: write it again with the command that made it")
+    return str(found.get("note") or "")
 
 
 def _file(folder: Path, name: str) -> Path | None:
     """A file in a folder of the run; None for a link, which may show what lies elsewhere."""
     path = folder / name
     return path if path.is_file() and not path.is_symlink() and not folder.is_symlink() else None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing: run the same command again to finish the run")
-    value = read_json(path, MOST)
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is not a JSON object: write it again with the command that made it")
-    return value
 
 
 def _inventory(path: Path) -> Path | None:
@@ -228,7 +242,7 @@ def _inventory(path: Path) -> Path | None:
         raise UserError(f"{path} is not a readable inventory ({reason}): run the same command again") from None
 
 
-def _attack(scores: Scores, key: AttackKey) -> Attack:
+def _attack(scores: Scores, key: AttackKey, says: DeclaredEntry) -> ScoredAttack:
     rows = scores.of_attack(key)
     hidden = (rows.column("near") >= 0) & (rows.column("set") != SETS.index("suspect"))
-    return Attack(key.name, key.repr, rows, np.where(hidden, np.nan, rows.column("score")))
+    return ScoredAttack(key.name, key.repr, says, rows, np.where(hidden, np.nan, rows.column("score")))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from pydantic import ValidationError
 
-from trainedon.errors import UserError
-from trainedon.evidence.studies.peaks import Level, Measurement
-from trainedon.evidence.studies.peaks import Peaks as Document
-from trainedon.reading import MOST_JSON, read_bytes
+from trainedon.evidence.studies.peaks import Level, Measurement, Peaks
 from trainedon.report import words
 from trainedon.report.charts import limits, line, path, svg, text, ticks
-from trainedon.report.folder import RunFolder
+from trainedon.report.run_folder import RunFolder, read_document
 
 SIZE = (340, 262)
 LEFT, RIGHT, TOP, BASE = 46.0, 328.0, 30.0, 214.0
@@ -37,7 +33,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Line:
+class MeasurementLine:
     """One measurement in the table, as text."""
 
     name: str
@@ -50,31 +46,28 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Peaks:
+class PeaksSection:
     """What the section shows."""
 
     sentence: str
     charts: tuple[Chart, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[MeasurementLine, ...]
     alpha: str
     fades: bool
 
 
-def peaks(run: RunFolder) -> Peaks | None:
+def peaks(run: RunFolder) -> PeaksSection | None:
     """The section of a run that was such a study, None for any other. Raises UserError when `peaks.json` is damaged."""
     file = run.path / "peaks.json"
-    if not run.run.get("study") or not file.is_file():
+    if not run.record.study or not file.is_file():
         return None
-    try:
-        found = Document.model_validate_json(read_bytes(file, MOST_JSON))
-    except ValidationError:
-        raise UserError(f"{file} is damaged: write it again with the command that made it") from None
+    found = read_document(file, Peaks)
     moved: dict[str, list[Measurement]] = {}
     for one in found.measurements:
         if one.move is not None and one.radius is not None:
             moved.setdefault(one.move, []).append(one)
     drawn = {move: rows for move, rows in moved.items() if any(row.member.n and row.unseen.n for row in rows)}
-    return Peaks(
+    return PeaksSection(
         sentence=found.sentence,
         charts=tuple(Chart(*MOVES.get(move, (move, "")), chart(move, rows)) for move, rows in drawn.items()),
         lines=tuple(_line(one, found.alpha) for one in found.measurements),
@@ -85,7 +78,7 @@ def peaks(run: RunFolder) -> Peaks | None:
 
 def chart(move: str, measurements: Sequence[Measurement]) -> Markup:
     """Mean scores of both sets over the radius, at equal steps, with their intervals. At least one mean is known."""
-    rows = sorted(measurements, key=lambda one: one.radius)
+    rows = sorted(measurements, key=lambda one: one.radius or 0.0)
     levels = [getattr(row, name) for row in rows for name, _, _ in SETS]
     ends = [end for level in levels for end in (level.mean, *(level.mean_ci or ())) if end is not None]
     low, high = limits(np.array([0.0, *ends]))
@@ -107,12 +100,12 @@ def chart(move: str, measurements: Sequence[Measurement]) -> Markup:
     return svg(*SIZE, f"Rise of the error, {MOVES.get(move, (move,))[0].lower()}", _told(rows), body, "peaks")
 
 
-def _series(levels: Sequence[Level], xs: np.ndarray, y, kind: str) -> list[str]:
+def _series(levels: Sequence[Level], xs: np.ndarray, y: Callable[[float], float], kind: str) -> list[str]:
     """Dots at the means, joined, on bars of their intervals."""
-    known = [(x, level) for x, level in zip(xs, levels) if level.mean is not None]
-    bars = [line(x, y(one.mean_ci[0]), x, y(one.mean_ci[1]), f"needle {kind}") for x, one in known if one.mean_ci]
-    dots = [f'<circle cx="{x:.1f}" cy="{y(one.mean):.1f}" r="3.5" class="dot {kind}"/>' for x, one in known]
-    joined = [path([(x, y(one.mean)) for x, one in known], f"rug {kind}")] if len(known) > 1 else []
+    known = [(x, level.mean, level.mean_ci) for x, level in zip(xs, levels) if level.mean is not None]
+    bars = [line(x, y(ends[0]), x, y(ends[1]), f"needle {kind}") for x, _, ends in known if ends]
+    dots = [f'<circle cx="{x:.1f}" cy="{y(mean):.1f}" r="3.5" class="dot {kind}"/>' for x, mean, _ in known]
+    joined = [path([(x, y(mean)) for x, mean, _ in known], f"rug {kind}")] if len(known) > 1 else []
     return [*joined, *bars, *dots]
 
 
@@ -130,9 +123,9 @@ def _told(rows: Sequence[Measurement]) -> str:
     return f"Mean rise by distance moved: {'; '.join(said)}. Bars are 95 % intervals of the means."
 
 
-def _line(one: Measurement, alpha: float) -> Line:
+def _line(one: Measurement, alpha: float) -> MeasurementLine:
     title = MOVES.get(one.move or "", (one.move,))[0]
-    return Line(
+    return MeasurementLine(
         name=f"Curvature, timestep {one.t}" if one.move is None else f"{title}, {one.radius or 0:g}",
         member=words.number(one.member.mean),
         unseen=words.number(one.unseen.mean),

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from pydantic import ValidationError
 
-from trainedon.errors import UserError
-from trainedon.evidence.studies.sweep import Behind, Group, Point, Value, named
-from trainedon.evidence.studies.sweep import Sweep as Document
-from trainedon.reading import MOST_JSON, read_bytes
+from trainedon.evidence.studies.sweep import Behind, Group, Point, Sweep, Value, named
 from trainedon.report import words
 from trainedon.report.charts import limits, line, path, svg, text, ticks
-from trainedon.report.folder import RunFolder
-from trainedon.report.roc import COLOURS, MOST_CURVES, stroke, swatch
+from trainedon.report.roc_chart import COLOURS, MOST_CURVES, stroke, swatch
+from trainedon.report.run_folder import RunFolder, read_document
 
 SIZE = (400, 268)
 LEFT, RIGHT, TOP, BASE = 40.0, 388.0, 26.0, 222.0
@@ -51,7 +47,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Line:
+class SettingLine:
     """One setting in the table, as text. behind: how far the best is ahead; p: of that difference."""
 
     values: tuple[str, ...]
@@ -65,7 +61,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Section:
+class QuestionSection:
     """One question."""
 
     title: str
@@ -75,30 +71,27 @@ class Section:
     keys: tuple[tuple[Markup, str], ...]  # of the lines, where there are several
     left_out: int  # lines for which there are no more strokes
     heads: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[SettingLine, ...]
     pairs: int
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepSection:
     """What the part of the page shows."""
 
     attack: str
-    sections: tuple[Section, ...]
+    sections: tuple[QuestionSection, ...]
     notes: tuple[str, ...]
     alpha: str
 
 
-def sweep(run: RunFolder) -> Sweep | None:
+def sweep(run: RunFolder) -> SweepSection | None:
     """The section of a run that was a sweep, None for any other. Raises UserError when `sweep.json` is damaged."""
     file = run.path / "sweep.json"
-    if not run.run.get("sweep") or not file.is_file():
+    if not run.record.sweep or not file.is_file():
         return None
-    try:
-        found = Document.model_validate_json(read_bytes(file, MOST_JSON))
-    except ValidationError:
-        raise UserError(f"{file} is damaged: write it again with the command that made it") from None
-    return Sweep(
+    found = read_document(file, Sweep)
+    return SweepSection(
         attack=words.shorten(found.attack, 160),
         sections=tuple(_section(group, found.alpha) for group in found.groups),
         notes=found.notes,
@@ -106,10 +99,10 @@ def sweep(run: RunFolder) -> Sweep | None:
     )
 
 
-def _section(group: Group, alpha: float) -> Section:
+def _section(group: Group, alpha: float) -> QuestionSection:
     series = _series(group)
     labels = [words.shorten(label, LABEL) for label in series]
-    return Section(
+    return QuestionSection(
         title=group.title,
         question=group.question,
         sentence=group.sentence,
@@ -140,7 +133,7 @@ def _series(group: Group) -> dict[str, list[tuple[float, Point]]]:
     lines: dict[str, list[tuple[float, Point]]] = {}
     for point in group.points:
         x = point.passes if group.axis == "passes" else point.setting.get(group.axis or "")
-        if _is_number(x):
+        if isinstance(x, int | float) and not isinstance(x, bool):
             others = {name: value for name, value in point.setting.items() if name != along}
             lines.setdefault(named(others), []).append((float(x), point))
     return {label: sorted(points, key=lambda one: one[0]) for label, points in lines.items()}
@@ -173,15 +166,14 @@ def _curves(group: Group, measure: Measure, series: Mapping[str, Sequence[tuple[
         body += [line(x(tick), BASE, x(tick), BASE + 4, "axis"), text(x(tick), BASE + 17, _tick(tick), anchor="middle")]
     across = "network passes a picture" if group.axis == "passes" else words.shorten(group.axis or "", LABEL)
     body.append(text((LEFT + RIGHT) / 2, BASE + 36, across, anchor="middle"))
-    best = None if group.best is None else group.points[group.best]
-    for number, points in enumerate(series.values()):
-        aside = (number - (len(series) - 1) / 2) * min(4.0, 20 / len(series))
+    asides = [(number - (len(series) - 1) / 2) * min(4.0, 20 / len(series)) for number in range(len(series))]
+    for number, (aside, points) in enumerate(zip(asides, series.values())):
         body += _curve([(x(place) + aside, point) for place, point in points], measure, y, number)
-    for number, points in enumerate(series.values()):
-        aside = (number - (len(series) - 1) / 2) * min(4.0, 20 / len(series))
-        body += [
-            part for place, point in points if point is best for part in _ring(x(place) + aside, point, measure, y)
-        ]
+    best = None if group.best is None else group.points[group.best]
+    value = None if best is None else getattr(best, measure.name)
+    if value is not None:
+        placed = ((place, aside, point) for aside, points in zip(asides, series.values()) for place, point in points)
+        body += [_ring(x(place) + aside, y(value)) for place, aside, point in placed if point is best]
     title = f"{measure.title} against {across}"
     return svg(*SIZE, title, _told(group, measure), body, "sweep")
 
@@ -191,7 +183,8 @@ def _curve(points: Sequence[tuple[float, Point]], measure: Measure, y: Place, nu
     known = [one for one in known if one[2] is not None]
     colour = f"s{number % COLOURS}"
     joined = [path([(x, y(value)) for x, _, value in known], stroke(number))] if len(known) > 1 else []
-    bars = [_bar(x, x, *map(y, ends), colour) for x, point, _ in known if (ends := _interval(point, measure))]
+    intervals = [(x, _interval(point, measure)) for x, point, _ in known]
+    bars = [_bar(x, x, y(ends[0]), y(ends[1]), colour) for x, ends in intervals if ends]
     dots = [f'<circle cx="{x:.1f}" cy="{y(value):.1f}" r="3.2" class="point {colour}"/>' for x, _, value in known]
     return [*bars, *joined, *dots]
 
@@ -214,18 +207,17 @@ def _rows(group: Group, measure: Measure) -> Markup:
         value, ends, down = getattr(point, measure.name), _interval(point, measure), TOP + ROW * i + 28
         body.append(text(4, down - 13, words.shorten(_label(point, group.varied), LABEL), "value over"))
         if ends:
-            body.append(_bar(*map(x, ends), down, down, "s0"))
+            body.append(_bar(x(ends[0]), x(ends[1]), down, down, "s0"))
         if value is not None:
             body.append(f'<circle cx="{x(value):.1f}" cy="{down:.1f}" r="3.6" class="point s0"/>')
-            body += _ring(x(value), point, measure, lambda _, down=down: down) if i == group.best else []
+            body += [_ring(x(value), down)] if i == group.best else []
         body.append(text(RIGHT + 8, down + 4, measure.show(value), "value", "end"))
     return svg(SIZE[0], height + 40, f"{measure.title} of each setting", _told(group, measure), body, "sweep")
 
 
-def _ring(x: float, point: Point, measure: Measure, y: Place) -> list[str]:
+def _ring(x: float, y: float) -> str:
     """Around the setting with the highest AUC."""
-    value = getattr(point, measure.name)
-    return [] if value is None else [f'<circle cx="{x:.1f}" cy="{y(value):.1f}" r="7" class="ring"/>']
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" class="ring"/>'
 
 
 def _bar(x1: float, x2: float, y1: float, y2: float, colour: str) -> str:
@@ -233,7 +225,8 @@ def _bar(x1: float, x2: float, y1: float, y2: float, colour: str) -> str:
 
 
 def _interval(point: Point, measure: Measure) -> tuple[float, float] | None:
-    return getattr(point, f"{measure.name}_ci")
+    ends: tuple[float, float] | None = getattr(point, f"{measure.name}_ci")
+    return ends
 
 
 def _reach(points: Sequence[Point], measure: Measure) -> tuple[float, float]:
@@ -300,11 +293,11 @@ def _told(group: Group, measure: Measure) -> str:
     return f"{measure.title} of {'; '.join(said)}. Bars are 95 % intervals, each for one setting alone."
 
 
-def _line(group: Group, i: int, alpha: float) -> Line:
+def _line(group: Group, i: int, alpha: float) -> SettingLine:
     point, best = group.points[i], i == group.best
     behind: Behind | None = point.behind
     corrected = None if behind is None else behind.p_value_holm
-    return Line(
+    return SettingLine(
         values=tuple(words.shorten(_value(point.setting.get(name)), LABEL) for name in group.varied),
         auc=(words.number(point.auc), words.interval(point.auc_ci) if point.auc_ci else ""),
         tpr=(words.share(point.tpr_1), words.interval(point.tpr_1_ci, words.share) if point.tpr_1_ci else ""),
