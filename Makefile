@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 
-.PHONY: env demo test test-lowest lint clean
+.PHONY: env demo test test-all test-lowest lint clean
 
 env: .venv/ready
 
@@ -14,7 +14,14 @@ env: .venv/ready
 demo: env
 	$(BIN)/trainedon demo
 
+# One thread a worker: two workers share two cores, and small networks are slower on more.
+test test-all: export OMP_NUM_THREADS = 1
+
 test: env lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+# With what takes long: Ray's workers, trainings, coverage by repetition, a browser.
+test-all: env lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The oldest versions that pyproject.toml allows; libraries of then warn of much.
@@ -27,8 +34,9 @@ test-lowest: .venv-lowest/ready
 	touch $@
 
 lint: env
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks .github
+	$(BIN)/ruff format --check src tests benchmarks .github
+	$(BIN)/mypy
 
 clean:
 	rm -rf .venv .venv-lowest build dist src/*.egg-info trainedon-demo

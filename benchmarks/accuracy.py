@@ -31,12 +31,12 @@ from benchmarks import accuracy_chart, accuracy_page, peers
 from benchmarks.standing import counted, rows
 from benchmarks.targets import Known, known, openmoji
 from trainedon.attacks import Attack
+from trainedon.cli.terminal import Bars
 from trainedon.errors import UserError
 from trainedon.evidence import Evaluation
 from trainedon.files import write_json, write_text
 from trainedon.runs import Plan, run
 from trainedon.targets import Shadows, Target, load_target
-from trainedon.terminal import Bars
 
 
 def evaluated(one: Known, target: Target, attacks: Sequence[Attack], out: Path, limit: int | None) -> Evaluation:

@@ -33,7 +33,7 @@ import numpy as np
 from rich.progress import track
 from scipy.stats import binom, norm
 
-from trainedon.evidence import Looks, Scores, audit, evaluate
+from trainedon.evidence import Looks, Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.one_run import one_run
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Sample
@@ -109,21 +109,21 @@ def findings(kind: str, n: int, seed: int) -> Iterator[tuple[str, Bound, bool]]:
     """(what, its bound, whether it happened) on one data set. seed: its number."""
     rng = np.random.Generator(np.random.Philox(key=[seed, n * 10 + KINDS.index(kind)]))
     if kind in MEMBERS:
-        yield from _of_evaluation(evaluate(scores(kind, n, rng, "member")), kind)
+        yield from _of_evaluation(evaluate_table(scores(kind, n, rng, "member")), kind)
         return
     if kind == "half used":
-        part = audit(scores(kind, n, rng, "suspect")).set.part
+        part = audit_table(scores(kind, n, rng, "suspect")).set.part
         yield "interval of the part", COVERS, part.ci[0] <= 0.5 <= part.ci[1]
         return
-    yield from _of_evaluation(evaluate(table := scores(kind, n, rng, "member")), kind)
+    yield from _of_evaluation(evaluate_table(table := scores(kind, n, rng, "member")), kind)
     asked = scores(kind, n, rng, "suspect")
     if kind == "pictures":
-        yield from _of_audit(document := audit(asked, *_pictures(asked, rng)))
+        yield from _of_audit(document := audit_table(asked, *_pictures(asked, rng)))
         yield from _at_most("p of the blind baseline", document.blind.p_value)
         for view in document.blind.views:
             yield f"interval of {view.name}", COVERS, view.auc_ci[0] <= 0.5 <= view.auc_ci[1]
         return
-    yield from _of_audit(audit(asked))
+    yield from _of_audit(audit_table(asked))
     yield "epsilon above 0", Bound("at most", 0.05), _leaks(table)
 
 
@@ -193,7 +193,7 @@ def _leaks(table: Scores) -> bool:
 
 
 def _one_each(sample: Sample) -> Sample:
-    last = {row.cluster: place for place, row in zip(sample.rows.places.tolist(), sample.rows, strict=True)}
+    last = {row.cluster: place for place, row in zip(sample.rows.indices.tolist(), sample.rows, strict=True)}
     return Sample(Rows(sample.rows.columns, np.array([*last.values()])), sample.unscored[:0], sample.copies[:0])
 
 

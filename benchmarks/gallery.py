@@ -70,9 +70,9 @@ def restored(target: Target, batch: Batch, *, seed: int = 0, steps: int = STEPS)
         for name, restorer in RESTORERS.items()
     }
     first = next(iter(attacks.values()))
-    hidden = first.roi.mask(target, batch)
+    (hidden,) = first.roi.masks(target, batch)
     rows = {"original": batch.pixels, "hidden": first.degradation[0](batch, hidden, seed=seed)}
-    rows |= {name: attack.restore(target, batch, [hidden])[:, 0, 0] for name, attack in attacks.items()}
+    rows |= {name: attack.restoring.restore(target, batch, [hidden])[:, 0, 0] for name, attack in attacks.items()}
     return {name: pixels.cpu() for name, pixels in rows.items()}, hidden.cpu()
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import torch
 
-from trainedon.degrade import Hide, parse_roi
+from trainedon.degrade import Hide, Roi
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, load_pictures
 from trainedon.targets import Target, load_target
@@ -25,7 +25,7 @@ def leak(target: Target, batch: Batch, roi: str) -> tuple[float, float, float]:
     """How far kept places move when the hidden part is another one, as a share of their own variation: with the whole
     picture encoded, in places beside hidden ones and in those further away; and with the kept part encoded by itself.
     """
-    region = parse_roi(roi).mask(target, batch)
+    (region,) = Roi.parse(roi).masks(target, batch)
     swapped = torch.where(region[:, None], batch.pixels.roll(1, 0), batch.pixels)
     hidden = target.onto_states(region)
     wide = torch.nn.functional.max_pool2d(hidden.float()[:, None], 3, stride=1, padding=1)[:, 0] > 0

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from trainedon.errors import UserError
 from trainedon.evidence.studies.sweep import Group, Point, Sweep, named
 from trainedon.files import write_text
-from trainedon.report.sweep import AUC, chart
+from trainedon.report.sweep_section import AUC, chart
 
 BEGIN, END = "<!-- questions: begin -->", "<!-- questions: end -->"
 WIDTH, GAP, HEAD = 400, 32, 30  # of a chart, between two, and for its title

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from diffusers import RePaintScheduler
 
-from trainedon.attacks.core.attack import Progress, silent
+from trainedon.attacks.core.answers import Progress, silent
 from trainedon.compare import Pixel, pool
 from trainedon.degrade import Center
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets.unet import PixelUNet
+from trainedon.targets.networks.unet import PixelUNet
 
 HIDDEN = Center(0.25)
 
@@ -59,7 +59,7 @@ class RePaint:
 
     def restored(self, pixels: torch.Tensor, setting: Setting, seed: int = 0) -> torch.Tensor:
         """float32 (n, c, h, w) in [-1, 1], the centre painted anew; noise from one generator, as its examples do."""
-        hidden = HIDDEN.mask(self._target, Batch.of(pixels))
+        hidden = HIDDEN.mask(Batch.of(pixels))
         options = {
             "num_inference_steps": setting.steps,
             "jump_length": setting.jump,
@@ -80,7 +80,7 @@ class RePaint:
         for start in range(0, len(batch), rows):
             part = batch[start : start + rows]
             painted = self.restored(part.pixels, setting, seed=start)
-            alike = Pixel().similarity(self._target, part.pixels, painted, HIDDEN.mask(self._target, part))
+            alike = Pixel().similarity(self._target, part.pixels, painted, HIDDEN.mask(part))
             found.append(pool(alike.view(-1, 1, 1), "mean-log", Pixel.highest).numpy())
             progress(f"RePaint {setting}", start + len(part), len(batch))
         return np.concatenate(found), (self.evaluations - before) / len(batch)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainedon.evidence import Audit, Scores, audit, read_looks
+from trainedon.evidence import Audit, Scores, audit_table, read_looks
 from trainedon.pictures import cross_duplicates, inventory, scan
 from trainedon.runs.features import write_looks
 
@@ -75,7 +75,7 @@ def audited(suspects: Sequence[Path], unseen: Sequence[Path], shift: Callable[[I
         {"picture": item.picture, "set": item.set, "sha256": item.sha256, "score": (item.set == "suspect") + i * 1e-6}
         for i, item in enumerate(item for item in items if item.reason is None)
     ]
-    return audit(Scores.from_rows(rows), [vars(item) for item in items], looks)
+    return audit_table(Scores.from_rows(rows), [vars(item) for item in items], looks)
 
 
 def main() -> None:

@@ -33,7 +33,8 @@ import torch
 
 from benchmarks import footprint, repaint
 from trainedon.attacks import Attack, parse_attacks, short
-from trainedon.attacks.core.attack import Progress
+from trainedon.attacks.core.answers import Progress
+from trainedon.attacks.core.execute import run
 from trainedon.errors import UserError
 from trainedon.evidence.statistics.roc import auc
 from trainedon.files import write_json
@@ -41,7 +42,7 @@ from trainedon.pictures import Batch, inventory, scan
 from trainedon.runs.exhibits import Selection
 from trainedon.runs.scorer import Scorer, Task
 from trainedon.targets import load_target
-from trainedon.targets.unet import PixelUNet
+from trainedon.targets.networks.unet import PixelUNet
 
 SIZES = (8, 16, 32, 64, 128, 256)
 FLOOR_ROWS = 256  # rows of one timing of the floor
@@ -196,7 +197,7 @@ def beside_diffusers(
     Also our cheapest attack that reaches the AUC of RePaint at its default there, as its place in `ours`.
     """
     batch, members = pictures.few(few)
-    reached = [_auc(attack.judge(target, batch).scores, members) for attack in ours]
+    reached = [_auc(run(attack, target, batch).scores, members) for attack in ours]
     needed, interval, n = reached[0]
     painter = repaint.RePaint(target)
     tried = []
@@ -279,7 +280,7 @@ def measured(given: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         "attacks": [asdict(line) for line in lines],
         "floor": {"rows": rows, "seconds_an_evaluation": floor, "seconds_a_row": sizes},
         "diffusers": other,
-        "rows": target.rows,
+        "rows": target.batching.rows,
         "device": str(target.device),
         "threads": torch.get_num_threads(),
         "rounds": given.rounds,
@@ -342,7 +343,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    from trainedon.terminal import Bars
+    from trainedon.cli.terminal import Bars
 
     asked = parser()
     given = asked.parse_args(arguments)

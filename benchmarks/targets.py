@@ -24,13 +24,13 @@ from typing import NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainedon.cli; before torch loads
 
+from trainedon.cli.terminal import Bars
 from trainedon.demo import demo
 from trainedon.demo import emoji as designs
 from trainedon.errors import PictureError, UserError
 from trainedon.files import write_json
 from trainedon.pictures import scan
 from trainedon.runs.folder import locked
-from trainedon.terminal import Bars
 from trainedon.training import Pace, Recipe, recipe_of
 from trainedon.training import make as make_model
 

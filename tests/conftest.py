@@ -1,6 +1,8 @@
 """Fixtures that every test may use."""
 
 import hashlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +10,11 @@ import pytest
 import tiny
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
-from once import once
 from PIL import Image
 
 from trainedon.pictures import Batch, scan
 from trainedon.targets import Identity, NoisePath
-from trainedon.targets.unet import PixelUNet
-from trainedon.training import Recipe, draw_members, read_members, train
+from trainedon.targets.networks.unet import PixelUNet
 
 
 @pytest.fixture(scope="session")
@@ -120,13 +120,22 @@ def toy_pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def overtrained(toy_pictures: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model trained on the toy members until it knows them by heart."""
+def overtrained() -> Path:
+    """A small model that knows the toy members by heart. `training/test_overtrained.py` trains it anew."""
+    return Path(__file__).parent / "data" / "overtrained"
 
-    def make(out: Path) -> None:
-        manifest = draw_members(toy_pictures["members"], out, draw=None, seed=0)
-        pixels, _ = read_members(toy_pictures["members"], manifest, 16, 3)
-        recipe = Recipe(size=16, widths=(16, 32), passes=500, batch_size=24, learning_rate=3e-3, warmup=20, ema=0.98)
-        train(pixels, out, recipe)
 
-    return once(tmp_path_factory, "overtrained", make)
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What other packages register, or fail to, in a test is forgotten after it."""
+    from trainedon.attacks import Attack
+    from trainedon.compare import Similarity
+    from trainedon.degrade import Degradation, Roi
+    from trainedon.restore import Restorer
+
+    for base in (Attack, Roi, Degradation, Restorer, Similarity):
+        monkeypatch.setattr(base.noun, "makers", dict(base.noun.makers))
+        monkeypatch.setattr(base.noun, "left_out", {})
+    yield
+    for module in ("sample_attack", "broken_parts", "frame"):
+        sys.modules.pop(module, None)

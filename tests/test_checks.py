@@ -8,8 +8,8 @@ import pytest
 
 from trainedon.attacks import parse_attacks
 from trainedon.checks import check_places, swapped
+from trainedon.cli.terminal import Lines
 from trainedon.errors import UserError, meant
-from trainedon.terminal import Lines
 
 
 @pytest.fixture

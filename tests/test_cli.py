@@ -1,7 +1,6 @@
 """The command line as a user meets it."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,8 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from commandline import call
+from forked import Forked
 
-from trainedon.attacks.core import registry
 from trainedon.errors import UserError
 from trainedon.runs import Plan, conclude, run, verify
 from trainedon.runs.scorer import Scorer
@@ -135,9 +134,9 @@ def test_train_makes_a_model_that_can_be_audited(toy_pictures, tmp_path):
     assert "AUC" in result.stdout
 
 
+@pytest.mark.usefixtures("forgotten")
 def test_an_attack_of_another_package_is_found_and_runs(target_folders, toy_pictures, tmp_path, monkeypatch):
     """`sample_package` lies as an installed package does: a module, and beside it what pip would have written."""
-    monkeypatch.setattr(registry, "_attacks", dict(registry._attacks))  # what is registered here is forgotten after
     assert "flatness" not in call("attacks").stdout
     monkeypatch.syspath_prepend(Path(__file__).parent / "sample_package")
     listed = call("attacks")
@@ -146,6 +145,12 @@ def test_an_attack_of_another_package_is_found_and_runs(target_folders, toy_pict
     result = call("evaluate", *run, "--attacks", "flatness, loss", "--out", tmp_path / "run")
     assert result.returncode == 0, result.stderr
     assert "flatness" in result.stdout
+    monkeypatch.syspath_prepend(Path(__file__).parent / "broken_package")
+    listed = call("attacks")
+    broken = "the attack missing of another package cannot be loaded (ModuleNotFoundError"
+    assert listed.returncode == 0 and "flatness: Flatness" in listed.stdout
+    assert f"left out: {broken}" in listed.stdout and "left out: the region nowhere" in listed.stdout
+    assert f"note: {broken}" in listed.stderr
 
 
 def test_a_table_of_scores_gives_a_page_that_verifies_until_it_is_changed(tmp_path):
@@ -240,13 +245,9 @@ def test_a_sweep_that_was_killed_goes_on_and_ends_as_if_it_had_not(swept, tmp_pa
     command, finished, printed = swept
     out = tmp_path / "killed"
     code = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
-    whole = [sys.executable, "-c", code, *map(str, [*command, "--out", out])]
-    process = subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while len(list(out.glob("shards/*/*.parquet"))) < 3:
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process = Forked(code, [*command, "--out", out], tmp_path)
+    process.until(lambda: len(list(out.glob("shards/*/*.parquet"))) >= 3)
+    process.kill()
     assert not (out / "scores.parquet").exists()
     done = {path: path.stat().st_mtime_ns for path in out.glob("shards/*/*.parquet")}
     monkeypatch.setattr("trainedon.runs.engine.SHARD", 4)
@@ -276,18 +277,6 @@ def test_a_sweep_is_not_gone_on_with_under_another_question(target_folders, toy_
     assert (tmp_path / "run" / "sweep.json").read_bytes() == before
 
 
-def started(code, *arguments):
-    """`code` in a process of its own, which ends by a signal."""
-    command = [sys.executable, *code, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def until(there, process):
-    while not there():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-
-
 LINE = "trainedon: stopped; the same command goes on from here"
 
 
@@ -300,14 +289,14 @@ def test_an_interrupt_ends_a_run_with_130_and_the_same_command_goes_on(
     code = """
 import os, signal
 import trainedon.runs.engine as e
-from trainedon.cli import Bars, main
+from trainedon.cli import main
+from trainedon.cli.terminal import Bars
 e.SHARD = 12
 Bars.__call__ = lambda self, what, done, total: what == "loss" and done == 24 and os.kill(os.getpid(), signal.SIGINT)
 main()
 """
-    process = started(["-c", code], *command)
-    _, error = process.communicate()
-    assert (process.returncode, error.splitlines()[-1]) == (130, LINE) and "Traceback" not in error
+    ended = Forked(code, command, tmp_path).end()
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (130, LINE) and "Traceback" not in ended.stderr
     assert not (out / "scores.parquet").exists() and not list(out.rglob(".*.tmp"))
     assert len(list(out.glob("shards/*/*.parquet"))) == 2
     monkeypatch.setattr("trainedon.runs.engine.SHARD", 12)
@@ -322,8 +311,12 @@ def _recorded(score, tasks):
 
 
 def test_two_signals_end_a_training_with_143_and_no_traceback(toy_pictures, tmp_path):
-    process = started(["-m", "trainedon"], "train", toy_pictures["members"], "--out", tmp_path / "m", "--size", 16)
-    until((tmp_path / "m" / ".lock").exists, process)
+    command = [sys.executable, "-m", "trainedon", "train", toy_pictures["members"], "--size", 16]
+    command = [*map(str, [*command, "--out", tmp_path / "m"])]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "m" / ".lock").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
     for _ in range(2):
         process.send_signal(signal.SIGTERM)
     _, error = process.communicate()
@@ -394,7 +387,7 @@ def test_colons_are_no_emoji(capsys):
     """`own:100:mid_block` is an encoder, and :100: a picture to the terminal library unless it is told."""
     from rich.table import Table
 
-    from trainedon.terminal import out_console, say
+    from trainedon.cli.terminal import out_console, say
 
     say("own:100:mid_block")
     table = Table("own:100:up_blocks.2")

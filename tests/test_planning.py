@@ -23,6 +23,7 @@ from trainedon.planning.measuring import (
     measure,
     row_bytes,
 )
+from trainedon.targets.core.batching import Batching
 
 SIZES = RowBytes(scores=100.0, shards=150.0, inventory=200.0)
 
@@ -135,7 +136,7 @@ def test_a_slow_network_is_timed_once(target):
 )
 def test_attacks_fill_the_batch_as_far_as_a_shard_reaches(text, rows, at_once, target):
     (attack,) = parse_attacks(text)
-    wide = replace(target, rows=rows)
+    wide = replace(target, batching=Batching(rows))
     found = demand(wide, attack)
     assert (found.rows, found.cost, found.name) == (at_once, attack.cost(target), text)
 

@@ -2,48 +2,122 @@
 
 import trainedon as to
 
-target = to.load_target("path/or/hub-id")
-attack = to.DRC()  # or to.DRCHide(roi=to.roi.Attention(ratio=0.25), steps=20, restorations=4, encoder="own")
-pictures = to.load_pictures("folder", target)
-scores = attack.score(target, pictures)  # float64 (n,), higher = member
+audit = to.audit("path/or/hub-id", "suspects", unseen="unseen")
+print(audit.claim.level, audit.claim.sentence)
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# name -> where it is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick
-_PUBLIC = {
-    "Attack": "attacks",
-    "DRC": "attacks",
-    "DRCFast": "attacks.drc.drc_fast",
-    "DRCHide": "attacks.drc.drc_hide",
-    "DRCLatent": "attacks.drc.drc_latent",
-    "DRCPaper": "attacks.drc.drc_paper",
-    "Loss": "attacks",
-    "attacks": "attacks",
-    "parse_attacks": "attacks",
-    "register": "attacks",
-    "Batch": "pictures",
-    "load_pictures": "pictures",
-    "scan": "pictures",
-    "Service": "targets",
-    "Target": "targets",
-    "load_target": "targets",
-    "UserError": "errors",
-    "PictureError": "errors",
-    "audit": "evidence",
-    "evaluate": "evidence",
-    "read_scores": "evidence",
+if TYPE_CHECKING:
+    from trainedon import compare, restore
+    from trainedon.api import (
+        Choices,
+        Machine,
+        Reading,
+        audit,
+        conclude,
+        demo,
+        draw,
+        evaluate,
+        peaks,
+        plan,
+        seal,
+        sweep,
+        train,
+        train_shadows,
+        verify,
+    )
+    from trainedon.attacks import DRC, Attack, Loss, parse_attacks, register
+    from trainedon.attacks.drc.drc_fast import DRCFast
+    from trainedon.attacks.drc.drc_hide import DRCHide
+    from trainedon.attacks.drc.drc_latent import DRCLatent
+    from trainedon.attacks.drc.drc_paper import DRCPaper
+    from trainedon.condition import Captions, Classes
+    from trainedon.degrade import degradation, roi
+    from trainedon.errors import PictureError, UserError
+    from trainedon.evidence import Scores, read_scores
+    from trainedon.pictures import Batch, load_pictures, scan
+    from trainedon.targets import Service, Target, load_target
+
+    __version__: str
+
+# Where each name is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick.
+_HOMES = {
+    "api": "Choices Machine Reading audit conclude demo draw evaluate peaks plan seal sweep train train_shadows verify",
+    "attacks": "DRC Attack Loss parse_attacks register",
+    "attacks.drc.drc_fast": "DRCFast",
+    "attacks.drc.drc_hide": "DRCHide",
+    "attacks.drc.drc_latent": "DRCLatent",
+    "attacks.drc.drc_paper": "DRCPaper",
+    "condition": "Captions Classes",
+    "degrade": "degradation roi",
+    "errors": "PictureError UserError",
+    "evidence": "Scores read_scores",
+    "pictures": "Batch load_pictures scan",
+    "targets": "Service Target load_target",
 }
-_MODULES = {"roi": "degrade.roi", "degradation": "degrade.degradation", "restore": "restore", "compare": "compare"}
-__all__ = ["roi", *_PUBLIC]
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+_ROOMS = ("compare", "restore")
+
+__all__ = [
+    "DRC",
+    "Attack",
+    "Batch",
+    "Captions",
+    "Choices",
+    "Classes",
+    "DRCFast",
+    "DRCHide",
+    "DRCLatent",
+    "DRCPaper",
+    "Loss",
+    "Machine",
+    "PictureError",
+    "Reading",
+    "Scores",
+    "Service",
+    "Target",
+    "UserError",
+    "__version__",
+    "audit",
+    "compare",
+    "conclude",
+    "degradation",
+    "demo",
+    "draw",
+    "evaluate",
+    "load_pictures",
+    "load_target",
+    "parse_attacks",
+    "peaks",
+    "plan",
+    "read_scores",
+    "register",
+    "restore",
+    "roi",
+    "scan",
+    "seal",
+    "sweep",
+    "train",
+    "train_shadows",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(f"trainedon.{_PUBLIC[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"trainedon.{_MODULES[name]}")
+    if name in _HOME:
+        return getattr(import_module(f"trainedon.{_HOME[name]}"), name)
+    if name in _ROOMS:
+        return import_module(f"trainedon.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("trainedon")
     raise AttributeError(f"module 'trainedon' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

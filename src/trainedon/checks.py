@@ -14,10 +14,12 @@ from trainedon.reading import read_json
 
 RUN_JSON = "run.json"
 LOCK = ".lock"
-UNSEEN = ("unseen", "holdout", "heldout", "test", "tests", "val", "valid", "validation", "eval", "nonmember")
-UNSEEN += ("nonmembers", "notmember", "notmembers", "unused", "control", "controls")
+# Words in names of folders that say what is in them.
+UNSEEN = (
+    *("unseen", "holdout", "heldout", "test", "tests", "val", "valid", "validation", "eval", "nonmember"),
+    *("nonmembers", "notmember", "notmembers", "unused", "control", "controls"),
+)
 SEEN = ("train", "training", "trained", "member", "members", "suspect", "suspects", "seen", "included", "mine")
-
 
 WRONG_WAY_ROUND = (
     "Unseen pictures score higher than the others, beyond chance: the two folders may have been given the wrong way "
@@ -132,7 +134,7 @@ def _apart(source: Path, out: Path) -> None:
         raise UserError(f"{source} lies in --out {out}, to which the run is written: choose another --out")
 
 
-def _earlier(out: Path) -> dict:
+def _earlier(out: Path) -> dict[str, Any]:
     """The identity of the run in a folder; empty where there is none that can be read."""
     try:
         return dict(read_json(out / RUN_JSON)["identity"])

@@ -134,7 +134,7 @@ def _page(stream: IO[bytes], at: int) -> Page:
         try:
             told = reader.struct()
             kind, unpacked, packed = (int(told[number]) for number in (1, 2, 3))
-            inner = next((told[number] for number in _INNER if number in told), {})
+            inner: dict[int, Any] = next((told[number] for number in _INNER if number in told), {})
             values, encoding = int(inner.get(1, 0)), int(inner.get(4 if 8 in told else 2, 0))
         except (IndexError, KeyError, TypeError, ValueError, AttributeError, _TooMany):
             continue

@@ -51,7 +51,7 @@ class Reader:
 
     @property
     def names(self) -> list[str]:
-        return self.file.schema_arrow.names
+        return list(self.file.schema_arrow.names)
 
     def batches(self, columns: Sequence[str], rows: int = BATCH) -> Iterator[pa.RecordBatch]:
         """Some columns, at most so many rows at a time. Raises ArrowException where texts become endless."""

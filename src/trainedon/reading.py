@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from trainedon.errors import UserError
 
@@ -14,7 +15,7 @@ MOST_JSON = 64 * 2**20  # bytes; the record of a run of a million pictures has a
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def open_regular(path: Path, follow: bool = True) -> IO[bytes]:
+def open_regular(path: Path, follow: bool = True) -> BufferedReader:
     """A file, open for reading, never waited for: a pipe would wait for ever, and a device never ends.
 
     What is opened is what was looked at. Raises OSError as `open` does, also where the path's last part is a link and

@@ -43,7 +43,8 @@ def stoppable() -> Iterator[None]:
     finally:
         sys.unraisablehook = caught.hook
         for number, handler in before.items():  # what comes now changes nothing, also not while Python tidies up
-            if signal.getsignal(number) is caught:  # and no block inside this one has ended so
+            now: object = signal.getsignal(number)
+            if now is caught:  # and no block inside this one has ended so
                 signal.signal(number, handler if caught.number is None else signal.SIG_IGN)
     if caught.number is not None:
         caught.say()

@@ -11,7 +11,7 @@ import tiny
 from once import once
 from PIL import Image
 
-from trainedon.attacks.core.attack import silent
+from trainedon.attacks.core.answers import silent
 from trainedon.targets.helpers import POOL, SHADOWS, pool_digest
 from trainedon.targets.load import model_digest
 from trainedon.training import Recipe, train_shadows

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.core.execute import run
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.learned.clid import CLiD, shortened
 from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
@@ -20,25 +21,13 @@ CAPTIONS = ("a red cat on a mat", "two blue birds", None, "a tree", "the sea at 
 
 @dataclass(eq=False)
 class Asked(Target):
-    """Answers `x_t` divided by 1 + the number of words that it is asked with."""
+    """Answers `x_t` divided by 1 + the number of words that it is conditioned on."""
 
     conditioning = "caption"
 
-    def __post_init__(self):
-        self.asked = []
-
-    def numbers(self, captions):
-        self.asked += [caption for caption in captions if caption not in self.asked]
-        return torch.tensor([self.asked.index(caption) for caption in captions])
-
-    def predict(self, x_t, t, labels):
-        words = torch.tensor([1 + len(self.asked[label].split()) for label in labels.tolist()])
+    def predict(self, x_t, t, condition):
+        words = torch.tensor([1 + len(text.split()) for text in condition.texts])
         return x_t / words.view(-1, 1, 1, 1)
-
-    def features(self, *_):
-        raise NotImplementedError
-
-    attention = gradient_norms = features
 
 
 @pytest.fixture
@@ -55,7 +44,7 @@ def batch(n=48):
 
 def test_clid_is_its_formula(asked):
     attack, given = CLiD(t=(440, 460), a=0.8, seed=3), batch()
-    observed = attack.judge(asked, given).scores
+    observed = run(attack, asked, given).scores
     noise = NoiseStream(given.sha256, [0] * 48, (3, 4, 4), seed=3, device="cpu")
     scheduler, errors = asked.path, []
     for t in (440, 460):
@@ -102,7 +91,7 @@ def test_words_that_are_dropped_depend_on_caption_seed_and_share_and_keep_their_
 @pytest.mark.parametrize("spec", ["clid", "recaptioned(loss)"])
 def test_models_that_take_no_captions_are_refused(spec, target):
     (attack,) = parse_attacks(spec)
-    with pytest.raises(UserError, match="asked by captions, and this one is not: leave it out"):
+    with pytest.raises(UserError, match="conditioned on captions, and this one is not: leave it out"):
         attack.check(target)
 
 
@@ -111,26 +100,26 @@ def test_other_captions_are_what_the_model_is_asked_with(asked):
     (loss,) = parse_attacks("loss")
 
     def under(*captions):
-        return loss.judge(asked, Batch(given.pixels, given.sha256, captions=captions)).scores
+        return run(loss, asked, Batch(given.pixels, given.sha256, captions=captions)).scores
 
-    fixed = Recaptioned(loss, "fixed", "one two three").judge(asked, given).scores
+    fixed = run(Recaptioned(loss, "fixed", "one two three"), asked, given).scores
     assert np.array_equal(fixed, under(*["one two three"] * 12))
-    assert np.array_equal(Recaptioned(loss, "none").judge(asked, given).scores, under(*[None] * 12))
+    assert np.array_equal(run(Recaptioned(loss, "none"), asked, given).scores, under(*[None] * 12))
     shuffled = Recaptioned(loss, "shuffled", pool=pool)
     drawn = [pool.other(caption, sha, 0) for caption, sha in zip(given.captions, given.sha256)]
     assert all(one in pool.captions and one != own for one, own in zip(drawn, given.captions))
-    scores = shuffled.judge(asked, given).scores
+    scores = run(shuffled, asked, given).scores
     assert np.array_equal(scores, under(*drawn))
-    assert np.array_equal(shuffled.judge(asked, given.take([7, 2])).scores, scores[[7, 2]]), "neighbours matter"
+    assert np.array_equal(run(shuffled, asked, given.take([7, 2])).scores, scores[[7, 2]]), "neighbours matter"
 
 
 def test_where_no_other_caption_is_there_is_no_score(asked):
     given = Batch(batch(2).pixels, batch(2).sha256, captions=("a tree", "the sea"))
     attack = Recaptioned(parse_attacks("loss")[0], "shuffled", pool=Pool.of(["a tree"]))
-    assert np.isnan(attack.judge(asked, given).scores).tolist() == [True, False]
+    assert np.isnan(run(attack, asked, given).scores).tolist() == [True, False]
     assert "no other picture" in attack.unscored
     with pytest.raises(UserError, match="give pool=FILE"):
-        Recaptioned(attack.attack, "shuffled").judge(asked, given)
+        run(Recaptioned(attack.attack, "shuffled"), asked, given)
 
 
 def test_a_pool_is_what_captions_there_are_whatever_their_order_and_number(tmp_path):

@@ -8,10 +8,11 @@ import tiny
 import torch
 
 from trainedon.attacks import Loss, attacks, parse_attacks, short
-from trainedon.attacks.drc.drc_hide import DRCHide
+from trainedon.attacks.core.execute import run
+from trainedon.attacks.drc.drc_hide import DRCHide, hidden_centre
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
-from trainedon.targets import NoisePath, Reference, Shadows, load_target
+from trainedon.targets import NoisePath, Reference, Shadows, Target, load_target
 
 ATTACKS = [
     *("loss", "loss(t=50, draws=3)"),
@@ -29,7 +30,8 @@ ATTACKS = [
     *("rise", "rise(move=smooth, directions=1)", "rise(move=fade)", "fremia(rise)", "curvature(probes=2)"),
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
     *("symmetric(pia)", "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)"),
-    *("calibrated(pfami)", "calibrated(lira(form=offline))", "timesteps(lira, t=50+100)", "repeat(rmia, n=2)"),
+    *("calibrated(pfami(steps=2))", "calibrated(lira(form=offline, draws=1))", "timesteps(lira(draws=1), t=50+100)"),
+    "repeat(rmia(draws=1, population=8), n=2)",
     *("clid", "timesteps(clid, t=440+450)", "recaptioned(loss, captions=fixed)", "recaptioned(clid)"),
     "drc-hide(roi=words:0.3, steps=2)",
     "drc-hide(restorer=inpaint, steps=2)",
@@ -86,6 +88,15 @@ def in_pool(batch, helpers):
     return replace(batch, sha256=tuple(both[: len(batch)]))
 
 
+def forget(target):
+    """What was prepared for a model goes, and for those beside it; the models that were loaded stay."""
+    loaded = {key: one for key, one in target.kept.items() if isinstance(one, Target)}
+    for beside in loaded.values():
+        forget(beside)
+    target.kept.clear()
+    target.kept.update(loaded)
+
+
 def test_every_attack_has_a_row():
     assert {spec.partition("(")[0] for spec in ATTACKS} == set(attacks())
 
@@ -109,30 +120,30 @@ def test_contract(spec, kind, target, helpers):
             attack.check(target)
         return
     batch = in_pool(pictures(target, n), helpers)
-    target.kept.clear()
+    forget(target)
     with target.counted() as setup:
         attack.prepare(target)
     with target.counted() as spent:
-        scores = attack.judge(target, batch).scores
+        scores = run(attack, target, batch).scores
     cost = attack.cost(target)
     assert len(scores) == n and scores.ndim == 1 + attack.learns and scores.dtype == np.float64
     assert np.isfinite(scores).all()
     assert (spent.forward, spent.backward) == (n * cost.forward, n * cost.backward), "declared NFE"
     assert setup.forward == cost.setup, "declared passes of the set-up"
     order = [2, 0]
-    some = attack.judge(target, chosen(batch, order)).scores
+    some = run(attack, target, chosen(batch, order)).scores
     near = 1e-5 * np.abs(scores).max()  # a difference of two losses may itself be near zero
     np.testing.assert_allclose(some, scores[order], rtol=1e-5, atol=near, err_msg="order or neighbours matter")
     if n > 8:
-        rows, target.rows = target.rows, 8
+        rows, target.batching.rows = target.batching.rows, 8
         try:
-            again = attack.judge(target, batch).scores
+            again = run(attack, target, batch).scores
             np.testing.assert_allclose(again, scores, rtol=1e-5, atol=near, err_msg="batch size matters")
         finally:
-            target.rows = rows
+            target.batching.rows = rows
     with target.sharing():
-        assert np.array_equal(attack.judge(target, batch).scores, scores), "not deterministic"
-        assert np.array_equal(attack.judge(target, batch).scores, scores), "another score from shared answers"
+        assert np.array_equal(run(attack, target, batch).scores, scores), "not deterministic"
+        assert np.array_equal(run(attack, target, batch).scores, scores), "another score from shared answers"
 
 
 @pytest.mark.parametrize("kind", KINDS[:1], indirect=True)
@@ -140,8 +151,7 @@ def test_contract(spec, kind, target, helpers):
 def test_repr_names_every_parameter_and_the_class_declares_itself(spec, helpers):
     (attack,) = parse_attacks(spec, **helpers)
     parameters = {field.name: getattr(attack, field.name) for field in fields(attack)}
-    usual = {field.name for field in fields(attack) if not field.repr and field.default == parameters[field.name]}
-    assert all((f"{name}=" in repr(attack)) == (name not in usual) for name in parameters)
+    assert all(f"{name}={value!r}" in repr(attack) for name, value in parameters.items())
     assert attack.title and attack.paper
     assert type(attack)(**parameters) == attack
     assert short(attack).startswith(attack.name)
@@ -160,9 +170,10 @@ def test_attacks_that_learn_score_every_picture_whatever_the_order_and_never_by_
     order = np.random.default_rng(2).permutation(60)
     again = attack.score(target, chosen(batch, order), [sets[i] for i in order])
     np.testing.assert_allclose(again, scores[order], rtol=1e-5)
-    for i, other in ((0, "unseen"), (1, "member"), (2, "unseen")):
-        changed = attack.score(target, batch, [*sets[:i], other, *sets[i + 1 :]])
-        assert changed[i] == scores[i], "the set of a picture changes its own score"
+    with target.sharing():  # the network's answers are the same, whatever set a picture is in
+        for i, other in ((0, "unseen"), (1, "member"), (2, "unseen")):
+            changed = attack.score(target, batch, [*sets[:i], other, *sets[i + 1 :]])
+            assert changed[i] == scores[i], "the set of a picture changes its own score"
 
 
 def test_attacks_that_learn_must_be_told_the_sets(target):
@@ -248,7 +259,7 @@ def test_a_seed_changes_the_noise(target):
 def test_exhibits_show_what_was_hidden_and_painted(target_folders):
     target = load_target(target_folders["epsilon"])
     batch = Batch.of(torch.from_numpy(np.random.default_rng(3).uniform(-1, 1, (3, 3, 16, 16)).astype(np.float32)))
-    judged = DRCHide(roi="center:0.25+quadrant:1", steps=2).judge(target, batch)
+    judged = run(DRCHide(roi="center:0.25+quadrant:1", steps=2), target, batch)
     assert len(judged.exhibits) == 3
     pictures = judged.exhibits[0].pictures
     assert list(pictures) == [
@@ -261,18 +272,19 @@ def test_exhibits_show_what_was_hidden_and_painted(target_folders):
     assert len(judged.exhibits[0].similarities) == 4
 
 
-def test_an_attack_that_drowns_the_picture_shows_it_hidden_instead(target_folders):
+def test_of_an_attack_that_noises_the_picture_a_hidden_centre_is_shown(target_folders):
     target = load_target(target_folders["epsilon"])
     batch = pictures(target, 3)
     (drc,) = parse_attacks("drc-fast")
-    assert drc.judge(target, batch).exhibits == ()
-    (shown, *_) = drc.show(target, batch)
+    assert run(drc, target, batch).exhibits == ()
+    assert drc.shown_as == "noised"
+    (shown, *_) = run(hidden_centre(target, drc.seed), target, batch).exhibits
     hidden = shown.pictures["region"] > 0
     assert 0.2 < hidden.float().mean() < 0.3
     assert torch.equal(shown.pictures["restored-1"][~hidden], shown.pictures["original"][~hidden])
     brief = replace(target, path=NoisePath.from_scheduler({"num_train_timesteps": 10}))
     drc.check(brief)
-    assert len(drc.show(brief, batch)) == 3, "what can be scored can be shown"
+    assert len(run(hidden_centre(brief), brief, batch).exhibits) == 3, "what can be scored can be shown"
 
 
 def test_a_picture_that_is_its_own_mirror_image_has_no_reference(target):

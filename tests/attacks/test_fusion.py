@@ -7,6 +7,7 @@ import pytest
 
 from trainedon.attacks import DRC, Cost, Loss, parse_attacks
 from trainedon.attacks.core.crossfit import folds
+from trainedon.attacks.core.execute import run, run_once
 from trainedon.attacks.learned.fusion import Logistic, RankAverage
 from trainedon.attacks.shadow.lira import LiRA
 from trainedon.attacks.single.pfami import PFAMI
@@ -67,7 +68,7 @@ def test_logistic_is_not_carried_away_by_one_member_that_one_attack_gets_wildly_
 @pytest.mark.parametrize("kind", [RankAverage, Logistic])
 def test_observations_are_the_scores_of_the_attacks_inside(kind, target, batch_of):
     batch, inside = batch_of(5), (Loss(), PIA(t=50), Loss(seed=1))
-    observed = kind(inside).judge(target, batch).scores
+    observed = run(kind(inside), target, batch).scores
     for column, attack in zip(observed.T, inside, strict=True):
         np.testing.assert_array_equal(column, attack.score(target, batch))
 
@@ -80,10 +81,10 @@ def test_what_an_attack_said_of_the_batch_is_not_asked_again(target, batch_of):
     try:
         with target.sharing():
             for attack in fusion.attacks:
-                attack.known(target, batch)
+                run_once(attack, target, batch)
             asked.clear()
             with target.counted() as spent:
-                fusion.judge(target, batch)
+                run(fusion, target, batch)
         assert asked == []
         assert (spent.forward, spent.backward) == (
             4 * fusion.cost(target).forward,
@@ -96,11 +97,11 @@ def test_what_an_attack_said_of_the_batch_is_not_asked_again(target, batch_of):
 def test_an_attack_around_a_fusion_shows_it_other_pictures(target, batch_of):
     batch, fusion = batch_of(4), RankAverage((Loss(), PIA()))
     with target.sharing():
-        fusion.judge(target, batch)
-        observed = Flip(fusion).judge(target, batch).scores
+        run(fusion, target, batch)
+        observed = run(Flip(fusion), target, batch).scores
     expected = [Flip(attack).score(target, batch) for attack in fusion.attacks]
     np.testing.assert_allclose(observed, np.stack(expected, axis=1), rtol=1e-6)
-    assert not np.allclose(observed, fusion.judge(target, batch).scores, rtol=1e-6)
+    assert not np.allclose(observed, run(fusion, target, batch).scores, rtol=1e-6)
 
 
 def test_a_picture_that_one_attack_could_not_score_has_no_score(target, batch_of):

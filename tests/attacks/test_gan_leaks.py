@@ -97,7 +97,7 @@ def test_samples_depend_on_the_parameters_and_not_on_the_rows_in_hand(fresh, cac
     assert not torch.equal(GANLeaks(samples=16, steps=3, seed=1).drawn(target), samples)
     assert not torch.equal(GANLeaks(samples=16, steps=4).drawn(target), samples)
     monkeypatch.setenv("TRAINEDON_CACHE", str(cache / "other"))
-    target.rows = 8
+    target.batching.rows = 8
     assert _nearly_equal(attack.drawn(target), samples)
 
 
@@ -147,7 +147,7 @@ def test_classes_are_drawn_in_turn(fresh):
     target = fresh("class-conditional")
     asked = []
     answer = target.predict
-    target.predict = lambda x, t, labels: (asked.append(labels), answer(x, t, labels))[1]
+    target.predict = lambda x, t, condition: (asked.append(condition.labels), answer(x, t, condition))[1]
     GANLeaks(samples=8, steps=1).drawn(target)
     assert torch.cat(asked).tolist()[:8] == [0, 1, 2, 0, 1, 2, 0, 1]  # the others fill up the batch
 

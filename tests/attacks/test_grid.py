@@ -5,7 +5,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from trainedon.attacks import parse_attacks
+from trainedon.attacks import parse_attacks, short
+from trainedon.attacks.core.execute import run
 from trainedon.attacks.drc.drc_hide import DRCHide
 from trainedon.attacks.single.sima import SimA
 from trainedon.compare import Own
@@ -109,6 +110,16 @@ def test_the_scope_that_the_attack_was_given_goes_with_every_encoder():
     assert [one.attack.encoder for one in settings("scope=region,picture")] == [Own(), Own(scope="picture")]
 
 
+def test_a_path_leads_to_the_parameter_of_a_part():
+    made = settings("roi.ratio=0.1,0.2", "restorer.scale=3")
+    assert made[1].attack == DRCHide(roi=Center(0.2), restorer=Guided(scale=3.0))
+    assert made[1].values == {"roi.ratio": 0.2, "restorer.scale": 3.0}
+    (one,) = settings("encoder.t=200", "region.roi.ratio=0.1", spec="drc-hide(roi=inverted(center))")
+    assert one.attack == DRCHide(roi=Inverted(Center(0.1)), encoder=Own(t=200))
+    (one,) = settings("attack.attack.t=50", spec="flip(repeat(loss))", seed=3)
+    assert short(one.attack) == "flip(repeat(loss(t=50)))" and one.attack.attack.attack.seed == 3
+
+
 def test_what_a_chart_has_across():
     assert sweep(vary=["encoder=own,pixel"]).groups[0].axis is None
     assert sweep(vary=["seed=0,1,2"]).groups[0].axis is None
@@ -137,14 +148,17 @@ def test_what_a_chart_has_across():
         ("drc-hide", ["steps=five"], "steps takes a whole number, not 'five'"),
         ("drc-hide", ["steps=0"], "steps and restorations must be 1 or more"),
         ("drc-hide", ["mask-ratio=half"], "mask-ratio takes a number, not 'half'"),
-        ("drc-hide", ["mask-ratio=0.1,nan"], "mask ratio nan is not possible"),
+        ("drc-hide", ["mask-ratio=0.1,nan"], "mask-ratio takes a number, not 'nan'"),
         ("drc-hide(roi=cover)", ["mask-ratio=0.1"], "has no mask ratio: choose attention, face, center or random"),
         ("drc-hide", ["region=full,center", "mask-ratio=0.1"], r"Full\(\) has no mask ratio"),
         ("drc-hide", ["inverted=perhaps"], "inverted is true or false, not 'perhaps'"),
         ("drc-hide(roi=full)", ["inverted=true"], "full leaves nothing to hide"),
         ("drc-hide(restorer=join)", ["scale=1"], "the restorer join has no parameter 'scale': it has eta"),
         ("drc-hide(restorer=join)", ["resamplings=1.5"], "resamplings takes a whole number"),
-        ("drc-hide", ["encoder=magic"], "encoder 'magic' is not known"),
+        ("drc-hide", ["roi.size=1"], "the region center has no parameter 'size': it has ratio"),
+        ("drc-hide", ["steps.ratio=1"], "steps of drc-hide has no parameters of its own: vary steps itself"),
+        ("drc-hide", ["restored.scale=1"], r"drc-hide has no parameter 'restored' \(did you mean restorer\?\)"),
+        ("drc-hide", ["encoder=magic"], "unknown encoder 'magic'"),
         ("drc, loss", ["seed=0"], "a sweep varies one attack, and 'drc, loss' names 2"),
         ("lira", ["seed=0"], "lira needs shadow models"),
         ("drc-hide", ["seed=" + ",".join(map(str, range(201)))], "more than 200 settings"),
@@ -249,7 +263,7 @@ def test_settings_that_differ_in_what_compares_alone_are_restored_once(target, b
         def rows(*attacks):
             asked.clear()
             with target.sharing():
-                scores = [attack.judge(target, batch).scores.tolist() for attack in attacks]
+                scores = [run(attack, target, batch).scores.tolist() for attack in attacks]
             return sum(asked), scores
 
         own, pixel = sweep(QUICK, ["encoder=own,pixel"]).attacks

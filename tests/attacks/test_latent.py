@@ -8,8 +8,9 @@ import tiny
 import torch
 
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.core.execute import run, valid
 from trainedon.attacks.drc.drc_hide import DRCHide
-from trainedon.degrade import parse_roi
+from trainedon.degrade import Center
 from trainedon.targets import Symmetric, load_target
 
 CAPTIONS = ("a red cat", "two blue birds", "the sea")
@@ -41,16 +42,18 @@ def behind(batch, region):
 def test_no_restorer_can_tell_what_is_hidden(folders, batch, restorer):
     target = load_target(folders["inpainting" if restorer == "inpaint" else "stable diffusion"])
     attack = DRCHide(restorer=restorer, steps=2)
-    batch = attack._valid(target, batch)
+    batch = valid(target, batch)
     (region,) = attack.roi.masks(target, batch)
     other = behind(batch, region)
     assert not torch.equal(target.encode(batch.pixels), target.encode(other.pixels))
-    assert torch.equal(attack.restore(target, batch, [region]), attack.restore(target, other, [region]))
+    assert torch.equal(
+        attack.restoring.restore(target, batch, [region]), attack.restoring.restore(target, other, [region])
+    )
 
 
 def test_latents_of_the_whole_picture_would_give_it_away(target, batch):
     """Why the kept part is encoded by itself: far from the hidden region, latents still depend on it."""
-    region = parse_roi("center:0.25").mask(target, batch)
+    region = Center(0.25).mask(batch)
     kept = ~target.onto_states(region)[:, None].expand(3, *target.shape)
     leaked = (target.encode(batch.pixels) - target.encode(behind(batch, region).pixels))[kept].abs()
     assert leaked.max() > 1e-4
@@ -58,7 +61,7 @@ def test_latents_of_the_whole_picture_would_give_it_away(target, batch):
 
 def test_kept_pixels_are_exact_in_what_is_shown(target, batch):
     attack = DRCHide(roi="center:0.3+quadrant:2", steps=2)
-    for i, exhibit in enumerate(attack.judge(target, batch).exhibits):
+    for i, exhibit in enumerate(run(attack, target, batch).exhibits):
         for number, hidden in enumerate(("region", "region", "region-2", "region-2"), start=1):
             kept = exhibit.pictures[hidden] < 0
             restored = exhibit.pictures[f"restored-{number}"]
@@ -106,7 +109,7 @@ def test_a_caption_has_a_say_in_restorations_and_may_be_left_out(target, batch):
 def test_a_region_may_be_chosen_by_the_words_of_the_caption(folders, batch, family):
     target = load_target(folders[family])
     attack = DRCHide(roi="words:0.3", steps=2)
-    batch = attack._valid(target, replace(batch, captions=("a red cat", "the sea", None)))
+    batch = valid(target, replace(batch, captions=("a red cat", "the sea", None)))
     (region,) = attack.roi.masks(target, batch)
     (by_eye,) = DRCHide(roi="attention:0.3").roi.masks(target, batch)
     assert (region.flatten(1).sum(1) == round(0.3 * 256)).all()

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from trainedon.attacks import Loss, parse_attacks
+from trainedon.attacks.core import execute
 from trainedon.attacks.core.crossfit import FOLDS, crossfit, folds, levelled
 from trainedon.attacks.learned.fusion import Logistic, RankAverage
 from trainedon.attacks.learned.quantile import Quantile
 from trainedon.attacks.learned.secmi_nn import SIDE, SecMINN
 from trainedon.attacks.single.secmi import SecMI
 from trainedon.errors import UserError
-from trainedon.evidence.statistics.pvalues import conformal
+from trainedon.evidence.statistics.pvalues import conformal_p
 from trainedon.evidence.table.split import calibration_mask
 
 
@@ -190,7 +191,7 @@ def test_p_values_of_suspects_that_the_model_never_saw_are_valid(attack, runs):
     shares = []
     for seed in range(runs):
         scores = attack.conclude(run(of_fusion, sets, 1.0, seed), sets, digests(len(sets), seed))
-        shares.append((conformal(scores[99:119], scores[:99]) <= 0.05).mean())
+        shares.append((conformal_p(scores[99:119], scores[:99]) <= 0.05).mean())
     assert 0.01 < np.mean(shares) < 0.05 + 4 * np.std(shares) / np.sqrt(runs)
 
 
@@ -207,14 +208,14 @@ def test_secmi_nn_observes_the_difference_that_secmi_compares(target, grey_targe
     for model, channels in ((target, 3), (grey_target, 1)):
         batch = batch_of(3, channels=channels)
         ((x, back),) = SecMI().pairs(model, batch)
-        observed = SecMINN().judge(model, batch).scores
+        observed = execute.run(SecMINN(), model, batch).scores
         pictures = observed.reshape(3, channels, 16, 2, 16, 2)
         np.testing.assert_allclose(pictures.mean((3, 5)), (x - back).abs().numpy(), rtol=1e-5)
 
 
 def test_quantile_observes_the_host_s_score_and_the_picture(target, batch_of):
     batch = batch_of(3)
-    observed = Quantile(Loss(t=50)).judge(target, batch).scores
+    observed = execute.run(Quantile(Loss(t=50)), target, batch).scores
     np.testing.assert_array_equal(observed[:, 0], Loss(t=50).score(target, batch))
     np.testing.assert_array_equal(observed[:, 1:].reshape(3, 3, 16, 16), batch.pixels.numpy())
 

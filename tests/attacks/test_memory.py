@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.core.execute import run
 from trainedon.errors import UserError
-from trainedon.targets import load_target
-from trainedon.targets.asking import ran_out
+from trainedon.targets import Target, load_target
+from trainedon.targets.core.asking import ran_out
 
 CPU = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 ERRORS = [
@@ -27,11 +28,11 @@ def narrow(target, most, error=ERRORS[0]):
     """Let the network take `most` rows, and note how many it was given each time."""
     given, predict = [], target.predict
 
-    def limited(x_t, t, labels):
+    def limited(x_t, t, condition):
         given.append(len(x_t))
         if len(x_t) > most:
             raise error
-        return predict(x_t, t, labels)
+        return predict(x_t, t, condition)
 
     target.predict = limited
     return given
@@ -40,12 +41,12 @@ def narrow(target, most, error=ERRORS[0]):
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{type(error).__name__}: {error}"[:30])
 def test_batches_are_halved_until_they_fit_and_scores_stay(error, target, target_folders, batch_of):
     (attack,) = parse_attacks("drc(restorations=2, degradation=diffuse:100, symmetries=mirror)")
-    expected = attack.judge(load_target(target_folders["epsilon"], rows=8), batch_of(40)).scores
+    expected = run(attack, load_target(target_folders["epsilon"], rows=8), batch_of(40)).scores
     narrow(target, 16, error)
     with target.counted() as spent:
-        scores = attack.judge(target, batch_of(40)).scores
+        scores = run(attack, target, batch_of(40)).scores
     assert np.array_equal(scores, expected)
-    assert target.rows == 16, "64 and 32 were too many, and stay so"
+    assert target.batching.rows == 16, "64 and 32 were too many, and stay so"
     assert spent.forward == 40 * attack.cost(target).forward, "only what was finished is counted"
 
 
@@ -53,37 +54,37 @@ def test_finished_chunks_are_not_done_again(target, batch_of):
     (attack,) = parse_attacks("loss")
     given, predict = narrow(target, 64), target.predict
 
-    def later(x_t, t, labels):  # memory becomes scarce after the first chunk
+    def later(x_t, t, condition):  # memory becomes scarce after the first chunk
         if sum(given) == 64 and len(x_t) > 32:
             given.append(0)
             raise ERRORS[0]
-        return predict(x_t, t, labels)
+        return predict(x_t, t, condition)
 
     target.predict = later
-    attack.judge(target, batch_of(128))
+    run(attack, target, batch_of(128))
     assert given == [64, 0, 32, 32]
 
 
 def test_one_picture_that_does_not_fit_is_the_users_affair(target, batch_of):
     narrow(target, 4)
     with pytest.raises(UserError, match="single picture: close other programs"):
-        parse_attacks("loss")[0].judge(target, batch_of(20))
-    assert target.rows == 8
+        run(parse_attacks("loss")[0], target, batch_of(20))
+    assert target.batching.rows == 8
 
 
 def test_other_errors_are_not_taken_for_it(target, batch_of):
     assert not ran_out(RuntimeError("shapes differ")) and all(map(ran_out, ERRORS))
     narrow(target, 0, RuntimeError("shapes differ"))
     with pytest.raises(UserError, match=r"cannot be asked \(shapes differ\)"):
-        parse_attacks("loss")[0].judge(target, batch_of(2))
-    assert target.rows == 64
+        run(parse_attacks("loss")[0], target, batch_of(2))
+    assert target.batching.rows == 64
 
 
 def test_models_beside_it_take_the_smaller_batches_too(target, target_folders, batch_of):
     (attack,) = parse_attacks("calibrated(loss)", reference=_reference(target_folders))
     narrow(target, 16)
-    attack.judge(target, batch_of(30))
-    assert {one.rows for one in target.kept.values() if hasattr(one, "rows")} == {16}
+    run(attack, target, batch_of(30))
+    assert {one.batching.rows for one in target.kept.values() if isinstance(one, Target)} == {16}
 
 
 def _reference(folders):

@@ -1,4 +1,7 @@
-"""Attacks against scores of the papers' released code, and against slow oracles written from the formulas alone."""
+"""Attacks against scores of the papers' released code, and against slow oracles written from the formulas alone.
+
+`data/parity/README.md` says how the scores of released code were made.
+"""
 
 import json
 import math
@@ -14,6 +17,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 from scipy.ndimage import gaussian_filter
 
 from trainedon.attacks import parse_attacks
+from trainedon.demo.demo import model_folder
 from trainedon.noise import generator
 from trainedon.pictures import Batch, scan
 from trainedon.targets import load_target
@@ -35,23 +39,39 @@ RELEASED = {
 }
 
 
-@pytest.fixture(scope="module")
-def released(shared):
-    """For 16 members and 16 unseen pictures: our scores by attack, and those of the papers' released code by key."""
-    record = json.loads((shared / "parity" / "celeba32.json").read_text())
-    chosen = [*range(16), *range(128, 144)]
-    folder = shared / "data" / "celeba32"
-    entries = {f"{name}/{entry.name}": entry for name in ("members", "unseen") for entry in scan(folder / name)}
-    pictures = [entries[record["pictures"][i]].read() for i in chosen]
-    scores = {key: np.array(values)[chosen] for key, values in record["lower_is_member"].items()}
-    assert set(scores) == set(RELEASED)
-    target, batch = load_target(shared / "targets" / "celeba32"), Batch.from_pictures(pictures, (32, 32), 3)
+def parity(record, folder, model, chosen):
+    """Our scores by attack, and those of the released code by key, for some pictures of a record."""
+    stored = json.loads(record.read_text())
+    assert set(stored["lower_is_member"]) == set(RELEASED)
+    names = [stored["pictures"][i] for i in chosen]
+    entries = {
+        f"{kind}/{one.name}": one for kind in {name.split("/")[0] for name in names} for one in scan(folder / kind)
+    }
+    batch = Batch.from_pictures([entries[name].read() for name in names], (32, 32), 3)
+    target = load_target(model)
+    scores = {key: np.array(values)[chosen] for key, values in stored["lower_is_member"].items()}
     return cache(lambda spec: parse_attacks(spec)[0].score(target, batch)), scores
 
 
+@pytest.fixture(scope="module")
+def embedded():
+    """The model that comes with the package, on pictures of our own."""
+    data = Path(__file__).parents[1] / "data"
+    return parity(data / "parity" / "embedded.json", data / "runs", model_folder(), range(20))
+
+
+@pytest.fixture(scope="module")
+def faces_of_celeba(shared):
+    """A model of faces, on 16 members and 16 unseen pictures."""
+    chosen = [*range(16), *range(128, 144)]
+    model, pictures = shared / "targets" / "celeba32", shared / "data" / "celeba32"
+    return parity(shared / "parity" / "celeba32.json", pictures, model, chosen)
+
+
 @pytest.mark.parametrize("key", RELEASED)
-def test_scores_are_those_of_the_released_code(key, released):
-    ours, theirs = released
+@pytest.mark.parametrize("record", ["embedded", "faces_of_celeba"])
+def test_scores_are_those_of_the_released_code(key, record, request):
+    ours, theirs = request.getfixturevalue(record)
     np.testing.assert_allclose(-ours(RELEASED[key]), theirs[key], rtol=1e-3)
 
 
@@ -215,6 +235,7 @@ def test_scores_are_those_of_a_slow_oracle(spec, kind, target_folders, batch_of)
     agrees(spec, target_folders[kind], batch_of(2), rtol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ORACLES)
 def test_scores_are_those_of_a_slow_oracle_on_a_trained_target(spec, shared, faces):
     agrees(spec, shared / "targets" / "celeba32-early", faces(2, 32))

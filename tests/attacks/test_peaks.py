@@ -9,6 +9,7 @@ import torch
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.single.curvature import Curvature, divergence
 from trainedon.attacks.single.rise import MOVES, Rise
+from trainedon.condition import UNCONDITIONAL
 from trainedon.errors import UserError
 from trainedon.evidence.studies.peaks import MOVES as STUDIED
 from trainedon.evidence.studies.peaks import STUDY
@@ -27,17 +28,8 @@ class Linear(Target):
         alpha, sigma = (float(values[t]) for values in (self.path.alphas, self.path.sigmas))
         return sigma / (alpha**2 * self.spread**2 + sigma**2)
 
-    def predict(self, x_t, t, labels):
+    def predict(self, x_t, t, condition):
         return self.gain(t[0]) * x_t
-
-    def features(self, pictures, t, layer=None, labels=None):
-        raise NotImplementedError
-
-    def attention(self, pictures, t, labels=None):
-        return None
-
-    def gradient_norms(self, x_t, t, noise, labels=None):
-        raise NotImplementedError("there are no weights")
 
 
 def linear(**changes):
@@ -136,7 +128,7 @@ def test_the_divergence_is_the_trace_of_the_jacobian_within_its_error(grey_targe
         traces.append(jacobian.trace())
         errors.append((2 * (both.square().sum() - both.diagonal().square().sum()) / probes).sqrt())
     signs = [torch.where(source.next() < 0, -1.0, 1.0) for _ in range(probes)]
-    found = divergence(grey_target, x_t, t, None, signs)
+    found = divergence(grey_target, x_t, t, UNCONDITIONAL, signs)
     assert (torch.stack(errors) < torch.stack(traces).abs() / 5).all(), "too inexact to mean anything"
     assert ((found - torch.stack(traces)).abs() < 4 * torch.stack(errors)).all()
 

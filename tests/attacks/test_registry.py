@@ -12,7 +12,7 @@ from trainedon.attacks.wrappers.fremia import FreMIA
 from trainedon.attacks.wrappers.repeat import Repeat
 from trainedon.attacks.wrappers.timesteps import Timesteps
 from trainedon.compare import EfficientNetLite0, Own, SFace
-from trainedon.degrade import Attention, Center, Inverted
+from trainedon.degrade import Attention, Center, Face, Inverted
 from trainedon.errors import UserError
 from trainedon.restore import Guided
 from trainedon.targets import Shadows
@@ -34,7 +34,12 @@ def test_words_need_no_quotes_and_may_have_parentheses():
 
 def test_objects_and_texts_make_the_same_attack():
     assert DRC(roi=Attention(0.1), encoder=Own(scope="crop")) == DRC(roi="attention:0.1", encoder="own", scope="crop")
+    assert DRC(encoder=Own(), scope="crop") == DRC(encoder=Own(scope="crop"))
     assert isinstance(DRC(encoder="sface").encoder, SFace)
+    (attack,) = parse_attacks("drc(roi=inverted(face(0.25)), restorer=guided(scale=3), symmetries=none)")
+    assert attack == DRC(roi=Inverted(Face(0.25)), restorer=Guided(scale=3.0), symmetries=())
+    (attack,) = parse_attacks("fremia(attack=pia(t=100))")
+    assert attack == FreMIA(PIA(t=100))
 
 
 PLAIN = {
@@ -78,7 +83,7 @@ def test_a_default_encoder_whose_package_is_missing_is_refused_only_when_it_is_u
     def missing(_similarity):
         raise UserError("efficientnet is not installed")
 
-    monkeypatch.setattr(EfficientNetLite0, "check", missing)
+    monkeypatch.setattr(EfficientNetLite0, "check_installed", missing)
     assert "drc-paper" in names("all")
     (paper,) = parse_attacks("drc-paper")
     with pytest.raises(UserError, match="not installed"):
@@ -130,6 +135,11 @@ def test_a_reference_is_known_by_its_digest_not_by_its_place(target_folders, tmp
         ("", "no attack is named"),
         ("secret", "unknown attack 'secret': choose from"),
         ("loss(t=100", "closing parenthesis"),
+        ("loss(t=100)x", "'x' stands after the closing parenthesis"),
+        ("loss(t=100, t=200)", "loss: t is given twice"),
+        ("loss(t)", "loss: t has no value: write t=VALUE"),
+        ("loss(t=100) pia", "'pia' stands after the closing parenthesis: take it away, or put a comma between"),
+        ("pia(p=nan)", "pia: p takes a number, not 'nan'"),
         ("loss(time=3)", "has no parameter 'time': it has t, draws"),
         ("loss(t=soon)", "t takes a whole number"),
         ("loss(t=1000)", "t must lie in 0..999"),
@@ -143,12 +153,12 @@ def test_a_reference_is_known_by_its_digest_not_by_its_place(target_folders, tmp
         ("fremia(drc)", "nothing to filter"),
         ("calibrated(loss, reference=nowhere)", "nowhere does not exist"),
         ("gsa(shadows=nowhere)", "no finished shadow models"),
-        ("drc-hide(roi=moon)", "region 'moon' is not known"),
+        ("drc-hide(roi=moon)", "unknown region 'moon'"),
         ("drc-hide(restorer=magic)", "unknown restorer 'magic'"),
         ("drc-hide(restorer=guided:power=3)", "has no parameter 'power'"),
         ("drc-hide(pooling=vote)", "pooling 'vote'"),
         ("drc-hide(steps=0)", "steps and restorations must be 1 or more"),
-        ("drc-hide(encoder=taste)", "encoder 'taste'"),
+        ("drc-hide(encoder=taste)", "unknown encoder 'taste'"),
     ],
 )
 def test_what_is_wrong_is_said(text, message):
@@ -163,3 +173,51 @@ def test_a_seed_reaches_the_attacks_that_others_have_inside_by_default():
         assert {attack.seed for attack in inside if hasattr(attack, "seed")} == {7}
     everything = {attack.name: attack for attack in parse_attacks("all", seed=7)}
     assert everything["drc"] in everything["rank-average"].attacks
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown_as", "relative_to"),
+    [
+        ("drc", "noised", "self"),
+        ("drc-latent", "noised", "self"),
+        ("drc-hide", "hidden", None),
+        ("drc-hide(symmetries=mirror)", "hidden", "self"),
+        ("drc(symmetries=none, degradation=hide+diffuse:100)", "noised", None),
+        ("loss", None, None),
+        ("symmetric(loss)", None, "self"),
+        ("flip(symmetric(loss))", None, "self"),
+    ],
+)
+def test_an_attack_declares_what_is_shown_of_it_and_what_its_score_is_relative_to(spec, shown_as, relative_to):
+    (attack,) = parse_attacks(spec)
+    assert (attack.shown_as, attack.relative_to) == (shown_as, relative_to)
+
+
+@pytest.mark.parametrize(
+    ("spec", "identity"),
+    [
+        ("loss(t=100)", "Loss(t=100, draws=1, seed=0)"),
+        ("timesteps(pia, t=50+100)", "Timesteps(attack=PIA(t=200, p=4.0), t=(50, 100))"),
+        ("clid(t=440+450)", "CLiD(t=(440, 450), a=0.9, seed=0)"),
+        ("symmetric(pia, symmetries=all)", "symmetries=('mirror', 'upside-down', 'half-turn'))"),
+        ("drc(roi=face:0.3)", "DRC(roi=Face(ratio=0.3), degradation=(Diffuse(t=50), Diffuse(t=100), "),
+        ("drc(roi='attention:0.2:C:/dino')", "roi=Attention(ratio=0.2, source='C:/dino', t=100), "),
+        ("drc(roi=quadrants)", "roi=Several(rois=(Quadrant(k=0), Quadrant(k=1), Quadrant(k=2), Quadrant(k=3))), "),
+        ("drc(roi=inverted(ranked:1))", "roi=Inverted(roi=Several(rois=(Ranked(rank=0, n=4, t=100),))), "),
+        ("drc(roi=tiles:1)", "roi=Several(rois=(Tile(k=0, n=1),)), "),
+        ("drc(degradation=hide+blur:2)", "degradation=(Hide(), Blur(sigma=2.0)), "),
+        (
+            "drc(restorer='guided:scale=3,until=0.5')",
+            "restorer=Guided(eta=1.0, paste=1, since=0.0, until=0.5, ",
+        ),
+        (
+            "drc(encoder=own:200:mid_block, scope=crop)",
+            "encoder=Own(layer='mid_block', t=200, scope='crop'), ",
+        ),
+        ("drc(encoder=own+pixel)", "encoder=Ensemble(members=(Own(layer=None, t=100, scope='region'), Pixel("),
+        ("drc(encoder=clip:owner/name)", "encoder=Clip(source='owner/name', scope='picture'), "),
+    ],
+)
+def test_the_identity_of_a_setting_is_the_one_that_runs_of_version_0_1_0_have(spec, identity):
+    (attack,) = parse_attacks(spec)
+    assert identity in repr(attack)

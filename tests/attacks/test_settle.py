@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from trainedon.attacks import DRC, parse_attacks, short
+from trainedon.attacks.core.execute import run
+from trainedon.attacks.drc.comparison import Comparing
 from trainedon.errors import UserError
 
 BASE = "restorations=4, degradation=diffuse:100+250, symmetries=mirror"
@@ -25,9 +27,9 @@ def both(settle: float, given: str = BASE, pivot: float = 0.0) -> tuple[DRC, DRC
 def test_a_picture_that_never_stops_has_the_score_of_before_bit_for_bit(given, target, batch):
     plain, patient = both(1e12, given)
     with target.counted() as spent:
-        scores = patient.judge(target, batch).scores
+        scores = run(patient, target, batch).scores
     with target.counted() as usual:
-        expected = plain.judge(target, batch).scores
+        expected = run(plain, target, batch).scores
     assert np.array_equal(scores, expected)
     assert spent.forward == usual.forward == 11 * plain.cost(target).forward == 11 * patient.cost(target).forward
 
@@ -35,9 +37,9 @@ def test_a_picture_that_never_stops_has_the_score_of_before_bit_for_bit(given, t
 def test_pictures_stop_when_their_own_restorations_make_them_clear(target, batch):
     plain, hasty = both(1.5)
     with target.counted() as spent:
-        scores = hasty.judge(target, batch).scores
+        scores = run(hasty, target, batch).scores
     assert 11 * 2 * 2 * 2 < spent.forward < 11 * plain.cost(target).forward, "some stop, and some do not"
-    expected = plain.judge(target, batch).scores
+    expected = run(plain, target, batch).scores
     stopped = scores != expected
     assert stopped.any() and not stopped.all()
     assert spent.forward == sum(_rounds(plain, target, batch, i, scores[i]) for i in range(11)) * 2 * 2
@@ -55,41 +57,41 @@ def _first(plain, target, picture, k):
     from trainedon.compare import pool
     from trainedon.targets import Symmetric
 
-    regions = plain.roi.masks(target, picture)
+    regions, comparing = plain.roi.masks(target, picture), Comparing(plain.encoder, plain.pooling)
     values = []
     for view in (target, Symmetric.of(target, "mirror")):
-        restored = plain.restore(view, picture, regions)
+        restored = plain.restoring.restore(view, picture, regions)
         originals = plain.encoder.encode_each(view, picture.pixels, regions)
-        found = plain._compare(view, picture, originals, restored, regions)[0].unflatten(2, (2, 4))[..., :k]
+        found = comparing.similarities(view, picture, originals, restored, regions)[0].unflatten(2, (2, 4))[..., :k]
         values.append(pool(found.flatten(2), plain.pooling, plain.encoder.highest).item())
     return values[0] - values[1]
 
 
 def test_the_score_depends_on_the_picture_alone(target, batch):
     _, hasty = both(1.5)
-    scores = hasty.judge(target, batch).scores
+    scores = run(hasty, target, batch).scores
     order = [7, 3, 10, 0]
-    assert np.array_equal(hasty.judge(target, batch.take(order)).scores, scores[order])
-    assert np.array_equal([hasty.judge(target, batch[i : i + 1]).scores[0] for i in range(3)], scores[:3])
-    rows, target.rows = target.rows, 8
+    assert np.array_equal(run(hasty, target, batch.take(order)).scores, scores[order])
+    assert np.array_equal([run(hasty, target, batch[i : i + 1]).scores[0] for i in range(3)], scores[:3])
+    rows, target.batching.rows = target.batching.rows, 8
     try:
-        assert np.array_equal(hasty.judge(target, batch).scores, scores)
+        assert np.array_equal(run(hasty, target, batch).scores, scores)
     finally:
-        target.rows = rows
+        target.batching.rows = rows
 
 
 def test_a_far_pivot_stops_everything_and_the_score_itself_nothing(target, batch):
     plain, early = both(3, pivot=-1e6)
     with target.counted() as spent:
-        early.judge(target, batch)
+        run(early, target, batch)
     assert spent.forward == 11 * 2 * 2 * 2
-    score = plain.judge(target, batch[:1]).scores[0]
-    assert replace(plain, settle=1000, pivot=float(score)).judge(target, batch[:1]).scores[0] == score
+    score = run(plain, target, batch[:1]).scores[0]
+    assert run(replace(plain, settle=1000, pivot=float(score)), target, batch[:1]).scores[0] == score
 
 
 def test_exhibits_are_of_the_rounds_that_all_have(target, batch):
     (hidden,) = parse_attacks("drc-hide(steps=2, restorations=3, settle=2, pivot=1, encoder=pixel)")
-    shown = hidden.judge(target, batch[:2]).exhibits
+    shown = run(hidden, target, batch[:2]).exhibits
     assert [name for name in shown[0].pictures if "restored" in name] == ["restored-1", "restored-2"]
     assert len(shown[0].similarities) == 2
 
@@ -97,14 +99,14 @@ def test_exhibits_are_of_the_rounds_that_all_have(target, batch):
 def test_a_picture_without_a_reference_has_no_score(target, batch_of):
     batch = batch_of(2)
     batch.pixels[0] = 0.25
-    scores = both(2)[1].judge(target, batch).scores
+    scores = run(both(2)[1], target, batch).scores
     assert np.isnan(scores[0]) and np.isfinite(scores[1])
 
 
-def test_the_text_of_an_attack_changes_only_where_it_is_asked_for():
+def test_its_parameters_stand_in_the_text_of_the_attack():
     plain, hasty = both(2.5, pivot=0.5)
-    assert "settle" not in repr(plain) and repr(hasty).endswith("seed=0, settle=2.5, pivot=0.5)")
-    assert repr(hasty).startswith(repr(plain)[:-1]) and hasty != plain
+    assert repr(plain).endswith("share=1.0, settle=0.0, pivot=0.0)") and hasty != plain
+    assert repr(hasty) == repr(plain).replace("settle=0.0, pivot=0.0", "settle=2.5, pivot=0.5")
     assert parse_attacks("drc(settle=2.5)") == [DRC(settle=2.5)] and short(DRC(settle=2.5)) == "drc(settle=2.5)"
     assert repr(parse_attacks("drc-fast")[0]).startswith("DRCFast(roi=Full(), ")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.stats import norm
 
 from trainedon.attacks import Loss, parse_attacks
-from trainedon.attacks.core.attack import silent
+from trainedon.attacks.core.answers import silent
 from trainedon.attacks.shadow.gsa import GSA
 from trainedon.attacks.shadow.lira import LiRA
 from trainedon.attacks.shadow.rmia import RMIA
@@ -192,9 +192,9 @@ def test_attacks_with_the_same_loss_ask_the_network_once(target, shadows, monkey
     batch = shadows.batch(range(6))
     alone = [attack.score(target, batch) for attack in attacks]
     rows = []
-    chunks = type(target)._in_chunks
+    chunks = type(target).batched
     monkeypatch.setattr(
-        type(target), "_in_chunks", lambda self, net, x, *rest: (rows.append(len(x)), chunks(self, net, x, *rest))[1]
+        type(target), "batched", lambda self, net, x, *rest: (rows.append(len(x)), chunks(self, net, x, *rest))[1]
     )
     with target.counted() as spent, target.sharing():
         together = [attack.score(target, batch) for attack in attacks]
@@ -257,6 +257,7 @@ def _train(root):
         torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["lira", "lira(form=offline)", "rmia", "gsa(pictures=16)"])
 def test_members_score_higher(spec, trained):
     audited, shadows, batch = trained

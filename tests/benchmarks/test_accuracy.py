@@ -14,7 +14,7 @@ from benchmarks.standing import difference, rows
 from benchmarks.targets import Known
 from trainedon.attacks import Cost, parse_attacks
 from trainedon.errors import UserError
-from trainedon.evidence import Scores, evaluate
+from trainedon.evidence import Scores, evaluate_table
 from trainedon.evidence.protocol.paired import scored_by_both
 
 TUNED = {"pia": "pia(t=50)", "loss": "loss(t=200)"}  # the second is also the paper's
@@ -115,7 +115,7 @@ def test_rows_from_known_scores():
     scores = known_scores(loss=[1, 2, 0, 1.5, 0.5], drc=[3, 2, 1, 0, 0.5], pia=[None, 2, 0, 1, 3])
     attacks = parse_attacks("loss, drc, pia")
     costs = {repr(attack): Cost(n, 1) for n, attack in enumerate(attacks)}
-    found = rows(evaluate(scores), scores, attacks, costs)
+    found = rows(evaluate_table(scores), scores, attacks, costs)
     assert [(row["attack"], row["auc"]) for row in found] == [("drc", 1.0), ("loss", 0.5), ("pia", 0.25)]
     assert [row["forward"] for row in found] == [1, 0, 2] and found[0]["lead"] is None
     assert [row["lead"][0] for row in found[1:]] == [0.5, 0.75]  # the second over the pictures that both scored
@@ -129,7 +129,7 @@ def test_attacks_without_a_picture_in_common_are_not_compared():
     scores = known_scores(loss=[None, 2, 0, 1.5, 0.5], drc=[3, None, None, 0, 0.5])
     assert scored_by_both(scores, *scores.attacks, ("member", "unseen")) is None
     attacks = parse_attacks("loss, drc")
-    found = rows(evaluate(scores), scores, attacks, {repr(attack): Cost(1) for attack in attacks})
+    found = rows(evaluate_table(scores), scores, attacks, {repr(attack): Cost(1) for attack in attacks})
     assert [row["lead"] for row in found] == [None, None]
     assert "no picture in common" in " ".join(sentences(found))
 

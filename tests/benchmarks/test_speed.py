@@ -13,6 +13,7 @@ from diffusers import RePaintScheduler
 
 from benchmarks import footprint, repaint, speed
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.core import execute
 from trainedon.errors import UserError
 from trainedon.files import whole
 from trainedon.targets import load_target
@@ -73,7 +74,7 @@ def test_the_scores_are_those_of_the_attack(target_folders, toy_pictures):
     pictures = speed.Pictures.read(target, toy_pictures["members"], toy_pictures["unseen"], 5)
     (attack,) = parse_attacks("loss")
     assert np.array_equal(
-        speed.through_the_engine(target, attack, pictures.task), attack.judge(target, pictures.batch).scores
+        speed.through_the_engine(target, attack, pictures.task), execute.run(attack, target, pictures.batch).scores
     )
     few, members = pictures.few(2)
     assert (len(few), members) == (4, 2) and few.sha256[2] == pictures.batch.sha256[pictures.members]
@@ -85,7 +86,7 @@ def test_repaint_of_diffusers_has_the_models_own_noise_path_and_keeps_what_is_ke
     torch.testing.assert_close(torch.from_numpy(repaint.betas(target)).double(), expected, rtol=1e-2, atol=1e-6)
     painter, batch = repaint.RePaint(target), batch_of(2)
     painted = painter.restored(batch.pixels, repaint.Setting(5, 1, 2))
-    hidden = repaint.HIDDEN.mask(target, batch)[:, None].expand_as(painted)
+    hidden = repaint.HIDDEN.mask(batch)[:, None].expand_as(painted)
     torch.testing.assert_close(painted[~hidden], batch.pixels[~hidden], atol=1e-4, rtol=0)
     assert not torch.allclose(painted[hidden], batch.pixels[hidden], atol=1e-2)
     scores, evaluations = painter.scores(batch, repaint.Setting(5, 1, 1), rows=1)
@@ -117,6 +118,7 @@ def test_shards_are_seen_though_they_are_cleared_away(tmp_path):
     assert [shard.pictures for shard in seen.values()] == [10]
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_whole_run_in_a_process_of_its_own(tmp_path):
     assert 50 < footprint.peak_mib(16, tmp_path / "16") < 5000
     assert (tmp_path / "16" / "run" / "scores.parquet").is_file()

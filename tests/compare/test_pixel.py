@@ -8,7 +8,7 @@ from trainedon.degrade import Center
 
 def test_pixel_is_minus_the_mean_squared_error_inside(batch_of, target):
     batch, others = batch_of(3), batch_of(3, seed=1).pixels
-    mask = Center(0.3).mask(None, batch)
+    mask = Center(0.3).mask(batch)
     for i, value in enumerate(Pixel().similarity(target, batch.pixels, others, mask)):
         difference = (batch.pixels.double() - others.double())[i][:, mask[i]]
         assert value.item() == pytest.approx(-difference.square().mean().item(), rel=1e-9)
@@ -36,7 +36,7 @@ def naive_ssim_map(a, b):
 @pytest.mark.parametrize("size", [16, 4])
 def test_ssim_agrees_with_a_naive_oracle(size, batch_of):
     batch, others = batch_of(2, size=size), batch_of(2, size=size, seed=1).pixels
-    mask = Center(0.3).mask(None, batch)
+    mask = Center(0.3).mask(batch)
     values = Ssim().similarity(None, batch.pixels, others, mask)
     for i in range(2):
         a, b = ((pixels[i].double().numpy() + 1) / 2 for pixels in (batch.pixels, others))

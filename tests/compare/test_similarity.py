@@ -60,7 +60,7 @@ def build(dino, clip):
         sources = {"dinov2": (dino,), "clip": (clip,)}
         similarity = CLASSES[name](*sources.get(name, ()), scope=scope)
         try:
-            similarity.check()
+            similarity.check_installed()
         except UserError as error:
             pytest.skip(str(error))
         return similarity
@@ -72,7 +72,7 @@ def build(dino, clip):
 def test_the_contract_of_every_similarity(name, scope, build, target, batch_of):
     similarity = build(name, scope)
     originals, others = batch_of(5).pixels, batch_of(5, seed=1).pixels
-    mask = Center(0.3).mask(None, batch_of(5))
+    mask = Center(0.3).mask(batch_of(5))
     near = torch.where(mask.unsqueeze(1), 0.9 * originals + 0.1 * others, originals)
     far = torch.where(mask.unsqueeze(1), others, originals)
 
@@ -96,7 +96,7 @@ def test_the_contract_of_every_similarity(name, scope, build, target, batch_of):
 def test_grey_pictures_can_be_compared(name, scope, build, grey_target, batch_of):
     similarity = build(name, scope)
     batch = batch_of(2, channels=1)
-    values = similarity.similarity(grey_target, batch.pixels, batch.pixels.flip(0), Center(0.3).mask(None, batch))
+    values = similarity.similarity(grey_target, batch.pixels, batch.pixels.flip(0), Center(0.3).mask(batch))
     assert values.shape == (2,) and values.isfinite().all()
 
 
@@ -107,7 +107,7 @@ def test_without_a_mask_the_whole_picture_is_compared(name, build, target, batch
     everywhere = torch.ones(2, 16, 16, dtype=torch.bool)
     whole = build(name, "picture").similarity(target, a, b)
     assert torch.equal(build(name, first).similarity(target, a, b), whole)
-    assert torch.equal(build(name, "picture").similarity(target, a, b, Center(0.2).mask(None, batch_of(2))), whole)
+    assert torch.equal(build(name, "picture").similarity(target, a, b, Center(0.2).mask(batch_of(2))), whole)
     if name != "dinov2":  # which has a vector of its own for whole pictures
         torch.testing.assert_close(build(name, first).similarity(target, a, b, everywhere), whole)
 
@@ -115,7 +115,7 @@ def test_without_a_mask_the_whole_picture_is_compared(name, build, target, batch
 @pytest.mark.parametrize("name", SPATIAL)
 def test_region_weighs_changes_inside_more_than_a_picture_does(name, build, target, batch_of):
     batch = batch_of(4, size=16)
-    mask = Center(0.2).mask(None, batch)
+    mask = Center(0.2).mask(batch)
     changed = torch.where(mask.unsqueeze(1), batch_of(4, seed=1).pixels, batch.pixels)
     region = build(name, "region").similarity(target, batch.pixels, changed, mask)
     picture = build(name, "picture").similarity(target, batch.pixels, changed, mask)
@@ -126,7 +126,7 @@ def test_cosine_is_that_of_the_vectors_and_undefined_for_none():
     class Plain(Encoder):
         name, scope = "plain", "picture"
 
-        def _maps(self, target, pixels, labels):
+        def features(self, target, pixels, condition):
             raise NotImplementedError
 
     a = torch.tensor([[1.0, 0.0], [3.0, 4.0], [1.0, 1.0], [0.0, 0.0]])

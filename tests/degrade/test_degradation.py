@@ -3,19 +3,19 @@ import pytest
 import torch
 from scipy import ndimage
 
-from trainedon.attacks import parse_attacks
+from trainedon.attacks import DRC, parse_attacks
 from trainedon.degrade import (
     Blur,
     Center,
+    Degradation,
     Diffuse,
     Downsample,
     Fade,
     Hide,
     Noise,
-    parse_degradation,
-    parse_degradations,
 )
 from trainedon.errors import UserError
+from trainedon.spec import spelled
 from trainedon.targets import NoisePath
 
 ALL = [Hide(), Noise(0.5), Blur(2.0), Downsample(4), Downsample(5)]
@@ -24,7 +24,7 @@ ALL = [Hide(), Noise(0.5), Blur(2.0), Downsample(4), Downsample(5)]
 @pytest.mark.parametrize("degradation", ALL, ids=repr)
 def test_kept_part_is_bit_exact_and_hidden_part_changes(degradation, batch_of):
     batch = batch_of(5)
-    mask = Center(0.4).mask(None, batch)
+    mask = Center(0.4).mask(batch)
     degraded = degradation(batch, mask)
     kept = ~mask.unsqueeze(1).expand_as(degraded)
     assert degraded.dtype == torch.float32 and degraded.abs().max() <= 1
@@ -35,7 +35,7 @@ def test_kept_part_is_bit_exact_and_hidden_part_changes(degradation, batch_of):
 
 def test_hiding_gives_nothing_away(batch_of):
     batch = batch_of(3)
-    mask = Center(0.4).mask(None, batch)
+    mask = Center(0.4).mask(batch)
     assert (Hide()(batch, mask)[mask.unsqueeze(1).expand_as(batch.pixels)] == 0).all()
     assert not Hide.reveals and all(kind.reveals for kind in (Noise, Blur, Downsample))
 
@@ -53,7 +53,7 @@ def test_noise_has_its_sigma_and_depends_on_digest_and_seed(batch_of):
 
 def test_diffusing_leaves_the_noise_to_the_restorer_and_says_where_it_starts(batch_of):
     batch = batch_of(3)
-    mask = Center(0.4).mask(None, batch)
+    mask = Center(0.4).mask(batch)
     given = Diffuse(200)(batch, mask)
     assert torch.equal(given, batch.pixels)
     usual, cosine = NoisePath.from_scheduler({}), NoisePath.from_scheduler({"beta_schedule": "squaredcos_cap_v2"})
@@ -88,48 +88,65 @@ def test_downsample_takes_the_mean_of_blocks_also_at_the_edge(batch_of):
         ("noise:0.5", Noise(0.5)),
         ("blur:2", Blur(2.0)),
         ("downsample:4", Downsample(4)),
+        ("downsample(factor=4)", Downsample(4)),
     ],
 )
 def test_parse(text, degradation):
-    assert parse_degradation(text) == degradation
+    assert Degradation.parse(text) == degradation
 
 
-@pytest.mark.parametrize(
-    "text", ["", "hide:1", "noise", "noise:x", "blur:", "downsample:2.5", "diffuse:0.5", "sharpen:2"]
-)
+@pytest.mark.parametrize("text", ["", "sharpen:2", "50", "Hide"])
 def test_parse_lists_the_choices(text):
-    with pytest.raises(UserError, match="choose one of hide, diffuse:T, fade:T, noise:SIGMA"):
-        parse_degradation(text)
+    with pytest.raises(UserError, match=r"unknown degradation .*choose from blur:SIGMA, diffuse:T, .*noise:SIGMA"):
+        Degradation.parse(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["diffuse:0", "diffuse:1000", "noise:0", "noise:nan", "blur:-1", "blur:inf", "downsample:1"]
+    ("text", "message"),
+    [
+        ("hide:1", "hide has no parameter '1'"),
+        ("noise", "noise: sigma is missing: write noise:SIGMA"),
+        ("noise:x", "noise: sigma takes a number, not 'x'"),
+        ("blur:", "blur: sigma takes a number, not ''"),
+        ("downsample:2.5", "downsample: factor takes a whole number"),
+        ("diffuse:0.5", "diffuse: t takes a whole number"),
+        ("noise:nan", "noise: sigma takes a number, not 'nan'"),
+        ("blur:-1", "blur:-1.0 is not possible"),
+        ("noise:0", "noise:0.0 is not possible"),
+        ("diffuse:0", "diffuse:0 is not possible"),
+        ("fade:1000", "fade:1000 is not possible"),
+        ("downsample:1", "downsample:1 is not possible"),
+    ],
 )
-def test_impossible_values_are_refused(text):
-    with pytest.raises(UserError, match="is not possible"):
-        parse_degradation(text)
+def test_parse_says_what_is_wrong(text, message):
+    with pytest.raises(UserError, match=message):
+        Degradation.parse(text)
 
 
 def test_several_degradations():
-    assert parse_degradations("hide") == (Hide(),)
-    assert parse_degradations("diffuse:50+100+hide+blur:2") == (Diffuse(50), Diffuse(100), Hide(), Blur(2.0))
+    assert DRC(degradation="hide").degradation == DRC(degradation=Hide()).degradation == (Hide(),)
+    several = (Diffuse(50), Diffuse(100), Hide(), Blur(2.0))
+    assert DRC(degradation="diffuse:50+100+hide+blur:2").degradation == several
+    assert spelled(several) == "diffuse:50+100+hide+blur:2.0"
     for text in ("50+100", "diffuse:50+", "hide+50"):
-        with pytest.raises(UserError, match="choose one of hide"):
-            parse_degradations(text)
+        with pytest.raises(UserError, match="unknown degradation"):
+            DRC(degradation=text)
 
 
 def test_fading_is_diffusing_without_noise(batch_of, target):
     """One step back from `alpha x`: what comes back is off by sigma / alpha times the noise that is seen there."""
-    assert parse_degradation("fade:100") == Fade(100) != Diffuse(100)
+    assert Degradation.parse("fade:100") == Fade(100) != Diffuse(100)
     (attack,) = parse_attacks("drc-latent(degradation=fade:100, symmetries=none)")
     batch = batch_of(3)
     (region,) = attack.roi.masks(target, batch)
     with torch.no_grad():
-        restored = attack.restore(target, batch, [region])[:, 0, 0]
+        restored = attack.restoring.restore(target, batch, [region])[:, 0, 0]
         alpha, sigma = target.path.at(100, batch.pixels)
         seen = target.denoise(alpha * batch.pixels, 100).noise
     torch.testing.assert_close(restored, (batch.pixels - sigma / alpha * seen).clamp(-1, 1))
     other = type(batch)(batch.pixels, tuple(reversed(batch.sha256)))
-    assert torch.equal(attack.restore(target, other, [region])[:, 0, 0], restored), "there is no noise to depend on"
+    assert torch.equal(attack.restoring.restore(target, other, [region])[:, 0, 0], restored), (
+        "there is no noise to depend on"
+    )
     with pytest.raises(UserError, match="restorations=1"):
         parse_attacks("drc-latent(restorations=2)")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainedon.degrade import Center, Face, parse_roi
+from trainedon.degrade import Center, Face, Roi
 from trainedon.degrade import faces as finder
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
@@ -31,7 +31,7 @@ def test_region_follows_the_face_and_has_the_exact_ratio(faces):
     canvas = torch.zeros(4, 3, 80, 80)
     canvas[:, :, :32, 48:] = small  # a face in the upper right corner
     batch = Batch.of(canvas)
-    masks = Face(0.05).mask(None, batch)
+    masks = Face(0.05).mask(batch)
     assert masks.sum(dim=(1, 2)).tolist() == [320] * 4
     assert Face(0.05).notes(batch) == ("",) * 4
     assert (masks[:, :36, 44:].sum(dim=(1, 2)) == 320).all()
@@ -40,14 +40,14 @@ def test_region_follows_the_face_and_has_the_exact_ratio(faces):
 @needs_package
 def test_faces_do_not_depend_on_neighbours(faces):
     batch = faces(5, 32)
-    masks = Face().mask(None, batch)
-    assert torch.equal(torch.cat([Face().mask(None, batch[i : i + 1]) for i in range(5)]), masks)
+    masks = Face().mask(batch)
+    assert torch.equal(torch.cat([Face().mask(batch[i : i + 1]) for i in range(5)]), masks)
 
 
 @needs_package
 def test_without_a_face_the_centre_is_hidden_and_noted(batch_of):
     batch = batch_of(2)
-    assert torch.equal(Face(0.3).mask(None, batch), Center(0.3).mask(None, batch))
+    assert torch.equal(Face(0.3).mask(batch), Center(0.3).mask(batch))
     assert all("no face" in note for note in Face(0.3).notes(batch))
 
 
@@ -60,4 +60,4 @@ def test_another_network_file_is_refused():
 def test_missing_package_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(finder, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'trainedon\[face\]'"):
-        parse_roi("face")
+        Roi.parse("face")

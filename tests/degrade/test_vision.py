@@ -51,12 +51,12 @@ def test_cls_attention_is_that_of_the_last_layer(vit, batch_of):
 def test_attention_region_of_a_vit(which, request, batch_of):
     roi = Attention(0.2, source=request.getfixturevalue(which))
     batch = batch_of(5, size=24)
-    masks = roi.mask(None, batch)
+    masks = roi.mask(batch)
     assert masks.sum(dim=(1, 2)).tolist() == [round(0.2 * 576)] * 5
-    assert torch.equal(torch.cat([roi.mask(None, batch[i : i + 1]) for i in range(5)]), masks)
+    assert torch.equal(torch.cat([roi.mask(batch[i : i + 1]) for i in range(5)]), masks)
     assert len({mask.numpy().tobytes() for mask in masks}) > 1
     grey = Batch(batch.pixels[:, :1], batch.sha256)
-    assert roi.mask(None, grey).shape == (5, 24, 24)
+    assert roi.mask(grey).shape == (5, 24, 24)
 
 
 def test_in_chunks_does_not_see_the_batch():

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import spearmanr
 
-from trainedon.evidence import Evaluation, Scores, evaluate, to_json
+from trainedon.evidence import Evaluation, Scores, evaluate_table, to_json
 from trainedon.evidence.protocol.agreement import FEWEST, spearman
 from trainedon.evidence.table.split import calibration_mask
 
@@ -40,7 +40,7 @@ def table(members, unseen, seed=0, attacks=("a", "b", "c")):
 
 @pytest.fixture(scope="module")
 def found():
-    return evaluate(Scores.from_rows(table(120, 640)))
+    return evaluate_table(Scores.from_rows(table(120, 640)))
 
 
 def test_correlations_are_those_of_scipy(found):
@@ -107,7 +107,7 @@ def test_members_are_listed_most_often_named_first(found):
 
 @pytest.mark.parametrize(("unseen", "level"), [(58, None), (59, 0.05), (298, 0.05), (299, 0.01)])
 def test_the_level_is_the_lowest_that_can_be_estimated(unseen, level):
-    one = evaluate(Scores.from_rows(table(20, unseen))).agreement
+    one = evaluate_table(Scores.from_rows(table(20, unseen))).agreement
     assert one.fpr == level
     assert (one.named_by is None) == (level is None)
     assert (one.naming, one.pictures == ()) == (((), True) if level is None else ((0, 1, 2), False))
@@ -118,7 +118,7 @@ def test_an_attack_with_few_scores_names_nothing():
     for row in given:
         if row["attack"] == "b" and row["picture"] > "unseen-0040":
             row["score"] = None
-    one = evaluate(Scores.from_rows(given)).agreement
+    one = evaluate_table(Scores.from_rows(given)).agreement
     assert (one.fpr, one.naming) == (0.01, (0, 2))
     assert len(one.named_by.member) == 3
     assert not any(1 in named.by for named in one.pictures)
@@ -128,14 +128,14 @@ def test_pictures_without_some_score_are_not_counted():
     given = table(20, 400)
     hole = next(row for row in given if (row["attack"], row["picture"]) == ("b", "member-0003.png"))
     hole["score"] = float("nan")
-    one = evaluate(Scores.from_rows(given)).agreement
+    one = evaluate_table(Scores.from_rows(given)).agreement
     assert sum(one.named_by.member) == len(one.pictures) == 19
     assert "member-0003.png" not in {named.picture for named in one.pictures}
 
 
 @pytest.mark.parametrize("given", [table(200, 400, attacks=("a",)), table(4, 5)], ids=["one attack", "nine pictures"])
 def test_nothing_is_said_of_one_attack_or_of_few_pictures(given):
-    assert evaluate(Scores.from_rows(given)).agreement is None
+    assert evaluate_table(Scores.from_rows(given)).agreement is None
 
 
 def test_the_document_is_strict_and_comes_back(found):
@@ -158,7 +158,7 @@ def test_lists_of_numbers_take_one_line_each(found):
 def test_a_name_that_looks_like_json_is_left_alone():
     nasty = "[\n 1,\n 2\n].png"
     given = [r | {"picture": nasty} if r["picture"] == "member-0000.png" else r for r in table(20, 60)]
-    found = evaluate(Scores.from_rows(given))
+    found = evaluate_table(Scores.from_rows(given))
     assert nasty in {named.picture for named in Evaluation.model_validate_json(to_json(found)).agreement.pictures}
 
 
@@ -167,12 +167,12 @@ def test_order_of_rows_and_names_of_no_picture_matter():
     order = np.random.default_rng(0).permutation(len(given) // 3)
     shuffled = [given[i * (len(given) // 3) + j] for i in range(3) for j in order]
     shuffled.sort(key=lambda r: r["attack"])
-    assert to_json(evaluate(Scores.from_rows(shuffled))) == to_json(evaluate(Scores.from_rows(given)))
+    assert to_json(evaluate_table(Scores.from_rows(shuffled))) == to_json(evaluate_table(Scores.from_rows(given)))
 
 
 def test_evidence_needs_neither_torch_nor_pillow():
     code = (
-        "import sys, trainedon.evidence as e; e.evaluate;"
+        "import sys, trainedon.evidence as e; e.evaluate_scores;"
         "ours = tuple('trainedon.' + m for m in ('evidence', 'errors', 'reading', 'pages', 'parquet'));"
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'PIL', 'diffusers')"
         " or m.startswith('trainedon.') and not m.startswith(ours)])"

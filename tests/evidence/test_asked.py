@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from trainedon.evidence import Scores, audit, evaluate, to_json
+from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
 from trainedon.evidence.protocol import blind
 from trainedon.evidence.protocol.asked import _differing, asked
-from trainedon.evidence.table.picture_table import inventory
+from trainedon.evidence.table.picture_table import PictureTable
 
 
 def pictures(**sets):
@@ -42,7 +42,7 @@ def table(m, n, shift=1.5, first="suspect"):
 
 
 def control(by, first, unseen):
-    return asked(inventory(pictures(suspect=first, unseen=unseen)), ("suspect", "unseen"), by)
+    return asked(PictureTable.read(pictures(suspect=first, unseen=unseen)), ("suspect", "unseen"), by)
 
 
 @pytest.mark.parametrize(
@@ -107,26 +107,26 @@ def test_the_spread_of_classes_is_a_valid_test():
 
 def test_what_differs_costs_the_claim_its_level_and_is_flagged():
     scores = table(40, 120)
-    alike = audit(scores, pictures(suspect=labelled(40), unseen=labelled(120)), asked="class")
+    alike = audit_table(scores, pictures(suspect=labelled(40), unseen=labelled(120)), asked="class")
     assert alike.claim.level == 3 and not alike.asked.differs
     rows = pictures(suspect=labelled(40, "inferred"), unseen=labelled(120))
-    found = audit(scores, rows, asked="class")
+    found = audit_table(scores, rows, asked="class")
     assert found.claim.level == 2 and "was not asked alike about the two sets" in found.claim.sentence
     (flag,) = [flag for flag in found.flags if flag.code == "asked-differently"]
     assert "0 of 40 pictures were asked about with a class label given, and 120 of 120" in flag.raised_because
-    assert audit(scores, rows).claim.level == 3, "a run that did not record it is what it was"
-    assert '"asked"' not in to_json(audit(scores, rows)) and '"asked"' in to_json(found)
+    assert audit_table(scores, rows).claim.level == 3, "a run that did not record it is what it was"
+    assert '"asked"' not in to_json(audit_table(scores, rows)) and '"asked"' in to_json(found)
 
 
 def test_missing_captions_cost_the_claim_its_level():
     rows = pictures(suspect=captioned(40), unseen=captioned(120, 120))
-    found = audit(table(40, 120), rows, asked="caption")
+    found = audit_table(table(40, 120), rows, asked="caption")
     assert found.claim.level == 2 and "asked-differently" in {flag.code for flag in found.flags}
 
 
 def test_an_evaluation_is_flagged_and_an_audit_without_unseen_pictures_is_not():
     rows = pictures(member=labelled(40), unseen=labelled(60, "inferred"))
-    found = evaluate(table(40, 60, first="member"), rows, asked="class")
+    found = evaluate_table(table(40, 60, first="member"), rows, asked="class")
     assert found.asked.differs and "asked-differently" in {flag.code for flag in found.flags}
-    alone = audit(table(40, 0), pictures(suspect=labelled(40)), asked="class")
+    alone = audit_table(table(40, 0), pictures(suspect=labelled(40)), asked="class")
     assert alone.claim.level == 1 and not alone.asked.differs

@@ -6,7 +6,13 @@ import time
 import numpy as np
 import pytest
 
-from trainedon.evidence.table.clusters import AGREEING, ALIKE, CLOSE, COLOUR, SAME, clusters
+from trainedon.evidence import Looks, near_duplicates
+from trainedon.evidence.table.clusters import AGREEING, ALIKE, CLOSE, COLOUR, ENCODER, SAME
+
+
+def clusters(rows, looks=None):
+    return near_duplicates(rows, None if looks is None else Looks(ENCODER, looks))
+
 
 HASHES = 0x0F1E2D3C4B5A6978
 

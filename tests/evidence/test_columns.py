@@ -8,14 +8,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainedon.evidence import Looks, Scores, audit, evaluate, json_parts, near_duplicates, read_scores, to_json
+from trainedon.evidence import (
+    Looks,
+    Scores,
+    audit_table,
+    evaluate_table,
+    json_parts,
+    near_duplicates,
+    read_scores,
+    to_json,
+)
 from trainedon.evidence.protocol.documents import PictureEvidence
 from trainedon.evidence.table.clusters import ENCODER
-from trainedon.evidence.table.picture_table import inventory
+from trainedon.evidence.table.codes import DIGEST, MISSING, Dictionary, DictionaryBuilder, lookup
+from trainedon.evidence.table.lazy import LazySequence
+from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.prepare import MEMBER, NOT_LISTED, OTHER_DIGEST, SALT, TWIN, prepare
-from trainedon.evidence.table.records import Listing
 from trainedon.evidence.table.scores import NO_ROW
-from trainedon.evidence.table.texts import NONE, Growing, Texts, compact
 
 LETTERS = ["z", "é", "A", "Ω", "\U0001f600", "\uffff", "a b", "~"]
 
@@ -140,7 +149,7 @@ def test_a_list_of_pictures_is_read_alike_from_a_file_a_table_and_mappings(seed,
     asked, rows, listed, _ = given(seed)
     table = pa.Table.from_pylist(listed)
     pq.write_table(table, tmp_path / "pictures.parquet", row_group_size=7)
-    compute = audit if asked == "suspect" else evaluate
+    compute = audit_table if asked == "suspect" else evaluate_table
     found = [
         to_json(compute(Scores.from_rows(rows), pictures))
         for pictures in (listed, table, tmp_path / "pictures.parquet")
@@ -181,51 +190,66 @@ def test_a_batch_with_one_odd_row_is_read_as_rows_are(odd, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_texts_that_are_numbered_now_and_then_are_the_same(seed, monkeypatch):
-    rows = given(seed)[1]
-    columns = [Growing(pa.string()) for _ in range(2)]
-    monkeypatch.setattr(columns[1], "FEWEST", 5)
-    for start in range(0, len(rows), 7):
-        values = pa.array([row["sha256"] for row in rows[start : start + 7]], pa.string())
-        columns[0].add(values)
-        columns[1].add(compact(values))
-    (whole, at_once), (texts, by_and_by) = (column.numbered() for column in columns)
-    assert np.array_equal(at_once, by_and_by)
-    assert texts.of(np.arange(len(texts))) == whole.of(np.arange(len(whole)))
+def test_a_column_that_comes_in_parts_is_encoded_as_the_whole(seed, monkeypatch):
+    sha256 = [row["sha256"] for row in given(seed)[1]]
+    monkeypatch.setattr(DictionaryBuilder, "FEWEST", 5)
+    builder = DictionaryBuilder()
+    for start in range(0, len(sha256), 7):
+        builder.add(pa.array(sha256[start : start + 7], pa.string()))
+    (dictionary, codes), (expected, at_once) = builder.build(), Dictionary.encode(pa.array(sha256, pa.string()))
+    assert codes.tolist() == at_once.tolist() and codes.dtype == np.int32
+    assert dictionary.decode(np.arange(len(dictionary))) == expected.decode(np.arange(len(expected)))
 
 
-def test_texts_are_in_the_order_of_their_code_points():
+def test_codes_order_as_code_points_do():
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice([*LETTERS, "\u0301", "\ud7ff", "0"], 3)) for _ in range(300)]
-    held, numbers = Texts.numbered(pa.array([*texts, None]))
-    assert held.of(np.arange(len(held))) == sorted(set(texts))
-    assert held.of(numbers) == [*texts, None]
-    assert held.find(pa.array([texts[5], "not there", None, texts[5]])).tolist() == [numbers[5], NONE, NONE, numbers[5]]
+    held, codes = Dictionary.encode(pa.array([*texts, None]))
+    assert held.decode(np.arange(len(held))) == sorted(set(texts))
+    assert held.decode(codes) == [*texts, None]
+    assert held.find([texts[5], "not there", texts[5]]).tolist() == [codes[5], MISSING, codes[5]]
 
 
-def test_digests_are_packed_for_as_long_as_all_are_digests():
-    digests = [digest(i) for i in range(5)]
-    listed = inventory([{"picture": str(i), "set": "unseen", "sha256": sha256} for i, sha256 in enumerate(digests)])
-    assert listed.marks.packed and listed.marks.of(listed.sha256) == digests
-    odd = [*digests, digests[0].upper(), "short", None, "é" * 32]
-    listed = inventory([{"picture": str(i), "set": "unseen", "sha256": sha256} for i, sha256 in enumerate(odd)])
-    assert not listed.marks.packed and listed.marks.of(listed.sha256) == odd
+@pytest.mark.parametrize("more", [["b", "d", None, "b"], [digest(1), digest(2)], [], [None]], ids=str)
+@pytest.mark.parametrize("known", [["a", "b", "c"], [digest(2), digest(3)], []], ids=str)
+def test_an_extended_dictionary_has_the_texts_of_both(known, more):
+    builders = DictionaryBuilder(), DictionaryBuilder()
+    for builder, texts in zip(builders, (known, more), strict=True):
+        builder.add(pa.array(texts, pa.string()))
+    (first, codes), (second, others) = (builder.build() for builder in builders)
+    both, moved, found = first.extended(second.values)
+    assert both.decode(np.arange(len(both))) == sorted({*known, *more} - {None})
+    assert both.decode(lookup(moved, codes)) == known and both.decode(lookup(found, others)) == more
+    assert both.find([*known]).tolist() == lookup(moved, codes).tolist()
 
 
-def test_a_listing_is_a_sequence_of_its_records_and_is_written_in_parts():
+@pytest.mark.parametrize(
+    ("odd", "is_packed"),
+    [([], True), ([None], True)]
+    + [([text], False) for text in (digest(0).upper(), "short", "é" * 32, digest(0) + "\n", "")],
+    ids=str,
+)
+def test_digests_are_packed_for_as_long_as_all_are_digests(odd, is_packed):
+    texts = [digest(i) for i in range(5)] + odd
+    listed = PictureTable.read([{"picture": str(i), "set": "unseen", "sha256": text} for i, text in enumerate(texts)])
+    assert (listed.digests.values.type == DIGEST) is is_packed
+    assert listed.digests.decode(listed.sha256) == texts
+
+
+def test_a_lazy_sequence_is_a_sequence_of_its_records_and_is_written_in_parts():
     def made(part):
         none = dict.fromkeys(("sha256", "score", "p_value", "q_value", "near", "reason"))
         return [PictureEvidence(picture=str(i), **none) for i in range(2000)[part]]
 
-    listing = Listing(PictureEvidence, 2000, made)
-    assert (len(listing), listing[-1].picture, [one.picture for one in listing[3:5]]) == (2000, "1999", ["3", "4"])
-    assert listing == tuple(listing) and tuple(listing) == listing and listing != listing[1:]
+    lazy = LazySequence(PictureEvidence, 2000, made)
+    assert (len(lazy), lazy[-1].picture, [one.picture for one in lazy[3:5]]) == (2000, "1999", ["3", "4"])
+    assert lazy == tuple(lazy) and tuple(lazy) == lazy and lazy != lazy[1:]
     with pytest.raises(IndexError):
-        listing[2000]
+        lazy[2000]
     rows = [{"picture": f"{s}{i}", "set": s, "score": i} for s in ("suspect", "unseen") for i in range(30)]
-    document = audit(Scores.from_rows(rows)).model_copy(update={"pictures": listing})
+    document = audit_table(Scores.from_rows(rows)).model_copy(update={"pictures": lazy})
     parts = list(json_parts(document))
-    assert "".join(parts) == to_json(document.model_copy(update={"pictures": tuple(listing)}))
+    assert "".join(parts) == to_json(document.model_copy(update={"pictures": tuple(lazy)}))
     assert max(map(len, parts)) < len("".join(parts)) / 3
 
 
@@ -259,7 +283,7 @@ def test_twenty_thousand_pictures_take_little_room(tmp_path):
     pq.write_table(table.drop(["score", "nfe"]), tmp_path / "pictures.parquet")
     scores, kept, _ = held(lambda: read_scores(tmp_path))
     assert len(scores) == n and kept < 140 * n
-    document, kept, most = held(lambda: audit(scores, tmp_path / "pictures.parquet"))
+    document, kept, most = held(lambda: audit_table(scores, tmp_path / "pictures.parquet"))
     assert len(document.pictures) == n // 2
     assert kept < 60 * n and most < 250 * n
     _, _, most = held(lambda: sum(map(len, json_parts(document))))

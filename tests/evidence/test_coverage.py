@@ -5,6 +5,7 @@ import pytest
 from benchmarks.coverage import Bound, condition, kept, markdown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "n", "replicates"),
     [

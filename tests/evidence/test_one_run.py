@@ -11,7 +11,7 @@ from scipy.special import expit
 from scipy.stats import binom
 
 from trainedon.errors import UserError
-from trainedon.evidence import Draw, Scores, audit, coin, commitment, evaluate, read_draw, to_json
+from trainedon.evidence import Draw, Scores, audit_table, coin, commitment, evaluate_table, read_draw, to_json
 from trainedon.evidence.protocol.blind import LOGGED, PLAIN
 from trainedon.evidence.protocol.one_run import epsilon_bound, one_run, p_value
 
@@ -100,33 +100,33 @@ def test_coins_are_fair_and_differ_between_secrets():
 
 def test_coins_lead_to_level_four_and_to_a_bound():
     draw = drawn()
-    found = audit(*as_run(draw, 2, "suspect"), draw=draw)
+    found = audit_table(*as_run(draw, 2, "suspect"), draw=draw)
     assert found.claim.level == 4
     assert (found.randomised.n_included + found.randomised.n_held_out, found.randomised.commitment) == (
         60,
         draw.commitment,
     )
-    assert audit(*as_run(draw, 2, "suspect")).claim.level == 3
-    assert audit(*as_run(draw, 0, "suspect"), draw=draw).claim.level == 1
-    bound = evaluate(*as_run(draw, 3, "member"), draw=draw).attacks[0].one_run
+    assert audit_table(*as_run(draw, 2, "suspect")).claim.level == 3
+    assert audit_table(*as_run(draw, 0, "suspect"), draw=draw).claim.level == 1
+    bound = evaluate_table(*as_run(draw, 3, "member"), draw=draw).attacks[0].one_run
     assert (bound.n_included + bound.n_held_out, bound.epsilon > 0.5) == (60, True)
-    assert evaluate(*as_run(draw, 3, "member")).attacks[0].one_run is None
+    assert evaluate_table(*as_run(draw, 3, "member")).attacks[0].one_run is None
 
 
 def test_a_run_that_is_not_the_draw_is_refused():
     draw = drawn()
     scores, listed = as_run(draw, 2, "suspect")
     with pytest.raises(UserError, match=r"of the draw is not given \(1 missing\)"):
-        audit(scores, listed[1:], draw=draw)
+        audit_table(scores, listed[1:], draw=draw)
     turned = [listed[0] | {"set": "unseen" if listed[0]["set"] == "suspect" else "suspect"}, *listed[1:]]
     with pytest.raises(UserError, match="by the draw and is given as"):
-        audit(scores, turned, draw=draw)
+        audit_table(scores, turned, draw=draw)
     with pytest.raises(UserError, match="is not in the draw"):
-        audit(scores, [*listed, listed[0] | {"sha256": "0" * 64}], draw=draw)
+        audit_table(scores, [*listed, listed[0] | {"sha256": "0" * 64}], draw=draw)
     nothing = Draw(secret="s", commitment=commitment("s", []), pictures=(), set_aside=())
     for empty, given in ((nothing, listed), (nothing, None), (draw, None)):
         with pytest.raises(UserError, match="says nothing without its pictures"):
-            audit(scores, given, draw=empty)
+            audit_table(scores, given, draw=empty)
 
 
 def test_scores_of_pictures_that_were_not_drawn_count_for_nothing():
@@ -134,17 +134,17 @@ def test_scores_of_pictures_that_were_not_drawn_count_for_nothing():
     scores, listed = as_run(draw, 0, "suspect")
     extra = [{"picture": f"x{i}", "set": "suspect", "score": 9.0 + i} for i in range(50)]
     more = Scores.from_rows([row._asdict() for row in scores.rows] + [row | {"attack": "unnamed"} for row in extra])
-    found = audit(more, listed, draw=draw)
-    assert found.set == audit(scores, listed, draw=draw).set
+    found = audit_table(more, listed, draw=draw)
+    assert found.set == audit_table(scores, listed, draw=draw).set
     assert {one.reason for one in found.pictures[-50:]} == {"it is not in the list of pictures"}
 
 
 def test_coins_carry_no_claim_when_a_drawn_picture_has_no_score():
     draw = drawn()
     scores, listed = as_run(draw, 2, "suspect")
-    assert audit(scores, listed, draw=draw).claim.level == 4
+    assert audit_table(scores, listed, draw=draw).claim.level == 4
     some = Scores.from_rows([row._asdict() for row in scores.rows[1:]])
-    assert audit(some, listed, draw=draw).claim.level == 3
+    assert audit_table(some, listed, draw=draw).claim.level == 3
 
 
 def test_a_draw_that_was_changed_is_refused(tmp_path):

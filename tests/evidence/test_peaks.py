@@ -12,11 +12,11 @@ from trainedon.errors import UserError
 from trainedon.evidence import Scores, to_json
 from trainedon.evidence.statistics.roc import auc
 from trainedon.evidence.studies.peaks import Peaks, peaks
+from trainedon.formats.run_record import StudyEntry
 
 STUDY = [
-    {"repr": f"Rise(radius={radius})", "kind": "rise", "move": "noise", "radius": radius, "t": 100}
-    for radius in (0.1, 0.2)
-] + [{"repr": "Curvature(t=50)", "kind": "curvature", "move": None, "radius": None, "t": 50}]
+    StudyEntry(repr=f"Rise(radius={radius})", kind="rise", move="noise", radius=radius, t=100) for radius in (0.1, 0.2)
+] + [StudyEntry(repr="Curvature(t=50)", kind="curvature", move=None, radius=None, t=50)]
 
 
 def rows(shifts, members=40, unseen=60, seed=0, **changed):
@@ -27,7 +27,7 @@ def rows(shifts, members=40, unseen=60, seed=0, **changed):
             for i, score in enumerate(rng.normal(centre, 1, n)):
                 digest = hashlib.sha256(f"{name}{i}".encode()).hexdigest()
                 made.append({"picture": f"{i:03}.png", "set": name, "sha256": digest, "score": float(score)})
-                made[-1] |= {"attack": entry["kind"], "attack_repr": entry["repr"]} | changed
+                made[-1] |= {"attack": entry.kind, "attack_repr": entry.repr} | changed
     return made
 
 

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from trainedon.evidence import Scores, audit, evaluate
+from trainedon.evidence import Scores, audit_table, evaluate_table
 from trainedon.evidence.statistics.pvalues import permutation_test
 from trainedon.evidence.table.prepare import one_per_cluster, prepare
 
@@ -122,7 +122,7 @@ def test_clusters_of_five_are_five_times_fewer_pictures():
         for i in range(20)
         for k in range(5)
     ]
-    found = audit(Scores.from_rows(table))
+    found = audit_table(Scores.from_rows(table))
     assert (found.attacks[0].n_suspects, found.attacks[0].n_unseen) == (20, 20)
     assert (found.duplicates.n_near, found.duplicates.n_across, found.duplicates.sought) == (160, 0, True)
     assert len(found.duplicates.examples) == 20
@@ -132,9 +132,9 @@ def test_clusters_of_five_are_five_times_fewer_pictures():
     assert all((one.near is None) == (one.p_value is not None) == (one.q_value is not None) for one in found.pictures)
 
 
-@pytest.mark.parametrize("kind", [audit, evaluate])
+@pytest.mark.parametrize("kind", [audit_table, evaluate_table])
 def test_near_duplicates_across_the_sets_are_flagged(kind):
-    asked = "suspect" if kind is audit else "member"
+    asked = "suspect" if kind is audit_table else "member"
     table = [
         row(f"{i}", name, i + (name == asked), f"c{i}" if i < 3 else None)
         for i in range(30)

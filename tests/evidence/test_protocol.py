@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from trainedon.errors import UserError
-from trainedon.evidence import Audit, Evaluation, Scores, audit, evaluate, to_json
+from trainedon.evidence import Audit, Evaluation, Scores, audit_table, evaluate_table, to_json
 from trainedon.evidence.protocol.documents import Claim, Rate
 from trainedon.evidence.protocol.flag_words import KNOWN
 
@@ -67,7 +67,7 @@ def strict(text):
 
 
 def test_evaluation_has_the_fields_of_the_protocol_and_sound_numbers(known):
-    found = evaluate(Scores.from_rows(known), inventory(known))
+    found = evaluate_table(Scores.from_rows(known), inventory(known))
     one = found.attacks[0]
     assert (one.name, one.repr, one.n_members, one.n_unseen, one.n_not_scored) == ("drc", "DRC()", 256, 1024, 0)
     assert (one.n_calibration, one.n_evaluation) == (512, 512)
@@ -89,7 +89,7 @@ def test_evaluation_has_the_fields_of_the_protocol_and_sound_numbers(known):
 
 
 def test_audit_of_used_pictures_reaches_level_three(asked):
-    found = audit(Scores.from_rows(asked), inventory(asked))
+    found = audit_table(Scores.from_rows(asked), inventory(asked))
     assert found.claim.level == 3
     assert found.set.p_value == 1e-4
     assert found.set.effect_ci[0] > 0.5
@@ -104,7 +104,7 @@ def test_audit_of_used_pictures_reaches_level_three(asked):
 
 def test_audit_of_unused_pictures_finds_nothing():
     table = rows("suspect", normal(5, 40)) + rows("unseen", normal(6, 200))
-    found = audit(Scores.from_rows(table), inventory(table))
+    found = audit_table(Scores.from_rows(table), inventory(table))
     assert found.claim.level == 1
     assert "does not show that the pictures were not used" in found.claim.sentence
 
@@ -112,15 +112,15 @@ def test_audit_of_unused_pictures_finds_nothing():
 def test_shifted_sets_stay_at_level_two_whatever_the_scores(asked):
     for fixed, code in (({"format": "JPEG"}, "codec-mismatch"), ({"width": 48}, "resolution-mismatch")):
         listed = inventory([r for r in asked if r["set"] == "suspect"], **fixed)
-        found = audit(Scores.from_rows(asked), listed + inventory([r for r in asked if r["set"] == "unseen"]))
+        found = audit_table(Scores.from_rows(asked), listed + inventory([r for r in asked if r["set"] == "unseen"]))
         assert found.claim.level == 2
         assert codes(found) == ["blind-baseline-separates", code]
 
 
 def test_scores_alone_stay_at_level_two_or_below(asked):
-    assert audit(Scores.from_rows(asked)).claim.level == 2
-    assert codes(audit(Scores.from_rows(asked))) == ["blind-baseline-not-run", "near-duplicates-not-sought"]
-    alone = audit(Scores.from_rows([r for r in asked if r["set"] == "suspect"]))
+    assert audit_table(Scores.from_rows(asked)).claim.level == 2
+    assert codes(audit_table(Scores.from_rows(asked))) == ["blind-baseline-not-run", "near-duplicates-not-sought"]
+    alone = audit_table(Scores.from_rows([r for r in asked if r["set"] == "suspect"]))
     assert (alone.claim.level, alone.set.p_value, alone.n_named) == (1, None, None)
     assert alone.pictures[0].p_value is None
     assert "no-unseen" in codes(alone)
@@ -131,12 +131,12 @@ def test_tiny_sets_give_documents_not_crashes(m, n):
     suspects, unseen = rows("suspect", normal(7, m)), rows("unseen", normal(8, n))
     missing = [r | {"picture": "bad.png", "score": None} for r in rows("suspect", [0]) + rows("unseen", [0])]
     table = suspects + unseen + missing
-    found = audit(Scores.from_rows(table), inventory(table))
+    found = audit_table(Scores.from_rows(table), inventory(table))
     assert found.claim.level <= 1
     assert found.attacks[0].n_not_scored == 2
     assert Audit.model_validate_json(to_json(found)) == found
     table = [r | {"set": "member"} if r["set"] == "suspect" else r for r in table]
-    one = evaluate(Scores.from_rows(table), inventory(table))
+    one = evaluate_table(Scores.from_rows(table), inventory(table))
     assert Evaluation.model_validate_json(to_json(one)) == one
     assert (one.attacks[0].auc is None) is (m == 0 or n == 0)
     assert not any(rate.estimable for rate in one.attacks[0].tpr_at_fpr.values())
@@ -146,7 +146,7 @@ def test_tiny_sets_give_documents_not_crashes(m, n):
 def test_not_finite_scores_are_counted_and_change_nothing_else(known):
     bad = [("nan", float("nan")), ("inf", float("inf")), ("low", float("-inf")), ("none", None)]
     extra = [r | {"picture": name, "score": score, "sha256": None} for r in rows("member", [0]) for name, score in bad]
-    clean, dirty = evaluate(Scores.from_rows(known)).attacks[0], evaluate(Scores.from_rows(known + extra))
+    clean, dirty = evaluate_table(Scores.from_rows(known)).attacks[0], evaluate_table(Scores.from_rows(known + extra))
     one = dirty.attacks[0]
     assert (one.auc, one.tpr_at_fpr, one.n_members) == (clean.auc, clean.tpr_at_fpr, clean.n_members)
     assert one.n_not_scored == 4
@@ -162,7 +162,7 @@ def test_unscored_suspects_are_listed_last_with_their_reason(asked):
     table = [*asked, asked[0] | {"picture": "zz.png", "sha256": None, "score": None, "reason": "out of memory"}]
     listed = inventory(asked)
     listed.append(listed[0] | {"picture": "torn.png", "sha256": None, "reason": "truncated"})
-    found = audit(Scores.from_rows(table), listed)
+    found = audit_table(Scores.from_rows(table), listed)
     last = found.pictures[-2:]
     assert [(one.picture, one.score, one.p_value, one.reason) for one in last] == [
         ("torn.png", None, None, "truncated"),
@@ -175,9 +175,9 @@ def test_unscored_suspects_are_listed_last_with_their_reason(asked):
 def test_duplicates_are_left_out_and_flagged(asked):
     copy = next(r for r in asked if r["set"] == "suspect")
     table = [*asked, copy | {"picture": "copy.png"}, copy | {"set": "unseen", "picture": "copy.png"}]
-    found = audit(Scores.from_rows(table))
+    found = audit_table(Scores.from_rows(table))
     assert found.pictures[-1].reason == f"exact duplicate of {copy['picture']}"
-    alone = audit(Scores.from_rows(asked))
+    alone = audit_table(Scores.from_rows(asked))
     assert found.attacks[0].n_suspects + found.attacks[0].n_unseen == 240, (
         "a picture in both sets counts in one of them"
     )
@@ -188,40 +188,40 @@ def test_duplicates_are_left_out_and_flagged(asked):
 
 def test_several_attacks_are_corrected_and_may_disagree(asked):
     other = rows("suspect", normal(9, 40), "loss") + rows("unseen", normal(10, 200), "loss")
-    found = audit(Scores.from_rows(asked + other), inventory(asked))
+    found = audit_table(Scores.from_rows(asked + other), inventory(asked))
     assert [one.name for one in found.attacks] == ["drc", "loss"]
     assert found.set == found.attacks[0].set
     assert found.set.p_value_holm == pytest.approx(3 * found.set.p_value)  # two attacks, and both together
     assert {"multiple-attacks", "attacks-disagree"} <= set(codes(found))
-    turned = audit(Scores.from_rows(other + asked), inventory(asked))
+    turned = audit_table(Scores.from_rows(other + asked), inventory(asked))
     assert turned.claim.level == 1
     assert turned.pictures[0].score == max(r["score"] for r in other if r["set"] == "suspect")
 
 
 def test_an_attack_below_chance_is_flagged():
     table = rows("member", normal(1, 60, -2)) + rows("unseen", normal(2, 60))
-    assert "attack-below-chance" in codes(evaluate(Scores.from_rows(table)))
+    assert "attack-below-chance" in codes(evaluate_table(Scores.from_rows(table)))
     table = [r | {"set": "suspect"} if r["set"] == "member" else r for r in table]
-    assert "attack-below-chance" in codes(audit(Scores.from_rows(table)))
-    assert audit(Scores.from_rows(table)).claim.level == 1
+    assert "attack-below-chance" in codes(audit_table(Scores.from_rows(table)))
+    assert audit_table(Scores.from_rows(table)).claim.level == 1
 
 
 def test_order_of_rows_changes_no_byte(asked):
     shuffled = [asked[i] for i in np.random.default_rng(0).permutation(len(asked))]
-    assert to_json(audit(Scores.from_rows(asked), inventory(asked))) == to_json(
-        audit(Scores.from_rows(shuffled), inventory(shuffled))
+    assert to_json(audit_table(Scores.from_rows(asked), inventory(asked))) == to_json(
+        audit_table(Scores.from_rows(shuffled), inventory(shuffled))
     )
 
 
 def test_missing_sets_are_refused(asked, known):
     with pytest.raises(UserError, match="member"):
-        evaluate(Scores.from_rows(asked))
+        evaluate_table(Scores.from_rows(asked))
     with pytest.raises(UserError, match="suspect"):
-        audit(Scores.from_rows(known))
+        audit_table(Scores.from_rows(known))
 
 
 def test_json_is_strict_ordered_and_says_no_forbidden_word(asked, known):
-    for document in (audit(Scores.from_rows(asked)), evaluate(Scores.from_rows(known))):
+    for document in (audit_table(Scores.from_rows(asked)), evaluate_table(Scores.from_rows(known))):
         text = to_json(document)
         assert list(strict(text)) == [
             name for name in type(document).model_fields if name not in ("prompt_controls", "asked")
@@ -229,7 +229,7 @@ def test_json_is_strict_ordered_and_says_no_forbidden_word(asked, known):
         assert text.endswith("}\n")
         assert set(codes(document)) <= set(KNOWN)
         assert not re.search(r"\bprove|\bcontain|was copied|probability", text)
-    data = strict(to_json(audit(Scores.from_rows(asked))))
+    data = strict(to_json(audit_table(Scores.from_rows(asked))))
     for change in ({"unknown": 1}, {"schema_version": 2}, {"protocol": "standard-2"}, {"false_discovery_rate": "0.05"}):
         with pytest.raises(ValidationError):
             Audit.model_validate_json(json.dumps(data | change))
@@ -261,6 +261,6 @@ def test_documents_refuse_nan_and_change():
 
 def test_a_large_table_has_a_thinned_curve_and_rare_rates():
     table = rows("member", normal(1, 20_000, 1)) + rows("unseen", normal(2, 20_000))
-    found = evaluate(Scores.from_rows(table))
+    found = evaluate_table(Scores.from_rows(table))
     assert found.attacks[0].tpr_at_fpr["0.001"].estimable
     assert len(found.attacks[0].roc) <= 400

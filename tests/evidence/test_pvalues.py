@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu, rankdata
 
-from trainedon.evidence.statistics.pvalues import benjamini_hochberg, conformal, holm, permutation_test, smallest_p
+from trainedon.evidence.statistics.pvalues import benjamini_hochberg, conformal_p, holm, permutation_test, smallest_p
 
 
 def test_conformal_by_hand_and_by_counting():
     unseen = np.array([1.0, 2, 2, 3])
-    assert conformal(np.array([0.0, 1, 2, 2.5, 3, 4]), unseen).tolist() == [1.0, 1.0, 0.8, 0.4, 0.4, 0.2]
+    assert conformal_p(np.array([0.0, 1, 2, 2.5, 3, 4]), unseen).tolist() == [1.0, 1.0, 0.8, 0.4, 0.4, 0.2]
     rng = np.random.default_rng(0)
     scores, unseen = rng.integers(0, 9, 50).astype(float), rng.integers(0, 9, 70).astype(float)
-    assert conformal(scores, unseen).tolist() == [(1 + sum(unseen >= s)) / 71 for s in scores]
+    assert conformal_p(scores, unseen).tolist() == [(1 + sum(unseen >= s)) / 71 for s in scores]
 
 
 @pytest.mark.parametrize("draw", ["continuous", "ties"])
@@ -23,7 +23,7 @@ def test_conformal_is_valid_under_the_null(draw):
     for n in (20, 60, 300):
         size = (2000, n + 1)
         x = rng.normal(size=size) if draw == "continuous" else rng.integers(0, 5, size).astype(float)
-        p = np.array([conformal(row[:1], row[1:])[0] for row in x])
+        p = np.array([conformal_p(row[:1], row[1:])[0] for row in x])
         for level in (0.01, 0.05, 0.2):
             assert (p <= level).mean() <= level + 3 * np.sqrt(level / len(p))
 
@@ -41,7 +41,7 @@ def test_benjamini_hochberg_on_conformal_p_values_keeps_its_rate():
     wrong = []
     for _ in range(300):
         scores = np.concatenate([rng.normal(3, 1, 10), rng.normal(0, 1, 30)])
-        named = benjamini_hochberg(conformal(scores, rng.normal(0, 1, 200))) <= 0.1
+        named = benjamini_hochberg(conformal_p(scores, rng.normal(0, 1, 200))) <= 0.1
         wrong.append(named[10:].sum() / max(1, named.sum()))
     assert np.mean(wrong) <= 0.1 + 3 * np.std(wrong) / np.sqrt(len(wrong))
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from trainedon.evidence.statistics.intervals import bounded_mean, clopper_pearson
-from trainedon.evidence.statistics.thresholds import conformal_threshold, count, needed
+from trainedon.evidence.statistics.thresholds import conformal_threshold, needed, tpr_at_fpr
 from trainedon.evidence.table.scores import Scores
 from trainedon.evidence.table.split import calibration_mask
 
@@ -75,7 +75,7 @@ def test_false_positive_rate_holds_over_the_draw_of_calibration_and_test():
 def test_counts_by_hand():
     members, calibration = np.array([9.0, 99, 198, 500]), np.arange(200.0)
     evaluation = np.array([0.0] * 97 + [198, 199, 200])
-    counted = count(members, calibration, evaluation, "0.01")  # k = 2: the second largest is 198
+    counted = tpr_at_fpr(members, calibration, evaluation, "0.01")  # k = 2: the second largest is 198
     assert (counted.threshold, counted.true_positives, counted.false_positives) == (198.0, 1, 2)
     assert (counted.tpr, counted.fpr) == (0.25, 0.02)
     assert counted.tpr_ci(0.95) == clopper_pearson(1, 4)
@@ -99,8 +99,8 @@ def test_counts_by_hand():
 )
 def test_a_rate_that_n_cannot_carry_is_not_counted(n, level, estimable):
     half = (n + 1) // 2
-    assert (count(np.ones(5), np.zeros(half), np.zeros(n - half), level) is not None) is estimable
-    assert count(np.ones(0), np.zeros(half), np.zeros(n - half), level) is None
+    assert (tpr_at_fpr(np.ones(5), np.zeros(half), np.zeros(n - half), level) is not None) is estimable
+    assert tpr_at_fpr(np.ones(0), np.zeros(half), np.zeros(n - half), level) is None
 
 
 def test_zero_alarms_at_the_smallest_n_bound_the_rate_at_95_percent():

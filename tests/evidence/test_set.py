@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from trainedon.evidence import Scores, audit
+from trainedon.evidence import Scores, audit_table
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.controls import unseen_control
 from trainedon.evidence.protocol.member_share import part
@@ -81,7 +81,7 @@ def test_needed_says_when_no_number_would_do():
 
 
 def test_cdi_sees_more_than_each_attack_alone():
-    found = audit(table(0.4, m=60, n=120, attacks=6, seed=3))
+    found = audit_table(table(0.4, m=60, n=120, attacks=6, seed=3))
     assert found.cdi.p_value <= 0.001
     assert found.cdi.effect > max(attack.set.effect for attack in found.attacks)
     assert (found.cdi.n_suspects, found.cdi.n_unseen, len(found.cdi.attacks)) == (60, 120, 6)
@@ -94,19 +94,19 @@ def test_cdi_is_valid_and_needs_two_attacks_and_twenty_pictures_a_side():
     assert np.mean(p <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
     assert cdi(table(1, attacks=1)) is None
     assert cdi(table(1, m=19)) is None
-    assert audit(table(1, attacks=1)).cdi is None
+    assert audit_table(table(1, attacks=1)).cdi is None
 
 
 def test_the_claim_speaks_of_cdi_when_it_leads():
     strong = table(1.5)
-    found = audit(strong, lead="cdi")
+    found = audit_table(strong, lead="cdi")
     assert (found.lead, found.claim.level) == ("cdi", 2)  # no pictures, so no control
     assert f"{found.cdi.p_value_holm:.2g}" in found.claim.because
-    assert audit(strong).lead == "a0"
-    few = audit(table(1.5, m=10), lead="cdi")
+    assert audit_table(strong).lead == "a0"
+    few = audit_table(table(1.5, m=10), lead="cdi")
     assert (few.claim.level, few.cdi) == (0, None)
     with pytest.raises(ValueError, match="lead"):
-        audit(strong, lead="second")
+        audit_table(strong, lead="second")
 
 
 def test_unseen_against_unseen_finds_nothing_and_finds_a_fault():
@@ -127,7 +127,7 @@ def test_a_control_that_finds_something_stops_the_claim_and_is_flagged():
     unseen = scores.sample(scores.attacks[0], "unseen")
     first = {row.picture for row, calibrates in zip(unseen.rows, calibration_mask(unseen.rows)) if calibrates}
     rows = [r._asdict() | {"score": r.score - 2 * (r.set == "unseen" and r.picture in first)} for r in scores.rows]
-    found = audit(Scores.from_rows(rows))
+    found = audit_table(Scores.from_rows(rows))
     assert found.attacks[0].unseen_control.finds
     assert "unseen-differ" in [flag.code for flag in found.flags]
     assert "unseen pictures differ from unseen pictures" in found.claim.because
@@ -141,15 +141,15 @@ def test_cdi_needs_the_control_of_every_attack():
     first = {row.picture for row, calibrates in zip(unseen.rows, calibration_mask(unseen.rows)) if calibrates}
     odd = [r.attack == "a1" and r.set == "unseen" and r.picture in first for r in scores.rows]
     rows = [r._asdict() | {"score": r.score - 2 * shifted} for r, shifted in zip(scores.rows, odd)]
-    assert "unseen pictures differ" not in audit(Scores.from_rows(rows)).claim.because
-    assert "unseen pictures differ" in audit(Scores.from_rows(rows), lead="cdi").claim.because
+    assert "unseen pictures differ" not in audit_table(Scores.from_rows(rows)).claim.because
+    assert "unseen pictures differ" in audit_table(Scores.from_rows(rows), lead="cdi").claim.because
 
 
 def test_ties_between_the_sets_are_counted_and_flagged():
     rows = [
         {"picture": f"{i}", "set": name, "score": float(i % 3)} for name in ("suspect", "unseen") for i in range(30)
     ]
-    found = audit(Scores.from_rows(rows))
+    found = audit_table(Scores.from_rows(rows))
     assert found.attacks[0].n_tied == 60
     assert "ties" in [flag.code for flag in found.flags]
-    assert "ties" not in [flag.code for flag in audit(table(0)).flags]
+    assert "ties" not in [flag.code for flag in audit_table(table(0)).flags]

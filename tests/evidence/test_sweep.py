@@ -9,10 +9,11 @@ from pydantic import ValidationError
 from scipy.stats import norm
 
 from trainedon.errors import UserError
-from trainedon.evidence import Scores, evaluate, sweep, to_json
+from trainedon.evidence import Scores, evaluate_table, sweep, to_json
 from trainedon.evidence.protocol.paired import auc_difference
 from trainedon.evidence.statistics.roc import auc, placements
 from trainedon.evidence.studies.sweep import Sweep, named
+from trainedon.formats.run_record import CostEntry, SweepEntry
 
 RATIOS = (0.1, 0.25, 0.5, 0.75)
 
@@ -40,7 +41,8 @@ def sides(table, k):
 def planned(n, name="mask-ratio", values=RATIOS, axis="mask-ratio", **changes):
     settings = [{"setting": {name: values[k]}, "repr": f"DRC({k})"} for k in range(n)]
     group = {"title": "How much", "question": "How much is best?", "varied": [name], "axis": axis}
-    return {"attack": "drc", "notes": [], "groups": [group | {"settings": settings}]} | changes
+    plan = {"attack": "drc", "notes": [], "groups": [group | {"settings": settings}]} | changes
+    return SweepEntry.model_validate(plan)
 
 
 def found(lifts, costs=(), plan=None, **options):
@@ -103,7 +105,7 @@ def test_numbers_are_those_of_the_evaluation():
         if (row["picture"], row["set"]) == ("002.png", "member")
     ]
     scores = Scores.from_rows(table)
-    group, evaluation = sweep(scores, planned(2), (), inventory).groups[0], evaluate(scores, inventory)
+    group, evaluation = sweep(scores, planned(2), (), inventory).groups[0], evaluate_table(scores, inventory)
     for point, attack in zip(group.points, evaluation.attacks, strict=True):
         rate = attack.tpr_at_fpr["0.01"]
         assert (point.auc, point.auc_ci, point.auc_ci_method) == (attack.auc, attack.auc_ci_alone, attack.auc_ci_method)
@@ -196,7 +198,7 @@ def test_of_equally_good_settings_the_cheapest_is_best():
     table = rows((1.0,))
     table += [row | {"attack_repr": f"DRC({k})"} for row in table for k in (1, 2)]
     costs = [
-        {"attack": f"DRC({k})", "forward_per_picture": f, "backward_per_picture": b}
+        CostEntry(attack=f"DRC({k})", forward_per_picture=f, backward_per_picture=b)
         for k, (f, b) in enumerate([(40, 40), (50, 10), (90, 0)])
     ]
     group = sweep(Scores.from_rows(table), planned(3), costs).groups[0]
@@ -226,9 +228,9 @@ def test_what_could_not_be_scored_is_null():
 
 
 def _without(plan, k):
-    (group,) = plan["groups"]
-    group["settings"] = [one for i, one in enumerate(group["settings"]) if i != k]
-    return plan
+    (group,) = plan.groups
+    settings = [one for i, one in enumerate(group.settings) if i != k]
+    return plan.model_copy(update={"groups": [group.model_copy(update={"settings": settings})]})
 
 
 def test_one_picture_a_side_decides_nothing():

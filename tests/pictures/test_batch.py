@@ -1,12 +1,14 @@
 """Bringing pictures to a model's size: exact where nothing has to change, centred where something has."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
 
+from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, Rendering, fit, from_levels, scan, to_levels
 
@@ -115,6 +117,8 @@ def test_a_batch_whose_parts_do_not_belong_together_is_refused(pixels):
     for labels in (torch.arange(4), torch.zeros(5)):
         with pytest.raises(ValueError, match="labels"):
             Batch.of(pixels, labels=labels)
+    with pytest.raises(ValueError, match="5 pictures but a condition of 4 rows"):
+        replace(Batch.of(pixels), condition=Captions(("a cat",) * 4))
 
 
 def test_pictures_become_a_batch(folder):

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from trainedon.errors import PictureError
+from trainedon.formats.arrow_schemas import PASSED
 from trainedon.pictures.decoding import decode
-from trainedon.pictures.sniffing import HEAD, PASSED, is_raw, kind_of, seems
+from trainedon.pictures.sniffing import HEAD, is_raw, kind_of, seems
 
 
 def tiff(order, *tags):

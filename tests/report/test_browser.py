@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 ARGS += ["--disable-sync"]
 NAME = "a-very-long-name-without-any-place-to-break-" * 12 + "<b>.png"
@@ -16,7 +17,7 @@ def browser():
     if chromium is None:
         pytest.skip("needs chromium on the PATH")
     with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=ARGS)
+        running = playwright.chromium.launch(executable_path=chromium, args=ARGS, timeout=0)
         yield running
         running.close()
 
@@ -37,6 +38,7 @@ def look(browser, address, width, scheme, script):
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=script
     )
+    context.set_default_timeout(0)  # a busy machine is no fault of the page
     tab = context.new_page()
     messages, requests = [], []
     tab.on("console", lambda message: messages.append(message.text))
@@ -80,6 +82,7 @@ def test_twenty_curves_have_twenty_strokes(browser, crowd):
     from trainedon.report import render
 
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(0)  # a busy machine is no fault of the page
     tab = context.new_page()
     tab.goto(render(crowd.write()).as_uri())
     strokes = tab.evaluate(

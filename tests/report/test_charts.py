@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from trainedon.report import charts, roc
+from trainedon.report import charts
+from trainedon.report import roc_chart as roc
 
 RNG = np.random.default_rng(5)
 MEMBERS, UNSEEN = np.sort(RNG.normal(1, 1, 300)), np.sort(RNG.normal(0, 1, 5000))

@@ -18,8 +18,7 @@ def test_names_are_printed_never_run(audit, page):
         row["picture"] = row["picture"].replace("suspect-0.png", NASTY).replace("suspect-1.png", HIDDEN)
     audit.document["pictures"][0]["picture"] = NASTY
     audit.document["claim"]["sentence"] = audit.document["flags"][0]["code"] = NASTY
-    audit.run["model"]["name"] = audit.run["attribution"] = audit.run["choices"]["seed"] = NASTY
-    audit.run["choices"][NASTY] = "\ud800"
+    audit.run["model"]["name"] = audit.run["attribution"] = audit.run["choices"][NASTY] = NASTY
     for row in audit.rows:
         row["attack_repr"] = row["attack"] = NASTY
     html = page(audit)

@@ -210,7 +210,7 @@ def test_attacks_without_evidence_pictures(new_run, page):
     for i in range(4):
         build.score(f"m{i}", "member", -float(i), attack="loss")
         build.score(f"u{i}", "unseen", -float(i) - 2, attack="loss")
-    build.document["attacks"] = [{"name": "loss", "repr": "LOSS(t=100)", "auc": None, "tpr_at_fpr": None}]
+    build.document["attacks"] = [{"name": "loss", "repr": "LOSS(t=100)", "auc": None}]
     html = page(build)
     assert html.all("img") == []
     assert "Degrade" not in html.text.split("References")[0]
@@ -235,11 +235,28 @@ def test_a_copy_among_the_unseen_does_not_count(audit, page):
 
 
 @pytest.mark.parametrize("field", ["model", "choices", "inputs", "versions", "started", "finished", "command"])
-def test_null_fields(audit, page, field):
-    audit.run[field] = None
-    audit.document["claim"] = {"level": None, "sentence": None}
-    audit.document |= {"set": {"p_value": None}, "flags": None, "attacks": None, "blind": None, "pictures": None}
-    assert "No claim was recorded." in page(audit).text
+def test_what_an_earlier_record_lacks_is_not_told(audit, page, field):
+    del audit.run[field]
+    text = page(audit).text
+    assert ("not recorded" in text) == (field == "model") and "None" not in text
+
+
+def test_statistics_of_other_attacks_than_the_scores_are_refused(audit):
+    run = audit.write()
+    document = json.loads((run / "audit.json").read_text())
+    document["attacks"][0]["repr"] = "Another()"
+    (run / "audit.json").write_text(json.dumps(document))
+    with pytest.raises(UserError, match=r"audit.json speaks of other attacks than the scores: write it again"):
+        render(run)
+
+
+def test_what_attacks_declare_is_believed_and_not_their_parameters(audit, page):
+    name = audit.rows[0]["attack_repr"]
+    assert "painted the hidden part back" in page(audit).text, "by the parameters, as in records of version 1"
+    audit.run["declared"] = {name: {"shown_as": "noised", "relative_to": "self"}}
+    assert "brought this picture back from noise" in page(audit).text
+    audit.run["declared"] = {}
+    assert "The score is higher than for all 40 unseen pictures." in page(audit).text
 
 
 @pytest.mark.parametrize("broken", ["run.json", "audit.json", "scores.parquet", "pictures.parquet"])
@@ -267,10 +284,10 @@ def test_a_damaged_evidence_picture_costs_only_itself(audit, page):
 
 
 def test_statistics_of_the_real_protocol_render(new_run, page):
-    from trainedon.evidence import audit as audit_scores
-    from trainedon.evidence import evaluate, read_scores, to_json
+    from trainedon.evidence import audit_table as audit_scores
+    from trainedon.evidence import evaluate_table, read_scores, to_json
 
-    for kind, asked, run_statistics in (("audit", "suspect", audit_scores), ("evaluate", "member", evaluate)):
+    for kind, asked, run_statistics in (("audit", "suspect", audit_scores), ("evaluate", "member", evaluate_table)):
         build = new_run(kind)
         rng = np.random.default_rng(1)
         for i in range(40):

@@ -11,9 +11,10 @@ from trainedon.errors import UserError
 from trainedon.evidence import Scores, to_json
 from trainedon.evidence.studies.peaks import MOVES, RADII
 from trainedon.evidence.studies.peaks import peaks as study_found
-from trainedon.report.folder import read
+from trainedon.formats.run_record import StudyEntry
 from trainedon.report.page import _environment
-from trainedon.report.peaks import chart, peaks
+from trainedon.report.peaks_section import chart, peaks
+from trainedon.report.run_folder import read
 from trainedon.report.words import number
 
 
@@ -30,7 +31,7 @@ def studied(build, shift=1.5, n=40, moves=MOVES, radii=RADII):
             for entry in study:
                 score = (entry["radius"] or 1) * rng.normal(shift * (name == "member") + 1, 1)
                 build.score(f"{name}-{i:02}.png", name, score, entry["kind"], attack_repr=entry["repr"])
-    return study_found(Scores.from_rows(build.rows), study)
+    return study_found(Scores.from_rows(build.rows), [StudyEntry(**entry) for entry in study])
 
 
 def section(build, document):
@@ -38,7 +39,9 @@ def section(build, document):
     path = build.write()
     (path / "peaks.json").write_text(to_json(document))
     record = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps(record | {"study": [{}]}))
+    (path / "run.json").write_text(
+        json.dumps(record | {"study": [{"repr": "Curvature()", "kind": "curvature", "t": 50}]})
+    )
     shown = peaks(read(path))
     return shown, _environment().get_template("peaks.html.j2").render(peaks=shown)
 
@@ -95,7 +98,7 @@ def test_few_pictures_and_few_radii_are_drawn_as_far_as_they_go(new_run, n, radi
 def test_what_was_not_scored_is_a_dash_and_has_no_chart(new_run):
     build = new_run("evaluate")
     studied(build, moves=("noise",), radii=(0.1, 0.2))
-    study = [{"repr": r, "kind": "rise", "move": "noise", "radius": 0.1, "t": 100} for r in ("Rise(noise, 0.1)",)]
+    study = [StudyEntry(repr="Rise(noise, 0.1)", kind="rise", move="noise", radius=0.1, t=100)]
     for row in build.rows:
         if row["set"] == "unseen":
             row |= {"score": None, "reason": "no answer"}

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from trainedon.evidence import Scores, audit, evaluate, to_json
+from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
+from trainedon.formats.run_record import ControlEntry
 
-COMPUTE = {"audit": (audit, "suspect"), "evaluate": (evaluate, "member")}
+COMPUTE = {"audit": (audit_table, "suspect"), "evaluate": (evaluate_table, "member")}
 ATTACKS = {"Loss(t=100)": 1.2, "Pia()": 1.2}
 
 
@@ -32,7 +33,14 @@ def captioned(new_run):
                     )
         build.run["controls"] = controls
         build.run["labels"] = {"Loss(t=100)": "loss(t=100)", "Pia()": "pia"}
-        build.document = json.loads(to_json(compute(Scores.from_rows(build.rows), prompts=controls)))
+        build.document = json.loads(
+            to_json(
+                compute(
+                    Scores.from_rows(build.rows),
+                    prompts={name: ControlEntry(**told) for name, told in controls.items()},
+                )
+            )
+        )
         return build
 
     return make

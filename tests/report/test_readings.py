@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from trainedon.evidence import Scores, audit, evaluate, to_json
-from trainedon.report.controls import controls
-from trainedon.report.folder import read
+from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
+from trainedon.report.control_table import controls
 from trainedon.report.readings import CONDITIONS, readings
+from trainedon.report.run_folder import read
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def found(new_run):
                         build.rows[-1]["cluster"] = f"c{i}" if i < 2 else None
         build.inventory = []
         scores = Scores.from_rows(build.rows)
-        build.document = json.loads(to_json(audit(scores, lead=lead) if kind == "audit" else evaluate(scores)))
+        build.document = json.loads(
+            to_json(audit_table(scores, lead=lead) if kind == "audit" else evaluate_table(scores))
+        )
         return build
 
     return make
@@ -96,6 +98,7 @@ def test_an_evaluation_has_controls_and_no_readings(found, page):
 def test_the_bound_of_coins_is_told(found, page):
     build = found(kind="evaluate")
     bound = {"epsilon": 1.234, "delta": 1e-5, "confidence": 0.95, "guesses": 40, "correct": 38}
+    bound |= {"tried": [40], "n_included": 30, "n_held_out": 120}
     build.document["attacks"][0]["one_run"] = bound
     assert "not differentially private with an epsilon below 1.23" in page(build).text
     build.document["attacks"][0]["one_run"] = bound | {"epsilon": 0.0, "correct": 20}

@@ -10,10 +10,12 @@ import pytest
 from trainedon.errors import UserError
 from trainedon.evidence import Scores, to_json
 from trainedon.evidence import sweep as sweep_found
-from trainedon.report.folder import read
+from trainedon.formats.run_record import CostEntry, SweepEntry
 from trainedon.report.page import _environment
-from trainedon.report.sweep import AUC, TPR, chart, sweep
+from trainedon.report.run_folder import read
+from trainedon.report.sweep_section import AUC, TPR, chart, sweep
 
+SWEPT = {"attack": "drc", "groups": [], "notes": []}  # what a record says of a sweep
 NASTY = "<script>alert(1)</script>&\"'\u202e.png"
 
 
@@ -28,9 +30,9 @@ def scored(build, settings, axis=None, n=(40, 60), costs=(), notes=(), varied=No
                 build.score(f"{name}-{i:03}.png", name, ease + lift + rng.normal(0, 0.3), attack_repr=f"DRC({k})")
     group = {"title": "What is best", "question": "Which is best?", "axis": axis, "varied": varied or [*settings[0]]}
     group |= {"settings": [{"setting": one, "repr": f"DRC({k})"} for k, one in enumerate(settings)]}
-    plan = {"attack": "drc-hide(steps=2)", "groups": [group], "notes": notes}
+    plan = SweepEntry.model_validate({"attack": "drc-hide(steps=2)", "groups": [group], "notes": [*notes]})
     known = [
-        {"attack": f"DRC({k})", "forward_per_picture": cost, "backward_per_picture": 0} for k, cost in enumerate(costs)
+        CostEntry(attack=f"DRC({k})", forward_per_picture=cost, backward_per_picture=0) for k, cost in enumerate(costs)
     ]
     return sweep_found(Scores.from_rows(build.rows), plan, known)
 
@@ -40,7 +42,7 @@ def section(build, document):
     path = build.write()
     (path / "sweep.json").write_text(to_json(document))
     record = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps(record | {"sweep": {"groups": []}}))
+    (path / "run.json").write_text(json.dumps(record | {"sweep": SWEPT}))
     shown = sweep(read(path))
     return shown, _environment().get_template("sweep.html.j2").render(sweep=shown)
 
@@ -199,7 +201,8 @@ def test_what_was_not_scored_is_a_dash_and_has_no_chart(new_run):
     build.rows = [row | {"score": None, "reason": "no answer"} for row in build.rows]
     again = {"title": "t", "question": "q?", "varied": ["steps"], "axis": "steps"}
     again |= {"settings": [{"setting": {"steps": s}, "repr": f"DRC({k})"} for k, s in enumerate((5, 9))]}
-    document = sweep_found(Scores.from_rows(build.rows), {"attack": "drc", "groups": [again], "notes": []})
+    plan = SweepEntry.model_validate({"attack": "drc", "groups": [again], "notes": []})
+    document = sweep_found(Scores.from_rows(build.rows), plan)
     shown, html = section(build, document)
     assert shown.sections[0].charts == () and shown.sections[0].lines[0].auc[0] == "—"
     assert "Too few pictures could be scored" in html
@@ -217,8 +220,9 @@ def test_hostile_names_are_escaped_and_damage_is_said(new_run):
     build = new_run("evaluate")
     settings = [{NASTY: f"{NASTY}{k}" * 30, "steps": k} for k in range(2)]
     for axis in (None, "steps", NASTY):
-        document = scored(build, settings, axis, n=(5, 5), notes=(NASTY,))
-        group = document.groups[0].model_copy(update={"title": NASTY, "question": NASTY, "sentence": NASTY})
+        document = scored(build, settings, n=(5, 5), notes=(NASTY,))
+        told = {"title": NASTY, "question": NASTY, "sentence": NASTY, "axis": axis}
+        group = document.groups[0].model_copy(update=told)
         _, html = section(build, document.model_copy(update={"groups": (group,), "attack": NASTY}))
         assert "<script" not in html and "&lt;script" in html and "\u202e" not in html
         assert NASTY * 3 not in ET.fromstring(html).find(".//tbody/tr/th").text  # shortened
@@ -226,7 +230,7 @@ def test_hostile_names_are_escaped_and_damage_is_said(new_run):
     scored(build, settings, None, n=(5, 5))
     build.write()
     (build.path / "run.json").write_text(
-        json.dumps(json.loads((build.path / "run.json").read_text()) | {"sweep": {"g": 1}})
+        json.dumps(json.loads((build.path / "run.json").read_text()) | {"sweep": SWEPT})
     )
     for damage in ("{", json.dumps({"groups": []})):
         (build.path / "sweep.json").write_text(damage)
@@ -237,7 +241,7 @@ def test_hostile_names_are_escaped_and_damage_is_said(new_run):
 def test_a_sweep_has_a_link_and_no_section_on_agreement(new_run, page):
     build = new_run("evaluate")
     document = scored(build, [{"steps": 5}, {"steps": 10}], "steps", n=(30, 40))
-    build.run["sweep"] = {"groups": []}
+    build.run["sweep"] = SWEPT
     build.path.mkdir(exist_ok=True)
     (build.path / "sweep.json").write_text(to_json(document))
     html = page(build)

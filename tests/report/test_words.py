@@ -37,18 +37,11 @@ def test_odds(p, text):
     assert words.odds(p) == text
 
 
-@pytest.mark.parametrize(("level", "n"), [(0.05, 59), (0.01, 299), (0.001, 2995)])
-def test_needed_is_the_protocol_s(level, n):
-    from trainedon.evidence.statistics import thresholds
-
-    assert words.needed(level) == n == thresholds.needed(str(level))
-
-
 def test_standing_counts_what_it_says():
     assert "than for 98 of the 100 unseen pictures" in words.standing("hidden", 98, 100)
     assert "than for all 99 other unseen pictures" in words.standing("hidden", 99, 99, hidden=True)
     assert "no closer to the original" in words.standing("hidden", 0, 100)
-    assert words.standing("drowned", 7, 7) == (
+    assert words.standing("noised", 7, 7) == (
         "Next to its mirror images, the model brought this picture back from noise closer to the original than for "
         "all 7 unseen pictures."
     )
@@ -62,8 +55,8 @@ def test_coin_only_when_the_interval_holds_one_half():
 
 
 def test_not_estimable_says_how_many_are_needed():
-    assert words.rate(0.01, {"estimable": False}, 12) == ("not estimable", "n\u00a0=\u00a012, need\u00a0299")
-    assert words.rate(0.01, None, 500) == ("not estimable", "no training picture was scored")
+    assert words.rate("0.01", None, 12) == ("not estimable", "n\u00a0=\u00a012, need\u00a0299")
+    assert words.rate("0.01", None, 500) == ("not estimable", "no training picture was scored")
 
 
 def test_clean_shows_what_hides():

@@ -21,22 +21,13 @@ class Gaussian(Target):
     mean: torch.Tensor = None
     covariance: torch.Tensor = None
 
-    def predict(self, x_t, t, labels):
+    def predict(self, x_t, t, condition):
         values, basis = torch.linalg.eigh(self.covariance.double())
         alpha, sigma = (part.double().view(-1, 1) for part in self.path.at(t, x_t))
         x = x_t.double().flatten(1)
         gain = alpha * values / (alpha**2 * values + sigma**2)  # (n, d), Tweedie's formula in the eigenbasis
         clean = self.mean.double() + (((x - alpha * self.mean.double()) @ basis) * gain) @ basis.T
         return ((x - alpha * clean) / sigma).float().view_as(x_t)
-
-    def features(self, pictures, t, layer=None, labels=None):
-        raise NotImplementedError
-
-    def attention(self, pictures, t, labels=None):
-        return None
-
-    def gradient_norms(self, x_t, t, noise, labels=None):
-        raise NotImplementedError("there are no weights")
 
     def conditional(self, picture: torch.Tensor, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and covariance of the hidden pixels (d,) bool, given the kept ones of `picture` (d,)."""

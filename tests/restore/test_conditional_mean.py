@@ -20,7 +20,7 @@ def half(gaussian) -> Masked:
 def recovered(gaussian, half, restorer, noise, steps) -> tuple[float, float]:
     """How much of the way from the prior mean to the conditional mean the restorations go, and their spread in
     conditional standard deviations."""
-    gaussian.rows = 4096
+    gaussian.batching.rows = 4096
     hidden = half.hidden[0].flatten()
     mean, covariance = gaussian.conditional(half.original[0].flatten(), hidden)
     painted = restorer.restore(gaussian, half, noise, steps=steps).flatten(1)[:, hidden]
@@ -99,7 +99,7 @@ def test_guidance_and_joining_are_the_same_walk_at_scale_zero(gaussian, half, st
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_with_everything_hidden_the_model_draws_its_own_distribution(gaussian, stream, eta):
-    gaussian.rows = 4096
+    gaussian.batching.rows = 4096
     rows = 1000
     blank, hidden = torch.zeros(rows, 1, 4, 4), torch.ones(rows, 4, 4, dtype=torch.bool)
     drawn = Join(eta=eta).restore(gaussian, Masked(blank, blank, hidden), stream(range(rows), (1, 4, 4)), steps=40)
@@ -114,7 +114,7 @@ def test_with_everything_hidden_the_model_draws_its_own_distribution(gaussian, s
 
 
 def test_the_walk_nears_the_distribution_as_steps_grow(gaussian, stream):
-    gaussian.rows = 4096
+    gaussian.batching.rows = 4096
     rows = 800
     blank, hidden = torch.zeros(rows, 1, 4, 4), torch.ones(rows, 4, 4, dtype=torch.bool)
     masked, errors = Masked(blank, blank, hidden), []

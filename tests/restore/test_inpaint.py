@@ -24,7 +24,7 @@ def masked(kept: float) -> Masked:
 def test_the_network_is_told_what_is_hidden_and_what_is_kept(target, stream, monkeypatch):
     given, told = masked(1.0), []
     ask = target.ask
-    monkeypatch.setattr(target, "ask", lambda network, x, t, labels: told.append(x) or ask(network, x, t, labels))
+    monkeypatch.setattr(target, "ask", lambda network, x, t, condition: told.append(x) or ask(network, x, t, condition))
     restored = Inpaint().restore(target, given, stream(range(3), target.shape), steps=2)
     assert torch.equal(told[0][:3, 4], given.hidden.float()) and torch.equal(told[1][:3, 5:], given.original)
     kept = ~given.hidden[:, None].expand_as(restored)

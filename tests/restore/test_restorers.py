@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from trainedon.condition import Classes
 from trainedon.errors import UserError
-from trainedon.restore import DDNM, DPS, RESTORERS, Guided, Inpaint, Join, Masked, Naive, PiGDM, Twisted, parse_restorer
+from trainedon.restore import DDNM, DPS, Guided, Inpaint, Join, Masked, Naive, PiGDM, Restorer, Twisted
 
 EVERY = [
     Naive(),
@@ -27,7 +28,7 @@ EVERY = [
     Twisted(eta=0, particles=1),
     Twisted(eta=0.5, particles=3),
 ]
-ONE_EACH = [kind() for kind in RESTORERS.values() if kind is not Inpaint]  # see test_inpaint.py
+ONE_EACH = [kind() for kind in Restorer.noun.known().values() if kind is not Inpaint]  # see test_inpaint.py
 SHAPE = (3, 8, 8)
 
 
@@ -48,7 +49,7 @@ def target(toy):
 
 
 def test_every_restorer_is_tested():
-    assert {type(restorer) for restorer in EVERY} == set(RESTORERS.values()) - {Inpaint}
+    assert {type(restorer) for restorer in EVERY} == set(Restorer.noun.known().values()) - {Inpaint}
 
 
 @pytest.mark.parametrize("restorer", EVERY, ids=repr)
@@ -76,11 +77,11 @@ def test_a_restoration_depends_on_its_own_picture_alone(target, stream, restorer
     assert torch.equal(restorer.restore(target, masked([4]), stream([4]), steps=3), whole[4:5])
     crowd = [20, 4, 21, 22]
     assert torch.equal(restorer.restore(target, masked(crowd), stream(crowd), steps=3)[1], whole[4])
-    target.rows = 5
+    target.batching.rows = 5
     try:
         assert torch.equal(restorer.restore(target, masked(rows), stream(rows), steps=3), whole)
     finally:
-        target.rows = 64
+        target.batching.rows = 64
 
 
 @pytest.mark.parametrize("restorer", EVERY, ids=repr)
@@ -174,7 +175,7 @@ def test_labels_reach_the_network(toy, stream, restorer):
     zeros, ones = (
         restorer.restore(
             target,
-            Masked(given.original, given.degraded, given.hidden, torch.full((3,), label)),
+            Masked(given.original, given.degraded, given.hidden, Classes(torch.full((3,), label))),
             stream(range(3)),
             steps=3,
         )
@@ -198,21 +199,24 @@ def test_labels_reach_the_network(toy, stream, restorer):
         ("pigdm:eta=0.2,exact=1", PiGDM(eta=0.2, exact=1)),
         ("ddnm:eta=0.85,resamplings=4,jump=5", DDNM(eta=0.85, resamplings=4, jump=5)),
         ("twisted:particles=8", Twisted(particles=8)),
+        ("twisted(particles=8, eta=0.5)", Twisted(eta=0.5, particles=8)),
     ],
 )
 def test_parse(text, restorer):
-    assert parse_restorer(text) == restorer
+    assert Restorer.parse(text) == Restorer.parse(restorer.spelled()) == restorer
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "unknown restorer ''"),
-        ("Guided", "unknown restorer 'Guided': choose one of naive, join, guided"),
-        ("guided(scale=3)", "unknown restorer"),
-        ("naive:scale=3", "restorer naive has no parameter 'scale': it has eta"),
-        ("guided:scale", "scale='' is not a number"),
-        ("guided:scale=much", "scale='much' is not a number"),
+        ("Guided", "unknown restorer 'Guided' (did you mean guided?): choose from ddnm, dps, guided"),
+        ("guided(scale=3", "the closing parenthesis is missing"),
+        ("guided(scale=3)x", "'x' stands after the closing parenthesis"),
+        ("guided(scale=3, scale=4)", "guided: scale is given twice"),
+        ("naive:scale=3", "naive has no parameter 'scale': it has eta"),
+        ("guided:scale", "guided: scale has no value: write scale=VALUE"),
+        ("guided:scale=much", "guided: scale takes a number, not 'much'"),
         ("guided:scale=nan", "scale"),
         ("guided:scale=inf", "scale"),
         ("guided:scale=-1", "scale"),
@@ -221,24 +225,25 @@ def test_parse(text, restorer):
         ("guided:since=0.5,until=0.5", "since < until"),
         ("guided:until=1.1", "since < until"),
         ("guided:since=-0.1", "since < until"),
-        ("guided:since=nan", "since < until"),
+        ("guided:since=nan", "guided: since takes a number, not 'nan'"),
         ("guided:normalised=2", "guided: normalised is 0 or 1, not 2"),
-        ("guided:paste=0.5", "paste='0.5' is not a whole number"),
+        ("guided:paste=0.5", "guided: paste takes a whole number, not '0.5'"),
         ("dps:paste=2", "dps: paste is 0 or 1"),
         ("dps:zeta=-1", "dps: zeta must be a number from 0"),
-        ("dps:scale=1", "restorer dps has no parameter 'scale'"),
+        ("dps:scale=1", "dps has no parameter 'scale'"),
         ("pigdm:exact=3", "pigdm: exact is 0 or 1"),
         ("ddnm:jump=0", "ddnm: resamplings and jump must be 1 or more"),
         ("twisted:particles=0", "twisted: particles must be 1 or more"),
         ("guided:eta=1.5", "eta"),
         ("join:eta=-0.1", "eta"),
         ("naive:eta=nan", "eta"),
-        ("join:resamplings=2.5", "resamplings='2.5' is not a whole number"),
+        ("join:resamplings=2.5", "join: resamplings takes a whole number, not '2.5'"),
+        ("join:resamplings=10001", "at most 10,000"),
         ("join:resamplings=0", "must be 1 or more"),
         ("join:jump=0", "must be 1 or more"),
     ],
 )
 def test_parse_refuses_in_one_line(text, message):
     with pytest.raises(UserError) as caught:
-        parse_restorer(text)
+        Restorer.parse(text)
     assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainedon.restore import DDNM, DPS, RESTORERS, Guided, Inpaint, Join, Masked, PiGDM, Twisted
+from trainedon.restore import DDNM, DPS, Guided, Inpaint, Join, Masked, PiGDM, Restorer, Twisted
 from trainedon.restore.particles import resampled
 from trainedon.restore.walk import timesteps
 from trainedon.targets import NoisePath
@@ -35,7 +35,7 @@ class Step:
         monkeypatch.setattr(
             type(gaussian),
             "predict",
-            lambda self, x, t, labels: (met.append(x.detach()[:3]), predict(self, x, t, labels))[1],
+            lambda self, x, t, condition: (met.append(x.detach()[:3]), predict(self, x, t, condition))[1],
         )
         restorer.restore(gaussian, few, stream(ROWS, (1, 4, 4)), steps=2, start=START)
         noise = stream(ROWS, (1, 4, 4))
@@ -131,7 +131,7 @@ def test_guided_normalised(gaussian, few, stream, monkeypatch, scale):
 @pytest.mark.parametrize(
     "restorer",
     [
-        *(kind() for kind in RESTORERS.values() if kind is not Inpaint),
+        *(kind() for kind in Restorer.noun.known().values() if kind is not Inpaint),
         Join(resamplings=2, jump=2),
         Guided(normalised=1),
         DPS(zeta=0.1),

@@ -19,7 +19,7 @@ from trainedon.targets import load_target
 pytest.importorskip("ray", reason="needs Ray: pip install 'trainedon[ray]'")
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="this Ray starts no clusters for tests")
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray warns of itself
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray warns of itself
 ATTACKS = "drc-fast, loss, quantile(loss)"
 CODE = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
 WORKER = b"ray::MapWorker"

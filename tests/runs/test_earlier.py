@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from commandline import call
 
+from trainedon.attacks import DRC, parse_attacks
 from trainedon.demo.demo import model_folder
 from trainedon.runs.run import conclude
+from trainedon.runs.spelling import spelled
 from trainedon.runs.verify import verify
 
 RUNS = Path(__file__).parents[1] / "data" / "runs"
@@ -23,6 +25,12 @@ SWEEP = (
 ATTACKS = (
     "drc-hide(steps=3, restorations=1), drc(settle=2, restorations=4), drc-fast(restorations=2), loss(t=100), "
     "fremia(pia), repeat(loss, n=2)"
+)
+
+# Attacks with parameters that version 1 left out of their texts: where they had their defaults, and where not.
+LEFT_OUT = (
+    "drc-latent, drc-latent(share=1.0), drc(settle=2, restorations=3), "
+    "flip(drc-hide(steps=2, restorations=1, share=0.5, symmetries=mirror)), rank-average(drc-latent, loss)"
 )
 
 
@@ -68,3 +76,35 @@ def test_a_stopped_run_goes_on_to_the_same_scores(tmp_path):
     np.testing.assert_allclose(scores["score"].to_numpy(), expected["score"].to_numpy(), rtol=1e-5)
     seconds = {value for table in kept.values() for value in table["seconds"].to_pylist()}
     assert seconds <= set(scores["seconds"].to_pylist()), "what was scored before was scored again"
+
+
+def test_parameters_that_version_1_left_out_stay_left_out_in_its_runs(tmp_path):
+    run = earlier("unmerged", tmp_path)
+    texts = json.loads((run / "run.json").read_text("utf-8"))["choices"]["attacks"]
+    shards = [pq.read_table(next(folder.glob("*.parquet"))) for folder in sorted((run / "shards").iterdir())]
+    sets = (RUNS / "suspects", "--unseen", RUNS / "unseen", "--limit", "4")
+    done = call("audit", model_folder(), *sets, "--attacks", LEFT_OUT, "--out", run, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    record, scores = json.loads((run / "run.json").read_text("utf-8")), pq.read_table(run / "scores.parquet")
+    assert record["schema_version"] == 1 and record["identity"]["attacks"] == texts
+    assert list(dict.fromkeys(scores["attack_repr"].to_pylist())) == texts
+    known = [value for shard in shards[:-1] for value in shard["seconds"].to_pylist()]  # the last one learns
+    assert scores["seconds"].to_pylist()[: len(known)] == known, "what was scored before was scored again"
+    assert not [check for check in verify(run) if check.ok is False]
+
+
+def test_another_value_of_such_a_parameter_is_another_run(tmp_path):
+    run = earlier("unmerged", tmp_path)
+    sets = (RUNS / "suspects", "--unseen", RUNS / "unseen", "--limit", "4")
+    other = LEFT_OUT.replace("drc-latent,", "drc-latent(share=0.7),", 1)
+    done = call("audit", model_folder(), *sets, "--attacks", other, "--out", run, "--device", "cpu")
+    assert done.returncode == 2 and "holds a run with other choices" in done.stderr
+
+
+def test_texts_of_version_1_and_of_now():
+    texts = json.loads((RUNS / "unmerged" / "run.json").read_text("utf-8"))["choices"]["attacks"]
+    attacks = parse_attacks(LEFT_OUT)
+    assert [spelled(attack, 1) for attack in attacks] == texts
+    assert [spelled(attack, 2) for attack in attacks] == [*map(repr, attacks)]
+    assert all("share=" in repr(attack) and "pivot=" in repr(attack) for attack in attacks)
+    assert spelled(DRC(), 1).endswith("seed=0)") and repr(DRC()).endswith("seed=0, share=1.0, settle=0.0, pivot=0.0)")

@@ -2,17 +2,14 @@
 
 import json
 import os
-import resource
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from forked import Forked
 from PIL import Image
 
 from trainedon.attacks import parse_attacks
@@ -175,29 +172,26 @@ def test_an_attack_that_learns_scores_in_a_run_as_it_does_in_python(model, toy_p
 
 @pytest.fixture
 def command(model, toy_pictures, tmp_path):
-    """`evaluate` with small shards, as arguments of Python, and its run folder."""
+    """command(before="") begins `evaluate` with small shards, after some code; and its run folder."""
     out = tmp_path / "run"
     arguments = ["evaluate", model, "--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
     arguments += ["--attacks", ATTACKS, "--out", out, "--device", "cpu"]
     code = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
-    return [sys.executable, "-c", code, *map(str, arguments)], out
+    return lambda before="": Forked(before + code, arguments, tmp_path), out
 
 
 def test_killed_at_any_moment_cut_short_and_run_again(finished, command):
-    line, out = command
+    start, out = command
     rng = np.random.default_rng()  # other moments every time
     for left in (1, int(rng.integers(2, 12)), 12):
-        process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
-        while len(list(out.glob("shards/*/*.parquet"))) < left:
-            assert process.poll() is None
-            time.sleep(0.01)
+        process = start()
+        process.until(lambda left=left: len(list(out.glob("shards/*/*.parquet"))) >= left)
         time.sleep(rng.uniform(0, 0.05))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
         assert not (out / "scores.parquet").exists()
         shard = next(out.glob("shards/*/*.parquet"))
         os.truncate(shard, int(rng.integers(shard.stat().st_size)))  # as a copy or a failing disk leaves it
-    again = subprocess.run(line, capture_output=True, text=True)
+    again = start().end()
     assert again.returncode == 0, again.stderr
     assert table(out) == table(finished)
     assert evidence_pictures(out) == evidence_pictures(finished)
@@ -206,17 +200,14 @@ def test_killed_at_any_moment_cut_short_and_run_again(finished, command):
 
 def test_a_full_disk_is_said_and_the_same_command_goes_on(finished, command):
     """A limit on the size of files, below that of the table of scores, stands for the disk."""
-    line, out = command
+    start, out = command
     limit = 8000
     assert (finished / "pictures.parquet").stat().st_size > limit
-
-    def small_disk():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-
-    full = subprocess.run(line, capture_output=True, text=True, preexec_fn=small_disk)
+    small = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({limit}, r.RLIM_INFINITY));"
+    full = start(small).end()
     assert full.returncode == 2 and "no room left" in full.stderr and "Traceback" not in full.stderr, full.stderr
     assert not list(out.rglob(".*.tmp"))
-    again = subprocess.run(line, capture_output=True, text=True)
+    again = start().end()
     assert again.returncode == 0, again.stderr
     assert table(out) == table(finished)
 
@@ -277,3 +268,20 @@ def test_masks_from_a_folder_are_found_by_the_pictures_names(model, toy_pictures
     assert len(shown) == 3
     for name, region in shown.items():
         assert np.array_equal(region, np.asarray(Image.open(masks / name)))
+
+
+def test_of_an_attack_that_noises_the_picture_a_hidden_centre_is_shown(model, toy_pictures, tmp_path):
+    out, sets = tmp_path / "run", {"suspect": toy_pictures["members"]}
+    run(load_target(model), Plan(kind="audit", sets=sets, attacks=parse_attacks("drc-fast"), limit=3), out, silent)
+    rows = {row["picture"]: row for row in pq.read_table(out / "scores.parquet").to_pylist()}
+    told = {path: json.loads(path.read_text()) for path in out.glob("restored/*/evidence.json")}
+    assert {one["picture"] for one in told.values()} == {*rows} and len(rows) == 3
+    for path, one in told.items():
+        assert (one["attack"], one["score"]) == ("drc-fast", rows[one["picture"]]["score"])
+        hidden = np.asarray(Image.open(path.with_name("region.png")).convert("L")) > 0
+        assert hidden.any() and not hidden[:3].any() and not hidden[:, -3:].any()
+        original, restored = (
+            np.asarray(Image.open(path.with_name(f"{name}.png"))) for name in ("original", "restored-1")
+        )
+        assert np.array_equal(original[~hidden], restored[~hidden])
+    assert {row["nfe"] for row in rows.values()} == {48}, "passes for the eye are not counted"

@@ -43,6 +43,7 @@ def test_another_domain_never_gets_above_level_two(artworks, shared):
     assert audited(faces[:20], artworks[20:], saved).claim.level == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("asked", "level"), [("members", 3), ("unseen", 1)])
 def test_a_real_target_and_forty_pictures(shared, tmp_path, asked, level):
     data = shared / "data" / "celeba32"

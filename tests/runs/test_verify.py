@@ -179,7 +179,7 @@ def test_a_run_of_before_evidence_pictures_were_recorded(copy):
         {"rendering": {"alpha": "black"}},
         {"controls": {"X()": {"of": "Y()", "captions": "fixed"}}},
         {"labels": {"X()": "x"}},
-        {"schema_version": 2},
+        {"schema_version": 3},
     ],
 )
 def test_a_record_that_contradicts_its_identity(copy, change):
@@ -207,6 +207,7 @@ def exchanged(value, place, new):
     return changed
 
 
+@pytest.mark.slow
 def test_whatever_stands_in_a_record_is_no_more_than_a_check_that_failed(copy):
     record = json.loads((copy / "run.json").read_text())
     odd = [None, [], {}, -1, "x", True, [[]], {"a": None}, 10**30]

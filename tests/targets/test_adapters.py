@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from trainedon.errors import UserError
 from trainedon.targets import load_target
 from trainedon.targets.adapters import adapters_of, fuse, named
-from trainedon.targets.families import FAMILIES, Opened
 from trainedon.targets.load import model_digest
+from trainedon.targets.networks.families import FAMILIES, Opened
 
 Q = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"  # 16 x 16
 K = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"  # 16 x 8

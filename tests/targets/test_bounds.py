@@ -8,8 +8,9 @@ import tiny
 import torch
 
 from trainedon.errors import UserError
-from trainedon.targets import bounds, load_target
-from trainedon.targets.bounds import Held, no_larger
+from trainedon.targets import load_target
+from trainedon.targets.reading import bounds
+from trainedon.targets.reading.bounds import Held, no_larger
 
 
 def held_by(network):
@@ -55,5 +56,5 @@ def test_weights_that_memory_has_no_room_for_are_refused_before_they_are_read(ta
 def test_fewer_rows_go_through_a_network_of_large_pictures(tmp_path):
     for size, rows in ((8, 32), (1024, 8)):
         tiny.unconditional(sample_size=size, block_out_channels=(64, 64)).save_pretrained(tmp_path / str(size))
-        assert load_target(tmp_path / str(size), device="cpu").rows == rows
-    assert load_target(tmp_path / "1024", device="cpu", rows=32).rows == 32
+        assert load_target(tmp_path / str(size), device="cpu").batching.rows == rows
+    assert load_target(tmp_path / "1024", device="cpu", rows=32).batching.rows == 32

@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
+from trainedon.condition import Classes
 from trainedon.targets import load_target
 
 SCHEDULES = {
@@ -70,12 +71,12 @@ def test_labels_reach_a_class_conditional_network(saved, noisy):
     target = load_target(saved({"num_class_embeds": 3}))
     assert target.classes == 3 and "class-conditional" in target.identity.family
     labels = torch.arange(11) % 3
-    noise, _ = target.denoise(noisy, 300, labels)
+    noise, _ = target.denoise(noisy, 300, Classes(labels))
     expected = target.network(noisy, 300, class_labels=labels).sample
     torch.testing.assert_close(noise, expected, rtol=1e-4, atol=1e-5)
-    assert not torch.equal(noise, target.denoise(noisy, 300, (labels + 1) % 3).noise)
-    target.rows = 8
-    assert torch.equal(target.denoise(noisy, 300, labels).noise, noise)
+    assert not torch.equal(noise, target.denoise(noisy, 300, Classes((labels + 1) % 3)).noise)
+    target.batching.rows = 8
+    assert torch.equal(target.denoise(noisy, 300, Classes(labels)).noise, noise)
 
 
 def test_a_learned_variance_is_left_out(saved, noisy):
@@ -141,9 +142,9 @@ def test_answers_do_not_depend_on_batch_size_order_or_neighbours(saved, changes,
     x = torch.randn(27, 3, h, w, generator=torch.Generator().manual_seed(6))
     whole = _answers(target, x)
     assert "attention" in whole or changes.get("add_attention") is False
-    target.rows = size
+    target.batching.rows = size
     parts = _answers(target, x)
-    target.rows = 64
+    target.batching.rows = 64
     order = [11, 0, 26, 5, 13][:size]
     some = _answers(target, x[order])
     crowd = torch.cat([3 * x[:size].flip(0), x[order], -x[:2]])

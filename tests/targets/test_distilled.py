@@ -73,6 +73,7 @@ def test_names_of_others(name):
         ("PNDMScheduler", {}, {"time_cond_proj_dim": 256}, "Stable Diffusion", "time_cond_proj_dim"),
         ("EulerAncestralDiscreteScheduler", {"timestep_spacing": "trailing"}, {}, "SDXL", "trailing"),
         ("FlowMatchEulerDiscreteScheduler", {}, {"guidance_embeds": False}, "Flux", "schnell"),
+        ("DDIMScheduler", {}, {"_name_or_path": "stabilityai/sd-turbo"}, "Stable Diffusion", "sd-turbo"),
     ],
 )
 def test_settings_of_students(scheduler, settings, network, family, says):

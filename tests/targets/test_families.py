@@ -9,8 +9,9 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
+from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.errors import UserError
-from trainedon.targets import load_target
+from trainedon.targets import Target, load_target
 
 PIPELINES = {
     "latent, VQ": "LDMPipeline",
@@ -60,6 +61,13 @@ def asked_by_diffusers(name, folder):
     return calls[0]
 
 
+def condition_for(target: Target, *labels: int) -> Condition:
+    """As many rows as labels, conditioned on these, or on CAPTION, as the model takes it."""
+    if target.conditioning == "class":
+        return Classes(torch.tensor(labels))
+    return Captions((CAPTION,) * len(labels)) if target.conditioning == "caption" else UNCONDITIONAL
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PIPELINES)
 def test_the_network_is_asked_as_diffusers_asks_it(name, folders, monkeypatch):
@@ -72,9 +80,9 @@ def test_the_network_is_asked_as_diffusers_asks_it(name, folders, monkeypatch):
         x, said = (rows.reshape(1, 4, 4, 4, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(1, 4, 8, 8) for rows in (x, said))
         t = t * 1000
     if target.prediction == "flow":
-        monkeypatch.setattr(target, "_time", lambda _t, _x: t.expand(len(_x)))
-    labels = target.numbers([CAPTION]) if name in TEXT else torch.tensor([1]) if target.classes else None
-    ours = target.predict(x.float(), torch.as_tensor(t).long().expand(1), labels)
+        monkeypatch.setattr(target, "network_time", lambda _t, _x: t.expand(len(_x)))
+    condition = condition_for(target, 1)
+    ours = target.predict(x.float(), torch.as_tensor(t).long().expand(1), condition)
     torch.testing.assert_close(ours, said[:, : target.shape[0]].float(), rtol=1e-4, atol=1e-5)
 
 
@@ -103,7 +111,7 @@ def test_what_a_network_is_told_beside_the_caption(changes, kind, tmp_path):
     pipeline(CAPTION, guidance_scale=1.0, num_inference_steps=steps, output_type="latent", **SIZED)
     (x, t), answer = calls[0]
     target = load_target(tmp_path)
-    ours = target.predict(x, torch.as_tensor(t).expand(len(x)), target.numbers([CAPTION] * len(x)))
+    ours = target.predict(x, torch.as_tensor(t).expand(len(x)), Captions((CAPTION,) * len(x)))
     torch.testing.assert_close(ours, answer[0], rtol=1e-4, atol=1e-5)
 
 
@@ -134,26 +142,25 @@ def test_latents_are_decoded_as_diffusers_decodes_them(name, folders):
 
 @every
 def test_guess_and_noise_explain_what_was_noised(target):
-    labels = target.numbers([CAPTION] * 3) if target.conditioning == "caption" else None
-    labels = torch.tensor([0, 1, 2]) if target.classes else labels
+    condition = condition_for(target, 0, 1, 2)
     x_t = torch.randn(3, *target.shape, generator=torch.Generator().manual_seed(2))
     for t in (10, 500):
-        noise, clean = target.denoise(x_t, t, labels)
+        noise, clean = target.denoise(x_t, t, condition)
         torch.testing.assert_close(target.noised(clean, t, noise), x_t, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("target", TEXT, indirect=True)
 def test_a_caption_matters_and_none_is_the_empty_one(target):
     x_t = torch.randn(2, *target.shape, generator=torch.Generator().manual_seed(2))
-    said = target.denoise(x_t, 500, target.numbers([CAPTION] * 2)).noise
-    other = target.denoise(x_t, 500, target.numbers(["a red cat on a mat", ""])).noise
+    said = target.denoise(x_t, 500, Captions((CAPTION,) * 2)).noise
+    other = target.denoise(x_t, 500, Captions(("a red cat on a mat", ""))).noise
     assert not torch.allclose(said[0], other[0]) and not torch.allclose(said[1], other[1])
     assert torch.equal(target.denoise(x_t, 500).noise[1], other[1])
 
 
 @pytest.mark.parametrize("target", TEXT, indirect=True)
 def test_nothing_is_printed_of_a_caption_that_is_too_long(target, capfd):
-    target.words(target.numbers(["cat " * 500]))
+    target.words(Captions(("cat " * 500,)), 1)
     assert capfd.readouterr() == ("", "")
 
 
@@ -164,22 +171,22 @@ def test_a_caption_that_the_tokenizer_gives_up_on_is_one_line(target, monkeypatc
 
     monkeypatch.setattr(target.pipeline, "tokenizer", panics)
     with pytest.raises(UserError, match=r"cannot read the caption 'a cat' \(index out of bounds\)"):
-        target.words(target.numbers(["a cat"]))
+        target.words(Captions(("a cat",)), 1)
 
 
 @pytest.mark.parametrize("target", TEXT, indirect=True)
 def test_words_of_a_caption_are_its_letters_here(target):
-    few, many, none = target.words(target.numbers(["a cat", "a cat and a dog", ""])).sum(1).tolist()
+    few, many, none = target.words(Captions(("a cat", "a cat and a dog", "")), 3).sum(1).tolist()
     assert 0 == none < few < many
 
 
 @pytest.mark.parametrize("target", ["stable diffusion", "pixart", "stable diffusion 3", "flux"], indirect=True)
 def test_attention_to_words_is_nan_without_words(target):
     states = target.encode(torch.rand(2, *target.picture) * 2 - 1)
-    labels = target.numbers([CAPTION, ""])
-    paid = target.attention(states, 100, labels, words=True)
+    condition = Captions((CAPTION, ""))
+    paid = target.attention(states, 100, condition, words=True)
     assert paid[0].isfinite().all() and (paid[0] > 0).all() and paid[0].std() > 0 and paid[1].isnan().all()
-    received = target.attention(states, 100, labels)
+    received = target.attention(states, 100, condition)
     assert received.isfinite().all() and received.shape == (2, *target.picture[1:])
 
 
@@ -187,9 +194,9 @@ def test_attention_to_words_is_nan_without_words(target):
 def test_the_attention_of_text_encoders_is_not_the_networks(target):
     """Asked for the first time, captions are embedded in the middle of it."""
     states = target.encode(torch.rand(3, *target.picture) * 2 - 1)
-    labels = target.numbers(["a cat", "a dog", "a tree"])
-    first = target.attention(states, 100, labels)
-    assert torch.equal(first, target.attention(states, 100, labels))
+    condition = Captions(("a cat", "a dog", "a tree"))
+    first = target.attention(states, 100, condition)
+    assert torch.equal(first, target.attention(states, 100, condition))
 
 
 def test_the_schedule_is_the_models_own(folders):
@@ -220,9 +227,22 @@ def test_flow_matching_is_shifted_and_mapped_by_its_signal_to_noise_ratio(folder
 def test_a_caption_means_the_same_whatever_stands_beside_it(folders):
     one, other = (load_target(folders["sdxl"]) for _ in range(2))
     x_t = torch.randn(3, *one.shape, generator=torch.Generator().manual_seed(2))
-    together = one.denoise(x_t, 300, one.numbers(["a tree", CAPTION, "a"])).noise
-    alone = other.denoise(x_t[1:2], 300, other.numbers([CAPTION])).noise
+    together = one.denoise(x_t, 300, Captions(("a tree", CAPTION, "a"))).noise
+    alone = other.denoise(x_t[1:2], 300, Captions((CAPTION,))).noise
     torch.testing.assert_close(together[1:2], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_nothing_grows_with_the_number_of_captions(folders, monkeypatch):
+    target, asked = load_target(folders["stable diffusion"]), []
+    embed = target.embed
+    monkeypatch.setattr(target, "embed", lambda caption: asked.append(caption) or embed(caption))
+    first = target.prompts(Captions(("picture 0",)), 1)
+    monkeypatch.setattr("trainedon.targets.networks.text.KEPT", 4 * sum(value.nbytes for value in first.values()))
+    for number in range(9):
+        target.prompts(Captions((f"picture {number}",)), 1)
+    assert len(asked) == 9, "the latest are kept"
+    again = target.prompts(Captions(("picture 0",)), 1)
+    assert len(asked) == 10 and all(torch.equal(first[name], again[name]) for name in first)
 
 
 def test_another_size_is_another_model(folders):
@@ -241,7 +261,7 @@ def test_half_precision_changes_little(folders):
     full, half = (load_target(folders["stable diffusion 3"], precision=p) for p in ("float32", "bfloat16"))
     assert next(half.network.parameters()).dtype == torch.bfloat16
     assert next(half.autoencoder.parameters()).dtype == torch.float32
-    said, near = (target.denoise(x_t, 300, target.numbers([CAPTION] * 2)).noise for target in (full, half))
+    said, near = (target.denoise(x_t, 300, Captions((CAPTION,) * 2)).noise for target in (full, half))
     assert near.dtype == torch.float32 and 0 < (said - near).abs().max() < 0.05 * said.abs().max()
 
 
@@ -354,9 +374,9 @@ def test_a_lora_of_diffusers_is_fused(folders, tmp_path):
     hidden = pipeline.encode_prompt(CAPTION, "cpu", 1, False)[0]
     with torch.no_grad():
         expected = pipeline.unet(x_t, 300, encoder_hidden_states=hidden).sample
-    said = adapted.predict(x_t, torch.tensor([300]), adapted.numbers([CAPTION]))
+    said = adapted.predict(x_t, torch.tensor([300]), Captions((CAPTION,)))
     torch.testing.assert_close(said, expected, rtol=1e-3, atol=1e-4)
-    assert not torch.allclose(said, plain.predict(x_t, torch.tensor([300]), plain.numbers([CAPTION])), atol=1e-3)
+    assert not torch.allclose(said, plain.predict(x_t, torch.tensor([300]), Captions((CAPTION,))), atol=1e-3)
     assert adapted.identity.digest != plain.identity.digest and adapted.identity.name.endswith(f"+ {tmp_path.name}")
 
 
@@ -373,7 +393,7 @@ def test_an_adapter_of_peft_is_fused(folders, tmp_path):
     with torch.no_grad():
         expected = wrapped(x_t, timestep=t, class_labels=label).sample[:, :4]
     adapted = load_target(folders["dit"], adapter=tmp_path)
-    torch.testing.assert_close(adapted.predict(x_t, t, label), expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(adapted.predict(x_t, t, Classes(label)), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_what_is_no_adapter_is_refused(folders, tmp_path):

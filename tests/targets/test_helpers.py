@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trainedon.attacks.core.attack import silent
+from trainedon.attacks.core.answers import silent
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Shadows, load_target
 from trainedon.training import Recipe, train_shadows

@@ -13,10 +13,11 @@ from diffusers import AutoencoderKL, DDPMPipeline, DDPMScheduler, UNet2DModel
 from diffusers.training_utils import EMAModel
 from safetensors.torch import load_file, save_file
 
+from trainedon.condition import Captions, Classes
 from trainedon.errors import UserError
 from trainedon.targets import load_target
-from trainedon.targets.hub import wanted
 from trainedon.targets.load import model_digest
+from trainedon.targets.reading.hub import wanted
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
@@ -72,8 +73,8 @@ def test_one_part_of_a_latent_model_at_the_top(tmp_path):
         path.rename(folder / path.name)
     (folder / "scheduler").rmdir()
     x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
-    labels = torch.tensor([0, 2])
-    assert torch.equal(load_target(folder).denoise(x, 5, labels).noise, before.denoise(x, 5, labels).noise)
+    classes = Classes(torch.tensor([0, 2]))
+    assert torch.equal(load_target(folder).denoise(x, 5, classes).noise, before.denoise(x, 5, classes).noise)
     assert model_digest(folder) == load_target(folder).identity.digest
 
 
@@ -232,7 +233,7 @@ def test_the_network_of_a_latent_model_is_asked_with_its_pipeline(tmp_path):
     hidden = plain.pipeline.encode_prompt("a cat", "cpu", 1, False)[0]
     with torch.no_grad():
         expected = other(x, t, encoder_hidden_states=hidden).sample
-    torch.testing.assert_close(ours.predict(x, t, ours.numbers(["a cat"])), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours.predict(x, t, Captions(("a cat",))), expected, rtol=1e-4, atol=1e-5)
     assert ours.identity.digest != plain.identity.digest and torch.equal(ours.path.alphas, plain.path.alphas)
     same = load_target(folder / "unet")
     assert same.identity.digest == plain.identity.digest and same.identity.name == "sd/unet"

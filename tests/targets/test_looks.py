@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from trainedon.condition import Classes
 from trainedon.errors import UserError
 from trainedon.targets import load_target
-from trainedon.targets.attending import Watch, attentions
+from trainedon.targets.networks.attending import Watch, attentions
 
 
 def test_features_are_those_of_the_layer(saved, noisy):
@@ -86,8 +87,8 @@ def test_a_network_without_attention_says_so_and_spends_nothing(saved, noisy):
 
 def test_labels_change_what_is_seen(saved, noisy):
     target = load_target(saved({"num_class_embeds": 2}))
-    zeros, ones = torch.zeros(11, dtype=torch.int64), torch.ones(11, dtype=torch.int64)
-    assert not torch.equal(target.features(noisy, 50, labels=zeros), target.features(noisy, 50, labels=ones))
+    zeros, ones = (Classes(torch.full((11,), label)) for label in (0, 1))
+    assert not torch.equal(target.features(noisy, 50, condition=zeros), target.features(noisy, 50, condition=ones))
     assert not torch.equal(target.attention(noisy, 50, zeros), target.attention(noisy, 50, ones))
 
 

@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 
 from trainedon.errors import UserError
 from trainedon.targets import load_target
-from trainedon.targets.families import FAMILIES, parts_of
 from trainedon.targets.load import model_digest
-from trainedon.targets.opened import Ledger
-from trainedon.targets.parts import weighted
-from trainedon.targets.tensors import Tensors
+from trainedon.targets.networks.families import FAMILIES, parts_of
+from trainedon.targets.reading.opened import Ledger
+from trainedon.targets.reading.parts import weighted
+from trainedon.targets.reading.tensors import Tensors
 
 BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 
@@ -165,7 +165,7 @@ def test_the_digest_is_what_it_was(saved):
 
 def swap_when_opened(monkeypatch, name, change):
     """`change(path)` right after a file of this name is opened, once."""
-    from trainedon.targets import opened
+    from trainedon.targets.reading import opened
 
     real, done = opened.open_regular, []
 

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.core.execute import run
 from trainedon.attacks.single.gan_leaks import samples_folder
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Symmetric, load_target
-from trainedon.targets.attending import attentions
+from trainedon.targets.networks.attending import attentions
 
 
 def test_half_precision_is_near_and_answers_in_full(saved, noisy):
@@ -29,7 +30,7 @@ def test_guidance_and_gradients_work_in_half_precision(saved, noisy):
     (attack,) = parse_attacks("drc-hide(steps=2, encoder=pixel)")
     from trainedon.pictures import Batch
 
-    scores = attack.judge(target, Batch.of(noisy.clamp(-1, 1))).scores
+    scores = run(attack, target, Batch.of(noisy.clamp(-1, 1))).scores
     assert scores.shape == (11,) and all(map(torch.isfinite, torch.from_numpy(scores)))
     t = torch.full((11,), 100)
     assert target.gradient_norms(noisy, t, noisy).isfinite().all()
@@ -39,7 +40,7 @@ def test_precision_reaches_views_helpers_and_kept_samples(saved, noisy):
     target = load_target(saved(), precision="bfloat16")
     assert Symmetric.of(target, "mirror").precision == "bfloat16"
     beside = Reference.open(saved(name="other", seed=1)).target(target)
-    assert (beside.precision, beside.compiled) == ("bfloat16", False)
+    assert (beside.precision, beside.batching.compiled) == ("bfloat16", False)
     assert samples_folder(target, 5, 0) != samples_folder(load_target(saved()), 5, 0)
 
 
@@ -85,11 +86,11 @@ def test_what_hooks_see_and_gradients_of_weights_go_around_the_compiled_network(
     target.features(noisy, 100)
     target.attention(noisy, 100)
     target.gradient_norms(noisy, torch.full((11,), 100), noisy)
-    assert not sizes and target._asked is not target.network
+    assert not sizes and target._compiled is not target.network
 
 
 def test_rows_are_chosen_by_the_device_where_nobody_says(saved):
-    assert load_target(saved()).rows == 32 and load_target(saved(), rows=5).rows == 5
+    assert load_target(saved()).batching.rows == 32 and load_target(saved(), rows=5).batching.rows == 5
 
 
 def test_a_batch_size_that_is_no_multiple_of_eight_fills_up_the_last_part_alone(saved, noisy):

@@ -9,8 +9,8 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.targets import NoisePath
-from trainedon.targets.configs import defaults
-from trainedon.targets.schedulers import FLOWS, PATH, SCHEDULERS, check_scheduler
+from trainedon.targets.reading.configs import defaults
+from trainedon.targets.reading.schedulers import FLOWS, PATH, SCHEDULERS, check_scheduler
 
 
 def drawn(kind, seed):

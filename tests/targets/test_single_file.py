@@ -15,14 +15,18 @@ import torch
 from diffusers.loaders import single_file_utils as theirs
 from safetensors.torch import load_file, save_file
 
-from trainedon.cli import _Machine, app
+from trainedon.api.opening import engine_of
+from trainedon.api.options import Machine
+from trainedon.cli import app
+from trainedon.condition import Captions
 from trainedon.errors import UserError
-from trainedon.targets import Reference, designs, load_target
-from trainedon.targets.bounds import Held
-from trainedon.targets.checkpoint import Checkpoint
-from trainedon.targets.converted import skeleton_of, state_of
+from trainedon.targets import Reference, load_target
+from trainedon.targets.checkpoints import designs
+from trainedon.targets.checkpoints.checkpoint import Checkpoint
+from trainedon.targets.checkpoints.converted import skeleton_of, state_of
+from trainedon.targets.checkpoints.single_file import opened_single
 from trainedon.targets.load import model_digest
-from trainedon.targets.single_file import opened_single
+from trainedon.targets.reading.bounds import Held
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CAPTION = "two blue birds"
@@ -96,7 +100,7 @@ def assert_alike(one, other):
     with torch.no_grad():
         told, again = (target.embed(CAPTION) for target in (one, other))
         assert told.keys() == again.keys() and all(torch.equal(told[key], again[key]) for key in told)
-        said = [target.predict(x, t, target.numbers([CAPTION, ""])) for target in (one, other)]
+        said = [target.predict(x, t, Captions((CAPTION, ""))) for target in (one, other)]
         assert torch.equal(*said) and said[0].std() > 0
         assert torch.equal(one.encode(pixels), other.encode(pixels)) and torch.equal(one.decode(x), other.decode(x))
 
@@ -437,8 +441,8 @@ def test_the_command_line_passes_the_folder_beside_on(sd, toy_pictures, tmp_path
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["identity"]["model"] == model_digest(sd.file, base=sd.base)
     assert any("from model.safetensors" in note for note in record["notes"])
-    assert _Machine(base=sd.base).engine_for("any") is None
-    assert _Machine(base=sd.base, engine="ray").engine_for("any").options["base"] == sd.base
+    assert engine_of("any", Machine(base=sd.base)) is None
+    assert engine_of("any", Machine(base=sd.base, engine="ray")).options["base"] == sd.base
 
 
 # What is refused

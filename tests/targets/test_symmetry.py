@@ -8,7 +8,7 @@ import torch
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets import SYMMETRIES, Symmetric, load_target, parse_symmetries
+from trainedon.targets import SYMMETRIES, Symmetric, load_target, named_symmetries
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +65,11 @@ def test_shared_answers_are_not_those_of_the_model_itself(target, pixels, spec):
 
 
 def test_names():
-    assert parse_symmetries("all") == tuple(SYMMETRIES) and parse_symmetries("none") == ()
-    assert parse_symmetries("mirror+half-turn") == ("mirror", "half-turn")
-    for wrong in ("sideways", "mirror+mirror"):
+    assert named_symmetries(["all"]) == tuple(SYMMETRIES) and named_symmetries([]) == ()
+    assert named_symmetries(["mirror", "half-turn"]) == ("mirror", "half-turn")
+    for wrong in (["sideways"], ["mirror", "mirror"], ["all", "mirror"]):
         with pytest.raises(UserError, match="choose from mirror, upside-down, half-turn"):
-            parse_symmetries(wrong)
+            named_symmetries(wrong)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from tokenizers.normalizers import Precompiled
 from transformers import CLIPTokenizer, T5TokenizerFast
 
 from trainedon.errors import UserError
-from trainedon.targets.charsmap import check_charsmap
-from trainedon.targets.opened import Ledger
-from trainedon.targets.vocabulary import Unread, check_words, tokenizer, unpanicked
+from trainedon.targets.reading.charsmap import check_charsmap
+from trainedon.targets.reading.opened import Ledger
+from trainedon.targets.reading.vocabulary import Unread, check_words, tokenizer, unpanicked
 
 ENCODER = SimpleNamespace(vocab_size=190, max_position_embeddings=16, eos_token_id=189)
 T5 = SimpleNamespace(vocab_size=32, eos_token_id=1)

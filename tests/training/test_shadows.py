@@ -1,19 +1,18 @@
 """Shadow models: random parts of one pool, on record, that survive a kill."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from commandline import call
+from forked import Forked
 from PIL import Image
 
-from trainedon.attacks.core.attack import silent
+from trainedon.attacks.core.answers import silent
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
 from trainedon.targets import Shadows, load_target
@@ -122,8 +121,7 @@ train_shadows(Path(sys.argv[1]), Path(sys.argv[2]), recipe, models=4, progress=k
 
 def test_killed_and_gone_on_is_as_if_never_killed(folder, source, recipe, tmp_path):
     out = tmp_path / "killed"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(source), str(out)], env=environment, check=False)
+    killed = Forked(KILLED, [source, out], tmp_path).end()
     assert killed.returncode == -signal.SIGKILL
     assert (out / "001" / "checkpoint.safetensors").exists() and not (out / "001" / "model_index.json").exists()
     with pytest.raises(UserError, match="no finished shadow models"):
@@ -194,8 +192,7 @@ def test_damaged_records_are_refused(name, message, data, folder, source, recipe
 
 
 def test_the_command_line_trains_shadow_models(source, tmp_path):
-    command = [sys.executable, "-c", "from trainedon.cli import main; main()", "train", source, "--out", tmp_path / "s"]
     options = ["--size", 8, "--widths", "8,8", "--no-attention", "--passes", 1, "--shadows", 2, "--draw", 4]
-    done = subprocess.run([*map(str, [*command, *options])], capture_output=True, text=True, check=False)
+    done = call("train", source, "--out", tmp_path / "s", *options)
     assert done.returncode == 0 and "--shadows" in done.stdout, done.stderr
     assert Shadows.open(tmp_path / "s").members.sum(1).tolist() == [4, 4]

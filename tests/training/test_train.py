@@ -3,16 +3,14 @@
 import csv
 import importlib
 import math
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from forked import Forked
 from safetensors.torch import load_file
 
 from trainedon.errors import UserError
@@ -126,8 +124,7 @@ train(pictures, Path(sys.argv[1]), recipe, checkpoint_every=2, progress=kill)
 
 def test_killed_and_gone_on_is_as_if_never_killed(whole, pictures, recipe, tmp_path):
     out = tmp_path / "killed"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(out)], env=environment, check=False)
+    killed = Forked(KILLED, [out], tmp_path).end()
     assert killed.returncode == -signal.SIGKILL
     assert (out / "checkpoint.safetensors").exists() and not (out / "model_index.json").exists()
     (out / "checkpoint.safetensors.tmp").write_bytes(b"half a checkp")

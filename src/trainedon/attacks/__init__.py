@@ -3,7 +3,8 @@
 from importlib import import_module
 from pkgutil import walk_packages
 
-from trainedon.attacks.core.attack import Attack, Cost, Exhibit, Judged, Progress, Reported
+from trainedon.attacks.core.answers import Cost, Exhibit, Progress, Reported, Scored
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import attacks, parse_attacks, register, short
 from trainedon.attacks.drc.drc import DRC
 from trainedon.attacks.single.loss import Loss
@@ -16,10 +17,10 @@ __all__ = [
     "Attack",
     "Cost",
     "Exhibit",
-    "Judged",
     "Loss",
     "Progress",
     "Reported",
+    "Scored",
     "attacks",
     "parse_attacks",
     "register",

@@ -2,7 +2,6 @@
 
 from trainedon.compare.efficientnet import EfficientNetLite0
 from trainedon.compare.own import Own
-from trainedon.compare.parse import SIMILARITIES, parse_similarity
 from trainedon.compare.pixel import Pixel, Ssim
 from trainedon.compare.pooling import POOLINGS, check_pooling, pool
 from trainedon.compare.scope import SCOPES
@@ -13,7 +12,6 @@ from trainedon.compare.transformer import Clip, DinoV2
 __all__ = [
     "POOLINGS",
     "SCOPES",
-    "SIMILARITIES",
     "Clip",
     "DinoV2",
     "EfficientNetLite0",
@@ -25,6 +23,5 @@ __all__ = [
     "Similarity",
     "Ssim",
     "check_pooling",
-    "parse_similarity",
     "pool",
 ]

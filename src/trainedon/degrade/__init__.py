@@ -1,17 +1,8 @@
 """Stage 3: which part of a picture is hidden (regions of interest) and what is done there (degradations)."""
 
-from trainedon.degrade.degradation import (
-    Blur,
-    Degradation,
-    Diffuse,
-    Downsample,
-    Fade,
-    Hide,
-    Noise,
-    parse_degradation,
-    parse_degradations,
-)
-from trainedon.degrade.roi import (
+from trainedon.degrade import regions as roi
+from trainedon.degrade.degradation import Blur, Degradation, Diffuse, Downsample, Fade, Hide, Noise
+from trainedon.degrade.regions import (
     Attention,
     Center,
     Face,
@@ -24,7 +15,6 @@ from trainedon.degrade.roi import (
     Several,
     Words,
     cover,
-    parse_roi,
 )
 
 __all__ = [
@@ -47,7 +37,5 @@ __all__ = [
     "Several",
     "Words",
     "cover",
-    "parse_degradation",
-    "parse_degradations",
-    "parse_roi",
+    "roi",
 ]

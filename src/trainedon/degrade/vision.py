@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -29,7 +30,7 @@ def in_chunks(network: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Ten
     """
     answers = []
     with torch.no_grad():
-        for chunk in pixels.split(rows):
+        for chunk in torch.split(pixels, rows):
             missing = rows - len(chunk)
             filled = torch.cat([chunk, chunk[:1].expand(missing, *chunk.shape[1:])]) if missing else chunk
             answers.append(network(filled)[: len(chunk)])
@@ -80,7 +81,8 @@ def load_vision(source: str, device: torch.device, kinds: tuple[str, ...] = VIT)
         raise UserError(
             f"{source} lacks weights ({len(missing)} missing, first {sorted(missing)[0]}): it cannot be used"
         )
-    return network.requires_grad_(False).eval().to(device)
+    frozen: torch.nn.Module = network.requires_grad_(False).eval().to(device)
+    return frozen
 
 
 def _check_source(name: str) -> None:
@@ -88,16 +90,16 @@ def _check_source(name: str) -> None:
         raise UserError(f"{name} is neither a folder nor a hub id such as owner/name")
 
 
-def input_side(network: torch.nn.Module) -> int:
+def input_side(network: Any) -> int:
     """The side of the square pictures that the network is shown, in pixels; a whole number of patches."""
     config = getattr(network.config, "vision_config", network.config)
-    side = min(config.image_size, DINOV2_SIDE) if config.model_type.startswith("dinov2") else config.image_size
-    return side - side % config.patch_size
+    side: int = min(config.image_size, DINOV2_SIDE) if config.model_type.startswith("dinov2") else config.image_size
+    return int(side - side % config.patch_size)
 
 
-def prefix_tokens(network: torch.nn.Module) -> int:
+def prefix_tokens(network: Any) -> int:
     """How many tokens stand before the patches: CLS and registers."""
-    return 1 + getattr(network.config, "num_register_tokens", 0)
+    return 1 + int(getattr(network.config, "num_register_tokens", 0))
 
 
 def cls_attention(source: str, pixels: torch.Tensor) -> torch.Tensor:
@@ -105,13 +107,14 @@ def cls_attention(source: str, pixels: torch.Tensor) -> torch.Tensor:
 
     pixels: float32 (n, c, h, w) in [-1, 1]. Returns float32 (n, h, w).
     """
-    network = load_vision(source, pixels.device)
+    network: Any = load_vision(source, pixels.device)
     side = input_side(network)
     patches = side // network.config.patch_size
 
     def look(rows: torch.Tensor) -> torch.Tensor:
         attention = network(pixel_values=rows, output_attentions=True).attentions[-1]  # (b, heads, tokens, tokens)
-        return attention[:, :, 0, prefix_tokens(network) :].mean(1).view(-1, 1, patches, patches)
+        looked: torch.Tensor = attention[:, :, 0, prefix_tokens(network) :].mean(1)
+        return looked.view(-1, 1, patches, patches)
 
     # every layer's attention is held at once, so one picture at a time
     maps = in_chunks(look, standardised(resized(pixels, side, side), IMAGENET), rows=1)

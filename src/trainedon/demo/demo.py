@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from trainedon.demo import emoji as designs
 from trainedon.errors import UserError
@@ -26,7 +27,7 @@ def model_folder() -> Path:
     return Path(str(files("trainedon") / "demo" / "model"))
 
 
-def rendered(row: Mapping) -> bytes:
+def rendered(row: Mapping[str, Any]) -> bytes:
     """The design of a row of the model's manifest as PNG. Raises UserError when the rendering is another one than the
     manifest records."""
     png = designs.render(Path(row["picture"]).stem)

@@ -3,20 +3,35 @@
 from trainedon.evidence.protocol.documents import Audit, Claim, Document, Evaluation, Flag, as_data, json_parts, to_json
 from trainedon.evidence.protocol.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
+from trainedon.evidence.protocol.standard1 import audit_scores, audit_table, evaluate_scores, evaluate_table
 from trainedon.evidence.schemas import schemas
-from trainedon.evidence.protocol.standard1 import audit, evaluate
+from trainedon.evidence.statistics import (
+    Auc,
+    Counted,
+    SetTest,
+    auc,
+    benjamini_hochberg,
+    clopper_pearson,
+    conformal_p,
+    holm,
+    permutation_test,
+    tpr_at_fpr,
+)
 from trainedon.evidence.studies.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.studies.sweep import Sweep, sweep
-from trainedon.evidence.table.feature_table import Looks, near_duplicates, read_looks
+from trainedon.evidence.table.feature_table import Looks, read_looks
 from trainedon.evidence.table.picture_table import Pictures
+from trainedon.evidence.table.prepare import near_duplicates
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores, read_scores
 
 __all__ = [
     "STUDY",
     "AttackKey",
+    "Auc",
     "Audit",
     "Claim",
+    "Counted",
     "Document",
     "Draw",
     "DrawnPicture",
@@ -28,21 +43,31 @@ __all__ = [
     "Pictures",
     "Scores",
     "SetAside",
+    "SetTest",
     "Sweep",
     "as_data",
-    "audit",
+    "auc",
+    "audit_scores",
+    "audit_table",
+    "benjamini_hochberg",
     "check_draw",
+    "clopper_pearson",
     "coin",
     "commitment",
-    "evaluate",
+    "conformal_p",
+    "evaluate_scores",
+    "evaluate_table",
+    "holm",
     "json_parts",
     "near_duplicates",
     "passed_over",
     "peaks",
+    "permutation_test",
     "read_draw",
     "read_looks",
     "read_scores",
     "schemas",
     "sweep",
     "to_json",
+    "tpr_at_fpr",
 ]

@@ -19,6 +19,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import asdict
+from io import BufferedReader
 from typing import IO, Any
 
 import numpy as np
@@ -68,13 +69,16 @@ class _Other:
                 self.close()
                 raise
 
-    def _asked(self, process: subprocess.Popen[bytes], data: bytes, rendering: Rendering) -> tuple[np.ndarray, dict]:
+    def _asked(
+        self, process: subprocess.Popen[bytes], data: bytes, rendering: Rendering
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         try:
-            _send(process.stdin, {"size": len(data), "rendering": asdict(rendering)}, data)
-            answer = json.loads(process.stdout.readline(4096))
+            to, back = _pipes(process)
+            _send(to, {"size": len(data), "rendering": asdict(rendering)}, data)
+            answer = json.loads(back.readline(4096))
             reason = answer.get("reason")
             if reason is None:
-                return _received(process.stdout, answer)
+                return _received(back, answer)
         except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, PictureError):
             raise PictureError(self._fate(process)) from None
         raise PictureError("".join(filter(str.isprintable, str(reason)))[:_LONGEST])
@@ -104,16 +108,23 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
     process.poll()
     process.kill()
     process.wait()
-    for stream in (process.stdin, process.stdout):
+    for stream in _pipes(process):
         with suppress(OSError):  # what was not written yet cannot be any more
             stream.close()
 
 
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], BufferedReader]:
+    """What a process that was `_started` reads, and what it writes."""
+    assert process.stdin is not None and isinstance(process.stdout, BufferedReader)
+    return process.stdin, process.stdout
+
+
 def _started() -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", _PROGRAM, json.dumps([*map(str, sys.path)])]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    environment = os.environ | _ENVIRONMENT
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     try:
-        return subprocess.Popen(command, env=os.environ | _ENVIRONMENT, **pipes)
+        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=nowhere)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"no other process can be started to decode pictures ({reason}): allow some more") from None
@@ -129,13 +140,13 @@ def _send(stream: IO[bytes], told: dict[str, Any], data: bytes | memoryview) -> 
     stream.flush()
 
 
-def _received(stream: IO[bytes], answer: dict[str, Any]) -> tuple[np.ndarray, dict[str, int | float | str]]:
+def _received(stream: BufferedReader, answer: dict[str, Any]) -> tuple[np.ndarray, dict[str, int | float | str]]:
     """The pixels behind an answer, and its facts. Raises one of many errors where they make no sense."""
     height, width = answer["shape"]
     check_pixels(int(width), int(height))
     facts = {name: _FACTS[name](value) for name, value in answer["facts"].items()}
     rgb = np.empty((height, width, 3), np.uint8)
-    left = memoryview(rgb).cast("B")
+    left = rgb.data.cast("B")
     while left:
         if not (n := stream.readinto(left)):
             raise EOFError
@@ -152,9 +163,11 @@ def serve() -> None:
         told = json.loads(line)
         data = asked.read(told["size"])
         try:
+            pixels: bytes | memoryview
+            answer: dict[str, object]
             _within(SECONDS)
             rgb, facts = decode(data, Rendering(**told["rendering"]), _allow)
-            pixels, answer = memoryview(np.ascontiguousarray(rgb)).cast("B"), {"shape": rgb.shape[:2], "facts": facts}
+            pixels, answer = np.ascontiguousarray(rgb).data.cast("B"), {"shape": rgb.shape[:2], "facts": facts}
         except (PictureError, MemoryError) as error:
             lacking = isinstance(error, MemoryError) or isinstance(error.__context__, MemoryError)
             pixels, answer = b"", {"reason": TOO_LARGE if lacking else str(error)}
@@ -164,10 +177,10 @@ def serve() -> None:
 
 
 def _limit() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":  # which has no such limits
         return
+    import resource
+
     for what, most in ((resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
         hard = resource.getrlimit(what)[1]
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
@@ -180,5 +193,5 @@ def _allow(pixels: int, kind: str) -> None:
 
 def _within(seconds: float) -> None:
     """End this process after so many seconds of work, wherever it is; 0: not any more."""
-    if hasattr(signal, "setitimer"):
+    if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_PROF, seconds)

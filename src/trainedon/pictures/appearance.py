@@ -40,7 +40,7 @@ def perceptual_hash(rgb: np.ndarray) -> str | None:
 def _dct(side: int, lowest: int) -> np.ndarray:
     """The first rows of the orthonormal DCT-II matrix, float64 (lowest, side)."""
     k, i = np.mgrid[:lowest, :side]
-    matrix = np.sqrt(2 / side) * np.cos(np.pi * k * (2 * i + 1) / (2 * side))
+    matrix: np.ndarray = np.sqrt(2 / side) * np.cos(np.pi * k * (2 * i + 1) / (2 * side))
     matrix[0] /= np.sqrt(2)
     return matrix
 
@@ -124,11 +124,13 @@ def _gradients(grey: np.ndarray) -> np.ndarray:
     place = (np.arctan2(vertical, horizontal) / np.pi % 1) * _ORIENTATIONS
     away = np.abs(place[..., None] - np.arange(_ORIENTATIONS))
     share = np.clip(1 - np.minimum(away, _ORIENTATIONS - away), 0, None)
-    histograms = _cells(magnitude[..., None] * share, _CELLS)
-    return histograms / (histograms.sum(axis=2, keepdims=True) + 1 / 255)
+    histograms: np.ndarray = _cells(magnitude[..., None] * share, _CELLS)
+    histograms /= histograms.sum(axis=2, keepdims=True) + 1 / 255
+    return histograms
 
 
 def _cells(values: np.ndarray, cells: int) -> np.ndarray:
     """Means over a grid of equal cells: (h, w, ...) -> (cells, cells, ...)."""
     step = values.shape[0] // cells
-    return values.reshape(cells, step, cells, step, *values.shape[2:]).mean(axis=(1, 3))
+    means: np.ndarray = values.reshape(cells, step, cells, step, *values.shape[2:]).mean(axis=(1, 3))
+    return means

@@ -7,7 +7,7 @@ import threading
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -115,7 +115,7 @@ class ArrayEntry(Entry):
 
 
 @dataclass(frozen=True)
-class _Rows(Sequence[Entry]):
+class _Rows:
     """The rows of one array. labels: int64 (n,), or None. told: captions, string (n,), or None."""
 
     shown: str
@@ -126,7 +126,7 @@ class _Rows(Sequence[Entry]):
     def __len__(self) -> int:
         return self.array.shape[0]
 
-    def __getitem__(self, place: int) -> ArrayEntry:
+    def __getitem__(self, place: int, /) -> ArrayEntry:
         label = None if self.labels is None else int(self.labels[place])
         told = None if self.told is None else self.told[place].as_py()
         return ArrayEntry(f"{self.shown}#{place}", label, self.array, place, told)
@@ -202,7 +202,11 @@ def _describe(file: File) -> tuple[_Array, np.ndarray | None, pa.ChunkedArray | 
         images = _choose(arrays, file)
         _check(images)
         labels, told = arrays.get(LABEL_ARRAY), arrays.get(CAPTION_ARRAY)
-        return images, labels and _labels(archive, labels, images), told and _captions(archive, told, images)
+        return (
+            images,
+            None if labels is None else _labels(archive, labels, images),
+            None if told is None else _captions(archive, told, images),
+        )
 
 
 def _check_beside(array: _Array, images: _Array, kinds: str, what: str) -> None:

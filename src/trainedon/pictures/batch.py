@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.pictures.picture import Picture
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.pictures.sources import scan
@@ -88,9 +89,11 @@ class Batch:
 
     pixels: float32 (n, c, h, w) in [-1, 1].
     sha256: n hex digests, the keys of the pictures' noise.
-    labels: int64 (n,), or None when the pictures have none.
+    labels: their classes, int64 (n,), or None when the pictures have none.
     names: n relative names, or None for pictures that come from no file.
     captions: n captions, None for a picture without; None when no picture has one.
+    condition: what a model is conditioned on. When it is not given, attacks set it to the labels or captions, as the
+    model takes them (`Target.condition_of`).
     """
 
     pixels: torch.Tensor
@@ -98,6 +101,7 @@ class Batch:
     labels: torch.Tensor | None = None
     names: tuple[str, ...] | None = None
     captions: tuple[str | None, ...] | None = None
+    condition: Condition = UNCONDITIONAL
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype != torch.float32:
@@ -108,6 +112,8 @@ class Batch:
             raise ValueError(
                 f"need int64 ({len(self.pixels)},) labels, got {self.labels.dtype} {tuple(self.labels.shape)}"
             )
+        if isinstance(self.condition, Classes | Captions) and len(self.condition) != len(self.pixels):
+            raise ValueError(f"{len(self.pixels)} pictures but a condition of {len(self.condition)} rows")
         if self.captions is not None and len(self.captions) != len(self.pixels):
             raise ValueError(f"{len(self.pixels)} pictures but {len(self.captions)} captions")
 
@@ -151,6 +157,7 @@ class Batch:
             None if self.labels is None else self.labels[rows],
             None if self.names is None else tuple(self.names[i] for i in rows),
             None if self.captions is None else tuple(self.captions[i] for i in rows),
+            self.condition[rows],
         )
 
 

@@ -54,6 +54,7 @@ class Bare:
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """(name or key, caption) of each row that has both. Raises UserError for a caption that is too long."""
+        assert self.names is not None and self.words is not None, "a table that tells nothing was asked"
         with intact(self.file), open_table(self.file, self.names, self.words) as opened:
             names = small(opened, self.names, pa.string(), self.file)
             words = small(opened, self.words, pa.string(), self.file, 4 * captions.MOST)
@@ -176,4 +177,4 @@ def is_text_column(schema: pa.Schema, name: str) -> bool:
 
 def is_text(kind: pa.DataType) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

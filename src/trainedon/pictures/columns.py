@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ class Column:
     def __init__(self, kind: pa.DataType) -> None:
         self._kind = kind
         self._chunks: list[pa.Array] = []
-        self._open: list = []
+        self._open: list[Any] = []
 
     def append(self, value: object) -> None:
         self._open.append(value)
@@ -35,7 +36,7 @@ class Column:
             self._open = []
 
 
-def each(column: pa.ChunkedArray) -> Iterator:
+def each(column: pa.ChunkedArray) -> Iterator[Any]:
     """The values, one after the other."""
     for chunk in column.chunks:
         for start in range(0, len(chunk), AT_ONCE):

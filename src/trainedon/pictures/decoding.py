@@ -14,9 +14,12 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL.GifImagePlugin import GifImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from trainedon.errors import PictureError
 from trainedon.pictures.content import check_effort, jxl_size, opened_by
@@ -122,7 +125,8 @@ def check_pixels(width: int, height: int, kind: str | None = None) -> None:
 def _decoded(image: Image.Image, rendering: Rendering, size: int) -> tuple[np.ndarray, dict[str, int | float | str]]:
     """What `decode` gives, of a file of `size` bytes that was opened."""
     # A multi-picture file (MPO) is a JPEG with more JPEGs behind it; the first is the picture.
-    stored = {"format": "JPEG" if image.format == "MPO" else image.format, "mode": image.mode}
+    kind = "JPEG" if image.format == "MPO" else str(image.format)
+    facts: dict[str, int | float | str] = {"format": kind, "mode": image.mode}
     turned = image.format == "TIFF"  # which Pillow turns by itself as it loads, and takes the tag away
     orientation = _orientation(image) if turned else None
     width, height = image.size
@@ -137,7 +141,7 @@ def _decoded(image: Image.Image, rendering: Rendering, size: int) -> tuple[np.nd
         rgb = np.ascontiguousarray(_TURNS[orientation](rgb))
     if orientation in QUARTERS and turned == (rendering.orientation == "stored"):
         width, height = height, width
-    facts = {**stored, "width": width, "height": height, "bytes": size}
+    facts |= {"width": width, "height": height, "bytes": size}
     return rgb, facts | ({"alpha": True} if alpha else {}) | ({"orientation": orientation} if orientation else {})
 
 
@@ -172,7 +176,7 @@ def _damage(error: BaseException) -> str:
 def _rgb(image: Image.Image, alpha: str) -> tuple[np.ndarray, bool]:
     """Decode the pixels of an opened file, first frame: uint8 (h, w, 3), and whether a pixel is not fully opaque."""
     _widen_transparent_colour(image)
-    drawn = image.tile[0][1] if image.format == "GIF" and image.tile else None
+    drawn = image.tile[0][1] if isinstance(image, GifImageFile) and image.tile else None
     image.load()
     width, height = image.size
     check_pixels(width, height, image.format)  # some readers learn only now how large it is
@@ -183,9 +187,9 @@ def _rgb(image: Image.Image, alpha: str) -> tuple[np.ndarray, bool]:
         part, through = convert(band)
         rgb[top : top + band.height] = np.asarray(part)
         transparent |= through
-    if drawn is not None and tuple(drawn) != (0, 0, *image.size):
+    if drawn is not None and drawn != (0, 0, *image.size):
         # The first frame of a GIF may cover a part of the canvas only; the rest shows what lies behind.
-        rgb, transparent = _on_canvas(rgb, tuple(drawn), alpha), True
+        rgb, transparent = _on_canvas(rgb, drawn, alpha), True
     return rgb, transparent
 
 
@@ -214,16 +218,21 @@ def _orientation(image: Image.Image) -> int | None:
     what reads JPEG XL hands out a JPEG that was packed into it as it was.
     """
     try:
-        found = image.tag_v2.get(_ORIENTATION) if image.format == "TIFF" else image.getexif().get(_ORIENTATION)
+        found = _tag(image, _ORIENTATION) if image.format == "TIFF" else image.getexif().get(_ORIENTATION)
     except DAMAGE:
         return None
-    turned = image.format == "HEIF" or (image.format == "JXL" and not image.jpeg)
+    turned = image.format == "HEIF" or (image.format == "JXL" and not getattr(image, "jpeg", False))
     return found if not turned and found in range(1, 9) else None
+
+
+def _tag(image: Image.Image, number: int) -> Any:
+    """What a TIFF says under a number; None where it says nothing, and for other formats."""
+    return image.tag_v2.get(number) if isinstance(image, TiffImageFile) else None
 
 
 def _widen_transparent_colour(image: Image.Image) -> None:
     """Bring the transparent colour of a PNG to the depth at which Pillow hands out the pixels (which it leaves out)."""
-    raw = image.tile[0][3] if image.format == "PNG" and image.tile else None
+    raw = image.tile[0][3] if isinstance(image, PngImagePlugin.PngImageFile) and image.tile else None
     key = image.info.get("transparency")
     if raw in ("L;2", "L;4") and isinstance(key, int):
         image.info["transparency"] = key * {"L;2": 85, "L;4": 17}[raw]
@@ -241,7 +250,7 @@ def _flattening(image: Image.Image, alpha: str) -> Callable[[Image.Image], tuple
 
     def flatten(band: Image.Image) -> tuple[Image.Image, bool]:
         band = band.convert("RGBA")
-        transparent = band.getextrema()[3][0] < 255
+        transparent = cast("tuple[tuple[int, int], ...]", band.getextrema())[3][0] < 255
         if alpha != "drop":
             band = Image.alpha_composite(Image.new("RGBA", band.size, alpha), band)
         return band.convert("RGB"), transparent
@@ -258,7 +267,7 @@ def _eight_bits(image: Image.Image, alpha: str) -> Callable[[Image.Image], tuple
     if white is None or not lowest >= 0:
         raise PictureError(f"unknown brightness scale (values from {lowest:g} to {highest:g})")
     # Pillow inverts 8-bit TIFFs in which 0 is white, but not the deeper ones.
-    inverted = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    inverted = _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
     key = image.info.get("transparency")
 
     def scale(band: Image.Image) -> tuple[np.ndarray, bool]:
@@ -278,7 +287,7 @@ def _eight_bits(image: Image.Image, alpha: str) -> Callable[[Image.Image], tuple
 def _white_level(image: Image.Image, highest: float) -> float | None:
     """The stored value that means white; None when it cannot be known."""
     if image.mode.startswith("I;16"):
-        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0] if image.format == "TIFF" else 16
+        bits = (_tag(image, _BITS_PER_SAMPLE) or (16,))[0]
         return 2.0**bits - 1
     if image.format == "PNG" or (image.format == "PPM" and image.mode == "I"):  # which Pillow brings to 16 bits
         return 65535.0

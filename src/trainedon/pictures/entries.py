@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, chain, islice
-from typing import overload
+from typing import Protocol, overload
 
 import pyarrow as pa
 
@@ -59,13 +60,48 @@ class Passed:
         return [(kind, self.kinds[kind], self._examples[kind]) for kind in ordered]
 
 
+class Part(Protocol):
+    """Entries of one kind of source, made when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> Entry: ...
+
+    def each_name(self) -> Iterator[str]:
+        """The names of all entries."""
+
+    def apart(self) -> Part:
+        """The same, each picture named by the file that it is in."""
+
+
+@dataclass(frozen=True)
+class Single:
+    """One entry as a part of its own."""
+
+    entry: Entry
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, place: int, /) -> Entry:
+        return (self.entry,)[place]
+
+    def each_name(self) -> Iterator[str]:
+        """The name of the entry."""
+        return iter((self.entry.name,))
+
+    def apart(self) -> Single:
+        """The same: its name is that of its file."""
+        return self
+
+
 class Listing(Sequence[Entry]):
-    """Several sequences of entries, one behind the other; a slice is a listing too. `Listing(a, b)` joins two.
+    """Several parts, one behind the other; a slice is a listing too. `Listing(a, b)` joins two.
 
     passed: what their source holds besides.
     """
 
-    def __init__(self, *parts: Sequence[Entry], places: range | None = None, passed: Passed | None = None) -> None:
+    def __init__(self, *parts: Part, places: range | None = None, passed: Passed | None = None) -> None:
         self._parts = parts
         self.passed = Passed() if passed is None else passed
         self._ends = list(accumulate(map(len, parts)))
@@ -75,7 +111,7 @@ class Listing(Sequence[Entry]):
         return len(self._places)
 
     def each_name(self) -> Iterator[str]:
-        """The names of all entries, of parts that name theirs; for a listing that is whole, or cut at its end."""
+        """The names of all entries; for a listing that is whole, or cut at its end."""
         return islice(chain.from_iterable(part.each_name() for part in self._parts), len(self))
 
     def apart(self) -> Listing:

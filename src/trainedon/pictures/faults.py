@@ -51,7 +51,8 @@ def _status(error: BaseException) -> int | None:
     """The HTTP status that an error of aiohttp, botocore, gcsfs or azure carries."""
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):  # of botocore
-        return answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        status: int | None = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status
     for name in ("status", "status_code", "code"):  # one after the other, as aiohttp warns of its last
         value = getattr(error, name, None)
         if isinstance(value, int):

@@ -168,7 +168,7 @@ def note_repeats(pictures: pa.ChunkedArray, without: Iterable[bool], passed: Pas
 
 def in_order(names: pa.ChunkedArray) -> pa.ChunkedArray:
     """By how they are shown: another order than that of the bytes where a name is no text."""
-    order: Sequence[int] = np.asarray(pc.sort_indices(names))
+    order: Sequence[int] | np.ndarray = np.asarray(pc.sort_indices(names))
     if not all(map(is_text, each(names))):
         order = sorted(order, key=lambda place: text(names[int(place)].as_py()))
     found = Column(names.type)

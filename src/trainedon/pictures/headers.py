@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, cast
 
 from trainedon.pictures.names import is_hidden
 
@@ -17,13 +17,14 @@ def members(stream: IO[bytes], hidden: Callable[[str], None]) -> Iterator[tarfil
     """All members but the hidden ones, of which `hidden` is told the names. Raises one of the errors that `tars` takes
     for damage where the headers do not lead to the tar's end."""
     headers = _Headers(stream)
-    with tarfile.open(fileobj=headers, mode="r:") as tar:
+    with tarfile.open(fileobj=cast("IO[bytes]", headers), mode="r:") as tar:  # it asks for what `_Headers` has
         reached = -1
         while (member := headers.next(tar)) is not None:
             if member.size < 0 or tar.offset <= reached:
                 raise tarfile.ReadError("a header leads back")
             reached = tar.offset
-            tar.members.clear()  # it would keep every header
+            # it would keep every header; typeshed leaves the list out
+            tar.members.clear()  # type: ignore[attr-defined]
             if any(is_hidden(part) and part.strip(".") for part in member.name.split("/")):
                 hidden(member.name)
             else:

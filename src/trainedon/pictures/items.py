@@ -9,18 +9,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from trainedon.errors import UserError
-from trainedon.files import whole
-from trainedon.parquet import opened
+from trainedon.formats.arrow_schemas import LATER, PASSED, PICTURES, opened_pictures, written
 from trainedon.pictures.columns import AT_ONCE, Column, each
-from trainedon.pictures.sniffing import PASSED
 
 _GROUP = 4 * AT_ONCE  # rows of the file that are written at once
 
@@ -30,7 +26,7 @@ class Item:
     """One row of `pictures.parquet`: a picture that was given, or a file that is none and was passed over.
 
     picture, sha256, set (`suspect` | `unseen` | `member`), label: as in Picture; sha256 is None when nothing was read.
-    reason: why the picture is not used, None when it is; of what was passed over it begins with `sniffing.PASSED`.
+    reason: why the picture is not used, None when it is; of what was passed over it begins with `PASSED`.
     format, mode, width, height (pixels), bytes: facts, None when it could not be decoded; so are the statistics:
     mean_*, std_*: colour statistics of each channel over all pixels, in [0, 1].
     sharpness: variance of the 3 x 3 Laplacian (4 neighbours) of the grey picture in [0, 255], its longer side reduced
@@ -68,16 +64,10 @@ class Item:
     orientation: int | None = None
 
 
-_TEXT = ("picture", "sha256", "set", "reason", "format", "mode", "phash", "caption", "label_from")
-# Columns that older files lack.
-_LATER = ("phash", "jpeg_trace", "detail", "caption", "label_from", "alpha", "orientation")
-_WHOLE = ("label", "width", "height", "bytes", "orientation")
-_KINDS = dict.fromkeys(_TEXT, pa.string()) | dict.fromkeys(_WHOLE, pa.int64()) | {"alpha": pa.bool_()}
-_SCHEMA = pa.schema([(name, _KINDS.get(name, pa.float64())) for name in Item.__dataclass_fields__])
 # How the columns are held: smaller, where that is enough for all that there can be.
 _SMALL = dict.fromkeys(("set", "format", "mode", "label_from"), pa.dictionary(pa.int8(), pa.string()))
 _SMALL |= dict.fromkeys(("width", "height", "bytes"), pa.int32()) | {"orientation": pa.int8()}
-_HELD = pa.schema([field.with_type(_SMALL.get(field.name, field.type)) for field in _SCHEMA])
+_HELD = pa.schema([field.with_type(_SMALL.get(field.name, field.type)) for field in PICTURES])
 
 
 class Inventory(Sequence[Item]):
@@ -103,7 +93,7 @@ class Inventory(Sequence[Item]):
         return cls(pa.table([column.array() for column in columns], schema=_HELD))
 
     def __len__(self) -> int:
-        return self._table.num_rows
+        return int(self._table.num_rows)
 
     @overload
     def __getitem__(self, key: int) -> Item: ...
@@ -125,15 +115,13 @@ class Inventory(Sequence[Item]):
             return NotImplemented
         return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other))
 
-    __hash__ = None
-
     def __add__(self, other: Iterable[Item]) -> Inventory:
         return Inventory(pa.concat_tables([self._table, Inventory.of(other)._table]))
 
     @property
     def table(self) -> pa.Table:
         """All columns, as in `pictures.parquet`."""
-        return self._table.cast(_SCHEMA)
+        return self._table.cast(PICTURES)
 
     @property
     def pictures(self) -> Inventory:
@@ -143,10 +131,10 @@ class Inventory(Sequence[Item]):
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column, as in `pictures.parquet`."""
-        column, kind = self._table.column(name), _SCHEMA.field(name).type
+        column, kind = self._table.column(name), PICTURES.field(name).type
         return column if column.type == kind else column.cast(kind)
 
-    def values(self, name: str) -> Iterator:
+    def values(self, name: str) -> Iterator[Any]:
         """The values of one column, one after the other."""
         return each(self._table.column(name))
 
@@ -181,7 +169,7 @@ class Inventory(Sequence[Item]):
 
     def with_column(self, column: str, values: pa.Array | pa.ChunkedArray) -> Inventory:
         """The same but for the values of one column, one an item."""
-        place = _SCHEMA.get_field_index(column)
+        place = PICTURES.get_field_index(column)
         return Inventory(self._table.set_column(place, _HELD.field(place), values.cast(_HELD.types[place])))
 
 
@@ -223,7 +211,7 @@ def write_inventory(items: Iterable[Item], path: Path) -> None:
     """Write `pictures.parquet`, whole or not at all."""
     items = Inventory.of(items)
     repeating = ["set", "reason", "format", "mode", "label_from"]
-    with whole(Path(path)) as stream, pq.ParquetWriter(stream, _SCHEMA, use_dictionary=repeating) as writer:
+    with written(path, PICTURES, repeating) as writer:
         for start in range(0, len(items), _GROUP):
             writer.write_table(items[start : start + _GROUP].table)
 
@@ -233,20 +221,15 @@ def read_inventory(path: Path) -> Inventory:
 
     Raises UserError when it is missing, damaged or another kind of file.
     """
-    try:
-        with opened(path) as file:
-            empty = file.file.schema_arrow.empty_table()
-            known = [name for name in file.names if name in _SCHEMA.names]
-            parts = [_completed(pa.Table.from_batches([batch])) for batch in file.batches(known, _GROUP)]
-            return Inventory(pa.concat_tables(parts or [_completed(empty)]))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; run the audit again") from None
-    except (pa.ArrowException, OSError, ValueError, KeyError):
-        raise UserError(f"{path} is not a list of pictures of this program; run the audit again") from None
+    with opened_pictures(path) as file:
+        empty = file.file.schema_arrow.empty_table()
+        known = [name for name in file.names if name in PICTURES.names]
+        parts = [_completed(pa.Table.from_batches([batch])) for batch in file.batches(known, _GROUP)]
+        return Inventory(pa.concat_tables(parts or [_completed(empty)]))
 
 
 def _completed(table: pa.Table) -> pa.Table:
-    for name in _LATER:
+    for name in LATER:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(len(table)))
-    return table.select(_SCHEMA.names).cast(_HELD)
+    return table.select(PICTURES.names).cast(_HELD)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from posixpath import dirname, join, normpath
+from typing import IO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -125,9 +126,13 @@ class _Rows:
             yield known[int(row)].as_py(), files[int(earlier)].as_py(), files[int(row)].as_py()
 
 
+def _buffered(stream: IO[bytes]) -> io.BufferedReader:
+    return io.BufferedReader(cast("io.RawIOBase", stream))  # all have `readinto`, which IO does not promise
+
+
 def misfit(place: Place, path: str) -> Seems | None:
     """What a `metadata.csv` is that names no captions; None where it has a column file_name, and one of captions."""
-    with io.BufferedReader(place.open(path)) as stream:
+    with _buffered(place.open(path)) as stream:
         head = stream.readline(MOST_BYTES).decode("utf-8-sig", "replace").strip()
     for mark in ",;\t|":
         columns = next(csv.reader([head], delimiter=mark), [])
@@ -145,7 +150,7 @@ def _rows(one: Metadata) -> Iterator[tuple[str, str]]:
 
 def _lines(file: File) -> Iterator[tuple[str, str]]:
     blank = 0
-    with io.BufferedReader(file.open()) as stream:  # a store's own would be read byte by byte
+    with _buffered(file.open()) as stream:  # a store's own would be read byte by byte
         for number, line in enumerate(iter(lambda: stream.readline(MOST_BYTES), b""), start=1):
             if not line.strip():
                 blank += 1
@@ -171,7 +176,7 @@ def _line(line: bytes) -> tuple[str, str | None]:
 
 
 def _sheet(file: File) -> Iterator[tuple[str, str]]:
-    with io.TextIOWrapper(io.BufferedReader(file.open()), encoding="utf-8-sig", newline="") as stream:
+    with io.TextIOWrapper(_buffered(file.open()), encoding="utf-8-sig", newline="") as stream:
         lines = _Short(stream)
         reader = csv.DictReader(lines)
         try:
@@ -183,7 +188,7 @@ def _sheet(file: File) -> Iterator[tuple[str, str]]:
                 if caption is not None:
                     yield row["file_name"], caption
         except (csv.Error, ValueError, PictureError) as error:
-            reason, number = error, lines.number
+            reason, number = str(error), lines.number
             if isinstance(error, UnicodeDecodeError):  # met in what was read ahead of this line's end
                 reason, number = "not UTF-8", number + error.object[: error.start].count(b"\n")
             raise UserError(f"{file}, line {number}: {reason}; repair or remove this line") from None

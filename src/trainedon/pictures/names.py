@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-READABLE = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
+READABLE: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
 READABLE += (".apng", ".pjpeg", ".pjp", ".mpo")  # JPEG and PNG under other names
 READABLE += (".avif", ".jp2", ".j2k", ".jpx", ".j2c", ".ppm", ".pgm", ".pbm", ".pnm", ".tga")
 READABLE += (".heic", ".heif", ".hif", ".jxl")  # where what reads them is installed

@@ -101,4 +101,5 @@ def _flattened(rgb: np.ndarray, alpha: np.ndarray, on: str) -> np.ndarray:
         return rgb
     alpha = alpha.astype(np.uint32)
     behind = 255 if on == "white" else 0
-    return ((rgb * alpha + behind * (255 - alpha) + 127) // 255).astype(np.uint8)
+    blended: np.ndarray = (rgb * alpha + behind * (255 - alpha) + 127) // 255
+    return blended.astype(np.uint8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -68,7 +68,7 @@ class Shards:
         tars = [*self._tars, *([] if self._tables or self._arrays or self._tars else self._packed)]
         names = {name.removesuffix(PARQUET): table for name, table in self._bare if table.tells}
         told = {shown: names[key] for shown, _ in tars if (key := shown[: -len(TAR)]) in names}
-        readers = (
+        readers: tuple[tuple[Sequence[object], Callable[[int | None], Listing]], ...] = (
             (self._tables, lambda left: table_entries(self._tables, left)),
             (self._arrays, lambda left: array_entries(self._arrays, left, self._skip)),
             (tars, lambda left: tar_entries(tars, left, self._passed, told)),

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from trainedon.formats.arrow_schemas import PASSED
 from trainedon.pictures.content import is_raw
 from trainedon.pictures.names import COMPRESSED_TARS, has
 
 HEAD = 4096  # bytes that are looked at: the tags of a camera's raw file lie within
-PASSED = "passed over: "  # begins the reason of everything that is no picture
 
 _EXPORT = "export it as JPEG, PNG or TIFF"
 _UNPACK = "unpack it"

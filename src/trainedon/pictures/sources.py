@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
@@ -12,17 +12,18 @@ from typing import ClassVar
 import pyarrow as pa
 
 from trainedon.errors import PictureError, UserError
+from trainedon.formats.arrow_schemas import PASSED
 from trainedon.pictures import captions
 from trainedon.pictures.columns import each
 from trainedon.pictures.disk import Disk
-from trainedon.pictures.entries import METADATA, Listing, Passed
+from trainedon.pictures.entries import METADATA, Listing, Passed, Single
 from trainedon.pictures.folders import TABLES, Contents, contents, found_captions, note_repeats
 from trainedon.pictures.metadata import Metadata, Told
 from trainedon.pictures.names import has, is_picture, is_text, number, raw, spelled, text
 from trainedon.pictures.ours import EVIDENCE, MARKS, OWN_MIXED, made_here, seems_own
 from trainedon.pictures.picture import Entry
 from trainedon.pictures.shards import Shards, told_apart
-from trainedon.pictures.sniffing import OUTSIDE, PASSED, Seems, seems, unreadable
+from trainedon.pictures.sniffing import OUTSIDE, Seems, seems, unreadable
 from trainedon.pictures.stores import File, Place, locate, shown
 
 
@@ -52,7 +53,7 @@ class FileEntry(Entry):
 
 
 @dataclass(frozen=True)
-class _Folder(Sequence[Entry]):
+class _Folder:
     """The picture files of a folder. names: binary, relative to it. forms: int8, which of the places of `captions`
     holds its own caption, null for none; told: string, the captions that other files name. None where there are none.
     """
@@ -66,7 +67,7 @@ class _Folder(Sequence[Entry]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, place: int) -> FileEntry:
+    def __getitem__(self, place: int, /) -> FileEntry:
         name = self.names[place].as_py()
         path = self.place.within(self.path, spelled(name))
         form = None if self.forms is None else self.forms[place].as_py()
@@ -152,7 +153,7 @@ def _scan(place: Place, path: str, where: str, limit: int | None, follow: bool) 
                 words = beside
                 break
             passed.over(text(raw(Path(beside).name)), OUTSIDE)
-    return Listing([FileEntry(text(raw(name)), None, place, path, words)], passed=passed)
+    return Listing(Single(FileEntry(text(raw(name)), None, place, path, words)), passed=passed)
 
 
 def _refuse_own(place: Place, folder: str, where: str) -> None:
@@ -162,7 +163,7 @@ def _refuse_own(place: Place, folder: str, where: str) -> None:
         return
     here = Path(folder).absolute()
     for above in (here, *(one.parent for one in (here, here.parent) if one.name == EVIDENCE)):
-        own = made_here(MARKS, lambda name, above=above: place.head(str(above / name)))
+        own = made_here(MARKS, _heads(place, above))
         if own in OWN_MIXED and (above == here or own == OWN_MIXED[0]):
             within = "is" if above == here else "lies in"
             raise UserError(f"{where} {within} a {seems_own(own).kind}: {seems_own(own).remedy}")
@@ -187,7 +188,7 @@ def _scan_folder(place: Place, folder: str, where: str, limit: int | None) -> Li
     shards = Shards(
         [(name, File.at(place, place.within(folder, spelled(name)))) for name in each(holds.tables)], passed
     )
-    parts = []
+    parts: list[Listing] = []
     if len(holds.pictures):
         parts.append(Listing(_pictures(place, folder, holds, shards).first(limit)))
     parts += shards.listed(None if limit is None else limit - sum(map(len, parts)))
@@ -195,7 +196,7 @@ def _scan_folder(place: Place, folder: str, where: str, limit: int | None) -> Li
     if not parts:
         raise _no_pictures(where, shards, passed)
     if len(parts) > 1 or not all(map(is_text, each(holds.pictures))):
-        parts = told_apart(parts)
+        parts = list(told_apart(parts))
     return Listing(*parts, passed=passed)
 
 
@@ -225,6 +226,10 @@ def _no_pictures(where: str, shards: Shards, passed: Passed) -> UserError:
         f"{where} holds no pictures; give a folder with JPEG, PNG, WebP, GIF, BMP or TIFF files, "
         "or a parquet, .npz or .tar file"
     )
+
+
+def _heads(place: Place, folder: Path) -> Callable[[str], bytes]:
+    return lambda name: place.head(str(folder / name))
 
 
 def _is_there(place: Place, path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -41,7 +42,7 @@ def inventory(
     if caption is None and isinstance(entries, Listing):
         entries.passed.companions[BLANK] = _blank(items, entries)
     names = items.column("picture")
-    reasons = {}
+    reasons: dict[int, str] = {}
     for first, *copies in repeated(items.column("sha256"), items.usable):
         reasons |= dict.fromkeys(copies, f"exact duplicate of {names[first].as_py()}")
     return items.replaced("reason", reasons)
@@ -75,7 +76,7 @@ def _examine(entry: Entry, set_name: str, caption: str | None, rendering: Render
         caption = entry.caption if caption is None else caption
     except PictureError as error:
         return Item(entry.name, sha256, set_name, entry.label, reason=str(error), label_from=label_from)
-    measured = {"alpha": False} | facts | statistics(rgb)
+    measured: dict[str, Any] = {"alpha": False} | facts | statistics(rgb)
     return Item(entry.name, sha256, set_name, entry.label, **measured, caption=caption, label_from=label_from)
 
 
@@ -118,10 +119,10 @@ def _sharpness(image: Image.Image) -> float:
     grey = image.convert("L")
     longer = max(grey.size)
     if longer > _SHARPNESS_SIDE:
-        small = tuple(max(1, round(side * _SHARPNESS_SIDE / longer)) for side in grey.size)
-        grey = grey.resize(small, Image.Resampling.LANCZOS)
+        width, height = (max(1, round(side * _SHARPNESS_SIDE / longer)) for side in grey.size)
+        grey = grey.resize((width, height), Image.Resampling.LANCZOS)
     x = np.zeros((grey.height + 2, grey.width + 2))
-    x[1:-1, 1:-1] = grey
+    x[1:-1, 1:-1] = np.asarray(grey)
     x[0], x[-1], x[:, 0], x[:, -1] = x[1], x[-2], x[:, 1], x[:, -2]  # the edge goes on outside
     laplacian = x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:] - 4 * x[1:-1, 1:-1]
     return float(laplacian.var())
@@ -134,7 +135,7 @@ def cross_duplicates(items: Iterable[Item]) -> Inventory:
     """
     items = Inventory.of(items)
     sets = items.column("set")
-    reasons = {}
+    reasons: dict[int, str] = {}
     for places in repeated(items.column("sha256"), items.usable):
         named = {place: sets[place].as_py() for place in places}
         given = [name for name in named.values() if name in _AMONG]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 import fsspec
 
@@ -21,6 +21,9 @@ from trainedon.pictures.names import is_hidden
 from trainedon.pictures.ours import made_here
 from trainedon.pictures.sniffing import HEAD
 from trainedon.redact import redacted, redacted_address
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _URL = re.compile(r"([\w.+-]+::)*[\w.+-]{2,}://")  # one letter before the colon is a drive
 _PROTOCOL = re.compile(r"([\w.+-]+):(?::|//)")
@@ -82,7 +85,7 @@ class Store:
 
     def is_folder(self, path: str) -> bool:
         with self.asked() as files:
-            return files.info(path)["type"] == "directory"
+            return bool(files.info(path)["type"] == "directory")
 
     def walk(self, folder: str) -> Iterator[tuple[str, str]]:
         """Folder by folder, so that no more than one folder's listing is held."""
@@ -95,7 +98,7 @@ class Store:
                 ]
                 files.invalidate_cache()  # fsspec would keep a kilobyte a file, and never look again
             names = {_leaf(path) for path, is_folder in listed if not is_folder}
-            if here != folder and (own := made_here(names, lambda name, at=here: self.head(self.within(at, name)))):
+            if here != folder and (own := made_here(names, self._heads(here))):
                 yield here[len(folder.rstrip("/")) + 1 :] + "/", own
                 continue
             for path, is_folder in listed:
@@ -116,9 +119,12 @@ class Store:
         with self.asked() as files:
             return str(files.ukey(path))
 
+    def _heads(self, folder: str) -> Callable[[str], bytes]:
+        return lambda name: self.head(self.within(folder, name))
+
     def open(self, path: str) -> IO[bytes]:
         with self.asked() as files:
-            return _Stream(self, files.open(path, "rb", block_size=_BLOCK))
+            return cast("IO[bytes]", _Stream(self, files.open(path, "rb", block_size=_BLOCK)))
 
     def read(self, path: str, most: int = MAX_BYTES) -> bytes:
         try:
@@ -170,10 +176,11 @@ class _Stream(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        room = memoryview(buffer).cast("B")
         with self._store.asked():
-            data = self._inner.read(len(buffer))
-        buffer[: len(data)] = data
+            data = self._inner.read(len(room))
+        room[: len(data)] = data
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -190,9 +197,9 @@ class _Stream(io.RawIOBase):
 def _read(files: Any, path: str, most: int) -> bytes:
     if "://" in path:  # a web server may send more than it was asked for
         with files.open(path, "rb", block_size=0) as stream:
-            return stream.read(most + 1)
+            return bytes(stream.read(most + 1))
     try:
-        return files.cat_file(path, start=0, end=most + 1)
+        return bytes(files.cat_file(path, start=0, end=most + 1))
     except Exception:
         if files.info(path)["size"] == 0:  # of nothing, some stores give no part
             return b""
@@ -203,7 +210,8 @@ def _read(files: Any, path: str, most: int) -> bytes:
 def _file_system(url: str) -> tuple[Any, str]:
     """fsspec's file system of a URL, and the path within."""
     try:
-        return fsspec.core.url_to_fs(url)
+        files, path = fsspec.core.url_to_fs(url)
+        return files, path
     except ImportError as error:
         packages = [_PACKAGES[protocol] for protocol in _PROTOCOL.findall(url) if protocol in _PACKAGES]
         remedy = f"pip install {' '.join(packages)}" if packages else "install what reads it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -80,6 +80,8 @@ class _Reader(threading.local):
 
     _place: tuple[File, str, int] | None = None
     _file: tuple[File, str | None] | None = None
+    _start: int
+    _batch: pa.RecordBatch
 
     def cell(self, entry: ParquetEntry, column: str) -> pa.Buffer | None:
         """What a row has in a column, not copied; None where that is nothing."""
@@ -117,7 +119,7 @@ _READER = _Reader()
 
 
 @dataclass(frozen=True)
-class Table(Sequence[Entry]):
+class Table:
     """The rows of one parquet file. ends: rows up to the end of each group. names, labels: None where there are none.
 
     column: as pyarrow selects it: "image", or "image.bytes" inside a struct. words: the column of captions.
@@ -134,7 +136,7 @@ class Table(Sequence[Entry]):
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
 
-    def __getitem__(self, place: int) -> ParquetEntry:
+    def __getitem__(self, place: int, /) -> ParquetEntry:
         group = bisect_right(self.ends, place)
         row = place - (self.ends[group - 1] if group else 0)
         name = f"{self.shown}#{place}" if self.names is None else self.names[place].as_py()
@@ -186,9 +188,10 @@ def table_entries(tables: list[Table], limit: int | None) -> Listing:
 
 def _own(names: list[pa.ChunkedArray | None], rows: int) -> bool:
     """Whether every row has a name of its own."""
-    if any(column is None for column in names):
+    held = [column for column in names if column is not None]
+    if len(held) < len(names):
         return False
-    joined = pa.chunked_array([chunk for column in names for chunk in column.chunks], pa.string())
+    joined = pa.chunked_array([chunk for column in held for chunk in column.chunks], pa.string())
     return all(name and name.strip() for name in each(joined)) and not repeated(joined, np.arange(rows))
 
 
@@ -236,7 +239,7 @@ def _holds_files(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         index = kind.get_field_index("bytes")
         kind = kind.field(index).type if index >= 0 else kind
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
 def _name_column(schema: pa.Schema, image: pa.Field) -> str | None:

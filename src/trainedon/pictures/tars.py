@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tarfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -114,7 +114,7 @@ class Tells(Protocol):
 
 
 @dataclass(frozen=True)
-class _Tar(Sequence[Entry]):
+class _Tar:
     """The pictures of one tar, in the order in which it stores them. prefix: of their names; None numbers them."""
 
     shown: str
@@ -131,7 +131,7 @@ class _Tar(Sequence[Entry]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, place: int) -> TarEntry:
+    def __getitem__(self, place: int, /) -> TarEntry:
         name = f"{self.shown}#{place}" if self.prefix is None else self.prefix + self.names[place].as_py()
         columns = (self.offsets, self.sizes, self.labels, self.words, self.lengths)
         offset, size, label, words, length = (column[place].as_py() for column in columns)
@@ -197,7 +197,8 @@ class _Index:
     def add(self, key: str, group: Iterable[tarfile.TarInfo], stream: IO[bytes]) -> None:
         """Neighbours with one key: pictures, and what belongs to them."""
         offsets, sizes, labels, words, lengths = self.numbers
-        label, caption, pictures = None, (None, None), 0
+        label, pictures = None, 0
+        caption: tuple[int, int] | tuple[None, None] = (None, None)
         others: list[tarfile.TarInfo] = []
         for member in group:
             if member.isdir():
@@ -258,8 +259,9 @@ def _index(shown: str, file: File, several: bool, limit: int | None, passed: Pas
     columns[3:] = found.strays.given(names, columns[3], columns[4], passed, f"{shown}/")
     own = not repeated(names, np.arange(found.count)) and all(map(str.strip, each(names)))
     prefix = (f"{shown}/" if several else "") if own else None
-    lacking = told is not None and columns[3].null_count
-    return _Tar(shown, prefix, file, names, *columns, _told(names, told) if lacking else None)
+    offsets, sizes, labels, words, lengths = columns
+    named = _told(names, told) if told is not None and words.null_count else None
+    return _Tar(shown, prefix, file, names, offsets, sizes, labels, words, lengths, named)
 
 
 def _short(listed: Iterable[tarfile.TarInfo], file: File) -> Iterator[tarfile.TarInfo]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +18,12 @@ import pyarrow.parquet as pq
 import torch
 
 from trainedon.attacks import Attack, Cost, short
+from trainedon.condition import UNCONDITIONAL, Classes
 from trainedon.errors import UserError
+from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES
 from trainedon.pictures import Batch, Item, Rendering, inventory, scan, shown, write_inventory
 from trainedon.pictures.rendering import DEFAULT
 from trainedon.runs.engine import MERGED, SHARD
-from trainedon.runs.scorer import SCHEMA, SHARD_SCHEMA
 from trainedon.targets import Target
 
 Clock = Callable[[], float]
@@ -74,9 +76,9 @@ class RowBytes:
 
 def demand(target: Target, attack: Attack) -> Demand:
     """What an attack asks of this target. A shard has SHARD pictures, and an attack goes over it in parts that fill
-    about `target.rows` rows of the network."""
-    at_once = min(SHARD, attack.together(target.rows))
-    return Demand(short(attack), repr(attack), attack.cost(target), min(target.rows, at_once * attack.rows()))
+    about `target.batching.rows` rows of the network."""
+    at_once = min(SHARD, attack.together(target.batching.rows))
+    return Demand(short(attack), repr(attack), attack.cost(target), min(target.batching.rows, at_once * attack.rows()))
 
 
 def measure_all(target: Target, asked: Sequence[Demand], clock: Clock = time.perf_counter) -> tuple[Speed, ...]:
@@ -88,17 +90,18 @@ def measure_all(target: Target, asked: Sequence[Demand], clock: Clock = time.per
 def measure(target: Target, rows: int, backward: bool, clock: Clock = time.perf_counter) -> Speed:
     """Median of a few passes of one batch of noise, after one to warm up."""
     x = torch.randn(rows, *target.shape, generator=torch.Generator().manual_seed(0)).to(target.device)
-    labels = None if target.classes is None else torch.zeros(rows, dtype=torch.int64, device=target.device)
+    zeros = torch.zeros(rows, dtype=torch.int64, device=target.device)
+    condition = UNCONDITIONAL if target.classes is None else Classes(zeros)
     t = target.path.like_ddpm(200)
 
     def forward() -> torch.Tensor:
         with torch.no_grad():
-            return target.denoise(x, t, labels).noise
+            return target.denoise(x, t, condition).noise
 
     def there_and_back() -> torch.Tensor:
         with torch.enable_grad():
             given = x.requires_grad_(True)
-            return torch.autograd.grad(target.denoise(given, t, labels).clean.square().sum(), given)[0]
+            return torch.autograd.grad(target.denoise(given, t, condition).clean.square().sum(), given)[0]
 
     try:
         once, *both = _medians([forward, there_and_back] if backward else [forward], clock)
@@ -156,8 +159,8 @@ def row_bytes(asked: Sequence[Demand]) -> RowBytes:
     """What files of made-up rows weigh a picture: names of 18 characters, digests and numbers that do not repeat."""
     block = SHARD * MERGED
     return RowBytes(
-        scores=sum((_scores(3 * block, d, SCHEMA) - _scores(block, d, SCHEMA)) / (2 * block) for d in asked),
-        shards=sum(_scores(SHARD, d, SHARD_SCHEMA) / SHARD for d in asked),
+        scores=sum((_scores(3 * block, d, SCORES) - _scores(block, d, SCORES)) / (2 * block) for d in asked),
+        shards=sum(_scores(SHARD, d, SHARD_SCORES) / SHARD for d in asked),
         inventory=(_inventory(3000) - _inventory(1000)) / 2000,
     )
 
@@ -183,7 +186,7 @@ def _scores(n: int, asked: Demand, schema: pa.Schema) -> int:
 
 def _inventory(n: int) -> int:
     """The size of a `pictures.parquet` of n usable pictures."""
-    facts: dict = {"format": "JPEG", "mode": "RGB", "width": 512, "height": 512}
+    facts: dict[str, Any] = {"format": "JPEG", "mode": "RGB", "width": 512, "height": 512}
     numbers = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b", "sharpness", "jpeg_trace", "detail")
     drawn = np.random.default_rng(0).random((n, len(numbers))).tolist()
     items = [
@@ -209,4 +212,4 @@ def describe(target: Target) -> str:
     device, threads = target.device, torch.get_num_threads()
     more = {"cuda": lambda: torch.cuda.get_device_name(device), "cpu": lambda: f"{threads} thread{'s' * (threads > 1)}"}
     name = f"{device} ({more[device.type]()})" if device.type in more else str(device)
-    return f"{name}, {target.precision}" + (", compiled" if target.compiled else "")
+    return f"{name}, {target.precision}" + (", compiled" if target.batching.compiled else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +9,20 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from trainedon.evidence import Audit
+from trainedon.evidence.protocol.documents import PictureEvidence
 from trainedon.report import words
 from trainedon.report.charts import Strip
 from trainedon.report.figures import LARGEST, Figure, figure, load, longest_side, tinted
-from trainedon.report.folder import Restored, RunFolder, records
+from trainedon.report.run_folder import Restored, RunFolder
 
 TOP = 24  # the strongest of a set
 SAMPLE = 12  # of the rest of that set, by digest
 OPEN = 8  # shown without unfolding
 MOST_RESTORATIONS = 4
 MOST_REGIONS = 6
-FALSE_DISCOVERIES = 0.05  # level of the Benjamini-Hochberg verdict, where audit.json states no other
+# Title, note, rows that are open, rows that are folded, and what stands on the fold.
+Choice = tuple[str, str, np.ndarray, np.ndarray, str]
 STANDS_OUT, DOES_NOT, NO_VERDICT = "Stands out", "Does not stand out", "No verdict"
 
 
@@ -71,8 +73,7 @@ class Cards:
         self.run = run
         self.attack = run.attacks[0]
         self.strip = Strip(self.attack.unseen, self.attack.of(run.asked))
-        level = run.document.get("false_discovery_rate")
-        self.level = FALSE_DISCOVERIES if level is None else level
+        self.audit = run.document if isinstance(run.document, Audit) else None
         self.kept = self._kept()
         self.choices = self._choices()
         self.findings = self._findings()
@@ -85,8 +86,8 @@ class Cards:
             for title, note, rows, folded, label in self.choices
         ]
 
-    def _choices(self) -> list[tuple]:
-        """Title, note, rows that are open, rows that are folded, and what stands on the fold, of each group."""
+    def _choices(self) -> list[Choice]:
+        """What each group shows."""
         if self.run.kind == "audit":
             choices = [*self._asked("suspect"), *self._reference()]
         else:
@@ -106,34 +107,38 @@ class Cards:
             if digest and digest[:16] in folders and scored[row] and (kept := self.run.restored(digest))
         }
 
-    def _findings(self) -> dict[tuple[str, str | None], dict]:
+    def _findings(self) -> dict[tuple[str, str | None], PictureEvidence]:
         """(picture, digest) -> the entry of audit.json, of the pictures that are shown. Where the truth is known all
         verdicts are counted."""
         names = {self.attack.picture(row) for row in {*self._shown_rows(), *self._example_rows()}}
         return {
-            (entry.get("picture"), entry.get("sha256")): entry
-            for entry in records(self.run.document.get("pictures"))
-            if self.run.truth is not None or entry.get("picture") in names
+            (entry.picture, entry.sha256): entry
+            for entry in (self.audit.pictures if self.audit else ())
+            if self.run.truth is not None or entry.picture in names
         }
+
+    @property
+    def level(self) -> float | None:
+        """Of the Benjamini-Hochberg verdicts; None in an evaluation, which gives none."""
+        return self.audit.false_discovery_rate if self.audit else None
 
     @property
     def has_verdicts(self) -> bool:
         """Whether any suspect has a q-value, on which a verdict rests."""
-        return any(entry.get("q_value") is not None for entry in records(self.run.document.get("pictures")))
+        return self.audit is not None and any(entry.q_value is not None for entry in self.audit.pictures)
 
     def verdict(self, row: int) -> str | None:
         """The verdict of one suspect: named by Benjamini-Hochberg, or not. None where the run gives no verdicts."""
-        if self.run.kind != "audit" or self.attack.set(row) != "suspect":
+        if self.audit is None or self.attack.set(row) != "suspect":
             return None
-        q = self.finding(row).get("q_value")
-        if q is None:
+        finding = self.finding(row)
+        if finding is None or finding.q_value is None:
             return NO_VERDICT if self.run.truth is not None else None
-        return STANDS_OUT if q <= self.level else DOES_NOT
+        return STANDS_OUT if finding.q_value <= self.audit.false_discovery_rate else DOES_NOT
 
-    def finding(self, row: int) -> dict:
-        """The entry of audit.json about one row of the scores, empty when there is none."""
-        name, digest = self.attack.picture(row), self.attack.sha256(row)
-        return self.findings.get((name, digest)) or self.findings.get((name, None)) or {}
+    def finding(self, row: int) -> PictureEvidence | None:
+        """The entry of audit.json about one row of the scores, where there is one."""
+        return self.findings.get((self.attack.picture(row), self.attack.sha256(row)))
 
     def truth(self, row: int) -> bool | None:
         """Whether the model was trained on the suspect, where the demo knows."""
@@ -168,7 +173,7 @@ class Cards:
         chosen = rows[np.lexsort((self.attack.by_name(rows), self.attack.by_digest(rows)))][:SAMPLE]
         return chosen[np.argsort(-self.attack.scores[chosen], kind="stable")]
 
-    def _asked(self, set_name: str) -> list[tuple]:
+    def _asked(self, set_name: str) -> list[Choice]:
         rows = self._strongest(set_name)
         top, rest = rows[:TOP], rows[TOP:]
         what, n = words.SETS[set_name], words.count(len(rows))
@@ -178,10 +183,12 @@ class Cards:
         if len(rest):
             sample = self._sample(rest)
             note = f"{len(sample)} of the other {words.count(len(rest))}, picked by digest, so that nobody chose them."
-            choices.append((f"A fair sample of the other {what}", note, [], sample, f"Show these {len(sample)} {what}"))
+            choices.append(
+                (f"A fair sample of the other {what}", note, rows[:0], sample, f"Show these {len(sample)} {what}")
+            )
         return choices
 
-    def _reference(self) -> list[tuple]:
+    def _reference(self) -> list[Choice]:
         rows = self._strongest("unseen")
         if not len(rows):
             return []
@@ -194,7 +201,7 @@ class Cards:
         label = f"{len(sample) - half} more unseen pictures"
         return [("Unseen pictures, for comparison", note, sample[:half], sample[half:], label)]
 
-    def _cards(self, rows: Sequence[int], side: int) -> tuple[Card, ...]:
+    def _cards(self, rows: np.ndarray, side: int) -> tuple[Card, ...]:
         return tuple(self._card(int(row), side) for row in rows)
 
     def _card(self, row: int, side: int) -> Card:
@@ -204,7 +211,7 @@ class Cards:
         unseen = set_name == "unseen"
         below = int(np.searchsorted(attack.unseen, score, side="left"))
         sentence = words.standing(attack.restores, below, len(attack.unseen) - unseen, unseen)
-        finding = self.finding(row) if set_name == "suspect" else {}
+        finding = self.finding(row) if set_name == "suspect" else None
         kept = self.kept.get(row)
         return Card(
             name=name,
@@ -213,8 +220,8 @@ class Cards:
             of=len(peers),
             score=score,
             sentence=sentence,
-            p_value=finding.get("p_value"),
-            q_value=finding.get("q_value"),
+            p_value=finding.p_value if finding else None,
+            q_value=finding.q_value if finding else None,
             verdict=self.verdict(row),
             truth=self.truth(row),
             figures=self._figures(kept, name, side) if kept else (),
@@ -250,7 +257,13 @@ class Cards:
         if kept.others:  # pairs in rows of four: what was given, and what came back
             wanted += [given, (load(shown[0][1]), "Painted back 1", painted), differ]
             for i, (other, path) in enumerate(shown[1:], start=2):
-                wanted.append((load(other), f"Degraded {i}", "what the model was given when another part was hidden"))
+                wanted.append(
+                    (
+                        load(other) if other else None,
+                        f"Degraded {i}",
+                        "what the model was given when another part was hidden",
+                    )
+                )
                 wanted.append((load(path), f"Painted back {i}", painted))
         else:
             region = load(kept.region) if kept.region else None
@@ -263,6 +276,8 @@ class Cards:
         return tuple(figure(image, caption, f"{label}: {alt}", side) for image, caption, alt in wanted if image)
 
 
-def _near(finding: dict) -> str:
+def _near(finding: PictureEvidence | None) -> str:
     """Why a suspect has a score and no p-value."""
-    return f"{words.shorten(finding['near'])} looks like it and counts in its place" if finding.get("near") else ""
+    if finding is None or not finding.near:
+        return ""
+    return f"{words.shorten(finding.near)} looks like it and counts in its place"

@@ -48,7 +48,7 @@ def thinned(values: np.ndarray, most: int = RUG) -> np.ndarray:
     """float64 sorted scores, at most `most` of them, evenly spaced by rank."""
     if len(values) <= most:
         return values
-    return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
+    return np.asarray(values[np.linspace(0, len(values) - 1, most).round().astype(int)])
 
 
 def limits(*sets: np.ndarray) -> tuple[float, float]:
@@ -66,7 +66,7 @@ def density(values: np.ndarray, low: float, high: float, points: int = 56) -> np
     width = max(0.9 * spread * len(places) ** -0.2, 1 / 120)
     grid = np.linspace(0, 1, points)[:, None]
     curve = np.exp(-0.5 * ((grid - places[None]) / width) ** 2).sum(axis=1)
-    return curve / curve.max() if curve.max() > 0 else curve
+    return np.asarray(curve / curve.max() if curve.max() > 0 else curve)
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:

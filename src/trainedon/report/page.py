@@ -11,26 +11,27 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from trainedon.evidence import Document
+from trainedon.evidence import Audit, Evaluation
+from trainedon.evidence.protocol.documents import OneRun
 from trainedon.files import write_text
-from trainedon.report import attacks, sections, words
-from trainedon.report.agreement import agreement
+from trainedon.report import attack_table, sections, words
+from trainedon.report.agreement_section import agreement
+from trainedon.report.captions_section import captions
 from trainedon.report.cards import Cards
-from trainedon.report.controls import controls
-from trainedon.report.folder import DOCUMENTS, DRC, RunFolder, read
-from trainedon.report.peaks import peaks
-from trainedon.report.prompts import prompts
+from trainedon.report.control_table import controls
+from trainedon.report.peaks_section import peaks
 from trainedon.report.readings import readings, tests_made
-from trainedon.report.sweep import sweep
+from trainedon.report.run_folder import DOCUMENTS, RunFolder, read
+from trainedon.report.sweep_section import sweep
 
 # An audit is about its pictures; an evaluation compares attacks.
 BODIES = {
-    "audit": ("pictures.html.j2", "scores.html.j2", "prompts.html.j2"),
+    "audit": ("pictures.html.j2", "scores.html.j2", "captions.html.j2"),
     "evaluate": (
         "peaks.html.j2",
         "sweep.html.j2",
         "scores.html.j2",
-        "prompts.html.j2",
+        "captions.html.j2",
         "agreement.html.j2",
         "pictures.html.j2",
     ),
@@ -39,7 +40,7 @@ BODIES = {
 MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
 
 
-def render(run: Path, document: Document | None = None) -> Path:
+def render(run: Path, document: Audit | Evaluation | None = None) -> Path:
     """Write `RUN/report.html` from what the run folder holds and return its path.
 
     Reads run.json, audit.json or evaluation.json, scores.parquet and, where they exist, pictures.parquet, restored/
@@ -63,18 +64,18 @@ def page(run: RunFolder) -> str:
 
 def context(run: RunFolder) -> dict[str, Any]:
     """Everything that the template shows."""
-    cards = Cards(run)
+    cards, audit = Cards(run), run.document if isinstance(run.document, Audit) else None
     return {
         "kind": run.kind,
         "body": BODIES[run.kind],
         "asked": words.SETS[run.asked],
         "question": words.QUESTIONS[run.kind],
-        "claim": {"level": None, "sentence": None, "because": None} | (run.document.get("claim") or {}),
+        "claim": audit and audit.claim,
         "ladder": words.LADDER,
-        "together": words.together(run.document.get("set") or {}, tests_made(run.document)),
+        "together": words.together(audit.set, tests_made(audit)) if audit else "",
         "readings": readings(run),
         "controls": controls(run),
-        "leaks": words.leaks(((run.document.get("attacks") or [{}])[0]).get("one_run")),
+        "leaks": words.leaks(_bound(run.document)),
         "headline": sections.headline(run),
         "facts": sections.facts(run),
         "sets": sections.sets(run),
@@ -83,7 +84,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "flags": sections.flags(run),
         "restores": next((attack.restores for attack in run.attacks if attack.restores), None),
         "for_the_eye": _for_the_eye(run),
-        "leading": attacks.entries(run)[0].label,
+        "leading": attack_table.entries(run)[0].label,
         "example": cards.example(),
         "strip": cards.strip,
         "groups": cards.groups(),
@@ -93,12 +94,12 @@ def context(run: RunFolder) -> dict[str, Any]:
         "n_unseen": len(run.attacks[0].unseen),
         "histograms": sections.histograms(run),
         "rocs": sections.rocs(run),
-        "heads": attacks.heads(run),
+        "heads": attack_table.heads(run),
         "many": MANY,
-        "attacks": attacks.table(run),
-        "papers": attacks.papers(run),
-        "agreement": None if run.run.get("sweep") else agreement(run),  # settings of one attack agree anyway
-        "prompts": prompts(run),
+        "attacks": attack_table.table(run),
+        "papers": attack_table.papers(run),
+        "agreement": None if run.record.sweep else agreement(run),  # settings of one attack agree anyway
+        "captions": captions(run),
         "peaks": peaks(run),
         "sweep": sweep(run),
         **_record(run),
@@ -107,22 +108,27 @@ def context(run: RunFolder) -> dict[str, Any]:
 
 def _for_the_eye(run: RunFolder) -> bool:
     """Whether the pictures show what no score is made of: those of the first attack that has any to show."""
-    showing = next((attack for attack in run.attacks if attack.name in DRC), None)
-    return showing is not None and showing.drowns and (run.path / "restored").is_dir()
+    showing = next((shown for attack in run.attacks if (shown := attack.declared.shown_as)), None)
+    return showing == "noised" and (run.path / "restored").is_dir()
+
+
+def _bound(document: Audit | Evaluation) -> OneRun | None:
+    """The lower bound on epsilon of the first attack of an evaluation."""
+    return document.attacks[0].one_run if isinstance(document, Evaluation) else None
 
 
 def _record(run: RunFolder) -> dict[str, Any]:
     """What the last section shows, and what the program wrote about itself."""
-    versions = run.run.get("versions") or {}
+    record = run.record
     return {
         "choices": sections.choices(run),
         "inputs": sections.inputs(run),
-        "notes": run.run.get("notes") or [],
-        "command": run.run.get("command"),
-        "versions": words.flat(versions),
-        "protocol": run.document.get("protocol"),
-        "attribution": run.run.get("attribution"),
-        "version": versions.get("trainedon") or _version(),
+        "notes": record.notes,
+        "command": record.command,
+        "versions": words.flat(record.versions),
+        "protocol": run.document.protocol,
+        "attribution": record.attribution,
+        "version": record.versions.get("trainedon") or _version(),
         "document_name": DOCUMENTS[run.kind],
         "has_restored": (run.path / "restored").is_dir(),
     }

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from trainedon.evidence import Audit, Claim
+from trainedon.evidence.protocol.documents import Needed
 from trainedon.report import words
-from trainedon.report.folder import RunFolder, records
+from trainedon.report.run_folder import RunFolder
 
 OTHER_CAUSE = "That may have another cause than training."
 FOUND = 2  # the claim level from which a difference was found
@@ -25,21 +24,20 @@ CONDITIONS = {
 def readings(run: RunFolder) -> list[tuple[str, str]]:
     """(reader, sentence) for an audit; nothing for an evaluation, whose numbers stand at the top."""
     document = run.document
-    claim = document.get("claim") or {}
-    if run.kind != "audit" or claim.get("level") is None:
+    if not isinstance(document, Audit):
         return []
     return [
-        ("For whoever made the pictures", _maker(document, claim["level"])),
-        ("For a lawyer", _lawyer(claim)),
+        ("For whoever made the pictures", _maker(document)),
+        ("For a lawyer", _lawyer(document.claim)),
         ("For a statistician", _statistician(document)),
     ]
 
 
-def _maker(document: Mapping[str, Any], level: int) -> str:
-    scored = (one for one in records(document.get("pictures")) if one.get("score") is not None and not one.get("near"))
+def _maker(document: Audit) -> str:
+    level, named = document.claim.level, document.n_named
+    scored = (one for one in document.pictures if one.score is not None and not one.near)
     first = next(scored, None)
     n = sum(1 for _ in scored) + (first is not None)
-    named = document.get("n_named")
     if first is None:
         return "None of your pictures could be scored, so nothing can be said about them."
     if named is None:
@@ -51,60 +49,51 @@ def _maker(document: Mapping[str, Any], level: int) -> str:
         return f"{single} Together they do." + (f" {OTHER_CAUSE}" if level == FOUND else "")
     which = f"{words.count(named)} of your {words.count(n)} pictures" if n > 1 else "Your picture"
     text = f"{which} {'stand' if named > 1 else 'stands'} out from those that the model never saw"
-    text += f", {words.shorten(str(first['picture']))} most of all." if n > 1 else "."
+    text += f", {words.shorten(first.picture)} most of all." if n > 1 else "."
     return f"{text} {_part(document)}" if level > FOUND else f"{text} {OTHER_CAUSE}"
 
 
-def _part(document: Mapping[str, Any]) -> str:
-    part = (document.get("set") or {}).get("part")
-    if not part or part["ci"][0] <= 0:
+def _part(document: Audit) -> str:
+    part = document.set.part
+    if part is None or part.ci[0] <= 0:
         return ""
-    low, estimate = words.share(part["ci"][0]), words.share(part["estimate"])
+    low, estimate = words.share(part.ci[0]), words.share(part.estimate)
     return f"At least {low} of all (by estimate {estimate}) score higher than if the model treated them like those."
 
 
-def _lawyer(claim: Mapping[str, Any]) -> str:
-    level, because = claim["level"], claim.get("because")
-    reason = f", because {because}" if because else ""
-    return f"Claim level {level} of 4{reason}. {CONDITIONS[level]}"
+def _lawyer(claim: Claim) -> str:
+    reason = f", because {claim.because}" if claim.because else ""
+    return f"Claim level {claim.level} of 4{reason}. {CONDITIONS[claim.level]}"
 
 
-def _statistician(document: Mapping[str, Any]) -> str:
-    test, first = document.get("set") or {}, (document.get("attacks") or [{}])[0]
-    if test.get("p_value") is None:
+def _statistician(document: Audit) -> str:
+    test, cdi = document.set, document.cdi
+    if test.p_value is None:
         return "No test of the set was possible: it takes scored pictures on both sides."
-    corrected = tests_made(document)
-    holm = (
-        f"; {words.p_value(test['p_value_holm'])} after Holm's correction for {corrected} tests"
-        if corrected > 1
-        else ""
-    )
+    corrected, first = tests_made(document), document.attacks[0]
+    holm = f"; {words.p_value(test.p_value_holm)} after Holm's correction for {corrected} tests"
+    permutations = f"{words.count(test.n_permutations)} permutations{holm if corrected > 1 else ''}"
     text = (
-        f"One-sided permutation test of mean ranks, {words.count(first.get('n_suspects'))} suspects against "
-        f"{words.count(first.get('n_unseen'))} unseen pictures, near-duplicates counted once: "
-        f"p = {words.p_value(test['p_value'])} ({words.count(test.get('n_permutations'))} permutations{holm}). "
-        f"AUC {words.number(test.get('effect'))} ({words.interval(test.get('effect_ci'))})."
+        f"One-sided permutation test of mean ranks, {words.count(first.n_suspects)} suspects against "
+        f"{words.count(first.n_unseen)} unseen pictures, near-duplicates counted once: "
+        f"p = {words.p_value(test.p_value)} ({permutations}). "
+        f"AUC {words.number(test.effect)} ({words.interval(test.effect_ci)})."
     )
-    if document.get("cdi"):
-        cdi = document["cdi"]
-        text += (
-            f" All attacks together (CDI): AUC {words.number(cdi['effect'])}, p = {words.p_value(cdi['p_value_holm'])}."
-        )
-    return f"{text} {_needed(test.get('needed'), first)}".rstrip()
+    if cdi is not None:
+        text += f" All attacks together (CDI): AUC {words.number(cdi.effect)}, p = {words.p_value(cdi.p_value_holm)}."
+    return f"{text} {_needed(test.needed)}".rstrip()
 
 
-def tests_made(document: Mapping[str, Any]) -> int:
+def tests_made(document: Audit) -> int:
     """How many tests of the set were made, and corrected for."""
-    tests = [attack.get("set") or {} for attack in document.get("attacks") or []] + [document.get("cdi") or {}]
-    return sum(test.get("p_value") is not None for test in tests)
+    tests = [attack.set.p_value for attack in document.attacks] + [document.cdi and document.cdi.p_value]
+    return sum(p_value is not None for p_value in tests)
 
 
-def _needed(needed: Mapping[str, Any] | None, first: Mapping[str, Any]) -> str:
-    if not needed or needed.get("each") is None:
+def _needed(needed: Needed | None) -> str:
+    if needed is None or needed.each is None:
         return ""
-    power = f"in {words.share(needed['power'])} of cases"
-    if needed.get("suspects") is not None:
-        return f"At this effect {words.plural(needed['suspects'], 'suspect')} would reach p < {needed['p']:g} {power}."
-    return (
-        f"At this effect it takes {words.count(needed['each'])} pictures a side to reach p < {needed['p']:g} {power}."
-    )
+    power = f"in {words.share(needed.power)} of cases"
+    if needed.suspects is not None:
+        return f"At this effect {words.plural(needed.suspects, 'suspect')} would reach p < {needed.p:g} {power}."
+    return f"At this effect it takes {words.count(needed.each)} pictures a side to reach p < {needed.p:g} {power}."

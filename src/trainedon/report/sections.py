@@ -9,10 +9,10 @@ from markupsafe import Markup
 
 from trainedon import evidence
 from trainedon.report import words
-from trainedon.report.attacks import LEVELS, Entry, entries, ranked, rate
+from trainedon.report.attack_table import LEVELS, Entry, entries, ranked
 from trainedon.report.charts import histogram
-from trainedon.report.folder import RunFolder
-from trainedon.report.roc import MOST_CURVES, roc, swatch
+from trainedon.report.roc_chart import MOST_CURVES, roc, swatch
+from trainedon.report.run_folder import RunFolder
 
 MOST_EXCLUDED = 200  # rows of the table of excluded pictures
 
@@ -30,41 +30,36 @@ def headline(run: RunFolder) -> list[Stat]:
     """The large numbers of an evaluation: those of the first attack."""
     if run.kind != "evaluate":
         return []
-    found = entries(run)[0].found
-    auc = found.get("auc")
-    stats = [Stat("AUC", words.number(auc), words.pairs(auc, found.get("auc_ci")))]
+    first = entries(run)[0]
+    stats = [Stat("AUC", words.number(first.auc), words.pairs(first.auc, first.auc_ci))]
     for level in LEVELS:
-        value, meaning = words.caught(level, rate(found, level), len(run.attacks[0].unseen))
-        stats.append(Stat(f"TPR at {100 * level:g} % FPR", value, meaning))
+        value, meaning = words.caught(level, first.rate(level), len(first.attack.unseen))
+        stats.append(Stat(f"TPR at {100 * float(level):g} % FPR", value, meaning))
     return stats
 
 
 def facts(run: RunFolder) -> list[tuple[str, str, str]]:
     """(label, text, addition in small print) about model and run."""
-    model = run.run.get("model") or {}
-    digest = str(model.get("digest") or "").removeprefix("sha256:")
-    size = model.get("parameters")
-    about = [model.get("family"), words.parameters(size) if size else None]
-    shape = model.get("shape") or []
+    model = run.record.model
+    digest = (model.digest or "").removeprefix("sha256:")
+    about = [model.family, words.parameters(model.parameters) if model.parameters else None]
+    shape, conditioning = model.shape or [], model.conditioning
     makes = f"{shape[2]} × {shape[1]} pixels, {words.CHANNELS.get(shape[0], 'colour')}" if len(shape) == 3 else None
-    conditioning = model.get("conditioning")
     conditioned = "no conditioning" if conditioning == "none" else f"conditioned on {conditioning}"
-    details = [makes, model.get("prediction") and f"{model['prediction']} prediction", conditioning and conditioned]
-    timing = words.moment(run.run.get("finished") or run.run.get("started"))
+    details = [makes, model.prediction and f"{model.prediction} prediction", conditioning and conditioned]
     return [
-        ("Model", words.shorten(str(model.get("name") or "not recorded")), f"digest {digest[:12]}" if digest else ""),
-        ("Kind", ", ".join(str(part) for part in about if part) or "not recorded", ", ".join(p for p in details if p)),
-        ("Made", timing, f"protocol {run.document.get('protocol') or 'not recorded'}"),
+        ("Model", words.shorten(model.name or "not recorded"), f"digest {digest[:12]}" if digest else ""),
+        ("Kind", ", ".join(filter(None, about)) or "not recorded", ", ".join(filter(None, details))),
+        ("Made", words.moment(run.record.finished or run.record.started), f"protocol {run.document.protocol}"),
     ]
 
 
 def inputs(run: RunFolder) -> list[tuple[str, str]]:
     """(set, where its pictures came from) as the run recorded it."""
     result = []
-    for name, given in (run.run.get("inputs") or {}).items():
-        source = given if isinstance(given, dict) else {"path": given}
-        digest = str(source.get("digest") or "").removeprefix("sha256:")[:12]
-        where = words.shorten(str(source.get("path") or "not recorded"), 160)
+    for name, source in run.record.inputs.items():
+        digest = (source.digest or "").removeprefix("sha256:")[:12]
+        where = words.shorten(source.path or "not recorded", 160)
         result.append((f"{name} pictures", f"{where}, digest {digest}" if digest else where))
     return result
 
@@ -128,15 +123,14 @@ def histograms(run: RunFolder) -> list[tuple[str, Markup]]:
 def flags(run: RunFolder) -> list[tuple[str, list[str], str, str]]:
     """(code, reasons, meaning, remedy) of each kind of flag: many attacks may raise the same one."""
     kinds: dict[tuple[str, str, str], list[str]] = {}
-    for flag in run.document.get("flags") or []:
-        key = (flag.get("code"), flag.get("meaning"), flag.get("remedy"))
-        kinds.setdefault(key, []).append(flag.get("raised_because"))
+    for flag in run.document.flags:
+        kinds.setdefault((flag.code, flag.meaning, flag.remedy), []).append(flag.raised_because)
     return [(code, reasons, meaning, remedy) for (code, meaning, remedy), reasons in kinds.items()]
 
 
 def choices(run: RunFolder) -> list[tuple[str, str]]:
     """Every setting, without the attacks, which the page lists one by one."""
-    made = run.run.get("choices") or {}
+    made = run.record.choices.told()
     return words.flat({name: value for name, value in made.items() if name != "attacks"})
 
 
@@ -169,14 +163,10 @@ def rocs(run: RunFolder) -> Rocs | None:
     if not known:
         return None
     curves = [(entry.label, entry.attack.of("member"), entry.attack.unseen) for entry in known[:MOST_CURVES]]
+    rates = [entry.rate(LEVELS[0]) for entry in known]
     legend = [
-        Stroke(
-            entry,
-            swatch(i),
-            words.number(entry.found.get("auc")),
-            words.share((rate(entry.found, LEVELS[0]) or {}).get("tpr")),
-        )
-        for i, entry in enumerate(known[:MOST_CURVES])
+        Stroke(entry, swatch(i), words.number(entry.auc), words.share(None if rate is None else rate.tpr))
+        for i, (entry, rate) in enumerate(zip(known[:MOST_CURVES], rates))
     ]
     return Rocs(
         linear=roc(curves, log=False),

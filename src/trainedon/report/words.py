@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from trainedon.evidence.protocol.documents import OneRun, Rate, SetEvidence
+from trainedon.evidence.statistics import thresholds
+
+Bounds = tuple[float, float]
 NARROW_SPACE = "\u202f"
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, direction overrides, lone surrogates, ...
 QUESTIONS = {
@@ -70,11 +75,9 @@ def share(value: float | None) -> str:
     return f"{shown.removesuffix('.0')}\u00a0%"
 
 
-def interval(bounds: list[float | None] | None, show: Any = number) -> str:
+def interval(bounds: Bounds | None, show: Callable[[float | None], str] = number) -> str:
     """`low to high`, or a dash when the interval is not known."""
-    if not bounds or len(bounds) != 2 or None in bounds:
-        return "—"
-    return f"{show(bounds[0])} to {show(bounds[1])}"
+    return f"{show(bounds[0])} to {show(bounds[1])}" if bounds else "—"
 
 
 def p_value(p: float | None) -> str:
@@ -90,11 +93,6 @@ def odds(p: float) -> str:
     if p >= 0.095:
         return f"about {round(100 * p)} times in 100"
     return f"about once in {count(round(1 / p))}"
-
-
-def needed(level: float) -> int:
-    """How many unseen pictures a rate of `level` needs: zero alarms must bound it at 95 % confidence."""
-    return math.ceil(math.log(0.05) / math.log1p(-level))
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:
@@ -126,8 +124,8 @@ def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
 def standing(restores: str | None, below: int, n: int, hidden: bool = False) -> str:
     """One picture among the unseen: `below` of `n` unseen scores are lower than its own.
 
-    restores: what the score says: how closely a `hidden` part was painted back, how closely the picture came back that
-    was `drowned` in noise, next to its mirror images; None for another kind of score.
+    restores: what the score says: how closely a `hidden` part was painted back, how closely a `noised` picture came
+    back, next to its mirror images; None for another kind of score.
     hidden: the picture is itself one of the unseen ones, which are then "other" pictures.
     """
     other = "other unseen" if hidden else "unseen"
@@ -157,58 +155,51 @@ def expected(p: float | None) -> str:
     return f"Among pictures like the unseen ones, a score this high or higher is expected {odds(p)}."
 
 
-def pairs(auc: float | None, bounds: list[float | None] | None) -> str:
+def pairs(auc: float | None, bounds: Bounds | None) -> str:
     """The AUC as a game: which of two pictures was trained on?"""
     if auc is None:
         return "Too few pictures could be scored to estimate this."
-    known = bounds and None not in bounds
-    if known and bounds[0] <= 0.5 <= bounds[1]:
+    if bounds and bounds[0] <= 0.5 <= bounds[1]:
         return (
             "Given one training picture and one unseen picture, the attack tells which is which no better than a "
             "coin would, as far as these pictures can show."
         )
-    ci = f" (95\u00a0% interval: {interval(bounds, share)})" if known else ""
+    ci = f" (95\u00a0% interval: {interval(bounds, share)})" if bounds else ""
     game = "Given one training picture and one unseen picture, the attack picks the right one"
     return f"{game} {share(auc)} of the time{ci}."
 
 
-def caught(level: float, record: dict[str, Any] | None, n: int) -> tuple[str, str]:
+def caught(level: str, found: Rate | None, n: int) -> tuple[str, str]:
     """TPR at FPR <= `level` with `n` unseen pictures: (what to print large, what it means)."""
-    limit = f"1 in {count(round(1 / level))}"
-    value, why = _rate(level, record, n)
-    if value is None:
+    limit = f"1 in {count(round(1 / float(level)))}"
+    if found is None or found.tpr is None:
+        why = _why_not(level, found, n)
         return "not estimable", f"How many training pictures are recognised with false alarms kept to {limit} ({why})."
-    bounds = record.get("tpr_ci")
-    ci = f" (95\u00a0% interval: {interval(bounds, share)})" if bounds else ""
-    return share(value), f"of the training pictures are recognised{ci} when false alarms are kept to {limit}."
+    ci = f" (95\u00a0% interval: {interval(found.tpr_ci, share)})" if found.tpr_ci else ""
+    return share(found.tpr), f"of the training pictures are recognised{ci} when false alarms are kept to {limit}."
 
 
-def rate(level: float, record: dict[str, Any] | None, n: int) -> tuple[str, str]:
+def rate(level: str, found: Rate | None, n: int) -> tuple[str, str]:
     """TPR at FPR <= `level` as one cell of a table: (what to print, its interval or why there is none)."""
-    value, why = _rate(level, record, n)
-    if value is None:
-        return "not estimable", why
-    bounds = record.get("tpr_ci")
-    return share(value), interval(bounds, share) if bounds else ""
+    if found is None or found.tpr is None:
+        return "not estimable", _why_not(level, found, n)
+    return share(found.tpr), interval(found.tpr_ci, share) if found.tpr_ci else ""
 
 
-def _rate(level: float, record: dict[str, Any] | None, n: int) -> tuple[float | None, str]:
-    record = record or {}
-    if record.get("estimable", True) and record.get("tpr") is not None:
-        return record["tpr"], ""
-    need = record.get("needed") or needed(level)
-    return None, f"n\u00a0=\u00a0{count(n)}, need\u00a0{count(need)}" if n < need else "no training picture was scored"
+def _why_not(level: str, found: Rate | None, n: int) -> str:
+    """Why there is no TPR at a level."""
+    need = thresholds.needed(level) if found is None else found.needed
+    return f"n\u00a0=\u00a0{count(n)}, need\u00a0{count(need)}" if n < need else "no training picture was scored"
 
 
-def together(finding: dict[str, Any], attacks: int) -> str:
+def together(finding: SetEvidence, attacks: int) -> str:
     """What the test of the whole set found, after correction for the number of tests made."""
-    raw, holm = finding.get("p_value"), finding.get("p_value_holm")
+    raw, holm, effect = finding.p_value, finding.p_value_holm, finding.effect
     p = raw if holm is None else holm
     if p is None:
         return ""
     corrected = f" (corrected for {attacks} tests)" if attacks > 1 and holm is not None else ""
-    effect, bounds = finding.get("effect"), finding.get("effect_ci")
-    ci = f" (95\u00a0% interval: {interval(bounds, share)})" if bounds else ""
+    ci = f" (95\u00a0% interval: {interval(finding.effect_ci, share)})" if finding.effect_ci else ""
     pair = f" In {share(effect)} of pairs{ci} the suspect picture scores higher than the unseen one." if effect else ""
     return (
         f"All suspect pictures together: p = {p_value(p)}{corrected}. If the model treated suspect and unseen pictures "
@@ -216,16 +207,16 @@ def together(finding: dict[str, Any], attacks: int) -> str:
     )
 
 
-def leaks(bound: dict[str, Any] | None) -> str:
+def leaks(bound: OneRun | None) -> str:
     """What one training run with coins says of its privacy."""
     if bound is None:
         return ""
-    right = f"{count(bound['correct'])} of {count(bound['guesses'])} guesses were right"
-    if not bound["epsilon"]:
+    right = f"{count(bound.correct)} of {count(bound.guesses)} guesses were right"
+    if not bound.epsilon:
         return f"By its coins no leak was shown: {right}, no more than chance explains."
     return (
-        f"By its coins the training is not differentially private with an epsilon below {number(bound['epsilon'])} "
-        f"(delta {bound['delta']:g}, {share(bound['confidence'])} confidence): {right}."
+        f"By its coins the training is not differentially private with an epsilon below {number(bound.epsilon)} "
+        f"(delta {bound.delta:g}, {share(bound.confidence)} confidence): {right}."
     )
 
 

@@ -5,13 +5,11 @@ from trainedon.restore.inpaint import Inpaint
 from trainedon.restore.joined import DDNM, Join, Naive
 from trainedon.restore.particles import Twisted
 from trainedon.restore.restorer import Masked, Restorer
-from trainedon.restore.restorers import RESTORERS, parse_restorer
 from trainedon.restore.walk import timesteps
 
 __all__ = [
     "DDNM",
     "DPS",
-    "RESTORERS",
     "Guided",
     "Inpaint",
     "Join",
@@ -20,6 +18,5 @@ __all__ = [
     "PiGDM",
     "Restorer",
     "Twisted",
-    "parse_restorer",
     "timesteps",
 ]

@@ -9,12 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 
+from trainedon.noise import NoiseStream
 from trainedon.restore.restorer import TINY, Masked, Restorer, energy
 from trainedon.restore.walk import fresh, noised, reverse_step, timesteps
+from trainedon.spec import register
 from trainedon.targets import Denoised, Target
 
 LARGEST = 1e30  # a scale; far beyond sense, and its products stay within float32
@@ -49,7 +51,9 @@ class Pulled(Restorer):
         if not 0 <= self.since < self.until <= 1:
             self._refuse(f"0 <= since < until <= 1 must hold, not since={self.since:g}, until={self.until:g}")
 
-    def restore(self, target, masked, noise, *, steps, start=1.0):
+    def restore(
+        self, target: Target, masked: Masked, noise: NoiseStream, *, steps: int, start: float = 1.0
+    ) -> torch.Tensor:
         grid = timesteps(target.timesteps, steps, start)
         x = target.noised(masked.given(), grid[0], noise.next())
         for k, (t, s) in enumerate(pairwise(grid)):
@@ -57,7 +61,7 @@ class Pulled(Restorer):
                 look = agreement(target, masked, x, t)
                 said, moved = look.denoised.noise, look.denoised.clean + self._shift(target, look, t, s)
             else:
-                said, moved = target.denoise(x, t, masked.labels)
+                said, moved = target.denoise(x, t, masked.condition)
             guess = target.bounded(moved)
             guided = Denoised(self._noise(target, said, guess, x, t), guess)
             x = reverse_step(target, guided, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
@@ -65,7 +69,7 @@ class Pulled(Restorer):
                 x = masked.paste(noised(target, masked.original, s, noise), x)
         return masked.paste(masked.original, target.bounded(x))
 
-    def evaluations(self, steps):
+    def evaluations(self, steps: int) -> tuple[int, int]:
         return steps, sum(self._guides(k, steps) for k in range(steps))
 
     @abstractmethod
@@ -88,6 +92,7 @@ class Pulled(Restorer):
             self._refuse(f"{name} must be a number from 0 to {LARGEST:g}, not {value:g}")
 
 
+@register
 @dataclass(frozen=True)
 class Guided(Pulled):
     """Eq. 4 with reconstruction guidance (Ho et al., arXiv 2204.03458).
@@ -108,12 +113,14 @@ class Guided(Pulled):
     scale: float = 5.0
     normalised: int = 0
 
+    name: ClassVar[str] = "guided"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_scale("scale", self.scale)
         self._check_switch("normalised", self.normalised)
 
-    def _shift(self, target, look, t, s):
+    def _shift(self, target: Target, look: Look, t: int, s: int) -> torch.Tensor:
         alpha_t, _ = target.path.at(t, look.pull)
         step = self.scale * alpha_t
         if self.normalised:
@@ -121,6 +128,7 @@ class Guided(Pulled):
         return step * look.pull
 
 
+@register
 @dataclass(frozen=True)
 class DPS(Pulled):
     """Diffusion posterior sampling (Chung et al., arXiv 2209.14687, Algorithm 1): the unconditional reverse step, and
@@ -132,11 +140,13 @@ class DPS(Pulled):
 
     zeta: float = 1.0
 
+    name: ClassVar[str] = "dps"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_scale("zeta", self.zeta)
 
-    def _shift(self, target, look, t, s):
+    def _shift(self, target: Target, look: Look, t: int, s: int) -> torch.Tensor:
         alpha_t, sigma_t = target.path.at(t, look.pull)
         alpha_s, sigma_s = target.path.at(s, look.pull)
         to_paper = torch.hypot(alpha_t, sigma_t) * torch.hypot(alpha_s, sigma_s)  # both 1 on the paper's path
@@ -144,6 +154,7 @@ class DPS(Pulled):
         return 2 * self.zeta * to_paper * direction / alpha_s  # by alpha_s, as often as the guess counts in x_s
 
 
+@register
 @dataclass(frozen=True)
 class PiGDM(Pulled):
     """Pseudoinverse guidance (Song et al., ICLR 2023, Algorithm 1) for a kept part without noise.
@@ -162,11 +173,13 @@ class PiGDM(Pulled):
 
     exact: int = 0
 
+    name: ClassVar[str] = "pigdm"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_switch("exact", self.exact)
 
-    def _shift(self, target, look, t, s):
+    def _shift(self, target: Target, look: Look, t: int, s: int) -> torch.Tensor:
         if self.exact:
             wanted, mended = norm(look.error), norm(look.mends)
             cosine = dot(look.error, look.mends) / (wanted * mended)  # above 0 for an exact network
@@ -175,7 +188,7 @@ class PiGDM(Pulled):
         alpha_t, _ = target.path.at(t, look.pull)
         return alpha_t * look.pull
 
-    def _noise(self, target, said, guess, x, t):
+    def _noise(self, target: Target, said: torch.Tensor, guess: torch.Tensor, x: torch.Tensor, t: int) -> torch.Tensor:
         alpha_t, sigma_t = target.path.at(t, x)
         return (x - alpha_t * guess) / sigma_t if self.exact else said
 
@@ -184,7 +197,7 @@ def agreement(target: Target, masked: Masked, x: torch.Tensor, t: int) -> Look:
     """One forward and one backward pass."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
-        denoised = target.denoise(x, t, masked.labels)
+        denoised = target.denoise(x, t, masked.condition)
         error = masked.paste(masked.original - denoised.clean, torch.zeros_like(x)).detach()
         (pull,) = torch.autograd.grad((error * denoised.clean).sum(), x)
     target.evaluations.backward += len(x)

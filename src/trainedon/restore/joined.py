@@ -5,28 +5,35 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 
 from trainedon.noise import NoiseStream
-from trainedon.restore.restorer import Masked, Restorer
+from trainedon.restore.restorer import MOST, Masked, Restorer
 from trainedon.restore.walk import forward_step, fresh, jumps, noised, reverse_step, timesteps
+from trainedon.spec import register
 from trainedon.targets import Denoised, Target
 
 
+@register
 @dataclass(frozen=True)
 class Naive(Restorer):
     """The start that the paper argues against: noise the degraded picture and denoise it, freely."""
 
-    def restore(self, target, masked, noise, *, steps, start=1.0):
+    name: ClassVar[str] = "naive"
+
+    def restore(
+        self, target: Target, masked: Masked, noise: NoiseStream, *, steps: int, start: float = 1.0
+    ) -> torch.Tensor:
         grid = timesteps(target.timesteps, steps, start)
         x = target.noised(masked.degraded, grid[0], noise.next())
         for t, s in pairwise(grid):
-            denoised = target.denoise(x, t, masked.labels)
+            denoised = target.denoise(x, t, masked.condition)
             x = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
         return masked.paste(masked.original, target.bounded(x))
 
-    def evaluations(self, steps):
+    def evaluations(self, steps: int) -> tuple[int, int]:
         return steps, 0
 
 
@@ -40,10 +47,12 @@ class Resampled(Restorer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.resamplings < 1 or self.jump < 1:
-            self._refuse("resamplings and jump must be 1 or more")
+        if not (1 <= self.resamplings <= MOST and 1 <= self.jump <= MOST):
+            self._refuse(f"resamplings and jump must be 1 or more, and at most {MOST:,}")
 
-    def restore(self, target, masked, noise, *, steps, start=1.0):
+    def restore(
+        self, target: Target, masked: Masked, noise: NoiseStream, *, steps: int, start: float = 1.0
+    ) -> torch.Tensor:
         grid = timesteps(target.timesteps, steps, start)
         x = target.noised(masked.given(), grid[0], noise.next())
         for i, j in jumps(steps, self.jump, self.resamplings):
@@ -51,7 +60,7 @@ class Resampled(Restorer):
             if j < i:
                 x = forward_step(target, x, t, s, noise.next())
             else:
-                x = self._down(target, masked, target.denoise(x, t, masked.labels), x, t, s, noise)
+                x = self._down(target, masked, target.denoise(x, t, masked.condition), x, t, s, noise)
         return masked.paste(masked.original, target.bounded(x))
 
     @abstractmethod
@@ -60,27 +69,37 @@ class Resampled(Restorer):
     ) -> torch.Tensor:
         """x_s given x_t and what the network says of it."""
 
-    def evaluations(self, steps):
+    def evaluations(self, steps: int) -> tuple[int, int]:
         return sum(j > i for i, j in jumps(steps, self.jump, self.resamplings)), 0
 
 
+@register
 @dataclass(frozen=True)
 class Join(Resampled):
     """The paper's restoration (arXiv 2403.08487, eq. 4): at every step the kept pixels are noised from the original,
     the hidden ones come from the model, and the two are joined."""
 
-    def _down(self, target, masked, denoised, x, t, s, noise):
+    name: ClassVar[str] = "join"
+
+    def _down(
+        self, target: Target, masked: Masked, denoised: Denoised, x: torch.Tensor, t: int, s: int, noise: NoiseStream
+    ) -> torch.Tensor:
         painted = reverse_step(target, denoised, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
         return masked.paste(noised(target, masked.original, s, noise), painted)
 
 
+@register
 @dataclass(frozen=True)
 class DDNM(Resampled):
     """Null-space projection (Wang et al., arXiv 2212.00490, Algorithm 1): in the guess of the clean picture the kept
     part is replaced by the original, and the reverse step goes on from there. The kept part is noised along one
     coherent path, where `join` draws its noise anew at every step."""
 
-    def _down(self, target, masked, denoised, x, t, s, noise):
+    name: ClassVar[str] = "ddnm"
+
+    def _down(
+        self, target: Target, masked: Masked, denoised: Denoised, x: torch.Tensor, t: int, s: int, noise: NoiseStream
+    ) -> torch.Tensor:
         known = projected(target, masked, denoised, x, t)
         return reverse_step(target, known, t, s, eta=self.eta, noise=fresh(noise, s, self.eta))
 

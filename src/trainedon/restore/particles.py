@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 
 from trainedon.noise import NoiseStream
 from trainedon.restore.joined import projected
-from trainedon.restore.restorer import TINY, Masked, Restorer, energy
+from trainedon.restore.restorer import MOST, TINY, Masked, Restorer, energy
 from trainedon.restore.walk import fresh, reverse_step, shares, timesteps
+from trainedon.spec import register
 from trainedon.targets import Denoised, Target
 
 
+@register
 @dataclass(frozen=True)
 class Twisted(Restorer):
     """Particles (SMC-Diff, Trippe et al., arXiv 2206.04119, Algorithm 1; weighed by the guess of the clean picture, as
@@ -27,19 +30,23 @@ class Twisted(Restorer):
 
     particles: int = 4
 
+    name: ClassVar[str] = "twisted"
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.particles < 1:
-            self._refuse("particles must be 1 or more")
+        if not 1 <= self.particles <= MOST:
+            self._refuse(f"particles must be 1 or more, and at most {MOST:,}")
 
-    def restore(self, target, masked, noise, *, steps, start=1.0):
+    def restore(
+        self, target: Target, masked: Masked, noise: NoiseStream, *, steps: int, start: float = 1.0
+    ) -> torch.Tensor:
         grid = timesteps(target.timesteps, steps, start)
         crowd = masked.repeated(self.particles)  # (n * particles, ...), a picture's particles side by side
         x = target.noised(crowd.given(), grid[0], self._noise(crowd, [noise.next() for _ in range(self.particles)]))
         for t, s in pairwise(grid):
-            denoised = target.denoise(x, t, crowd.labels)
+            denoised = target.denoise(x, t, crowd.condition)
             own = [fresh(noise, s, self.eta) for _ in range(self.particles)]
-            drawn = None if own[0] is None else self._noise(crowd, own)
+            drawn = self._noise(crowd, [one for one in own if one is not None]) if own[0] is not None else None
             fit = self._fit(target, crowd, denoised.clean, t, s, drawn)
             chosen = resampled(fit.view(-1, self.particles), uniform(noise)).flatten().to(x.device)
             survivors = Denoised(denoised.noise[chosen], denoised.clean[chosen])
@@ -47,7 +54,7 @@ class Twisted(Restorer):
             x = reverse_step(target, known, t, s, eta=self.eta, noise=drawn)
         return masked.paste(masked.original, target.bounded(x[:: self.particles]))
 
-    def evaluations(self, steps):
+    def evaluations(self, steps: int) -> tuple[int, int]:
         return steps * self.particles, 0
 
     def _noise(self, crowd: Masked, each: list[torch.Tensor]) -> torch.Tensor:
@@ -88,4 +95,5 @@ def resampled(fit: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
 
 def uniform(noise: NoiseStream) -> torch.Tensor:
     """A number between 0 and 1 for each picture: float64 (n,) on the CPU."""
-    return torch.special.ndtr(noise.next().flatten(1)[:, 0].cpu().double())
+    drawn: torch.Tensor = torch.special.ndtr(noise.next().flatten(1)[:, 0].cpu().double())
+    return drawn

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
+from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
+from trainedon.spec import Noun, Part
 from trainedon.targets import Target
 
+MOST = 10_000  # repetitions, jumps, particles
 TINY = 1e-30  # what a sum of squares is divided by where it is 0, and what it divides is 0 as well
 
 
 @dataclass(frozen=True)
 class Masked:
     """A batch to restore, where the network works. original, degraded: float32 (n, c, h, w), states; hidden: bool
-    (n, h, w); labels: int64 (n,) for models that are asked with something.
+    (n, h, w); condition: what the model is conditioned on.
 
     What is hidden must not be guessed from `original` either: in latents it is the state of the kept part alone.
     """
@@ -29,7 +33,7 @@ class Masked:
     original: torch.Tensor
     degraded: torch.Tensor
     hidden: torch.Tensor
-    labels: torch.Tensor | None = None
+    condition: Condition = UNCONDITIONAL
 
     def paste(self, kept: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
         """`kept` where the picture was kept, `painted` where it was hidden (eq. 4 of arXiv 2403.08487)."""
@@ -41,15 +45,19 @@ class Masked:
 
     def repeated(self, times: int) -> Masked:
         """Every picture `times` times, side by side: (n * times, ...)."""
-        parts = (self.original, self.degraded, self.hidden, self.labels)
-        return Masked(*(None if part is None else part.repeat_interleave(times, dim=0) for part in parts))
+        original, degraded, hidden = (
+            part.repeat_interleave(times, dim=0) for part in (self.original, self.degraded, self.hidden)
+        )
+        return Masked(original, degraded, hidden, self.condition.repeat(times))
 
 
 @dataclass(frozen=True)
-class Restorer(ABC):
+class Restorer(Part, ABC):
     """eta: share of fresh noise in each step, 0 deterministic, 1 the model's posterior."""
 
     eta: float = 1.0
+
+    noun: ClassVar[Noun] = Noun("restorer", "trainedon.restorers", example="join")
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta <= 1:
@@ -61,7 +69,7 @@ class Restorer(ABC):
     ) -> torch.Tensor:
         """Restored states, float32 (n, c, h, w), within their bounds. start: share of the noise path that is walked."""
 
-    def check(self, target: Target) -> None:  # noqa: B027 (most ask for nothing)
+    def check(self, target: Target) -> None:
         """Raises UserError when the target lacks what the restorer asks of it; evaluates nothing."""
 
     @abstractmethod
@@ -69,7 +77,7 @@ class Restorer(ABC):
         """Network passes for one restoration: (forward, backward)."""
 
     def _refuse(self, problem: str) -> None:
-        raise UserError(f"{type(self).__name__.lower()}: {problem}")
+        raise UserError(f"{self.name}: {problem}")
 
 
 def energy(pictures: torch.Tensor) -> torch.Tensor:

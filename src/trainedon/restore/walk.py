@@ -47,7 +47,8 @@ def jumps(steps: int, length: int, resamplings: int) -> list[tuple[int, int]]:
 def fresh(noise: NoiseStream, s: int, eta: float = 1.0) -> torch.Tensor | None:
     """The next noise for a step down to s, or None where the step makes nothing of it, so that it need not be drawn."""
     if s == CLEAN or eta == 0:
-        return noise.skip()
+        noise.skip()
+        return None
     return noise.next()
 
 

@@ -17,14 +17,15 @@ import pyarrow.parquet as pq
 from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
 from trainedon.files import whole
+from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, written
 from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs import unfinished as parts
 from trainedon.runs.exhibits import Exhibits, Selection
-from trainedon.runs.scorer import SCHEMA, SHARD_SCHEMA, Finished, Scorer, Task, row, scored
+from trainedon.runs.scorer import Finished, Scorer, Task, row, scored
 from trainedon.targets import Pace, Target
-from trainedon.targets.pace import INTERVAL, Clock
+from trainedon.targets.core.pace import INTERVAL, Clock
 
 Keep = Callable[[Path], None]
 SHARD = 64
@@ -64,12 +65,13 @@ class Local:
             for task in tasks:
                 yield from scorer(task, progress)
         finally:
-            target.pace = None
+            target.batching.pace = None
 
 
 def score_all(
     target: Target,
     attacks: Sequence[Attack],
+    texts: Sequence[str],
     items: Sequence[Item],
     entries: Sequence[Entry],
     out: Path,
@@ -80,8 +82,9 @@ def score_all(
 ) -> None:
     """Score every usable picture by every attack into `out/scores.parquet`.
 
-    entries: where to read each item. rendering: how. keep: called with each file of a shard that is finished, or of a
-    part of it. What is there already, and whole, is not done again. The first attack that can show what it saw fills
+    texts: by which the attacks are known there: their `repr`, or what an earlier version wrote in its place. entries:
+    where to read each item. rendering: how. keep: called with each file of a shard that is finished, or of a part of
+    it. What is there already, and whole, is not done again. The first attack that can show what it saw fills
     `out/restored`.
     """
     if (out / "scores.parquet").exists():
@@ -125,7 +128,7 @@ def score_all(
         parts.clear(folder, finished.name)
         done[finished.number] += len(finished.table)
         advance(done)
-    _merge(attacks, items, [name for _, name in shards], out, progress)
+    _merge(attacks, texts, items, [name for _, name in shards], out, progress)
 
 
 def _shards(items: Sequence[Item]) -> list[tuple[range | list[int], str]]:
@@ -148,7 +151,7 @@ def _whole(path: Path, rows: int) -> bool:
     """Whether a shard is there and can be read: where a file system or a copy cut it short, it is scored again."""
     try:
         with opened(path) as file:
-            return file.names == SHARD_SCHEMA.names and file.file.metadata.num_rows == rows
+            return file.names == SHARD_SCORES.names and file.file.metadata.num_rows == rows
     except (OSError, UserError, pa.ArrowException):
         return False
 
@@ -157,7 +160,7 @@ def _read_shard(path: Path) -> pa.Table:
     """All of a shard. Raises UserError where it cannot be read after all."""
     try:
         with opened(path) as file:
-            return file.table(SHARD_SCHEMA)
+            return file.table(SHARD_SCORES)
     except (OSError, ValueError, pa.ArrowException):  # a text that is none is a ValueError
         raise UserError(f"{path} is damaged: delete it; the same command goes on") from None
 
@@ -174,24 +177,36 @@ def _advance(attacks: Sequence[Attack], total: int, progress: Progress, done: Se
 
 
 def _merge(
-    attacks: Sequence[Attack], items: Sequence[Item], names: Sequence[str], out: Path, progress: Progress
+    attacks: Sequence[Attack],
+    texts: Sequence[str],
+    items: Sequence[Item],
+    names: Sequence[str],
+    out: Path,
+    progress: Progress,
 ) -> None:
     """All shards, and the pictures that were not scored, in the order of attacks and inventory."""
-    with whole(out / "scores.parquet") as stream, pq.ParquetWriter(stream, SCHEMA) as writer:
-        for number, attack in enumerate(attacks):
+    with written(out / "scores.parquet", SCORES) as writer:
+        for number, (attack, text) in enumerate(zip(attacks, texts, strict=True)):
             paths = [_folder(out, number, attack) / f"{name}.parquet" for name in names]
             if attack.learns:
                 progress(f"{short(attack)} learning", 0, 1)
                 rows = _concluded(attack, items, [_read_shard(path) for path in paths])
-                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                writer.write_table(_under(text, pa.Table.from_pylist(rows, schema=SCORES)))
                 progress(f"{short(attack)} learning", 1, 1)
             else:
                 for start in range(0, len(paths), MERGED):
                     tables = [_read_shard(path) for path in paths[start : start + MERGED]]
-                    writer.write_table(pa.concat_tables(tables).select(SCHEMA.names).combine_chunks())
+                    table = pa.concat_tables(tables).select(SCORES.names).combine_chunks()
+                    writer.write_table(_under(text, table))
             excluded = (row(item, attack, reason=item.reason) for item in items if item.reason is not None)
             for rows in _blocks(excluded, SHARD * MERGED):
-                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                writer.write_table(_under(text, pa.Table.from_pylist(rows, schema=SCORES)))
+
+
+def _under(text: str, table: pa.Table) -> pa.Table:
+    """Rows of SCORES under the text by which the run knows the attack, which shards of another version have not."""
+    place = SCORES.get_field_index("attack_repr")
+    return table.set_column(place, SCORES.field(place), pa.repeat(pa.scalar(text), len(table)))
 
 
 def _blocks(rows: Iterator[dict], size: int) -> Iterator[list[dict]]:

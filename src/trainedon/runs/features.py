@@ -11,14 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from trainedon.attacks import Progress
 from trainedon.compare.efficientnet import PACKAGES, EfficientNetLite0, feature_maps
 from trainedon.degrade.vision import ROWS
-from trainedon.evidence.table.feature_table import SCHEMA
-from trainedon.files import whole
+from trainedon.formats.arrow_schemas import FEATURES, written
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.appearance import layout
 from trainedon.pictures.rendering import DEFAULT, Rendering
@@ -55,8 +53,9 @@ def write_looks(
         {"set": item.set, "picture": item.picture, "sha256": item.sha256, "features": features[i]}
         for i, item in ((i, items[i]) for i in chosen)
     ]
-    with whole(path) as stream:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"encoder": name})), stream)
+    schema = FEATURES.with_metadata({"encoder": name})
+    with written(path, schema) as writer:
+        writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
 def _parts(places: Sequence[int]) -> Iterator[Sequence[int]]:

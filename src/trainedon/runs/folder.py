@@ -11,9 +11,9 @@ from filelock import FileLock, Timeout
 
 from trainedon.checks import LOCK, check_lock, refuse_strangers
 from trainedon.errors import UserError
-from trainedon.run_json import read as read_run
+from trainedon.formats import RunRecord, read_record
+from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunIdentity
 
-SCHEMA_VERSION = 1
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota of that name
 
 
@@ -43,7 +43,13 @@ def locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def check_begun(out: Path, known: dict) -> None:
+def version_of(out: Path) -> int:
+    """The schema version of the run that `out` holds, or is going to hold."""
+    refuse_strangers(out)
+    return (read_record(out).schema_version or 1) if (out / "run.json").exists() else SCHEMA_VERSION
+
+
+def check_begun(out: Path, known: RunIdentity) -> None:
     """Raises UserError when `out` holds a run that differs in what is known of this one already, or another process
     works in it."""
     refuse_strangers(out)
@@ -51,11 +57,11 @@ def check_begun(out: Path, known: dict) -> None:
         with locked(out):
             pass
     if (out / "run.json").exists():
-        earlier = read_run(out).get("identity", {})
-        _refuse_other(out, {key: earlier.get(key) for key in known}, known)
+        earlier, now = read_record(out).identity.told(), known.told()
+        _refuse_other(out, {key: earlier.get(key) for key in now}, now)
 
 
-def check_same(out: Path, identity: dict) -> dict | None:
+def check_same(out: Path, identity: RunIdentity) -> RunRecord | None:
     """The record of an earlier run in `out` when it is the same one, None when the folder is new.
 
     Raises UserError that says which choices differ, or that the folder holds something else.
@@ -63,10 +69,10 @@ def check_same(out: Path, identity: dict) -> dict | None:
     refuse_strangers(out)
     if not (out / "run.json").exists():
         return None
-    earlier = read_run(out)
-    if earlier.get("schema_version") != SCHEMA_VERSION:
+    earlier = read_record(out)
+    if earlier.schema_version not in READABLE:
         raise UserError(f"{out} was written by another version of trainedon: choose another --out")
-    _refuse_other(out, earlier.get("identity", {}), identity)
+    _refuse_other(out, earlier.identity.told(), identity.told())
     return earlier
 
 

@@ -13,6 +13,7 @@ from trainedon.errors import UserError
 from trainedon.reading import read_bytes
 
 MOST = 2**16  # bytes of a key's file
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 NEEDS = "seals are signed with the package cryptography: pip install 'trainedon[seal]'"
 
 
@@ -29,7 +30,7 @@ def new_key(path: Path) -> Path:
             raise UserError(f"{one} is there already, and no key is overwritten: choose another name")
     for one, data, mode in ((path, secret, 0o600), (public, _openssh(key.public_key()) + b"\n", 0o644)):
         try:
-            with os.fdopen(os.open(one, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+            with os.fdopen(os.open(one, _NEW, mode), "wb") as stream:
                 stream.write(data)
         except OSError as error:
             raise UserError(f"{one} cannot be written ({error.strerror}): choose another name") from None

@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 
 from trainedon.attacks import Progress
+from trainedon.condition import Classes
 from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.noise import NoiseStream
@@ -23,9 +24,8 @@ from trainedon.precise import double
 from trainedon.reading import read_json
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
-from trainedon.targets import Target
-from trainedon.targets.pace import INTERVAL
-from trainedon.targets.target import PAD
+from trainedon.targets import PAD, Target
+from trainedon.targets.core.pace import INTERVAL
 
 PART = "labels.part.json"
 CHOICES = ("auto", "folders", "infer")
@@ -37,7 +37,7 @@ MOST_CLASSES = 100  # above this, trying every class for every picture costs mor
 class Settled:
     """The pictures of all sets with the labels that count, all of one origin; those to be inferred have none yet.
 
-    origin: None where the model is not asked by classes. notes: what a reader must know of it.
+    origin: None where the model is not conditioned on classes. notes: what a reader must know of it.
     """
 
     items: Inventory
@@ -52,8 +52,8 @@ def check_choice(choice: str) -> None:
 
 
 def settle(target: Target, items: Inventory, choice: str = "auto") -> Settled:
-    """Decide once for all sets where class labels come from: a model that is asked about one set under given classes
-    and about the other under classes that fit best answers differently, trained on either or not.
+    """Decide once for all sets where class labels come from: a model that is conditioned on given classes for one set
+    and on classes that fit best for the other answers differently, trained on either or not.
 
     choice: `auto`: given labels where every usable picture has one; else the numbers of folders, where they can be
     nothing else; else the model infers all. `folders`: the number of the folder that holds the file, at any depth.
@@ -69,7 +69,7 @@ def settle(target: Target, items: Inventory, choice: str = "auto") -> Settled:
     why = "--labels infer" if choice == "infer" else None
     if choice == "auto":
         _check_given(items, classes)
-        if all(origin == GIVEN and label >= 0 for _, label, origin in _usable(items)):
+        if all(origin == GIVEN and label is not None and label >= 0 for _, label, origin in _usable(items)):
             return Settled(items, GIVEN)
         why = _why_no_classes(items, classes)
         if why is None:
@@ -101,19 +101,19 @@ def _why_no_classes(items: Inventory, classes: int) -> str | None:
     columns = (items.values(name) for name in ("picture", "set", "label", "label_from"))
     for name, set_name, label, origin in zip(*columns, strict=True):
         folder, _, _ = name.rpartition("/")
-        told = f"{name} ({set_name})"
+        which = f"{name} ({set_name})"
         if origin is None:
-            return f"{told} has none"
+            return f"{which} has none"
         if label is not None and label < 0:  # as data sets write that there is none
-            return f"{told} has {label}, which is none"
+            return f"{which} has {label}, which is none"
         if origin != FOLDERS:
-            return f"{told} has one that is not its folder's"
+            return f"{which} has one that is not its folder's"
         if "/" in folder:
-            return f"{told} lies deeper than in one folder named by a number"
+            return f"{which} lies deeper than in one folder named by a number"
         if int(folder) >= classes:
-            return f"{told} lies in {folder}, and the model knows 0 to {most}"
+            return f"{which} lies in {folder}, and the model knows 0 to {most}"
         if folder != str(int(folder)) and len(folder) != len(most):
-            return f"{told} lies in {folder}, which is not how classes 0 to {most} are written"
+            return f"{which} lies in {folder}, which is not how classes 0 to {most} are written"
     return None
 
 
@@ -121,9 +121,11 @@ def _by_folders(items: Inventory, classes: int) -> Inventory:
     """Every picture with the number of the folder that holds its file. Raises UserError for a usable one without."""
     labels = [number(name.rpartition("/")[0].rpartition("/")[2]) for name in items.values("picture")]
     for label, name, reason in zip(labels, items.values("picture"), items.values("reason"), strict=True):
-        if reason is None and label is None:
+        if reason is not None:
+            continue
+        if label is None:
             raise UserError(f"{name} lies in no folder named by a class number: move it, or leave out --labels folders")
-        if reason is None and label >= classes:
+        if label >= classes:
             raise UserError(f"{name} has class label {label}, by its folder: the model knows 0 to {classes - 1}")
     found = items.with_column("label", pa.array(labels, pa.int64()))
     return found.with_column("label_from", pa.array([None if one is None else FOLDERS for one in labels], pa.string()))
@@ -150,18 +152,20 @@ def _note(had: int, n: int, why: str | None, classes: int) -> tuple[str, ...]:
     return (f"{had} of {n} pictures came with a number, which was not taken for a class ({why}); {tried}",)
 
 
-def asked_about(target: Target, settled: Settled, sets: Sequence[str], caption: str | None) -> dict[str, dict] | None:
-    """For each set how many usable pictures are asked about in which way; None where the model is asked with nothing.
+def asked_about(
+    target: Target, settled: Settled, sets: Sequence[str], caption: str | None
+) -> dict[str, dict[str, int]] | None:
+    """For each set how many usable pictures have their condition from where; None for an unconditional model.
 
     Ways: `given`, `folders`, `inferred` of class labels; `own`, `one` (for all), `missing` of captions.
     """
     if target.conditioning is None:
         return None
-    counts = {name: Counter() for name in sets}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in sets}
     items = settled.items.take(settled.items.usable)
     for name, text in zip(items.values("set"), items.values("caption"), strict=True):
         if target.conditioning == "class":
-            counts[name][settled.origin] += 1
+            counts[name][str(settled.origin)] += 1
         else:
             counts[name]["missing" if text is None else "own" if caption is None else "one"] += 1
     return {name: dict(sorted(found.items())) for name, found in counts.items()}
@@ -245,7 +249,7 @@ def infer_labels(
             x_t = target.noised(states, t, eps)
             for label in range(errors.shape[1]):
                 with torch.no_grad():
-                    answer = target.denoise(x_t, t, torch.full((len(part),), label, device=target.device))
+                    answer = target.denoise(x_t, t, Classes(torch.full((len(part),), label, device=target.device)))
                 errors[:, label] += double((answer.noise - eps).square()).flatten(1).mean(1).cpu().numpy()
         labels |= {str(item.sha256): int(best) for item, best in zip(part, errors.argmin(1), strict=True)}
         start += len(part)

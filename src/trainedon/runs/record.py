@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 from trainedon.attacks import Attack, short
 from trainedon.attacks.wrappers.recaptioned import Recaptioned
 from trainedon.checks import swapped
+from trainedon.formats import SCHEMA_VERSION, RunRecord
+from trainedon.formats.run_record import (
+    Choices,
+    ControlEntry,
+    CostEntry,
+    DeclaredEntry,
+    InputEntry,
+    ModelEntry,
+    ReportedEntry,
+    RunIdentity,
+    StudyEntry,
+    SweepEntry,
+)
 from trainedon.pictures import Inventory, Passed, inventory_digest, shown
 from trainedon.redact import redacted
-from trainedon.runs.folder import SCHEMA_VERSION
 from trainedon.runs.labels import Settled, asked_about
 from trainedon.runs.plan import Plan
+from trainedon.runs.spelling import spelled
 from trainedon.targets import Target
 
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
@@ -34,42 +49,38 @@ def _captions_note(target: Target, plan: Plan, items: Inventory, passed: dict[st
     return [*([bare] if without else []), *unread]
 
 
-def begun(target: Target, plan: Plan) -> dict:
-    """The part of the identity that is known before a picture is read."""
+def begun(target: Target, plan: Plan, version: int) -> RunIdentity:
+    """The part of the identity that is known before a picture is read, as a run of this schema version has it."""
     known = {"kind": plan.kind, "model": target.identity.digest, "device": target.device.type}
     if target.conditioning != "caption":  # others may have captions of the run in them
-        known["attacks"] = [repr(attack) for attack in plan.attacks]
-    return known
+        known["attacks"] = [spelled(attack, version) for attack in plan.attacks]
+    return RunIdentity(**known)
 
 
-def identity_of(target: Target, plan: Plan, others: Sequence[Attack], items: Inventory) -> dict:
-    """What makes two runs the same one: neither paths nor batch size, which change no score."""
-    identity = {
-        "kind": plan.kind,
-        "model": target.identity.digest,
-        "pictures": {name: inventory_digest(items.of_set(name)) for name in plan.sets},
-        "attacks": [repr(attack) for attack in plan.attacks],
-        "device": target.device.type,
+def identity_of(
+    target: Target, plan: Plan, others: Sequence[Attack], items: Inventory, version: int, draw: str | None = None
+) -> RunIdentity:
+    """What makes two runs of a schema version the same one; what is usual is left out, as before there was a choice.
+
+    draw: the commitment of the coins, where there were any.
+    """
+    unusual = {
+        "precision": None if target.precision == "float32" else target.precision,
+        "compiled": target.batching.compiled,
+        "lead": None if plan.lead == "first" else plan.lead,
+        "controls": [spelled(control, version) for control in others],
+        "rendering": plan.rendering.said(),
+        "sweep": [group["title"] for group in plan.sweep["groups"]] if plan.sweep else [],
+        "draw": draw,
     }
-    if target.precision != "float32":
-        identity["precision"] = target.precision
-    if target.compiled:
-        identity["compiled"] = True
-    if plan.lead != "first":
-        identity["lead"] = plan.lead
-    if others:
-        identity["controls"] = [repr(control) for control in others]
-    if plan.rendering.said():
-        identity["rendering"] = plan.rendering.said()
-    if plan.sweep:  # the same attacks can answer other questions
-        identity["sweep"] = [group["title"] for group in plan.sweep["groups"]]
-    return identity
-
-
-def _besides(passed: Passed) -> dict:
-    """What a set's source holds besides its pictures, where it does."""
-    found = {"passed_over": dict(passed.kinds), "companions": dict(+passed.companions)}
-    return {name: counts for name, counts in found.items() if counts}
+    return RunIdentity(
+        kind=plan.kind,
+        model=target.identity.digest,
+        pictures={name: inventory_digest(items.of_set(name)) for name in plan.sets},
+        attacks=[spelled(attack, version) for attack in plan.attacks],
+        device=target.device.type,
+        **{name: value for name, value in unusual.items() if value},
+    )
 
 
 def record_of(
@@ -77,90 +88,108 @@ def record_of(
     plan: Plan,
     others: Sequence[Recaptioned],
     settled: Settled,
-    identity: dict,
+    identity: RunIdentity,
     passed: dict[str, Passed],
-) -> dict:
+) -> RunRecord:
     """What `run.json` says of a run that begins."""
-    costs = {repr(attack): attack.cost(target) for attack in (*plan.attacks, *others)}
-    asked = asked_about(target, settled, list(plan.sets), plan.caption)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "status": "running",
-        "kind": plan.kind,
-        "command": redacted(plan.command),
-        "started": now(),
-        "finished": None,
-        "identity": identity,
-        "choices": {
-            "attacks": identity["attacks"],
-            "seed": plan.seed,
-            "limit": plan.limit,
-            "dataset": plan.dataset,
-            "lead": plan.lead,
-            "device": str(target.device),
-            "rows": target.rows,
-            "precision": target.precision,
-            "compiled": target.compiled,
-            "caption": plan.caption,
-            "labels": plan.labels,
-            "pictures": plan.rendering.words(*target.picture[1:]),
-        }
-        | ({"follow_links": True} if plan.follow_links else {}),
-        "model": {
-            "name": target.identity.name,
-            "digest": target.identity.digest,
-            "family": target.identity.family,
-            "parameters": target.identity.parameters,
-            "shape": list(target.picture),
-            "latents": list(target.shape) if target.latent else None,
-            "prediction": target.prediction,
-            "timesteps": target.timesteps,
-            "conditioning": _conditioning(target),
-        }
-        | ({} if asked is None else {"asked": asked})
-        | ({"distilled": target.identity.distilled} if target.identity.distilled else {}),
-        "inputs": {
-            name: {
-                "path": redacted(shown(source)),
-                "digest": identity["pictures"][name],
-                "pictures": len(settled.items.of_set(name)),
-                **_besides(passed[name]),
-            }
+    attacks = (*plan.attacks, *others)
+    return RunRecord(
+        schema_version=SCHEMA_VERSION,
+        status="running",
+        kind=plan.kind,
+        command=redacted(plan.command),
+        started=now(),
+        finished=None,
+        identity=identity,
+        choices=_choices(target, plan, identity),
+        model=_model(target, asked_about(target, settled, list(plan.sets), plan.caption)),
+        inputs={
+            name: _input(source, identity.pictures[name], len(settled.items.of_set(name)), passed[name])
             for name, source in plan.sets.items()
         },
-        "labels": {repr(attack): short(attack) for attack in (*plan.attacks, *others)},
-        "controls": {repr(one): {"of": repr(one.attack), "captions": one.captions} for one in others},
-        "costs": [
-            {
-                "attack": name,
-                "forward_per_picture": cost.forward,
-                "backward_per_picture": cost.backward,
-                "setup_passes": cost.setup,
-            }
-            for name, cost in costs.items()
-        ],
-        "reported": [
-            {"attack": repr(attack), "paper": attack.paper} | figures.__dict__
-            for attack in plan.attacks
-            for figures in attack.reported
-            if figures.data == plan.dataset and short(attack) == attack.name  # papers print their own parameters
-        ],
-        "study": list(plan.study or []),
-        "sweep": plan.sweep,
-        "rendering": None,  # until it is settled
-        "notes": [
+        labels={repr(attack): short(attack) for attack in attacks},
+        controls={repr(one): ControlEntry(of=repr(one.attack), captions=one.captions) for one in others},
+        costs=[_cost(attack, target) for attack in attacks],
+        declared={
+            repr(attack): DeclaredEntry(shown_as=attack.shown_as, relative_to=attack.relative_to) for attack in attacks
+        },
+        reported=[entry for attack in plan.attacks for entry in _reported(attack, plan.dataset)],
+        study=[StudyEntry.model_validate(one) for one in plan.study or ()],
+        sweep=SweepEntry.model_validate(plan.sweep) if plan.sweep else None,
+        rendering=None,  # until it is settled
+        notes=[
             *target.identity.notes,
             *_captions_note(target, plan, settled.items, passed),
             *settled.notes,
             *_swapped_note(plan),
         ],
-        "attribution": plan.attribution,
-        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-    }
+        attribution=plan.attribution,
+        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+    )
 
 
-def _conditioning(target: Target) -> str:
-    return f"class ({target.classes})" if target.conditioning == "class" else target.conditioning or "none"
+def _choices(target: Target, plan: Plan, identity: RunIdentity) -> Choices:
+    return Choices(
+        attacks=identity.attacks,
+        seed=plan.seed,
+        limit=plan.limit,
+        dataset=plan.dataset,
+        lead=plan.lead,
+        device=str(target.device),
+        rows=target.batching.rows,
+        precision=target.precision,
+        compiled=target.batching.compiled,
+        caption=plan.caption,
+        labels=plan.labels,
+        pictures=plan.rendering.words(*target.picture[1:]),
+        **({"follow_links": True} if plan.follow_links else {}),
+    )
+
+
+def _model(target: Target, asked: dict[str, dict[str, int]] | None) -> ModelEntry:
+    return ModelEntry(
+        name=target.identity.name,
+        digest=target.identity.digest,
+        family=target.identity.family,
+        parameters=target.identity.parameters,
+        shape=list(target.picture),
+        latents=list(target.shape) if target.latent else None,
+        prediction=target.prediction,
+        timesteps=target.timesteps,
+        conditioning=f"class ({target.classes})" if target.conditioning == "class" else target.conditioning or "none",
+        **({} if asked is None else {"asked": asked}),
+        **({"distilled": target.identity.distilled} if target.identity.distilled else {}),
+    )
+
+
+def _input(source: str | Path, digest: str, pictures: int, passed: Passed) -> InputEntry:
+    """A set's source, and what it holds besides pictures where it does."""
+    besides = {"passed_over": dict(passed.kinds), "companions": dict(+passed.companions)}
+    return InputEntry(
+        path=redacted(shown(source)),
+        digest=digest,
+        pictures=pictures,
+        **{name: counts for name, counts in besides.items() if counts},
+    )
+
+
+def _cost(attack: Attack, target: Target) -> CostEntry:
+    cost = attack.cost(target)
+    return CostEntry(
+        attack=repr(attack),
+        forward_per_picture=cost.forward,
+        backward_per_picture=cost.backward,
+        setup_passes=cost.setup,
+    )
+
+
+def _reported(attack: Attack, dataset: str | None) -> list[ReportedEntry]:
+    """What its paper prints for these pictures, where the attack has the parameters of its paper."""
+    return [
+        ReportedEntry(attack=repr(attack), paper=attack.paper, **asdict(figures))
+        for figures in attack.reported
+        if figures.data == dataset and short(attack) == attack.name
+    ]
 
 
 def now() -> str:

@@ -23,7 +23,8 @@ from scipy.stats import wilcoxon
 
 from trainedon.attacks import Loss, Progress
 from trainedon.errors import UserError
-from trainedon.files import write_json
+from trainedon.formats import RunRecord, write_record
+from trainedon.formats.run_record import AnswerEntry, Question, RenderingEntry
 from trainedon.pictures import Inventory, Listing, Rendering
 from trainedon.pictures.decoding import QUARTERS
 from trainedon.pictures.rendering import ALPHAS, AUTO, ORIENTATIONS
@@ -35,7 +36,7 @@ from trainedon.targets import Symmetric, Target, changed, relative
 SAMPLED = 64  # pictures
 LEVEL = 0.01
 ATTACK = Loss(t=200, draws=4)
-ANSWERS: Mapping[str, Sequence[str]] = {"alpha": tuple(ALPHAS), "orientation": tuple(ORIENTATIONS)}
+ANSWERS: Mapping[Question, Sequence[str]] = {"alpha": tuple(ALPHAS), "orientation": tuple(ORIENTATIONS)}
 ABOUT = {"alpha": "with transparency", "orientation": "that EXIF turns"}
 WORDS = ALPHAS | ORIENTATIONS
 
@@ -56,38 +57,40 @@ def settle(
     asked: Rendering,
     items: Inventory,
     entries: Listing,
-    record: dict,
+    record: RunRecord,
     out: Path,
     progress: Progress,
-) -> tuple[Rendering, Inventory]:
-    """How all pictures of a run are rendered, and the inventory with what they look like so.
+) -> tuple[RunRecord, Rendering, Inventory]:
+    """How all pictures of a run are rendered, the record that says so, and the inventory with what they look like so.
 
-    asked: what was said. items: the inventory, as `asked.settled` shows the pictures. What is found is kept in
-    `record["rendering"]`, and written before anything is scored, so that it is found once; a run of an earlier version,
-    which has no such entry, goes on as it began.
+    asked: what was said. items: the inventory, as `asked.settled` shows the pictures. What is found is recorded, and
+    written before anything is scored, so that it is found once; a run of an earlier version, whose record has no such
+    entry, goes on as it began.
     """
-    if "rendering" not in record:
-        return asked.settled, items
-    if record["rendering"] is None:
+    if "rendering" not in record.model_fields_set:
+        return record, asked.settled, items
+    told = record.rendering
+    if told is None:
         run = _Run(target, items, entries, {name: _affected(items, name) for name in ANSWERS}, progress)
         rendering, answers = _answered(run, asked)
-        record["rendering"] = asdict(rendering) | {"pictures": _counts(run), "asked": answers}
-        write_json(out / "run.json", record)
-    rendering = Rendering(**{name: record["rendering"][name] for name in asdict(asked)})
+        told = RenderingEntry(**asdict(rendering), pictures=_counts(run), asked=answers)
+        record = record.but(rendering=told)
+        write_record(out, record)
+    rendering = Rendering(**{name: getattr(told, name) for name in asdict(asked)})
     if not (out / "pictures.parquet").exists():
         for question in ANSWERS:
             if getattr(rendering, question) != getattr(asked.settled, question):
                 items = restated(items, entries, _affected(items, question).tolist(), rendering)
-    return rendering, items
+    return record, rendering, items
 
 
-def notes(record: Mapping) -> list[str]:
+def notes(record: RunRecord) -> list[str]:
     """What a reader is told: how many pictures of each set can be read in several ways, and how they were read."""
-    told = record.get("rendering") or {}
+    told = record.rendering
     return [
-        f"Pictures {ABOUT[question]}: {_told(told['pictures'], question)}; {_how(told, question)}"
+        f"Pictures {ABOUT[question]}: {_told(told.pictures, question)}; {_how(told, question)}"
         for question in ANSWERS
-        if any(counts[question] for counts in told.get("pictures", {}).values())
+        if told is not None and any(counts[question] for counts in told.pictures.values())
     ]
 
 
@@ -95,14 +98,14 @@ def _told(pictures: Mapping[str, Mapping[str, int]], question: str) -> str:
     return ", ".join(f"{counts[question]} of {counts['usable']} ({name})" for name, counts in pictures.items())
 
 
-def _how(told: Mapping, question: str) -> str:
-    read, answer = WORDS[told[question]], told["asked"].get(question)
+def _how(told: RenderingEntry, question: Question) -> str:
+    read, answer = WORDS[getattr(told, question)], told.asked.get(question)
     if answer is None:
         return f"{read}, as was asked for"
     remedy = f"say --{question} {' or '.join(ANSWERS[question])} if you know what training did"
-    if answer["chosen"] is None:
-        return f"{read}; which way training took could not be told ({answer['reason']}): {remedy}"
-    found = f"p = {answer['p_value']:.1g}, {answer['pictures']} pictures of all sets"
+    if answer.chosen is None:
+        return f"{read}; which way training took could not be told ({answer.reason}): {remedy}"
+    found = f"p = {answer.p_value:.1g}, {answer.pictures} pictures of all sets"
     return f"{read}, as the model seems to know them ({found})"
 
 
@@ -127,24 +130,26 @@ def _counts(run: _Run) -> dict[str, dict[str, int]]:
     }
 
 
-def _answered(run: _Run, asked: Rendering) -> tuple[Rendering, dict[str, dict]]:
+def _answered(run: _Run, asked: Rendering) -> tuple[Rendering, dict[Question, AnswerEntry]]:
     """The rendering, and what was found for each question that matters and nobody answered."""
-    rendering, answers = asked.settled, {}
+    rendering = asked.settled
+    answers: dict[Question, AnswerEntry] = {}
+    questions: tuple[Question, ...] = ("orientation", "alpha", "orientation")
     # Turned the wrong way no rendering of transparency is known, and the other way round; so the first is asked twice.
-    for question in ("orientation", "alpha", "orientation"):
+    for question in questions:
         if getattr(asked, question) != AUTO or not len(run.affected[question]):
             continue
-        if question in answers and (answers[question]["chosen"] or not answers.get("alpha", {}).get("chosen")):
+        if question in answers and (answers[question].chosen or "alpha" not in answers or not answers["alpha"].chosen):
             continue
         answers[question] = _ask(run, question, rendering)
-        if answers[question]["chosen"]:
-            rendering = replace(rendering, **{question: answers[question]["chosen"]})
+        if chosen := answers[question].chosen:
+            rendering = replace(rendering, **{question: chosen})
     return rendering, answers
 
 
-def _ask(run: _Run, question: str, rendering: Rendering) -> dict:
-    """Which answer the model seems to know: `chosen` (or None, and the `reason`), `p_value` (of the best answer, the
-    largest against any other, corrected), `pictures` (how many it was asked about) and `scores` (the mean of each)."""
+def _ask(run: _Run, question: Question, rendering: Rendering) -> AnswerEntry:
+    """Which answer the model seems to know. Its p-value is that of the best answer, the largest against any other,
+    corrected."""
     places = _sample(run.items, run.affected[question])
     try:
         ATTACK.check(run.target)
@@ -153,18 +158,18 @@ def _ask(run: _Run, question: str, rendering: Rendering) -> dict:
             for answer in ANSWERS[question]
         }
     except UserError as error:
-        return {"chosen": None, "p_value": None, "pictures": 0, "scores": {}, "reason": str(error)}
+        return AnswerEntry(chosen=None, p_value=None, pictures=0, scores={}, reason=str(error))
     known = np.isfinite(np.stack([*scores.values()])).all(0)
     scores = {answer: values[known] for answer, values in scores.items()}
     best, p_value = _best(scores)
     chosen = best if p_value < LEVEL else None
-    return {
-        "chosen": chosen,
-        "p_value": p_value,
-        "pictures": int(known.sum()),
-        "scores": {answer: float(values.mean()) if known.any() else None for answer, values in scores.items()},
-        "reason": None if chosen else f"p = {p_value:.2g}, {int(known.sum())} pictures of all sets",
-    }
+    return AnswerEntry(
+        chosen=chosen,
+        p_value=p_value,
+        pictures=int(known.sum()),
+        scores={answer: float(values.mean()) if known.any() else None for answer, values in scores.items()},
+        reason=None if chosen else f"p = {p_value:.2g}, {int(known.sum())} pictures of all sets",
+    )
 
 
 def _best(scores: Mapping[str, np.ndarray]) -> tuple[str, float]:

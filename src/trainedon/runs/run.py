@@ -13,8 +13,9 @@ from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
-from trainedon.evidence.table.stream import give_back
+from trainedon.evidence.table.memory import release_unused
 from trainedon.files import file_digest, write_json, write_text
+from trainedon.formats import RunRecord, read_record, write_record
 from trainedon.pictures import (
     Inventory,
     Listing,
@@ -30,12 +31,13 @@ from trainedon.runs import exhibits
 from trainedon.runs.contents import EVIDENCE
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.features import write_looks
-from trainedon.runs.folder import check_begun, check_same, locked, read_run
+from trainedon.runs.folder import check_begun, check_same, locked, version_of
 from trainedon.runs.labels import INFERRED, settle, with_inferred
 from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, identity_of, now, record_of
 from trainedon.runs.rendering_choice import notes as rendering_notes
 from trainedon.runs.rendering_choice import settle as settle_rendering
+from trainedon.runs.spelling import spelled
 from trainedon.targets import Target
 
 
@@ -53,7 +55,8 @@ def run(
     nothing else. keep: called with each file that a later run of the same plan can go on from. Returns the statistics.
     Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
-    check_begun(out, begun(target, plan))
+    version = version_of(out)
+    check_begun(out, begun(target, plan, version))
     for attack in plan.attacks:
         attack.check(target)
     items, entries, passed = _take_stock(plan, progress)
@@ -64,12 +67,12 @@ def run(
     if draw:
         evidence.check_draw(draw, items.table)
     with locked(out):
-        identity = identity_of(target, plan, others, items) | ({"draw": draw.commitment} if draw else {})
+        identity = identity_of(target, plan, others, items, version, draw.commitment if draw else None)
         record = check_same(out, identity) or record_of(target, plan, others, settled, identity, passed)
-        if record["status"] != "complete":
-            write_json(out / "run.json", record)
-            rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
-            record["notes"] = [*dict.fromkeys([*record["notes"], *settled.notes, *rendering_notes(record)])]
+        if not record.is_complete:
+            write_record(out, record)
+            record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
+            record = record.noted(*settled.notes, *rendering_notes(record))
             if settled.origin == INFERRED:
                 items = with_inferred(target, items, entries, out, progress, rendering)
             if plan.truth is not None:
@@ -83,29 +86,31 @@ def run(
             for name in ("run.json", *EVIDENCE):
                 if (out / name).exists():
                     keep(out / name)
-            score_all(target, [*plan.attacks, *others], items, entries, out, progress, engine, keep, rendering)
+            attacks = [*plan.attacks, *others]
+            texts = [spelled(attack, version) for attack in attacks]
+            score_all(target, attacks, texts, items, entries, out, progress, engine, keep, rendering)
             shutil.rmtree(out / "shards", ignore_errors=True)
             present = [name for name in EVIDENCE if (out / name).exists()]
-            record |= {"finished": now(), "files": {name: file_digest(out / name) for name in present}}
-            record["restored"] = exhibits.digests(out)
-            write_json(out / "run.json", record)
+            files = {name: file_digest(out / name) for name in present}
+            record = record.but(finished=now(), files=files, restored=exhibits.digests(out))
+            write_record(out, record)
         documents = recompute(out, record)
-        if says_opposite(next(iter(documents.values())).flags) and WRONG_WAY_ROUND not in record["notes"]:
-            record["notes"] = [*record["notes"], WRONG_WAY_ROUND]
-            write_json(out / "run.json", record)
+        if says_opposite(next(iter(documents.values())).flags):
+            record = record.noted(WRONG_WAY_ROUND)
+            write_record(out, record)
         document = _told(out, documents)
-        write_json(out / "run.json", record | {"status": "complete"})
+        write_record(out, record.but(status="complete"))
         return document
 
 
 def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
     """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
-    record = read_run(out)
+    record = read_record(out)
     with locked(out):
         return _told(out, recompute(out, record))
 
 
-def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
+def recompute(out: Path, record: RunRecord) -> dict[str, evidence.Document]:
     """The documents of a run, file name -> content, from what it has stored of scores and pictures."""
     scores = evidence.read_scores(out / "scores.parquet")
     pictures = looks = None
@@ -113,41 +118,41 @@ def recompute(out: Path, record: dict) -> dict[str, evidence.Document]:
         pictures = out / "pictures.parquet"
         looks = evidence.read_looks(out / "looks.parquet")
     draw, told = _draw_of(out, record), _circumstances(record)
-    if record["kind"] == "audit":
-        lead = record.get("choices", {}).get("lead", "first")
-        return {"audit.json": evidence.audit(scores, pictures, looks, draw, lead, **told)}
-    documents = {"evaluation.json": evidence.evaluate(scores, pictures, looks, draw, **told)}
-    if record.get("study"):
-        documents["peaks.json"] = evidence.peaks(scores, record["study"], pictures, looks)
-    if record.get("sweep"):
-        documents["sweep.json"] = evidence.sweep(scores, record["sweep"], record["costs"], pictures, looks)
+    if record.kind == "audit":
+        return {"audit.json": evidence.audit_table(scores, pictures, looks, draw, record.choices.lead, **told)}
+    documents: dict[str, evidence.Document] = {
+        "evaluation.json": evidence.evaluate_table(scores, pictures, looks, draw, **told)
+    }
+    if record.study:
+        documents["peaks.json"] = evidence.peaks(scores, record.study, pictures, looks)
+    if record.sweep:
+        documents["sweep.json"] = evidence.sweep(scores, record.sweep, record.costs, pictures, looks)
     return documents
 
 
-def _circumstances(record: dict) -> dict[str, Any]:
+def _circumstances(record: RunRecord) -> dict[str, Any]:
     """What a run records of its model and of how it was asked, as far as statistics need it; runs of earlier versions
     record less."""
-    model = record.get("model", {})
     return {
-        "prompts": record.get("controls", {}) if model.get("conditioning") == "caption" else None,
+        "prompts": record.controls if record.model.is_asked_by_captions else None,
         "asked": _asked_by(record),
-        "rendering": record.get("rendering"),
-        "distilled": model.get("distilled"),
+        "rendering": record.rendering,
+        "distilled": record.model.distilled,
     }
 
 
-def _asked_by(record: dict) -> str | None:
+def _asked_by(record: RunRecord) -> str | None:
     """By what the model of a run is asked, where the run recorded how; runs of earlier versions did not."""
-    if not record.get("model", {}).get("asked"):
+    if not record.model.asked:
         return None
-    if record["model"]["conditioning"] != "caption":
+    if not record.model.is_asked_by_captions:
         return "class"
-    return "caption" if record["choices"].get("caption") is None else "one caption"
+    return "caption" if record.choices.caption is None else "one caption"
 
 
-def _draw_of(out: Path, record: dict) -> evidence.Draw | None:
+def _draw_of(out: Path, record: RunRecord) -> evidence.Draw | None:
     """The draw that the run was made with, and no other that lies in its folder."""
-    commitment = record.get("identity", {}).get("draw")
+    commitment = record.identity.draw
     if commitment is None:
         return None
     draw = evidence.read_draw(out / "draw.json")
@@ -161,7 +166,7 @@ def _told(out: Path, documents: dict[str, evidence.Document]) -> evidence.Audit 
     for name, document in documents.items():
         write_text(out / name, evidence.json_parts(document))
     first = next(iter(documents.values()))
-    give_back()
+    release_unused()
     report.render(out, first)
     return first
 

@@ -12,33 +12,21 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from trainedon.attacks import Attack, Exhibit, Judged, Progress, short
-from trainedon.attacks.core.attack import silent
+from trainedon.attacks import Attack, Exhibit, Progress, Scored, short
+from trainedon.attacks.core.answers import silent
+from trainedon.attacks.core.execute import run, run_in_chunks
+from trainedon.attacks.drc.drc_hide import hidden_centre
 from trainedon.errors import PictureError, UserError
+from trainedon.formats.arrow_schemas import SHARD_SCORES
 from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibits import Selection, Shown
 from trainedon.runs.unfinished import Part
 from trainedon.targets import Evaluations, Journal, Pace, Target
-from trainedon.targets.journal import worthwhile
+from trainedon.targets.core.journal import worthwhile
 
-SCHEMA = pa.schema(
-    [
-        ("picture", pa.string()),
-        ("sha256", pa.string()),
-        ("set", pa.string()),
-        ("attack", pa.string()),
-        ("attack_repr", pa.string()),
-        ("score", pa.float64()),
-        ("reason", pa.string()),
-        ("nfe", pa.int64()),
-        ("seconds", pa.float64()),
-    ]
-)
 SHOWING = 3 * 20  # about how many passes a picture takes that is made for the eye
-# A shard also holds what an attack that learns has observed, until all shards are there.
-SHARD_SCHEMA = SCHEMA.append(pa.field("observed", pa.list_(pa.float64())))
 
 
 @dataclass(frozen=True)
@@ -66,7 +54,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Finished:
-    """A shard as one attack scored it. name: of its task. number: of the attack. table: its rows, as SHARD_SCHEMA; None
+    """A shard as one attack scored it. name: of its task. number: of the attack. table: its rows, as SHARD_SCORES; None
     while it is not done, and then `part` has some of them, or None. shown: what is worth keeping for the eye, as far as
     the one who scored it knows."""
 
@@ -88,8 +76,8 @@ class Scorer:
         self, target: Target, attacks: Sequence[Attack], selection: Selection, pace: Pace | None = None
     ) -> None:
         self._target, self._attacks, self._selection, self._pace = target, attacks, selection, pace
-        self._showing = next((number for number, attack in enumerate(attacks) if attack.shows), None)
-        target.pace = pace
+        self._showing = next((number for number, attack in enumerate(attacks) if attack.shown_as is not None), None)
+        target.batching.pace = pace
 
     def __call__(self, task: Task, progress: Progress = silent) -> Iterator[Finished]:
         """One attack after another goes over the shard, and all over one shard before the next, so that the network is
@@ -132,19 +120,18 @@ class Scorer:
             parts.append(fresh.part())
         shard = Part.joined(parts)
         shown = self._show(task, number, batch, fresh)
-        if not fresh.exhibits:
-            yield from self._show_apart(task, number, batch, shard)
+        yield from self._show_apart(task, number, batch, shard)
         yield Finished(task.name, number, _table(attack, task.items, shard), shown)
         if self._pace is not None:
             self._pace.kept()
 
     def _judged(
         self, task: Task, number: int, batch: Batch, places: Sequence[int], progress: Progress
-    ) -> Iterator[tuple[Judged, Evaluations]]:
+    ) -> Iterator[tuple[Scored, Evaluations]]:
         """The attack's answers, chunk by chunk, and what each took: `spared` are the seconds that the attack alone
         would take, so what an answer took that was known already is added."""
         attack, target = self._attacks[number], self._target
-        chunks = attack.judging(target, batch.take(places))
+        chunks = run_in_chunks(attack, target, batch.take(places))
         start, cost = replace(target.evaluations), attack.cost(target)
         before = task.done[number] + len(batch) - len(places) if task.done else 0
 
@@ -180,22 +167,23 @@ class Scorer:
         return self._selected(task, number, [(place, *answers[place]) for place in chosen])
 
     def _show_apart(self, task: Task, number: int, batch: Batch, shard: Part) -> Iterator[Finished]:
-        """What an attack makes for the eye alone, once all scores are there; these passes are not counted. In several
-        parts where all of it takes long."""
-        if number != self._showing:
+        """Of an attack that noises whole pictures, which come back much as they were, what is made for the eye alone
+        once all scores are there; these passes are not counted. In several parts where all of it takes long."""
+        attack = self._attacks[number]
+        if number != self._showing or attack.shown_as != "noised":
             return
-        attack, scores = self._attacks[number], dict(zip(shard.places, shard.answers.tolist(), strict=True))
+        exhibitor = hidden_centre(self._target, getattr(attack, "seed", 0))
+        scores = dict(zip(shard.places, shard.answers.tolist(), strict=True))
         chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
         while chosen:
             size = len(chosen)
             if self._target.adapts:
-                size = int(min(size, max(1, self._target.pace.within(SHOWING))))
+                size = int(min(size, max(1, self._target.batching.pace.within(SHOWING))))
             now, chosen = chosen[:size], chosen[size:]
-            found = attack.show(self._target, batch.take(now))
-            told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found)]  # an attack may have nothing to show
+            found = run(exhibitor, self._target, batch.take(now)).exhibits
+            told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]
             shown = self._selected(task, number, told)
-            if shown:
-                yield Finished(task.name, number, shown=shown)
+            yield Finished(task.name, number, shown=shown)
 
     def _chosen(self, items: Sequence[Item], scores: Mapping[int, float]) -> list[int]:
         """Places of the pictures that are to be shown, of those that have scores."""
@@ -221,7 +209,7 @@ class _Fresh:
         self._answers: list[np.ndarray] = []
         self._forward, self._seconds = 0, 0.0
 
-    def add(self, places: Sequence[int], judged: Judged, spent: Evaluations) -> None:
+    def add(self, places: Sequence[int], judged: Scored, spent: Evaluations) -> None:
         self.places += places
         self.exhibits += judged.exhibits
         self._answers.append(judged.scores)
@@ -241,7 +229,7 @@ def _table(attack: Attack, items: Sequence[Item], shard: Part) -> pa.Table:
         rows = [row(i, attack, **costs) | {"observed": o} for i, o in zip(items, shard.answers, strict=True)]
     else:
         rows = [scored(i, attack, s, **costs) for i, s in zip(items, shard.answers.tolist(), strict=True)]
-    return pa.Table.from_pylist(rows, schema=SHARD_SCHEMA)
+    return pa.Table.from_pylist(rows, schema=SHARD_SCORES)
 
 
 def read_batch(
@@ -284,7 +272,7 @@ def row(
     nfe: int = 0,
     seconds: float = 0.0,
 ) -> dict:
-    """A row of SCHEMA."""
+    """A row of SCORES."""
     return {
         "picture": item.picture,
         "sha256": item.sha256,

@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from trainedon.checks import LOCK
 from trainedon.errors import UserError
 from trainedon.files import write_json
+from trainedon.formats import RunRecord, read_record
 from trainedon.reading import json_of, read_bytes, read_json
 from trainedon.runs import keys
 from trainedon.runs.contents import MOST, SEAL, digest_in
-from trainedon.runs.folder import read_run
 from trainedon.runs.record import now
 from trainedon.runs.verify import Check, verify
 
@@ -75,7 +75,7 @@ def seal(run: Path, out: Path | None = None, key: Any = None) -> Path:
     if failed:
         first = f"{failed[0].name}: {failed[0].detail}"
         raise UserError(f"{run} is not sealed, since {len(failed)} checks of `trainedon verify` failed ({first})")
-    record, files = read_run(run), listed(run)
+    record, files = read_record(run), listed(run)
     told = {
         "sealed": now(),
         "protocol": _protocol(run, record),
@@ -131,13 +131,13 @@ def _statement(told: Mapping[str, str], n: int) -> str:
     return "\n".join([*lines, f"files {n}", f"digest {told['digest']}", ""])
 
 
-def _model(record: Mapping[str, Any]) -> str:
+def _model(record: RunRecord) -> str:
     """The digest of the model, or `none` of a run from a table."""
-    return record.get("model", {}).get("digest") or "none"
+    return record.model.digest or "none"
 
 
-def _protocol(run: Path, record: Mapping[str, Any]) -> str:
-    name = "audit.json" if record["kind"] == "audit" else "evaluation.json"
+def _protocol(run: Path, record: RunRecord) -> str:
+    name = "audit.json" if record.kind == "audit" else "evaluation.json"
     return str(read_json(run / name, 2**30).get("protocol", "none"))
 
 
@@ -166,7 +166,7 @@ def check_seal(run: Path, path: Path | None = None, signer: Any = None) -> list[
     """
     try:
         found = read_seal(run / SEAL if path is None else path)
-        differing = _differing(found, listed(run), _model(read_run(run)))
+        differing = _differing(found, listed(run), _model(read_record(run)))
     except UserError as error:
         return [Check(FILES, False, str(error))]
     said = f"differ: {differing}" if differing else f"{len(found.files)} files, sealed {found.sealed}"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainedon import evidence
 from trainedon.checks import refuse_strangers
 from trainedon.errors import UserError
 from trainedon.evidence.table.rows import Row
-from trainedon.files import file_digest, whole, write_json
-from trainedon.runs.folder import SCHEMA_VERSION, check_same, locked
+from trainedon.files import file_digest
+from trainedon.formats import SCHEMA_VERSION, RunRecord, write_record
+from trainedon.formats.arrow_schemas import GIVEN_SCORES, written
+from trainedon.formats.run_record import Choices, InputEntry, RunIdentity
+from trainedon.runs.folder import check_same, locked
+from trainedon.runs.record import now
 from trainedon.runs.run import conclude
-from trainedon.runs.scorer import SCHEMA
 
 GROUP = 8192  # rows that are written at once
 NOTE = "No model was asked here: the scores were given as a table, and who computed them vouches for them."
@@ -35,16 +36,15 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
         raise UserError(f"{table} has {found}: the column set says suspect and unseen, or member and unseen")
     if kinds == ["evaluate"]:
         scores.require("unseen")
-    identity = {"kind": kinds[0], "table": file_digest(table)}
+    identity = RunIdentity(kind=kinds[0], table=file_digest(table))
     refuse_strangers(out)
     with locked(out):
         check_same(out, identity)
-        schema = SCHEMA.append(pa.field("cluster", pa.string()))
-        with whole(out / "scores.parquet") as stream, pq.ParquetWriter(stream, schema) as writer:
+        with written(out / "scores.parquet", GIVEN_SCORES) as writer:
             for start in range(0, len(scores), GROUP):
                 rows = [row._asdict() | _costs(row) for row in scores.rows[start : start + GROUP]]
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-        write_json(out / "run.json", _record(table, out, identity, scores))
+                writer.write_table(pa.Table.from_pylist(rows, schema=GIVEN_SCORES))
+        write_record(out, _record(table, out, identity, scores))
     return conclude(out)
 
 
@@ -53,19 +53,19 @@ def _costs(row: Row) -> dict:
     return {"nfe": None if row.nfe is None or not 0 <= row.nfe < 2**63 else round(row.nfe)}
 
 
-def _record(table: Path, out: Path, identity: dict, scores: evidence.Scores) -> dict:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "status": "complete",
-        "kind": identity["kind"],
-        "command": None,
-        "started": now,
-        "finished": now,
-        "identity": identity,
-        "choices": {"attacks": [key.repr for key in scores.attacks], "lead": "first"},
-        "inputs": {"scores": {"path": str(table), "digest": identity["table"]}},
-        "files": {"scores.parquet": file_digest(out / "scores.parquet")},
-        "notes": [NOTE],
-        "versions": {"trainedon": version("trainedon")},
-    }
+def _record(table: Path, out: Path, identity: RunIdentity, scores: evidence.Scores) -> RunRecord:
+    moment = now()
+    return RunRecord(
+        schema_version=SCHEMA_VERSION,
+        status="complete",
+        kind=identity.kind,
+        command=None,
+        started=moment,
+        finished=moment,
+        identity=identity,
+        choices=Choices(attacks=[key.repr for key in scores.attacks], lead="first"),
+        inputs={"scores": InputEntry(path=str(table), digest=identity.table)},
+        files={"scores.parquet": file_digest(out / "scores.parquet")},
+        notes=[NOTE],
+        versions={"trainedon": version("trainedon")},
+    )

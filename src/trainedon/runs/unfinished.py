@@ -8,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
-from trainedon.files import whole
+from trainedon.formats.arrow_schemas import PART_SCORES, written
 from trainedon.parquet import opened
 
 SUFFIX = ".part"
-SCHEMA = pa.schema([("place", pa.int64()), ("answer", pa.list_(pa.float64()))])
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,9 @@ class Part:
         facts = {"forward": str(self.forward), "seconds": repr(self.seconds), "shape": str(self.answers.ndim)}
         rows = self.answers.reshape(len(self.places), -1).tolist()
         columns = {"place": self.places, "answer": rows}
-        with whole(path) as stream:
-            pq.write_table(pa.table(columns, schema=SCHEMA.with_metadata(facts)), stream)
+        schema = PART_SCORES.with_metadata(facts)
+        with written(path, schema) as writer:
+            writer.write_table(pa.table(columns, schema=schema))
         return path
 
 
@@ -75,7 +74,7 @@ def _files(folder: Path, name: str) -> Iterable[Path]:
 def _read(path: Path) -> Part | None:
     try:
         with opened(path) as file:
-            table = file.table(SCHEMA)
+            table = file.table(PART_SCORES)
         facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         answers = np.array(table["answer"].to_pylist(), dtype=np.float64)
         answers = answers[:, 0] if facts["shape"] == "1" else answers

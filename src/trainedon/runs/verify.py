@@ -13,21 +13,22 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from trainedon import evidence, report
 from trainedon.checks import RUN_JSON
 from trainedon.errors import UserError
+from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.prepare import joined
 from trainedon.evidence.table.rows import Rows
-from trainedon.evidence.table.texts import NONE
+from trainedon.formats import RunRecord, read_record
+from trainedon.formats.arrow_schemas import PASSED
+from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
-from trainedon.pictures.sniffing import PASSED, kind_of
+from trainedon.pictures.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
 from trainedon.runs.consistency import disagreements
 from trainedon.runs.contents import DOCUMENTS, EVIDENCE, contents, digest_in
 from trainedon.runs.exhibits import RESTORED, check_sizes, read_told, shown_files
-from trainedon.runs.folder import read_run
 from trainedon.runs.labels import read_labels
 from trainedon.runs.run import recompute
 
@@ -56,7 +57,7 @@ def verify(run: Path) -> list[Check]:
     if not os.path.lexists(run / RUN_JSON):
         raise UserError(f"{run} is not a run folder: it has no {RUN_JSON}")
     try:
-        record = read_run(run)
+        record = read_record(run)
     except UserError as error:
         return [Check("the record can be read", False, str(error))]
     # several checks need them, and they take a while
@@ -87,19 +88,19 @@ def _answer(check: Callable[[], Answer]) -> Answer:
         return False, f"it could not be checked ({type(error).__name__}{said and f': {said}'})"
 
 
-def _documents(run: Path, record: dict, scores: evidence.Scores) -> dict[str, evidence.Document]:
+def _documents(run: Path, record: RunRecord, scores: evidence.Scores) -> dict[str, evidence.Document]:
     """What follows from the scores. Raises UserError where it would take for ever."""
-    pairs = sum(len(group["settings"]) ** 2 // 2 for group in (record.get("sweep") or {}).get("groups", []))
+    groups = record.sweep.groups if record.sweep else []
+    pairs = sum(len(group.settings) ** 2 // 2 for group in groups)
     if len(scores.attacks) > MOST_ATTACKS or pairs > MOST_PAIRS:
         raise UserError(f"{len(scores.attacks)} attacks and {pairs} comparisons are more than can be computed again")
     return recompute(run, record)
 
 
-def _complete(record: dict) -> Answer:
-    status = record.get("status")
-    if status == "complete" and not record.get("finished"):
+def _complete(record: RunRecord) -> Answer:
+    if record.is_complete and not record.finished:
         return False, "its status is complete, and it does not say when it was finished"
-    return status == "complete", f"its status is {status}"
+    return record.is_complete, f"its status is {record.status}"
 
 
 def _contents(run: Path) -> Answer:
@@ -114,15 +115,15 @@ def _listed(names: Sequence[str]) -> str:
     return f"{'; '.join(names[:LISTED])}{more}"
 
 
-def _record(record: dict) -> Answer:
+def _record(record: RunRecord) -> Answer:
     found = disagreements(record)
     return not found, _listed(found) or "as made, as asked and as it says of the model"
 
 
-def _files(run: Path, record: dict) -> Answer:
-    known, identity = record.get("files", {}), record.get("identity", {})
-    due = {"scores.parquet"} | ({"pictures.parquet"} if identity.get("pictures") else set())
-    due |= {"draw.json"} if identity.get("draw") else set()
+def _files(run: Path, record: RunRecord) -> Answer:
+    known = record.files
+    due = {"scores.parquet"} | ({"pictures.parquet"} if record.identity.pictures else set())
+    due |= {"draw.json"} if record.identity.draw else set()
     if missing := sorted(due - known.keys()):
         return False, f"the run records no digest of {', '.join(missing)}"
     if strange := sorted(known.keys() - {*EVIDENCE}):
@@ -133,8 +134,8 @@ def _files(run: Path, record: dict) -> Answer:
     return not changed, f"changed or missing: {', '.join(changed)}" if changed else ", ".join(known)
 
 
-def _pictures(run: Path, record: dict) -> Answer:
-    known = record.get("identity", {}).get("pictures")
+def _pictures(run: Path, record: RunRecord) -> Answer:
+    known = record.identity.pictures
     if not known:
         return None, "only scores were given"
     items = read_inventory(run / "pictures.parquet")
@@ -142,56 +143,46 @@ def _pictures(run: Path, record: dict) -> Answer:
         inferred = read_labels(run / "labels.json", len(items))
         items = items.replaced("label", {i: None for i, item in enumerate(items) if item.sha256 in inferred})
     wrong = [name for name, digest in known.items() if inventory_digest(items.of_set(name)) != digest]
-    wrong += [
-        f"what was passed over of {name}" for name in known if not _as_passed_over(items.of_set(name), record, name)
-    ]
-    wrong += [f"the number of {name}" for name in known if not _as_many(items.of_set(name), record, name)]
+    for name in known:
+        given, found = record.inputs.get(name, InputEntry()), items.of_set(name)
+        wrong += [] if _as_passed_over(found, given) else [f"what was passed over of {name}"]
+        wrong += [] if given.pictures in (None, len(found.pictures)) else [f"the number of {name}"]
     wrong += [f"the set {name}" for name in sorted({*items.column("set").unique().to_pylist()} - {*known})]
     return not wrong, f"not as recorded: {', '.join(wrong)}" if wrong else f"{len(items.pictures)} pictures"
 
 
-def _as_many(items: Inventory, record: dict, name: str) -> bool:
-    """Whether there are as many pictures of a set as the run records, where it does."""
-    given = record.get("inputs", {}).get(name)
-    due = given.get("pictures") if isinstance(given, dict) else None
-    return due is None or len(items.pictures) == due
-
-
-def _as_passed_over(items: Inventory, record: dict, name: str) -> bool:
-    """Whether as much was passed over as the run records, and nothing that was scored."""
-    given = record.get("inputs", {}).get(name)
-    due = given.get("passed_over", {}) if isinstance(given, dict) else {}
+def _as_passed_over(items: Inventory, given: InputEntry) -> bool:
+    """Whether as much of a set was passed over as the run records, and nothing that was scored."""
     over = [item for item in items if item.reason is not None and item.reason.startswith(PASSED)]
-    return Counter(kind_of(str(item.reason)) for item in over) == due and all(item.sha256 is None for item in over)
+    counts = Counter(kind_of(str(item.reason)) for item in over)
+    return counts == given.passed_over and all(item.sha256 is None for item in over)
 
 
-def _scores(run: Path, record: dict, scores: evidence.Scores) -> Answer:
-    choices, identity = record.get("choices", {}), record.get("identity", {})
-    asked = choices.get("attacks")
-    controls = [*record.get("controls", {})]
+def _scores(run: Path, record: RunRecord, scores: evidence.Scores) -> Answer:
+    asked, identity, controls = record.choices.attacks, record.identity, [*record.controls]
     if asked is not None and [key.repr for key in scores.attacks] != [*asked, *controls]:
         return False, "the attacks of the table are not those of the run, in its order"
-    if controls != identity.get("controls", []):
+    if controls != identity.controls:
         return False, "the controls are not those of which the run was made"
-    if choices.get("lead", "first") != identity.get("lead", "first"):
+    if record.choices.lead != identity.lead:
         return False, "the claim speaks of another test than the run was made for"
-    if not identity.get("pictures"):
+    if not identity.pictures:
         return None, "only scores were given"
     scores, listed = joined(scores, run / "pictures.parquet")
     if not len(listed):
         return False, "pictures.parquet lists no picture"
     columns = scores.columns
-    place = listed.place(columns.set, columns.picture)
+    place = listed.rows_of(columns.set, columns.picture)
     missing = []
     for key in sorted(scores.attacks):
         known = np.zeros(len(listed) + 1, dtype=bool)  # the last is for rows that are not listed
-        known[place[scores.of_attack(key).places]] = True
+        known[place[scores.of_attack(key).indices]] = True
         missing.append(np.flatnonzero(~known[:-1]))
     if n := sum(map(len, missing)):
-        first = listed.names.of(listed.picture[next(filter(len, missing))[:1]])[0]
+        first = listed.names.decode(listed.picture[next(filter(len, missing))[:1]])[0]
         return False, f"{n} pictures have no row in the table, such as {first}"
-    strange = (place == NONE) | (listed.sha256[place] != columns.sha256)
-    unfit = (listed.reason[place] != NONE) & np.isfinite(columns.score)
+    strange = (place == MISSING) | (listed.sha256[place] != columns.sha256)
+    unfit = (listed.reason[place] != MISSING) & np.isfinite(columns.score)
     for at in np.flatnonzero(strange | unfit)[:1].tolist():
         row = scores.rows[at]
         why = "is not in pictures.parquet with this digest" if strange[at] else "was not to be used and has a score"
@@ -251,11 +242,11 @@ def _brief(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _restored(run: Path, record: dict) -> Answer:
+def _restored(run: Path, record: RunRecord) -> Answer:
     here = shown_files(run)
-    if "restored" not in record:
+    known = record.restored
+    if known is None:
         return None, "their digests were not recorded" if here else "none were kept"
-    known = record["restored"]
     if strange := [name for name in known if not RESTORED.fullmatch(name)]:
         return False, f"{_listed(strange)} is no evidence picture"
     wrong = sorted({*known} ^ {*here}) + [name for name in here if known.get(name) != digest_in(run, name)]
@@ -277,14 +268,14 @@ def _exhibits(run: Path, scores: evidence.Scores) -> Answer:
 def _has_row(scores: evidence.Scores, told: dict) -> bool:
     """Whether the table has a scored row with this attack, set, picture and score."""
     columns = scores.columns
-    (number,) = columns.names.find(pa.array([str(told.get("picture"))]))
-    rows = Rows(columns, np.flatnonzero(columns.picture == number))
+    (code,) = columns.names.find([str(told.get("picture"))])
+    rows = Rows(columns, np.flatnonzero(columns.picture == code))
     asked = tuple(told.get(name) for name in ("attack", "set", "picture", "score"))
     return any((row.attack, row.set, row.picture, row.score) == asked and row.score is not None for row in rows)
 
 
-def _page(run: Path, record: dict, documents: dict[str, evidence.Document]) -> Answer:
-    check_sizes(run, record.get("model", {}).get("shape"))
+def _page(run: Path, record: RunRecord, documents: dict[str, evidence.Document]) -> Answer:
+    check_sizes(run, record.model.shape)
     document, *_ = documents.values()
     due = report.page(report.read(run, document))
     try:

@@ -8,23 +8,12 @@ from itertools import product
 from typing import Any
 
 from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.registry import parse_attacks, short
-from trainedon.attacks.core.spelling import check_spelling, cut
+from trainedon.attacks.core.registry import named, parse_attacks, short
 from trainedon.attacks.drc.drc import DRC
 from trainedon.degrade import Roi
 from trainedon.errors import UserError, meant
-from trainedon.sweeps.varied import (
-    SAME,
-    Parse,
-    Setting,
-    Value,
-    given_besides,
-    only,
-    parameters,
-    setting,
-    values,
-    with_ratio,
-)
+from trainedon.spec import check_spelling, cut
+from trainedon.sweeps.varied import SAME, Make, Setting, Value, names, only, setting, values, with_ratio
 from trainedon.targets import Target
 
 NOMINAL = ("seed",)  # numbers that have no order worth drawing
@@ -157,15 +146,16 @@ def plan(spec: str, vary: Sequence[str], questions: Sequence[str], have: Sequenc
     attack does not take, a setting that is named twice, and when nothing is to be varied.
     """
 
-    def parse(text: str) -> list[Attack]:
-        return parse_attacks(text, have, **given)
+    base = only(parse_attacks(spec, have, **given), spec)
 
-    base = only(parse(spec), spec)
+    def make(texts: Mapping[str, str]) -> Attack:
+        return named(spec.strip().strip(","), have, given, texts)
+
     groups, notes = [], []
     if vary:
-        groups.append(_grid(spec, base, _read(vary, base), parse))
+        groups.append(_grid(_read(vary, base), make))
     for name in _named_questions(questions, base):
-        group, left_out = _answering(name, spec, base, parse)
+        group, left_out = _answering(name, base, make)
         groups += [group] if group.settings else []
         notes += left_out
     if not groups:
@@ -178,13 +168,14 @@ def plan(spec: str, vary: Sequence[str], questions: Sequence[str], have: Sequenc
 
 def _read(vary: Sequence[str], base: Attack) -> Texts:
     """(name, values) of every `--vary`."""
-    known, read = parameters(base), {}
+    known = names(base)
+    read: dict[str, list[str]] = {}
     for text in vary:
         check_spelling(text, "--vary")
         name, equals, rest = (part.strip() for part in text.partition("="))
         if not equals:
             raise UserError(f"--vary {cut(text)!r}: write NAME=V1,V2,...")
-        if name not in known:
+        if name not in known and "." not in name:
             choices = f"choose from {', '.join(known)}" if known else "it has none that can be varied"
             raise UserError(f"{base.name} has no parameter {cut(name)!r} to vary{meant(cut(name), known)}: {choices}")
         if name in read or SAME.get(name) in read or name in {SAME.get(one) for one in read}:
@@ -195,12 +186,12 @@ def _read(vary: Sequence[str], base: Attack) -> Texts:
     return list(read.items())
 
 
-def _grid(spec: str, base: Attack, vary: Texts, parse: Parse) -> Group:
+def _grid(vary: Texts, make: Make) -> Group:
     """All combinations of what a person asked for."""
-    names = tuple(name for name, _ in vary)
+    varied = tuple(name for name, _ in vary)
     settings: dict[str, Setting] = {}
     for texts in _combinations(vary):
-        one = setting(spec, base, texts, parse)
+        one = setting(make, texts)
         other = settings.setdefault(repr(one.attack), one)
         if other is not one:
             raise UserError(f"--vary names a setting twice: {_told(other.values)} and {_told(one.values)} are the same")
@@ -208,42 +199,43 @@ def _grid(spec: str, base: Attack, vary: Texts, parse: Parse) -> Group:
             raise UserError(
                 f"--vary makes more than {MOST} settings, which are too many to compare: vary fewer at once"
             )
-    question = f"How does accuracy change with {' and '.join(names)}?"
+    question = f"How does accuracy change with {' and '.join(varied)}?"
     chosen = tuple(settings.values())
-    return Group(" × ".join(names), question, names, _axis(names, chosen), chosen, asked=True)
+    return Group(" × ".join(varied), question, varied, _axis(varied, chosen), chosen, asked=True)
 
 
-def _named_questions(names: Sequence[str], base: Attack) -> list[str]:
-    for name in names:
+def _named_questions(asked: Sequence[str], base: Attack) -> list[str]:
+    for name in asked:
         if name != "all" and name not in QUESTIONS:
             raise UserError(
                 f"there is no question {cut(name)!r}{meant(cut(name), QUESTIONS)}: choose from "
                 f"{', '.join(QUESTIONS)}, all"
             )
-    if names and not isinstance(base, DRC):
+    if asked and not isinstance(base, DRC):
         raise UserError(f"the questions are about drc: vary the parameters of {base.name} with --vary NAME=V1,V2,...")
-    return list(QUESTIONS) if "all" in names else list(dict.fromkeys(names))
+    return list(QUESTIONS) if "all" in asked else list(dict.fromkeys(asked))
 
 
-def _answering(name: str, spec: str, base: Attack, parse: Parse) -> tuple[Group, list[str]]:
+def _answering(name: str, base: Attack, make: Make) -> tuple[Group, list[str]]:
     """The grid of a question, and what is left out of it because a package is missing or it does not go together."""
     question, notes, settings = QUESTIONS[name], [], []
-    names = tuple(key for key, _ in question.vary)
-    if "mask-ratio" in names and not _has_ratio(base.roi):
+    varied = tuple(key for key, _ in question.vary)
+    centred: dict[str, str] = {}
+    if "mask-ratio" in varied and isinstance(base, DRC) and not _has_ratio(base.roi):
         notes.append(f"{question.title}: the region of {short(base)} has no ratio, so the centre is hidden instead")
-        spec = given_besides(spec, {"roi": "center"})
+        centred = {"roi": "center"}
     for texts in _combinations(question.vary):
         try:
-            settings.append(setting(spec, base, texts, parse))
+            settings.append(setting(lambda own: make({**centred, **own}), texts))
         except UserError as error:
             notes.append(_left_out(question.title, texts, str(error)))
-    axis = question.axis or _axis(names, settings)
-    return Group(question.title, question.question, names, axis, tuple(settings)), notes
+    axis = question.axis or _axis(varied, settings)
+    return Group(question.title, question.question, varied, axis, tuple(settings)), notes
 
 
 def _combinations(vary: Texts) -> Iterator[dict[str, str]]:
-    names = [name for name, _ in vary]
-    return (dict(zip(names, texts, strict=True)) for texts in product(*(texts for _, texts in vary)))
+    varied = [name for name, _ in vary]
+    return (dict(zip(varied, texts, strict=True)) for texts in product(*(texts for _, texts in vary)))
 
 
 def _has_ratio(roi: Roi) -> bool:
@@ -254,9 +246,9 @@ def _has_ratio(roi: Roi) -> bool:
     return True
 
 
-def _axis(names: Sequence[str], settings: Sequence[Setting]) -> str | None:
+def _axis(varied: Sequence[str], settings: Sequence[Setting]) -> str | None:
     """The varied number with the most values."""
-    tried = {name: {one.values[name] for one in settings} for name in names if name not in NOMINAL}
+    tried = {name: {one.values[name] for one in settings} for name in varied if name not in NOMINAL}
     numbers = [
         name
         for name, found in tried.items()

@@ -1,25 +1,23 @@
-"""One attack with other values for some of its parameters, as the command line writes them."""
+"""One attack with other values for some of its parameters, and for those of its parts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.registry import HELPERS, INSIDE, _split
-from trainedon.attacks.core.spelling import MOST, cut
 from trainedon.attacks.drc.drc import DRC
 from trainedon.degrade import Full, Inverted, Roi, Several
-from trainedon.errors import UserError
-from trainedon.restore import RESTORERS
+from trainedon.errors import UserError, meant
+from trainedon.restore import Restorer
+from trainedon.spec import Part, cut, parameters, read, split
 
-# Of `drc`: parameters of its region and of its restorer, and another name for the region.
-OF_REGION = ("mask-ratio", "inverted")
-OF_RESTORER = tuple(dict.fromkeys(field.name for kind in RESTORERS.values() for field in fields(kind)))
+# Of `drc`: another name for the region.
 SAME = {"region": "roi"}
 Value = bool | int | float | str
-Parse = Callable[[str], list[Attack]]
+Make = Callable[[Mapping[str, str]], Attack]  # texts in place of those that were given -> the attack
 
 
 @dataclass(frozen=True)
@@ -30,16 +28,22 @@ class Setting:
     attack: Attack
 
 
-def parameters(attack: Attack) -> list[str]:
-    """What can be varied of an attack, by the names that `--vary` takes."""
-    own = [field.name for field in fields(attack) if field.type not in (*INSIDE, *HELPERS)]  # type: ignore[arg-type]
-    return own + ([*SAME, *OF_REGION, *OF_RESTORER] if isinstance(attack, DRC) else [])
+def names(attack: Attack) -> list[str]:
+    """What can be varied of an attack, by the names that `--vary` takes besides paths."""
+    known = parameters(type(attack)).values()
+    own = [one.name for one in known if one.kind is not Attack and not one.is_opened]
+    return own + ([*SAME, *OF_REGION, *of_restorers()] if isinstance(attack, DRC) else [])
+
+
+def of_restorers() -> list[str]:
+    """Parameters of all restorers, each once."""
+    return list(dict.fromkeys(name for kind in Restorer.noun.makers.values() for name in parameters(kind)))
 
 
 def values(text: str) -> list[str]:
     """The values in a text: parted by `;` if one is outside quotes, else by commas outside quotes and parentheses."""
-    parts = re.split(r""";(?=(?:[^'"]|'[^']*'|"[^"]*")*$)""", text)
-    parts = list(_split(text)) if len(parts) == 1 else parts
+    parts = list(split(text, ";", nested=True))
+    parts = list(split(text, ",")) if len(parts) == 1 else parts
     return [re.sub(r"""^(['"])(.*)\1$""", r"\2", part.strip()) for part in parts]
 
 
@@ -50,65 +54,60 @@ def only(attacks: Sequence[Attack], spec: str) -> Attack:
     return attacks[0]
 
 
-def setting(spec: str, base: Attack, texts: Mapping[str, str], parse: Parse) -> Setting:
-    """The attack `spec` with other values: first for its own parameters, then for those of its region and restorer."""
-    own = {field.name for field in fields(base)}  # type: ignore[arg-type]
+def setting(make: Make, texts: Mapping[str, str]) -> Setting:
+    """The attack with other values: first for its own parameters, then for those of its parts.
+
+    Raises UserError for a value that it does not take, and for a path that leads nowhere.
+    """
+    own = parameters(type(make({})))
     direct = {SAME.get(name, name): text for name, text in texts.items() if SAME.get(name, name) in own}
-    attack = only(parse(given_besides(spec, direct)), spec)
+    attack = make(direct)
     made: dict[str, Value] = {}
-    for name in (name for name in (*OF_REGION, *OF_RESTORER) if name in texts and name not in own):
-        attack, made[name] = SHORTHANDS.get(name, _of_restorer)(attack, name, texts[name])
-    for name in direct:
+    of_parts = [name for name in texts if SAME.get(name, name) not in own]
+    for name in of_parts:
+        attack, made[name] = _changed(attack, name, texts[name])
+    for name, text in direct.items():
         value = getattr(attack, name)
-        made[name] = value if isinstance(value, int | float) else direct[name]
+        made[name] = value if isinstance(value, int | float) else text
     return Setting({name: made[SAME.get(name, name)] for name in texts}, attack)
 
 
-def given_besides(spec: str, texts: Mapping[str, str]) -> str:
-    """`spec` with other values for some parameters: of two for one parameter the later counts."""
-    name, _, rest = spec.strip().partition("(")
-    said = [part for part in [rest.strip().removesuffix(")").strip()] if part]
-    said += [f"{key}={_quoted(text)}" for key, text in texts.items()]
-    return f"{name}({', '.join(said)})"
+def _changed(attack: Attack, name: str, text: str) -> tuple[Attack, Value]:
+    """The attack with one other value for a part of it, and that value."""
+    if isinstance(attack, DRC) and name in OF_REGION:
+        change, kind = OF_REGION[name]
+        value: Value = read(kind, text, name, _parse)
+        return replace(attack, roi=change(attack.roi, value)), value
+    path = name.split(".") if "." in name else ["restorer", name]
+    return along(attack, [SAME.get(path[0], path[0]), *path[1:]], text, name)
 
 
-def _quoted(text: str) -> str:
-    quote = '"' if "'" in text else "'"
-    return f"{quote}{text}{quote}" if any(mark in text for mark in ",'\"") else text
+def along(part: Any, path: Sequence[str], text: str, where: str) -> tuple[Any, Value]:
+    """The part with another value at the end of a path of parameters, such as `restorer.scale`, and that value.
+
+    Raises UserError for a path that leads nowhere, and for a value that does not fit.
+    """
+    name, *rest = path
+    known = parameters(type(part))
+    if name not in known:
+        raise UserError(f"{_called(part)} has no parameter {name!r}{meant(name, known)}: it has {', '.join(known)}")
+    inner = getattr(part, name)
+    if rest and not isinstance(inner, Part):
+        raise UserError(f"{cut(where)}: {name} of {_called(part)} has no parameters of its own: vary {name} itself")
+    if rest:
+        inner, value = along(inner, rest, text, where)
+    else:
+        inner = read(known[name].hint, text, where, _parse)
+        value = inner if isinstance(inner, int | float) else text
+    return replace(part, **{name: inner}), value
 
 
-def _of_ratio(attack: DRC, name: str, text: str) -> tuple[DRC, Value]:
-    ratio = _number(name, text, float)
-    return replace(attack, roi=with_ratio(attack.roi, ratio)), ratio
+def _called(part: Part) -> str:
+    return part.name if isinstance(part, Attack) else f"the {part.noun.title} {part.name}"
 
 
-def _of_inversion(attack: DRC, name: str, text: str) -> tuple[DRC, Value]:
-    if text.lower() not in ("true", "false"):
-        raise UserError(f"inverted is true or false, not {text!r}")
-    inverted = text.lower() == "true"
-    return replace(attack, roi=_turned(attack.roi, inverted)), inverted
-
-
-def _of_restorer(attack: DRC, name: str, text: str) -> tuple[DRC, Value]:
-    kinds = {field.name: field.type for field in fields(attack.restorer)}
-    if name not in kinds:
-        restorer = type(attack.restorer).__name__.lower()
-        raise UserError(f"the restorer {restorer} has no parameter {name!r}: it has {', '.join(kinds)}")
-    value = _number(name, text, int if kinds[name] == "int" else float)
-    return replace(attack, restorer=replace(attack.restorer, **{name: value})), value
-
-
-SHORTHANDS = {"mask-ratio": _of_ratio, "inverted": _of_inversion}
-
-
-def _number(name: str, text: str, kind: type[int] | type[float]) -> int | float:
-    try:
-        value = kind(text)
-        if kind is int and abs(value) > MOST:
-            raise ValueError
-    except ValueError:
-        raise UserError(f"{name} takes a {'whole ' if kind is int else ''}number, not {cut(text)!r}") from None
-    return value
+def _parse(base: Any, text: str) -> Any:
+    return base.parse(text)
 
 
 def with_ratio(roi: Roi, ratio: float) -> Roi:
@@ -117,16 +116,24 @@ def with_ratio(roi: Roi, ratio: float) -> Roi:
         return Inverted(with_ratio(roi.roi, ratio))
     if isinstance(roi, Several):
         return Several(tuple(with_ratio(one, ratio) for one in roi.rois))
-    if not hasattr(roi, "ratio"):
+    if "ratio" not in parameters(type(roi)):
         raise UserError(f"the region {roi} has no mask ratio: choose attention, face, center or random")
-    return replace(roi, ratio=ratio)  # type: ignore[type-var]
+    changed: Any = roi
+    return replace(changed, ratio=ratio)  # type: ignore[no-any-return]
 
 
-def _turned(roi: Roi, inverted: bool) -> Roi:
+def turned(roi: Roi, inverted: bool) -> Roi:
     """The region inverted, or as it is: several are inverted one by one."""
     if isinstance(roi, Several):
-        return Several(tuple(_turned(one, inverted) for one in roi.rois))
+        return Several(tuple(turned(one, inverted) for one in roi.rois))
     plain = roi.roi if isinstance(roi, Inverted) else roi
     if inverted and isinstance(plain, Full):
         raise UserError("the region full leaves nothing to hide when it is inverted: choose another one")
     return Inverted(plain) if inverted else plain
+
+
+# Of `drc`, what is varied of its region whatever is around it: how it is changed, by a value of which type.
+OF_REGION: dict[str, tuple[Callable[[Roi, Any], Roi], type]] = {
+    "mask-ratio": (with_ratio, float),
+    "inverted": (turned, bool),
+}

@@ -1,26 +1,28 @@
 """The model under audit: one adapter a family, one safe loader; and the models that attacks hold beside it."""
 
-from trainedon.targets.helpers import Reference, Shadows
-from trainedon.targets.journal import Journal
-from trainedon.targets.load import load_target
-from trainedon.targets.pace import Pace
-from trainedon.targets.path import NoisePath
-from trainedon.targets.service import Service
-from trainedon.targets.symmetry import (
+from trainedon.targets.core.batching import PAD, Batching
+from trainedon.targets.core.evaluations import Evaluations
+from trainedon.targets.core.journal import Journal
+from trainedon.targets.core.pace import Pace
+from trainedon.targets.core.path import NoisePath
+from trainedon.targets.core.service import Service
+from trainedon.targets.core.symmetry import (
     NO_REFERENCE,
     SYMMETRIES,
     Symmetric,
     changed,
-    check_symmetries,
-    parse_symmetries,
+    named_symmetries,
     relative,
 )
-from trainedon.targets.target import PAD, Denoised, Evaluations, Identity, Target
+from trainedon.targets.core.target import Denoised, Identity, Target
+from trainedon.targets.helpers import Reference, Shadows
+from trainedon.targets.load import load_target
 
 __all__ = [
     "NO_REFERENCE",
     "PAD",
     "SYMMETRIES",
+    "Batching",
     "Denoised",
     "Evaluations",
     "Identity",
@@ -33,8 +35,7 @@ __all__ = [
     "Symmetric",
     "Target",
     "changed",
-    "check_symmetries",
     "load_target",
-    "parse_symmetries",
+    "named_symmetries",
     "relative",
 ]

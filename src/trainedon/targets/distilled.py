@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 # In the names of models and adapters, as words of their own.
 WORDS = {"lcm", "tcd", "pcm", "hyper", "hypersd", "dmd", "dmd2", "sdxs"}
@@ -13,11 +14,12 @@ SCHEDULERS = {"LCMScheduler": "latent consistency", "TCDScheduler": "trajectory 
 STEPS = re.compile(r"(?<![a-z0-9.])(?<!\de-)([1-9]|1[0-6])[-_ ]?steps?(?![a-z0-9])(?![^a-z0-9]\d)")
 
 
-def distilled(scheduler: str, settings: dict, network: dict, family: str, names: Iterable[str]) -> str | None:
+def distilled(
+    scheduler: str, settings: dict[str, Any], network: dict[str, Any], family: str, names: Iterable[str]
+) -> str | None:
     """Why a model is taken for a few-step student, as a clause; None for one that nothing speaks for.
 
-    scheduler: its class. settings: its configuration. network: that of the network. names: of the model, of adapters,
-    and of what they say they were made from.
+    scheduler: its class. settings: its configuration. network: that of the network. names: of the model.
     """
     if scheduler in SCHEDULERS:
         return f"its scheduler is {scheduler}, the sampler of {SCHEDULERS[scheduler]}"
@@ -32,11 +34,17 @@ def distilled(scheduler: str, settings: dict, network: dict, family: str, names:
         and not settings.get("rescale_betas_zero_snr")
     ):
         return f"its scheduler is {scheduler} with trailing timesteps, as in SD Turbo, SDXL Turbo and SDXL Lightning"
-    for name in names:
+    origin = network.get("_name_or_path")  # what its configuration says that it was made from
+    for name in (*names, *([str(origin)] if origin else [])):
         word = _word(name)
         if word:
             return f"it is called {name}, with {word} in it"
     return None
+
+
+def noted(why: str | None) -> list[str]:
+    """What a run notes of it."""
+    return [] if why is None else [f"the model seems to be distilled to few steps: {why}"]
 
 
 def _word(name: str) -> str | None:

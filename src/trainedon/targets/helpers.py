@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,10 +17,10 @@ import torch
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, from_levels
 from trainedon.reading import open_regular, read_json
+from trainedon.targets.core.target import Target
 from trainedon.targets.load import load_target, model_digest, sized
-from trainedon.targets.model_files import brief
-from trainedon.targets.target import Target
-from trainedon.targets.tensors import stamp
+from trainedon.targets.reading.model_files import brief
+from trainedon.targets.reading.tensors import stamp
 
 SHADOWS = "shadows.json"
 POOL = "pool.npz"
@@ -41,6 +42,8 @@ class Shadows:
     digest: str
     models: tuple[str, ...]
     folder: Path = field(compare=False, repr=False)
+
+    written: ClassVar[str] = "DIR"  # how messages and lists call what `open` takes
 
     @classmethod
     def open(cls, folder: str | Path) -> Shadows:
@@ -135,6 +138,8 @@ class Reference:
     digest: str
     model: str = field(compare=False, repr=False)
 
+    written: ClassVar[str] = "MODEL"
+
     @classmethod
     def open(cls, model: str | Path, base: Path | None = None) -> Reference:
         """Hashes a local folder or file, or loads a model from the hub; base: see `load_target`. Raises UserError when
@@ -178,7 +183,7 @@ def pool_with_sha256(folder: Path, models: int | None = None) -> tuple[dict[str,
     try:
         with open_regular(folder / POOL) as stream:
             before = stamp(stream)
-            sha256 = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
+            sha256 = hashlib.file_digest(stream, "sha256").digest()
             stream.seek(0)
             with zipfile.ZipFile(stream) as listed:
                 if sum(one.file_size for one in listed.infolist()) > before.size:  # it is written unpacked
@@ -212,13 +217,12 @@ def _check_pool(pool: dict[str, np.ndarray], models: int | None) -> None:
 def _beside(model: str | Path, target: Target) -> Target:
     key = ("model", str(model))
     if key not in target.kept:
-        how = {"precision": target.precision, "compile": target.compiled, **target.options}
+        how = {"precision": target.precision, "compile": target.batching.compiled, **target.options}
         if not Path(model).is_file():
             how.pop("base", None)
-        target.kept[key] = load_target(model, device=str(target.device), rows=target.rows, **how)
+        target.kept[key] = load_target(model, device=str(target.device), rows=target.batching.rows, **how)
     other: Target = target.kept[key]  # type: ignore[assignment]
-    other.evaluations, other.memo, other.rows = target.evaluations, target.memo, target.rows
-    other.captions, other.pace = target.captions, target.pace
+    other.evaluations, other.memo, other.batching = target.evaluations, target.memo, target.batching
     return other
 
 

@@ -9,31 +9,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 
 from trainedon.errors import UserError
-from trainedon.targets import configs
 from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
-from trainedon.targets.distilled import distilled
-from trainedon.targets.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
-from trainedon.targets.hub import download
-from trainedon.targets.layouts import INDEX, NETWORKS, SCHEDULER, Layout, cached, layout_of, scheduler_near
-from trainedon.targets.model_files import WEIGHTS, brief, shown, there, weights_of
-from trainedon.targets.opened import Ledger
-from trainedon.targets.path import PREDICTIONS, NoisePath
-from trainedon.targets.schedulers import SCHEDULERS, check_scheduler
-from trainedon.targets.single_file import open_single, single_digest
-from trainedon.targets.target import PAD, PRECISIONS, Identity, Target
-from trainedon.targets.text import Text
-from trainedon.targets.unet import PixelUNet, open_unet, shape_of
+from trainedon.targets.checkpoints.single_file import open_single, single_digest
+from trainedon.targets.core.path import NoisePath, prediction_of
+from trainedon.targets.core.target import Identity, Target
+from trainedon.targets.device import batched, chosen
+from trainedon.targets.distilled import distilled, noted
+from trainedon.targets.networks.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
+from trainedon.targets.networks.network import PRECISIONS
+from trainedon.targets.networks.text import Text
+from trainedon.targets.pixel import pixel_files, pixel_target
+from trainedon.targets.reading import configs
+from trainedon.targets.reading.hub import download
+from trainedon.targets.reading.layouts import INDEX, NETWORKS, SCHEDULER, Layout, cached, layout_of
+from trainedon.targets.reading.model_files import WEIGHTS, brief, shown, weights_of
+from trainedon.targets.reading.opened import Ledger
 
-SUPPORTED = "pixel-space pipelines with a UNet2DModel (DDPM, DDIM and alike), bare UNet2DModel folders, " + ", ".join(
-    FAMILIES
-)
-ROWS = {"cpu": 32}  # what lies in a processor's cache is soon at hand: more rows take longer, each (docs/speed.md)
-ROWS_ELSEWHERE = 64
-MOST_NUMBERS = 2**27  # 512 MiB, of which a network holds several
 _USUAL = {"size": None, "offload": None, "slicing": False}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 
@@ -66,7 +60,7 @@ def load_target(
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
-    how = {"device": _device(device), "rows": rows}
+    how: dict[str, Any] = {"device": chosen(device), "rows": rows}
     how |= {"precision": precision, "compiled": compile}
     options = {"size": size, "offload": offload, "slicing": slicing}
     try:
@@ -108,7 +102,7 @@ def _of_folder(
         raise UserError(
             "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
         )
-    return _pixel(files, layout, name, how)
+    return pixel_target(files, layout, name, how)
 
 
 def _whole(
@@ -139,12 +133,12 @@ def _latent(
 ) -> Target:
     network, scheduler, family = opened.network, configs.effective(opened.scheduler), opened.family
     shape = opened.shape(size)
-    prediction = "flow" if family.flow else _prediction(scheduler)
+    prediction = "flow" if family.flow else prediction_of(scheduler)
     if family.flow:
         path = NoisePath.from_flow(scheduler, shape[1] * shape[2] // opened.step**2)
     else:
         path = NoisePath.from_scheduler(scheduler, opened.sampler)
-    why = _distilled(opened.sampler, scheduler, dict(network.config), family.title, name)
+    why = distilled(opened.sampler, scheduler, dict(network.config), family.title, [name])
     asked, classes = "captions", None
     if not issubclass(family.adapter, Text):
         config = network.config
@@ -152,7 +146,7 @@ def _latent(
         asked = "classes" if classes else "nothing"
     weights = sum(parameter.numel() for parameter in network.parameters())
     return family.adapter(
-        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights, (*notes, *_noted(why)), why),
+        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights, (*notes, *noted(why)), why),
         shape=shape,
         path=path,
         prediction=prediction,
@@ -161,63 +155,7 @@ def _latent(
         pixels=(opened.autoencoder.config.in_channels, shape[1] * opened.factor, shape[2] * opened.factor),
         autoencoder=opened.autoencoder,
         pipeline=opened.pipeline,
-        **how | {"rows": how["rows"] or _rows(how["device"], shape, network)},
-    )
-
-
-def _rows(device: torch.device, shape: tuple[int, int, int], network: Any) -> int:
-    """How many rows go through a network at once where nobody said: fewer where each fills much memory, which on a
-    processor ends the process and is no error that it could heed."""
-    if device.type not in ROWS:
-        return ROWS_ELSEWHERE
-    widths = getattr(network.config, "block_out_channels", None) or (1,)
-    numbers = shape[1] * shape[2] * widths[0]  # of what a row is turned into at its full size
-    return max(PAD, min(ROWS[device.type], MOST_NUMBERS // numbers // PAD * PAD))
-
-
-def _distilled(sampler: str, scheduler: dict, network: dict, family: str, name: str) -> str | None:
-    origins = [str(one) for one in (network.get("_name_or_path"),) if one]
-    return distilled(sampler, scheduler, network, family, [name, *origins])
-
-
-def _noted(distilled: str | None) -> list[str]:
-    return [] if distilled is None else [f"the model seems to be distilled to few steps: {distilled}"]
-
-
-def _prediction(scheduler: dict) -> str:
-    prediction = scheduler.get("prediction_type", "epsilon")
-    if prediction not in PREDICTIONS:
-        raise UserError(f"prediction type {prediction!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
-    return prediction
-
-
-def _pixel(files: Ledger, layout: Layout, name: str, how: dict[str, Any]) -> Target:
-    if layout.index is not None:
-        _check_pixel(layout.index, layout.root)
-    folder = layout.network or layout.folder("unet")
-    unet, config = open_unet(files, folder)
-    place, kind, notes = _scheduler_of(files, layout)
-    scheduler = {} if place is None else files.json(place)
-    if place is not None:
-        check_scheduler(scheduler, getattr(diffusers, kind), place)
-    scheduler = configs.effective(scheduler)
-    why = _distilled(kind, scheduler, config, "pixel", name)
-    identity = Identity(
-        name=name,
-        digest=files.digest(layout.root, _pixel_files(files, layout)),
-        family="pixel UNet2DModel" + (", class-conditional" if config.get("num_class_embeds") else ""),
-        parameters=sum(parameter.numel() for parameter in unet.parameters()),
-        notes=(*layout.notes, *notes, *_noted(why)),
-        distilled=why,
-    )
-    return PixelUNet(
-        identity=identity,
-        shape=shape_of(config),
-        path=NoisePath.from_scheduler(scheduler, kind),
-        prediction=_prediction(scheduler),
-        classes=config.get("num_class_embeds"),
-        network=unet,
-        **how | {"rows": how["rows"] or _rows(how["device"], shape_of(config), unet)},
+        **batched(how, shape, network),
     )
 
 
@@ -240,68 +178,6 @@ def _named(layout: Layout, name: str) -> str:
     return f"{layout.root.absolute().name}/{Path(os.path.relpath(folder, layout.root)).as_posix()}"
 
 
-def _check_pixel(index: dict, root: Path) -> None:
-    """Raises UserError when a pipeline has a part, or a setting, that is not on the list."""
-    parts = {key: value for key, value in index.items() if not key.startswith("_") and isinstance(value, list)}
-    if parts.get("unet") != ["diffusers", "UNet2DModel"] or set(parts) - {"unet", "scheduler"}:
-        named = [f"{key[:40]}: {'.'.join(map(str, value))[:80]}" for key, value in sorted(parts.items())]
-        described = ", ".join(map(shown, named[:10])) + (f" and {len(named) - 10} more" if len(named) > 10 else "")
-        family = shown(str(index.get("_class_name", "unknown")))
-        raise UserError(f"pipelines of class {family} ({described}) are not supported yet: give one of {SUPPORTED}")
-    if "scheduler" in index:
-        _scheduler_named(index)
-    configs.check_index(index, diffusers.DDPMPipeline, root / INDEX)
-
-
-def _scheduler_named(index: dict) -> str:
-    """The class of the scheduler that a pixel pipeline names. Raises UserError when it is not on the list."""
-    named = index["scheduler"]
-    if named not in [["diffusers", name] for name in SCHEDULERS]:
-        described = ".".join(map(str, named)) if isinstance(named, list) else str(named)
-        raise UserError(f"scheduler {shown(described)} is not supported: one of {', '.join(sorted(SCHEDULERS))}")
-    return named[1]
-
-
-def _scheduler_of(files: Ledger, layout: Layout) -> tuple[Path | None, str, list[str]]:
-    """The configuration of a pixel model's scheduler, its class, and what is to be said of it: of the pipeline, or else
-    what lies near the network."""
-    if layout.index is not None and "scheduler" in layout.index:
-        return layout.folder("scheduler") / SCHEDULER, _scheduler_named(layout.index), []
-    place = scheduler_near(files, layout.network or layout.folder("unet"), layout.root.absolute())
-    if place is None:
-        assumed = "no scheduler beside the network: linear betas 1e-4 to 0.02, T = 1000, epsilon were assumed"
-        return None, "DDPMScheduler", [assumed]
-    kind = files.json(place).get("_class_name", "DDPMScheduler")
-    if not isinstance(kind, str) or kind not in SCHEDULERS:
-        raise UserError(
-            f"{place}: scheduler {shown(str(kind))} is not supported: one of {', '.join(sorted(SCHEDULERS))}"
-        )
-    where = Path(os.path.relpath(place, layout.network or layout.folder("unet"))).as_posix()
-    return place, kind, [f"no model_index.json names a scheduler: {where} beside the network was read ({kind})"]
-
-
-def _device(device: str) -> torch.device:
-    """`auto`: a graphics card that works, the first kind of these, or the processor."""
-    if device == "auto":
-        device = next((kind for kind in ("cuda", "mps") if _works(kind)), "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(
-            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}): try --device cpu"
-        ) from None
-    return chosen
-
-
-def _works(device: str) -> bool:
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        return False
-    return True
-
-
 def model_digest(folder: Path, adapter: Adapters = None, base: Path | None = None) -> str:
     """The digest of a local model, a folder or a file, as in its `Identity`, without loading its weights."""
     if folder.is_file():
@@ -311,15 +187,7 @@ def model_digest(folder: Path, adapter: Adapters = None, base: Path | None = Non
         layout = layout_of(folder, files)
         if layout.index is not None and layout.index.get("_class_name") in FAMILIES:
             return digest_with(files.digest(layout.root, _deciding(files, layout)), adapters_of(adapter))
-        return files.digest(layout.root, _pixel_files(files, layout))
-
-
-def _pixel_files(files: Ledger, layout: Layout) -> list[Path]:
-    """The files that decide the answers of a pixel model."""
-    folder = layout.network or layout.folder("unet")
-    place, _, _ = _scheduler_of(files, layout)
-    beside = [layout.root / INDEX, layout.root / "scheduler" / SCHEDULER, *([place] if place else [])]
-    return [*filter(there, beside), folder / "config.json", *weights_of(files, folder).files]
+        return files.digest(layout.root, pixel_files(files, layout))
 
 
 def _deciding(files: Ledger, layout: Layout) -> list[Path]:

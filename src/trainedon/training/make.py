@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from trainedon.errors import UserError
 from trainedon.pictures import Rendering
@@ -32,7 +33,7 @@ def make(
     rendering: Rendering = DEFAULT,
     progress: Progress,
     follow_links: bool = False,
-) -> dict:
+) -> dict[str, Any]:
     """Draw `draw` members (None: all) from the source, train on them, and write the model to `out`; its manifest.
 
     autoencoder: a folder that has one, for families that learn in latents; when None, one is trained first, on every
@@ -62,6 +63,7 @@ def make(
         follow_links=follow_links,
     )
     named = [row["picture"] for row in manifest["pictures"] if row["member"]]
+    assert recipe.size is not None and recipe.channels is not None, "`adapted` fills them in"
     members = read_named(source, set(named), recipe.size, recipe.channels, rendering, follow_links)
     material = Material(members.pixels, members.labels, members.captions, base=base)
     if isinstance(recipe, LatentRecipe):

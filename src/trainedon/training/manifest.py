@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ def draw_members(
     progress: Callable[[int, int], None] | None = None,
     rendering: Rendering = DEFAULT,
     follow_links: bool = False,
-) -> dict:
+) -> dict[str, Any]:
     """Draw `draw` members (None: all) from the usable pictures of `source` and write `out/manifest.json`.
 
     The manifest holds the seed and, for every picture, name, sha256 and whether it is a member; the others are known to
@@ -55,7 +56,7 @@ def write_manifest(
     seed: int,
     condition: str | None = None,
     rendering: Rendering = DEFAULT,
-) -> dict:
+) -> dict[str, Any]:
     """`out/manifest.json`: seed, number of members, and of each picture name, sha256 and whether it is a member.
 
     members: bool (n,). rendering: recorded where it is not the default.
@@ -81,7 +82,7 @@ def write_manifest(
 
 
 def read_members(
-    source: str | Path, manifest: dict, size: int, channels: int
+    source: str | Path, manifest: dict[str, Any], size: int, channels: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The members' pixels, float32 (n, c, size, size) in [-1, 1], and labels int64 (n,) if every picture has one."""
     names = {row["picture"] for row in manifest["pictures"] if row["member"]}

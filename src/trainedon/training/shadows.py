@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,10 @@ def train_shadows(
     }
     _check_same(out, record)
     _write_pool(out, pool, members)
+
+    def trained(number: int, done: int, total: int, loss: float) -> None:
+        progress(f"model {number + 1} of {models}, loss {loss:.4f}", done, total)
+
     for number, (name, chosen) in enumerate(zip(names, members, strict=True)):
         own = replace(recipe, seed=1000 * (recipe.seed + 1) + number)
         write_manifest(out / name, usable, chosen, own.seed, rendering=rendering)
@@ -89,9 +94,7 @@ def train_shadows(
             out / name,
             own,
             labels=None if pool.labels is None else pool.labels[chosen],
-            progress=lambda done, total, loss, n=number: progress(
-                f"model {n + 1} of {models}, loss {loss:.4f}", done, total
-            ),
+            progress=partial(trained, number),
         )
     pool_sha256 = hashlib.sha256((out / POOL).read_bytes()).digest()
     digest = pool_digest(pool_sha256, [model_digest(out / name) for name in names])
@@ -103,7 +106,7 @@ def _write_pool(out: Path, pool: Batch, members: np.ndarray) -> None:
 
     Raises UserError when there is a pool already and it is another one.
     """
-    arrays = {"pixels": to_levels(pool.pixels), "sha256": np.array(pool.sha256), "members": members}
+    arrays: dict[str, Any] = {"pixels": to_levels(pool.pixels), "sha256": np.array(pool.sha256), "members": members}
     if pool.labels is not None:
         arrays["labels"] = pool.labels.numpy()
     if (out / POOL).exists():
@@ -128,7 +131,7 @@ def check_shadows_folder(out: Path) -> None:
         )
 
 
-def _check_same(out: Path, record: dict) -> None:
+def _check_same(out: Path, record: dict[str, Any]) -> None:
     """Finished models must be of this record."""
     if not (out / SHADOWS).exists():
         return

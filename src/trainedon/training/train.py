@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from trainedon.errors import UserError
 from trainedon.files import write_json, write_text
 from trainedon.reading import open_regular, read_bytes
-from trainedon.targets.parts import quiet
+from trainedon.targets.reading.parts import quiet
 from trainedon.training.families import Lesson, Material, Pace, Recipe
 from trainedon.training.ours import RECIPE, check_ours, clear, read_object
 
@@ -121,7 +122,9 @@ def _learning_rate(recipe: Pace, step: int, steps: int) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _save_checkpoint(out: Path, step: int, parameters: dict, ema: dict, optimizer: torch.optim.Optimizer) -> None:
+def _save_checkpoint(
+    out: Path, step: int, parameters: dict[str, Any], ema: dict[str, Any], optimizer: torch.optim.Optimizer
+) -> None:
     tensors = {f"ema.{name}": value for name, value in ema.items()}
     for name, parameter in parameters.items():
         tensors[f"unet.{name}"] = parameter.detach()
@@ -133,7 +136,9 @@ def _save_checkpoint(out: Path, step: int, parameters: dict, ema: dict, optimize
     temporary.replace(out / CHECKPOINT)
 
 
-def _load_checkpoint(out: Path, parameters: dict, ema: dict, optimizer: torch.optim.Optimizer) -> int:
+def _load_checkpoint(
+    out: Path, parameters: dict[str, Any], ema: dict[str, Any], optimizer: torch.optim.Optimizer
+) -> int:
     """The step of the checkpoint, which is loaded; 0 without one. Raises UserError for one that does not fit."""
     path = out / CHECKPOINT
     if not path.exists():
@@ -213,7 +218,8 @@ def _check_recipe(out: Path, recipe: Pace, whole: str) -> None:
     write_json(path, now)
 
 
-def recorded(recipe: Pace) -> dict:
+def recorded(recipe: Pace) -> dict[str, Any]:
     """A recipe as `recipe.json` has it; one without a family is of the first, which had none."""
     named = {} if recipe.family == Recipe.family else {"family": recipe.family}
-    return json.loads(json.dumps(named | asdict(recipe)))
+    record: dict[str, Any] = json.loads(json.dumps(named | asdict(recipe)))
+    return record

@@ -58,7 +58,7 @@ def crossfit(
 
 def levelled(known: np.ndarray) -> Level:
     """A monotone map of scores (n, k), column by column, fitted on `known` (m, k): median 0, quartiles about -1 and 1,
-    and logarithmic far out, where errors to the fourth power and their like would drown the rest."""
+    and logarithmic far out, where errors to the fourth power and their like would outweigh the rest."""
     low, middle, high = np.quantile(known, [0.25, 0.5, 0.75], axis=0)
     spread = np.maximum((high - low) / 2, np.finfo(np.float64).tiny)
     return lambda scores: np.arcsinh((scores - middle) / spread)

@@ -8,11 +8,12 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
-from trainedon.attacks.core.spelling import cut
 from trainedon.errors import UserError
 from trainedon.noise import generator
 from trainedon.reading import read_bytes
+from trainedon.spec import cut
 
 LARGEST = 128 * 2**20  # bytes of a file of captions: a million of them
 MOST = 4096  # captions: more add nothing, and would have to be held, and sent to every worker
@@ -24,6 +25,8 @@ class Pool:
 
     digest: str
     captions: tuple[str, ...] = field(compare=False, repr=False)
+
+    written: ClassVar[str] = "FILE"  # how messages and lists call what `open` takes
 
     @classmethod
     def of(cls, captions: Iterable[str | None]) -> Pool:

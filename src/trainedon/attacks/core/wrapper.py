@@ -7,8 +7,11 @@ from dataclasses import fields, replace
 from typing import ClassVar
 
 import numpy as np
+import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, silent, total
+from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
+from trainedon.attacks.core.attack import Attack, RelativeTo
+from trainedon.attacks.core.execute import run_batch
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import Target
@@ -24,12 +27,16 @@ class Wrapper(Attack):
     also_needs: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def needs(self) -> tuple[str, ...]:
         return (*self.attack.needs, *self.also_needs)
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
+    def unscored(self) -> str:
         return self.attack.unscored
+
+    @property
+    def relative_to(self) -> RelativeTo | None:
+        return self.attack.relative_to
 
     def runs(self) -> list[Attack]:
         """The attacks that are run on each picture. Raises UserError where the one inside has not what this takes."""
@@ -54,8 +61,8 @@ class Wrapper(Attack):
     def cost(self, target: Target) -> Cost:
         return total(attack.cost(target) for attack in self.runs())
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
-        return Judged(np.mean([attack.observe(target, batch).scores for attack in self.runs()], axis=0))
+    def score_batch(self, target: Target, batch: Batch) -> torch.Tensor | Scored:
+        return Scored(np.mean([run_batch(attack, target, batch).scores for attack in self.runs()], axis=0))
 
     def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:
         return self.attack.conclude(observed, sets, sha256)
@@ -63,6 +70,6 @@ class Wrapper(Attack):
 
 def variants(attack: Attack, parameter: str, values: Iterable[object], wrapper: str) -> list[Attack]:
     """The attack with each of the values. Raises UserError when it has no such parameter."""
-    if parameter not in {field.name for field in fields(attack)}:  # type: ignore[arg-type]
+    if parameter not in {field.name for field in fields(attack)}:
         raise UserError(f"{wrapper}: {attack.name} has no parameter {parameter}")
-    return [replace(attack, **{parameter: value}) for value in values]  # type: ignore[type-var]
+    return [replace(attack, **{parameter: value}) for value in values]

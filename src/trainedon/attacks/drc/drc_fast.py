@@ -10,7 +10,7 @@ from trainedon.attacks.drc.drc import DRC
 
 
 @register
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class DRCFast(DRC):
     """DRC where passes are dear: a quarter of the restorations."""
 

@@ -7,24 +7,33 @@ from typing import ClassVar
 
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.drc import DRC
-from trainedon.compare import Similarity
-from trainedon.degrade import Degradation, Roi
-from trainedon.restore import Restorer
+from trainedon.compare import Own, Pixel, Similarity
+from trainedon.degrade import Center, Degradation, Hide, Roi
+from trainedon.restore import Guided, Restorer
+from trainedon.targets import Target
 
 
 @register
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class DRCHide(DRC):
     """DRC that hides the centre altogether and guides the restoration by what is kept: a model that remembers a picture
     well paints it as it was, and one that does not paints something else, which anybody can see."""
 
-    roi: Roi | str = "center:0.25"
-    degradation: tuple[Degradation, ...] | Degradation | str = "hide"
-    restorer: Restorer | str = "guided"
+    roi: Roi = Center(0.25)
+    degradation: tuple[Degradation, ...] = (Hide(),)
+    restorer: Restorer = Guided()
     steps: int = 20
     restorations: int = 2
-    encoder: Similarity | str = "own"
-    symmetries: tuple[str, ...] | str = "none"
+    encoder: Similarity = Own()
+    symmetries: tuple[str, ...] = ()
 
     name: ClassVar[str] = "drc-hide"
     title: ClassVar[str] = "Degrade-Restore-Compare to be seen"
+
+
+def hidden_centre(target: Target, seed: int = 0) -> DRCHide:
+    """What people are shown of an attack that has nothing to show itself: the centre hidden and restored, once.
+
+    20 forward and backward passes a picture, or fewer where the noise path has fewer timesteps.
+    """
+    return DRCHide(steps=min(DRCHide.steps, target.timesteps), restorations=1, encoder=Pixel(), seed=seed)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainedon.attacks.core.attack import Reported
+from trainedon.attacks.core.answers import Reported
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.drc import DRC
-from trainedon.compare import Similarity
-from trainedon.degrade import Degradation, Roi
-from trainedon.restore import Restorer
+from trainedon.compare import EfficientNetLite0, Similarity
+from trainedon.degrade import Attention, Degradation, Hide, Roi
+from trainedon.restore import Join, Restorer
 
 
 @register
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class DRCPaper(DRC):
     """DRC as its paper describes it: the region that draws most attention is hidden, restored by eq. 4 from noise, and
     compared by the cosine of semantic embeddings.
@@ -23,14 +23,14 @@ class DRCPaper(DRC):
     encoder stands in for the paper's CLIP; on faces, `encoder=sface` for its face recognition.
     """
 
-    roi: Roi | str = "attention:0.2"
-    degradation: tuple[Degradation, ...] | Degradation | str = "hide"
-    restorer: Restorer | str = "join"
+    roi: Roi = Attention(0.2)
+    degradation: tuple[Degradation, ...] = (Hide(),)
+    restorer: Restorer = Join()
     steps: int = 50
     restorations: int = 1
-    encoder: Similarity | str = "efficientnet-lite0"
+    encoder: Similarity = EfficientNetLite0()
     pooling: str = "mean"
-    symmetries: tuple[str, ...] | str = "none"
+    symmetries: tuple[str, ...] = ()
 
     name: ClassVar[str] = "drc-paper"
     paper: ClassVar[str] = "arXiv 2403.08487"

@@ -13,9 +13,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged
+from trainedon.attacks.core.answers import Cost, Scored
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit
 from trainedon.attacks.core.registry import register
+from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream, generator
 from trainedon.pictures import Batch
@@ -37,7 +39,7 @@ class CLiD(Attack):
     command line. a: the weight of the first part. All captions of a picture meet the same noise.
     """
 
-    t: tuple[int, ...] | str = "440+450+460"
+    t: tuple[int, ...] = (440, 450, 460)
     a: float = 0.9
     seed: int = 0
 
@@ -48,40 +50,36 @@ class CLiD(Attack):
     unscored: ClassVar[str] = f"it has no caption that could lose words, or {TOO_FEW}"
 
     def __post_init__(self) -> None:
-        try:
-            t = self.t if isinstance(self.t, tuple) else tuple(map(int, str(self.t).split("+")))
-        except ValueError:
-            raise UserError(f"clid: t={self.t!r}: give whole numbers joined by +, such as 440+450+460") from None
-        if not t or not all(0 <= one < 1000 for one in t) or not 0 <= self.a <= 1:
+        self.read_texts()
+        if isinstance(self.t, int):  # a single one, such as `timesteps` gives
+            object.__setattr__(self, "t", (self.t,))
+        if not self.t or not all(0 <= one < 1000 for one in self.t) or not 0 <= self.a <= 1:
             raise UserError("clid: every t must lie in 0..999, and a in 0..1")
-        object.__setattr__(self, "t", t)
 
     def cost(self, target: Target) -> Cost:
         return Cost(len(self.t) * (1 + len(SHARES)))
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         """Mean D, and L(c), (n, 2); NaN for a picture without a caption."""
         captions = [caption or "" for caption in batch.captions or [None] * len(batch)]
-        asked = [captions, *([shortened(caption, share, self.seed) for caption in captions] for share in SHARES)]
-        errors = self._errors(target, batch, [target.numbers(texts).to(target.device) for texts in asked])
+        texts = [captions, *([shortened(caption, share, self.seed) for caption in captions] for share in SHARES)]
+        errors = self._errors(target, batch, [Captions(tuple(each)) for each in texts])
         observed = np.stack([(errors[1:] - errors[0]).mean(0), errors[0]], axis=1)
         observed[[not caption.split() for caption in captions]] = np.nan
-        return Judged(observed)
+        return Scored(observed)
 
-    def _errors(self, target: Target, batch: Batch, asked: Sequence[torch.Tensor]) -> np.ndarray:
-        """L under each of the labels, averaged over the timesteps: float64 (len(asked), n)."""
+    def _errors(self, target: Target, batch: Batch, conditions: Sequence[Captions]) -> np.ndarray:
+        """L under each of the captions, averaged over the timesteps: float64 (conditions, n)."""
         noise = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device)
-        states = target.encode(batch.pixels)
+        x0 = target.encode(batch.pixels)
         errors = []
         for t in map(target.path.like_ddpm, self.t):
             eps = noise.next()  # (n, c, h, w)
-            x_t = target.noised(states, t, eps)
-            errors.append(
-                torch.stack(
-                    [double((target.denoise(x_t, t, ls).noise - eps).square()).flatten(1).mean(1) for ls in asked]
-                )
-            )
-        return torch.stack(errors).mean(0).cpu().numpy()
+            x_t = target.noised(x0, t, eps)
+            predicted = [target.denoise(x_t, t, captions).noise for captions in conditions]
+            errors.append(torch.stack([double((one - eps).square()).flatten(1).mean(1) for one in predicted]))
+        mean: np.ndarray = torch.stack(errors).mean(0).cpu().numpy()
+        return mean
 
     def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:
         return crossfit(observed, sets, sha256, self.fit, known=("unseen",), least=LEAST)

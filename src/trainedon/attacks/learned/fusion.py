@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, silent, total
+from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit, levelled
+from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.drc import DRC
 from trainedon.attacks.single.pia import PIA
@@ -39,11 +40,11 @@ class Fusion(Attack):
                 raise UserError(f"{self.name}: {attack.name} learns from the other pictures itself: leave it out")
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys([need for attack in self.attacks for need in attack.needs] + [*self.also_needs]))
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
+    def unscored(self) -> str:
         inner = dict.fromkeys(attack.unscored for attack in self.attacks)
         return " or ".join([*inner, TOO_FEW])
 
@@ -66,15 +67,13 @@ class Fusion(Attack):
     def cost(self, target: Target) -> Cost:
         return total(attack.cost(target) for attack in self.attacks)
 
-    def judging(self, target: Target, pictures: Batch | torch.Tensor) -> Iterator[Judged]:
-        """The whole batch at once: what an attack inside has said of it already is not asked again."""
-        batch = pictures if isinstance(pictures, Batch) else Batch.of(pictures)
-        self.check(target)
-        yield Judged(np.stack([attack.known(target, batch) for attack in self.attacks], axis=1))
+    @property
+    def observes(self) -> tuple[Attack, ...]:
+        return self.attacks
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
-        """For attacks around this one, whose pictures and models go under the names of others: nothing is looked up."""
-        return Judged(np.stack([attack.observe(target, batch).scores for attack in self.attacks], axis=1))
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
+        """For attacks around this one, whose pictures and models go under the names of others: nothing is shared."""
+        return Scored(np.stack([run_batch(attack, target, batch).scores for attack in self.attacks], axis=1))
 
     @staticmethod
     @abstractmethod
@@ -106,7 +105,8 @@ class RankAverage(Fusion):
                 (np.searchsorted(column, score, "left") + np.searchsorted(column, score, "right")) / (2 * len(column))
                 for column, score in zip(columns, scores.T, strict=True)
             ]
-            return np.mean(shares, axis=0)
+            mean: np.ndarray = np.mean(shares, axis=0)
+            return mean
 
         return predict
 

@@ -14,8 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainedon.attacks.core.attack import Attack, Judged
+from trainedon.attacks.core.answers import Scored
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.crossfit import TOO_FEW, Level, Predict, crossfit, levelled
+from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.attacks.single.loss import Loss
@@ -59,14 +61,14 @@ class Quantile(Wrapper):
             raise UserError(f"quantile: {self.attack.name} learns from the other pictures itself: take another one")
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
+    def unscored(self) -> str:
         return f"{self.attack.unscored} or {TOO_FEW}"
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         """The host's score, and the picture pooled by area to SIDE x SIDE: (n, 1 + c * SIDE * SIDE)."""
-        host = self.attack.observe(target, batch).scores
+        host = run_batch(self.attack, target, batch).scores
         pixels = functional.adaptive_avg_pool2d(batch.pixels.cpu(), SIDE).flatten(1).double().numpy()
-        return Judged(np.concatenate([host[:, None], pixels], axis=1))
+        return Scored(np.concatenate([host[:, None], pixels], axis=1))
 
     def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:
         return crossfit(observed, sets, sha256, self.fit, known=("unseen",), least=LEAST)

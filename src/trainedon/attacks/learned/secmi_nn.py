@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainedon.attacks.core.attack import Cost, Reported
+from trainedon.attacks.core.answers import Cost, Reported
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit
 from trainedon.attacks.core.registry import register
@@ -131,4 +131,4 @@ def _network(channels: int, seed: int) -> nn.Module:
 
 def _pictures(observed: np.ndarray) -> torch.Tensor:
     """Observations (n, c * SIDE * SIDE) as float32 pictures (n, c, SIDE, SIDE)."""
-    return torch.from_numpy(observed.astype(np.float32)).unflatten(1, (-1, SIDE, SIDE))
+    return torch.from_numpy(observed.astype(np.float32)).view(len(observed), -1, SIDE, SIDE)

@@ -6,13 +6,15 @@ Pang et al., "White-box Membership Inference Attacks against Diffusion Models", 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Progress, Reported, silent
+from trainedon.attacks.core.answers import Cost, Progress, Reported, silent
+from trainedon.attacks.core.execute import valid
 from trainedon.attacks.core.registry import register
+from trainedon.attacks.shadow.shadowed import Shadowed
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream, generator
 from trainedon.pictures import Batch
@@ -29,7 +31,7 @@ FLOOR = 1e-6
 
 @register
 @dataclass(frozen=True)
-class GSA(Attack):
+class GSA(Shadowed):
     """Log-odds of membership, by boosted trees, from the L2 norm of the loss's gradient in each tensor of the weights.
 
     The loss is averaged over ten timesteps before it is derived. The trees learn from the shadow models: from up to
@@ -63,8 +65,8 @@ class GSA(Attack):
         """The trees, fitted on pictures of the pool under each shadow model."""
         if repr(self) in target.kept:
             return
-        features, members = [], []
-        pool, known = self.shadows, self._known()  # type: ignore[union-attr]
+        features: list[np.ndarray] = []
+        members, pool, known = [], self.pool, self._known()
         what, total = f"{self.name}: gradients under the shadow models", sum(map(len, known))
         tensors = self.features(target, pool.batch([0])).shape[1]
         for model, seen, rows in zip(pool.targets(target), pool.members, known, strict=True):
@@ -81,27 +83,27 @@ class GSA(Attack):
         target.kept[repr(self)] = _trees().fit(np.concatenate(features), np.concatenate(members))
 
     def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
-        trees: HistGradientBoostingClassifier = target.kept[repr(self)]  # type: ignore[assignment]
+        trees = cast("HistGradientBoostingClassifier", target.kept[repr(self)])
         return torch.from_numpy(trees.decision_function(self.features(target, batch)))
 
     def features(self, model: Target, batch: Batch) -> np.ndarray:
         """Logarithms of the norms, float64 (n, tensors)."""
-        batch = self._valid(model, batch)
+        batch = valid(model, batch)
         steps = torch.tensor([model.path.like_ddpm(t) for t in STEPS])
-        m, states = len(steps), model.encode(batch.pixels)
+        m, x0 = len(steps), model.encode(batch.pixels)
         norms = []
         for i, digest in enumerate(batch.sha256):
             eps = NoiseStream([digest] * m, range(m), model.shape, seed=self.seed, device=model.device).next()
-            labels = None if batch.labels is None else batch.labels[i].expand(m)
-            x_t = model.noised(states[i].expand_as(eps), steps, eps)  # (m, c, h, w)
-            norms.append(model.gradient_norms(x_t, steps, eps, labels))
+            x_t = model.noised(x0[i].expand_as(eps), steps, eps)  # (m, c, h, w)
+            norms.append(model.gradient_norms(x_t, steps, eps, batch.condition[[i]].repeat(m)))
         together = torch.stack(norms)  # (n, tensors)
-        return together.maximum(FLOOR * together.norm(dim=1, keepdim=True)).log().numpy()
+        levelled: np.ndarray = together.maximum(FLOOR * together.norm(dim=1, keepdim=True)).log().numpy()
+        return levelled
 
     def _known(self) -> list[np.ndarray]:
         """For each shadow model rows of the pool, as many that it was trained on as others."""
         chosen = []
-        for number, seen in enumerate(self.shadows.members):  # type: ignore[union-attr]
+        for number, seen in enumerate(self.pool.members):
             half = min(self.pictures // 2, seen.sum(), (~seen).sum())
             order = generator(self.seed, self.name, number).permutation(len(seen))
             chosen.append(np.concatenate([order[seen[order]][:half], order[~seen[order]][:half]]))

@@ -6,14 +6,14 @@ Carlini et al., arXiv 2112.03570; on diffusion models arXiv 2301.13188, sec. 5.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Progress, silent
+from trainedon.attacks.core.answers import Cost, Progress, silent
 from trainedon.attacks.core.registry import register
-from trainedon.attacks.shadow.shadowed import count, errors
+from trainedon.attacks.shadow.shadowed import Shadowed, errors
 from trainedon.attacks.single.loss import Loss
 from trainedon.errors import UserError
 from trainedon.noise import generator
@@ -25,7 +25,7 @@ FORMS = ("online", "offline")
 
 @register
 @dataclass(frozen=True)
-class LiRA(Attack):
+class LiRA(Shadowed):
     """`log N(l; mu_in, s) - log N(l; mu_out, s)`, l the logarithm of the picture's loss (Algorithm 1, online).
 
     mu_in and mu_out are means over the shadow models that were trained on the picture, and over the others. s is shared
@@ -46,7 +46,6 @@ class LiRA(Attack):
     name: ClassVar[str] = "lira"
     title: ClassVar[str] = "Likelihood ratio"
     paper: ClassVar[str] = "arXiv 2112.03570"
-    needs: ClassVar[tuple[str, ...]] = ("shadows",)
     unscored: ClassVar[str] = (
         "no shadow model, or every one, was trained on the picture: train some on a pool that holds it, or take "
         "lira(form=offline), for which one that was not is enough"
@@ -60,9 +59,8 @@ class LiRA(Attack):
         self._loss()
 
     def cost(self, target: Target) -> Cost:
-        models = count(self.shadows)
         pictures = self.pictures if self.shadows is None else len(self._telling())
-        return Cost((1 + models) * self.draws, setup=models * self.draws * pictures)
+        return Cost((1 + self.models) * self.draws, setup=self.models * self.draws * pictures)
 
     def check(self, target: Target) -> None:
         super().check(target)
@@ -72,16 +70,16 @@ class LiRA(Attack):
     def prepare(self, target: Target, progress: Progress = silent) -> None:
         """The spread of losses among models that agree on whether they saw a picture."""
         if repr(self) not in target.kept:
-            rows, shadows = self._telling(), self.shadows
+            rows, pool = self._telling(), self.pool
             what = f"{self.name}: losses under the shadow models"
-            losses = self._log_losses(shadows.targets(target), shadows.batch(rows), progress, what)  # type: ignore[union-attr]
-            target.kept[repr(self)] = spread(losses, shadows.members[:, rows])  # type: ignore[union-attr]
+            losses = self._log_losses(pool.targets(target), pool.batch(rows), progress, what)
+            target.kept[repr(self)] = spread(losses, pool.members[:, rows])
 
     def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
-        models = [target, *self.shadows.targets(target)]  # type: ignore[union-attr]
+        models = [target, *self.pool.targets(target)]
         losses = self._log_losses(models, batch)  # (1 + shadow models, n)
-        seen = self.shadows.trained_on(batch.sha256)  # type: ignore[union-attr]
-        s: float = target.kept[repr(self)]  # type: ignore[assignment]
+        seen = self.pool.trained_on(batch.sha256)
+        s = cast(float, target.kept[repr(self)])
         mu_in, mu_out = mean_where(losses[1:], seen), mean_where(losses[1:], ~seen)
         if self.form == "offline":
             return torch.from_numpy((mu_out - losses[0]) / s)
@@ -90,15 +88,16 @@ class LiRA(Attack):
     def _log_losses(
         self, models: list[Target], batch: Batch, progress: Progress = silent, what: str = ""
     ) -> np.ndarray:
-        return np.log(errors(self._loss(), models, batch, progress, what))
+        losses: np.ndarray = np.log(errors(self._loss(), models, batch, progress, what))
+        return losses
 
     def _loss(self) -> Loss:
         return Loss(t=self.t, draws=self.draws, seed=self.seed)
 
     def _telling(self) -> np.ndarray:
         """Rows of the pool that say how losses vary: on which two models agree whether they saw the picture."""
-        seen = self.shadows.members.sum(0)  # type: ignore[union-attr]
-        telling = np.flatnonzero((seen >= 2) | (len(self.shadows) - seen >= 2))  # type: ignore[arg-type]
+        seen = self.pool.members.sum(0)
+        telling = np.flatnonzero((seen >= 2) | (len(self.pool) - seen >= 2))
         return np.sort(generator(self.seed, self.name).permutation(telling)[: self.pictures])
 
 

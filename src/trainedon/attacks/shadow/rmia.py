@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Progress, silent
+from trainedon.attacks.core.answers import Cost, Progress, silent
 from trainedon.attacks.core.registry import register
-from trainedon.attacks.shadow.shadowed import count, errors
+from trainedon.attacks.shadow.shadowed import Shadowed, errors
 from trainedon.attacks.single.loss import Loss
 from trainedon.errors import UserError
 from trainedon.noise import generator
@@ -21,7 +21,7 @@ from trainedon.targets import Shadows, Target
 
 @register
 @dataclass(frozen=True)
-class RMIA(Attack):
+class RMIA(Shadowed):
     """Share of population pictures z with `LR(x) / LR(z) >= gamma`, where `LR(x) = p(x | model) / p(x)` (eq. 2 to 4).
 
     p(x) is the mean of `p(x | shadow)` over all shadow models. A diffusion model says no likelihood; in its place
@@ -40,7 +40,6 @@ class RMIA(Attack):
     name: ClassVar[str] = "rmia"
     title: ClassVar[str] = "Robust relative likelihood"
     paper: ClassVar[str] = "arXiv 2312.03262"
-    needs: ClassVar[tuple[str, ...]] = ("shadows",)
 
     def __post_init__(self) -> None:
         if self.gamma <= 0 or self.population < 2:
@@ -48,19 +47,19 @@ class RMIA(Attack):
         self._loss()
 
     def cost(self, target: Target) -> Cost:
-        passes = (1 + count(self.shadows)) * self.draws
+        passes = (1 + self.models) * self.draws
         population = self.population if self.shadows is None else len(self._population())
         return Cost(passes, setup=passes * population)
 
     def prepare(self, target: Target, progress: Progress = silent) -> None:
         """`log LR(z)` of the population."""
         if repr(self) not in target.kept:
-            population = self.shadows.batch(self._population())  # type: ignore[union-attr]
+            population = self.pool.batch(self._population())
             ratios = self._log_ratio(target, population, progress)
             target.kept[repr(self)] = np.array(population.sha256), ratios
 
     def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
-        names, population = target.kept[repr(self)]  # type: ignore[misc]
+        names, population = cast(tuple[np.ndarray, np.ndarray], target.kept[repr(self)])
         ratios = self._log_ratio(target, batch)
         others = np.array(batch.sha256)[:, None] != names[None]  # (n, population)
         beaten = ratios[:, None] - population[None] >= math.log(self.gamma)
@@ -68,14 +67,15 @@ class RMIA(Attack):
 
     def _log_ratio(self, target: Target, batch: Batch, progress: Progress = silent) -> np.ndarray:
         """`log LR(x)`, (n,)."""
-        models = [target, *self.shadows.targets(target)]  # type: ignore[union-attr]
+        models = [target, *self.pool.targets(target)]
         losses = errors(self._loss(), models, batch, progress, f"{self.name}: losses of the population")
         log_p = -math.prod(target.shape) / 2 * losses  # (1 + models, n); the loss is a mean over pixels
-        return log_p[0] - (np.logaddexp.reduce(log_p[1:]) - math.log(len(models) - 1))
+        ratio: np.ndarray = log_p[0] - (np.logaddexp.reduce(log_p[1:]) - math.log(len(models) - 1))
+        return ratio
 
     def _loss(self) -> Loss:
         return Loss(t=self.t, draws=self.draws, seed=self.seed)
 
     def _population(self) -> np.ndarray:
-        pool = len(self.shadows.sha256)  # type: ignore[union-attr]
-        return np.sort(generator(self.seed, self.name).permutation(pool)[: self.population])
+        order = generator(self.seed, self.name).permutation(len(self.pool.sha256))
+        return np.sort(order[: self.population])

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost
+from trainedon.attacks.core.answers import Cost
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import register
+from trainedon.condition import Condition
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
@@ -56,11 +58,11 @@ class Curvature(Attack):
         x_t = target.noised(x0, t, noise.next())  # (n, c, h, w)
         probes = [torch.where(noise.next() < 0, -1.0, 1.0) for _ in range(self.probes)]
         _, sigma = target.path.at(t, x0)
-        return divergence(target, x_t, t, batch.labels, probes) * double(sigma).flatten() / x_t[0].numel()
+        return divergence(target, x_t, t, batch.condition, probes) * double(sigma).flatten() / x_t[0].numel()
 
 
 def divergence(
-    target: Target, x_t: torch.Tensor, t: int, labels: torch.Tensor | None, probes: list[torch.Tensor]
+    target: Target, x_t: torch.Tensor, t: int, condition: Condition, probes: list[torch.Tensor]
 ) -> torch.Tensor:
     """Mean over the probes of `v . d/dx (v . e)`, float64 (n,): the divergence of the predicted noise in `x_t`.
 
@@ -68,7 +70,7 @@ def divergence(
     """
     with torch.enable_grad():
         x_t = x_t.detach().requires_grad_(True)
-        predicted = target.denoise(x_t, t, labels).noise
+        predicted = target.denoise(x_t, t, condition).noise
         products = []
         for left, v in zip(reversed(range(len(probes))), probes):
             (pulled,) = torch.autograd.grad(predicted, x_t, v, retain_graph=left > 0)

@@ -9,13 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 
-from trainedon.attacks.core.attack import Attack, Cost, Progress, silent
+from trainedon.attacks.core.answers import Cost, Progress, silent
+from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import register
+from trainedon.condition import UNCONDITIONAL, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.files import whole
 from trainedon.noise import NoiseStream
@@ -34,7 +36,7 @@ class GANLeaks(Attack):
     """Minus the squared L2 distance to the nearest sample, as a mean over pixels (the paper's full black-box attack).
 
     samples: how many pictures the model draws, by DDIM (eta = 0) in `steps` steps, every guess of the clean picture cut
-    to [-1, 1]; a class-conditional model draws its classes in turn, one asked by captions is given no words.
+    to [-1, 1]; a class-conditional model draws its classes in turn, one conditioned on captions is given no words.
     Sample i is a function of model, steps, seed and i. All are drawn once for each model and kept on the disk, as
     8-bit pictures.
     """
@@ -88,19 +90,19 @@ class GANLeaks(Attack):
     def _draw(self, target: Target, numbers: range) -> np.ndarray:
         grid = timesteps(target.timesteps, self.steps)
         noise = NoiseStream([self.name] * len(numbers), numbers, target.shape, seed=self.seed, device=target.device)
-        labels = None
+        condition: Condition = UNCONDITIONAL
         if target.classes is not None:
-            labels = torch.tensor(numbers, device=target.device) % target.classes
+            condition = Classes(torch.tensor(numbers, device=target.device) % target.classes)
         x = noise.next()
         for t, s in pairwise(grid):
-            guess = _within(target, x, t, target.denoise(x, t, labels).clean)
+            guess = _within(target, x, t, target.denoise(x, t, condition).clean)
             x = reverse_step(target, guess, t, s, eta=0.0, noise=None)
         return to_levels(target.decode(x))
 
     def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
         pictures = double(batch.pixels).flatten(1)  # (n, pixels)
         nearest = []
-        for part in target.kept[repr(self)].split(PART):  # type: ignore[attr-defined]
+        for part in cast(torch.Tensor, target.kept[repr(self)]).split(PART):
             samples = from_levels(part.numpy()).to(pictures).flatten(1)
             # the usual short cut through the scalar product loses what is small, which is what counts here
             distances = torch.cdist(pictures, samples, compute_mode="donot_use_mm_for_euclid_dist")

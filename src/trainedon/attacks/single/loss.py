@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Cost, Reported
+from trainedon.attacks.core.answers import Cost, Reported
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
@@ -51,7 +51,7 @@ class Loss(Compared):
         for draw in range(self.draws):
             noise = NoiseStream(batch.sha256, [draw] * len(batch), target.shape, seed=self.seed, device=target.device)
             eps = noise.next()  # (n, c, h, w)
-            pairs.append((target.denoise(target.noised(x0, t, eps), t, batch.labels).noise, eps))
+            pairs.append((target.denoise(target.noised(x0, t, eps), t, batch.condition).noise, eps))
         return pairs
 
     def distance(self, pairs: Pairs) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Cost
+from trainedon.attacks.core.answers import Cost
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
@@ -57,7 +57,7 @@ class NoiseAggregation(Compared):
         steps = [target.path.like_ddpm(t) for t in range(self.t, self.last + 1, self.stride)]
         eps = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device).next()
         x_t = target.noised(target.encode(batch.pixels), steps[0], eps)
-        return list(combinations([target.denoise(x_t, t, batch.labels).noise for t in steps], 2))
+        return list(combinations([target.denoise(x_t, t, batch.condition).noise for t in steps], 2))
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
         distances = [double(a - b).flatten(1).norm(dim=1) for a, b in pairs]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
-from trainedon.attacks.core.attack import Cost
+from trainedon.attacks.core.answers import Cost
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
@@ -47,14 +47,14 @@ class PFAMI(Compared):
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
         """For each t the predicted and the true noise of x0, then those of x'."""
-        states = [target.encode(pixels) for pixels in (batch.pixels, self.neighbour(batch.pixels))]
+        x0, other = (target.encode(pixels) for pixels in (batch.pixels, self.neighbour(batch.pixels)))
         noise = NoiseStream(batch.sha256, [0] * len(batch), target.shape, seed=self.seed, device=target.device)
         pairs = []
         for t in (target.path.like_ddpm(i * self.stride) for i in range(self.steps)):
             eps = noise.next()  # (n, c, h, w)
-            for x in states:
+            for x in (x0, other):
                 x_t = target.noised(x, t, eps)
-                pairs.append((target.denoise(x_t, t, batch.labels).noise, eps))
+                pairs.append((target.denoise(x_t, t, batch.condition).noise, eps))
         return pairs
 
     def distance(self, pairs: Pairs) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Cost, Reported
+from trainedon.attacks.core.answers import Cost, Reported
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
@@ -41,7 +41,7 @@ class PIA(Compared):
         return Cost(2)
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
-        first = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(0), batch.labels).noise
+        first = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(0), batch.condition).noise
         return [again(target, batch, first, self.t)]
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
@@ -52,7 +52,7 @@ def again(target: Target, batch: Batch, first: torch.Tensor, t: int) -> tuple[to
     """The noise `first` (n, c, h, w), and what the model predicts after it is added at step `t` of the DDPM path."""
     t = target.path.like_ddpm(t)
     x_t = target.noised(target.encode(batch.pixels), t, first)
-    return first, target.denoise(x_t, t, batch.labels).noise
+    return first, target.denoise(x_t, t, batch.condition).noise
 
 
 def norm(pairs: Pairs, p: float) -> torch.Tensor:

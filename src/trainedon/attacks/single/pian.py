@@ -6,40 +6,27 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
-from trainedon.attacks.core.attack import Cost
-from trainedon.attacks.core.compared import Compared, Pairs
+from trainedon.attacks.core.answers import Reported
+from trainedon.attacks.core.compared import Pairs
 from trainedon.attacks.core.registry import register
-from trainedon.attacks.single.pia import PIA, again, norm
+from trainedon.attacks.single.pia import PIA, again
 from trainedon.pictures import Batch
 from trainedon.targets import Target
 
 
 @register
 @dataclass(frozen=True)
-class PIAN(Compared):
+class PIAN(PIA):
     """PIA with `e0 * sqrt(2 / pi) / mean |e0|` in place of `e0` (eq. 10).
 
     The paper prints sqrt(pi / 2); a standard normal variable has E|z| = sqrt(2 / pi). Parameters as in PIA.
     """
 
-    t: int = 200
-    p: float = 4.0
-
     name: ClassVar[str] = "pian"
     title: ClassVar[str] = "Proximal initialization, normalised"
-    paper: ClassVar[str] = "arXiv 2305.18355"
-
-    __post_init__ = PIA.__post_init__
-
-    def cost(self, target: Target) -> Cost:
-        return Cost(2)
+    reported: ClassVar[tuple[Reported, ...]] = ()
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
-        first = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(0), batch.labels).noise
+        first = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(0), batch.condition).noise
         size = first.abs().flatten(1).mean(1).view(-1, 1, 1, 1)
         return [again(target, batch, first * math.sqrt(2 / math.pi) / size, self.t)]
-
-    def distance(self, pairs: Pairs) -> torch.Tensor:
-        return norm(pairs, self.p)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Cost, Reported
+from trainedon.attacks.core.answers import Cost, Reported
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.single.secmi import move
@@ -63,15 +63,15 @@ class ReDiffuse(Compared):
             captions = [caption or "" for caption in each.captions or [""] * len(each)]
             made = target.varied(each.pixels, self.t, each.sha256, [(self.seed, draw) for draw in draws], captions)
         else:
-            states = target.encode(batch.pixels).repeat_interleave(self.n, dim=0)
-            made = target.decode(self._denoised(target, each, states, draws))
+            x0 = target.encode(batch.pixels).repeat_interleave(self.n, dim=0)
+            made = target.decode(self._denoised(target, each, x0, draws))
         return [(batch.pixels, made.unflatten(0, (len(batch), self.n)).mean(1))]
 
-    def _denoised(self, target: Target, each: Batch, states: torch.Tensor, draws: list[int]) -> torch.Tensor:
-        """A variation of each state, (m, c, h, w)."""
+    def _denoised(self, target: Target, each: Batch, x0: torch.Tensor, draws: list[int]) -> torch.Tensor:
+        """A variation of each x0, latents or pixels (m, c, h, w)."""
         grid = [target.path.like_ddpm(t) for t in range(self.t, -1, -self.k)]
         noise = NoiseStream(each.sha256, draws, target.shape, seed=self.seed, device=target.device)
-        x = target.noised(states, grid[0], noise.next())
+        x = target.noised(x0, grid[0], noise.next())
         for t, s in pairwise(grid):
             x = move(target, each, x, t, s)
         return x

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Cost
+from trainedon.attacks.core.answers import Cost
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
@@ -70,7 +70,7 @@ class Rise(Compared):
         eps = noise.next()  # (n, c, h, w)
         x0 = target.encode(batch.pixels)
         moved = [x0 + self.radius * MOVES[self.move](x0, noise) for _ in range(self.used)]
-        return [(target.denoise(target.noised(x, t, eps), t, batch.labels).noise, eps) for x in (x0, *moved)]
+        return [(target.denoise(target.noised(x, t, eps), t, batch.condition).noise, eps) for x in (x0, *moved)]
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
         here, *there = [double((predicted - eps).square()).flatten(1).mean(1).log() for predicted, eps in pairs]

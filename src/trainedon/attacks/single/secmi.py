@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Cost, Reported
+from trainedon.attacks.core.answers import Cost, Reported
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
@@ -69,5 +69,5 @@ class SecMI(Compared):
 
 def move(target: Target, batch: Batch, x: torch.Tensor, t: int, s: int) -> torch.Tensor:
     """The deterministic DDIM step from t to s, up or down (arXiv 2010.02502, eq. 12): x_s float32 (n, c, h, w)."""
-    said = target.denoise(x, t, batch.labels)
+    said = target.denoise(x, t, batch.condition)
     return target.noised(said.clean, s, said.noise)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from trainedon.attacks.core.attack import Cost, Reported
+from trainedon.attacks.core.answers import Cost, Reported
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.single.pia import norm
@@ -41,7 +41,7 @@ class SimA(Compared):
         return Cost(1)
 
     def pairs(self, target: Target, batch: Batch) -> Pairs:
-        seen = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(self.t), batch.labels).noise
+        seen = target.denoise(target.encode(batch.pixels), target.path.like_ddpm(self.t), batch.condition).noise
         return [(seen, torch.zeros_like(seen))]
 
     def distance(self, pairs: Pairs) -> torch.Tensor:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, silent, total
+from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
+from trainedon.attacks.core.attack import REMEDIES, Attack, RelativeTo
+from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.errors import UserError
 from trainedon.pictures import Batch
 from trainedon.targets import Reference, Target
 
@@ -22,16 +25,24 @@ class Calibrated(Wrapper):
 
     name: ClassVar[str] = "calibrated"
     title: ClassVar[str] = "Difference to a reference model"
+    relative_to: ClassVar[RelativeTo] = "reference"
     paper: ClassVar[str] = "arXiv 2111.08440"
     also_needs: ClassVar[tuple[str, ...]] = ("reference",)
+
+    @property
+    def other(self) -> Reference:
+        """The reference model. Raises UserError where none is given."""
+        if self.reference is None:
+            raise UserError(f"calibrated needs {REMEDIES['reference']}")
+        return self.reference
 
     def cost(self, target: Target) -> Cost:
         return total([self.attack.cost(target)] * 2)
 
     def prepare(self, target: Target, progress: Progress = silent) -> None:
         self.attack.prepare(target, progress)
-        self.attack.prepare(self.reference.target(target), progress)  # type: ignore[union-attr]
+        self.attack.prepare(self.other.target(target), progress)
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
-        other = self.reference.target(target)  # type: ignore[union-attr]
-        return Judged(self.attack.observe(target, batch).scores - self.attack.observe(other, batch).scores)
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
+        other = self.other.target(target)
+        return Scored(run_batch(self.attack, target, batch).scores - run_batch(self.attack, other, batch).scores)

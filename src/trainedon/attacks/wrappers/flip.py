@@ -7,7 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged
+from trainedon.attacks.core.answers import Cost, Scored
+from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.pictures import Batch
@@ -29,6 +31,6 @@ class Flip(Wrapper):
         cost = self.attack.cost(target)
         return replace(cost, forward=2 * cost.forward, backward=2 * cost.backward)
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         mirrored = replace(batch, pixels=batch.pixels.flip(-1))
-        return Judged(np.mean([self.attack.observe(target, b).scores for b in (batch, mirrored)], axis=0))
+        return Scored(np.mean([run_batch(self.attack, target, b).scores for b in (batch, mirrored)], axis=0))

@@ -21,7 +21,7 @@ from trainedon.targets import Target
 @dataclass(frozen=True)
 class FreMIA(Wrapper):
     """The host attack's distance after high frequencies of both sides are damped: models render them badly for members
-    and others alike, and they drown what differs.
+    and others alike, and hide what differs.
 
     radius: half the side of the square of low frequencies that is kept, in a picture of 32 pixels; it grows with the
     picture. damping: what the other frequencies are multiplied by. The paper takes hosts at t = 100. It filters x0 and
@@ -44,12 +44,14 @@ class FreMIA(Wrapper):
             raise UserError("fremia: radius must be above 0, damping must lie in 0..1")
 
     def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
-        pairs = self.attack.pairs(target, batch)  # type: ignore[attr-defined]
-        return self.attack.distance([(self.filtered(a), self.filtered(b)) for a, b in pairs])  # type: ignore[attr-defined]
+        assert isinstance(self.attack, Compared)  # others are refused when it is made
+        pairs = self.attack.pairs(target, batch)
+        return self.attack.distance([(self.filtered(a), self.filtered(b)) for a, b in pairs])
 
     def filtered(self, pixels: torch.Tensor) -> torch.Tensor:
         """float32 (n, c, h, w) with the frequencies outside the central square damped."""
         low = [torch.fft.fftfreq(side, device=pixels.device).abs() < self.radius / 32 for side in pixels.shape[2:]]
         kept = (low[0][:, None] & low[1][None]).to(pixels).clamp(min=self.damping)  # (h, w)
         # frequencies are kept and damped in conjugate pairs, so what is real stays real
-        return torch.fft.ifft2(torch.fft.fft2(pixels) * kept).real
+        filtered: torch.Tensor = torch.fft.ifft2(torch.fft.fft2(pixels) * kept).real
+        return filtered

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from trainedon.attacks.core.attack import Attack, Judged
+from trainedon.attacks.core.answers import Scored
+from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.pool import Pool
-from trainedon.attacks.core.registry import INSIDE, register
+from trainedon.attacks.core.registry import inside, register
 from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.condition import Captions
 from trainedon.errors import UserError
+from trainedon.formats.run_record import CONTROLS
 from trainedon.pictures import Batch
+from trainedon.spec import parameters
 from trainedon.targets import Target
 
-KINDS = ("fixed", "shuffled", "none")
-CONTROLS = ("fixed", "shuffled")  # those that a run makes by itself
+A = TypeVar("A", bound=Attack)
+
+KINDS = (*CONTROLS, "none")  # the last one is no control, and made on request alone
 
 
 @register
 @dataclass(frozen=True)
 class Recaptioned(Wrapper):
-    """Score of the attack when the model is asked with other captions than the pictures' own.
+    """Score of the attack when the model is conditioned on other captions than the pictures' own.
 
     captions: `fixed`, one `text` for all; `shuffled`, for each picture the caption of another one, drawn from `pool` by
     the picture's digest, so that no neighbour has a say; `none`, the empty prompt. pool: a text file, one caption a
@@ -48,15 +54,16 @@ class Recaptioned(Wrapper):
             raise UserError("recaptioned: text must say something; captions=none asks with the empty prompt")
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
+    def unscored(self) -> str:
         return f"{self.attack.unscored} or no other picture has another caption"
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
         captions = self._changed(batch)
-        labels = target.numbers([caption or "" for caption in captions]).to(target.device)
-        scores = self.attack.observe(target, replace(batch, captions=captions, labels=labels)).scores.copy()
+        condition = Captions(tuple(caption or "" for caption in captions))
+        changed = replace(batch, captions=captions, condition=condition)
+        scores = run_batch(self.attack, target, changed).scores.copy()
         scores[[caption is None for caption in captions]] = np.nan
-        return Judged(scores)
+        return Scored(scores)
 
     def _changed(self, batch: Batch) -> tuple[str | None, ...]:
         """The caption of each picture of the batch; None where there is no other one."""
@@ -69,7 +76,7 @@ class Recaptioned(Wrapper):
 
 
 def controls(attacks: Sequence[Attack], pool: Pool) -> list[Recaptioned]:
-    """The controls of attacks on a model that is asked by captions: none without two captions in the pool, nor of
+    """The controls of attacks on a text-to-image model: none without two captions in the pool, nor of
     attacks that are controls themselves."""
     if len(pool.captions) < 2:
         return []
@@ -81,24 +88,18 @@ def controls(attacks: Sequence[Attack], pool: Pool) -> list[Recaptioned]:
 def draws(attack: Attack) -> bool:
     """Whether the attack, or one inside it, draws captions of the run."""
     own = isinstance(attack, Recaptioned) and attack.captions == "shuffled" and attack.pool is None
-    return own or any(map(draws, _inside(attack)))
+    return own or any(map(draws, inside(attack)))
 
 
-def with_pool(attack: Attack, pool: Pool) -> Attack:
+def with_pool(attack: A, pool: Pool) -> A:
     """The attack, those inside it too, with a pool wherever it `draws`."""
     if not draws(attack):
         return attack
     changed: dict[str, object] = {}
-    for field in fields(attack):  # type: ignore[arg-type]
-        value = getattr(attack, field.name)
-        if field.type in INSIDE:
-            many = isinstance(value, tuple)
-            changed[field.name] = tuple(with_pool(one, pool) for one in value) if many else with_pool(value, pool)
+    for name, parameter in parameters(type(attack)).items():
+        if parameter.kind is Attack:
+            value = getattr(attack, name)
+            changed[name] = tuple(with_pool(one, pool) for one in value) if parameter.many else with_pool(value, pool)
     if isinstance(attack, Recaptioned) and attack.captions == "shuffled":
         changed["pool"] = attack.pool or pool
-    return replace(attack, **changed)  # type: ignore[type-var]
-
-
-def _inside(attack: Attack) -> list[Attack]:
-    values = [getattr(attack, field.name) for field in fields(attack) if field.type in INSIDE]  # type: ignore[arg-type]
-    return [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return replace(attack, **changed)

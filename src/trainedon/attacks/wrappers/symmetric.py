@@ -1,4 +1,4 @@
-"""Another attack, relative to the audited model itself, seen through symmetries of the picture plane."""
+"""Another attack, relative to the audited model itself, conjugated by symmetries of the picture plane."""
 
 from __future__ import annotations
 
@@ -6,46 +6,49 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainedon.attacks.core.attack import Attack, Cost, Judged, Progress, silent, total
+from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
+from trainedon.attacks.core.attack import Attack, RelativeTo
+from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets import NO_REFERENCE, Symmetric, Target, changed, check_symmetries, parse_symmetries, relative
+from trainedon.targets import NO_REFERENCE, SYMMETRIES, Symmetric, Target, changed, named_symmetries, relative
 
 
 @register
 @dataclass(frozen=True)
 class SymmetryCalibrated(Wrapper):
-    """Score under the model minus its mean under the model in a mirror, upside down, and turned by half a circle.
+    """Score under the model f minus its mean under the symmetry-conjugated models `g^-1 f(g x)`: the same model as it
+    looks in a mirror, upside down, and turned by half a circle.
 
     The difficulty calibration of Watson et al. (arXiv 2111.08440) without a reference model: see `targets.symmetry`.
     symmetries: `mirror+upside-down+half-turn`, some of them, or all. Refused for attacks with models beside the audited
-    one, which would not be seen in the mirror.
+    one, which would not be conjugated.
     """
 
     attack: Attack
-    symmetries: tuple[str, ...] | str = "all"
+    symmetries: tuple[str, ...] = tuple(SYMMETRIES)
 
     name: ClassVar[str] = "symmetric"
-    title: ClassVar[str] = "Difference to the model in a mirror"
+    title: ClassVar[str] = "Difference to the symmetry-conjugated model"
+    relative_to: ClassVar[RelativeTo] = "self"
     paper: ClassVar[str] = "after arXiv 2111.08440"
 
     def __post_init__(self) -> None:
-        if isinstance(self.symmetries, str):
-            object.__setattr__(self, "symmetries", parse_symmetries(self.symmetries))
-        check_symmetries(self.symmetries)
+        self.read_texts()
+        object.__setattr__(self, "symmetries", named_symmetries(self.symmetries))
         if not self.symmetries:
             raise UserError("symmetric: name at least one symmetry, or all")
         if not {"shadows", "reference"}.isdisjoint(self.attack.needs) or self.attack.learns:
             raise UserError(f"symmetric: {self.attack.name} needs more than the audited model: leave it out")
 
     @property
-    def unscored(self) -> str:  # type: ignore[override]
+    def unscored(self) -> str:
         return f"{self.attack.unscored}, or {NO_REFERENCE}"
 
     def views(self, target: Target) -> Iterator[Target]:
-        """The model in each mirror."""
+        """The symmetry-conjugated models."""
         return (Symmetric.of(target, symmetry) for symmetry in self.symmetries)
 
     def cost(self, target: Target) -> Cost:
@@ -55,7 +58,7 @@ class SymmetryCalibrated(Wrapper):
         for view in (target, *self.views(target)):
             self.attack.prepare(view, progress)
 
-    def score_batch(self, target: Target, batch: Batch) -> Judged:
-        here = self.attack.observe(target, batch).scores
-        there = [self.attack.observe(view, batch).scores for view in self.views(target)]
-        return Judged(relative(here, there, [changed(batch.pixels, symmetry) for symmetry in self.symmetries]))
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
+        here = run_batch(self.attack, target, batch).scores
+        there = [run_batch(self.attack, view, batch).scores for view in self.views(target)]
+        return Scored(relative(here, there, [changed(batch.pixels, symmetry) for symmetry in self.symmetries]))

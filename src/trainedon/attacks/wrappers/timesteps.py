@@ -17,18 +17,16 @@ class Timesteps(Wrapper):
     """Mean score over the timesteps `t`, joined by `+` on the command line. Refused for an attack without one."""
 
     attack: Attack
-    t: tuple[int, ...] | str = "50+100+200+300"
+    t: tuple[int, ...] = (50, 100, 200, 300)
 
     name: ClassVar[str] = "timesteps"
     title: ClassVar[str] = "Mean over timesteps"
     paper: ClassVar[str] = "averaging over timesteps"
 
     def __post_init__(self) -> None:
-        if isinstance(self.t, str):
-            try:
-                object.__setattr__(self, "t", tuple(int(t) for t in self.t.split("+")))
-            except ValueError:
-                raise UserError(f"timesteps: t={self.t!r}: give whole numbers joined by +, such as 100+200") from None
+        self.read_texts()
+        if not self.t:
+            raise UserError("timesteps: name one t at least, or several joined by +")
         self.runs()
 
     def runs(self) -> list[Attack]:

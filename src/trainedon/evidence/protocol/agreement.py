@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from trainedon.evidence.protocol.documents import Agreement, AttackEvaluation, Named, NamedBy
-from trainedon.evidence.table.records import Listing
+from trainedon.evidence.table.lazy import LazySequence
 from trainedon.evidence.table.rows import SETS, Rows
 from trainedon.evidence.table.scores import Scores
 from trainedon.evidence.table.split import calibration_mask
@@ -40,7 +40,8 @@ def agreement(scores: Scores, attacks: Sequence[AttackEvaluation]) -> Agreement 
     if not any(value is not None for i, row in enumerate(matrix) for value in row[:i]):
         return None
     level, naming = _level(attacks)
-    named_by, pictures = None, ()
+    named_by: NamedBy | None = None
+    pictures: LazySequence[Named] = LazySequence(Named, 0, lambda _: [])
     if level is not None:
         thresholds = np.array([attacks[i].tpr_at_fpr[level].threshold for i in naming])
         known, named = _named(members, naming, thresholds)
@@ -116,7 +117,7 @@ def _named(table: Table, naming: Sequence[int], thresholds: np.ndarray) -> tuple
     """
     score = table.score[list(naming)]
     kept = (np.isfinite(score) & table.counted[list(naming)]).all(axis=0)
-    return Rows(table.pictures.columns, table.pictures.places[kept]), score[:, kept] > thresholds[:, None]
+    return Rows(table.pictures.columns, table.pictures.indices[kept]), score[:, kept] > thresholds[:, None]
 
 
 def _counts(named: np.ndarray) -> tuple[int, ...]:
@@ -124,7 +125,7 @@ def _counts(named: np.ndarray) -> tuple[int, ...]:
     return tuple(np.bincount(named.sum(axis=0), minlength=len(named) + 1).tolist())
 
 
-def _listed(rows: Rows, named: np.ndarray, naming: np.ndarray) -> Listing[Named]:
+def _listed(rows: Rows, named: np.ndarray, naming: np.ndarray) -> LazySequence[Named]:
     """The pictures that most attacks name first; rows: by name."""
     order = np.argsort(-named.sum(axis=0), kind="stable")
     named, columns = named[:, order], rows.columns
@@ -132,7 +133,7 @@ def _listed(rows: Rows, named: np.ndarray, naming: np.ndarray) -> Listing[Named]
 
     def made(part: slice) -> list[Named]:
         by = (tuple(naming[column].tolist()) for column in named[:, part].T)
-        texts = (columns.names.of(picture[part]), columns.marks.of(sha256[part]), by)
-        return [Named(picture=name, sha256=digest, by=one) for name, digest, one in zip(*texts, strict=True)]
+        texts = (columns.names.decode(picture[part]), columns.digests.decode(sha256[part]), by)
+        return [Named(picture=str(name), sha256=digest, by=one) for name, digest, one in zip(*texts, strict=True)]
 
-    return Listing(Named, len(order), made)
+    return LazySequence(Named, len(order), made)

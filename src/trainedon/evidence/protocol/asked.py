@@ -10,8 +10,7 @@ import numpy as np
 from scipy.stats import fisher_exact
 
 from trainedon.evidence.protocol.documents import Asked
-from trainedon.evidence.table.picture_table import Inventory, batches
-from trainedon.evidence.table.texts import NONE
+from trainedon.evidence.table.picture_table import PictureTable, batches
 
 LEVEL = 0.01
 DEALS = 999
@@ -28,7 +27,7 @@ WORDS = {
 }
 
 
-def asked(listed: Inventory | None, sets: Sequence[str], by: str | None) -> Asked | None:
+def asked(listed: PictureTable | None, sets: Sequence[str], by: str | None) -> Asked | None:
     """How the model was asked about the usable pictures of two sets; None where it is asked with nothing, or a run did
     not record it.
 
@@ -54,12 +53,11 @@ def asked(listed: Inventory | None, sets: Sequence[str], by: str | None) -> Aske
     )
 
 
-def _counted(listed: Inventory, sets: Sequence[str], by: str) -> tuple[list[Counter], list[Counter]]:
+def _counted(listed: PictureTable, sets: Sequence[str], by: str) -> tuple[list[Counter[str]], list[Counter[str]]]:
     """For each set how often it was asked in each way, and with each class that the model did not infer itself."""
-    ways: list[Counter] = [Counter() for _ in sets]
-    classes: list[Counter] = [Counter() for _ in sets]
-    usable = listed.reason == NONE
-    among = [usable & listed.of_sets([name]) for name in sets]
+    ways: list[Counter[str]] = [Counter() for _ in sets]
+    classes: list[Counter[str]] = [Counter() for _ in sets]
+    among = [listed.usable & listed.in_sets([name]) for name in sets]
     start = 0
     for batch in batches(listed.source, ("label", "label_from", "caption")):
         part = slice(start, start := start + len(batch["label"]))
@@ -77,7 +75,7 @@ def _counted(listed: Inventory, sets: Sequence[str], by: str) -> tuple[list[Coun
     return ways, classes
 
 
-def _differing(way: str, first: Counter, unseen: Counter) -> str | None:
+def _differing(way: str, first: Counter[str], unseen: Counter[str]) -> str | None:
     """In words how often either set was asked in this way, where that differs."""
     m, n = first.total(), unseen.total()
     a, b = first[way], unseen[way]
@@ -86,7 +84,7 @@ def _differing(way: str, first: Counter, unseen: Counter) -> str | None:
     return None
 
 
-def _spread(first: Counter, unseen: Counter) -> float:
+def _spread(first: Counter[str], unseen: Counter[str]) -> float:
     """p-value of a permutation test of the chi-square statistic: are the classes of both sets dealt by chance?"""
     numbers = sorted(first | unseen)
     counts = np.array([[side[number] for number in numbers] for side in (first, unseen)])
@@ -94,7 +92,8 @@ def _spread(first: Counter, unseen: Counter) -> float:
     expected = every * (m / every.sum())
 
     def statistic(dealt: np.ndarray) -> np.ndarray:
-        return ((dealt - expected) ** 2 / expected).sum(axis=-1)  # that of the other set is in proportion
+        summed: np.ndarray = ((dealt - expected) ** 2 / expected).sum(axis=-1)
+        return summed  # that of the other set is in proportion
 
     rng, least, higher = np.random.default_rng(SEED), statistic(counts[0]) * (1 - 1e-9), 0
     for start in range(0, DEALS, AT_ONCE):

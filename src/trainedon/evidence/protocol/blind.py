@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
@@ -19,12 +20,12 @@ from trainedon.evidence.protocol import caption_views as said
 from trainedon.evidence.protocol.documents import Blind, BlindView
 from trainedon.evidence.statistics.roc import auc
 from trainedon.evidence.statistics.separation import View, discriminant, separate
+from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.feature_table import Looks
-from trainedon.evidence.table.picture_table import Facts, Inventory, Pictures, inventory
-from trainedon.evidence.table.prepare import near_duplicates
+from trainedon.evidence.table.memory import release_unused
+from trainedon.evidence.table.picture_table import Facts, Pictures, PictureTable
+from trainedon.evidence.table.prepare import near_duplicate_clusters
 from trainedon.evidence.table.rows import BY_NAME, SETS
-from trainedon.evidence.table.stream import give_back
-from trainedon.evidence.table.texts import NONE
 
 LEVEL = 0.05  # of the permutation test; higher would be more cautious, and spoil more honest audits
 MISMATCH_LEVEL = 0.01
@@ -49,7 +50,7 @@ class Findings:
 
 
 def run(
-    pictures: Pictures | Inventory | None, set_name: str, looks: Looks | None = None, captions: bool = False
+    pictures: Pictures | PictureTable | None, set_name: str, looks: Looks | None = None, captions: bool = False
 ) -> Findings:
     """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
 
@@ -58,7 +59,7 @@ def run(
     """
     if pictures is None:
         return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
-    listed = pictures if isinstance(pictures, Inventory) else inventory(pictures)
+    listed = pictures if isinstance(pictures, PictureTable) else PictureTable.read(pictures)
     first, unseen = _chosen(listed, (set_name, "unseen"), looks)
     codec = resolution = None
     if first and unseen:
@@ -69,19 +70,19 @@ def run(
     return Findings(_compared(first, unseen, looks, captions, codec, resolution), codec, resolution)
 
 
-def _chosen(listed: Inventory, sets: tuple[str, str], looks: Looks | None) -> list[Sequence[Facts]]:
+def _chosen(listed: PictureTable, sets: tuple[str, str], looks: Looks | None) -> list[Sequence[Facts]]:
     """The facts of at most MOST usable pictures of each set, in the order of their digests, which has nothing to do
     with their names; of near-duplicates the first alone."""
-    usable = listed.of_sets(sets) & (listed.reason == NONE) & listed.known((*LOGGED, *PLAIN))
-    cluster = near_duplicates(listed, usable, looks)
+    usable = listed.in_sets(sets) & listed.usable & listed.finite((*LOGGED, *PLAIN))
+    cluster = near_duplicate_clusters(listed, usable, looks)
     rows = np.flatnonzero(usable)
     rows = rows[np.lexsort((listed.picture[rows], BY_NAME[listed.set[rows]], listed.sha256[rows]))]
     first = np.zeros(len(rows), dtype=bool)
     first[np.unique(cluster[rows], return_index=True)[1]] = True
-    rows = rows[first | (cluster[rows] == NONE)]
+    rows = rows[first | (cluster[rows] == MISSING)]
     if looks:
         seen = np.zeros(len(listed) + 1, dtype=bool)
-        seen[listed.places(looks.features)] = True
+        seen[listed.find(looks.features)] = True
         rows = rows[seen[rows]]
     parts = [rows[listed.set[rows] == SETS.index(name)][:MOST] for name in sets]
     facts = listed.facts(np.concatenate(parts), COLUMNS)
@@ -101,11 +102,11 @@ def _compared(
     if looks:
         vectors = np.array([looks.features[_key(p)] for rows in (first, unseen) for p in rows], dtype=float)
         views["what they show"] = View(vectors, discriminant(ridge=vectors.shape[1]))
-    texts = [p["caption"] for rows in (first, unseen) for p in rows] if captions else []
+    texts: list[Any] = [p["caption"] for rows in (first, unseen) for p in rows] if captions else []
     if any(texts):
         views[said.WRITTEN] = View(said.form(texts), discriminant())
         views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
-    give_back()  # what was taken before: the permutations take the most
+    release_unused()  # the permutations take the most
     found, p_value, _ = separate(list(views.values()), len(first), PERMUTATIONS, SEED)
     areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen) for one in found]
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
@@ -149,7 +150,7 @@ def _not_run(reason: str, m: int, n: int, codec: str | None, resolution: str | N
     return Findings(blind, codec, resolution)
 
 
-def _numbers(picture: Facts) -> list[float]:
+def _numbers(picture: Mapping[str, Any]) -> list[float]:
     """What a usable picture's file and colours say."""
     values = [picture[name] for name in (*LOGGED, *PLAIN)]
     logged = [math.log1p(max(0.0, float(value))) for value in values[: len(LOGGED)]]
@@ -192,7 +193,7 @@ def resolution_mismatch(first: Sequence[Facts], unseen: Sequence[Facts]) -> str 
     """In words how sizes differ, or None: ranges of width or height that do not meet, or a Kolmogorov-Smirnov test
     below the level for one of them (Bonferroni over the two)."""
     for side in ("width", "height"):
-        a, b = (np.array([float(p[side]) for p in pictures]) for pictures in (first, unseen))  # type: ignore[arg-type]
+        a, b = (np.array([float(p[side]) for p in pictures]) for pictures in (first, unseen))
         if np.ptp(np.concatenate([a, b])) == 0:
             continue
         apart = a.max() < b.min() or b.max() < a.min()

@@ -38,4 +38,5 @@ def words(captions: Sequence[str | None]) -> np.ndarray:
         {"ngram_range": (1, 3), "analyzer": "char", "lowercase": False},
     )
     counted = [HashingVectorizer(n_features=HASHED, norm=None, alternate_sign=False, **kind) for kind in kinds]
-    return np.log1p(np.hstack([hasher.transform(texts).toarray() for hasher in counted]))
+    logs: np.ndarray = np.log1p(np.hstack([hasher.transform(texts).toarray() for hasher in counted]))
+    return logs

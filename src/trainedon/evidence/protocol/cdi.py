@@ -56,5 +56,5 @@ def _table(scores: Scores, set_name: str) -> np.ndarray:
         common = np.intersect1d(common, sample.picture, assume_unique=True)
     rows = samples[0].rows
     places = np.searchsorted(samples[0].picture, common)
-    chosen = common[in_salted_order(Rows(rows.columns, rows.places[places]))[:MOST]]
+    chosen = common[in_salted_order(Rows(rows.columns, rows.indices[places]))[:MOST]]
     return np.column_stack([sample.score[np.searchsorted(sample.picture, chosen)] for sample in samples])

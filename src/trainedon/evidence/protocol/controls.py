@@ -6,10 +6,10 @@ import numpy as np
 
 from trainedon.evidence.protocol.documents import Duplicates, NearCopy, UnseenControl
 from trainedon.evidence.statistics import pvalues
-from trainedon.evidence.table.picture_table import Inventory
+from trainedon.evidence.table.codes import MISSING
+from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.rows import BY_NAME, Rows
 from trainedon.evidence.table.scores import Scores, is_duplicate
-from trainedon.evidence.table.texts import NONE
 
 # Chance alone divides the halves, so a finding is an accident or a fault. A fault shows at any level; accidents are to
 # be rare, since each costs an honest audit its claim.
@@ -30,22 +30,22 @@ def unseen_control(calibration: np.ndarray, evaluation: np.ndarray) -> UnseenCon
     return UnseenControl(p_value=p_value, level=LEVEL, finds=p_value < LEVEL)
 
 
-def duplicates(scores: Scores, listed: Inventory | None) -> Duplicates:
+def duplicates(scores: Scores, listed: PictureTable | None) -> Duplicates:
     """What was left out as a copy or near-duplicate under the first attack; `scores` as they were prepared."""
     first = scores.of_attack(scores.attacks[0])
     near, cluster, name = (first.column(column) for column in ("near", "cluster", "set"))
     exact = [number for number, reason in enumerate(scores.columns.reasons) if is_duplicate(reason)]
-    together = (cluster != NONE) & np.isfinite(first.column("score"))
+    together = (cluster != MISSING) & np.isfinite(first.column("score"))
     pairs = np.unique(np.stack([cluster[together], name[together]]), axis=1)  # of clusters and sets
-    hidden = np.flatnonzero(near != NONE)
+    hidden = np.flatnonzero(near != MISSING)
     listed_first = hidden[np.lexsort((first.column("picture")[hidden], BY_NAME[name[hidden]]))][:LISTED]
     return Duplicates(
-        sought=(listed is not None and bool(listed.hashed.any())) or bool((cluster != NONE).any()),
+        sought=(listed is not None and bool(listed.hashed.any())) or bool((cluster != MISSING).any()),
         n_exact=int(np.isin(first.column("reason"), exact).sum()),
         n_near=len(hidden),
         n_across=int((np.unique(pairs[0], return_counts=True)[1] > 1).sum()),
         examples=tuple(
             NearCopy(picture=row.picture, set=row.set, near=str(row.near))
-            for row in Rows(first.columns, first.places[listed_first])
+            for row in Rows(first.columns, first.indices[listed_first])
         ),
     )

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from trainedon.evidence.table.records import Listing
+from trainedon.evidence.table.lazy import LazySequence
+from trainedon.formats.run_record import OtherCaptions
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -176,7 +177,7 @@ class Agreement(Document):
     fpr: Unit | None = Field(description="level of the thresholds; null where no two attacks have one")
     naming: tuple[Count, ...] = Field(description="the attacks that have a threshold at this level")
     named_by: NamedBy | None
-    pictures: Listing[Named] = Field(description="members that all naming attacks scored, most often named first")
+    pictures: LazySequence[Named] = Field(description="members that all naming attacks scored, most often named first")
 
 
 class PromptControl(Document):
@@ -186,7 +187,7 @@ class PromptControl(Document):
     attack: str = Field(description="the name of the attack that it belongs to")
     of: str = Field(description="the repr of that attack")
     repr: str
-    captions: Literal["fixed", "shuffled"]
+    captions: OtherCaptions
     auc: Unit | None
     auc_ci: Interval | None
     lost: Correlation | None = Field(description="AUC with the right captions minus AUC with these")
@@ -329,7 +330,7 @@ class Audit(Document):
     cdi: Cdi | None = Field(description="null with fewer than two attacks or too few pictures")
     false_discovery_rate: Unit
     n_named: Count | None = Field(description="suspects with q_value <= false_discovery_rate; null without unseen")
-    pictures: Listing[PictureEvidence]
+    pictures: LazySequence[PictureEvidence]
     unseen_score_quantiles: dict[str, float]
     attacks: tuple[AttackAudit, ...]
     blind: Blind
@@ -356,21 +357,22 @@ def json_parts(document: Document) -> Iterator[str]:
 
 
 def as_data(document: Document) -> dict[str, Any]:
-    """The document as its JSON is read, but with every Listing as it is."""
+    """The document as its JSON is read, but with every LazySequence as it is."""
     text, listings = _apart(document)
     known = {marker.strip('"'): listing for marker, listing in listings.items()}
 
     def put_back(found: dict[str, Any]) -> dict[str, Any]:
         return {key: known.get(value, value) if isinstance(value, str) else value for key, value in found.items()}
 
-    return json.loads(text, object_hook=put_back)
+    found: dict[str, Any] = json.loads(text, object_hook=put_back)
+    return found
 
 
-def _apart(document: Document) -> tuple[str, dict[str, Listing]]:
-    """The document as JSON text with a marker in place of every Listing, and what the markers stand for, in order."""
-    listings: dict[str, Listing] = {}
+def _apart(document: Document) -> tuple[str, dict[str, LazySequence[Any]]]:
+    """The document as JSON text with a marker in place of every LazySequence, and these, in order."""
+    listings: dict[str, LazySequence[Any]] = {}
 
-    def marked(listing: Listing) -> str:
+    def marked(listing: LazySequence[Any]) -> str:
         marker = uuid4().hex  # no text of a document can hold it
         listings[f'"{marker}"'] = listing
         return marker
@@ -378,8 +380,8 @@ def _apart(document: Document) -> tuple[str, dict[str, Listing]]:
     return _on_one_line(document.model_dump_json(indent=2, context=marked)), listings
 
 
-def _listed(listing: Listing, line: str) -> Iterator[str]:
-    """A Listing as JSON; line: a line break and the indentation of the line that it begins on."""
+def _listed(listing: LazySequence[Document], line: str) -> Iterator[str]:
+    """A LazySequence as JSON; line: a line break and the indentation of the line that it begins on."""
     if not len(listing):
         yield "[]"
         return
@@ -392,8 +394,8 @@ def _listed(listing: Listing, line: str) -> Iterator[str]:
 
 
 @cache
-def _listing_of(kind: type[Document]) -> TypeAdapter:
-    return TypeAdapter(list[kind])
+def _listing_of(kind: type[Document]) -> TypeAdapter[Any]:
+    return TypeAdapter(list[kind])  # type: ignore[valid-type]  # made while the program runs
 
 
 def _on_one_line(text: str) -> str:

@@ -26,10 +26,11 @@ from trainedon.evidence.protocol.documents import (
 from trainedon.evidence.protocol.flag_words import flag
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
 from trainedon.evidence.statistics import thresholds
-from trainedon.evidence.table.picture_table import Inventory
+from trainedon.evidence.table.codes import MISSING
+from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Scores, count_reasons, is_duplicate
-from trainedon.evidence.table.texts import NONE
+from trainedon.formats.run_record import RenderingEntry
 
 FEW_FOR_RATES = thresholds.needed("0.01")  # 299
 MANY_TIES = 0.1  # share of all pictures
@@ -97,12 +98,12 @@ def of_duplicates(copies: Duplicates) -> list[Flag]:
     return flags
 
 
-def of_captions(listed: Inventory | None, sets: Sequence[str]) -> list[Flag]:
+def of_captions(listed: PictureTable | None, sets: Sequence[str]) -> list[Flag]:
     """Flags about pictures without a caption, of a model that is asked by captions."""
     if listed is None:
         return []
-    used, told = listed.reason == NONE, listed.told("caption")
-    counted = [(name, used & listed.of_sets([name])) for name in sets]
+    used, told = listed.usable, listed.has_text("caption")
+    counted = [(name, used & listed.in_sets([name])) for name in sets]
     if all(told[among].all() for _, among in counted):
         return []
     because = ", ".join(f"{(~told & among).sum()} of {among.sum()} ({name})" for name, among in counted)
@@ -117,19 +118,19 @@ def of_asked(asked: Asked | None) -> list[Flag]:
     return [flag("asked-differently", f"{because[0].upper()}{because[1:]}.")]
 
 
-def of_pixels(listed: Inventory | None, sets: Sequence[str], rendering: Mapping | None) -> list[Flag]:
+def of_pixels(listed: PictureTable | None, sets: Sequence[str], rendering: RenderingEntry | None) -> list[Flag]:
     """Flags about pictures that can be read in several ways, where nobody said which. rendering: that of `run.json`;
     None in runs of earlier versions."""
-    asked = (rendering or {}).get("asked") or {}
-    if listed is None:
+    if listed is None or rendering is None:
         return []
-    used, because = listed.reason == NONE, {}
-    for question, answer in asked.items():
+    used = listed.usable
+    because: dict[str, list[str]] = {}
+    for question, answer in rendering.asked.items():
         affected = used & _READ_IN_SEVERAL_WAYS[question](listed.numbers(question))
-        counts = [(name, listed.of_sets([name]) & used) for name in sets]
+        counts = [(name, listed.in_sets([name]) & used) for name in sets]
         told = ", ".join(f"{(affected & among).sum()} of {among.sum()} ({name})" for name, among in counts)
-        how = answer.get("chosen") or f"not to be told, so {(rendering or {}).get(question)}"
-        code = "pixels-chosen" if answer.get("chosen") else "pixels-uncertain"
+        how = answer.chosen or f"not to be told, so {getattr(rendering, question)}"
+        code = "pixels-chosen" if answer.chosen else "pixels-uncertain"
         kind = "with transparency" if question == "alpha" else "that EXIF turns"
         because.setdefault(code, []).append(f"Pictures {kind}: {told}; {question}: {how}.")
     return [flag(code, " ".join(sentences)) for code, sentences in because.items()]
@@ -195,7 +196,7 @@ def of_prompts(intervals: Mapping[str, tuple[float, float] | None], controls: Se
     return flags
 
 
-def of_inputs(scores: Scores, listed: Inventory | None, sets: Sequence[str]) -> list[Flag]:
+def of_inputs(scores: Scores, listed: PictureTable | None, sets: Sequence[str]) -> list[Flag]:
     """Flags about pictures that do not count. `scores` already joined to the inventory, `listed`."""
     flags = []
     columns = scores.columns
@@ -211,7 +212,7 @@ def of_inputs(scores: Scores, listed: Inventory | None, sets: Sequence[str]) -> 
         n = len(np.unique(np.stack([columns.set[copies], columns.picture[copies]]), axis=1).T)
         flags.append(flag("duplicates", f"Exact copies of other pictures: {n}."))
     for attack in scores.attacks:
-        rows = scores.of_attack(attack).places
+        rows = scores.of_attack(attack).indices
         failed = Rows(columns, rows[(unscored & ~copy & ~excluded)[rows]])
         if failed:
             because = (
@@ -233,14 +234,14 @@ def _of_passed(found: Sequence[PassedOver]) -> list[Flag]:
     return [flag("passed-over", f"Files that may hold pictures were passed over. {sets[0].upper()}{sets[1:]}.")]
 
 
-def _excluded(scores: Scores, listed: Inventory, sets: Sequence[str]) -> tuple[int, int, np.ndarray]:
+def _excluded(scores: Scores, listed: PictureTable, sets: Sequence[str]) -> tuple[int, int, np.ndarray]:
     """How many pictures are listed, how many of them were to be left out for no copies, and which rows these are."""
-    places = np.flatnonzero(listed.of_sets(sets))
-    places = np.unique(listed.place(listed.set[places], listed.picture[places]))
+    places = np.flatnonzero(listed.in_sets(sets))
+    places = np.unique(listed.rows_of(listed.set[places], listed.picture[places]))
     out = np.zeros(len(listed) + 1, dtype=bool)  # the last is for rows that are not listed
-    out[places] = (listed.reason[places] != NONE) & ~_copies(listed.reasons)[listed.reason[places]]
+    out[places] = (listed.reason[places] != MISSING) & ~_copies(listed.reasons)[listed.reason[places]]
     columns = scores.columns
-    return len(places), int(out.sum()), out[listed.place(columns.set, columns.picture)]
+    return len(places), int(out.sum()), out[listed.rows_of(columns.set, columns.picture)]
 
 
 def _copies(reasons: Sequence[str]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from scipy.stats import t as student
@@ -16,6 +17,7 @@ from trainedon.evidence.table.scores import Sample, Scores
 Sides = tuple[np.ndarray, np.ndarray]
 
 
+@final
 @dataclass(frozen=True)
 class Difference:
     """AUC of the first minus AUC of the second, in [-1, 1], its interval, and a two-sided p-value.

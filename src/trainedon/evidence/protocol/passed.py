@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainedon.evidence.table.picture_table import PASSED, Pictures, batches
+from trainedon.evidence.table.picture_table import Pictures, batches
 from trainedon.evidence.table.rows import SETS
+from trainedon.formats.arrow_schemas import PASSED
 
 EXAMPLES = 3  # names that are told of each kind
 

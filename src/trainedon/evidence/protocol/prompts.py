@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from trainedon.evidence.protocol.documents import AuditPromptControl, PromptControl
 from trainedon.evidence.protocol.paired import auc_difference, scored_by_both
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores
+from trainedon.formats.run_record import ControlEntry
 
-# repr of each control -> {"of": repr of its attack, "captions": "fixed" or "shuffled"}; there are none
-# either of a model that is asked by captions without controls, and None stands for one that is not asked by captions
-Prompts = Mapping[str, Mapping[str, str]]
+# repr of each control -> of which attack it is; there are none either of a model that is asked by captions without
+# controls, and None stands for one that is not asked by captions
+Prompts = Mapping[str, ControlEntry]
 
 
 def evaluated(scores: Scores, prompts: Prompts | None, level: float) -> tuple[PromptControl, ...]:
@@ -30,24 +32,22 @@ def audited(scores: Scores, prompts: Prompts | None, level: float) -> tuple[Audi
     )
 
 
-def _among(scores: Scores, prompts: Prompts | None) -> list[tuple[AttackKey, Mapping[str, str]]]:
+def _among(scores: Scores, prompts: Prompts | None) -> list[tuple[AttackKey, ControlEntry]]:
     known = {key.repr: key for key in scores.attacks}
     return [(known[name], told) for name, told in (prompts or {}).items() if name in known]
 
 
-def _facts(
-    scores: Scores, key: AttackKey, told: Mapping[str, str], sets: tuple[str, str], level: float
-) -> dict[str, object]:
+def _facts(scores: Scores, key: AttackKey, told: ControlEntry, sets: tuple[str, str], level: float) -> dict[str, Any]:
     first, unseen = (scores.sample(key, name) for name in sets)
-    own = next((other for other in scores.attacks if other.repr == told["of"]), None)
-    both = own and scored_by_both(scores, own, key, sets)
-    lost = both and auc_difference(*both, level=level)
+    own = next((other for other in scores.attacks if other.repr == told.of), None)
+    both = None if own is None else scored_by_both(scores, own, key, sets)
+    lost = None if both is None else auc_difference(*both, level=level)
     area = roc.auc(first.score, unseen.score, level=level) if len(first) and len(unseen) else None
     return {
-        "attack": own.name if own else told["of"],
-        "of": told["of"],
+        "attack": own.name if own else told.of,
+        "of": told.of,
         "repr": key.repr,
-        "captions": told["captions"],
+        "captions": told.captions,
         "auc": area and area.value,
         "auc_ci": area and area.interval,
         "lost": lost and lost.value,
@@ -58,7 +58,7 @@ def _facts(
     }
 
 
-def _test(scores: Scores, key: AttackKey, sets: tuple[str, str]) -> dict[str, object]:
+def _test(scores: Scores, key: AttackKey, sets: tuple[str, str]) -> dict[str, Any]:
     first, unseen = (scores.sample(key, name).score for name in sets)
     test = pvalues.permutation_test(first, unseen) if len(first) and len(unseen) else None
     return {"p_value": test and test.p_value, "n_permutations": test and test.permutations}

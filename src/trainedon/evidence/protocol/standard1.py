@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
@@ -33,12 +35,13 @@ from trainedon.evidence.protocol.sizes import needed
 from trainedon.evidence.statistics import pvalues, roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
 from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.lazy import LazySequence
 from trainedon.evidence.table.picture_table import Pictures
 from trainedon.evidence.table.prepare import prepared
-from trainedon.evidence.table.records import Listing
-from trainedon.evidence.table.rows import AttackKey, Rows, known
+from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
 from trainedon.evidence.table.scores import Sample, Scores, count_reasons
 from trainedon.evidence.table.split import calibration_mask
+from trainedon.formats.run_record import RenderingEntry
 
 FALSE_DISCOVERY_RATE = 0.05
 QUANTILES = ("0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1")
@@ -55,14 +58,30 @@ NO_SET = SetEvidence(
 )
 
 
-def evaluate(
+def evaluate_scores(members: ArrayLike, unseen: ArrayLike) -> Evaluation:
+    """How much a model leaks, from one attack's scores alone: float (m,) and (n,), higher = member.
+
+    That is `evaluate_table` of `Scores.from_arrays`; without the pictures there is no blind baseline.
+    """
+    return evaluate_table(Scores.from_arrays(member=members, unseen=unseen))
+
+
+def audit_scores(suspects: ArrayLike, unseen: ArrayLike | None = None) -> Audit:
+    """What one attack's scores say of suspects, float (m,), higher = member, beside unseen pictures, float (n,).
+
+    That is `audit_table` of `Scores.from_arrays`; without the pictures there is no blind baseline.
+    """
+    return audit_table(Scores.from_arrays(suspect=suspects, unseen=unseen))
+
+
+def evaluate_table(
     scores: Scores,
     pictures: Pictures | None = None,
     looks: Looks | None = None,
     draw: Draw | None = None,
     prompts: Prompts | None = None,
     asked: str | None = None,
-    rendering: Mapping | None = None,
+    rendering: RenderingEntry | None = None,
     distilled: str | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
@@ -77,7 +96,7 @@ def evaluate(
     """
     sets = ("member", "unseen")
     scores.require(*sets)
-    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = prepared(scores, sets, pictures, looks)
     scores = every.without(prompts or ())
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
@@ -138,7 +157,7 @@ def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEv
 
 def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: str, joint: float) -> Rate:
     n, enough = len(calibration) + len(evaluation), thresholds.needed(level)
-    counted = thresholds.count(members, calibration, evaluation, level)
+    counted = thresholds.tpr_at_fpr(members, calibration, evaluation, level)
     note = None
     if counted is None:
         note = f"not estimable (n = {n}, need {enough})" if n < enough else "not estimable (no member was scored)"
@@ -156,7 +175,7 @@ def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, 
     )
 
 
-def audit(
+def audit_table(
     scores: Scores,
     pictures: Pictures | None = None,
     looks: Looks | None = None,
@@ -164,7 +183,7 @@ def audit(
     lead: str = "first",
     prompts: Prompts | None = None,
     asked: str | None = None,
-    rendering: Mapping | None = None,
+    rendering: RenderingEntry | None = None,
     distilled: str | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
@@ -180,7 +199,7 @@ def audit(
         raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
     sets = ("suspect", "unseen")
     scores.require("suspect")
-    randomised = draw and check_draw(draw, () if pictures is None else pictures, sets)
+    randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = prepared(scores, sets, pictures, looks)
     scores = every.without(prompts or ())
     tests, together = _tests(scores)
@@ -278,27 +297,27 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
     )
 
 
-def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[Listing[PictureEvidence], int]:
+def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[LazySequence[PictureEvidence], int]:
     """Every suspect, the highest score first, those without a score last, and how many of them are named. One that a
     near-duplicate stands for has no p-value: unseen pictures of its kind were left out in the same way, and it would be
     compared with other kinds."""
     n, scored = len(suspects), len(suspects) + len(suspects.copies)
     rows = Rows(
         suspects.rows.columns,
-        np.concatenate([suspects.rows.places, suspects.copies.places, suspects.unscored.places]),
+        np.concatenate([suspects.rows.indices, suspects.copies.indices, suspects.unscored.indices]),
     )
     p, q = np.full((2, len(rows)), np.nan)
     if n and len(unseen):
-        p[:n] = pvalues.conformal(suspects.score, unseen.score)
+        p[:n] = pvalues.conformal_p(suspects.score, unseen.score)
         q[:n] = pvalues.benjamini_hochberg(p[:n])
     order = np.arange(len(rows))
     order[:scored] = np.lexsort((rows.column("picture")[:scored], -rows.column("score")[:scored]))
-    columns = rows.columns.take(rows.places[order])  # without those of the unseen pictures
+    columns = rows.columns.take(rows.indices[order])  # without those of the unseen pictures
     listing = _listing(Rows(columns, np.arange(len(columns), dtype=np.int32)), p[order], q[order])
     return listing, int((q <= FALSE_DISCOVERY_RATE).sum())
 
 
-def _listing(rows: Rows, p: np.ndarray, q: np.ndarray) -> Listing[PictureEvidence]:
+def _listing(rows: Rows, p: np.ndarray, q: np.ndarray) -> LazySequence[PictureEvidence]:
     """The rows with their p- and q-values, NaN where there is none."""
 
     def made(part: slice) -> list[PictureEvidence]:
@@ -312,10 +331,10 @@ def _listing(rows: Rows, p: np.ndarray, q: np.ndarray) -> Listing[PictureEvidenc
                 near=row.near,
                 reason=row.reason,
             )
-            for row, p_value, q_value in zip(rows[part], known(p[part]), known(q[part]), strict=True)
+            for row, p_value, q_value in zip(rows[part], none_for_nan(p[part]), none_for_nan(q[part]), strict=True)
         ]
 
-    return Listing(PictureEvidence, len(rows), made)
+    return LazySequence(PictureEvidence, len(rows), made)
 
 
 def _quantiles(score: np.ndarray) -> dict[str, float]:
@@ -331,9 +350,9 @@ def _halves(unseen: Sample) -> tuple[np.ndarray, np.ndarray]:
     return unseen.score[calibrates], unseen.score[~calibrates]
 
 
-def _common(first: Sample, unseen: Sample) -> dict[str, object]:
+def _common(first: Sample, unseen: Sample) -> dict[str, Any]:
     """What both kinds of attack record say of cost, ties, the control and pictures without a score."""
-    unscored = Rows(first.rows.columns, np.concatenate([first.unscored.places, unseen.unscored.places]))
+    unscored = Rows(first.rows.columns, np.concatenate([first.unscored.indices, unseen.unscored.indices]))
     shared = np.intersect1d(first.score, unseen.score)
     return {
         "nfe_per_picture": _mean("nfe", first, unseen),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -13,7 +14,7 @@ CHUNK = 1_000
 SEED = 20240313
 
 
-def conformal(scores: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+def conformal_p(scores: np.ndarray, unseen: np.ndarray) -> np.ndarray:
     """One p-value a score: (1 + #{unseen >= score}) / (1 + n), float64 in [1 / (1 + n), 1].
 
     `scores`: float64 (m,); `unseen`: float64 (n,). Valid at every n, ties included, for a picture that is exchangeable
@@ -46,6 +47,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
+@final
 @dataclass(frozen=True)
 class SetTest:
     """Whether suspects as a set score higher than unseen pictures, one-sided, and whether they differ, two-sided."""
@@ -102,4 +104,5 @@ def _rank_classes(pooled: np.ndarray) -> np.ndarray:
         return distinct
     first = np.cumsum(sizes) - sizes
     joined = first * GROUPS // len(pooled)
-    return np.unique(joined, return_inverse=True)[1][distinct]
+    groups: np.ndarray = np.unique(joined, return_inverse=True)[1]
+    return groups[distinct]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, final
 
 import numpy as np
 from scipy.optimize import brentq
@@ -16,6 +17,7 @@ from trainedon.evidence.statistics.intervals import CONFIDENCE, bounded_mean
 MAX_POINTS = 400
 
 
+@final
 @dataclass(frozen=True)
 class Auc:
     """P(positive > negative) + P(equal) / 2, its interval, and how the interval was made: `delong` or `bound`."""
@@ -23,7 +25,7 @@ class Auc:
     value: float
     low: float
     high: float
-    method: str
+    method: Literal["delong", "bound"]
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -117,4 +119,5 @@ def thin(points: np.ndarray, most: int = MAX_POINTS) -> np.ndarray:
         return points
     kept = most // 2
     rest = np.linspace(kept, len(points) - 1, most - kept).round().astype(int)
-    return points[np.concatenate([np.arange(kept), rest])]
+    thinned: np.ndarray = points[np.concatenate([np.arange(kept), rest])]
+    return thinned

@@ -48,9 +48,12 @@ def discriminant(ridge: float = RIDGE) -> Classifier:
     """Fisher's linear discriminant: least squares on the labels with an L2 penalty, all labellings in one solve."""
 
     def fit(x: np.ndarray, labels: np.ndarray, z: np.ndarray) -> np.ndarray:
+        fitted: np.ndarray
         if x.shape[1] <= len(x):
-            return z @ np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ labels)
-        return (z @ x.T) @ np.linalg.solve(x @ x.T + ridge * np.eye(len(x)), labels)  # the same, by the smaller matrix
+            fitted = z @ np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ labels)
+        else:  # the same, by the smaller matrix
+            fitted = (z @ x.T) @ np.linalg.solve(x @ x.T + ridge * np.eye(len(x)), labels)
+        return fitted
 
     return fit
 
@@ -158,5 +161,5 @@ def _out_of_fold(view: View, fold: np.ndarray, labels: np.ndarray) -> np.ndarray
 def aucs(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """AUC of each column, (b,), for scores and bool labels (n, b) with equally many True in each column."""
     m = int(labels[:, 0].sum())
-    ranks = (rankdata(score.round(12), axis=0) * labels).sum(axis=0)
+    ranks: np.ndarray = (rankdata(score.round(12), axis=0) * labels).sum(axis=0)
     return (ranks - m * (m + 1) / 2) / (m * (len(labels) - m))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import final
 
 import numpy as np
 
@@ -14,7 +15,10 @@ from trainedon.evidence.statistics.intervals import CONFIDENCE, clopper_pearson
 LEVELS = ("0.05", "0.01", "0.001")
 
 
-def needed(level: str) -> int:
+Level = str | float
+
+
+def needed(level: Level) -> int:
     """How many unseen pictures a false-positive rate of `level` needs: 59 for 5 %, 299 for 1 %, 2 995 for 0.1 %.
 
     The smallest n with (1 - level)^n <= 0.05: fewer could not show the rate to be below `level` with 95 % confidence
@@ -23,21 +27,22 @@ def needed(level: str) -> int:
     return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-float(level)))
 
 
-def conformal_threshold(calibration: np.ndarray, level: str) -> float | None:
+def conformal_threshold(calibration: np.ndarray, level: Level) -> float | None:
     """The smallest t such that a new unseen picture has P(score > t) <= level, over the draw of both.
 
     t is the k-th largest of the n calibration scores, k = floor(level (n + 1)) (Vovk, Gammerman & Shafer, 2005); then
     score > t exactly when the conformal p-value is <= level, ties included. None when k = 0, that is n < 1/level - 1.
     """
-    k = math.floor(Fraction(level) * (len(calibration) + 1))
+    k = math.floor(Fraction(str(level)) * (len(calibration) + 1))
     if k == 0:
         return None
     return float(np.partition(calibration, len(calibration) - k)[len(calibration) - k])
 
 
+@final
 @dataclass(frozen=True)
 class Counted:
-    """What a threshold does to pictures that had no part in setting it."""
+    """What the rule "score > threshold" does to pictures that had no part in setting it."""
 
     threshold: float
     true_positives: int
@@ -53,17 +58,19 @@ class Counted:
     def fpr(self) -> float:
         return self.false_positives / self.evaluation
 
-    def tpr_ci(self, level: float) -> tuple[float, float]:
+    def tpr_ci(self, level: float = CONFIDENCE) -> tuple[float, float]:
         return clopper_pearson(self.true_positives, self.members, level)
 
-    def fpr_ci(self, level: float) -> tuple[float, float]:
+    def fpr_ci(self, level: float = CONFIDENCE) -> tuple[float, float]:
         return clopper_pearson(self.false_positives, self.evaluation, level)
 
 
-def count(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: str) -> Counted | None:
-    """Set the threshold on `calibration` (float64 (a,)), count on `members` (m,) and `evaluation` (b,).
+def tpr_at_fpr(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: Level) -> Counted | None:
+    """The true-positive rate at a false-positive rate of at most `level`, such as 0.01, with Clopper-Pearson intervals.
 
-    None where it cannot be estimated: fewer than `needed(level)` unseen pictures in both halves together, or no member.
+    members: float64 (m,). calibration (a,), evaluation (b,): the scores of unseen pictures, split at random; the first
+    set the threshold (`conformal_threshold`), the second count its false positives, so that neither is optimistic.
+    None where it cannot be estimated: fewer than `needed(level)` unseen pictures in both parts together, or no member.
     """
     threshold = conformal_threshold(calibration, level)
     if threshold is None or len(calibration) + len(evaluation) < needed(level) or not len(members):

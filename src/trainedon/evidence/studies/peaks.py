@@ -5,8 +5,8 @@ A fixed list of measurements, the study, whose scores are high on a sharp peak; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,6 +20,7 @@ from trainedon.evidence.table.feature_table import Looks
 from trainedon.evidence.table.picture_table import Pictures
 from trainedon.evidence.table.prepare import prepare
 from trainedon.evidence.table.scores import Sample, Scores
+from trainedon.formats.run_record import StudyEntry
 
 MOVES = ("noise", "smooth", "fade")
 RADII = (0.05, 0.1, 0.2, 0.4)
@@ -73,13 +74,13 @@ class Peaks(Document):
 
 def peaks(
     scores: Scores,
-    study: Sequence[Mapping[str, object]],
+    study: Sequence[StudyEntry],
     pictures: Pictures | None = None,
     looks: Looks | None = None,
 ) -> Peaks:
     """What the scores of members and unseen pictures say of the peaks hypothesis.
 
-    study: for each measurement `repr` as in the scores, `kind`, `t`, and `move` and `radius` where it has them. Other
+    study: each measurement, with its `repr` as in the scores. Other
     attacks in the scores, and suspects, are passed over. pictures, looks: as for `evaluate`, so that the same pictures
     count here as there. Raises UserError without members or unseen pictures, and when the scores lack a measurement.
     """
@@ -113,14 +114,19 @@ def sentence(measurements: Sequence[Measurement]) -> str:
         )
     if not speaks_for:
         return f"None of {len(known)} measurements shows training pictures on sharper peaks than unseen ones; {turned}."
-    best = max(speaks_for, key=lambda one: one.auc)
+    best = max(speaks_for, key=_auc)
     text = (
         f"In {len(speaks_for)} of {len(known)} measurements training pictures lie on sharper peaks than unseen ones, "
         f"more than chance explains (corrected p below {ALPHA:g})"
     )
     text += f"; {turned}." if against else "."
-    higher = f"in {_share(best.auc)} of pairs the training picture has the higher value"
+    higher = f"in {_share(_auc(best))} of pairs the training picture has the higher value"
     return f"{text} The clearest is {_named(best)}: {higher}."
+
+
+def _auc(one: Measurement) -> float:
+    assert one.auc is not None, "only measurements that are known are compared"
+    return one.auc
 
 
 def _share(auc: float) -> str:
@@ -141,17 +147,17 @@ def _named(one: Measurement) -> str:
     return f"{how} (timestep {one.t})"
 
 
-def _compared(scores: Scores, entry: Mapping[str, object], level: float) -> dict[str, object]:
+def _compared(scores: Scores, entry: StudyEntry, level: float) -> dict[str, Any]:
     """Everything of one measurement but the corrected p-value."""
-    attack = next((attack for attack in scores.attacks if attack.repr == entry["repr"]), None)
+    attack = next((attack for attack in scores.attacks if attack.repr == entry.repr), None)
     if attack is None:
-        raise UserError(f"the scores lack {entry['repr']}, which belongs to the study: run it again")
+        raise UserError(f"the scores lack {entry.repr}, which belongs to the study: run it again")
     members, unseen = (scores.sample(attack, name) for name in ("member", "unseen"))
     both = len(members) and len(unseen)
     test = pvalues.permutation_test(members.score, unseen.score) if both else None
     area = roc.auc(members.score, unseen.score, level=level) if both else None
     return {
-        **{key: entry.get(key) for key in ("repr", "kind", "move", "radius", "t")},
+        **{key: getattr(entry, key) for key in ("repr", "kind", "move", "radius", "t")},
         "member": _level(members),
         "unseen": _level(unseen),
         "auc": area and area.value,
@@ -169,6 +175,6 @@ def _level(sample: Sample) -> Level:
     return Level(
         n=n,
         mean=mean,
-        mean_ci=None if reach is None else (mean - reach, mean + reach),
+        mean_ci=None if mean is None or reach is None else (mean - reach, mean + reach),
         median=float(np.median(score)) if n else None,
     )

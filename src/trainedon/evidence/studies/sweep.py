@@ -24,6 +24,7 @@ from trainedon.evidence.table.prepare import prepare
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores
 from trainedon.evidence.table.split import calibration_mask
+from trainedon.formats.run_record import CostEntry, GroupEntry, SweepEntry
 
 ALPHA = 0.05  # a difference is beyond chance when its corrected p-value is below this
 LEVEL = "0.01"  # the false-positive rate whose TPR is given
@@ -85,25 +86,24 @@ class Sweep(Document):
 
 def sweep(
     scores: Scores,
-    plan: Mapping[str, Any],
-    costs: Sequence[Mapping[str, Any]] = (),
+    plan: SweepEntry,
+    costs: Sequence[CostEntry] = (),
     pictures: Pictures | None = None,
     looks: Looks | None = None,
 ) -> Sweep:
     """What the scores say of every setting of a sweep, and which is best for each question.
 
-    plan: `attack`, `notes` and `groups`, each group `title`, `question`, `varied`, `axis` and `settings`, each of those
-    `setting` (name -> value) and `repr` as in the scores. costs: those of `run.json`. pictures, looks: as for
-    `evaluate`, so that the same pictures count here as there. Raises UserError without members or unseen pictures, and
-    when the scores lack a setting.
+    plan: what was varied, each setting with its `repr` as in the scores. costs: those of `run.json`. pictures, looks:
+    as for `evaluate`, so that the same pictures count here as there. Raises UserError without members or unseen
+    pictures, and when the scores lack a setting.
     """
     scores.require(*SETS)
     scores = prepare(scores, SETS, pictures, looks)
-    passes = {cost["attack"]: cost["forward_per_picture"] + 2 * cost["backward_per_picture"] for cost in costs}
+    passes = {cost.attack: cost.forward_per_picture + 2 * cost.backward_per_picture for cost in costs}
     return Sweep(
-        attack=plan["attack"],
-        groups=tuple(_group(scores, group, passes) for group in plan["groups"]),
-        notes=tuple(plan["notes"]),
+        attack=plan.attack,
+        groups=tuple(_group(scores, group, passes) for group in plan.groups),
+        notes=tuple(plan.notes),
     )
 
 
@@ -118,24 +118,24 @@ def _named(name: str, value: Value) -> str:
     return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
-def _group(scores: Scores, plan: Mapping[str, Any], passes: Mapping[str, int]) -> Group:
+def _group(scores: Scores, plan: GroupEntry, passes: Mapping[str, int]) -> Group:
     known = {attack.repr: attack for attack in scores.attacks}
-    missing = [one["repr"] for one in plan["settings"] if one["repr"] not in known]
+    missing = [one.repr for one in plan.settings if one.repr not in known]
     if missing:
         raise UserError(f"the scores lack {missing[0]}, which belongs to the sweep: run it again")
-    attacks = [known[one["repr"]] for one in plan["settings"]]
+    attacks = [known[one.repr] for one in plan.settings]
     facts = [
-        {"setting": dict(one["setting"]), "passes": passes.get(one["repr"])} | _measured(scores, attack)
-        for one, attack in zip(plan["settings"], attacks, strict=True)
+        {"setting": dict(one.setting), "passes": passes.get(one.repr)} | _measured(scores, attack)
+        for one, attack in zip(plan.settings, attacks, strict=True)
     ]
     best = _best(facts)
     behind, pairs = _behind(scores, attacks, best) if best is not None else ({}, 0)
     points = tuple(Point(**fact, behind=behind.get(i)) for i, fact in enumerate(facts))
-    axis = plan["axis"]
+    axis = plan.axis
     return Group(
-        title=plan["title"],
-        question=plan["question"],
-        varied=tuple(plan["varied"]),
+        title=plan.title,
+        question=plan.question,
+        varied=tuple(plan.varied),
         axis=axis,
         points=points,
         best=best,
@@ -150,7 +150,7 @@ def _measured(scores: Scores, attack: AttackKey) -> dict[str, Any]:
     members, unseen = (scores.sample(attack, name) for name in SETS)
     area = roc.auc(members.score, unseen.score) if len(members) and len(unseen) else None
     first = calibration_mask(unseen.rows)
-    counted = thresholds.count(members.score, unseen.score[first], unseen.score[~first], LEVEL)
+    counted = thresholds.tpr_at_fpr(members.score, unseen.score[first], unseen.score[~first], LEVEL)
     return {
         "repr": attack.repr,
         "auc": area and area.value,
@@ -177,16 +177,16 @@ def _behind(scores: Scores, attacks: Sequence[AttackKey], best: int) -> tuple[di
     found = {
         pair: _difference(scores, attacks[pair[0]], attacks[pair[1]]) for pair in combinations(range(len(attacks)), 2)
     }
-    tested = [pair for pair, one in found.items() if one is not None and one.p_value is not None]
-    corrected = dict(zip(tested, pvalues.holm(np.array([found[pair].p_value for pair in tested])).tolist()))
+    tested = {pair: one.p_value for pair, one in found.items() if one is not None and one.p_value is not None}
+    corrected = dict(zip(tested, pvalues.holm(np.array(list(tested.values()))).tolist()))
     behind = {}
     for pair, one in found.items():
         if best in pair and one is not None:
             sign = 1 if pair[0] == best else -1
-            ends = one.interval and sorted(sign * end for end in one.interval)
+            ends = None if one.interval is None else sorted(sign * end for end in one.interval)
             behind[sum(pair) - best] = Behind(
                 difference=sign * one.value,
-                difference_ci=ends and (ends[0], ends[1]),
+                difference_ci=None if ends is None else (ends[0], ends[1]),
                 p_value=one.p_value,
                 p_value_holm=corrected.get(pair),
             )

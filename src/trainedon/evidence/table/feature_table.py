@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from trainedon.errors import UserError
-from trainedon.evidence.table.clusters import ENCODER, Name, clusters
+from trainedon.formats.arrow_schemas import FEATURES
 from trainedon.parquet import opened
-
-SCHEMA = pa.schema(
-    [("set", pa.string()), ("picture", pa.string()), ("sha256", pa.string()), ("features", pa.list_(pa.float32()))]
-)
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class Looks:
     """(set, picture) -> features float32 (d,) of some or all pictures, by the encoder of that name."""
 
     encoder: str
-    features: Mapping[Name, np.ndarray]
+    features: Mapping[tuple[str, str], npt.NDArray[np.float32]]
 
 
 def read_looks(path: Path) -> Looks | None:
@@ -33,7 +30,7 @@ def read_looks(path: Path) -> Looks | None:
     """
     try:
         with opened(path) as file:
-            table = file.table(SCHEMA)
+            table = file.table(FEATURES)
         encoder = (table.schema.metadata or {})[b"encoder"].decode()
         features = table["features"].combine_chunks().to_numpy(zero_copy_only=False)
         if not all(one is not None and len(one) == len(features[0]) and np.isfinite(one).all() for one in features):
@@ -46,9 +43,3 @@ def read_looks(path: Path) -> Looks | None:
         ) from None
     names = zip(table["set"].to_pylist(), table["picture"].to_pylist(), strict=True)
     return Looks(encoder, dict(zip(names, features, strict=True)))
-
-
-def near_duplicates(pictures: list[Mapping[str, object]], looks: Looks | None = None) -> dict[Name, str]:
-    """The cluster of every picture that has a near-duplicate among `pictures`, by hash and, where its thresholds were
-    measured, by the encoder."""
-    return clusters(pictures, looks.features if looks is not None and looks.encoder == ENCODER else None)

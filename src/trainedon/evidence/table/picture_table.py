@@ -1,4 +1,7 @@
-"""The list of all pictures of a run, beside its scores: 40 bytes a picture, and facts where they are asked for."""
+"""The pictures of a run (`pictures.parquet`): what every statistic needs by columns, about 40 bytes a picture.
+
+What is not among these columns is read again from the file where it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -7,110 +10,142 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeAlias, overload
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import UserError
-from trainedon.evidence.table.clusters import UNKNOWN, thousandths
-from trainedon.evidence.table.rows import SETS
-from trainedon.evidence.table.texts import NONE, Texts, Words, no_texts
+from trainedon.evidence.table.clusters import thousandths
+from trainedon.evidence.table.codes import MISSING, Codebook, Codes, Dictionary, DictionaryBuilder
+from trainedon.evidence.table.rows import SETS, Column, Floats, Indices
+from trainedon.formats.arrow_schemas import PASSED, TEXT
 from trainedon.parquet import BATCH, opened
 
-# Every other column holds numbers.
-TEXT = ("picture", "set", "sha256", "reason", "format", "mode", "phash", "caption", "label_from")
 HASH = re.compile(r"[0-9a-fA-F]{1,16}")  # 64 bits
-PASSED = "passed over: "  # begins the reason of what is listed, and is no picture
 COLOURS = ("mean_r", "mean_g", "mean_b")
-Facts = Mapping[str, object]
-Pictures = Path | pa.Table | Sequence[Facts]  # `pictures.parquet`, or its rows
+KINDS = {"set": np.int8, "reason": np.int32, "hashed": np.bool_, "phash": np.uint64}
+Facts = Mapping[str, Any]
+Pictures: TypeAlias = Path | pa.Table | Sequence[Facts]  # `pictures.parquet`, or its rows
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Inventory:
-    """What is known of every picture. Columns are (n,); texts are told by their numbers, NONE for none.
-
-    names, marks: those of the scores that it belongs to. `source`: where the other facts are.
-    """
+class PictureTable:
+    """What is known of every picture. Columns are (n,); texts are codes, MISSING for none. source: of other columns."""
 
     source: Pictures
-    names: Texts
-    marks: Texts
+    names: Dictionary
+    digests: Dictionary
     reasons: tuple[str, ...]
-    picture: np.ndarray  # int32, of names
-    set: np.ndarray  # int8, of SETS; NONE for any other
-    sha256: np.ndarray  # int32, of marks
-    reason: np.ndarray  # int32, of reasons
-    hashed: np.ndarray  # bool: has a perceptual hash
-    phash: np.ndarray  # uint64
-    colour: np.ndarray  # int32 (n, 3), thousandths of the range
+    picture: Codes  # of names
+    set: npt.NDArray[np.int8]  # of SETS; MISSING for any other
+    sha256: Codes  # of digests
+    reason: Codes  # of reasons
+    hashed: Mask  # has a perceptual hash
+    phash: npt.NDArray[np.uint64]
+    colour: npt.NDArray[np.int32]  # (n, 3), thousandths of the range
+
+    @classmethod
+    def read(
+        cls, pictures: Pictures, names: DictionaryBuilder | None = None, digests: DictionaryBuilder | None = None
+    ) -> PictureTable:
+        """Those columns of `pictures`. names, digests: what encodes the texts.
+
+        Raises UserError when it is a path of no list of pictures.
+        """
+        names, digests, reasons = names or DictionaryBuilder(), digests or DictionaryBuilder(), Codebook[str]()
+        numbers: dict[str, list[Column]] = {name: [np.empty(0, kind)] for name, kind in KINDS.items()}
+        colour = [np.empty((0, 3), np.int32)]
+        for batch in batches(pictures, ("picture", "sha256", "set", "reason", "phash", *COLOURS)):
+            names.add(batch["picture"])
+            digests.add(batch["sha256"])
+            hashes = batch["phash"].to_pylist()
+            found = {
+                "set": [SETS.index(name) if name in SETS else MISSING for name in batch["set"].to_pylist()],
+                "reason": [reasons[why] if why else MISSING for why in batch["reason"].to_pylist()],
+                "hashed": [bool(text) for text in hashes],
+                "phash": [_hash(text, pictures) if text else 0 for text in hashes],
+            }
+            for name, values in found.items():
+                numbers[name].append(np.array(values, KINDS[name]))
+            colour.append(thousandths(np.stack([_floats(batch[name]) for name in COLOURS], axis=1)))
+        columns: dict[str, Any] = {name: np.concatenate(parts) for name, parts in numbers.items()}
+        columns |= dict(zip(("names", "picture"), names.build(), strict=True))
+        columns |= dict(zip(("digests", "sha256"), digests.build(), strict=True))
+        return cls(source=pictures, reasons=tuple(reasons), colour=np.concatenate(colour), **columns)
 
     def __len__(self) -> int:
         return len(self.picture)
 
-    def of_sets(self, sets: Sequence[str]) -> np.ndarray:
-        """Which pictures lie in one of the sets: bool (n,)."""
-        return np.isin(self.set, [SETS.index(name) for name in sets])
+    def in_sets(self, sets: Sequence[str]) -> Mask:
+        """Which pictures lie in one of the sets: (n,)."""
+        among: Mask = np.isin(self.set, [SETS.index(name) for name in sets])
+        return among
 
-    def place(self, set_number: np.ndarray, picture: np.ndarray) -> np.ndarray:
-        """Where pictures, told by set and name, are listed: int64 (k,), NONE where they are not."""
-        asked = self._key(set_number, picture)
+    @property
+    def usable(self) -> Mask:
+        """Which pictures nothing speaks against: (n,)."""
+        usable: Mask = self.reason == MISSING
+        return usable
+
+    def rows_of(self, set_code: npt.NDArray[np.int8], picture: Codes) -> npt.NDArray[np.int64]:
+        """The row of each picture, told by set and name, (k,): the last where it has several; MISSING where none."""
+        asked = self._key(set_code, picture)
         if not len(self):
-            return np.full(len(asked), NONE)
+            return np.full(len(asked), MISSING)
         known, order = self._by_key
         at = np.searchsorted(known, asked, side="right") - 1
-        found = (at >= 0) & (known[at] == asked) & (picture != NONE)
-        return np.where(found, order[at], NONE)
+        found = (at >= 0) & (known[at] == asked) & (picture != MISSING)
+        return np.where(found, order[at], MISSING)
 
     @cached_property
-    def _by_key(self) -> tuple[np.ndarray, np.ndarray]:
+    def _by_key(self) -> tuple[npt.NDArray[np.int64], Codes]:
         key = self._key(self.set, self.picture)
         order = np.argsort(key, kind="stable").astype(np.int32)
         return key[order], order
 
-    def _key(self, set_number: np.ndarray, picture: np.ndarray) -> np.ndarray:
-        return set_number.astype(np.int64) * len(self.names) + picture
+    def _key(self, set_code: npt.NDArray[np.int8], picture: Codes) -> npt.NDArray[np.int64]:
+        return set_code.astype(np.int64) * len(self.names) + picture
 
-    def places(self, names: Iterable[tuple[str, str]]) -> np.ndarray:
-        """Where pictures (set, name) are listed: int64 (k,), NONE where they are not."""
-        pairs = list(names)
-        sets = np.array([SETS.index(name) if name in SETS else NONE for name, _ in pairs], np.int8)
-        return self.place(sets, self.names.find(pa.array([picture for _, picture in pairs], pa.string())))
+    def find(self, pictures: Iterable[tuple[str, str]]) -> npt.NDArray[np.int64]:
+        """The row of each picture, told by (set, name), as `rows_of` gives it."""
+        pairs = list(pictures)
+        sets = np.array([SETS.index(name) if name in SETS else MISSING for name, _ in pairs], np.int8)
+        return self.rows_of(sets, self.names.find([picture for _, picture in pairs]))
 
-    def known(self, columns: Iterable[str]) -> np.ndarray:
-        """Which pictures have a finite number in each column: bool (n,)."""
+    def finite(self, columns: Iterable[str]) -> Mask:
+        """Which pictures have a finite number in each column: (n,)."""
         found = np.ones(len(self), dtype=bool)
-        for name in columns:  # one at a time: a column of a file takes room while it is read
+        for name in columns:  # one at a time: reading a column takes memory
             found &= np.isfinite(self.numbers(name))
         return found
 
-    def numbers(self, column: str) -> np.ndarray:
-        """A column of numbers or of yes and no, float64 (n,), NaN where nothing is known."""
-        parts = [batch[column].to_numpy(zero_copy_only=False) for batch in batches(self.source, (column,))]
-        return np.concatenate([np.empty(0), *parts])
+    def numbers(self, column: str) -> Floats:
+        """A column of numbers or of yes and no, (n,), NaN where nothing is known."""
+        return np.concatenate([np.empty(0), *(_floats(batch[column]) for batch in batches(self.source, (column,)))])
 
-    def told(self, column: str) -> np.ndarray:
-        """Which pictures have a text in a column: bool (n,)."""
+    def has_text(self, column: str) -> Mask:
+        """Which pictures have a text in a column: (n,)."""
         parts = [batch[column].is_valid().to_numpy(zero_copy_only=False) for batch in batches(self.source, (column,))]
         return np.concatenate([np.empty(0, bool), *parts])
 
-    def facts(self, places: np.ndarray, columns: Sequence[str]) -> Records:
-        """Those columns of the pictures at distinct `places`, in their order."""
-        order = np.argsort(places)
-        wanted, found, start = places[order], [], 0
+    def facts(self, rows: Indices, columns: Sequence[str]) -> TableRows:
+        """Those columns of distinct `rows`, in their order."""
+        order = np.argsort(rows)
+        wanted, found, start = rows[order], [], 0
         for batch in batches(self.source, columns):
             n = len(batch[columns[0]])
             here = wanted[slice(*np.searchsorted(wanted, [start, start + n]))] - start
             found.append(pa.table({name: values.take(pa.array(here)) for name, values in batch.items()}))
             start += n
-        back = np.empty(len(order), np.int64)
-        back[order] = np.arange(len(order))
-        return Records(pa.concat_tables(found).take(pa.array(back)) if found else pa.table({}))
+        return TableRows(pa.concat_tables(found).take(pa.array(np.argsort(order))) if found else pa.table({}))
 
 
-class Records(Sequence[Facts]):
-    """Rows of a table as mappings, each made when it is asked for."""
+class TableRows(Sequence[Facts]):
+    """Rows of an Arrow table as mappings, each made when it is asked for."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
@@ -118,36 +153,24 @@ class Records(Sequence[Facts]):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, at):
-        return Records(self.table[at]) if isinstance(at, slice) else self.table.slice(at, 1).to_pylist()[0]
+    @overload
+    def __getitem__(self, at: int) -> Facts: ...
+    @overload
+    def __getitem__(self, at: slice) -> TableRows: ...
+    def __getitem__(self, at: int | slice) -> Facts | TableRows:
+        if isinstance(at, slice):
+            return TableRows(self.table[at])
+        row: Facts = self.table.slice(at, 1).to_pylist()[0]
+        return row
 
     def __iter__(self) -> Iterator[Facts]:
         for batch in self.table.to_batches(max_chunksize=1024):
             yield from batch.to_pylist()
 
 
-def inventory(pictures: Pictures, names: Texts | None = None, marks: Texts | None = None) -> Inventory:
-    """The inventory, its texts those given and what it has besides.
-
-    Raises UserError when `pictures` is a path of no list of pictures.
-    """
-    names, marks = names or no_texts(pa.string()), marks or no_texts()
-    names, picture = _numbered(pictures, "picture", names)
-    marks, sha256 = _numbered(pictures, "sha256", marks)
-    n, reasons = len(picture), Words()
-    sets, reason = np.empty(n, np.int8), np.empty(n, np.int32)
-    hashed, phash, colour = np.zeros(n, bool), np.zeros(n, np.uint64), np.full((n, 3), UNKNOWN, np.int32)
-    start = 0
-    for batch in batches(pictures, ("set", "reason", "phash", *COLOURS)):
-        part = slice(start, start := start + len(batch["set"]))
-        sets[part] = [SETS.index(name) if name in SETS else NONE for name in batch["set"].to_pylist()]
-        reason[part] = [reasons[why] if why else NONE for why in batch["reason"].to_pylist()]
-        texts = batch["phash"].to_pylist()
-        hashed[part] = [bool(text) for text in texts]
-        phash[part] = [_hash(text, pictures) if text else 0 for text in texts]
-        for channel, name in enumerate(COLOURS):
-            colour[part, channel] = thousandths(batch[name].to_numpy(zero_copy_only=False))
-    return Inventory(pictures, names, marks, tuple(reasons), picture, sets, sha256, reason, hashed, phash, colour)
+def _floats(values: pa.Array) -> Floats:
+    floats: Floats = values.to_numpy(zero_copy_only=False)
+    return floats
 
 
 def _hash(text: str, pictures: Pictures) -> int:
@@ -156,21 +179,6 @@ def _hash(text: str, pictures: Pictures) -> int:
         where = pictures if isinstance(pictures, Path) else "the list of pictures"
         raise UserError(f"{where} has a perceptual hash that is none: it is damaged")
     return int(text, 16)
-
-
-def _numbered(pictures: Pictures, column: str, texts: Texts) -> tuple[Texts, np.ndarray]:
-    """A column by the numbers of its texts, int32 (n,), and all texts."""
-    numbers, strange = [np.empty(0, np.int32)], []
-    for batch in batches(pictures, (column,)):
-        found = texts.find(batch[column])
-        missing = batch[column].filter(pa.array(found == NONE)).drop_null()
-        numbers.append(found)
-        strange += [missing] if len(missing) else []
-    if not strange:
-        return texts, np.concatenate(numbers)
-    more = texts.with_more(pa.concat_arrays(strange))
-    del strange, numbers
-    return _numbered(pictures, column, more)
 
 
 def batches(pictures: Pictures, columns: Sequence[str], *, passed: bool = False) -> Iterator[dict[str, pa.Array]]:
@@ -222,7 +230,7 @@ def _columns(batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, pa.Arra
     return {name: column(name) for name in columns}
 
 
-def _array(name: str, values: list[object]) -> pa.Array:
+def _array(name: str, values: list[Any]) -> pa.Array:
     if name in TEXT:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
     return pa.array([float(value) if isinstance(value, int | float) else None for value in values], pa.float64())

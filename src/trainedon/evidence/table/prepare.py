@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from trainedon.evidence.table.clusters import ENCODER, changes, linked, smallest_in_clusters
+from trainedon.evidence.table.codes import MISSING, Codebook, Codes, DictionaryBuilder, lookup
 from trainedon.evidence.table.feature_table import Looks
-from trainedon.evidence.table.picture_table import Inventory, Pictures, inventory
-from trainedon.evidence.table.rows import SETS, Columns, Rows, stand_ins
+from trainedon.evidence.table.memory import release_unused
+from trainedon.evidence.table.picture_table import Facts, Mask, Pictures, PictureTable
+from trainedon.evidence.table.rows import SETS, Column, Columns, Indices, Rows, picture_ids
 from trainedon.evidence.table.scores import NO_ROW, Scores
-from trainedon.evidence.table.stream import give_back
-from trainedon.evidence.table.texts import NONE, Words
 
-SALT = b"trainedon/standard-1/cluster\x1f"  # named apart from the salt of the calibration half
+SALT = b"trainedon/standard-1/cluster\x1f"  # another than that of the calibration half
 NOT_LISTED = "it is not in the list of pictures"
 OTHER_DIGEST = "its digest is not that of the picture in the list"
 TWIN = "also among the suspects"  # the inventory's reason for an unseen picture that equals a suspect
@@ -38,25 +39,26 @@ def prepare(
 
 def prepared(
     scores: Scores, sets: Sequence[str], pictures: Pictures | None, looks: Looks | None
-) -> tuple[Scores, Inventory | None]:
+) -> tuple[Scores, PictureTable | None]:
     """What `prepare` gives, and the inventory."""
     scores, listed = scores.of_sets(*sets), None
     if pictures is not None:
         scores, listed = joined(scores, pictures)
-        give_back()
-        scores = _with_clusters(with_twins(_complete(scores, listed, sets)), listed, listed.of_sets(sets), looks)
+        release_unused()
+        scores = _with_clusters(with_twins(_complete(scores, listed, sets)), listed, listed.in_sets(sets), looks)
     scores = one_per_cluster(without_duplicates(scores))
-    give_back()
+    release_unused()
     return scores, listed
 
 
-def joined(scores: Scores, pictures: Pictures) -> tuple[Scores, Inventory]:
-    """The scores and the inventory, both with the texts of either."""
+def joined(scores: Scores, pictures: Pictures) -> tuple[Scores, PictureTable]:
+    """The scores and the inventory in codes of the same dictionaries."""
     columns = scores.columns
-    listed = inventory(pictures, columns.names, columns.marks)
-    if listed.names is not columns.names or listed.marks is not columns.marks:
-        scores = Scores(columns.renumbered(listed.names, listed.marks))
-    return scores, listed
+    names, digests = DictionaryBuilder(columns.names), DictionaryBuilder(columns.digests)
+    listed = PictureTable.read(pictures, names, digests)
+    if listed.names is columns.names and listed.digests is columns.digests:
+        return scores, listed
+    return Scores(columns.with_dictionaries(listed.names, names.known, listed.digests, digests.known)), listed
 
 
 def complete(scores: Scores, pictures: Pictures, sets: Sequence[str]) -> Scores:
@@ -69,56 +71,57 @@ def complete(scores: Scores, pictures: Pictures, sets: Sequence[str]) -> Scores:
     return _complete(*joined(scores, pictures), sets)
 
 
-def _complete(scores: Scores, listed: Inventory, sets: Sequence[str]) -> Scores:
-    among = listed.of_sets(sets)
-    columns, words = scores.columns, Words(scores.columns.reasons)
-    place = listed.place(columns.set, columns.picture)
-    place[~np.append(among, False)[place]] = NONE
-    reason = _unlisted(columns, listed, place, words)
-    unfit = reason != NONE
+def _complete(scores: Scores, listed: PictureTable, sets: Sequence[str]) -> Scores:
+    columns, among = scores.columns, listed.in_sets(sets)
+    reasons = Codebook.of(columns.reasons)
+    row = listed.rows_of(columns.set, columns.picture)
+    row[~lookup(among, row, False)] = MISSING
+    reason = _why_unfit(columns, listed, row, reasons)
+    unfit = reason != MISSING
     if unfit.any():
         score, why = np.where(unfit, np.nan, columns.score), np.where(unfit, reason, columns.reason)
         columns = replace(columns, score=score, reason=why)
-    due = _distinct(listed, among)
-    without = words[NO_ROW]
+    due, no_row = _each_once(listed, among), reasons[NO_ROW]
     for attack in scores.attacks:
-        known = np.zeros(len(listed) + 1, dtype=bool)  # the last is for rows that are not listed
-        known[place[scores.of_attack(attack).places]] = True
-        missing = due[~known[due]]
-        if not len(missing):
-            continue
-        why = np.array([words[why] for why in listed.reasons] + [without], np.int32)[listed.reason[missing]]
-        columns = columns.joined(_unscored(columns, listed, missing, columns.attacks.index(attack), why))
-    return Scores(replace(columns, reasons=tuple(words)))
+        has_row = np.zeros(len(listed) + 1, dtype=bool)  # the last is for rows that are not listed
+        has_row[row[scores.of_attack(attack).indices]] = True
+        missing = due[~has_row[due]]
+        if len(missing):
+            why = lookup(_codes(listed.reasons, reasons), listed.reason[missing], no_row)
+            columns = columns.followed_by(_unscored(columns, listed, missing, columns.attacks.index(attack), why))
+    return Scores(replace(columns, reasons=tuple(reasons)))
 
 
-def _unlisted(columns: Columns, listed: Inventory, place: np.ndarray, words: Words) -> np.ndarray:
-    """Why the inventory does not let a row count, if so: int32 (n,) of `words`. place: of each row in the inventory."""
-    digest = np.append(listed.sha256, np.int32(NONE))[place]
-    other = (columns.sha256 != NONE) & (digest != NONE) & (digest != columns.sha256)
-    why = np.array([words[why] for why in listed.reasons] + [NONE], np.int32)
-    reason = why[np.append(listed.reason, np.int32(NONE))[place]]
-    reason[other] = words[OTHER_DIGEST]
-    reason[(place == NONE) & np.isfinite(columns.score)] = words[NOT_LISTED]
+def _why_unfit(columns: Columns, listed: PictureTable, row: Indices, reasons: Codebook[str]) -> Codes:
+    """Why the inventory does not let a score count, if so: (n,), of `reasons`. row: of each score in the inventory."""
+    digest = lookup(listed.sha256, row)
+    other = (columns.sha256 != MISSING) & (digest != MISSING) & (digest != columns.sha256)
+    reason = lookup(_codes(listed.reasons, reasons), lookup(listed.reason, row))
+    reason[other] = reasons[OTHER_DIGEST]
+    reason[(row == MISSING) & np.isfinite(columns.score)] = reasons[NOT_LISTED]
     return reason
 
 
-def _distinct(listed: Inventory, among: np.ndarray) -> np.ndarray:
-    """The places of listed pictures, each once, the last of those that have one set and name."""
-    places = np.flatnonzero(among)
-    last = listed.place(listed.set[places], listed.picture[places])
-    return last if np.array_equal(last, places) else np.array([*dict.fromkeys(last.tolist())])
+def _codes(texts: Sequence[str], codebook: Codebook[str]) -> Codes:
+    return np.array([codebook[text] for text in texts], np.int32)
 
 
-def _unscored(columns: Columns, listed: Inventory, places: np.ndarray, attack: int, reason: np.ndarray) -> Columns:
-    n = len(places)
-    nothing, unknown = np.full(n, NONE, np.int32), np.full(n, np.nan)
+def _each_once(listed: PictureTable, among: Mask) -> Indices:
+    """The rows of listed pictures, each once: the last of those that have one set and name."""
+    rows = np.flatnonzero(among)
+    last = listed.rows_of(listed.set[rows], listed.picture[rows])
+    return last if np.array_equal(last, rows) else np.array([*dict.fromkeys(last.tolist())])
+
+
+def _unscored(columns: Columns, listed: PictureTable, rows: Indices, attack: int, reason: Codes) -> Columns:
+    """Rows without a score, for the pictures at `rows` of the inventory."""
+    nothing, unknown = np.full(len(rows), MISSING, np.int32), np.full(len(rows), np.nan)
     return replace(
         columns,
-        picture=listed.picture[places],
-        set=listed.set[places],
-        attack=np.full(n, attack, np.int32),
-        sha256=listed.sha256[places],
+        picture=listed.picture[rows],
+        set=listed.set[rows],
+        attack=np.full(len(rows), attack, np.int32),
+        sha256=listed.sha256[rows],
         score=unknown,
         reason=reason,
         nfe=unknown,
@@ -128,31 +131,44 @@ def _unscored(columns: Columns, listed: Inventory, places: np.ndarray, attack: i
     )
 
 
-def _with_clusters(scores: Scores, listed: Inventory, among: np.ndarray, looks: Looks | None) -> Scores:
-    """Rows without a cluster with that of their picture, by hash and, where its thresholds were measured, by the
-    encoder."""
-    cluster = np.append(near_duplicates(listed, among, looks), np.int32(NONE))
+def _with_clusters(scores: Scores, listed: PictureTable, among: Mask, looks: Looks | None) -> Scores:
+    """Rows that the table gives no cluster with that of their picture."""
     columns = scores.columns
-    own = cluster[listed.place(columns.set, columns.picture)]
-    return Scores(replace(columns, cluster=np.where(columns.cluster == NONE, own, columns.cluster)))
+    found = lookup(near_duplicate_clusters(listed, among, looks), listed.rows_of(columns.set, columns.picture))
+    return Scores(replace(columns, cluster=np.where(columns.cluster == MISSING, found, columns.cluster)))
 
 
-def near_duplicates(listed: Inventory, among: np.ndarray, looks: Looks | None) -> np.ndarray:
-    """The cluster of every picture that has a near-duplicate among those of `among`, bool (n,): int32 (n,) of marks.
+def near_duplicates(pictures: Sequence[Facts], looks: Looks | None = None) -> dict[tuple[str, str], str]:
+    """The clusters of near-duplicates among all `pictures`: (set, picture) -> the smallest sha256 in its cluster.
 
-    A picture without a digest or a perceptual hash, or with a reason not to be used, is in no cluster.
+    pictures: rows of the inventory. One alone in its cluster is left out. `near_duplicate_clusters` says what counts.
     """
-    rows = np.flatnonzero(among & listed.hashed & (listed.reason == NONE) & (listed.sha256 != NONE))
+    listed = PictureTable.read(pictures)
+    cluster = near_duplicate_clusters(listed, np.ones(len(listed), dtype=bool), looks)
+    rows = np.flatnonzero(cluster != MISSING)
+    found = zip(listed.facts(rows, ("set", "picture")), listed.digests.decode(cluster[rows]), strict=True)
+    return {(row["set"], row["picture"]): str(sha256) for row, sha256 in found}
+
+
+def near_duplicate_clusters(listed: PictureTable, among: Mask, looks: Looks | None) -> Codes:
+    """The cluster of every picture that has a near-duplicate among those of `among`: (n,), of digests, the smallest in
+    it; MISSING for all others.
+
+    Near-duplicates are found by perceptual hash and, where looks are those of ENCODER, by these. A picture without a
+    digest or a perceptual hash, or with a reason not to be used, is in no cluster.
+    """
+    rows = np.flatnonzero(among & listed.hashed & listed.usable & (listed.sha256 != MISSING))
     seen, features = np.empty(0, np.int64), []
     if looks is not None and looks.encoder == ENCODER:
-        back = np.full(len(listed) + 1, NONE)
-        back[rows] = np.arange(len(rows))
-        at = back[listed.places(looks.features)]
-        seen = np.sort(at[at != NONE])
-        features = [row for _, row in sorted(zip(at.tolist(), looks.features.values()), key=lambda one: one[0])]
-        features = features[len(features) - len(seen) :]
+        place = np.full(len(listed) + 1, MISSING)  # of each picture among `rows`
+        place[rows] = np.arange(len(rows))
+        at = place[listed.find(looks.features)]
+        by_row = np.argsort(at, kind="stable")
+        by_row = by_row[at[by_row] != MISSING]
+        every = list(looks.features.values())
+        seen, features = at[by_row], [every[number] for number in by_row]
     root = linked(listed.phash[rows], listed.colour[rows], seen, features)
-    out = np.full(len(listed), NONE, np.int32)
+    out = np.full(len(listed), MISSING, np.int32)
     out[rows] = smallest_in_clusters(root, listed.sha256[rows])
     return out
 
@@ -166,14 +182,14 @@ def with_twins(scores: Scores) -> Scores:
     if TWIN not in columns.reasons:
         return scores
     twin = columns.reason == columns.reasons.index(TWIN)
-    equal = (columns.set == SETS.index("suspect")) & np.isfinite(columns.score) & (columns.sha256 != NONE)
-    key = columns.attack.astype(np.int64) * len(columns.marks) + columns.sha256
+    equal = (columns.set == SETS.index("suspect")) & np.isfinite(columns.score) & (columns.sha256 != MISSING)
+    key = columns.attack.astype(np.int64) * len(columns.digests) + columns.sha256
     known, last = np.unique(key[equal][::-1], return_index=True)
     of_known = columns.score[equal][::-1][last]
-    asked = np.flatnonzero(twin & (columns.sha256 != NONE) & np.isin(key, known))
+    asked = np.flatnonzero(twin & (columns.sha256 != MISSING) & np.isin(key, known))
     score, reason = columns.score.copy(), columns.reason.copy()
     score[asked] = of_known[np.searchsorted(known, key[asked])]
-    reason[asked] = NONE
+    reason[asked] = MISSING
     return Scores(replace(columns, score=score, reason=reason))
 
 
@@ -183,33 +199,25 @@ def without_duplicates(scores: Scores) -> Scores:
     Inside a set the first by name stays. A picture that is also a member is not unseen: it leaves the unseen. One that
     is also a suspect forms a cluster with it. Rows without a sha256 are never taken for duplicates.
     """
-    columns, words = scores.columns, Words(scores.columns.reasons)
-    rows = np.flatnonzero(np.isfinite(columns.score) & (columns.sha256 != NONE)).astype(np.int32)
-    keys = (columns.attack, columns.sha256, FIRST[columns.set], columns.picture)
-    rows = rows[np.lexsort([key[rows] for key in reversed(keys)])]
-    same = _first_of_group(columns.attack[rows], columns.sha256[rows])  # under any set
-    again = _first_of_group(columns.attack[rows], columns.sha256[rows], columns.set[rows])  # in its own set
-    place = np.arange(len(rows), dtype=np.int32)
-    copies = np.flatnonzero(again != place)
-    across = np.flatnonzero((again == place) & (same != place))
-    if not len(copies) and not len(across):
+    columns, reasons = scores.columns, Codebook.of(scores.columns.reasons)
+    usable = np.isfinite(columns.score) & (columns.sha256 != MISSING)
+    rows = _sorted(usable, columns.attack, columns.sha256, FIRST[columns.set], columns.picture)
+    equal = rows[_first_of_group(columns.attack[rows], columns.sha256[rows])]  # the first of equal bytes, in any set
+    own = rows[_first_of_group(columns.attack[rows], columns.sha256[rows], columns.set[rows])]  # in its own set
+    copies, across = own != rows, (own == rows) & (equal != rows)
+    if not copies.any() and not across.any():
         return scores
     score, reason, cluster = columns.score.copy(), columns.reason.copy(), columns.cluster.copy()
-    names = columns.names.of(columns.picture[rows[again[copies]]])
-    reason[rows[copies]] = [words[f"exact duplicate of {name}"] for name in names]
-    given = columns.set[rows[same[across]]] == SETS.index("member")
-    reason[rows[across[given]]] = words[MEMBER] if given.any() else NONE
-    score[rows[np.concatenate([copies, across[given]])]] = np.nan
-    one, other = rows[same[across[~given]]], rows[across[~given]]
-    name = np.where(cluster[one] != NONE, cluster[one], cluster[other])
-    cluster[one] = cluster[other] = np.where(name != NONE, name, columns.sha256[other])
-    return Scores(replace(columns, score=score, reason=reason, cluster=cluster, reasons=tuple(words)))
-
-
-def _first_of_group(*keys: np.ndarray) -> np.ndarray:
-    """The place of the first row of each row's group, int32 (n,); rows of one group are neighbours, equal in keys."""
-    new = np.any([changes(key) for key in keys], axis=0)
-    return np.flatnonzero(new).astype(np.int32)[np.cumsum(new, dtype=np.int32) - 1]
+    names = columns.names.decode(columns.picture[own[copies]])
+    reason[rows[copies]] = [reasons[f"exact duplicate of {name}"] for name in names]
+    member = across & (columns.set[equal] == SETS.index("member"))
+    if member.any():
+        reason[rows[member]] = reasons[MEMBER]
+    score[rows[copies | member]] = np.nan
+    one, other = equal[across & ~member], rows[across & ~member]
+    name = np.where(cluster[one] != MISSING, cluster[one], cluster[other])
+    cluster[one] = cluster[other] = np.where(name != MISSING, name, columns.sha256[other])
+    return Scores(replace(columns, score=score, reason=reason, cluster=cluster, reasons=tuple(reasons)))
 
 
 def one_per_cluster(scores: Scores) -> Scores:
@@ -219,23 +227,35 @@ def one_per_cluster(scores: Scores) -> Scores:
     of picture are left in them, and coins that decided about pictures unfair. docs/evidence.md has the example.
     """
     columns = scores.columns
-    rows = np.flatnonzero(np.isfinite(columns.score) & (columns.cluster != NONE))
-    rows = rows[np.lexsort((columns.cluster[rows], columns.attack[rows]))]
+    rows = _sorted(np.isfinite(columns.score) & (columns.cluster != MISSING), columns.attack, columns.cluster)
     first = _first_of_group(columns.attack[rows], columns.cluster[rows])
     rows = rows[np.bincount(first, minlength=len(rows))[first] > 1]
-    keys = (columns.attack[rows], columns.cluster[rows])
-    rows = rows[np.lexsort((columns.picture[rows], _order(Rows(columns, rows)), *reversed(keys)))]
-    first = _first_of_group(columns.attack[rows], columns.cluster[rows])
-    others = np.flatnonzero(first != np.arange(len(rows)))
+    keys = (columns.picture[rows], _drawn(Rows(columns, rows)), columns.cluster[rows], columns.attack[rows])
+    rows = rows[np.lexsort(keys)]
+    counts = rows[_first_of_group(columns.attack[rows], columns.cluster[rows])]
     near = columns.near.copy()
-    near[rows[others]] = columns.picture[rows[first[others]]]
+    near[rows[rows != counts]] = columns.picture[counts[rows != counts]]
     return Scores(replace(columns, near=near))
 
 
-def _order(rows: Rows) -> np.ndarray:
-    """An order that means nothing, bytes (n,), 32 each. Copies in different sets have one digest, so the set is hashed
-    with it: by name, one set would always win."""
-    sets = (SETS[number].encode() for number in rows.column("set").tolist())
-    both = zip(stand_ins(rows), sets, strict=True)
-    hashes = (hashlib.sha256(SALT + digest.encode() + name).digest() for digest, name in both)
+def _sorted(among: Mask, *keys: Column) -> Indices:
+    """The rows of `among`, int32, in the order of the columns `keys`, the first of which matters most."""
+    rows = np.flatnonzero(among).astype(np.int32)
+    return rows[np.lexsort([key[rows] for key in reversed(keys)])]
+
+
+def _first_of_group(*keys: Column) -> Indices:
+    """The place of the first row of each row's group, int32 (n,); rows of one group are neighbours, equal in keys."""
+    new = np.any([changes(key) for key in keys], axis=0)
+    return np.flatnonzero(new).astype(np.int32)[np.cumsum(new, dtype=np.int32) - 1]
+
+
+def _drawn(rows: Rows) -> npt.NDArray[np.bytes_]:
+    """SHA-256 (salt + digest + set) of each row, bytes (n,), 32 each: a lot that favours nothing.
+
+    The set is hashed too, since copies in different sets have one digest: by name, one set would always win.
+    """
+    sets = (SETS[code].encode() for code in rows.column("set").tolist())
+    both = zip(picture_ids(rows), sets, strict=True)
+    hashes = (hashlib.sha256(SALT + picture.encode() + name).digest() for picture, name in both)
     return np.fromiter(hashes, dtype="S32", count=len(rows))

@@ -1,19 +1,24 @@
-"""Rows of the table of scores, held by columns: about 110 bytes a row, and made when they are looked at."""
+"""Rows of the table of scores, held by columns: about 110 bytes a row. A row becomes an object when it is looked at."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
+import numpy.typing as npt
 
-from trainedon.evidence.table.texts import NONE, Texts, moved
+from trainedon.evidence.table.codes import MISSING, Codes, Dictionary, lookup
 
 SETS = ("suspect", "unseen", "member")
 BY_NAME = np.array([sorted(SETS).index(name) for name in SETS], np.int8)  # the place of each set by its name
 BLOCK = 4096  # rows made at once
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.integer[Any]]
+Column = npt.NDArray[Any]
 
 
 class Row(NamedTuple):
@@ -44,48 +49,48 @@ class AttackKey(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """All rows. Texts are told by their numbers, NONE for none; numbers that are not known are NaN.
+    """All rows. Texts are codes, MISSING for none; numbers that are not known are NaN. Columns are (n,).
 
-    names: of pictures. marks: digests, and names of clusters. Columns are (n,).
+    names: of pictures. digests: of pictures, and names of clusters, most of which are digests.
     """
 
-    names: Texts
-    marks: Texts
+    names: Dictionary
+    digests: Dictionary
     attacks: tuple[AttackKey, ...]
     reasons: tuple[str, ...]
-    picture: np.ndarray  # int32, of names
-    set: np.ndarray  # int8, of SETS
-    attack: np.ndarray  # int32, of attacks
-    sha256: np.ndarray  # int32, of marks
-    score: np.ndarray  # float64
-    reason: np.ndarray  # int32, of reasons
-    nfe: np.ndarray  # float64
-    seconds: np.ndarray  # float64
-    cluster: np.ndarray  # int32, of marks
-    near: np.ndarray  # int32, of names
+    picture: Codes  # of names
+    set: npt.NDArray[np.int8]  # of SETS
+    attack: Codes  # of attacks
+    sha256: Codes  # of digests
+    score: Floats
+    reason: Codes  # of reasons
+    nfe: Floats
+    seconds: Floats
+    cluster: Codes  # of digests
+    near: Codes  # of names
 
     def __len__(self) -> int:
         return len(self.picture)
 
-    def take(self, places: np.ndarray) -> Columns:
-        """The rows at the places, int or bool (n,)."""
-        return replace(self, **{name: getattr(self, name)[places] for name in COLUMNS})
+    def take(self, indices: Column) -> Columns:
+        """The rows at `indices`, int or bool (n,)."""
+        return replace(self, **{name: getattr(self, name)[indices] for name in COLUMNS})
 
-    def joined(self, other: Columns) -> Columns:
-        """These rows and those of `other`, which has the same texts."""
-        return replace(self, **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS})
+    def followed_by(self, other: Columns) -> Columns:
+        """These rows and then those of `other`, which has the same dictionaries."""
+        both: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS}
+        return replace(self, **both)
 
-    def renumbered(self, names: Texts, marks: Texts) -> Columns:
-        """The same rows under texts that have those of these rows and more."""
-        name, mark = self.names.numbers_in(names), self.marks.numbers_in(marks)
+    def with_dictionaries(self, names: Dictionary, name: Codes, digests: Dictionary, digest: Codes) -> Columns:
+        """The same rows in codes of other dictionaries. name, digest: the code there of each text here."""
         return replace(
             self,
             names=names,
-            marks=marks,
-            picture=moved(self.picture, name),
-            near=moved(self.near, name),
-            sha256=moved(self.sha256, mark),
-            cluster=moved(self.cluster, mark),
+            digests=digests,
+            picture=lookup(name, self.picture),
+            near=lookup(name, self.near),
+            sha256=lookup(digest, self.sha256),
+            cluster=lookup(digest, self.cluster),
         )
 
 
@@ -93,74 +98,75 @@ COLUMNS = tuple(field.name for field in fields(Columns))[4:]
 
 
 class Rows(Sequence[Row]):
-    """Some rows of `columns`: those at `places`, int (n,). Equal to any sequence of the same rows."""
+    """Some rows of `columns`: those at `indices`, int (n,). Equal to any sequence of the same rows."""
 
-    def __init__(self, columns: Columns, places: np.ndarray) -> None:
-        self.columns, self.places = columns, places
+    def __init__(self, columns: Columns, indices: Indices) -> None:
+        self.columns, self.indices = columns, indices
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.indices)
 
     @overload
     def __getitem__(self, at: int) -> Row: ...
     @overload
     def __getitem__(self, at: slice) -> Rows: ...
-    def __getitem__(self, at):
+    def __getitem__(self, at: int | slice) -> Row | Rows:
         if isinstance(at, slice):
-            return Rows(self.columns, self.places[at])
-        return _made(self.columns, self.places[[at]])[0]
+            return Rows(self.columns, self.indices[at])
+        return _decoded(self.columns, self.indices[[at]])[0]
 
     def __iter__(self) -> Iterator[Row]:
         for start in range(0, len(self), BLOCK):
-            yield from _made(self.columns, self.places[start : start + BLOCK])
+            yield from _decoded(self.columns, self.indices[start : start + BLOCK])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(tuple.__eq__, self, other))
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
-    def column(self, name: str) -> np.ndarray:
+    def column(self, name: str) -> Column:
         """One column of these rows, (n,), as `Columns` says."""
-        return getattr(self.columns, name)[self.places]
+        column: Column = getattr(self.columns, name)[self.indices]
+        return column
 
 
-def _made(columns: Columns, places: np.ndarray) -> list[Row]:
-    values = {name: getattr(columns, name)[places] for name in COLUMNS}
-    attacks = [columns.attacks[number] for number in values["attack"].tolist()]
+def _decoded(columns: Columns, indices: Indices) -> list[Row]:
+    values = {name: getattr(columns, name)[indices] for name in COLUMNS}
+    attacks = [columns.attacks[code] for code in values["attack"].tolist()]
     return [
-        Row(picture, SETS[name], *attack, *rest)
-        for picture, name, attack, *rest in zip(
-            columns.names.of(values["picture"]),
+        Row(str(picture), SETS[code], *attack, *rest)
+        for picture, code, attack, *rest in zip(
+            columns.names.decode(values["picture"]),
             values["set"].tolist(),
             attacks,
-            columns.marks.of(values["sha256"]),
-            known(values["score"]),
-            [None if number == NONE else columns.reasons[number] for number in values["reason"].tolist()],
-            known(values["nfe"]),
-            known(values["seconds"]),
-            columns.marks.of(values["cluster"]),
-            columns.names.of(values["near"]),
+            columns.digests.decode(values["sha256"]),
+            none_for_nan(values["score"]),
+            [None if code == MISSING else columns.reasons[code] for code in values["reason"].tolist()],
+            none_for_nan(values["nfe"]),
+            none_for_nan(values["seconds"]),
+            columns.digests.decode(values["cluster"]),
+            columns.names.decode(values["near"]),
             strict=True,
         )
     ]
 
 
-def known(values: np.ndarray) -> list[float | None]:
+def none_for_nan(values: Floats) -> list[float | None]:
     """Numbers, None for NaN."""
     return [None if value != value else value for value in values.tolist()]
 
 
-def stand_ins(rows: Sequence[Row]) -> Iterator[str]:
-    """The digest of each row's picture; where it is not known, that of the picture's name stands in."""
+def picture_ids(rows: Sequence[Row]) -> Iterator[str]:
+    """What tells each row's picture from others: its digest or, where none is known, the digest of its name."""
     if not isinstance(rows, Rows):
-        yield from (row.sha256 or _of_name(row.picture) for row in rows)
+        yield from (row.sha256 or _digest(row.picture) for row in rows)
         return
     columns = rows.columns
     for start in range(0, len(rows), BLOCK):
-        places = rows.places[start : start + BLOCK]
-        for digest, place in zip(columns.marks.of(columns.sha256[places]), places, strict=True):
-            yield digest or _of_name(columns.names.of(columns.picture[[place]])[0])
+        indices = rows.indices[start : start + BLOCK]
+        for sha256, index in zip(columns.digests.decode(columns.sha256[indices]), indices, strict=True):
+            yield sha256 or _digest(str(columns.names.decode(columns.picture[[index]])[0]))
 
 
-def _of_name(picture: str) -> str:
-    return hashlib.sha256(picture.encode()).hexdigest()
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()

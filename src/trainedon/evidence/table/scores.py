@@ -14,20 +14,21 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from trainedon.errors import UserError
-from trainedon.evidence.table.gather import Gathered
-from trainedon.evidence.table.rows import SETS, AttackKey, Columns, Rows
+from trainedon.evidence.table.builder import NUMBERS, ColumnsBuilder
+from trainedon.evidence.table.codes import MISSING, Codes
+from trainedon.evidence.table.memory import release_unused
+from trainedon.evidence.table.rows import SETS, AttackKey, Column, Columns, Floats, Indices, Rows
 from trainedon.evidence.table.sheet import known_columns, read_sheet
-from trainedon.evidence.table.stream import give_back
-from trainedon.evidence.table.texts import NONE
-from trainedon.parquet import BATCH, opened
+from trainedon.parquet import opened
 from trainedon.reading import open_regular
 
 REQUIRED = ("picture", "set", "score")
-NUMBERS = ("score", "nfe", "seconds")
 OPTIONAL = ("sha256", "attack", "attack_repr", "reason", "nfe", "seconds", "cluster")
 REASONS_LISTED = 20
+PART = 512  # rows that are objects at once
 NO_ROW = "the table of scores has no row for it"
 DUPLICATE = ("exact duplicate of ", "also among the ")
 
@@ -48,12 +49,12 @@ class Sample:
         return len(self.rows)
 
     @cached_property
-    def score(self) -> np.ndarray:
+    def score(self) -> Floats:
         return self.rows.column("score")
 
     @property
-    def picture(self) -> np.ndarray:
-        """Which pictures, int32 (n,), ascending: the numbers of their names, alike in all samples of one table."""
+    def picture(self) -> Codes:
+        """Which pictures, int32 (n,), ascending: the codes of their names, alike in all samples of one table."""
         return self.rows.column("picture")
 
 
@@ -69,30 +70,40 @@ class Scores:
 
         Raises UserError for an unknown set, a score that is no number, or a picture that appears twice.
         """
-        gathered, left = Gathered(), iter(rows)
-        while batch := [*islice(left, BATCH)]:
-            gathered.add_rows(batch)
-        return cls.checked(gathered)
+        builder, left = ColumnsBuilder(), iter(rows)
+        while part := [*islice(left, PART)]:
+            builder.add(part)
+        if not builder.n:
+            raise UserError("the table of scores has no rows; score some pictures first")
+        columns = builder.build()
+        _check_once(columns)
+        return cls(columns)
 
     @classmethod
-    def checked(cls, gathered: Gathered) -> Scores:
-        """What was gathered. Raises UserError where it is nothing, or a picture appears twice."""
-        if not gathered.n:
-            raise UserError("the table of scores has no rows; score some pictures first")
-        columns = gathered.columns()
-        if _any_twice(columns):
-            place, count = _most_frequent(columns)
-            row = Rows(columns, np.arange(len(columns)))[place]
-            raise UserError(
-                f"picture {row.picture!r} has {count} rows in set {row.set!r} for attack {row.attack_repr!r} "
-                f"(the first is row {place + 1}); keep one"
-            )
-        return cls(columns)
+    def from_arrays(
+        cls,
+        *,
+        suspect: ArrayLike | None = None,
+        member: ArrayLike | None = None,
+        unseen: ArrayLike | None = None,
+        attack: str = "score",
+    ) -> Scores:
+        """The scores of one attack by set, float (n,) each, higher = member; one that is not finite counts as missing.
+
+        A picture is called by its set and its place. Raises UserError for an array of another shape, or of no numbers.
+        """
+        sets = {"suspect": suspect, "member": member, "unseen": unseen}
+        return cls.from_rows(
+            {"picture": f"{name} {place}", "set": name, "attack": attack, "score": score}
+            for name, scores in sets.items()
+            if scores is not None
+            for place, score in enumerate(_numbers(name, scores))
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Scores) and self.rows == other.rows
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -105,34 +116,35 @@ class Scores:
     @cached_property
     def attacks(self) -> tuple[AttackKey, ...]:
         """The attacks, in the order in which they first appear."""
-        return tuple(self.columns.attacks[number] for number in self._attack_numbers)
+        return tuple(self.columns.attacks[code] for code in self._attack_codes)
 
     @cached_property
-    def _attack_numbers(self) -> list[int]:
-        numbers, first = np.unique(self.columns.attack, return_index=True)
-        return numbers[np.argsort(first)].tolist()
+    def _attack_codes(self) -> list[int]:
+        codes, first = np.unique(self.columns.attack, return_index=True)
+        return [int(code) for code in codes[np.argsort(first)]]
 
     def of_attack(self, attack: AttackKey) -> Rows:
         """The rows of one attack, in the order of the table."""
-        number = self._attack_numbers[self.attacks.index(attack)]
-        return Rows(self.columns, np.flatnonzero(self.columns.attack == number))
+        code = self._attack_codes[self.attacks.index(attack)]
+        return Rows(self.columns, np.flatnonzero(self.columns.attack == code))
 
     @cached_property
-    def _in_order(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places of all rows by attack, set and picture, and which attack and set each of them has."""
+    def _in_order(self) -> tuple[Indices, Column]:
+        """Indices of all rows by attack, set and picture, and the group (attack and set) of each of them."""
         columns = self.columns
         order = np.lexsort((columns.picture, columns.set, columns.attack)).astype(np.int32)
-        return order, _group(columns.attack[order], columns.set[order])
+        return order, _group(columns)[order]
 
     def sample(self, attack: AttackKey, set_name: str) -> Sample:
         """The pictures of one set under one attack; empty when there are none."""
-        columns, places = self.columns, np.empty(0, np.int32)
+        columns = self.columns
+        indices: Indices = np.empty(0, np.int32)
         if attack in self.attacks:
             order, group = self._in_order
-            asked = _group(self._attack_numbers[self.attacks.index(attack)], SETS.index(set_name))
-            places = order[slice(*np.searchsorted(group, [asked, asked + 1]))]
-        scored, near = np.isfinite(columns.score[places]), columns.near[places] != NONE
-        parts = (places[which] for which in (scored & ~near, ~scored, scored & near))
+            asked = self._attack_codes[self.attacks.index(attack)] * len(SETS) + SETS.index(set_name)
+            indices = order[slice(*np.searchsorted(group, [asked, asked + 1]))]
+        scored, near = np.isfinite(columns.score[indices]), columns.near[indices] != MISSING
+        parts = (indices[which] for which in (scored & ~near, ~scored, scored & near))
         return Sample(*(Rows(columns, part) for part in parts))
 
     def of_sets(self, *sets: str) -> Scores:
@@ -142,7 +154,7 @@ class Scores:
 
     def without(self, reprs: Container[str]) -> Scores:
         """All rows but those of attacks with one of these reprs."""
-        left = [number for number, key in enumerate(self.columns.attacks) if key.repr not in reprs]
+        left = [code for code, key in enumerate(self.columns.attacks) if key.repr not in reprs]
         kept = np.isin(self.columns.attack, left)
         return self if kept.all() else Scores(self.columns.take(kept))
 
@@ -157,25 +169,34 @@ class Scores:
                 raise UserError(f"the table of scores has no picture in set {name!r}; add rows of that set")
 
 
-def _group(attack: np.ndarray | int, set_number: np.ndarray | int) -> np.ndarray | int:
-    return attack * len(SETS) + set_number
+def _numbers(name: str, scores: ArrayLike) -> list[float]:
+    try:
+        array = np.asarray(scores, np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"the scores of set {name!r} are not all numbers: give an array of floats") from None
+    if array.ndim != 1:
+        raise UserError(f"the scores of set {name!r} have shape {array.shape}: give one number a picture, (n,)")
+    return [float(score) for score in array]
 
 
-def _any_twice(columns: Columns) -> bool:
-    """Whether a picture has more than one row in one set for one attack."""
-    key = _group(columns.attack, columns.set).astype(np.int64) * len(columns.names) + columns.picture
-    key.sort()
-    return bool((key[1:] == key[:-1]).any())
+def _group(columns: Columns) -> Codes:
+    """int32 (n,): one number for each attack and set."""
+    return columns.attack * len(SETS) + columns.set
 
 
-def _most_frequent(columns: Columns) -> tuple[int, int]:
-    """The place of the picture that has the most rows in one set for one attack, and how many."""
-    order = np.lexsort((columns.picture, columns.set, columns.attack))
-    key = np.stack([_group(columns.attack, columns.set)[order], columns.picture[order]])
-    begin = np.flatnonzero(np.append(True, (key[:, 1:] != key[:, :-1]).any(axis=0)))
-    count = np.diff(np.append(begin, len(order)))
-    place = order[begin][count == count.max()].min()  # the first of equals
-    return int(place), int(count.max())
+def _check_once(columns: Columns) -> None:
+    """Raise UserError where a picture has more than one row in one set for one attack: it names that with the most."""
+    key = _group(columns).astype(np.int64) * len(columns.names) + columns.picture
+    ordered = np.sort(key)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return
+    _, first, count = np.unique(key, return_index=True, return_counts=True)
+    index, most = int(first[count == count.max()].min()), int(count.max())
+    row = Rows(columns, np.arange(len(columns)))[index]
+    raise UserError(
+        f"picture {row.picture!r} has {most} rows in set {row.set!r} for attack {row.attack_repr!r} "
+        f"(the first is row {index + 1}); keep one"
+    )
 
 
 def count_reasons(rows: Rows) -> list[tuple[str, int]]:
@@ -184,8 +205,8 @@ def count_reasons(rows: Rows) -> list[tuple[str, int]]:
     Copies count as one reason, and what goes beyond the twenty commonest is summed up.
     """
     counts: Counter[str] = Counter()
-    for number, n in zip(*(part.tolist() for part in np.unique(rows.column("reason"), return_counts=True))):
-        reason = str(None) if number == NONE else rows.columns.reasons[number]
+    for code, n in zip(*(part.tolist() for part in np.unique(rows.column("reason"), return_counts=True)), strict=True):
+        reason = str(None) if code == MISSING else rows.columns.reasons[code]
         counts["duplicate" if is_duplicate(reason) else reason] += n
     listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(n for _, n in listed[REASONS_LISTED:])
@@ -208,18 +229,16 @@ def read_scores(path: str | Path) -> Scores:
     path = Path(path)
     if path.is_dir():
         path = path / "scores.parquet"
-    gathered = Gathered()
     try:
-        if not _is_parquet(path):
-            return Scores.from_rows(read_sheet(path, (*REQUIRED, *OPTIONAL), REQUIRED, NUMBERS))
-        for batch in _read_parquet(path):
-            gathered.add(batch)
+        if _is_parquet(path):
+            scores = Scores.from_rows(_parquet_rows(path))
+        else:
+            scores = Scores.from_rows(read_sheet(path, (*REQUIRED, *OPTIONAL), REQUIRED, NUMBERS))
     except FileNotFoundError:
         raise UserError(f"there is no table of scores at {path}; give a run folder, scores.parquet or a CSV") from None
     except (OSError, ValueError, OverflowError, pa.ArrowException) as error:  # as of a text, or a day, that is none
         raise UserError(f"{path} cannot be read as a table of scores: {str(error).splitlines()[0]}") from None
-    scores = Scores.checked(gathered)
-    give_back()
+    release_unused()
     return scores
 
 
@@ -228,9 +247,11 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1" or path.suffix.lower() == ".parquet"
 
 
-def _read_parquet(path: Path) -> Iterator[pa.RecordBatch]:
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, object]]:
     with opened(path) as file:
         names = file.names
         columns = {names[at]: name for name, at in known_columns(names, (*REQUIRED, *OPTIONAL), REQUIRED, path).items()}
         for batch in file.batches(list(columns)):
-            yield batch.rename_columns([columns[name] for name in batch.schema.names])
+            batch = batch.rename_columns([columns[name] for name in batch.schema.names])
+            for start in range(0, len(batch), PART):
+                yield from batch.slice(start, PART).to_pylist()

@@ -131,8 +131,8 @@ def _has_decimal_commas(path: Path, encoding: str, separator: str, width: int, a
             elif POINT.fullmatch(value):
                 point = point or (where, value)
     point = point or (dotted if comma or either else None)
-    if point and (comma or either):
-        other = comma or either
+    other = comma or either
+    if point and other:
         raise UserError(
             f"{path}: {other[0]} has the number {other[1]!r}, and {point[0]} {point[1]!r}: write all with a point"
         )

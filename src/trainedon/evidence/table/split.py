@@ -6,14 +6,15 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from trainedon.evidence.table.rows import Row, Rows, stand_ins
+from trainedon.evidence.table.rows import Row, Rows, picture_ids
 
 # Named apart from every other use of a digest (noise keys above all), so that the halves depend on nothing else.
 SALT = b"trainedon/standard-1/calibration\x1f"
 
 
-def calibration_mask(rows: Sequence[Row]) -> np.ndarray:
+def calibration_mask(rows: Sequence[Row]) -> npt.NDArray[np.bool_]:
     """True for the calibration half of unseen pictures, False for the evaluation half. Returns bool (n,).
 
     The pictures are put in the order of SHA-256(salt + digest), and the first half (the larger, when n is odd)
@@ -25,18 +26,16 @@ def calibration_mask(rows: Sequence[Row]) -> np.ndarray:
     return mask
 
 
-def in_salted_order(rows: Sequence[Row]) -> np.ndarray:
-    """Places of the rows, int64 (n,), in an order that means nothing; by name where it is the same."""
-    return np.lexsort((_by_name(rows), salted(rows)))
+def in_salted_order(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
+    """Indices of the rows, (n,), in the order of their salted hashes, and by name where these are equal."""
+    return np.lexsort((_names(rows), salted(rows)))
 
 
-def salted(rows: Sequence[Row]) -> np.ndarray:
-    """A picture's place in an order that means nothing: bytes (n,), 32 each."""
-    places = (hashlib.sha256(SALT + digest.encode()).digest() for digest in stand_ins(rows))
-    return np.fromiter(places, dtype="S32", count=len(rows))
+def salted(rows: Sequence[Row]) -> npt.NDArray[np.bytes_]:
+    """SHA-256(salt + digest) of each picture: bytes (n,), 32 each."""
+    hashes = (hashlib.sha256(SALT + picture.encode()).digest() for picture in picture_ids(rows))
+    return np.fromiter(hashes, dtype="S32", count=len(rows))
 
 
-def _by_name(rows: Sequence[Row]) -> np.ndarray:
-    if isinstance(rows, Rows):
-        return rows.column("picture")
-    return np.unique([row.picture for row in rows], return_inverse=True)[1]
+def _names(rows: Sequence[Row]) -> npt.NDArray[np.int32] | npt.NDArray[np.str_]:
+    return rows.column("picture") if isinstance(rows, Rows) else np.array([row.picture for row in rows])

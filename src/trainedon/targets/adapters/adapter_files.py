@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from trainedon.errors import UserError
 from trainedon.reading import open_regular, read_bytes
-from trainedon.targets.model_files import MOST_JSON, PICKLES, brief, object_of, there
-from trainedon.targets.tensors import Tensors
+from trainedon.targets.reading.model_files import MOST_JSON, PICKLES, brief, object_of, there
+from trainedon.targets.reading.tensors import Tensors
 
 Adapters = str | Path | Sequence[str | Path] | None
 
@@ -31,7 +32,7 @@ class Contents:
 
     tensors: dict[str, torch.Tensor]
     metadata: dict[str, str]
-    config: dict | None
+    config: dict[str, Any] | None
     digest: str
 
 

@@ -8,10 +8,11 @@ LoRA: W + s B A (Hu et al., arXiv 2106.09685, section 4.1); LoHa: W + s (B1 A1) 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
-from trainedon.targets.model_files import brief
+from trainedon.targets.reading.model_files import brief
 
 Factors = dict[str, torch.Tensor]
 
@@ -34,7 +35,7 @@ def kind_of(factors: Factors) -> str:
     DoesNotFit when there is one too many or too few."""
     have = set(factors) - MAGNITUDES - BIASES - {"alpha"}
     second = [{"lokr_w2"}, {"lokr_w2_a", "lokr_w2_b"}, {"lokr_w2_a", "lokr_w2_b", "lokr_t2"}]
-    kinds = {
+    kinds: dict[str, list[set[str]]] = {
         "lora": [LORA, LORA | {"mid"}],
         "embedding": [EMBEDDING],
         "loha": [LOHA, LOHA | LOHA_TUCKER],
@@ -188,7 +189,7 @@ def _lokr(factors: Factors, scale: float) -> torch.Tensor:
     return scale * whole.reshape(shape)
 
 
-_ADDED = {
+_ADDED: dict[str, Callable[[Factors, float], torch.Tensor]] = {
     "lora": _lora,
     "embedding": _embedding,
     "loha": _loha,

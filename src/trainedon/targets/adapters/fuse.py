@@ -20,7 +20,7 @@ from trainedon.targets.adapters.foreign import seems
 from trainedon.targets.adapters.layer_names import PEFT, Names, Place, own, split
 from trainedon.targets.adapters.originals import Layers
 from trainedon.targets.adapters.scales import Scales, of_diffusers, of_kohya
-from trainedon.targets.families import Opened
+from trainedon.targets.networks.families import Opened
 
 
 def fuse(opened: Opened, adapters: Sequence[Adapter]) -> list[str]:
@@ -127,7 +127,7 @@ def _all_found(file: Path, lost: list[str], changes: list[_Change], tensors: dic
 
 
 def _of_peft(
-    adapter: Adapter, config: dict, names: Names, changes: list[_Change]
+    adapter: Adapter, config: dict[str, Any], names: Names, changes: list[_Change]
 ) -> tuple[list[Place], dict[str, Scales]]:
     """Where each change belongs by peft's rules: behind one prefix the names of the part, and nothing else."""
     file = adapter.file
@@ -157,7 +157,7 @@ def _of_peft(
     return [Place(fitting[0], Layers((layers[layer],))) for layer in inner], {fitting[0]: scales}
 
 
-def _whole(adapter: Adapter, config: dict, part: torch.nn.Module, given: set[str]) -> None:
+def _whole(adapter: Adapter, config: dict[str, Any], part: torch.nn.Module, given: set[str]) -> None:
     """Raises UserError when the configuration names layers that the file has nothing for: it was cut short."""
     targets = config.get("target_modules")
     if not isinstance(targets, list) or config.get("layers_to_transform") or config.get("exclude_modules"):

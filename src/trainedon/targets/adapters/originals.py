@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -50,7 +51,7 @@ def _numbered(patterns: dict[str, tuple[str, ...]], modules: dict[str, nn.Module
     return named
 
 
-def _sgm(unet: nn.Module) -> Iterator[tuple[str, Layers]]:
+def _sgm(unet: Any) -> Iterator[tuple[str, Layers]]:
     """Of the UNets of Stable Diffusion 1, 2 and XL: numbered through instead of block by block."""
     modules = dict(unet.named_modules())
 

@@ -13,7 +13,7 @@ import regex
 
 from trainedon.errors import UserError
 from trainedon.reading import json_of
-from trainedon.targets import schema
+from trainedon.targets.reading import schema
 
 # What says how an adapter was trained, or repeats what its tensors show.
 _NO_SAY = {
@@ -161,7 +161,7 @@ class Scales:
         return alpha / (math.sqrt(r) if self.stabilised else r)
 
 
-def _values(pattern: Any, where: str) -> list:
+def _values(pattern: Any, where: str) -> list[Any]:
     if not isinstance(pattern, dict):
         raise UserError(f"{where}: rank_pattern and alpha_pattern are no tables: the adapter's scale is not known")
     return list(pattern.values())
@@ -191,12 +191,12 @@ def of_kohya(metadata: dict[str, str], wide: bool, rank: int) -> float | None:
         return None
     try:
         arguments = json.loads(metadata.get("ss_network_args") or "{}") or {}
-        alpha, r = metadata["ss_network_alpha"], metadata.get("ss_network_dim")
+        said: tuple[Any, Any] = metadata["ss_network_alpha"], metadata.get("ss_network_dim")
         if any(key.startswith("block_") for key in arguments):
             raise ValueError
         if wide and "conv_dim" in arguments:
-            alpha, r = arguments.get("conv_alpha", 1), arguments["conv_dim"]
-        alpha, r = float(alpha), float(rank if r is None else r)
+            said = arguments.get("conv_alpha", 1), arguments["conv_dim"]
+        alpha, r = float(said[0]), float(rank if said[1] is None else said[1])
         root = str(arguments.get("rs_lora", False)).lower() in ("true", "1")
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         raise ValueError("no alpha, and a header that does not say it clearly: save it with its alphas") from None

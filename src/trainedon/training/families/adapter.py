@@ -11,7 +11,7 @@ import torch
 from trainedon.errors import UserError
 from trainedon.files import file_digest
 from trainedon.reading import read_json
-from trainedon.targets.families import FAMILIES, check, open_pipeline
+from trainedon.targets.networks.families import FAMILIES, check, open_pipeline
 from trainedon.training.families.autoencoder import WEIGHTS, latents
 from trainedon.training.families.lesson import Lesson, Material, captioned, dropped, noised_batch, weights_from
 from trainedon.training.families.text import numbered
@@ -67,7 +67,7 @@ def _base(folder: Path) -> Any:
     return open_pipeline(folder, index, family, torch.float32).pipeline
 
 
-def _check_base(folder: Path) -> dict:
+def _check_base(folder: Path) -> dict[str, Any]:
     """Its `model_index.json`."""
     try:
         index = read_json(folder / "model_index.json")
@@ -78,7 +78,8 @@ def _check_base(folder: Path) -> dict:
         raise UserError(
             f"{folder} is a {kind}: give --adapter-of a local model as `trainedon train --family latent-text` makes it"
         )
-    return index
+    found: dict[str, Any] = index
+    return found
 
 
 class Adapter(Lesson):
@@ -112,7 +113,7 @@ class Adapter(Lesson):
         words = torch.where(without[:, None, None], self.empty, self.words[rows])  # (b, tokens, channels)
         return torch.nn.functional.mse_loss(self.network(x_t, t, encoder_hidden_states=words).sample, aim)
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
+    def save(self, network: Any, folder: Path) -> None:
         from diffusers import StableDiffusionPipeline
         from diffusers.utils import convert_state_dict_to_diffusers
         from peft import get_peft_model_state_dict

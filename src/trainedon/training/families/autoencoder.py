@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from trainedon.errors import UserError
 from trainedon.files import file_digest
 from trainedon.noise import generator
-from trainedon.targets.model_files import brief
+from trainedon.targets.reading.model_files import brief
 from trainedon.training.families.lesson import Lesson, Material, batch_rows, check_widths, weights_from
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -89,9 +89,10 @@ class Autoencoder(Lesson):
         rng = generator(self.recipe.seed, "step", step)
         eps = torch.from_numpy(rng.standard_normal(posterior.mean.shape, dtype=np.float32))
         restored = self.network.decode(posterior.mean + posterior.std * eps).sample
-        return torch.nn.functional.mse_loss(restored, pictures) + self.recipe.kl * posterior.kl().mean()
+        divergence: torch.Tensor = posterior.kl().mean()
+        return torch.nn.functional.mse_loss(restored, pictures) + self.recipe.kl * divergence
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
+    def save(self, network: Any, folder: Path) -> None:
         network.register_to_config(scaling_factor=1.0)
         deviation = latents(network, self.pictures).std().item()
         network.register_to_config(scaling_factor=1 / max(deviation, 1e-6))
@@ -101,8 +102,9 @@ class Autoencoder(Lesson):
 @torch.no_grad()
 def latents(autoencoder: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
     """The likeliest latents times the scaling factor: float32 (n, c, h, w) for pixels float32 (n, c, H, W)."""
-    parts = [autoencoder.encode(part).latent_dist.mode() for part in pixels.split(64)]
-    return torch.cat(parts) * autoencoder.config.scaling_factor
+    parts = [autoencoder.encode(part).latent_dist.mode() for part in torch.split(pixels, 64)]
+    scaled: torch.Tensor = torch.cat(parts) * autoencoder.config.scaling_factor
+    return scaled
 
 
 def autoencoder_folder(folder: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from diffusers import DiTPipeline, DiTTransformer2DModel
@@ -75,6 +75,6 @@ class Dit(LatentLesson):
         answer = self.network(x_t, timestep=t, class_labels=labels).sample
         return torch.nn.functional.mse_loss(answer, aim)
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
+    def save(self, network: Any, folder: Path) -> None:
         pipeline = DiTPipeline(transformer=network, vae=self.vae, scheduler=self.scheduler)
         pipeline.save_pretrained(folder, safe_serialization=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from diffusers import DDIMScheduler, LDMPipeline
@@ -73,6 +73,6 @@ class Latent(LatentLesson):
         _, t, x_t, aim = noised_batch(self.recipe, self.latents, self.scheduler, step)
         return torch.nn.functional.mse_loss(self.network(x_t, t).sample, aim)
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
+    def save(self, network: Any, folder: Path) -> None:
         pipeline = LDMPipeline(vqvae=self.vae, unet=network, scheduler=self.scheduler)
         pipeline.save_pretrained(folder, safe_serialization=True)

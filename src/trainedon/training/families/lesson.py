@@ -6,16 +6,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 
 from trainedon.errors import UserError
 from trainedon.noise import generator
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 # What a picture may have to have beside its pixels, and what to do when it has none.
 NEEDED = {
@@ -27,19 +29,37 @@ NEEDED = {
 class Pace(Protocol):
     """What the loop itself asks of a recipe, a frozen dataclass; the rest of it is the family's.
 
-    condition: what of NEEDED each member must have.
+    condition: what of NEEDED each member must have. size, channels: of the pictures; None where they follow from a
+    model that is not known yet.
     """
 
     family: ClassVar[str]
     condition: ClassVar[str | None]
-    size: int
-    channels: int
-    passes: int
-    batch_size: int
-    learning_rate: float
-    warmup: int
-    ema: float
-    seed: int
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def size(self) -> int | None: ...
+
+    @property
+    def channels(self) -> int | None: ...
+
+    @property
+    def passes(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def warmup(self) -> int: ...
+
+    @property
+    def ema(self) -> float: ...
+
+    @property
+    def seed(self) -> int: ...
 
     def lesson(self, material: Material) -> Lesson:
         """The lesson that this recipe makes of the material."""
@@ -63,10 +83,10 @@ class Material:
 
 
 class Lesson(ABC):
-    """network: all that is trained (of its parameters those that take gradients). rows: how many a pass goes over.
-    whole: the file that is written last, so that a folder which has it is a whole model."""
+    """network: the `torch.nn.Module` of all that is trained (of its parameters those that take gradients). rows: how
+    many a pass goes over. whole: the file that is written last, so that a folder which has it is a whole model."""
 
-    network: torch.nn.Module
+    network: Any  # diffusers and transformers carry no types
     rows: int
     whole: str = "model_index.json"
 
@@ -75,7 +95,7 @@ class Lesson(ABC):
         """The mean loss of one batch: a function of the weights, the seed and the step alone."""
 
     @abstractmethod
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
+    def save(self, network: Any, folder: Path) -> None:
         """Write the model with the weights of `network`, a copy of `self.network`, into an empty folder."""
 
 
@@ -119,9 +139,10 @@ def dropped(pace: Pace, rows: int, share: float, step: int) -> torch.Tensor:
 
 def captioned(material: Material) -> tuple[str, ...]:
     """The captions. Raises UserError when there are none, or fewer than pictures."""
-    if material.captions is None or None in material.captions:
+    told = tuple(caption for caption in material.captions or () if caption is not None)
+    if material.captions is None or len(told) < len(material.captions):
         raise UserError(NEEDED["caption"])
-    return material.captions
+    return told
 
 
 def labelled(material: Material) -> torch.Tensor:

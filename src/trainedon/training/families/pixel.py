@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from trainedon.errors import UserError
-from trainedon.targets.path import PREDICTIONS
+from trainedon.targets.core.path import PREDICTIONS
 from trainedon.training.families.lesson import Lesson, Material, check_widths, noised_batch, weights_from
 
 BETAS = ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid")
@@ -108,5 +108,5 @@ class Pixel(Lesson):
         answer = self.network(x_t, t, class_labels=None if self.labels is None else self.labels[rows]).sample
         return torch.nn.functional.mse_loss(answer, aim)
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
+    def save(self, network: Any, folder: Path) -> None:
         DDPMPipeline(unet=network, scheduler=self.scheduler).save_pretrained(folder, safe_serialization=True)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -53,6 +53,8 @@ class TextRecipe(LatentRecipe):
 class Text(LatentLesson):
     """A `StableDiffusionPipeline` folder."""
 
+    recipe: TextRecipe
+
     def __init__(self, recipe: TextRecipe, material: Material) -> None:
         super().__init__(recipe, material)
         captions = captioned(material)
@@ -73,7 +75,7 @@ class Text(LatentLesson):
         answer = self.network["unet"](x_t, t, encoder_hidden_states=words).sample
         return torch.nn.functional.mse_loss(answer, aim)
 
-    def save(self, network: torch.nn.Module, folder: Path) -> None:
+    def save(self, network: Any, folder: Path) -> None:
         from diffusers import StableDiffusionPipeline
 
         pipeline = StableDiffusionPipeline(
@@ -93,7 +95,8 @@ def numbered(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> torch.Tensor:
     """The tokens of each caption, cut and filled up to the tokenizer's length as pipelines do: int64 (n, tokens)."""
     length = tokenizer.model_max_length
     padded = tokenizer(list(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
-    return padded.input_ids
+    numbers: torch.Tensor = padded.input_ids
+    return numbers
 
 
 def make_tokenizer(texts: Sequence[str], merges: int, length: int) -> CLIPTokenizer:

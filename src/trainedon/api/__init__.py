@@ -1,0 +1,29 @@
+"""The front door: what the command line does, from Python, in the same words; see docs/python.md.
+
+What takes seconds to import is imported inside functions, after all that can be refused without it.
+"""
+
+from trainedon.api.audits import audit, demo, evaluate
+from trainedon.api.finished import conclude, seal, verify
+from trainedon.api.making import draw, train, train_shadows
+from trainedon.api.options import Choices, Machine, Reading
+from trainedon.api.planning import plan
+from trainedon.api.studies import peaks, sweep
+
+__all__ = [
+    "Choices",
+    "Machine",
+    "Reading",
+    "audit",
+    "conclude",
+    "demo",
+    "draw",
+    "evaluate",
+    "peaks",
+    "plan",
+    "seal",
+    "sweep",
+    "train",
+    "train_shadows",
+    "verify",
+]

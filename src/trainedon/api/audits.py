@@ -1,0 +1,134 @@
+"""Was a model trained on these pictures, and how much does it leak?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainedon.api.choosing import chosen, lead_of, possible
+from trainedon.api.opening import opened
+from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
+from trainedon.api.running import Finished, Order, checked, finished
+
+if TYPE_CHECKING:
+    from trainedon.api.results import AuditRun, EvaluationRun
+    from trainedon.attacks import Attack, Progress
+    from trainedon.targets import Target
+
+
+def audit(
+    model: str | Path | Target,
+    suspects: str | Path,
+    *,
+    unseen: str | Path | None = None,
+    attacks: str | Attack | Sequence[Attack] = "drc",
+    out: str | Path | None = None,
+    drawn: str | Path | None = None,
+    shadows: str | Path | None = None,
+    reference: str | Path | None = None,
+    controls: bool = True,
+    choices: Choices = CHOICES,
+    machine: Machine = MACHINE,
+    reading: Reading = READING,
+    progress: Progress | None = None,
+    command: str = "trainedon.audit(...)",
+) -> AuditRun:
+    """Were these pictures used to train the model?
+
+    model: a diffusers folder, a checkpoint, a hub id `owner/name[@revision]`, or one from `load_target`. suspects,
+    unseen: a folder, a parquet, .npz or .tar file, or a URL of these; unseen pictures are such as the model cannot have
+    seen, alike in every other way. attacks: as on the command line (`"drc, loss(t=100)"`), or attacks.
+    out: the run folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing.
+    drawn: the `draw.json` whose coins decided which pictures the model was given. shadows: a folder of shadow models;
+    reference: a model that never saw the pictures; both for attacks that need them. controls: whether attacks on a
+    model that is asked by captions are run with other ones too. progress: called with (what, done, total). command: how
+    the run says that it was called.
+
+    Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
+    """
+    sets = {"suspect": suspects} | ({} if unseen is None else {"unseen": unseen})
+    order = Order("audit", model, sets, out, choices, machine, reading, progress, command, drawn, shadows, reference)
+    lead = lead_of(attacks, unseen is not None)
+    return _audited(_executed(order, attacks, controls=controls, lead=lead))
+
+
+def evaluate(
+    model: str | Path | Target,
+    members: str | Path,
+    unseen: str | Path,
+    *,
+    attacks: str | Attack | Sequence[Attack] = "drc",
+    out: str | Path | None = None,
+    drawn: str | Path | None = None,
+    shadows: str | Path | None = None,
+    reference: str | Path | None = None,
+    dataset: str | None = None,
+    controls: bool = True,
+    choices: Choices = CHOICES,
+    machine: Machine = MACHINE,
+    reading: Reading = READING,
+    progress: Progress | None = None,
+    command: str = "trainedon.evaluate(...)",
+) -> EvaluationRun:
+    """How much does the model leak? For models whose training pictures are known.
+
+    members: pictures that it was trained on. dataset: what papers call these pictures (`cifar10`, ...), so that the
+    page prints beside what they report. All else as of `audit`.
+    """
+    from trainedon.api.results import EvaluationRun, of_run
+
+    sets = {"member": members, "unseen": unseen}
+    order = Order("evaluate", model, sets, out, choices, machine, reading, progress, command, drawn, shadows, reference)
+    done = _executed(order, attacks, controls=controls, dataset=dataset)
+    return of_run(EvaluationRun, done.document, done.kept)
+
+
+def demo(
+    out: str | Path,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    command: str = "trainedon.demo(...)",
+) -> tuple[AuditRun, dict[str, bool]]:
+    """Audit the embedded model on designs that it has seen and that it has not: one to two minutes on two cores.
+
+    Pictures and run are written below `out`. The audit, and what it was not told: suspect -> trained on.
+    """
+    from trainedon.demo import demo as scene
+
+    pictures = Path(out) / f"pictures-{seed}"
+    truth = scene.prepare(pictures, seed)
+    sets: dict[str, str | Path] = {"suspect": pictures / "suspects", "unseen": pictures / "unseen"}
+    order = Order(
+        "audit",
+        scene.model_folder(),
+        sets,
+        Path(out) / "run",
+        Choices(seed=seed),
+        MACHINE,
+        READING,
+        progress,
+        command,
+    )
+    done = _executed(order, scene.ATTACK, name="OpenMoji demo", truth=truth, attribution=scene.ATTRIBUTION)
+    return _audited(done), truth
+
+
+def _executed(
+    order: Order, attacks: str | Attack | Sequence[Attack], *, name: str | None = None, **more: Any
+) -> Finished:
+    """name: of the model, on the page. more: further fields of the run's `Plan`."""
+    engine = checked(order)
+    named = chosen(attacks, order.means)
+    target = opened(order.model, order.machine, order.place)
+    if name is not None:
+        target.identity = replace(target.identity, name=name)
+    return finished(order, target, possible(named, attacks, target), engine, **more)
+
+
+def _audited(done: Finished) -> AuditRun:
+    from trainedon.api.results import AuditRun, of_run
+
+    return of_run(AuditRun, done.document, done.kept)

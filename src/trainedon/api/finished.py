@@ -1,0 +1,78 @@
+"""What can be done with a run that is there: statistics and page again, checks, a seal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainedon.errors import UserError
+
+if TYPE_CHECKING:
+    from trainedon.api.results import AuditRun, EvaluationRun
+    from trainedon.runs.verify import Check
+
+
+def conclude(run: str | Path, out: str | Path | None = None) -> AuditRun | EvaluationRun:
+    """Statistics and page again from stored scores, as `trainedon report`; neither model nor pictures are needed.
+
+    run: a run folder; or a table of scores, CSV or parquet, which is written to the new run folder `out`.
+    Raises UserError where one of the two does not go with the other, or cannot be read.
+    """
+    from trainedon import runs
+    from trainedon.api.results import AuditRun, EvaluationRun, Kept, of_run
+    from trainedon.evidence import Audit
+
+    run = Path(run)
+    if out is None and run.is_file():
+        raise UserError(f"{run} is a table: say with --out DIR where statistics and page are to be written")
+    if out is not None and run.is_dir():
+        raise UserError(f"{run} is a folder: leave out --out, which is for tables of scores")
+    document = runs.conclude(run) if out is None else runs.conclude_table(run, Path(out))
+    kept = Kept(run if out is None else Path(out))
+    if isinstance(document, Audit):
+        return of_run(AuditRun, document, kept)
+    return of_run(EvaluationRun, document, kept)
+
+
+def verify(
+    run: str | Path, *, sealed: bool = False, seal: str | Path | None = None, signer: str | Path | None = None
+) -> list[Check]:
+    """Compute a run's statistics again from its scores, and compare its files and its page with these.
+
+    sealed: also compare with the seal, `seal` if it is not `RUN/seal.json`. signer: the public key of who should have
+    sealed it, which implies it. A check whose `ok` is False failed; None: there was nothing to check.
+    Raises UserError for a key that cannot be read.
+    """
+    from trainedon.runs import verify as check
+    from trainedon.runs.keys import public_key
+    from trainedon.runs.seal import check_seal
+
+    expected = None if signer is None else public_key(Path(signer))
+    checks = check(Path(run))
+    if sealed or seal or signer:
+        checks += check_seal(Path(run), None if seal is None else Path(seal), expected)
+    return checks
+
+
+def seal(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    key: str | Path | None = None,
+    passphrase: Callable[[], str] | None = None,
+) -> Path:
+    """Vouch for a complete run: one digest over everything in its folder, with the date. The seal's file.
+
+    out: where it is written, if not `RUN/seal.json`. key: an Ed25519 key, PEM or as ssh-keygen makes it, that signs it;
+    passphrase: called where the key is encrypted. Raises UserError for an unfinished run and a key that does not open.
+    """
+    from trainedon.runs import keys
+    from trainedon.runs.seal import seal as seal_run
+
+    opened = None if key is None else keys.private_key(Path(key), passphrase or _no_passphrase)
+    return seal_run(Path(run), None if out is None else Path(out), opened)
+
+
+def _no_passphrase() -> str:
+    raise UserError("the key is encrypted: give passphrase, a function that returns it")

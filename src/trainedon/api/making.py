@@ -1,0 +1,109 @@
+"""Before there is a model to audit: coins that decide about pictures, and models whose members are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainedon.api.options import READING, Reading
+from trainedon.api.running import silent
+from trainedon.checks import check_sources
+
+if TYPE_CHECKING:
+    from trainedon.attacks import Progress
+    from trainedon.evidence import Draw
+    from trainedon.training import Pace, Recipe
+
+
+def draw(
+    pictures: str | Path,
+    out: str | Path,
+    secret: str | None = None,
+    *,
+    follow_links: bool = False,
+    progress: Progress | None = None,
+) -> Draw:
+    """Let chance decide, before training, which pictures a model is given: the strongest evidence afterwards.
+
+    pictures: a folder, parquet or tar. out: a new folder, to which `included/`, `held-out/` and `draw.json` are
+    written. secret: decides the coins; drawn at random when None. Raises UserError when `out` holds something.
+    """
+    from trainedon.training import draw_pictures
+
+    told = partial(progress or silent, "reading pictures")
+    return draw_pictures(pictures, Path(out), secret, progress=told, follow_links=follow_links)
+
+
+def train(
+    pictures: str | Path,
+    out: str | Path,
+    recipe: Pace | None = None,
+    *,
+    draw: int | None = None,
+    autoencoder: str | Path | None = None,
+    adapter_of: str | Path | None = None,
+    snapshots: Sequence[int] = (),
+    reading: Reading = READING,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a small diffusion model whose members are known, or a LoRA for one; the model's manifest.
+
+    recipe: of `trainedon.training.recipe_of`; the family `pixel` when None. draw: how many members are drawn at random;
+    None: all. autoencoder: that of a trained model, for a family in latents. adapter_of: the model that a LoRA is for.
+    snapshots: the model as it is after so many passes is kept too. The same call goes on where it stopped.
+    Raises UserError for what does not go together, and an `out` that holds something else.
+    """
+    from trainedon.runs.folder import locked
+    from trainedon.training import check_ours, make, recipe_of
+
+    check_sources([pictures])
+    check_ours(Path(out))
+    with locked(Path(out)):
+        return make(
+            pictures,
+            Path(out),
+            recipe or recipe_of("pixel"),
+            draw=draw,
+            autoencoder=None if autoencoder is None else Path(autoencoder),
+            base=None if adapter_of is None else Path(adapter_of),
+            snapshots=snapshots,
+            rendering=reading.rendering,
+            progress=progress or silent,
+            follow_links=reading.follow_links,
+        )
+
+
+def train_shadows(
+    pictures: str | Path,
+    out: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    models: int,
+    draw: int | None = None,
+    reading: Reading = READING,
+    progress: Progress | None = None,
+) -> Path:
+    """Train several shadow models, each on its own random draw; their folder, for `shadows=`.
+
+    recipe: of the family `pixel`. models: how many, 2 or more. draw: members of each; None: half of the pictures. The
+    same call goes on where it stopped. Raises UserError as `train`.
+    """
+    from trainedon import training
+    from trainedon.runs.folder import locked
+
+    check_sources([pictures])
+    training.check_shadows_folder(Path(out))
+    with locked(Path(out)):
+        training.train_shadows(
+            pictures,
+            Path(out),
+            recipe or training.Recipe(),
+            models=models,
+            draw=draw,
+            rendering=reading.rendering,
+            progress=progress or silent,
+            follow_links=reading.follow_links,
+        )
+    return Path(out)

@@ -1,0 +1,67 @@
+"""The model and the engine that a `Machine` stands for."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainedon.api.options import Machine
+from trainedon.checks import device_of
+from trainedon.errors import UserError
+
+if TYPE_CHECKING:
+    from trainedon.runs.engine import Engine
+    from trainedon.targets import Target
+
+log = logging.getLogger("trainedon")
+
+
+def opened(model: str | Path | Target, machine: Machine, out: str | None = None) -> Target:
+    """The model, for the run folder `out` if any: with no device named, a run goes on where it was begun.
+
+    Raises UserError as `load_target`, and for options about a model that is loaded already.
+    """
+    if not isinstance(model, str | Path):
+        if machine != Machine():
+            raise UserError("the model is loaded already: give load_target what it shall be loaded with, or a path")
+        return model
+    from trainedon.targets import load_target
+
+    options = _loading(machine)
+    if machine.device == "auto" and out is not None:
+        options["device"] = device_of(out) or "auto"
+    target = load_target(model, **options)
+    if machine.device == "auto":
+        log.info("device: %s", target.device)
+    return target
+
+
+def engine_of(model: str | Path | Target, machine: Machine) -> Engine | None:
+    """None for this process. Raises UserError for an engine that there is not, and options of another one."""
+    if machine.engine == "ray":
+        if not isinstance(model, str | Path):
+            raise UserError("workers open the model themselves: give its path or hub id, and no loaded one")
+        from trainedon.runs.cluster import Cluster
+
+        return Cluster(str(model), _loading(machine), machine.address, machine.workers)
+    if machine.engine != "local":
+        raise UserError(f"there is no engine {machine.engine!r}: choose local or ray")
+    if machine.address or machine.workers:
+        raise UserError("--address and --workers are of the engine ray: add --engine ray")
+    return None
+
+
+def _loading(machine: Machine) -> dict[str, Any]:
+    """What `load_target` takes of it."""
+    return {
+        "device": machine.device,
+        "rows": machine.batch_size,
+        "precision": machine.precision,
+        "compile": machine.compile,
+        "adapter": tuple(machine.adapter or ()),
+        "base": machine.base,
+        "size": machine.size,
+        "offload": machine.offload,
+        "slicing": machine.slicing,
+    }

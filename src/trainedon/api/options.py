@@ -1,0 +1,92 @@
+"""Options that several functions take alike: what is asked, where the work is done, how pictures are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainedon.errors import UserError
+
+if TYPE_CHECKING:
+    from trainedon.pictures import Rendering
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is asked of every attack and picture alike.
+
+    seed: of the noise that attacks draw. limit: the first so many pictures of each source, in sorted order; None: all.
+    caption: all pictures are asked about with this one; None: each with its own. labels: where classes come from for a
+    class-conditional model: `auto`, `folders` or `infer`. Raises UserError for a limit below 1.
+    """
+
+    seed: int = 0
+    limit: int | None = None
+    caption: str | None = None
+    labels: str = "auto"
+
+    def __post_init__(self) -> None:
+        _at_least_one("limit", self.limit)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How a model is opened, and where the work is done.
+
+    batch_size: rows that go through the network at once; None: 32 on a CPU, 64 elsewhere. device: `auto`, `cpu`,
+    `cuda`, `cuda:1`, `mps`. precision: `float32`, `bfloat16` or `float16`; compile: by `torch.compile`; both change
+    scores slightly. adapter: LoRAs that are fused into a latent model, `PATH:0.6` for part of the change. base: of a
+    model in one file, a diffusers folder with what the file lacks. size: side of the pictures in pixels, if a latent
+    model shall see another than its own. offload: `model` or `sequential`; slicing: both save memory on large models.
+    engine: `local`, or `ray` with the `address` of a cluster and so many `workers`. Raises UserError for a batch size
+    below 1.
+    """
+
+    batch_size: int | None = None
+    device: str = "auto"
+    precision: str = "float32"
+    compile: bool = False
+    adapter: Sequence[str] | None = None
+    base: Path | None = None
+    size: int | None = None
+    offload: str | None = None
+    slicing: bool = False
+    engine: str = "local"
+    address: str | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        _at_least_one("batch_size", self.batch_size)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are found and become pixels, on which training programs differ.
+
+    alpha: `white`, `black` or `drop`, or `auto`, which asks the model where it matters. orientation: `exif`, `stored`
+    or `auto`. fit: `crop`, `squash` or `pad`. resample: `lanczos`, `bicubic`, `bilinear`, `box` or `nearest`.
+    follow_links: whether links that lead out of a folder of pictures are followed.
+    """
+
+    alpha: str = "auto"
+    orientation: str = "auto"
+    fit: str = "crop"
+    resample: str = "lanczos"
+    follow_links: bool = False
+
+    @property
+    def rendering(self) -> Rendering:
+        """What the reader of pictures takes. Raises UserError for a choice that there is not."""
+        from trainedon.pictures import Rendering
+
+        return Rendering(self.alpha, self.orientation, self.fit, self.resample)
+
+
+def _at_least_one(name: str, number: int | None) -> None:
+    if number is not None and number < 1:
+        raise UserError(f"{name} {number}: give 1 or more, or None")
+
+
+CHOICES, MACHINE, READING = Choices(), Machine(), Reading()

@@ -1,0 +1,57 @@
+"""What would a run take?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainedon.api.choosing import Means, chosen, possible
+from trainedon.api.opening import opened
+from trainedon.api.options import MACHINE, READING, Machine, Reading
+
+if TYPE_CHECKING:
+    from trainedon.attacks import Attack
+    from trainedon.planning.forecast import Estimate
+    from trainedon.targets import Target
+
+
+def plan(
+    model: str | Path | Target,
+    n: int,
+    *,
+    gpus: int = 1,
+    attacks: str | Attack | Sequence[Attack] = "drc",
+    shadows: str | Path | None = None,
+    reference: str | Path | None = None,
+    pictures: str | Path | None = None,
+    bytes_per_picture: int | None = None,
+    machine: Machine = MACHINE,
+    reading: Reading = READING,
+) -> Estimate:
+    """What would an evaluation of n pictures take? Measures one batch of the network here.
+
+    gpus: how many devices like this one share the work. pictures: some of the pictures, whose size, and how fast they
+    are read, is measured. bytes_per_picture: how large a stored one is, if not measured. All else, and errors, as of
+    `audit`.
+    """
+    from trainedon.attacks.core.pool import Pool
+    from trainedon.attacks.wrappers.recaptioned import controls
+    from trainedon.planning import forecast
+
+    means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base)
+    named = chosen(attacks, means)
+    target = opened(model, machine)
+    named = possible(named, attacks, target)
+    if target.conditioning == "caption":  # as a run of it does
+        named += controls(named, Pool.of(("one", "another")))
+    return forecast.plan(
+        target,
+        named,
+        n,
+        gpus,
+        source=pictures,
+        bytes_per_picture=bytes_per_picture,
+        rendering=reading.rendering,
+        follow_links=reading.follow_links,
+    )

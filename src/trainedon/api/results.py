@@ -1,0 +1,92 @@
+"""What the front door gives back: the documents of a run, and where it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import PrivateAttr
+
+from trainedon.evidence import Audit, Document, Evaluation, Peaks, Sweep
+
+R = TypeVar("R", bound="FromRun")
+S = TypeVar("S", bound="Study")
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """folder: of the run, on this disk; None where nothing was kept. page: then its HTML."""
+
+    folder: Path | None
+    page: str | None = None
+
+
+class FromRun(Document):
+    """A document that knows its run."""
+
+    _kept: Kept = PrivateAttr(default=Kept(None))
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder on this disk; None where `out` was None, and nothing was kept."""
+        return self._kept.folder
+
+    @property
+    def page(self) -> str:
+        """The page for people, HTML with all pictures in it."""
+        if self._kept.page is not None:
+            return self._kept.page
+        if self._kept.folder is None:
+            raise ValueError("this document belongs to no run")
+        return (self._kept.folder / PAGE).read_text("utf-8")
+
+
+class AuditRun(FromRun, Audit):
+    """An `Audit`, and its run."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Suspects that stand out: all whose q-value is at most `false_discovery_rate`, the highest score first."""
+        rate = self.false_discovery_rate
+        return tuple(one.picture for one in self.pictures if one.q_value is not None and one.q_value <= rate)
+
+
+class EvaluationRun(FromRun, Evaluation):
+    """An `Evaluation`, and its run."""
+
+
+class Study(FromRun):
+    """A document that says what an evaluation means for a question."""
+
+    _evaluation: Evaluation | None = PrivateAttr(default=None)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The evaluation of its attacks."""
+        if self._evaluation is None:
+            raise ValueError("this document belongs to no run")
+        return self._evaluation
+
+
+class PeaksRun(Study, Peaks):
+    """`Peaks`, the evaluation of its measurements, and the run."""
+
+
+class SweepRun(Study, Sweep):
+    """A `Sweep`, the evaluation of its settings, and the run."""
+
+
+def of_run(kind: type[R], document: Document, kept: Kept) -> R:
+    """The document as one of a run; what it holds is not checked again."""
+    result = kind.model_construct(**{name: getattr(document, name) for name in type(document).model_fields})
+    result._kept = kept
+    return result
+
+
+def of_study(kind: type[S], document: Document, kept: Kept, evaluation: Evaluation) -> S:
+    """The same of a document about settings or measurements, with the evaluation of these."""
+    result = of_run(kind, document, kept)
+    result._evaluation = evaluation
+    return result

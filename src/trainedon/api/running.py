@@ -1,0 +1,128 @@
+"""From what is asked to a finished run: checks that cost nothing, then the run, in its folder or in one that goes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from trainedon.api.choosing import Means
+from trainedon.api.opening import engine_of
+from trainedon.api.options import Choices, Machine, Reading
+from trainedon.checks import check_places, check_sources, swapped
+
+if TYPE_CHECKING:
+    from trainedon.api.results import Kept
+    from trainedon.attacks import Attack, Progress
+    from trainedon.evidence import Audit, Evaluation, Peaks, Sweep
+    from trainedon.runs.engine import Engine
+    from trainedon.targets import Target
+
+log = logging.getLogger("trainedon")
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that a run is asked, but its attacks. kind: `audit` or `evaluate`. sets: name -> path or URL. out: the
+    run folder, a path or a URL; None: nothing is kept. command: how it was called, which the run records."""
+
+    kind: str
+    model: str | Path | Target
+    sets: dict[str, str | Path]
+    out: str | Path | None
+    choices: Choices
+    machine: Machine
+    reading: Reading
+    progress: Progress | None
+    command: str
+    drawn: str | Path | None = None
+    shadows: str | Path | None = None
+    reference: str | Path | None = None
+
+    @property
+    def means(self) -> Means:
+        """What its attacks have to work with."""
+        return Means(self.kind, self.sets, self.shadows, self.reference, self.choices.seed, self.machine.base)
+
+    @property
+    def place(self) -> str | None:
+        """The run folder as text."""
+        return None if self.out is None else str(self.out)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The statistics of a run, where it lies, and what it says of the question that it was made for, if there was."""
+
+    document: Audit | Evaluation
+    kept: Kept
+    peaks: Peaks | None
+    sweep: Sweep | None
+
+
+def checked(order: Order) -> Engine | None:
+    """The engine, after all that can be refused before anything is loaded; what is odd but possible is logged."""
+    engine = engine_of(order.model, order.machine)
+    if order.place is None:
+        check_sources(order.sets.values())
+    else:
+        check_places(order.kind, order.sets, order.place)
+    if order.drawn is not None:
+        from trainedon.evidence import read_draw
+
+        read_draw(Path(order.drawn))
+    doubt = swapped(order.sets)
+    if doubt:
+        log.warning("note: %s", doubt)
+    return engine
+
+
+def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, **more: Any) -> Finished:
+    """Run the attacks, or go on. more: further fields of the `Plan`. Raises UserError as `runs.run`."""
+    from trainedon.runs import Plan, run
+    from trainedon.runs.mirror import Mirror
+
+    choices = order.choices
+    plan = Plan(
+        kind=order.kind,
+        sets=order.sets,
+        attacks=attacks,
+        seed=choices.seed,
+        limit=choices.limit,
+        caption=choices.caption,
+        labels=choices.labels,
+        draw=None if order.drawn is None else Path(order.drawn),
+        rendering=order.reading.rendering,
+        follow_links=order.reading.follow_links,
+        command=order.command,
+        **more,
+    )
+    progress = order.progress or silent
+    if order.out is None:
+        with TemporaryDirectory(prefix="trainedon-") as folder:
+            document = run(target, plan, Path(folder, "run"), progress, engine)
+            return _finished(document, Path(folder, "run"), stays=False)
+    place = Mirror.of(order.out)
+    place.fetch()
+    document = run(target, plan, place.path, progress, engine, place.keep)
+    place.finish()
+    return _finished(document, place.path, stays=True)
+
+
+def silent(what: str, done: float, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
+def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> Finished:
+    from trainedon.api.results import PAGE, Kept
+    from trainedon.evidence import Peaks, Sweep
+
+    peaks, sweep = folder / "peaks.json", folder / "sweep.json"
+    return Finished(
+        document,
+        Kept(folder) if stays else Kept(None, (folder / PAGE).read_text("utf-8")),
+        Peaks.model_validate_json(peaks.read_bytes()) if peaks.exists() else None,
+        Sweep.model_validate_json(sweep.read_bytes()) if sweep.exists() else None,
+    )

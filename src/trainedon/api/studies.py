@@ -1,0 +1,119 @@
+"""Questions about attacks themselves: which settings work best, and do training pictures sit on sharper peaks?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainedon.api.choosing import chosen
+from trainedon.api.opening import opened
+from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
+from trainedon.api.running import Order, checked, finished
+
+if TYPE_CHECKING:
+    from trainedon.api.results import PeaksRun, SweepRun
+    from trainedon.attacks import Progress
+    from trainedon.evidence import Evaluation
+    from trainedon.targets import Target
+
+
+def peaks(
+    model: str | Path | Target,
+    members: str | Path,
+    unseen: str | Path,
+    *,
+    out: str | Path | None = None,
+    choices: Choices = CHOICES,
+    machine: Machine = MACHINE,
+    reading: Reading = READING,
+    progress: Progress | None = None,
+    command: str = "trainedon.peaks(...)",
+) -> PeaksRun:
+    """Do training pictures sit on sharper peaks of the model's density? Moves each picture, and looks at the error.
+
+    Arguments and errors as of `evaluate`.
+    """
+    from trainedon.api.results import PeaksRun, of_study
+    from trainedon.evidence import STUDY
+
+    sets = {"member": members, "unseen": unseen}
+    order = Order("evaluate", model, sets, out, choices, machine, reading, progress, command)
+    engine = checked(order)
+    attacks = chosen(", ".join(STUDY), order.means)
+    target = opened(model, machine, order.place)
+    done = finished(order, target, attacks, engine, study=[_measurement(attack) for attack in attacks])
+    assert done.peaks is not None
+    return of_study(PeaksRun, done.peaks, done.kept, _evaluation(done.document))
+
+
+def sweep(
+    model: str | Path | Target,
+    members: str | Path,
+    unseen: str | Path,
+    *,
+    attack: str = "drc-hide",
+    vary: Sequence[str] | Mapping[str, Sequence[object]] = (),
+    question: Sequence[str] = (),
+    out: str | Path | None = None,
+    shadows: str | Path | None = None,
+    reference: str | Path | None = None,
+    choices: Choices = CHOICES,
+    machine: Machine = MACHINE,
+    reading: Reading = READING,
+    progress: Progress | None = None,
+    command: str = "trainedon.sweep(...)",
+) -> SweepRun:
+    """Which settings work best? One attack under many settings.
+
+    vary: `{"steps": [5, 10]}`, or texts `"steps=5,10"`; several give all combinations. question: names of prepared
+    grids, such as `"mask-ratio"`, or `"all"`. All else as of `evaluate`. Raises UserError when nothing is varied too.
+    """
+    from trainedon.api.results import SweepRun, of_study
+    from trainedon.sweeps.grid import plan
+
+    sets = {"member": members, "unseen": unseen}
+    order = Order(
+        "evaluate",
+        model,
+        sets,
+        out,
+        choices,
+        machine,
+        reading,
+        progress,
+        command,
+        shadows=shadows,
+        reference=reference,
+    )
+    engine = checked(order)
+    settings = plan(attack, _varied(vary), question, order.means.needs_met(), **order.means.parameters())
+    target = opened(model, machine, order.place)
+    settings = settings.possible(target)
+    done = finished(order, target, settings.attacks, engine, sweep=settings.facts())
+    assert done.sweep is not None
+    return of_study(SweepRun, done.sweep, done.kept, _evaluation(done.document))
+
+
+def _varied(vary: Sequence[str] | Mapping[str, Sequence[object]]) -> Sequence[str]:
+    """As `--vary` takes it; values are joined by semicolons, as they may hold commas."""
+    if isinstance(vary, Mapping):
+        return [f"{name}={';'.join(map(_spelled, values))}" for name, values in vary.items()]
+    return vary
+
+
+def _spelled(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _measurement(attack: Any) -> dict[str, Any]:
+    """What a study records of one of its attacks."""
+    move, radius = getattr(attack, "move", None), getattr(attack, "radius", None)
+    return {"repr": repr(attack), "kind": attack.name, "move": move, "radius": radius, "t": attack.t}
+
+
+def _evaluation(document: object) -> Evaluation:
+    from trainedon.evidence import Evaluation
+
+    assert isinstance(document, Evaluation)
+    return document

@@ -1,0 +1,66 @@
+"""What attacks answer, what that costs, and what their papers print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import torch
+
+Progress = Callable[[str, float, int], None]  # what, done (a part of one counts as that), of how many
+
+
+def silent(what: str, done: float, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """What an attack can show of one picture.
+
+    pictures: name -> float32 (c, h, w) in [-1, 1], in the order in which they are to be seen.
+    similarities: one a restoration, higher = more alike. note: what a reader should know, mostly empty.
+    """
+
+    pictures: dict[str, torch.Tensor]
+    similarities: tuple[float, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What an attack says of some pictures.
+
+    scores: float64 (n,), higher = member, NaN where there is none; of an attack that learns (n, d), the observations
+    that it learns from. exhibits: one a picture, or none at all.
+    """
+
+    scores: np.ndarray
+    exhibits: tuple[Exhibit, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Network passes for one picture, those of shadow and reference models among them; `setup`: forward passes once
+    for each audited model, however many pictures there are."""
+
+    forward: int
+    backward: int = 0
+    setup: int = 0
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """What several attacks cost together."""
+    return Cost(*(sum(parts) for parts in zip(*map(astuple, costs), strict=True)))
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a paper prints, as shares in [0, 1]. data: on which pictures. tpr_1: TPR at a FPR of 1 %."""
+
+    data: str
+    auc: float | None = None
+    asr: float | None = None
+    tpr_1: float | None = None
+    note: str = ""

@@ -1,0 +1,236 @@
+"""Commands that ask a model about pictures: audit, evaluate, peaks, sweep, demo."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainedon import api
+from trainedon.api import Choices, Machine, Reading
+from trainedon.cli.options import Attacks, Controls, Drawn, Model, Out, Reference, Seed, Shadows, Unseen, here
+from trainedon.cli.tables import print_audit, print_evaluation, print_passed, print_sweep
+from trainedon.cli.terminal import Bars, say
+from trainedon.errors import PictureError, UserError
+from trainedon.redact import redacted_argument
+from trainedon.unforeseen import logged_in
+
+Members = Annotated[str, typer.Option(help="Pictures that the model was trained on.")]
+Others = Annotated[str, typer.Option("--unseen", help="Pictures that it was not trained on, alike in every other way.")]
+
+
+def audit(
+    *,
+    model: Model,
+    suspects: Annotated[
+        str, typer.Argument(help="The pictures in question: a folder, a parquet, .npz or .tar file, or a URL of these.")
+    ],
+    out: Out,
+    unseen: Unseen = None,
+    attacks: Attacks = "drc",
+    drawn: Drawn = None,
+    shadows: Shadows = None,
+    reference: Reference = None,
+    choices: Choices,
+    controls: Controls = True,
+    machine: Machine,
+    reading: Reading,
+) -> None:
+    """Were these pictures used to train the model?"""
+    with _watched(out) as bars:
+        found = api.audit(
+            model,
+            suspects,
+            unseen=unseen or None,
+            attacks=attacks,
+            out=out,
+            drawn=drawn,
+            shadows=shadows,
+            reference=reference,
+            controls=controls,
+            choices=choices,
+            machine=machine,
+            reading=reading,
+            progress=bars,
+            command=_command(),
+        )
+    _, page = _told(out)
+    print_audit(found)
+    say(f"Page: {page}")
+
+
+def evaluate(
+    *,
+    model: Model,
+    members: Members,
+    unseen: Others,
+    out: Out,
+    attacks: Attacks = "drc",
+    drawn: Drawn = None,
+    shadows: Shadows = None,
+    reference: Reference = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="What papers call these pictures (cifar10, ...): prints what they report beside.")
+    ] = None,
+    choices: Choices,
+    controls: Controls = True,
+    machine: Machine,
+    reading: Reading,
+) -> None:
+    """How much does the model leak? For models whose training pictures are known."""
+    with _watched(out) as bars:
+        found = api.evaluate(
+            model,
+            members,
+            unseen,
+            attacks=attacks,
+            out=out,
+            drawn=drawn,
+            shadows=shadows,
+            reference=reference,
+            dataset=dataset,
+            controls=controls,
+            choices=choices,
+            machine=machine,
+            reading=reading,
+            progress=bars,
+            command=_command(),
+        )
+    folder, page = _told(out)
+    print_evaluation(found, folder)
+    say(f"Page: {page}")
+
+
+def peaks(
+    *,
+    model: Model,
+    members: Members,
+    unseen: Others,
+    out: Out,
+    choices: Choices,
+    machine: Machine,
+    reading: Reading,
+) -> None:
+    """Do training pictures sit on sharper peaks of the model's density? Moves each picture, and looks at the error."""
+    with _watched(out) as bars:
+        found = api.peaks(
+            model,
+            members,
+            unseen,
+            out=out,
+            choices=choices,
+            machine=machine,
+            reading=reading,
+            progress=bars,
+            command=_command(),
+        )
+    folder, page = _told(out)
+    print_evaluation(found.evaluation, folder)
+    say(found.sentence)
+    say(f"Page: {page}")
+
+
+def sweep(
+    *,
+    model: Model,
+    members: Members,
+    unseen: Others,
+    out: Out,
+    attack: Annotated[str, typer.Option(help="The attack that is varied, such as 'drc-hide(roi=face)'.")] = "drc-hide",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=V1,V2,... (or V1;V2 where values hold commas): a parameter of the attack; of drc also "
+            "mask-ratio, inverted, region, and those of its restorer, such as scale. Several give all combinations."
+        ),
+    ] = None,
+    question: Annotated[
+        list[str] | None,
+        typer.Option(help="mask-ratio, inverted, region, encoder, restorer, reference, cost, or all; repeatable."),
+    ] = None,
+    shadows: Shadows = None,
+    reference: Reference = None,
+    choices: Choices,
+    machine: Machine,
+    reading: Reading,
+) -> None:
+    """Which settings work best? One attack under many settings, as curves: mask ratio, region, encoder, cost, ..."""
+    with _watched(out) as bars:
+        found = api.sweep(
+            model,
+            members,
+            unseen,
+            attack=attack,
+            vary=vary or (),
+            question=question or (),
+            out=out,
+            shadows=shadows,
+            reference=reference,
+            choices=choices,
+            machine=machine,
+            reading=reading,
+            progress=bars,
+            command=_command(),
+        )
+    _, page = _told(out)
+    print_sweep(found)
+    say(f"Page: {page}")
+
+
+def demo(
+    *,
+    out: Annotated[Path, typer.Option(callback=here, help="Where pictures and run are written.")] = Path(
+        "trainedon-demo"
+    ),
+    seed: Seed = 0,
+) -> None:
+    """Audit the embedded model on designs that it has seen and that it has not. One to two minutes on two cores."""
+    run = str(out / "run")
+    with _watched(run) as bars:
+        found, truth = api.demo(out, seed=seed, progress=bars, command=_command())
+    _, page = _told(run)
+    print_audit(found)
+    right = sum(truth[picture] for picture in found.named)
+    say(
+        f"The truth, which the audit was not told: of {sum(truth.values())} designs that the model was trained on, "
+        f"{right} were named; of {len(truth) - sum(truth.values())} that it never saw, {len(found.named) - right}."
+    )
+    say(f"Page: {page}")
+
+
+def _command() -> str:
+    """What was typed, without secrets."""
+    return shlex.join(["trainedon", *map(redacted_argument, sys.argv[1:])])
+
+
+@contextmanager
+def _watched(out: str) -> Iterator[Bars]:
+    """Progress is shown; what nobody foresaw is written to the run folder."""
+    with Bars() as bars:
+        try:
+            yield bars
+        except (UserError, PictureError):
+            raise
+        except Exception:
+            from trainedon.runs.mirror import Mirror
+
+            with logged_in(Mirror.of(out).path):
+                raise
+
+
+def _told(out: str) -> tuple[Path, str]:
+    """Print what a run passed over and assumed; its folder on this disk, and its page as the person calls it."""
+    from trainedon.formats import read_record
+    from trainedon.runs.mirror import Mirror
+    from trainedon.runs.rendering_choice import notes
+
+    place = Mirror.of(out)
+    print_passed(place.path)
+    for note in notes(read_record(place.path)):
+        say(note)
+    return place.path, f"{place}/report.html"

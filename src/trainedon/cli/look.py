@@ -1,0 +1,182 @@
+"""Commands that look at what is there: attacks, plan, report, verify, seal, schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainedon import api
+from trainedon.api import Machine, Reading
+from trainedon.cli.options import Attacks, Base, BatchSize, Compile, Device, Model, Precision, Reference, Shadows, here
+from trainedon.cli.tables import print_audit, print_evaluation, print_passed, print_plan
+from trainedon.cli.terminal import say, say_besides
+from trainedon.errors import UserError, meant
+from trainedon.spec import left_out
+from trainedon.unforeseen import logged_in
+
+VERDICTS = {True: "ok", False: "FAILED", None: "nothing to check"}
+
+
+def attacks(
+    *,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="As a Markdown table, as in docs/attacks.md.")
+    ] = False,
+) -> None:
+    """What attacks there are, what they need, their parameters, and what they cost."""
+    from trainedon.attacks.core.catalogue import listing, markdown
+
+    if as_markdown:
+        sys.stdout.write(markdown())
+        return
+    for row in listing():
+        say(f"{row.name}: {row.title} ({row.paper})")
+        say(f"  needs: {row.needs}")
+        say(f"  parameters: {row.parameters}")
+        say(f"  network passes a picture: {row.passes}")
+        if row.reported:
+            say(f"  reported: {row.reported}")
+    for line in left_out():
+        say(f"left out: {line}")
+    say("Parameters go in parentheses: --attacks 'drc-hide(roi=attention:0.25, steps=10), loss(t=100), fremia(pia)'")
+
+
+def plan(
+    *,
+    model: Model,
+    n: Annotated[str, typer.Argument(metavar="N", help="How many pictures: 1000000, 1_000_000, 1e6 or 1M.")],
+    gpus: Annotated[int, typer.Option(help="How many devices like this one share the work.")] = 1,
+    attacks: Attacks = "drc",
+    shadows: Shadows = None,
+    reference: Reference = None,
+    pictures: Annotated[
+        str | None, typer.Option(help="Some of the pictures: their size, and how fast they are read, is measured.")
+    ] = None,
+    bytes_per_picture: Annotated[str | None, typer.Option(help="How large a stored picture is, such as 100k.")] = None,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+    precision: Precision = "float32",
+    compiled: Compile = False,
+    base: Base = None,
+    reading: Reading,
+) -> None:
+    """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
+    from trainedon.planning.forecast import count
+
+    found = api.plan(
+        model,
+        count(n, "N"),
+        gpus=gpus,
+        attacks=attacks,
+        shadows=shadows,
+        reference=reference,
+        pictures=pictures,
+        bytes_per_picture=None if bytes_per_picture is None else count(bytes_per_picture, "--bytes-per-picture"),
+        machine=Machine(batch_size, device, precision, compiled, base=base),
+        reading=reading,
+    )
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
+        return
+    if pictures is not None:
+        say_besides(pictures, reading.follow_links)
+    print_plan(found)
+
+
+def report(
+    *,
+    run: Annotated[Path, typer.Argument(help="A run folder; or a table of scores, CSV or parquet, with --out.")],
+    out: Annotated[Path | None, typer.Option(callback=here, help="For a table: the run folder to write.")] = None,
+) -> None:
+    """Statistics and page again from the stored scores; no model and no pictures are needed."""
+    from trainedon.evidence import Audit, Evaluation
+
+    with logged_in(out or run):
+        found = api.conclude(run, out)
+    folder = out or run
+    print_passed(folder)
+    if isinstance(found, Audit):
+        print_audit(found)
+    elif isinstance(found, Evaluation):
+        print_evaluation(found, folder)
+    say(f"Page: {folder / 'report.html'}")
+
+
+def verify(
+    *,
+    run: Annotated[Path, typer.Argument(help="A run folder, whoever made it.")],
+    seal: Annotated[Path | None, typer.Argument(help="With --seal: the seal, when it is not RUN/seal.json.")] = None,
+    sealed: Annotated[bool, typer.Option("--seal", help="Also compare with the seal: who vouches for it?")] = False,
+    signer: Annotated[
+        Path | None, typer.Option(help="The public key of who should have sealed it, PEM or `ssh-ed25519 ...`.")
+    ] = None,
+) -> None:
+    """Compute a run's statistics again from its scores, and say whether its files and its page tell the truth."""
+    from trainedon.runs.contents import SEAL
+
+    checks = api.verify(run, sealed=sealed, seal=seal, signer=signer)
+    for one in checks:
+        say(f"{VERDICTS[one.ok]}: {one.name} ({one.detail})")
+    failed = sum(one.ok is False for one in checks)
+    if failed:
+        say(f"{failed} of {len(checks)} checks failed: do not rely on this page")
+        raise SystemExit(1)
+    if not (sealed or seal or signer):
+        how = "--seal checks its seal" if (run / SEAL).exists() else "a seal says who vouches for them"
+        say(f"Scores could have been replaced before, and all else computed from these: {how}.")
+    say("This run tells what follows from its scores.")
+
+
+def seal(
+    *,
+    run: Annotated[Path | None, typer.Argument(help="A run folder that is complete.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Sign with this Ed25519 key, PEM or as ssh-keygen makes it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(callback=here, help="Where the seal is written; RUN/seal.json when not given.")
+    ] = None,
+    new_key: Annotated[Path | None, typer.Option(help="Make a key in this file, and FILE.pub to give away.")] = None,
+) -> None:
+    """Vouch for a run: one digest over everything in its folder, with the date, signed where a key is given."""
+    from trainedon.runs import keys
+    from trainedon.runs.seal import read_seal
+
+    if new_key is not None:
+        say(f"Key: {new_key}, for you alone. Publish {keys.new_key(new_key)}, so that others know your seals.")
+        key = key or new_key
+    if run is None:
+        if new_key is None:
+            raise UserError("give the run folder that is to be sealed, or --new-key FILE")
+        return
+    path = api.seal(run, out, key=key, passphrase=_passphrase)
+    found = read_seal(path)
+    who = f"by the key {keys.fingerprint(keys.of_pem(found.public_key.encode()))}" if found.public_key else "unsigned"
+    say(f"Sealed: {path}, {len(found.files)} files, {found.sealed}, {who}")
+    say(f"Digest: {found.digest}")
+
+
+def schema(
+    *,
+    document: Annotated[str, typer.Argument(help="audit, evaluation, peaks, sweep or draw.")],
+) -> None:
+    """The JSON schema of a document that runs write."""
+    from trainedon.evidence import schemas
+
+    known = schemas()
+    if document not in known:
+        raise UserError(f"there is no document {document!r}{meant(document, known)}: choose from {', '.join(known)}")
+    sys.stdout.write(known[document])
+
+
+def _passphrase() -> str:
+    """That of an encrypted key. Raises UserError where nobody can be asked."""
+    known = os.environ.get("TRAINEDON_PASSPHRASE")
+    if known is None and not sys.stdin.isatty():
+        raise UserError("the key is encrypted: set TRAINEDON_PASSPHRASE, or run this in a terminal, which asks for it")
+    return known if known is not None else str(typer.prompt("Passphrase of the key", hide_input=True))

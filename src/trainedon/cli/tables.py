@@ -1,0 +1,191 @@
+"""What commands print of what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from trainedon.checks import WRONG_WAY_ROUND, says_opposite
+from trainedon.cli.terminal import out_console, plain, say, say_passed
+
+if TYPE_CHECKING:
+    from trainedon.evidence import Audit, Evaluation, Sweep
+    from trainedon.evidence.protocol.documents import AttackEvaluation, Rate
+    from trainedon.formats.run_record import ReportedEntry
+    from trainedon.planning.forecast import Estimate
+
+
+def print_passed(run: Path) -> None:
+    """What a run passed over in the sources of its sets."""
+    from trainedon.evidence import passed_over
+
+    if (run / "pictures.parquet").is_file():
+        sets: dict[str, list[tuple[str, int, Sequence[str]]]] = {}
+        for one in passed_over(run / "pictures.parquet"):
+            sets.setdefault(one.set, []).append((one.kind, one.n, one.names))
+        for name, groups in sets.items():
+            say_passed(name, groups)
+
+
+def print_evaluation(document: Evaluation, run: Path) -> None:
+    from trainedon.formats import read_record
+
+    record = read_record(run)
+    backward = {cost.attack: cost.backward_per_picture for cost in record.costs}  # none of a table
+    reported = {figures.attack: figures for figures in record.reported}
+    heads = ["attack", "AUC", "ASR*", "TPR@1%", "TPR@.1%", "passes", "s/pic", *(["reported"] if reported else [])]
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for head in heads:
+        table.add_column(head, no_wrap=head != "attack", overflow="fold")
+    for attack in document.attacks:
+        area = "-" if attack.auc is None else f"{attack.auc:.4f} {_interval(attack.auc_ci, 3)}"
+        wide = out_console.width >= 110  # a narrow terminal has no room for every interval
+        rates = [_rate(attack.tpr_at_fpr.get(level), interval=wide) for level in ("0.01", "0.001")]
+        passes = _number(attack.nfe_per_picture, 0)
+        passes += f"+{backward[attack.repr]}" if attack.repr in backward else ""
+        cells = [area, _number(attack.asr, 3), *rates, passes, _number(attack.seconds_per_picture, 3)]
+        label = plain(record.labels.get(attack.repr, attack.name))
+        table.add_row(label, *cells, *([_figures(reported, attack)] if reported else []))
+    out_console.print(table)
+    say("* best threshold picked on the same pictures: optimistic, printed because papers do")
+    together = ", which hold for all of these attacks together" if len(document.attacks) > 1 else ""
+    say(f"passes: forward+backward a picture; in parentheses 95 % intervals{together}")
+    say("n < N: not estimable, N unseen pictures are needed")
+    if reported:
+        say(f"reported: AUC / ASR / TPR@1% that papers print for {record.choices.dataset}, on models of their own")
+    _print_flags(document)
+
+
+def print_sweep(document: Sweep) -> None:
+    for group in document.groups:
+        say(f"{group.title}: {group.question}")
+        table = Table(box=None, padding=(0, 1, 0, 0))
+        for head in ("", *map(plain, group.varied), "AUC", "TPR@1%", "passes"):
+            table.add_column(head, no_wrap=head in ("", "AUC", "TPR@1%", "passes"), overflow="fold")
+        for i, point in enumerate(group.points):
+            area = "-" if point.auc is None else f"{point.auc:.4f} {_interval(point.auc_ci, 3)}"
+            setting = [plain(_value(point.setting[name])) for name in group.varied]
+            passes = "-" if point.passes is None else str(point.passes)
+            table.add_row("*" if i == group.best else "", *setting, area, _number(point.tpr_1, 3), passes)
+        out_console.print(table)
+        say(group.sentence)
+        say("")
+    for note in document.notes:
+        say(f"note: {note}")
+    say("* highest AUC; in parentheses 95 % intervals, each for one setting alone; passes: forward + 2 x backward")
+
+
+def print_plan(estimate: Estimate) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("attack", "passes a picture", "set-up", "passes in all", "device hours"):
+        table.add_column(head, overflow="fold")
+    for line in (*estimate.attacks, *([estimate.together] if len(estimate.attacks) > 1 else [])):
+        passes = f"{line.forward}" + (f" + {line.backward} backward" if line.backward else "")
+        table.add_row(plain(line.attack), passes, _spaced(line.setup), _spaced(line.passes), _hours(line.device_hours))
+    out_console.print(table)
+    on = "1 device" if estimate.devices == 1 else f"{_spaced(estimate.devices)} devices"
+    say(f"By the clock: {_lasts(estimate.wall_hours)} for {_spaced(estimate.pictures)} pictures on {on}")
+    if estimate.stock_hours is not None:
+        say(f"Before that, taking stock of all pictures in one process: {_lasts(estimate.stock_hours)}")
+    written = estimate.bytes_written
+    say(f"Written: scores.parquet {_bytes(written.scores)}, pictures.parquet {_bytes(written.inventory)}")
+    say(f"  and until it is complete {_spaced(written.shard_files)} files of shards, {_bytes(written.shards)}")
+    unknown = "unknown: give --bytes-per-picture, or some of them with --pictures"
+    read = unknown if estimate.bytes_read is None else f"{_bytes(estimate.bytes_read)}, every picture twice"
+    say(f"Read: {read}")
+    _print_measured(estimate)
+
+
+def _print_measured(estimate: Estimate) -> None:
+    say(f"Measured here, on {estimate.device}:")
+    for speed in estimate.speeds:
+        back = "" if speed.backward is None else f", backward {_lasts(speed.backward / 3600)} more"
+        say(f"  a pass of {speed.rows} rows: forward {_lasts(speed.forward / 3600)} a row{back}")
+    if estimate.sample is not None:
+        sample = estimate.sample
+        rates = (
+            f"{1 / sample.reading:.0f} a second read and decoded, stock taken of {1 / sample.inventory:.0f} a second"
+        )
+        say(f"  {sample.pictures} pictures of {_bytes(sample.bytes)}: {rates}")
+    say("It rests on:")
+    for caution in estimate.rests_on:
+        say(f"  {caution}")
+
+
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.3g}" if hours < 1000 else _spaced(round(hours))
+
+
+def _lasts(hours: float) -> str:
+    """Three digits, in the unit that suits."""
+    seconds = hours * 3600
+    for unit, size in (("hours", 3600), ("minutes", 60), ("s", 1), ("ms", 1e-3)):
+        if seconds >= 2 * size or unit == "ms":
+            value = seconds / size
+            return f"{_spaced(round(value)) if value >= 1000 else f'{value:.3g}'} {unit}"
+    raise AssertionError(hours)
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if number < 1000 or unit == "PB":
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    raise AssertionError(number)
+
+
+def _value(value: object) -> str:
+    """As `--vary` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _figures(reported: Mapping[str, ReportedEntry], attack: AttackEvaluation) -> str:
+    figures = reported.get(attack.repr)
+    if figures is None:
+        return "-"
+    return " / ".join(_number(value, 3) for value in (figures.auc, figures.asr, figures.tpr_1))
+
+
+def print_audit(document: Audit) -> None:
+    table = Table("picture", "score", "p", "q", box=None, padding=(0, 2, 0, 0))
+    for row in document.pictures[:12]:
+        table.add_row(plain(row.picture), _number(row.score, 4), _number(row.p_value, 4), _number(row.q_value, 4))
+    out_console.print(table)
+    if len(document.pictures) > 12:
+        say(f"... and {len(document.pictures) - 12} more, in audit.json")
+    _print_flags(document)
+    say(f"Claim level {document.claim.level}: {document.claim.sentence}")
+
+
+def _print_flags(document: Audit | Evaluation) -> None:
+    controls: dict[tuple[str, str], list[str]] = {}
+    for one in document.prompt_controls:
+        area = "-" if one.auc is None else f"{one.auc:.4f} {_interval(one.auc_ci, 3)}"
+        controls.setdefault((one.of, one.attack), []).append(f"{one.captions} {area}")
+    for (_, attack), areas in controls.items():
+        say(f"AUC of {attack} with other captions: {', '.join(areas)}")
+    for flag in document.flags:
+        say(f"flag {flag.code}: {flag.raised_because}")
+    if says_opposite(document.flags):
+        say(f"note: {WRONG_WAY_ROUND}")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _rate(rate: Rate | None, *, interval: bool) -> str:
+    if rate is None or not rate.estimable:
+        return "-" if rate is None else f"n < {rate.needed}"
+    return f"{rate.tpr:.3f} {_interval(rate.tpr_ci, 2)}" if interval else f"{rate.tpr:.3f}"
+
+
+def _interval(bounds: tuple[float, float] | None, digits: int) -> str:
+    return "" if bounds is None else f"({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"

@@ -1,0 +1,20 @@
+"""What records of earlier versions do not say, read off what they do say."""
+
+from __future__ import annotations
+
+from trainedon.formats.run_record import DeclaredEntry, RunRecord
+
+DRC = ("drc", "drc-fast", "drc-hide", "drc-latent", "drc-paper")  # the attacks of version 1 that showed pictures
+
+
+def declared(record: RunRecord, name: str, attack: str) -> DeclaredEntry:
+    """What an attack declares of its scores. name: its name. attack: its repr, from which version 1 leaves it to be
+    told."""
+    if record.declared is not None:
+        return record.declared.get(attack, DeclaredEntry())
+    if name not in DRC:
+        return DeclaredEntry()
+    return DeclaredEntry(
+        shown_as="noised" if "Diffuse(" in attack or "Fade(" in attack else "hidden",
+        relative_to="self" if "symmetries=" in attack and "symmetries=()" not in attack else None,
+    )

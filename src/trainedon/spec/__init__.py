@@ -1,0 +1,30 @@
+"""How attacks and their parts are written as text, registered, and built: one small grammar, typed.
+
+`drc(roi=inverted(face(0.25)), restorer=guided(scale=3))`: a name, and in parentheses its parameters. `face:0.25` is
+short for `face(0.25)`, and what a class takes several of is joined by `+`. Text is read here, once; what lies behind
+knows objects.
+"""
+
+from trainedon.spec.bounds import check_spelling, cut
+from trainedon.spec.call import Call, split
+from trainedon.spec.nouns import LeftOut, Noun, left_out, register
+from trainedon.spec.parameters import Parameter, is_required, parameters
+from trainedon.spec.parts import Part, spelled
+from trainedon.spec.values import read
+
+__all__ = [
+    "Call",
+    "LeftOut",
+    "Noun",
+    "Parameter",
+    "Part",
+    "check_spelling",
+    "cut",
+    "is_required",
+    "left_out",
+    "parameters",
+    "read",
+    "register",
+    "spelled",
+    "split",
+]

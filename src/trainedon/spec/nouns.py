@@ -1,0 +1,151 @@
+"""The registries: which attacks, regions, degradations, restorers and similarities there are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
+
+from trainedon.errors import UserError, meant
+from trainedon.spec.arguments import Arguments
+from trainedon.spec.bounds import cut
+from trainedon.spec.call import Call, joined
+from trainedon.spec.parameters import is_required, name_of, parameters, unnamed
+
+Maker = Callable[..., Any]  # the class of a part, or a function that makes one
+M = TypeVar("M", bound=Maker)
+_nouns: list[Noun] = []
+
+
+class LeftOut(UserWarning):
+    """A part that another package offers cannot be loaded, and is left out."""
+
+
+class Noun:
+    """A kind of part, and all of its kind that can be named. It stands in the base class of the kind, as `noun`.
+
+    title: what messages call one. group: the entry points by which other packages offer theirs. example: the name of
+    one, for messages. also: words that stand for several, where parts are listed.
+    """
+
+    def __init__(self, title: str, group: str, example: str, also: Sequence[str] = ()) -> None:
+        self.title, self.group, self.example, self.also = title, group, example, also
+        self.base: Any = None
+        self.makers: dict[str, Maker] = {}
+        self.left_out: dict[str, str] = {}  # entry point -> why it cannot be loaded
+        _nouns.append(self)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.base = owner
+
+    def register(self, maker: Maker) -> None:
+        """Raises ValueError when another one has its name."""
+        name = name_of(maker)
+        if self.makers.get(name, maker) is not maker:
+            raise ValueError(f"two {self.title}s are called {name}")
+        self.makers[name] = maker
+
+    def known(self) -> dict[str, Maker]:
+        """All by name, those of other packages among them."""
+        self.load()
+        return dict(sorted(self.makers.items()))
+
+    def load(self) -> None:
+        """Registers what other packages offer. What cannot be loaded is left out, with a warning, once."""
+        for point in entry_points(group=self.group):
+            if point.name not in self.left_out:
+                try:
+                    self._load(point)
+                except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code may raise anything)
+                    self.leave_out(point.name, error)
+
+    def leave_out(self, name: str, error: BaseException) -> None:
+        """A part of another package, which raised this, is known no more; a warning says so."""
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        self.left_out[name] = " ".join(reason.split())
+        self.makers.pop(name, None)
+        warnings.warn(self.without(name), LeftOut, stacklevel=3)
+
+    def without(self, name: str) -> str:
+        """A sentence about an entry point that is left out."""
+        why = cut(self.left_out[name], 300)
+        return f"the {self.title} {name} of another package cannot be loaded ({why}): mend or remove that package"
+
+    def find(self, name: str) -> Maker:
+        """The one of this name. Raises UserError with the choices, or with why it cannot be loaded."""
+        if name not in self.makers:
+            self.load()
+        if name in self.makers:
+            return self.makers[name]
+        if name in self.left_out:
+            raise UserError(self.without(name))
+        hint = meant(cut(name), [*self.makers, *self.also])
+        choices = ", ".join(map(self.usage, self.known().values())) + "".join(f", or {word}" for word in self.also[:1])
+        raise UserError(f"unknown {self.title} {cut(name)!r}{hint}: choose from {choices}")
+
+    def usage(self, maker: Maker) -> str:
+        """How it is written, such as `attention[:RATIO[:SOURCE]]`, `masks:PATH` or `inverted(REGION)`."""
+        text, optional = name_of(maker), 0
+        for parameter in (parameters(maker)[key] for key in unnamed(maker, self)):
+            if not parameter.is_part:
+                text += f"{'' if parameter.required else '['}:{parameter.name.upper()}"
+                optional += not parameter.required
+            elif parameter.required:
+                text += f"({parameter.kind.noun.title.upper()})"
+        return text + "]" * optional
+
+    def read(self, text: str, given: Mapping[str, Any] | None = None, instead: Mapping[str, str] | None = None) -> Any:
+        """The part that `text` names.
+
+        given: values for parameters of this name that are not said, of it and of its like inside it; None stands for
+        none. instead: texts for parameters, whatever is said. Raises UserError for anything that is wrong with it.
+        """
+        pieces = joined(text, self._taking_the_rest()) if self.base.joins else [text]
+        if len(pieces) > 1:
+            return self.base.joined(tuple(self._one(piece, given or {}, {}) for piece in pieces))
+        return self._one(text, given or {}, instead or {})
+
+    def _one(self, text: str, given: Mapping[str, Any], instead: Mapping[str, str]) -> Any:
+        call = Call.of(text)
+        maker = self.find(call.name)
+        made = maker(**Arguments(self, maker, given).of(call, instead))
+        made.check_installed()
+        return made
+
+    def _taking_the_rest(self) -> list[str]:
+        return [name for name, maker in self.makers.items() if getattr(maker, "takes_rest", False)]
+
+    def _load(self, point: EntryPoint) -> None:
+        maker = point.load()
+        if noun_of(maker) is not self:
+            raise TypeError(f"{point.value} is no {self.title}")
+        declared = get_type_hints(self.base).items() if isinstance(maker, type) else ()
+        missing = [name for name, hint in declared if get_origin(hint) is ClassVar and not hasattr(maker, name)]
+        if missing:
+            raise TypeError(f"{point.value} does not declare {', '.join(missing)}")
+        if not is_required(maker):
+            maker()
+        self.register(maker)
+
+
+def register(maker: M) -> M:
+    """Decorator of the class of a part, or of a function whose annotations say that it returns one: it can be named."""
+    noun_of(maker).register(maker)
+    return maker
+
+
+def left_out() -> list[str]:
+    """A sentence about each part that another package offers and that cannot be loaded."""
+    for noun in _nouns:
+        noun.load()
+    return [noun.without(name) for noun in _nouns for name in noun.left_out]
+
+
+def noun_of(maker: Any) -> Noun:
+    """The noun of a class, or of what a function returns. Raises TypeError where there is none."""
+    made = maker if isinstance(maker, type) or not callable(maker) else get_type_hints(maker).get("return")
+    noun = getattr(made, "noun", None)
+    if not isinstance(noun, Noun):
+        raise TypeError(f"{maker!r} is no part: derive it from Attack, Roi, Degradation, Restorer or Similarity")
+    return noun

@@ -1,0 +1,79 @@
+"""What text can name: the base of attacks, regions, degradations, restorers and similarities."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from trainedon.errors import UserError
+from trainedon.spec.bounds import check_spelling, cut
+from trainedon.spec.nouns import Noun
+from trainedon.spec.parameters import parameters
+from trainedon.spec.values import read
+
+
+class Part:
+    """A frozen dataclass below the base class of its noun; its fields are its parameters, of types that text can say.
+
+    name: as it is written. unnamed: parameters that may be given without their names, in this order, also after a
+    colon; by default those that hold parts of the same noun. takes_rest: whether after its colon all of the text is one
+    value, such as a path. joins: whether several joined by `+` are one part, see `joined`.
+    """
+
+    noun: ClassVar[Noun]
+    name: ClassVar[str]
+    unnamed: ClassVar[tuple[str, ...]] = ()
+    takes_rest: ClassVar[bool] = False
+    joins: ClassVar[bool] = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The part that `text` says. Raises UserError for one that there is not, for values that it does not take, and
+        when a package that it needs is missing."""
+        check_spelling(text, f"the {cls.noun.title}")
+        made = cls.noun.read(text.strip())
+        if not isinstance(made, cls):
+            raise UserError(f"{cut(text)!r} is no {cls.__name__}")
+        return made
+
+    @classmethod
+    def joined(cls, parts: tuple[Any, ...]) -> Any:
+        """Several parts as one, of a noun that `joins`."""
+        raise NotImplementedError
+
+    def check_installed(self) -> None:
+        """Raises UserError when a package or a folder that the part needs is missing. Loads nothing."""
+
+    def read_texts(self) -> None:
+        """For `__post_init__`: parameters that were given as text, and hold something else, are read."""
+        for key, parameter in parameters(type(self)).items():
+            value = getattr(self, key)
+            if isinstance(value, str) and not parameter.takes_text:
+                found = read(parameter.hint, value.strip(), f"{self.name}: {key}", lambda base, text: base.parse(text))
+                object.__setattr__(self, key, found)
+
+    def spelled(self) -> str:
+        """The part as one would write it: its name, and what differs from its defaults."""
+        said = {
+            key: spelled(getattr(self, key))
+            for key, parameter in parameters(type(self)).items()
+            if parameter.make_default is None or getattr(self, key) != parameter.make_default()
+        }
+        short = self.unnamed[: len(said)]
+        if said and set(said) == set(short):
+            return f"{self.name}:{':'.join(said[key] for key in short)}"
+        return f"{self.name}({', '.join(f'{key}={text}' for key, text in said.items())})" if said else self.name
+
+
+def spelled(value: Any) -> str:
+    """A value of a parameter as one would write it: several joined by `+`, a name that they share said once."""
+    if isinstance(value, Part):
+        return value.spelled()
+    if not isinstance(value, tuple):
+        return str(value)
+    texts = [spelled(one) for one in value]
+    heads = ["", *(text[: text.find(":") + 1] for text in texts)]
+    short = [
+        text[len(head) :] if head and head == before and text[len(head) : len(head) + 1].isdigit() else text
+        for text, head, before in zip(texts, heads[1:], heads, strict=False)
+    ]
+    return "+".join(short) or "none"

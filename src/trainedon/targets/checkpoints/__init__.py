@@ -1,0 +1,1 @@
+"""Models in one file of the original code: recognised, renamed and converted."""

@@ -1,0 +1,1 @@
+"""The model under audit as attacks see it, and how it is asked."""

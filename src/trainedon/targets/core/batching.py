@@ -1,0 +1,98 @@
+"""Rows through a network, many at once, so that no row's answer depends on which others come along."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from trainedon.condition import Condition
+from trainedon.targets.core.pace import Pace
+
+PAD = 8
+# x float32 (n, c, h, w), t int64 (n,), condition of n rows -> one answer a row, (n, ...)
+Rows = Callable[[torch.Tensor, torch.Tensor, Condition], torch.Tensor]
+
+
+@dataclass(eq=False)
+class Batching:
+    """How many rows go through a network at once.
+
+    rows: at most. compiled: whether the network is compiled anew for each number of rows. pace: where the rows' time is
+    measured, and progress told, if it is.
+    """
+
+    rows: int = 64
+    compiled: bool = False
+    pace: Pace | None = None
+
+    def through(
+        self, network: Rows, x: torch.Tensor, t: torch.Tensor, condition: Condition, rows: int | None = None
+    ) -> torch.Tensor:
+        """`network(x, t, condition)`, at most `rows` rows at once, filled up to a multiple of PAD.
+
+        Kernels are chosen by batch size, and a lone row may take one that rounds otherwise; filled-up batches take the
+        same one, so that a picture's answer does not depend on how many others come along.
+
+        rows: another limit than that of all calls.
+        """
+        answers, size = [], self.at_once(x.device, rows)
+        for start in range(0, len(x), size):
+            part = slice(start, start + size)
+            answers.append(self._timed(network, x[part], t[part], condition[part], start, size))
+        return answers[0] if len(answers) == 1 else torch.cat(answers)
+
+    def _timed(
+        self, network: Rows, x: torch.Tensor, t: torch.Tensor, condition: Condition, start: int, most: int
+    ) -> torch.Tensor:
+        pace, n = self.pace, len(x)
+        if pace is None:
+            return self._filled(network, x, t, condition, most)
+        began = pace.clock()
+        answer = self._filled(network, x, t, condition, most)
+        if self.adapts(x.device):
+            pace.measure(self._size(n, most), pace.clock() - began)
+        pace.tell(start + n)
+        return answer
+
+    def _filled(self, network: Rows, x: torch.Tensor, t: torch.Tensor, condition: Condition, most: int) -> torch.Tensor:
+        """Answers of n rows, filled up with the first of them."""
+        n, missing = len(x), self._size(len(x), most) - len(x)
+        if missing:
+            x = torch.cat([x, x[:1].detach().expand(missing, *x.shape[1:])])
+            t = torch.cat([t, t[:1].expand(missing)])
+            condition = condition.filled(missing)
+        return network(x, t, condition)[:n]
+
+    def _size(self, n: int, most: int) -> int:
+        """How many rows the network is given for n of them; a compiled one few sizes, for each of which it is compiled.
+
+        n, 1 at least, is at most `most`, a multiple of PAD.
+        """
+        if self.compiled:
+            return min(PAD << (-(-n // PAD) - 1).bit_length(), most)
+        # with one thread PyTorch computes 1 x 1 convolutions of fewer than 16 rows by itself, and rounds otherwise
+        return max(n + -n % PAD, 2 * PAD if torch.get_num_threads() == 1 else PAD)
+
+    def at_once(self, device: torch.device, rows: int | None = None) -> int:
+        """How many rows the network is given, a multiple of PAD, so that only the last batch is filled up."""
+        most = (rows or self.rows) // PAD * PAD
+        if self.pace and self.adapts(device) and not torch.is_grad_enabled():  # gradients of weights are sums over rows
+            most = int(min(most, self.pace.within(1) // PAD * PAD))
+        return max(PAD, most)
+
+    def adapts(self, device: torch.device) -> bool:
+        """Whether fewer rows at once change no answer, and time is measured by waiting for them: on a processor."""
+        return self.pace is not None and device.type == "cpu" and not self.compiled
+
+    def shrink(self) -> bool:
+        """After memory ran out: halve `rows` down to PAD and give back what is cached. False if that was the least."""
+        smaller = max(PAD, self.rows // 2)
+        shrunk, self.rows = smaller < self.rows, min(smaller, self.rows)
+        gc.collect()
+        torch.cuda.empty_cache()  # does nothing where CUDA was not used
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()
+        return shrunk

@@ -1,0 +1,140 @@
+"""The model under audit, seen through a symmetry of the picture plane: the reference that every model brings along.
+
+What is easy to restore, such as a plain background, is restored well whether or not it was trained on. Difficulty is
+taken off with the score under a reference model that never saw the picture (Watson et al., arXiv 2111.08440), which
+there seldom is. But the same model in a mirror, `g^-1 f(g x)`, knows as well what pictures look like, and has no memory
+of `x` unless it was trained on `g x` too. Noise moves with the picture, so that most of what is not memory cancels;
+what remains, such as that faces seldom stand upside down, is the same for pictures that the model never saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+
+from trainedon.condition import UNCONDITIONAL, Condition
+from trainedon.errors import UserError
+from trainedon.targets.core.target import Target
+
+# Those that keep the shape of every rectangle; each is its own inverse.
+SYMMETRIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "mirror": lambda pixels: pixels.flip(-1),
+    "upside-down": lambda pixels: pixels.flip(-2),
+    "half-turn": lambda pixels: pixels.flip(-1, -2),
+}
+
+
+NO_REFERENCE = "the picture is its own mirror image, so that the model in a mirror says nothing new of it"
+
+
+def named_symmetries(names: Sequence[str]) -> tuple[str, ...]:
+    """The names themselves; of `all` alone those of all symmetries. Raises UserError for an unknown or repeated one."""
+    if tuple(names) == ("all",):
+        return tuple(SYMMETRIES)
+    if not set(names) <= set(SYMMETRIES) or len(set(names)) < len(names):
+        raise UserError(
+            f"symmetries {'+'.join(names)} are not known: choose from {', '.join(SYMMETRIES)}, joined by +, or all, "
+            "or none"
+        )
+    return tuple(names)
+
+
+def changed(pixels: torch.Tensor, symmetry: str) -> np.ndarray:
+    """Which pictures, float32 (n, c, h, w), the symmetry changes, by half a step of 8 bits somewhere: bool (n,).
+
+    A picture that is its own mirror image is the same to the model in a mirror, which is no reference for it.
+    """
+    apart = (SYMMETRIES[symmetry](pixels) - pixels).abs().flatten(1).amax(1)
+    return (apart > 1 / 255).cpu().numpy()
+
+
+def relative(
+    here: np.ndarray, there: Sequence[np.ndarray], different: Sequence[np.ndarray], share: float = 1.0
+) -> np.ndarray:
+    """Scores minus `share` of the mean of those under the model in each mirror that changes the picture; NaN where none
+    does.
+
+    here, and each of there: float64 (n,); each of different: bool (n,), see `changed`.
+    """
+    weights = np.stack(different).astype(float)  # (views, n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores: np.ndarray = here - share * (weights * np.stack(there)).sum(0) / weights.sum(0)
+    return scores
+
+
+@dataclass(eq=False)
+class Symmetric(Target):
+    """`through` as it looks in a mirror: what goes in is moved by `symmetry`, what comes out is moved back.
+
+    Passes are counted with those of `through`.
+    """
+
+    through: Target = None  # type: ignore[assignment]
+    symmetry: str = ""
+
+    @classmethod
+    def of(cls, through: Target, symmetry: str) -> Symmetric:
+        """symmetry: a name of SYMMETRIES."""
+        alike = {field.name: getattr(through, field.name) for field in fields(Target)}
+        # hashed, because memory and disk know a model by the first characters of its digest
+        digest = hashlib.sha256(f"{symmetry} {through.identity.digest}".encode()).hexdigest()
+        own = {
+            "identity": replace(through.identity, digest=digest),
+            "kept": through.kept.setdefault(("symmetric", symmetry), {}),
+        }
+        return cls(**alike | own, through=through, symmetry=symmetry)
+
+    def _move(self, pixels: torch.Tensor) -> torch.Tensor:
+        return SYMMETRIES[self.symmetry](pixels)
+
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return self._move(self.through.predict(self._move(x_t), t, condition))
+
+    def features(
+        self, states: torch.Tensor, t: int, layer: str | None = None, condition: Condition = UNCONDITIONAL
+    ) -> torch.Tensor:
+        return self._move(self.through.features(self._move(states), t, layer, condition))
+
+    @property
+    def attends(self) -> bool:
+        return self.through.attends
+
+    @property
+    def inpaints(self) -> bool:
+        return self.through.inpaints
+
+    @property
+    def latent(self) -> bool:
+        return self.through.latent
+
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        return self.through.picture
+
+    @property
+    def conditioning(self) -> str | None:
+        return self.through.conditioning
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self._move(self.through.encode(self._move(pixels)))
+
+    def decode(self, states: torch.Tensor) -> torch.Tensor:
+        return self._move(self.through.decode(self._move(states)))
+
+    def bounded(self, states: torch.Tensor) -> torch.Tensor:
+        return self.through.bounded(states)
+
+    def attention(
+        self, states: torch.Tensor, t: int, condition: Condition = UNCONDITIONAL, words: bool = False
+    ) -> torch.Tensor | None:
+        received = self.through.attention(self._move(states), t, condition, words)
+        return None if received is None else self._move(received)
+
+    def gradient_norms(
+        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, condition: Condition = UNCONDITIONAL
+    ) -> torch.Tensor:
+        return self.through.gradient_norms(self._move(x_t), t, self._move(noise), condition)

@@ -1,0 +1,308 @@
+"""The model under audit: what it knows, what it answers, and what a network of another kind must bring.
+
+A network is brought in by a class of its own:
+
+    class Mine(Target):
+        def predict(self, x_t, t, condition):
+            return my_network(x_t, t)
+
+`predict` is all that must be written, and what most attacks ask. `features`, `attention` and `gradient_norms` are for
+the attacks and regions that say so; a latent model also says `latent`, `picture`, `encode`, `decode` and `bounded`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import torch
+from torch.nn import functional as F
+
+from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
+from trainedon.errors import UserError
+from trainedon.targets.core.asking import answering
+from trainedon.targets.core.batching import Batching, Rows
+from trainedon.targets.core.evaluations import Evaluations
+from trainedon.targets.core.journal import Journal
+from trainedon.targets.core.memo import Memo, Timed, remembering
+from trainedon.targets.core.path import NoisePath
+
+if TYPE_CHECKING:
+    from trainedon.pictures import Batch
+
+T = TypeVar("T")
+# The smallest alpha that a prediction of the clean picture is divided by: at zero terminal signal-to-noise ratio the
+# noise says nothing of the picture, and a large but finite answer is what the callers' clipping expects.
+SMALLEST_ALPHA = 2.0**-12
+
+
+class Denoised(NamedTuple):
+    """What the network says of `x_t`: noise and clean picture, each like `x_t` (n, c, h, w)."""
+
+    noise: torch.Tensor
+    clean: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run records of its model. digest: sha256 of the files that decide its answers. distilled: why it is taken
+    for a few-step student of another, if it is."""
+
+    name: str
+    digest: str
+    family: str
+    parameters: int
+    notes: tuple[str, ...] = ()
+    distilled: str | None = None
+
+
+@dataclass(eq=False)
+class Target(ABC):
+    """A diffusion model under audit. Attacks are written against this class alone.
+
+    What it knows:
+    identity: what a run records of it. shape: (c, h, w) of what the network denoises, its state: the picture itself, or
+    the latents that an autoencoder makes of it. path: its noise path. prediction: what the network answers: `epsilon`
+    (noise), `sample` (clean state), `v_prediction` (arXiv 2202.00512) or `flow` (noise - clean state). classes: number
+    of class labels, None for a model without. device: where it works. precision: in which the network multiplies,
+    float32, bfloat16 or float16; its answers are float32. options: what else it was loaded with, for the models beside
+    it.
+
+    What changes while it works:
+    batching: how many rows go through the network at once. evaluations: the passes so far. memo: answers that are kept
+    while it is `sharing`. kept: what attacks prepared once for this model, by their own keys.
+
+    Batches come row by row: x_t float32 (n, c, h, w), t int64 (n,), and a condition of n rows. A row's answer must not
+    depend on the rows beside it. Guidance is off.
+    """
+
+    identity: Identity
+    shape: tuple[int, int, int]
+    path: NoisePath
+    prediction: str
+    classes: int | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: str = "float32"
+    options: dict[str, Any] = field(default_factory=dict)
+    batching: Batching = field(default_factory=Batching)
+    evaluations: Evaluations = field(default_factory=Evaluations)
+    memo: Memo | None = None
+    kept: dict[object, object] = field(default_factory=dict)
+
+    # What a network of another kind must bring
+
+    @abstractmethod
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """The network's raw answer, as `prediction` says: float32 (n, c, h, w).
+
+        x_t: float32 (n, c, h, w) on the device; of a model that `inpaints` (n, 1 + 2c, h, w) where something is kept.
+        t: int64 (n,) timestep indices in [0, T), on the device; `path.times[t]` are the numbers that stand for them in
+        the network, where these are others. condition: `Classes` where `conditioning` is `class`, `Captions` where it
+        is `caption`; else, or where no words are given, `UNCONDITIONAL`. Differentiable in x_t where gradients are
+        enabled.
+        """
+
+    # What it may bring; an attack that lacks it says so
+
+    def features(
+        self, states: torch.Tensor, t: int, layer: str | None = None, condition: Condition = UNCONDITIONAL
+    ) -> torch.Tensor:
+        """Activations of the network at `layer` (None: in the middle, of the way up where there is one) for the
+        noise-free `alpha_t x`: float32 (n, channels, fh, fw). Counts n forward evaluations.
+
+        Asked for by `encoder=own` of the DRC attacks. Raises UserError for a model that shows none.
+        """
+        raise UserError(f"{self.identity.name} shows no features of its network: choose another encoder, such as pixel")
+
+    def attention(
+        self, states: torch.Tensor, t: int, condition: Condition = UNCONDITIONAL, words: bool = False
+    ) -> torch.Tensor | None:
+        """How much self-attention each place receives, averaged over heads and layers: float32 (n, h, w), at the
+        picture's size. None, and no evaluation, when the network has none (`attends`); else counts n forward ones.
+
+        Asked for by the regions `attention` and `words`. words: how much attention each place pays to the words of its
+        caption instead; NaN where a caption has none.
+        """
+        return None
+
+    def gradient_norms(
+        self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, condition: Condition = UNCONDITIONAL
+    ) -> torch.Tensor:
+        """L2 norm of the gradient of `mean (noise(x_t, t) - noise)^2` in each parameter tensor of the network.
+
+        Asked for by `gsa`. x_t, noise: float32 (m, c, h, w), the rows over which the error is averaged; t: int64 (m,).
+        Returns float64 (tensors,) on the CPU. Counts m forward and m backward evaluations. Raises UserError for a model
+        whose weights are not at hand.
+        """
+        raise UserError(f"{self.identity.name} gives no gradients of its weights: leave out gsa")
+
+    @property
+    def attends(self) -> bool:
+        """Whether `attention` has an answer; no evaluation."""
+        return False
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the network itself can be asked; False for a service that only varies pictures."""
+        return True
+
+    @property
+    def inpaints(self) -> bool:
+        """Whether the network was trained to be given which part is hidden, and what the rest is (`denoise`)."""
+        return False
+
+    @property
+    def conditioning(self) -> str | None:
+        """What it is conditioned on: `class`, `caption`, or None for an unconditional model."""
+        return None if self.classes is None else "class"
+
+    @property
+    def latent(self) -> bool:
+        """Whether states are latents, and not the pictures themselves."""
+        return False
+
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        """(c, h, w) of the pictures that the model takes, in pixels."""
+        return self.shape
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """States (n, *shape) of pictures, float32 (n, *picture) in [-1, 1]: those of a pixel model are the pictures."""
+        return pixels
+
+    def decode(self, states: torch.Tensor) -> torch.Tensor:
+        """Pictures (n, *picture) of states; where the model painted them, they may lie outside [-1, 1]."""
+        return states
+
+    def bounded(self, states: torch.Tensor) -> torch.Tensor:
+        """States within the bounds that those of pictures have: [-1, 1] for the pixels of a pixel model."""
+        return states.clamp(-1, 1)
+
+    # What attacks ask of any model
+
+    @property
+    def timesteps(self) -> int:
+        """T, the number of timesteps of the noise path."""
+        return len(self.path)
+
+    def denoise(
+        self,
+        x_t: torch.Tensor,
+        t: torch.Tensor | int,
+        condition: Condition = UNCONDITIONAL,
+        given: torch.Tensor | None = None,
+    ) -> Denoised:
+        """Noise and clean state in `x_t`, whatever the network was trained to answer.
+
+        x_t: float32 (n, c, h, w). t: int or int64 (n,) timestep index in [0, T). given: float32 (n, 1 + c, h, w), for a
+        model that `inpaints`: 1 where the state is hidden and 0 elsewhere, and the state of what is kept; None hides
+        it all. Counts n forward evaluations. Differentiable in `x_t` where gradients are enabled. Raises UserError
+        where the network fails by itself, or answers in another shape.
+        """
+        x = x_t if given is None else torch.cat([x_t, given], dim=1)
+        answer = self._answer(x, torch.as_tensor(t, device=self.device).expand(len(x_t)), condition)
+        return self.explained(x_t, t, answer)
+
+    def explained(self, x_t: torch.Tensor, t: torch.Tensor | int, answer: torch.Tensor) -> Denoised:
+        """Noise and clean state by the network's answer to `x_t`. Counts n forward evaluations."""
+        if answer.shape != x_t.shape:
+            raise UserError(f"{self.identity.name} answers {list(answer.shape)} to {list(x_t.shape)}: it is damaged")
+        self.evaluations.forward += len(x_t)
+        alpha, sigma = self.path.at(t, x_t)  # t on the CPU, where it was given so: avoids a wait for the accelerator
+        if self.prediction == "flow":  # the velocity eps - x0 (arXiv 2403.03206, eq. 2 and 5)
+            return Denoised(x_t + alpha * answer, x_t - sigma * answer)
+        if self.prediction == "epsilon":
+            return Denoised(answer, (x_t - sigma * answer) / alpha.clamp(min=SMALLEST_ALPHA))
+        if self.prediction == "sample":
+            return Denoised((x_t - alpha * answer) / sigma.clamp(min=SMALLEST_ALPHA), answer)
+        if self.prediction == "v_prediction":  # arXiv 2202.00512, appendix D
+            return Denoised(sigma * x_t + alpha * answer, alpha * x_t - sigma * answer)
+        known = "epsilon, sample, v_prediction and flow"
+        raise UserError(f"{self.identity.name}: prediction {self.prediction!r} is not known: {known} are")
+
+    def noised(self, states: torch.Tensor, t: torch.Tensor | int, noise: torch.Tensor) -> torch.Tensor:
+        """`alpha_t x + sigma_t eps`, shapes (n, c, h, w); t = -1 gives the states back."""
+        alpha, sigma = self.path.at(t, states)
+        return alpha * states + sigma * noise
+
+    def onto_states(self, mask: torch.Tensor) -> torch.Tensor:
+        """A mask of pictures, bool (n, *picture[1:]), as one of states: a place is True if any pixel of it is."""
+        if mask.shape[1:] == self.shape[1:]:
+            return mask
+        return F.adaptive_max_pool2d(mask.float().unsqueeze(1), self.shape[1:])[:, 0] > 0
+
+    def condition_of(self, batch: Batch) -> Condition:
+        """What the model is conditioned on for pictures: the batch's condition where it is of the model's kind, else
+        the pictures' labels or captions, the empty caption where one has none.
+
+        Raises UserError where a class-conditional model is given no labels.
+        """
+        if self.conditioning == "caption":
+            if isinstance(batch.condition, Captions):
+                return batch.condition
+            return Captions(tuple(caption or "" for caption in batch.captions or [""] * len(batch)))
+        if self.conditioning is None:
+            return UNCONDITIONAL
+        if isinstance(batch.condition, Classes):
+            return batch.condition
+        if batch.labels is None:
+            raise UserError(f"the model was trained with {self.classes} classes: give the pictures' class labels")
+        return Classes(batch.labels)
+
+    # How rows go through it, and what is kept of answers
+
+    def batched(
+        self, network: Rows, x: torch.Tensor, t: torch.Tensor, condition: Condition, rows: int | None = None
+    ) -> torch.Tensor:
+        """Rows through a part of the model, batched as `batching` says, or at most `rows` at once."""
+
+        def checked(*part: Any) -> torch.Tensor:
+            with answering(self.identity.name):
+                return network(*part)
+
+        return self.batching.through(checked, x, t, condition, rows)
+
+    def _answer(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        if self.memo is None or torch.is_grad_enabled():
+            return self.batched(self.predict, x_t, t, condition)
+        answer, seconds = self.memo.answers(
+            self.identity.digest,
+            x_t,
+            t,
+            condition,
+            lambda *rows: self.batched(self.predict, *rows),
+            self.batching.at_once(self.device),
+        )
+        self.evaluations.spared += seconds
+        return answer
+
+    @property
+    def adapts(self) -> bool:
+        """Whether batches become smaller where rows take long: see `Batching.adapts`."""
+        return self.predicts and self.batching.adapts(self.device)
+
+    @contextmanager
+    def sharing(self, journal: Journal | None = None) -> Iterator[None]:
+        """Inside the block the network is asked once for equal inputs, here and in models that share the memo; and what
+        a journal holds of another process's answers is not asked again."""
+        self.memo = Memo(journal=journal)
+        try:
+            yield
+        finally:
+            self.memo = None
+
+    def shared(self, key: object, compute: Callable[[], T]) -> T:
+        """`compute()`, or what it gave for the same key while the target is `sharing`; its passes count again."""
+        return compute() if self.memo is None else self.memo.whole(key, self.evaluations, compute)
+
+    def remembering(self, key: object, value: Callable[[], Any]) -> AbstractContextManager[Timed]:
+        """For the next who asks `shared` for this key: `value()` at the end of the block. What the block is given runs
+        a part of the work, and charges it."""
+        return remembering(self.memo, self.evaluations, key, value)
+
+    def counted(self) -> AbstractContextManager[Evaluations]:
+        """Evaluations made inside the block."""
+        return self.evaluations.counted()

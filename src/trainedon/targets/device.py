@@ -1,0 +1,57 @@
+"""Where a model works, and how many rows go through it at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from trainedon.errors import UserError
+from trainedon.targets.core.batching import PAD, Batching
+
+ROWS = {"cpu": 32}  # what lies in a processor's cache is soon at hand: more rows take longer, each (docs/speed.md)
+ROWS_ELSEWHERE = 64
+MOST_NUMBERS = 2**27  # 512 MiB, of which a network holds several
+
+
+def chosen(device: str) -> torch.device:
+    """A device by its name; `auto`: a graphics card that works, the first kind of these, or the processor. Raises
+    UserError for one that cannot be used."""
+    if device == "auto":
+        device = next((kind for kind in ("cuda", "mps") if _works(kind)), "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}): try --device cpu"
+        ) from None
+    return chosen
+
+
+def _works(device: str) -> bool:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return False
+    return True
+
+
+def batched(how: dict[str, Any], shape: tuple[int, int, int], network: Any) -> dict[str, Any]:
+    """What a target takes of how it is loaded, `rows` and `compiled` as a Batching.
+
+    how: device, rows (None: what is fastest on most networks), precision, compiled, and what else a target takes.
+    """
+    rows = how["rows"] or _rows(how["device"], shape, network)
+    others = {key: value for key, value in how.items() if key not in ("rows", "compiled")}
+    return others | {"batching": Batching(rows, how["compiled"])}
+
+
+def _rows(device: torch.device, shape: tuple[int, int, int], network: Any) -> int:
+    """How many rows go through a network at once where nobody said: fewer where each fills much memory, which on a
+    processor ends the process and is no error that it could heed."""
+    if device.type not in ROWS:
+        return ROWS_ELSEWHERE
+    widths = getattr(network.config, "block_out_channels", None) or (1,)
+    numbers = shape[1] * shape[2] * widths[0]  # of what a row is turned into at its full size
+    return max(PAD, min(ROWS[device.type], MOST_NUMBERS // numbers // PAD * PAD))

@@ -1,0 +1,125 @@
+"""Latent diffusion: the network works on what an autoencoder makes of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from trainedon.condition import UNCONDITIONAL, Condition
+from trainedon.targets.core.batching import PAD, Rows
+from trainedon.targets.networks.network import PRECISIONS, Module, Network, labels_of
+
+# Latents of pictures, scaled to a standard deviation of about 1, stay well within this; what guides a restoration could
+# otherwise push them without end.
+LARGEST = 10.0
+KEPT = 64 * 2**20  # bytes of latents that are kept
+
+
+@dataclass(eq=False)
+class Latent(Network):
+    """A network between the two halves of an autoencoder.
+
+    pixels: (c, h, w) of a picture. autoencoder: diffusers' AutoencoderKL or VQModel, always in float32, where half
+    precision would overflow. pipeline: the diffusers pipeline that all parts belong to. offloaded: whether it keeps its
+    parts elsewhere, and moves them to the device as they are asked (offloading).
+    """
+
+    pixels: tuple[int, int, int] = (3, 0, 0)
+    autoencoder: Any = None
+    pipeline: Any = None
+    offloaded: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._encoded: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+        self.autoencoder.requires_grad_(False).eval()
+        config = self.autoencoder.config
+        self._scale = getattr(config, "scaling_factor", None) or 1.0
+        self._shift = torch.tensor(getattr(config, "shift_factor", None) or 0.0, device=self.device)
+        mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+        if mean is not None and std is not None:  # one number a channel, of some autoencoders
+            self._shift = torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
+            self._scale = self._scale / torch.tensor(std, device=self.device).view(1, -1, 1, 1)
+        if not self.offloaded:
+            self.autoencoder.to(self.device, memory_format=torch.channels_last)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """That of the weights, which are in the precision themselves: models of this size leave no room for others."""
+        return PRECISIONS[self.precision]
+
+    def placed(self, network: Any) -> Any:
+        return network if self.offloaded else super().placed(network)
+
+    def answered(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        x = x.to(self._dtype, memory_format=torch.channels_last)
+        return self.ask(network, x, t, condition)[:, : self.shape[0]].float().contiguous()
+
+    def network_time(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """The numbers that stand for timesteps in the network, (n,), where they are not the timesteps themselves."""
+        return self.path.times[t.cpu()].to(x)
+
+    @property
+    def latent(self) -> bool:
+        return True
+
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        return self.pixels
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The mode of the autoencoder's distribution, shifted and scaled as the network was trained on it.
+
+        What [-1, 1] is to pixels is done by the scale; latents are not rescaled otherwise. Attacks ask for the same
+        pictures again and again: the latest answers are kept.
+        """
+        key = hashlib.blake2b(pixels.detach().cpu().contiguous().numpy().tobytes()).digest()
+        if key not in self._encoded:
+            self._encoded[key] = self._encode(pixels)
+            while len(self._encoded) > 1 and sum(states.nbytes for states in self._encoded.values()) > KEPT:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return self._encoded[key].clone()
+
+    def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
+
+        def network(x: torch.Tensor, _t: torch.Tensor, _condition: Condition) -> torch.Tensor:
+            found = self.autoencoder.encode(x.to(memory_format=torch.channels_last))
+            latents: torch.Tensor = found.latents if hasattr(found, "latents") else found.latent_dist.mode()
+            return latents
+
+        return (self._through(network, pixels) - self._shift) * self._scale
+
+    def decode(self, states: torch.Tensor) -> torch.Tensor:
+        def network(z: torch.Tensor, _t: torch.Tensor, _condition: Condition) -> torch.Tensor:
+            pictures: torch.Tensor = self.autoencoder.decode(z.to(memory_format=torch.channels_last)).sample
+            return pictures
+
+        return self._through(network, states / self._scale + self._shift)
+
+    def bounded(self, states: torch.Tensor) -> torch.Tensor:
+        return states.clamp(-LARGEST, LARGEST)
+
+    @torch.no_grad()
+    def _through(self, network: Rows, x: torch.Tensor) -> torch.Tensor:
+        """The autoencoder's passes, PAD rows at once: they work at the picture's size, and take memory accordingly."""
+        times = torch.zeros(len(x), dtype=torch.int64, device=self.device)
+        return self.batched(network, x.to(self.device), times, UNCONDITIONAL, rows=PAD).contiguous()
+
+
+class LatentUNet(Latent):
+    """`UNet2DModel` on latents: latent diffusion (LDM, arXiv 2112.10752), unconditional or conditioned on classes."""
+
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return network(x, t, class_labels=labels_of(condition)).sample
+
+
+class DiT(Latent):
+    """`DiTTransformer2DModel` (arXiv 2212.09748), conditioned on classes."""
+
+    def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return network(x, timestep=t, class_labels=labels_of(condition)).sample

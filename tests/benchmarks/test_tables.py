@@ -1,0 +1,13 @@
+"""The benchmark of long tables measures what it says."""
+
+from benchmarks import tables
+
+
+def test_every_step_has_its_time_and_the_peak_so_far(capsys):
+    tables.main(["500"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [(line[0], line[2], line[4]) for line in lines] == [
+        (step, "s", "MiB") for step in ("import", "read", "audit", "write")
+    ]
+    peaks = [int(line[3]) for line in lines]
+    assert peaks == sorted(peaks) and peaks[0] > 50 and peaks[-1] < 2000
