@@ -20,7 +20,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from trainedon.attacks.drc.drc_hide import DRCHide
-from trainedon.demo import demo
+from trainedon.embedded import demo
 from trainedon.errors import UserError
 from trainedon.noise import generator
 from trainedon.pictures import Batch, Picture, decode, to_levels

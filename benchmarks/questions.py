@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from trainedon.errors import UserError
 from trainedon.evidence.studies.sweep import Group, Point, Sweep, named
 from trainedon.files import write_text
-from trainedon.report.sweep_section import AUC, chart
+from trainedon.reporting.sweep_section import AUC, chart
 
 BEGIN, END = "<!-- questions: begin -->", "<!-- questions: end -->"
 WIDTH, GAP, HEAD = 400, 32, 30  # of a chart, between two, and for its title
@@ -62,7 +62,7 @@ def figure(groups: Mapping[str, Group]) -> str:
 
 def style() -> str:
     """The page's colours and what it says of charts, on a ground of its own."""
-    css = (files("trainedon.report") / "templates" / "report.css").read_text("utf-8")
+    css = (files("trainedon.reporting") / "templates" / "report.css").read_text("utf-8")
     roots = css[: css.index("* {")]
     rules = [
         line for line in css.splitlines() if re.match(r"svg text|\.(axis|grid|chance|curve|whisker|s\d|d\d)\b", line)

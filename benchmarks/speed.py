@@ -39,7 +39,7 @@ from trainedon.errors import UserError
 from trainedon.evidence.statistics.roc import auc
 from trainedon.files import write_json
 from trainedon.pictures import Batch, inventory, scan
-from trainedon.runs.exhibits import Selection
+from trainedon.runs.exhibit_files import Selection
 from trainedon.runs.scorer import Scorer, Task
 from trainedon.targets import load_target
 from trainedon.targets.networks.unet import PixelUNet

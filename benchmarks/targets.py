@@ -25,8 +25,8 @@ from typing import NamedTuple
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainedon.cli; before torch loads
 
 from trainedon.cli.terminal import Bars
-from trainedon.demo import demo
-from trainedon.demo import emoji as designs
+from trainedon.embedded import demo
+from trainedon.embedded import emoji as designs
 from trainedon.errors import PictureError, UserError
 from trainedon.files import write_json
 from trainedon.pictures import scan

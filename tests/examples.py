@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from trainedon.demo import demo
+from trainedon.embedded import demo
 
 FENCE = "```python"
 MEMBERS = 10

@@ -15,7 +15,7 @@ from subprocess import CompletedProcess
 from time import sleep
 
 _PRELOADED = [
-    *("trainedon.cli", "trainedon.attacks", "trainedon.evidence", "trainedon.report", "trainedon.runs"),
+    *("trainedon.cli", "trainedon.attacks", "trainedon.evidence", "trainedon.reporting", "trainedon.runs"),
     *("trainedon.targets", "trainedon.training", "diffusers.pipelines.ddpm.pipeline_ddpm"),
     *("diffusers.models.unets.unet_2d", "diffusers.schedulers.scheduling_ddpm", "pyarrow.parquet"),
 ]

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from trainedon.api import Choices, Machine, Reading
 from trainedon.cli.app import COMMANDS
-from trainedon.cli.options import OF_GROUPS, grouped
+from trainedon.cli.option_groups import OF_GROUPS, grouped
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_the_licence_names_each_text_that_is_shipped():
     assert set(PROJECT["license"].split(" AND ")) == {"Apache-2.0", "CC-BY-SA-4.0"}
     shipped = [path.read_text("utf-8") for pattern in PROJECT["license-files"] for path in sorted(ROOT.glob(pattern))]
     assert [text.split()[0] for text in shipped] == ["Apache", "Attribution-ShareAlike"]
-    assert "license: cc-by-sa-4.0" in (ROOT / "src/trainedon/demo/model/README.md").read_text("utf-8")
+    assert "license: cc-by-sa-4.0" in (ROOT / "src/trainedon/embedded/model/README.md").read_text("utf-8")
 
 
 def test_the_citation_is_of_this_version_and_names_the_paper():

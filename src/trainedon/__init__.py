@@ -12,18 +12,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainedon import compare, restore
+    from trainedon import compare, evidence, restore
     from trainedon.api import (
         Choices,
         Machine,
         Reading,
         audit,
-        conclude,
         demo,
         draw,
         evaluate,
         peaks,
         plan,
+        report,
         seal,
         sweep,
         train,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 # Where each name is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick.
 _HOMES = {
-    "api": "Choices Machine Reading audit conclude demo draw evaluate peaks plan seal sweep train train_shadows verify",
+    "api": "Choices Machine Reading audit demo draw evaluate peaks plan report seal sweep train train_shadows verify",
     "attacks": "DRC Attack Loss parse_attacks register",
     "attacks.drc.drc_fast": "DRCFast",
     "attacks.drc.drc_hide": "DRCHide",
@@ -60,7 +60,7 @@ _HOMES = {
     "targets": "Service Target load_target",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
-_ROOMS = ("compare", "restore")
+_ROOMS = ("compare", "evidence", "restore")
 
 __all__ = [
     "DRC",
@@ -84,11 +84,11 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
-    "conclude",
     "degradation",
     "demo",
     "draw",
     "evaluate",
+    "evidence",
     "load_pictures",
     "load_target",
     "parse_attacks",
@@ -96,6 +96,7 @@ __all__ = [
     "plan",
     "read_scores",
     "register",
+    "report",
     "restore",
     "roi",
     "scan",

@@ -59,7 +59,7 @@ def test_the_same_call_goes_on_and_statistics_can_be_had_again(audited, target_f
     sets = {"unseen": toy_pictures["unseen"], "out": found.folder, "choices": FEW, "machine": CPU}
     again = to.audit(target_folders["epsilon"], toy_pictures["members"], attacks="loss, pia", **sets)
     assert again.attacks == found.attacks and (found.folder / "scores.parquet").stat().st_mtime_ns == before
-    concluded = to.conclude(found.folder)
+    concluded = to.report(found.folder)
     assert isinstance(concluded, evidence.Audit) and concluded.claim == found.claim
     with pytest.raises(UserError, match="holds a run with other choices"):
         to.audit(target_folders["epsilon"], toy_pictures["members"], attacks="loss", **sets)
@@ -82,7 +82,7 @@ def test_without_a_folder_nothing_is_kept(audited, target_folders, toy_pictures,
 def test_named_are_those_that_stand_out(tmp_path):
     lines = [f"{i},{name},{i + 100 * (name == 'suspect')}" for name in ("suspect", "unseen") for i in range(40)]
     (tmp_path / "scores.csv").write_text("picture,set,score\n" + "\n".join(lines) + "\n")
-    found = to.conclude(tmp_path / "scores.csv", tmp_path / "run")
+    found = to.report(tmp_path / "scores.csv", tmp_path / "run")
     assert len(found.named) == found.n_named == 40 and found.named[0] == "39"
     assert found.folder == tmp_path / "run"
 

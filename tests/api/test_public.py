@@ -44,7 +44,7 @@ print([name for name in ("torch", "diffusers", "scipy", "pydantic") if name in s
 def test_the_list_of_attacks_needs_no_diffusers():
     code = """
 import sys
-import trainedon.attacks.core.catalogue as catalogue
+import trainedon.cli.catalogue as catalogue
 catalogue.listing()
 print([name for name in ("diffusers", "transformers", "sklearn") if name in sys.modules])
 """

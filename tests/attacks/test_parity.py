@@ -17,7 +17,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 from scipy.ndimage import gaussian_filter
 
 from trainedon.attacks import parse_attacks
-from trainedon.demo.demo import model_folder
+from trainedon.embedded.demo import model_folder
 from trainedon.noise import generator
 from trainedon.pictures import Batch, scan
 from trainedon.targets import load_target

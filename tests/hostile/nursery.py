@@ -92,7 +92,7 @@ def main() -> None:
 
     import trainedon.cli
     import trainedon.evidence
-    import trainedon.report
+    import trainedon.reporting
     import trainedon.runs
     import trainedon.targets
     import trainedon.training  # noqa: F401

@@ -12,7 +12,7 @@ import pytest
 from commandline import call
 
 from trainedon.attacks import DRC, parse_attacks
-from trainedon.demo.demo import model_folder
+from trainedon.embedded.demo import model_folder
 from trainedon.runs.run import conclude
 from trainedon.runs.spelling import spelled
 from trainedon.runs.verify import verify

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.attacks import parse_attacks
-from trainedon.cli import tables
+from trainedon.cli import printing as tables
 from trainedon.pictures import read_inventory, write_inventory
 from trainedon.runs import Plan, conclude, run, verify
 from trainedon.targets import load_target

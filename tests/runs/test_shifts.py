@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.shifts import SHIFTS, audited, saved
 from trainedon.attacks import parse_attacks
-from trainedon.demo import demo
-from trainedon.demo import emoji as designs
+from trainedon.embedded import demo
+from trainedon.embedded import emoji as designs
 from trainedon.noise import generator
 from trainedon.runs import Plan, run
 from trainedon.targets import load_target

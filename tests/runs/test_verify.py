@@ -10,7 +10,7 @@ from PIL import Image
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
-from trainedon.report import render
+from trainedon.reporting import render
 from trainedon.runs import Plan, conclude, run, verify
 from trainedon.targets import load_target
 

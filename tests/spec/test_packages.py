@@ -12,8 +12,8 @@ import pytest
 from examples import blocks
 
 from trainedon.attacks import Attack, attacks, parse_attacks, short
-from trainedon.attacks.core.catalogue import listing
 from trainedon.attacks.core.pool import Pool
+from trainedon.cli.catalogue import listing
 from trainedon.compare import Similarity
 from trainedon.degrade import Degradation, Roi
 from trainedon.errors import UserError

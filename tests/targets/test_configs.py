@@ -12,8 +12,8 @@ import transformers
 from trainedon.errors import UserError
 from trainedon.targets import load_target
 from trainedon.targets.networks.families import FAMILIES, check
+from trainedon.targets.reading.components import heeded
 from trainedon.targets.reading.configs import check_asked, check_index, check_network, check_text, defaults
-from trainedon.targets.reading.parts import heeded
 
 # The keys of configurations as they are on the hub, with values where they matter.
 PIXEL = {

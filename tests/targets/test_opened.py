@@ -20,8 +20,8 @@ from trainedon.errors import UserError
 from trainedon.targets import load_target
 from trainedon.targets.load import model_digest
 from trainedon.targets.networks.families import FAMILIES, parts_of
+from trainedon.targets.reading.components import weighted
 from trainedon.targets.reading.opened import Ledger
-from trainedon.targets.reading.parts import weighted
 from trainedon.targets.reading.tensors import Tensors
 
 BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from trainedon.errors import UserError
 from trainedon.training import make, recipe_of
 from trainedon.training.families.autoencoder import latents, open_autoencoder
-from trainedon.training.families.text import make_tokenizer, numbered
+from trainedon.training.families.text_family import make_tokenizer, numbered
 
-MAKE = importlib.import_module("trainedon.training.make")
+MAKE = importlib.import_module("trainedon.training.make_model")
 PACE = {"size": 8, "passes": 2, "batch_size": 3, "warmup": 1}
 RECIPES = {
     "autoencoder": recipe_of("autoencoder", widths=(8, 8), **PACE),

@@ -4,8 +4,8 @@ What takes seconds to import is imported inside functions, after all that can be
 """
 
 from trainedon.api.audits import audit, demo, evaluate
-from trainedon.api.finished import conclude, seal, verify
-from trainedon.api.making import draw, train, train_shadows
+from trainedon.api.finished import report, seal, verify
+from trainedon.api.making_models import draw, train, train_shadows
 from trainedon.api.options import Choices, Machine, Reading
 from trainedon.api.planning import plan
 from trainedon.api.studies import peaks, sweep
@@ -15,12 +15,12 @@ __all__ = [
     "Machine",
     "Reading",
     "audit",
-    "conclude",
     "demo",
     "draw",
     "evaluate",
     "peaks",
     "plan",
+    "report",
     "seal",
     "sweep",
     "train",

@@ -96,7 +96,7 @@ def demo(
 
     Pictures and run are written below `out`. The audit, and what it was not told: suspect -> trained on.
     """
-    from trainedon.demo import demo as scene
+    from trainedon.embedded import demo as scene
 
     pictures = Path(out) / f"pictures-{seed}"
     truth = scene.prepare(pictures, seed)

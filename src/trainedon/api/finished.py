@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trainedon.runs.verify import Check
 
 
-def conclude(run: str | Path, out: str | Path | None = None) -> AuditRun | EvaluationRun:
+def report(run: str | Path, out: str | Path | None = None) -> AuditRun | EvaluationRun:
     """Statistics and page again from stored scores, as `trainedon report`; neither model nor pictures are needed.
 
     run: a run folder; or a table of scores, CSV or parquet, which is written to the new run folder `out`.

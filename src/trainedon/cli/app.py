@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from trainedon.cli import audit, look, make
-from trainedon.cli.options import grouped
+from trainedon.cli import audit, look
+from trainedon.cli import making as make
+from trainedon.cli.option_groups import grouped
 from trainedon.cli.terminal import heard, say, stop
 from trainedon.errors import PictureError, UserError
 from trainedon.spec import LeftOut

@@ -13,8 +13,19 @@ import typer
 
 from trainedon import api
 from trainedon.api import Machine, Reading
-from trainedon.cli.options import Attacks, Base, BatchSize, Compile, Device, Model, Precision, Reference, Shadows, here
-from trainedon.cli.tables import print_audit, print_evaluation, print_passed, print_plan
+from trainedon.cli.option_groups import (
+    Attacks,
+    Base,
+    BatchSize,
+    Compile,
+    Device,
+    Model,
+    Precision,
+    Reference,
+    Shadows,
+    here,
+)
+from trainedon.cli.printing import print_audit, print_evaluation, print_passed, print_plan
 from trainedon.cli.terminal import say, say_besides
 from trainedon.errors import UserError, meant
 from trainedon.spec import left_out
@@ -30,7 +41,7 @@ def attacks(
     ] = False,
 ) -> None:
     """What attacks there are, what they need, their parameters, and what they cost."""
-    from trainedon.attacks.core.catalogue import listing, markdown
+    from trainedon.cli.catalogue import listing, markdown
 
     if as_markdown:
         sys.stdout.write(markdown())
@@ -99,7 +110,7 @@ def report(
     from trainedon.evidence import Audit, Evaluation
 
     with logged_in(out or run):
-        found = api.conclude(run, out)
+        found = api.report(run, out)
     folder = out or run
     print_passed(folder)
     if isinstance(found, Audit):

@@ -2,7 +2,7 @@
 
 from trainedon.compare.efficientnet import EfficientNetLite0
 from trainedon.compare.own import Own
-from trainedon.compare.pixel import Pixel, Ssim
+from trainedon.compare.pixelwise import Pixel, Ssim
 from trainedon.compare.pooling import POOLINGS, check_pooling, pool
 from trainedon.compare.scope import SCOPES
 from trainedon.compare.sface import SFace

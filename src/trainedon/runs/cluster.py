@@ -24,7 +24,7 @@ import torch
 
 from trainedon.attacks import Attack, Progress
 from trainedon.errors import UserError
-from trainedon.runs.exhibits import Selection
+from trainedon.runs.exhibit_files import Selection
 from trainedon.runs.scorer import Finished, Scorer, Task
 from trainedon.targets import Target, load_target
 

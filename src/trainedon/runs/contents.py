@@ -14,7 +14,7 @@ from trainedon.checks import LOCK, RUN_JSON
 from trainedon.errors import UserError
 from trainedon.files import file_digest
 from trainedon.reading import kind_of
-from trainedon.runs.exhibits import RESTORED
+from trainedon.runs.exhibit_files import RESTORED
 
 SEAL = "seal.json"
 DOCUMENTS = ("audit.json", "evaluation.json", "peaks.json", "sweep.json")

@@ -22,7 +22,7 @@ from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs import unfinished as parts
-from trainedon.runs.exhibits import Exhibits, Selection
+from trainedon.runs.exhibit_files import Exhibits, Selection
 from trainedon.runs.scorer import Finished, Scorer, Task, row, scored
 from trainedon.targets import Pace, Target
 from trainedon.targets.core.pace import INTERVAL, Clock

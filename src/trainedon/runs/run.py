@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trainedon import evidence, report
+from trainedon import evidence, reporting
 from trainedon.attacks import Progress
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
@@ -27,7 +27,7 @@ from trainedon.pictures import (
     shown,
     write_inventory,
 )
-from trainedon.runs import exhibits
+from trainedon.runs import exhibit_files as exhibits
 from trainedon.runs.contents import EVIDENCE
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.features import write_looks
@@ -167,7 +167,7 @@ def _told(out: Path, documents: dict[str, evidence.Document]) -> evidence.Audit 
         write_text(out / name, evidence.json_parts(document))
     first = next(iter(documents.values()))
     release_unused()
-    report.render(out, first)
+    reporting.render(out, first)
     return first
 
 

@@ -21,7 +21,7 @@ from trainedon.formats.arrow_schemas import SHARD_SCORES
 from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
 from trainedon.pictures.rendering import DEFAULT, Rendering
-from trainedon.runs.exhibits import Selection, Shown
+from trainedon.runs.exhibit_files import Selection, Shown
 from trainedon.runs.unfinished import Part
 from trainedon.targets import Evaluations, Journal, Pace, Target
 from trainedon.targets.core.journal import worthwhile

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainedon import evidence, report
+from trainedon import evidence, reporting
 from trainedon.checks import RUN_JSON
 from trainedon.errors import UserError
 from trainedon.evidence.table.codes import MISSING
@@ -28,7 +28,7 @@ from trainedon.pictures.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
 from trainedon.runs.consistency import disagreements
 from trainedon.runs.contents import DOCUMENTS, EVIDENCE, contents, digest_in
-from trainedon.runs.exhibits import RESTORED, check_sizes, read_told, shown_files
+from trainedon.runs.exhibit_files import RESTORED, check_sizes, read_told, shown_files
 from trainedon.runs.labels import read_labels
 from trainedon.runs.run import recompute
 
@@ -277,7 +277,7 @@ def _has_row(scores: evidence.Scores, told: dict) -> bool:
 def _page(run: Path, record: RunRecord, documents: dict[str, evidence.Document]) -> Answer:
     check_sizes(run, record.model.shape)
     document, *_ = documents.values()
-    due = report.page(report.read(run, document))
+    due = reporting.page(reporting.read(run, document))
     try:
         shown = read_bytes(run / "report.html", 2 * len(due.encode()) + 2**20).decode()
     except (OSError, UnicodeDecodeError):

@@ -5,8 +5,8 @@ short for `face(0.25)`, and what a class takes several of is joined by `+`. Text
 knows objects.
 """
 
-from trainedon.spec.bounds import check_spelling, cut
 from trainedon.spec.call import Call, split
+from trainedon.spec.limits import check_spelling, cut
 from trainedon.spec.nouns import LeftOut, Noun, left_out, register
 from trainedon.spec.parameters import Parameter, is_required, parameters
 from trainedon.spec.parts import Part, spelled

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainedon.errors import UserError, meant
-from trainedon.spec.bounds import cut
 from trainedon.spec.call import Call
+from trainedon.spec.limits import cut
 from trainedon.spec.parameters import Parameter, name_of, parameters, unnamed
 from trainedon.spec.values import read
 

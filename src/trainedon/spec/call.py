@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from trainedon.errors import UserError
-from trainedon.spec.bounds import cut
+from trainedon.spec.limits import cut
 
 BEFORE_QUOTES = ("", "(", ",", "=", ":", "+", ";")  # after anything else, ' is an apostrophe
 

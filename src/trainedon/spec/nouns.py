@@ -9,8 +9,8 @@ from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 
 from trainedon.errors import UserError, meant
 from trainedon.spec.arguments import Arguments
-from trainedon.spec.bounds import cut
 from trainedon.spec.call import Call, joined
+from trainedon.spec.limits import cut
 from trainedon.spec.parameters import is_required, name_of, parameters, unnamed
 
 Maker = Callable[..., Any]  # the class of a part, or a function that makes one

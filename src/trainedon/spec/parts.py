@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from trainedon.errors import UserError
-from trainedon.spec.bounds import check_spelling, cut
+from trainedon.spec.limits import check_spelling, cut
 from trainedon.spec.nouns import Noun
 from trainedon.spec.parameters import parameters
 from trainedon.spec.values import read

@@ -10,8 +10,8 @@ from types import NoneType
 from typing import Any, get_args, get_origin
 
 from trainedon.errors import UserError
-from trainedon.spec.bounds import LARGEST_SEED, MOST, cut
 from trainedon.spec.call import joined
+from trainedon.spec.limits import LARGEST_SEED, MOST, cut
 from trainedon.spec.parameters import alternatives, opens
 
 ReadPart = Callable[[Any, str], Any]  # the base class of a part, its text -> the part

@@ -21,7 +21,7 @@ from trainedon.targets.distilled import distilled, noted
 from trainedon.targets.networks.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
 from trainedon.targets.networks.network import PRECISIONS
 from trainedon.targets.networks.text import Text
-from trainedon.targets.pixel import pixel_files, pixel_target
+from trainedon.targets.pixel_models import pixel_files, pixel_target
 from trainedon.targets.reading import configs
 from trainedon.targets.reading.hub import download
 from trainedon.targets.reading.layouts import INDEX, NETWORKS, SCHEDULER, Layout, cached, layout_of

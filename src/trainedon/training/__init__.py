@@ -2,9 +2,9 @@
 
 from trainedon.training.coins import draw_pictures
 from trainedon.training.families import FAMILIES, Pace, Recipe, recipe_of
-from trainedon.training.make import make
+from trainedon.training.make_model import make
 from trainedon.training.manifest import draw_members, read_members
-from trainedon.training.ours import check_ours
+from trainedon.training.our_folders import check_ours
 from trainedon.training.shadows import check_shadows_folder, train_shadows
 from trainedon.training.train import train
 

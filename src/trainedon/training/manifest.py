@@ -15,7 +15,7 @@ from trainedon.noise import generator
 from trainedon.pictures import Batch, Item, Rendering, inventory, scan, shown
 from trainedon.pictures.rendering import DEFAULT
 from trainedon.training.families.lesson import NEEDED
-from trainedon.training.ours import MANIFEST, check_ours, read_object
+from trainedon.training.our_folders import MANIFEST, check_ours, read_object
 
 
 def draw_members(

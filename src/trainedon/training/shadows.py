@@ -22,7 +22,7 @@ from trainedon.targets.helpers import POOL, SHADOWS, pool_digest, read_pool
 from trainedon.targets.load import model_digest
 from trainedon.training.families import Recipe
 from trainedon.training.manifest import read_named, write_manifest
-from trainedon.training.ours import read_object
+from trainedon.training.our_folders import read_object
 from trainedon.training.train import train
 
 Progress = Callable[[str, int, int], None]

@@ -22,9 +22,9 @@ from safetensors.torch import load_file, save_file
 from trainedon.errors import UserError
 from trainedon.files import write_json, write_text
 from trainedon.reading import open_regular, read_bytes
-from trainedon.targets.reading.parts import quiet
+from trainedon.targets.reading.components import quiet
 from trainedon.training.families import Lesson, Material, Pace, Recipe
-from trainedon.training.ours import RECIPE, check_ours, clear, read_object
+from trainedon.training.our_folders import RECIPE, check_ours, clear, read_object
 
 CHECKPOINT = "checkpoint.safetensors"
 MOST_LOG = 2**28  # bytes of `log.csv`

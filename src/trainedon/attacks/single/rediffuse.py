@@ -12,7 +12,7 @@ from trainedon.attacks.core.answers import Cost, Reported
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.single.secmi import move
-from trainedon.compare.pixel import ssim_map
+from trainedon.compare.pixelwise import ssim_map
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch

@@ -30,9 +30,9 @@ from trainedon.targets.networks.families import (
 from trainedon.targets.reading import configs
 from trainedon.targets.reading.bounds import Held, check_memory
 from trainedon.targets.reading.built import worded
+from trainedon.targets.reading.components import check_finite, heeded, made_scheduler, weighted
 from trainedon.targets.reading.model_files import WEIGHTS, brief, shown, there, weights_of
 from trainedon.targets.reading.opened import Ledger
-from trainedon.targets.reading.parts import check_finite, heeded, made_scheduler, weighted
 from trainedon.targets.reading.schedulers import check_scheduler
 from trainedon.targets.reading.vocabulary import check_words, tokenizer
 

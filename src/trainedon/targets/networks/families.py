@@ -18,11 +18,11 @@ from trainedon.errors import UserError
 from trainedon.targets.networks.latent import DiT, Latent, LatentUNet
 from trainedon.targets.networks.text import Flux, PixArt, StableDiffusion, StableDiffusion3, StableDiffusionXL
 from trainedon.targets.reading import configs
+from trainedon.targets.reading.components import heeded, scheduler, weighted
 from trainedon.targets.reading.hub import ASIDE
 from trainedon.targets.reading.layouts import INDEX, LEGACY, SCHEDULER, Layout
 from trainedon.targets.reading.model_files import brief
 from trainedon.targets.reading.opened import Ledger
-from trainedon.targets.reading.parts import heeded, scheduler, weighted
 from trainedon.targets.reading.schedulers import FLOWS, SCHEDULERS
 from trainedon.targets.reading.vocabulary import check_words, tokenizer
 

@@ -12,8 +12,8 @@ from trainedon.condition import Captions, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.networks.latent import Latent
 from trainedon.targets.networks.network import Module
+from trainedon.targets.reading.components import quiet
 from trainedon.targets.reading.model_files import shown
-from trainedon.targets.reading.parts import quiet
 from trainedon.targets.reading.vocabulary import Unread, unpanicked
 
 Prompt = dict[str, torch.Tensor]  # a caption as a network takes it, by the names of the network's arguments

@@ -13,9 +13,9 @@ from trainedon.targets.networks.network import Module, Network, labels_of
 from trainedon.targets.reading import configs
 from trainedon.targets.reading.bounds import check_memory
 from trainedon.targets.reading.built import blank, filled, held_by, refuse_packed
+from trainedon.targets.reading.components import check_finite
 from trainedon.targets.reading.model_files import brief, check_tensors, shown, weights_of
 from trainedon.targets.reading.opened import Ledger
-from trainedon.targets.reading.parts import check_finite
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel

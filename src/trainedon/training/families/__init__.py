@@ -7,10 +7,10 @@ from trainedon.errors import UserError
 from trainedon.training.families.adapter import AdapterRecipe
 from trainedon.training.families.autoencoder import AutoencoderRecipe
 from trainedon.training.families.dit import DitRecipe
-from trainedon.training.families.latent import LatentRecipe
+from trainedon.training.families.latent_family import LatentRecipe
 from trainedon.training.families.lesson import Lesson, Material, Pace
-from trainedon.training.families.pixel import Recipe
-from trainedon.training.families.text import TextRecipe
+from trainedon.training.families.pixel_family import Recipe
+from trainedon.training.families.text_family import TextRecipe
 
 FAMILIES = {
     kind.family: kind for kind in (Recipe, LatentRecipe, TextRecipe, DitRecipe, AutoencoderRecipe, AdapterRecipe)

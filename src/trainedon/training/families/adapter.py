@@ -14,7 +14,7 @@ from trainedon.reading import read_json
 from trainedon.targets.networks.families import FAMILIES, check, open_pipeline
 from trainedon.training.families.autoencoder import WEIGHTS, latents
 from trainedon.training.families.lesson import Lesson, Material, captioned, dropped, noised_batch, weights_from
-from trainedon.training.families.text import numbered
+from trainedon.training.families.text_family import numbered
 
 KIND = "StableDiffusionPipeline"
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]

@@ -10,7 +10,7 @@ import torch
 from diffusers import DiTPipeline, DiTTransformer2DModel
 
 from trainedon.errors import UserError
-from trainedon.training.families.latent import LatentLesson, LatentRecipe
+from trainedon.training.families.latent_family import LatentLesson, LatentRecipe
 from trainedon.training.families.lesson import Lesson, Material, dropped, labelled, noised_batch, weights_from
 
 HEAD = 32  # channels of one attention head

@@ -1,0 +1,143 @@
+"""Commands before there is a model to audit: draw and train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainedon import api
+from trainedon.api import Reading
+from trainedon.checks import check_sources
+from trainedon.cli.option_groups import MOST, FollowLinks, here
+from trainedon.cli.terminal import Bars, say, say_besides
+from trainedon.errors import UserError
+
+
+def draw(
+    *,
+    pictures: Annotated[str, typer.Argument(help="Folder, parquet or tar of the pictures that coins are tossed for.")],
+    out: Annotated[
+        Path, typer.Option(callback=here, help="A new folder: included/, held-out/ and draw.json are written there.")
+    ],
+    secret: Annotated[str | None, typer.Option(help="Decides the coins; drawn at random when not given.")] = None,
+    follow_links: FollowLinks = False,
+) -> None:
+    """Before training: let chance decide which pictures a model is given. Gives the strongest evidence afterwards."""
+    with Bars() as bars:
+        drawn = api.draw(pictures, out, secret, follow_links=follow_links, progress=bars)
+    say_besides(pictures, follow_links)
+    included = sum(picture.included for picture in drawn.pictures)
+    say(f"Included: {included} pictures, in {out / 'included'}: train on all of these.")
+    say(f"Held out: {len(drawn.pictures) - included}, in {out / 'held-out'}: keep them from the model.")
+    if drawn.set_aside:
+        say(f"Set aside: {len(drawn.set_aside)}; draw.json says why.")
+    say(f"Publish this now, and draw.json only after training: {drawn.commitment}")
+
+
+def train(
+    *,
+    pictures: Annotated[str, typer.Argument(help="Folder, parquet, .npz or .tar file, to draw the members from.")],
+    out: Annotated[
+        Path, typer.Option(callback=here, help="The model's folder; the same command goes on where it stopped.")
+    ],
+    draw: Annotated[
+        int | None, typer.Option(min=1, help="How many members are drawn at random; all when not given.")
+    ] = None,
+    shadows: Annotated[
+        int | None,
+        typer.Option(
+            min=2, max=10_000, help="Train this many shadow models, each on its own draw (half when not given)."
+        ),
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(help="pixel (when not given), latent, latent-text, dit, or autoencoder, which serves these."),
+    ] = None,
+    autoencoder: Annotated[
+        Path | None, typer.Option(help="Take the autoencoder of this trained model, instead of training one first.")
+    ] = None,
+    adapter_of: Annotated[
+        Path | None, typer.Option(help="Train no model but a LoRA for this one, which is of family latent-text.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="With --adapter-of: the rank of each change; 8.")] = None,
+    seed: Annotated[int, typer.Option(min=-MOST, max=MOST, help="Seed of the draw, the weights and the noise.")] = 0,
+    size: Annotated[int | None, typer.Option(min=8, max=1024, help="Side of the pictures in pixels; 32.")] = None,
+    grey: Annotated[bool, typer.Option(help="One channel instead of three.")] = False,
+    passes: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the members; 400, for an autoencoder 20, for a LoRA 200.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="16; for a LoRA 8.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0, help="Highest; it decays to zero. 8e-4; autoencoder and LoRA 2e-3.")
+    ] = None,
+    widths: Annotated[
+        str | None,
+        typer.Option(help="Channels of each level; pixel 32,64,96, latent 64,128, dit 128, autoencoder 16,32,64."),
+    ] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Blocks a level; 1, for dit 6.")] = None,
+    attention: Annotated[bool | None, typer.Option(help="Self-attention at the lowest level; with.")] = None,
+    betas: Annotated[
+        str | None,
+        typer.Option(help="linear (pixel), scaled_linear (latent), squaredcos_cap_v2, sigmoid."),
+    ] = None,
+    prediction: Annotated[str | None, typer.Option(help="epsilon, sample, v_prediction; epsilon.")] = None,
+    zero_snr: Annotated[
+        bool | None, typer.Option("--zero-snr", help="Rescale the betas to zero terminal signal-to-noise ratio.")
+    ] = None,
+    snapshot: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Also keep the model as it is after this many passes; may be given several times."),
+    ] = None,
+    reading: Reading,
+) -> None:
+    """Train a small diffusion model whose members are known, or a LoRA for one, or several shadow models."""
+    from trainedon.training import Recipe, recipe_of
+
+    recipe = recipe_of(
+        family or ("pixel" if adapter_of is None else "adapter"),
+        rank=rank,
+        size=size,
+        channels=1 if grey else None,
+        widths=_widths(widths) if widths else None,
+        attention=attention,
+        layers=layers,
+        betas=betas,
+        prediction=prediction,
+        zero_snr=zero_snr,
+        passes=passes,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
+    if shadows is not None and snapshot:
+        raise UserError("--snapshot keeps one model as it was, and --shadows trains several: give one of the two")
+    if shadows is not None and recipe.family != Recipe.family:
+        raise UserError(f"shadow models are of family pixel, not {recipe.family}: leave out --shadows or the other")
+    check_sources([pictures])
+    say_besides(pictures, reading.follow_links)
+    with Bars() as bars:
+        if isinstance(recipe, Recipe) and shadows is not None:
+            api.train_shadows(pictures, out, recipe, models=shadows, draw=draw, reading=reading, progress=bars)
+            say(f"{shadows} shadow models: {out}; give it to attacks as --shadows {out}")
+            return
+        manifest = api.train(
+            pictures,
+            out,
+            recipe,
+            draw=draw,
+            autoencoder=autoencoder,
+            adapter_of=adapter_of,
+            snapshots=snapshot or (),
+            reading=reading,
+            progress=bars,
+        )
+    say(f"Model: {out}; its {manifest['members']} members are named in {out / 'manifest.json'}")
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(width) for width in text.split(","))
+    except ValueError:
+        raise UserError(f"--widths {text!r}: give whole numbers joined by commas, such as 32,64,96") from None

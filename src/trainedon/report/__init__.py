@@ -1,6 +1,0 @@
-"""Stage 8: a run folder in, one HTML file out. Needs no model, no torch and no network."""
-
-from trainedon.report.page import page, render
-from trainedon.report.run_folder import read
-
-__all__ = ["page", "read", "render"]

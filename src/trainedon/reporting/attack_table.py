@@ -1,0 +1,161 @@
+"""The attacks of a run: what each is called on the page, its place, its figures, and what its paper printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from trainedon.evidence.protocol.documents import AttackAudit, AttackEvaluation, Rate
+from trainedon.formats.run_record import CostEntry, ReportedEntry
+from trainedon.reporting import words
+from trainedon.reporting.run_folder import RunFolder, ScoredAttack
+
+LEVELS = ("0.01", "0.001")
+LABEL = 36  # characters
+Show = Callable[[float | None], str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attack. number: its place by AUC in an evaluation, the order of naming in an audit; from 1."""
+
+    number: int
+    label: str
+    attack: ScoredAttack
+    found: AttackAudit | AttackEvaluation
+
+    @property
+    def auc(self) -> float | None:
+        """How often a picture that the question is about scores higher than an unseen one."""
+        return self.found.auc if isinstance(self.found, AttackEvaluation) else self.found.set.effect
+
+    @property
+    def auc_ci(self) -> tuple[float, float] | None:
+        return self.found.auc_ci if isinstance(self.found, AttackEvaluation) else self.found.set.effect_ci
+
+    def rate(self, level: str) -> Rate | None:
+        """TPR at FPR <= `level`, as the document writes it; None in an audit."""
+        return self.found.tpr_at_fpr.get(level) if isinstance(self.found, AttackEvaluation) else None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of the table; below it in small print its interval, and what a paper printed in its place."""
+
+    text: str
+    small: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table of attacks; `cost` is in words, and empty where it was not recorded."""
+
+    entry: Entry
+    cells: tuple[Cell, ...]
+    cost: str
+
+
+def entries(run: RunFolder) -> list[Entry]:
+    """Every attack in the order named. Labels are those that the run recorded, or names; equal ones are numbered."""
+    known = {found.repr: found for found in run.document.attacks}
+    labels = [words.shorten(run.record.labels.get(attack.repr) or attack.name, LABEL) for attack in run.attacks]
+    named = [
+        Entry(
+            number=i + 1,
+            label=label if labels.count(label) == 1 else f"{label} {labels[: i + 1].count(label)}",
+            attack=attack,
+            found=known[attack.repr],
+        )
+        for i, (attack, label) in enumerate(zip(run.attacks, labels))
+    ]
+    if run.kind == "audit":
+        return named
+    best_first = sorted(named, key=lambda entry: -1.0 if entry.auc is None else entry.auc, reverse=True)
+    places = [entry.number for entry in best_first]
+    return [replace(entry, number=places.index(entry.number) + 1) for entry in named]
+
+
+def ranked(run: RunFolder) -> list[Entry]:
+    """Every attack by its number."""
+    return sorted(entries(run), key=lambda entry: entry.number)
+
+
+def heads(run: RunFolder) -> list[str]:
+    """The heads of the table of attacks, without the first, which is the attack's."""
+    if run.kind == "audit":
+        own = ["p-value of the set", "corrected (Holm)", "Suspect above unseen", "Suspects"]
+    else:
+        own = ["AUC", "ASR (best accuracy, optimistic)", "TPR at 1 % FPR", "TPR at 0.1 % FPR"]
+        own.append("Training")
+    return [*own, "Unseen", "Not scored", "NFE a picture", "Seconds a picture"]
+
+
+def table(run: RunFolder) -> list[Line]:
+    """The rows of the table of attacks, by number."""
+    costs = {cost.attack: _cost(cost) for cost in run.record.costs}
+    return [Line(entry, _cells(run, entry), costs.get(entry.attack.repr, "")) for entry in ranked(run)]
+
+
+def papers(run: RunFolder) -> list[str]:
+    """Where the reported figures come from, one text a source, each after the attacks that it speaks of."""
+    labels: dict[str, list[str]] = {}
+    for entry in ranked(run):
+        for source in dict.fromkeys(map(_source, _reported(run, entry))):
+            labels.setdefault(source, []).append(entry.label)
+    return [f"{', '.join(names)}: {source}" for source, names in labels.items()]
+
+
+def _source(figures: ReportedEntry) -> str:
+    return f"{figures.paper or ''} for {figures.data}{f' ({figures.note})' if figures.note else ''}".strip()
+
+
+def _cost(cost: CostEntry) -> str:
+    """What an attack asks of the network for one picture, as planned."""
+    backward, setup = cost.backward_per_picture, cost.setup_passes
+    also = f" and {words.count(backward)} backward" if backward else ""
+    once = f", and {words.count(setup)} forward passes once a model" if setup else ""
+    return f"{words.count(cost.forward_per_picture)} forward{also} passes of the network a picture{once}"
+
+
+def _reported(run: RunFolder, entry: Entry) -> list[ReportedEntry]:
+    return [figures for figures in run.record.reported if figures.attack == entry.attack.repr]
+
+
+def _cells(run: RunFolder, entry: Entry) -> tuple[Cell, ...]:
+    attack, found = entry.attack, entry.found
+    unseen = len(attack.rows("unseen"))
+    nfe, seconds = found.nfe_per_picture, found.seconds_per_picture
+    rest = [
+        words.count(len(attack.rows(run.asked))),
+        words.count(unseen),
+        words.count(found.n_not_scored),
+        words.number(attack.mean("nfe") if nfe is None else nfe, 4),
+        words.number(attack.mean("seconds") if seconds is None else seconds, 2),
+    ]
+    if isinstance(found, AttackAudit):
+        tests = [words.p_value(found.set.p_value), words.p_value(found.set.p_value_holm)]
+        return tuple(map(Cell, [*tests, words.share(found.set.effect), *rest]))
+    return (*_measured(found, entry, unseen, _reported(run, entry)), *map(Cell, rest))
+
+
+def _measured(
+    found: AttackEvaluation, entry: Entry, unseen: int, reported: Sequence[ReportedEntry]
+) -> tuple[Cell, ...]:
+    """How well an attack does, with what papers print. unseen: how many unseen pictures it scored."""
+    one, tenth = (words.rate(level, entry.rate(level), unseen) for level in LEVELS)
+
+    def cell(text: str, interval: str, figures: Iterable[float | None] = (), show: Show = words.share) -> Cell:
+        printed = [f"reported {show(value)}" for value in figures if value is not None]
+        return Cell(text, tuple(filter(None, [interval, *printed])))
+
+    return (
+        cell(
+            words.number(found.auc),
+            words.interval(found.auc_ci) if found.auc_ci else "",
+            (figures.auc for figures in reported),
+            words.number,
+        ),
+        cell(words.share(found.asr), "", (figures.asr for figures in reported)),
+        cell(*one, (figures.tpr_1 for figures in reported)),
+        cell(*tenth),
+    )

@@ -1,0 +1,161 @@
+"""The page: one template, one style sheet, one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from trainedon.evidence import Audit, Evaluation
+from trainedon.evidence.protocol.documents import OneRun
+from trainedon.files import write_text
+from trainedon.reporting import attack_table, sections, words
+from trainedon.reporting.agreement_section import agreement
+from trainedon.reporting.captions_section import captions
+from trainedon.reporting.cards import Cards
+from trainedon.reporting.control_table import controls
+from trainedon.reporting.peaks_section import peaks
+from trainedon.reporting.readings import readings, tests_made
+from trainedon.reporting.run_folder import DOCUMENTS, RunFolder, read
+from trainedon.reporting.sweep_section import sweep
+
+# An audit is about its pictures; an evaluation compares attacks.
+BODIES = {
+    "audit": ("pictures.html.j2", "scores.html.j2", "captions.html.j2"),
+    "evaluate": (
+        "peaks.html.j2",
+        "sweep.html.j2",
+        "scores.html.j2",
+        "captions.html.j2",
+        "agreement.html.j2",
+        "pictures.html.j2",
+    ),
+}
+
+MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
+
+
+def render(run: Path, document: Audit | Evaluation | None = None) -> Path:
+    """Write `RUN/report.html` from what the run folder holds and return its path.
+
+    Reads run.json, audit.json or evaluation.json, scores.parquet and, where they exist, pictures.parquet, restored/
+    and truth.json. `document`: what audit.json or evaluation.json holds, where that is known and need not be read.
+    The file is replaced whole or not at all. The same folder gives the same bytes.
+    Raises UserError when `run` is not a run folder or its statistics or scores are missing or damaged.
+    """
+    folder = read(Path(run), document)
+    target = folder.path / "report.html"
+    write_text(target, page(folder))
+    return target
+
+
+def page(run: RunFolder) -> str:
+    """The whole page as text."""
+    css = resources.files("trainedon.reporting").joinpath("templates/report.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return _environment().get_template("report.html.j2").render(css=Markup(css), policy=Markup(policy), **context(run))
+
+
+def context(run: RunFolder) -> dict[str, Any]:
+    """Everything that the template shows."""
+    cards, audit = Cards(run), run.document if isinstance(run.document, Audit) else None
+    return {
+        "kind": run.kind,
+        "body": BODIES[run.kind],
+        "asked": words.SETS[run.asked],
+        "question": words.QUESTIONS[run.kind],
+        "claim": audit and audit.claim,
+        "ladder": words.LADDER,
+        "together": words.together(audit.set, tests_made(audit)) if audit else "",
+        "readings": readings(run),
+        "controls": controls(run),
+        "leaks": words.leaks(_bound(run.document)),
+        "headline": sections.headline(run),
+        "facts": sections.facts(run),
+        "sets": sections.sets(run),
+        "excluded": sections.excluded(run),
+        "passed_over": sections.passed_over(run),
+        "flags": sections.flags(run),
+        "restores": next((attack.restores for attack in run.attacks if attack.restores), None),
+        "for_the_eye": _for_the_eye(run),
+        "leading": attack_table.entries(run)[0].label,
+        "example": cards.example(),
+        "strip": cards.strip,
+        "groups": cards.groups(),
+        "truth": cards.truth_table(),
+        "level": cards.level,
+        "has_verdicts": cards.has_verdicts,
+        "n_unseen": len(run.attacks[0].unseen),
+        "histograms": sections.histograms(run),
+        "rocs": sections.rocs(run),
+        "heads": attack_table.heads(run),
+        "many": MANY,
+        "attacks": attack_table.table(run),
+        "papers": attack_table.papers(run),
+        "agreement": None if run.record.sweep else agreement(run),  # settings of one attack agree anyway
+        "captions": captions(run),
+        "peaks": peaks(run),
+        "sweep": sweep(run),
+        **_record(run),
+    }
+
+
+def _for_the_eye(run: RunFolder) -> bool:
+    """Whether the pictures show what no score is made of: those of the first attack that has any to show."""
+    showing = next((shown for attack in run.attacks if (shown := attack.declared.shown_as)), None)
+    return showing == "noised" and (run.path / "restored").is_dir()
+
+
+def _bound(document: Audit | Evaluation) -> OneRun | None:
+    """The lower bound on epsilon of the first attack of an evaluation."""
+    return document.attacks[0].one_run if isinstance(document, Evaluation) else None
+
+
+def _record(run: RunFolder) -> dict[str, Any]:
+    """What the last section shows, and what the program wrote about itself."""
+    record = run.record
+    return {
+        "choices": sections.choices(run),
+        "inputs": sections.inputs(run),
+        "notes": record.notes,
+        "command": record.command,
+        "versions": words.flat(record.versions),
+        "protocol": run.document.protocol,
+        "attribution": record.attribution,
+        "version": record.versions.get("trainedon") or _version(),
+        "document_name": DOCUMENTS[run.kind],
+        "has_restored": (run.path / "restored").is_dir(),
+    }
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("trainedon.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printed,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["words"] = words
+    return environment
+
+
+def _printed(value: Any) -> Any:
+    """What an expression of the template prints: never None, never a character that hides or reorders others."""
+    if value is None:
+        return "—"
+    return words.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _version() -> str:
+    try:
+        return metadata.version("trainedon")
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,99 @@
+"""The answer in the words of those who ask: whoever made the pictures, whoever argues about them, whoever checks."""
+
+from __future__ import annotations
+
+from trainedon.evidence import Audit, Claim
+from trainedon.evidence.protocol.documents import Needed
+from trainedon.reporting import words
+from trainedon.reporting.run_folder import RunFolder
+
+OTHER_CAUSE = "That may have another cause than training."
+FOUND = 2  # the claim level from which a difference was found
+CONDITIONS = {
+    0: "Nothing follows from it.",
+    1: "It neither accuses the model nor clears it.",
+    2: "It must not be read as a sign of training.",
+    3: "It rests on one condition that no statistic can check in full: that nothing but training sets the unseen "
+    "pictures apart from the others. It does not say of any one picture that it was used.",
+    4: "It rests on the draw having been fixed before training (its commitment, printed below, must have been made "
+    "public by then), on its coins having been kept secret, and on the model having been given what they chose and "
+    "nothing that they held out. It does not say of any one picture that it was used.",
+}
+
+
+def readings(run: RunFolder) -> list[tuple[str, str]]:
+    """(reader, sentence) for an audit; nothing for an evaluation, whose numbers stand at the top."""
+    document = run.document
+    if not isinstance(document, Audit):
+        return []
+    return [
+        ("For whoever made the pictures", _maker(document)),
+        ("For a lawyer", _lawyer(document.claim)),
+        ("For a statistician", _statistician(document)),
+    ]
+
+
+def _maker(document: Audit) -> str:
+    level, named = document.claim.level, document.n_named
+    scored = (one for one in document.pictures if one.score is not None and not one.near)
+    first = next(scored, None)
+    n = sum(1 for _ in scored) + (first is not None)
+    if first is None:
+        return "None of your pictures could be scored, so nothing can be said about them."
+    if named is None:
+        return "There is nothing to compare your pictures with, so nothing can be said about them."
+    if named == 0:
+        single = "None of your pictures stands out by itself from those that the model never saw."
+        if level < FOUND:
+            return single
+        return f"{single} Together they do." + (f" {OTHER_CAUSE}" if level == FOUND else "")
+    which = f"{words.count(named)} of your {words.count(n)} pictures" if n > 1 else "Your picture"
+    text = f"{which} {'stand' if named > 1 else 'stands'} out from those that the model never saw"
+    text += f", {words.shorten(first.picture)} most of all." if n > 1 else "."
+    return f"{text} {_part(document)}" if level > FOUND else f"{text} {OTHER_CAUSE}"
+
+
+def _part(document: Audit) -> str:
+    part = document.set.part
+    if part is None or part.ci[0] <= 0:
+        return ""
+    low, estimate = words.share(part.ci[0]), words.share(part.estimate)
+    return f"At least {low} of all (by estimate {estimate}) score higher than if the model treated them like those."
+
+
+def _lawyer(claim: Claim) -> str:
+    reason = f", because {claim.because}" if claim.because else ""
+    return f"Claim level {claim.level} of 4{reason}. {CONDITIONS[claim.level]}"
+
+
+def _statistician(document: Audit) -> str:
+    test, cdi = document.set, document.cdi
+    if test.p_value is None:
+        return "No test of the set was possible: it takes scored pictures on both sides."
+    corrected, first = tests_made(document), document.attacks[0]
+    holm = f"; {words.p_value(test.p_value_holm)} after Holm's correction for {corrected} tests"
+    permutations = f"{words.count(test.n_permutations)} permutations{holm if corrected > 1 else ''}"
+    text = (
+        f"One-sided permutation test of mean ranks, {words.count(first.n_suspects)} suspects against "
+        f"{words.count(first.n_unseen)} unseen pictures, near-duplicates counted once: "
+        f"p = {words.p_value(test.p_value)} ({permutations}). "
+        f"AUC {words.number(test.effect)} ({words.interval(test.effect_ci)})."
+    )
+    if cdi is not None:
+        text += f" All attacks together (CDI): AUC {words.number(cdi.effect)}, p = {words.p_value(cdi.p_value_holm)}."
+    return f"{text} {_needed(test.needed)}".rstrip()
+
+
+def tests_made(document: Audit) -> int:
+    """How many tests of the set were made, and corrected for."""
+    tests = [attack.set.p_value for attack in document.attacks] + [document.cdi and document.cdi.p_value]
+    return sum(p_value is not None for p_value in tests)
+
+
+def _needed(needed: Needed | None) -> str:
+    if needed is None or needed.each is None:
+        return ""
+    power = f"in {words.share(needed.power)} of cases"
+    if needed.suspects is not None:
+        return f"At this effect {words.plural(needed.suspects, 'suspect')} would reach p < {needed.p:g} {power}."
+    return f"At this effect it takes {words.count(needed.each)} pictures a side to reach p < {needed.p:g} {power}."

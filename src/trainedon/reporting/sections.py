@@ -1,0 +1,177 @@
+"""What the sections of the page print: facts, counts, flags and charts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from trainedon import evidence
+from trainedon.reporting import words
+from trainedon.reporting.attack_table import LEVELS, Entry, entries, ranked
+from trainedon.reporting.charts import histogram
+from trainedon.reporting.roc_chart import MOST_CURVES, roc, swatch
+from trainedon.reporting.run_folder import RunFolder
+
+MOST_EXCLUDED = 200  # rows of the table of excluded pictures
+
+
+@dataclass(frozen=True)
+class Stat:
+    """One number printed large, with its meaning."""
+
+    label: str
+    value: str
+    meaning: str
+
+
+def headline(run: RunFolder) -> list[Stat]:
+    """The large numbers of an evaluation: those of the first attack."""
+    if run.kind != "evaluate":
+        return []
+    first = entries(run)[0]
+    stats = [Stat("AUC", words.number(first.auc), words.pairs(first.auc, first.auc_ci))]
+    for level in LEVELS:
+        value, meaning = words.caught(level, first.rate(level), len(first.attack.unseen))
+        stats.append(Stat(f"TPR at {100 * float(level):g} % FPR", value, meaning))
+    return stats
+
+
+def facts(run: RunFolder) -> list[tuple[str, str, str]]:
+    """(label, text, addition in small print) about model and run."""
+    model = run.record.model
+    digest = (model.digest or "").removeprefix("sha256:")
+    about = [model.family, words.parameters(model.parameters) if model.parameters else None]
+    shape, conditioning = model.shape or [], model.conditioning
+    makes = f"{shape[2]} × {shape[1]} pixels, {words.CHANNELS.get(shape[0], 'colour')}" if len(shape) == 3 else None
+    conditioned = "no conditioning" if conditioning == "none" else f"conditioned on {conditioning}"
+    details = [makes, model.prediction and f"{model.prediction} prediction", conditioning and conditioned]
+    return [
+        ("Model", words.shorten(model.name or "not recorded"), f"digest {digest[:12]}" if digest else ""),
+        ("Kind", ", ".join(filter(None, about)) or "not recorded", ", ".join(filter(None, details))),
+        ("Made", words.moment(run.record.finished or run.record.started), f"protocol {run.document.protocol}"),
+    ]
+
+
+def inputs(run: RunFolder) -> list[tuple[str, str]]:
+    """(set, where its pictures came from) as the run recorded it."""
+    result = []
+    for name, source in run.record.inputs.items():
+        digest = (source.digest or "").removeprefix("sha256:")[:12]
+        where = words.shorten(source.path or "not recorded", 160)
+        result.append((f"{name} pictures", f"{where}, digest {digest}" if digest else where))
+    return result
+
+
+def sets(run: RunFolder) -> list[tuple[str, int, int, int]]:
+    """(name of the set, given, scored by the first attack, left out) for each set of the run."""
+    first = run.attacks[0]
+    given = {name: int(first.given(name).sum()) for name in (run.asked, "unseen")}
+    scored = {name: len(first.rows(name)) for name in given}
+    return [(words.SETS[name], n, scored[name], n - scored[name]) for name, n in given.items()]
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """Pictures without a score: how many, and (picture, set, reason) of the first of them. `reason` names the attack
+    where only some failed."""
+
+    n: int
+    rows: list[tuple[str, str, str]]
+
+
+def excluded(run: RunFolder) -> Excluded:
+    """Every picture without a score, in the order of attacks and rows; one counts once for each of its reasons."""
+    every = entries(run)
+    failed = [np.flatnonzero(~np.isfinite(entry.attack.scores)) for entry in every]
+    by = np.repeat(np.arange(len(every)), [len(rows) for rows in failed])
+    rows = np.concatenate(failed)
+    # What a row is told by are numbers: of many pictures no text is made but of those that are shown.
+    told = np.concatenate([entry.attack.told_by(part) for entry, part in zip(every, failed)], axis=1)
+    _, first, kind = np.unique(told, axis=1, return_index=True, return_inverse=True)
+    kind = kind.reshape(-1)
+    shown = []
+    for at in np.sort(first)[:MOST_EXCLUDED].tolist():
+        attack, row = every[by[at]].attack, int(rows[at])
+        labels = [every[i].label for i in by[kind == kind[at]].tolist()]
+        reason = attack.reason(row) or "no reason recorded"
+        if len(labels) < len(every):
+            reason = f"{', '.join(labels)}: {reason}"
+        shown.append((attack.picture(row), attack.set(row), reason))
+    return Excluded(len(first), shown)
+
+
+def passed_over(run: RunFolder) -> list[evidence.PassedOver]:
+    """What was passed over in the sources of the sets, of which nothing is in any number."""
+    pictures = run.path / "pictures.parquet"
+    return evidence.passed_over(pictures, (run.asked, "unseen")) if pictures.is_file() else []
+
+
+def histograms(run: RunFolder) -> list[tuple[str, Markup]]:
+    """(label, chart) for each attack: how its scores spread over the sets. The first attack named comes first."""
+    first, *others = entries(run)
+    charts = []
+    for entry in (first, *sorted(others, key=lambda entry: entry.number)):
+        asked, unseen = entry.attack.of(run.asked), entry.attack.unseen
+        if len(asked) or len(unseen):
+            sets = [(words.SETS[run.asked], "m", asked), (words.SETS["unseen"], "u", unseen)]
+            charts.append((entry.label, histogram(sets, f"Scores of {entry.label}")))
+    return charts
+
+
+def flags(run: RunFolder) -> list[tuple[str, list[str], str, str]]:
+    """(code, reasons, meaning, remedy) of each kind of flag: many attacks may raise the same one."""
+    kinds: dict[tuple[str, str, str], list[str]] = {}
+    for flag in run.document.flags:
+        kinds.setdefault((flag.code, flag.meaning, flag.remedy), []).append(flag.raised_because)
+    return [(code, reasons, meaning, remedy) for (code, meaning, remedy), reasons in kinds.items()]
+
+
+def choices(run: RunFolder) -> list[tuple[str, str]]:
+    """Every setting, without the attacks, which the page lists one by one."""
+    made = run.record.choices.told()
+    return words.flat({name: value for name, value in made.items() if name != "attacks"})
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """One line of the legend."""
+
+    entry: Entry
+    swatch: Markup
+    auc: str
+    tpr: str
+
+
+@dataclass(frozen=True)
+class Rocs:
+    """Both ROC charts of an evaluation with their legend, the highest AUC first."""
+
+    linear: Markup
+    log: Markup
+    legend: tuple[Stroke, ...]
+    left_out: tuple[str, ...]  # labels
+    n_unseen: int
+
+
+def rocs(run: RunFolder) -> Rocs | None:
+    """The ROC of every attack in an evaluation, or None where there is nothing to draw."""
+    if run.kind != "evaluate":
+        return None
+    known = [entry for entry in ranked(run) if len(entry.attack.of("member")) and len(entry.attack.unseen)]
+    if not known:
+        return None
+    curves = [(entry.label, entry.attack.of("member"), entry.attack.unseen) for entry in known[:MOST_CURVES]]
+    rates = [entry.rate(LEVELS[0]) for entry in known]
+    legend = [
+        Stroke(entry, swatch(i), words.number(entry.auc), words.share(None if rate is None else rate.tpr))
+        for i, (entry, rate) in enumerate(zip(known[:MOST_CURVES], rates))
+    ]
+    return Rocs(
+        linear=roc(curves, log=False),
+        log=roc(curves, log=True),
+        legend=tuple(legend),
+        left_out=tuple(entry.label for entry in known[MOST_CURVES:]),
+        n_unseen=max(len(entry.attack.unseen) for entry in known),
+    )
