@@ -1,6 +1,8 @@
 """Fixtures that every test may use."""
 
 import hashlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +123,19 @@ def toy_pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def overtrained() -> Path:
     """A small model that knows the toy members by heart. `training/test_overtrained.py` trains it anew."""
     return Path(__file__).parent / "data" / "overtrained"
+
+
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What other packages register, or fail to, in a test is forgotten after it."""
+    from trainedon.attacks import Attack
+    from trainedon.compare import Similarity
+    from trainedon.degrade import Degradation, Roi
+    from trainedon.restore import Restorer
+
+    for base in (Attack, Roi, Degradation, Restorer, Similarity):
+        monkeypatch.setattr(base.noun, "makers", dict(base.noun.makers))
+        monkeypatch.setattr(base.noun, "left_out", {})
+    yield
+    for module in ("sample_attack", "broken_parts", "frame"):
+        sys.modules.pop(module, None)

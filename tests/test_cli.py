@@ -14,8 +14,6 @@ import pytest
 from commandline import call
 from forked import Forked
 
-from trainedon.attacks import Attack
-from trainedon.degrade import Roi
 from trainedon.errors import UserError
 from trainedon.runs import Plan, conclude, run, verify
 from trainedon.runs.scorer import Scorer
@@ -136,11 +134,9 @@ def test_train_makes_a_model_that_can_be_audited(toy_pictures, tmp_path):
     assert "AUC" in result.stdout
 
 
+@pytest.mark.usefixtures("forgotten")
 def test_an_attack_of_another_package_is_found_and_runs(target_folders, toy_pictures, tmp_path, monkeypatch):
     """`sample_package` lies as an installed package does: a module, and beside it what pip would have written."""
-    for noun in (Attack.noun, Roi.noun):  # what is registered or left out here is forgotten after
-        monkeypatch.setattr(noun, "makers", dict(noun.makers))
-        monkeypatch.setattr(noun, "left_out", {})
     assert "flatness" not in call("attacks").stdout
     monkeypatch.syspath_prepend(Path(__file__).parent / "sample_package")
     listed = call("attacks")
