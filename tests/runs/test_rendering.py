@@ -13,10 +13,13 @@ from PIL import Image
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
+from trainedon.formats import RunRecord
 from trainedon.pictures import Inventory, Listing, Rendering, inventory, load_pictures, read_inventory, scan
 from trainedon.runs import Plan, run, verify
 from trainedon.runs.rendering_choice import notes, settle
 from trainedon.targets import Service, load_target
+
+BEGUN = RunRecord(kind="audit", rendering=None)  # nothing is settled yet
 
 (ATTACK,) = parse_attacks("symmetric(loss(draws=4))")
 DEFAULT = Rendering()
@@ -73,10 +76,10 @@ def settled(target, tmp_path):
     def go(sets, rendering=DEFAULT):
         listed = {name: scan(folder) for name, folder in sets.items()}
         items = sum((inventory(entries, name) for name, entries in listed.items()), Inventory.of([]))
-        record = {"rendering": None}
-        chosen, _ = settle(target, rendering, items, Listing(*listed.values()), record, tmp_path, silent)
-        assert chosen == Rendering(**{name: record["rendering"][name] for name in asdict(chosen)})
-        return record["rendering"]
+        record, chosen, _ = settle(target, rendering, items, Listing(*listed.values()), BEGUN, tmp_path, silent)
+        told = record.told()["rendering"]
+        assert chosen == Rendering(**{name: told[name] for name in asdict(chosen)})
+        return told
 
     return go
 
@@ -146,8 +149,7 @@ def test_nobody_is_asked_where_it_was_said(spoilt, settled):
 def test_a_service_cannot_be_asked_and_a_note_says_so(spoilt, target, tmp_path):
     service = Service.of(lambda pixels, *rest: pixels, (3, 16, 16))
     entries = scan(spoilt("unseen", "alpha"))
-    record = {"rendering": None}
-    chosen, _ = settle(service, Rendering(), inventory(entries, "unseen"), entries, record, tmp_path, silent)
+    record, chosen, _ = settle(service, Rendering(), inventory(entries, "unseen"), entries, BEGUN, tmp_path, silent)
     assert chosen == Rendering().settled
     (note,) = notes(record)
     assert "could not be told" in note and "service" in note
