@@ -33,7 +33,7 @@ import numpy as np
 from rich.progress import track
 from scipy.stats import binom, norm
 
-from trainedon.evidence import Looks, Scores, audit_table, evaluate_table
+from trainedon.evidence import FeatureTable, Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.one_run import one_run
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Sample
@@ -127,7 +127,7 @@ def findings(kind: str, n: int, seed: int) -> Iterator[tuple[str, Bound, bool]]:
     yield "epsilon above 0", Bound("at most", 0.05), _leaks(table)
 
 
-def _pictures(table: Scores, rng: np.random.Generator) -> tuple[list[dict], Looks]:
+def _pictures(table: Scores, rng: np.random.Generator) -> tuple[list[dict], FeatureTable]:
     """Facts and features of every picture of a table, drawn alike for both sets."""
     facts = ("width", "height", "bytes", "sharpness", "jpeg_trace", "detail")
     colours = [f"{kind}_{channel}" for kind in ("mean", "std") for channel in "rgb"]
@@ -143,7 +143,7 @@ def _pictures(table: Scores, rng: np.random.Generator) -> tuple[list[dict], Look
         sha256 = hashlib.sha256(f"{row.set}/{row.picture}".encode()).hexdigest()
         known.append({"picture": row.picture, "set": row.set, "sha256": sha256} | drawn | same)
         features[row.set, row.picture] = rng.normal(size=FEATURES).astype(np.float32)
-    return known, Looks("simulated", features)
+    return known, FeatureTable("simulated", features)
 
 
 def _of_evaluation(document, kind: str) -> Iterator[tuple[str, Bound, bool]]:

@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from benchmarks.shifts import compressed, scaled
-from trainedon.evidence import Looks, near_duplicates
+from trainedon.evidence import FeatureTable, near_duplicates
 from trainedon.pictures.appearance import perceptual_hash
-from trainedon.pictures.stock import statistics
+from trainedon.pictures.inventory import statistics
 from trainedon.runs.features import ROWS, encoder
 
 
@@ -76,9 +76,9 @@ def seen(images: Sequence[Image.Image]) -> list[np.ndarray]:
     return [vector for block in blocks for vector in encode([np.asarray(image) for image in block])]
 
 
-def looks(rows: Sequence[dict], vectors: Sequence[np.ndarray]) -> Looks:
+def feature_table(rows: Sequence[dict], vectors: Sequence[np.ndarray]) -> FeatureTable:
     """What a run would know of these pictures by its encoder."""
-    return Looks(encoder()[0], {("suspect", row["picture"]): v for row, v in zip(rows, vectors, strict=True)})
+    return FeatureTable(encoder()[0], {("suspect", row["picture"]): v for row, v in zip(rows, vectors, strict=True)})
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def main() -> None:
     for folder in given.folders:
         images = [Image.open(path).convert("RGB") for path in sorted(folder.glob("*.png"))]
         rows, vectors = [facts(f"{i:06d}", image) for i, image in enumerate(images)], seen(images)
-        for how, known in (("hash", None), ("hash and encoder", looks(rows, vectors))):
+        for how, known in (("hash", None), ("hash and encoder", feature_table(rows, vectors))):
             sizes = Counter(Counter(near_duplicates(rows, known).values()).values())
             print(f"{folder}: {len(rows)} pictures, {how}: clusters by size {dict(sizes)}", flush=True)  # noqa: T201
         for name, copy in COPIES.items():
@@ -100,7 +100,10 @@ def main() -> None:
             found = np.zeros(2)
             for i, (row, other) in enumerate(zip(rows, copied, strict=False)):
                 pair = [row, other]
-                found += [bool(near_duplicates(pair)), bool(near_duplicates(pair, looks(pair, [vectors[i], again[i]])))]
+                found += [
+                    bool(near_duplicates(pair)),
+                    bool(near_duplicates(pair, feature_table(pair, [vectors[i], again[i]]))),
+                ]
             shares[name, folder] = tuple(100 * found / len(copies))
     print(f"| copy | {' | '.join(map(str, given.folders))} |\n|---{'|---' * len(given.folders)}|")  # noqa: T201
     for name in COPIES:

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainedon.evidence import Audit, Scores, audit_table, read_looks
-from trainedon.pictures import cross_duplicates, inventory, scan
-from trainedon.runs.features import write_looks
+from trainedon.evidence import Audit, Scores, audit_table, read_features
+from trainedon.pictures import cross_duplicates, scan, take_inventory
+from trainedon.runs.features import write_features
 
 SIZES = ((20, 60), (40, 300))
 
@@ -66,16 +66,16 @@ def audited(suspects: Sequence[Path], unseen: Sequence[Path], shift: Callable[[I
                 suffix = "png" if data.startswith(b"\x89PNG") else "jpg"
                 (source / f"{i:05d}.{suffix}").write_bytes(data)
             listed = scan(source)
-            items += inventory(listed, name)
+            items += take_inventory(listed, name)
             entries += listed
         items = cross_duplicates(items)
-        write_looks(items, entries, Path(folder), lambda what, done, total: None)
-        looks = read_looks(Path(folder) / "looks.parquet")
+        write_features(items, entries, Path(folder), lambda what, done, total: None)
+        features = read_features(Path(folder) / "looks.parquet")
     rows = [
         {"picture": item.picture, "set": item.set, "sha256": item.sha256, "score": (item.set == "suspect") + i * 1e-6}
         for i, item in enumerate(item for item in items if item.reason is None)
     ]
-    return audit_table(Scores.from_rows(rows), [vars(item) for item in items], looks)
+    return audit_table(Scores.from_rows(rows), [vars(item) for item in items], features)
 
 
 def main() -> None:

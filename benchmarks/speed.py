@@ -38,7 +38,7 @@ from trainedon.attacks.core.execute import run
 from trainedon.errors import UserError
 from trainedon.evidence.statistics.roc import auc
 from trainedon.files import write_json
-from trainedon.pictures import Batch, inventory, scan
+from trainedon.pictures import Batch, scan, take_inventory
 from trainedon.runs.exhibit_files import Selection
 from trainedon.runs.scorer import Scorer, Task
 from trainedon.targets import load_target
@@ -60,7 +60,7 @@ class Pictures:
     def read(cls, target: PixelUNet, members: Path, unseen: Path, limit: int | None) -> Pictures:
         """Raises UserError when there is nothing to read."""
         entries = {"member": list(scan(members, limit)), "unseen": list(scan(unseen, limit))}
-        items = [item for name, listed in entries.items() for item in inventory(listed, name)]
+        items = [item for name, listed in entries.items() for item in take_inventory(listed, name)]
         pairs = [
             pair
             for pair in zip(items, [e for listed in entries.values() for e in listed], strict=True)

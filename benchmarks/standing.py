@@ -7,11 +7,11 @@ from pathlib import Path
 
 from benchmarks import peers
 from trainedon.attacks import Attack, Cost, short
-from trainedon.evidence import Evaluation, Scores, read_looks, read_scores
+from trainedon.evidence import Evaluation, Scores, read_features, read_scores
 from trainedon.evidence.protocol.documents import AttackEvaluation
 from trainedon.evidence.protocol.paired import Sides, auc_difference, scored_by_both
 from trainedon.evidence.statistics.intervals import bounded_mean, jointly
-from trainedon.evidence.table.prepare import prepare
+from trainedon.evidence.table.deduplicate import deduplicate
 from trainedon.evidence.table.scores import AttackKey
 from trainedon.pictures import read_inventory
 
@@ -22,7 +22,7 @@ LEVEL = "0.01"
 def counted(run: Path) -> Scores:
     """The scores of a run folder that its evaluation counts, with the same near-duplicates set aside."""
     pictures = [vars(item) for item in read_inventory(run / "pictures.parquet")]
-    return prepare(read_scores(run), SETS, pictures, read_looks(run / "looks.parquet"))
+    return deduplicate(read_scores(run), SETS, pictures, read_features(run / "looks.parquet"))
 
 
 def rows(

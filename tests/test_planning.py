@@ -19,9 +19,9 @@ from trainedon.planning.measuring import (
     Sample,
     Speed,
     demand,
-    look_at,
     measure,
     row_bytes,
+    sample_pictures,
 )
 from trainedon.targets.core.batching import Batching
 
@@ -78,7 +78,7 @@ def test_passes_hours_and_bytes_follow_from_the_measurement():
     assert found.bytes_written.scores == 12_800_000 and found.bytes_written.inventory == 25_600_000
     assert (found.bytes_written.shards, found.bytes_written.shard_files) == (19_200_000, 4000)
     assert found.bytes_read == 2 * 128_000_000, "every picture is read twice"
-    assert found.stock_hours is None
+    assert found.inventory_hours is None
 
 
 @pytest.mark.parametrize(("pictures", "devices", "busiest"), [(64, 8, 64), (65, 2, 64), (129, 2, 128), (10, 1, 10)])
@@ -90,12 +90,14 @@ def test_a_shard_is_not_shared_among_devices(pictures, devices, busiest):
 
 def test_what_is_not_known_is_none():
     found = estimate([asked()], [Speed(64, 1.0)], SIZES, 100)
-    assert found.bytes_read is None and found.sample is None and found.stock_hours is None
+    assert found.bytes_read is None and found.sample is None and found.inventory_hours is None
 
 
 def test_taking_stock_is_one_process_however_many_devices():
     sample = Sample(64, 1e5, inventory=0.01, reading=0.005)
-    assert estimate([asked()], [Speed(64, 1.0)], SIZES, 360_000, 50, sample=sample).stock_hours == pytest.approx(1.0)
+    assert estimate([asked()], [Speed(64, 1.0)], SIZES, 360_000, 50, sample=sample).inventory_hours == pytest.approx(
+        1.0
+    )
 
 
 @pytest.mark.parametrize(("pictures", "devices"), [(0, 1), (1, 0), (-5, 2)])
@@ -157,7 +159,7 @@ def test_rows_weigh_what_those_of_real_files_do(target, tmp_path):
 
 def test_a_sample_is_read_as_a_run_reads_it(target, toy_pictures):
     files = list(toy_pictures["members"].iterdir())
-    found = look_at(target, toy_pictures["members"], Steps())
+    found = sample_pictures(target, toy_pictures["members"], Steps())
     assert found.pictures == len(files) == 24 < SAMPLED
     assert found.bytes == pytest.approx(sum(file.stat().st_size for file in files) / 24)
     assert found.inventory == found.reading == pytest.approx(1 / 24)
@@ -166,7 +168,7 @@ def test_a_sample_is_read_as_a_run_reads_it(target, toy_pictures):
 def test_a_sample_of_no_pictures_is_refused(target, tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="holds no picture that can be used"):
-        look_at(target, tmp_path)
+        sample_pictures(target, tmp_path)
 
 
 def test_a_plan_of_a_real_target_is_complete_and_json(target, toy_pictures):

@@ -17,7 +17,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | geta
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def write_atomically(path: Path) -> Iterator[IO[bytes]]:
     """A binary stream whose content becomes `path` in one step when the block ends well: written beside it, synced,
     renamed. When the block fails the old file stays and nothing is left behind; a killed process leaves at most
     `.NAME.tmp`, which the next writer replaces. A link at either place is replaced, and never followed."""
@@ -37,7 +37,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
 def write_text(path: Path, text: str | Iterable[str]) -> None:
     """The text, or its parts one after another, as UTF-8, whole or not at all."""
-    with whole(path) as stream:
+    with write_atomically(path) as stream:
         for part in [text] if isinstance(text, str) else text:
             stream.write(part.encode("utf-8"))
 

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 import torch
 
-KEPT = 16 * 2**20  # bytes; where noise takes more, so does the network, and drawing it again is little beside
+KEPT = 16 * 2**20  # bytes; where noise takes more, the network takes far longer than drawing it again
 
 
 def generator(*key: object) -> np.random.Generator:
@@ -44,7 +44,7 @@ class NoiseStream:
     ) -> None:
         self._keys = list(zip(sha256, draws, strict=True))
         self._shape, self._seed, self._device = tuple(shape), seed, torch.device(device)
-        self._pinned = self._device.type == "cuda"  # only from pinned memory is a copy made beside the network
+        self._pinned = self._device.type == "cuda"  # copies from pinned memory overlap with the network's work
         self._ahead = self._device.type != "cpu" if ahead is None else ahead
         self._step, self._kept = 0, {} if kept is None else kept
         self._room = 0 if kept is None else KEPT
@@ -67,7 +67,7 @@ class NoiseStream:
         """Pass over a tensor that nobody needs: it is not drawn, and those after it keep their numbers."""
         if self._coming is not None:
             self._coming.cancel()
-        self._coming = None  # one that is not needed is seldom alone
+        self._coming = None  # nothing is drawn ahead now: skipped tensors mostly come in runs
         self._step += 1
 
     def _draw_ahead(self) -> None:

@@ -20,7 +20,7 @@ CAPTIONS = ("a red cat on a mat", "two blue birds", None, "a tree", "the sea at 
 
 
 @dataclass(eq=False)
-class Asked(Target):
+class ConditioningControl(Target):
     """Answers `x_t` divided by 1 + the number of words that it is conditioned on."""
 
     conditioning = "caption"
@@ -32,7 +32,7 @@ class Asked(Target):
 
 @pytest.fixture
 def asked():
-    return Asked(Identity("asked", "0", "", 0), (3, 4, 4), NoisePath.from_scheduler({}), "epsilon")
+    return ConditioningControl(Identity("asked", "0", "", 0), (3, 4, 4), NoisePath.from_scheduler({}), "epsilon")
 
 
 def batch(n=48):

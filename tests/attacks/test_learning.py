@@ -8,7 +8,7 @@ import torch
 
 from trainedon.attacks import Loss, parse_attacks
 from trainedon.attacks.core import execute
-from trainedon.attacks.core.crossfit import FOLDS, crossfit, folds, levelled
+from trainedon.attacks.core.crossfit import FOLDS, crossfit, folds, robust_scaling
 from trainedon.attacks.learned.fusion import Logistic, RankAverage
 from trainedon.attacks.learned.quantile import Quantile
 from trainedon.attacks.learned.secmi_nn import SIDE, SecMINN
@@ -197,11 +197,11 @@ def test_p_values_of_suspects_that_the_model_never_saw_are_valid(attack, runs):
 
 def test_levelled_scores_keep_their_order_and_lie_about_zero():
     scores = np.random.default_rng(0).standard_cauchy((500, 2)) ** 3
-    level = levelled(scores[:250])(scores)
+    level = robust_scaling(scores[:250])(scores)
     assert np.array_equal(level.argsort(0), scores.argsort(0))
     np.testing.assert_allclose(np.median(level[:250], 0), 0, atol=0.05)
     assert np.abs(level).max() < 60
-    assert np.isfinite(levelled(np.ones((9, 1)))(np.ones((3, 1)))).all()
+    assert np.isfinite(robust_scaling(np.ones((9, 1)))(np.ones((3, 1)))).all()
 
 
 def test_secmi_nn_observes_the_difference_that_secmi_compares(target, grey_target, batch_of):

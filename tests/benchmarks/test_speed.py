@@ -15,7 +15,7 @@ from benchmarks import footprint, repaint, speed
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.core import execute
 from trainedon.errors import UserError
-from trainedon.files import whole
+from trainedon.files import write_atomically
 from trainedon.targets import load_target
 
 KEYS = {
@@ -110,7 +110,7 @@ def test_shards_are_seen_though_they_are_cleared_away(tmp_path):
     folder = tmp_path / "run" / "shards" / "00-loss"
     with footprint.watched(tmp_path / "run") as seen:
         folder.mkdir(parents=True)
-        with whole(folder / "a.parquet") as stream:
+        with write_atomically(folder / "a.parquet") as stream:
             pq.write_table(pa.table({"score": [0.0] * 10}), stream)
         while not seen:
             time.sleep(footprint.POLL)

@@ -9,7 +9,7 @@ def test_crop_is_a_margin_around_the_hidden_part_at_the_pictures_size():
     mask = torch.zeros(2, 16, 16, dtype=torch.bool)
     mask[0, 5:9, 6:10] = True  # 4 pixels, so 5 with the margin
     mask[1, 12:16, 0:2] = True  # in the corner
-    seen, weight = scope.look(pixels, mask, "crop")
+    seen, weight = scope.apply_scope(pixels, mask, "crop")
     assert weight is None and seen.shape == pixels.shape
     for row, (top, left, side) in enumerate([(4, 5, 5), (11, 0, 5)]):
         cut = pixels[:1, :, top : top + side, left : left + side]
@@ -24,7 +24,7 @@ def test_crop_always_holds_the_hidden_part():
         hidden = torch.zeros(1, h, w, dtype=torch.bool)
         hidden[0, top : top + int(torch.randint(1, h + 1, ())), left : left + int(torch.randint(1, w + 1, ()))] = True
         places = torch.stack(torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")).float()[None]
-        seen, _ = scope.look(places, hidden, "crop")
+        seen, _ = scope.apply_scope(places, hidden, "crop")
         for axis in range(2):
             inside = places[0, axis][hidden[0]]
             assert seen[0, axis].min() <= inside.min() + 1 and seen[0, axis].max() >= inside.max() - 1
@@ -33,11 +33,11 @@ def test_crop_always_holds_the_hidden_part():
 def test_look_at_regions_and_pictures():
     pixels = torch.rand(1, 3, 8, 8)
     mask = torch.rand(1, 8, 8) > 0.5
-    seen, weight = scope.look(pixels, mask, "region")
+    seen, weight = scope.apply_scope(pixels, mask, "region")
     assert torch.equal(seen, pixels) and torch.equal(weight, mask.float())
-    assert scope.look(pixels, mask, "picture") == (pixels, None)
-    assert scope.look(pixels, None, "crop") == (pixels, None)
-    full, _ = scope.look(pixels, torch.ones(1, 8, 8, dtype=torch.bool), "crop")
+    assert scope.apply_scope(pixels, mask, "picture") == (pixels, None)
+    assert scope.apply_scope(pixels, None, "crop") == (pixels, None)
+    full, _ = scope.apply_scope(pixels, torch.ones(1, 8, 8, dtype=torch.bool), "crop")
     torch.testing.assert_close(full, pixels)
 
 

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from trainedon.evidence import Looks
+from trainedon.evidence import FeatureTable
 from trainedon.evidence.protocol import blind
 
 
@@ -76,18 +76,18 @@ def test_unusable_pictures_and_other_sets_have_no_part():
     assert blind.run(good + bad + pictures("member", 12, 5), "suspect") == blind.run(good, "suspect")
 
 
-def looks(listed, shift=0.0, d=64, seed=0):
+def features(listed, shift=0.0, d=64, seed=0):
     rng = np.random.default_rng(seed)
     shifted = {p["set"]: rng.normal(size=d) * shift * (p["set"] != "unseen") for p in listed}
-    return Looks(
+    return FeatureTable(
         "any", {(p["set"], p["picture"]): (rng.normal(size=d) + shifted[p["set"]]).astype("f4") for p in listed}
     )
 
 
 def test_what_pictures_show_separates_where_files_and_colours_do_not():
     listed = pictures("suspect", 40, 1) + pictures("unseen", 200, 2)
-    same = blind.run(listed, "suspect", looks(listed)).blind
-    other = blind.run(listed, "suspect", looks(listed, shift=0.5)).blind
+    same = blind.run(listed, "suspect", features(listed)).blind
+    other = blind.run(listed, "suspect", features(listed, shift=0.5)).blind
     assert [view.name for view in same.views] == ["files and colours", "what they show"]
     assert (same.separates, other.separates) == (False, True)
     assert other.auc == other.views[1].auc > 0.9
@@ -97,7 +97,7 @@ def test_what_pictures_show_separates_where_files_and_colours_do_not():
 
 def test_pictures_that_the_encoder_did_not_see_are_left_out():
     listed = pictures("suspect", 20, 1) + pictures("unseen", 40, 2)
-    seen = looks([p for p in listed if p["picture"] != "unseen/7.png"])
+    seen = features([p for p in listed if p["picture"] != "unseen/7.png"])
     assert blind.run(listed, "suspect", seen).blind.n_unseen == 39
 
 

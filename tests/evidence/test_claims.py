@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from trainedon.evidence.protocol.claims import claim
-from trainedon.evidence.protocol.documents import Asked, Blind, SetEvidence, UnseenControl
+from trainedon.evidence.protocol.documents import Blind, ConditioningControl, SetEvidence, UnseenControl
 from trainedon.evidence.protocol.flag_words import KNOWN, flag
 from trainedon.evidence.statistics.pvalues import smallest_p
 
@@ -28,10 +28,25 @@ def unseen_control(p=0.5):
 
 
 def level(
-    p=0.001, control=None, suspects=40, unseen=200, given_unseen=True, tests=1, again=0.5, randomised=False, asked=None
+    p=0.001,
+    control=None,
+    suspects=40,
+    unseen=200,
+    given_unseen=True,
+    tests=1,
+    again=0.5,
+    randomised=False,
+    conditioning=None,
 ):
     counts = {"suspects": suspects, "unseen": unseen, "given_unseen": given_unseen, "tests": tests}
-    return claim(evidence(p), control or blind(), unseen_control(again), **counts, randomised=randomised, asked=asked)
+    return claim(
+        evidence(p),
+        control or blind(),
+        unseen_control(again),
+        **counts,
+        randomised=randomised,
+        conditioning=conditioning,
+    )
 
 
 def test_zero_when_nothing_could_be_found():
@@ -67,16 +82,18 @@ def test_two_when_unseen_pictures_differ_from_unseen_pictures():
     assert level(again=0.0009, randomised=True).level == 2
 
 
-def test_two_when_the_model_was_not_asked_alike_coins_or_not():
-    def asked(differs):
+def test_two_when_the_model_was_not_conditioned_alike_coins_or_not():
+    def conditioned(differs):
         because = "they differ" if differs else None
-        return Asked(by="class", ways={}, classes_p_value=None, level=0.01, differs=differs, because=because)
+        return ConditioningControl(
+            by="class", ways={}, classes_p_value=None, level=0.01, differs=differs, because=because
+        )
 
     for coins in (False, True):
-        assert level(asked=asked(True), randomised=coins).level == 2
-        assert level(asked=asked(False), randomised=coins).level == 3 + coins
-        assert level(p=0.5, asked=asked(True), randomised=coins).level == 1
-    assert "not asked alike" in level(asked=asked(True)).sentence
+        assert level(conditioning=conditioned(True), randomised=coins).level == 2
+        assert level(conditioning=conditioned(False), randomised=coins).level == 3 + coins
+        assert level(p=0.5, conditioning=conditioned(True), randomised=coins).level == 1
+    assert "not asked alike" in level(conditioning=conditioned(True)).sentence
 
 
 def test_four_needs_coins_and_a_finding_and_no_control_that_failed():

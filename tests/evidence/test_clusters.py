@@ -6,12 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from trainedon.evidence import Looks, near_duplicates
+from trainedon.evidence import FeatureTable, near_duplicates
 from trainedon.evidence.table.clusters import AGREEING, ALIKE, CLOSE, COLOUR, ENCODER, SAME
 
 
-def clusters(rows, looks=None):
-    return near_duplicates(rows, None if looks is None else Looks(ENCODER, looks))
+def clusters(rows, features=None):
+    return near_duplicates(rows, None if features is None else FeatureTable(ENCODER, features))
 
 
 HASHES = 0x0F1E2D3C4B5A6978
@@ -37,11 +37,11 @@ def feature(cosine, d=8):
     return out
 
 
-def together(*rows, looks=None):
-    return clusters(rows, looks) != {}
+def together(*rows, features=None):
+    return clusters(rows, features) != {}
 
 
-def naive(rows, looks):
+def naive(rows, features):
     """All pairs, one at a time."""
     groups = [{number} for number in range(len(rows))]
     for i, j in itertools.combinations(range(len(rows)), 2):
@@ -49,7 +49,7 @@ def naive(rows, looks):
         if a["phash"] is None or b["phash"] is None or a["reason"] or b["reason"]:
             continue
         bits = (int(a["phash"], 16) ^ int(b["phash"], 16)).bit_count()
-        u, v = looks.get((a["set"], a["picture"])), looks.get((b["set"], b["picture"]))
+        u, v = features.get((a["set"], a["picture"])), features.get((b["set"], b["picture"]))
         cosine = -1.0 if u is None or v is None else float(u @ v / np.linalg.norm(u) / np.linalg.norm(v))
         gap = max(abs(round(1000 * a[f"mean_{c}"]) - round(1000 * b[f"mean_{c}"])) for c in "rgb")
         if gap <= COLOUR and (bits <= SAME or (bits <= CLOSE and cosine >= AGREEING) or cosine >= ALIKE):
@@ -66,7 +66,7 @@ def naive(rows, looks):
 @pytest.mark.parametrize("seed", range(3))
 def test_shortcuts_find_what_comparing_all_pairs_finds(seed):
     rng = np.random.default_rng(seed)
-    rows, looks = [], {}
+    rows, features = [], {}
     centres = rng.integers(0, 2**63, 25)
     for number in range(300):
         phash = int(centres[rng.integers(25)]) if rng.random() < 0.6 else int(rng.integers(0, 2**63))
@@ -76,11 +76,11 @@ def test_shortcuts_find_what_comparing_all_pairs_finds(seed):
         one = row(number, None if rng.random() < 0.05 else phash, colour, ("suspect", "unseen")[number % 2])
         rows.append(one | {"reason": reason, "sha256": f"{int(rng.integers(2**62)):064x}"})
         if rng.random() < 0.7:
-            looks[rows[-1]["set"], str(number)] = rng.normal(size=4).astype(np.float32)
-    found = clusters(rows, looks)
-    assert found == naive(rows, looks) and len(set(found.values())) > 10
+            features[rows[-1]["set"], str(number)] = rng.normal(size=4).astype(np.float32)
+    found = clusters(rows, features)
+    assert found == naive(rows, features) and len(set(found.values())) > 10
     assert clusters(rows, None) == naive(rows, {}) != found
-    assert clusters(rows[::-1], looks) == found
+    assert clusters(rows[::-1], features) == found
 
 
 def test_hashes_within_the_threshold_are_linked_wherever_they_differ():
@@ -100,23 +100,23 @@ def test_the_encoder_alone_and_with_the_hash():
         (far, ALIKE - 0.001, False),
         (far, ALIKE + 0.001, True),
     ):
-        looks = {("suspect", "a"): feature(1.0), ("suspect", "b"): feature(cosine)}
-        assert together(row("a", HASHES), row("b", phash), looks=looks) is expected
-        assert not together(row("a", HASHES), row("b", phash), looks={("suspect", "a"): feature(1.0)})
+        features = {("suspect", "a"): feature(1.0), ("suspect", "b"): feature(cosine)}
+        assert together(row("a", HASHES), row("b", phash), features=features) is expected
+        assert not together(row("a", HASHES), row("b", phash), features={("suspect", "a"): feature(1.0)})
 
 
 def test_another_colour_is_another_picture():
-    looks = {("suspect", "a"): feature(1.0), ("suspect", "b"): feature(1.0)}
+    features = {("suspect", "a"): feature(1.0), ("suspect", "b"): feature(1.0)}
     for colour, expected in (((0.5, 0.5, 0.62), True), ((0.5, 0.5, 0.622), False), ((0.3, 0.5, 0.5), False)):
-        assert together(row("a", HASHES), row("b", HASHES, colour), looks=looks) is expected
+        assert together(row("a", HASHES), row("b", HASHES, colour), features=features) is expected
 
 
 def test_pictures_without_structure_or_with_a_reason_are_in_no_cluster():
-    looks = {("suspect", "a"): feature(1.0), ("suspect", "b"): feature(1.0)}
-    assert not together(row("a", None), row("b", None), looks=looks)
-    assert not together(row("a", HASHES), row("b", HASHES, reason="exact duplicate of a"), looks=looks)
+    features = {("suspect", "a"): feature(1.0), ("suspect", "b"): feature(1.0)}
+    assert not together(row("a", None), row("b", None), features=features)
+    assert not together(row("a", HASHES), row("b", HASHES, reason="exact duplicate of a"), features=features)
     old = {name: value for name, value in row("a", HASHES).items() if name != "phash"}
-    assert not together(old, dict(old, picture="b"), looks=looks)
+    assert not together(old, dict(old, picture="b"), features=features)
     assert clusters([]) == {}
 
 

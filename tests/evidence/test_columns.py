@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.evidence import (
-    Looks,
+    FeatureTable,
     Scores,
     audit_table,
     evaluate_table,
@@ -21,9 +21,9 @@ from trainedon.evidence import (
 from trainedon.evidence.protocol.documents import PictureEvidence
 from trainedon.evidence.table.clusters import ENCODER
 from trainedon.evidence.table.codes import DIGEST, MISSING, Dictionary, DictionaryBuilder, lookup
+from trainedon.evidence.table.deduplicate import MEMBER, NOT_LISTED, OTHER_DIGEST, SALT, TWIN, deduplicate
 from trainedon.evidence.table.lazy import LazySequence
 from trainedon.evidence.table.picture_table import PictureTable
-from trainedon.evidence.table.prepare import MEMBER, NOT_LISTED, OTHER_DIGEST, SALT, TWIN, prepare
 from trainedon.evidence.table.scores import NO_ROW
 
 LETTERS = ["z", "é", "A", "Ω", "\U0001f600", "\uffff", "a b", "~"]
@@ -61,7 +61,7 @@ def given(seed):
     return asked, [rows[i] for i in rng.permutation(len(rows))], listed, features
 
 
-def plain(rows, sets, listed, looks):
+def plain(rows, sets, listed, features):
     """The steps of `prepare` as one would write them for a few rows. Returns rows as mappings."""
     rows = [dict(row, near=None, reason=row["reason"] if row["score"] is None else None) for row in rows]
     for row in rows:
@@ -92,7 +92,7 @@ def plain(rows, sets, listed, looks):
         for row in rows:
             if row["reason"] == TWIN and (row["attack"], row["sha256"]) in suspects:
                 row.update(score=suspects[row["attack"], row["sha256"]], reason=None)
-        clusters = near_duplicates(listed, looks)
+        clusters = near_duplicates(listed, features)
         for row in rows:
             row["cluster"] = row["cluster"] or clusters.get((row["set"], row["picture"]))
     first = {}
@@ -127,10 +127,10 @@ def plain(rows, sets, listed, looks):
 @pytest.mark.parametrize("seed", range(6))
 def test_preparing_by_columns_is_preparing_row_by_row(seed, how):
     asked, rows, listed, features = given(seed)
-    looks = Looks(ENCODER, features) if how == "looks" else None
+    features = FeatureTable(ENCODER, features) if how == "looks" else None
     listed = None if how == "scores alone" else listed
-    scores = prepare(Scores.from_rows(rows), (asked, "unseen"), listed, looks)
-    expected = plain(rows, (asked, "unseen"), listed, looks)
+    scores = deduplicate(Scores.from_rows(rows), (asked, "unseen"), listed, features)
+    expected = plain(rows, (asked, "unseen"), listed, features)
     assert [row._asdict() for row in scores.rows] == expected
     for key in scores.attacks:
         sample = scores.sample(key, "unseen")

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from trainedon.evidence.statistics.intervals import bounded_mean, clopper_pearson
-from trainedon.evidence.statistics.thresholds import conformal_threshold, needed, tpr_at_fpr
+from trainedon.evidence.statistics.thresholds import conformal_threshold, tpr_at_fpr, unseen_needed
 from trainedon.evidence.table.scores import Scores
 from trainedon.evidence.table.split import calibration_mask
 
@@ -48,7 +48,7 @@ def test_without_digests_the_name_decides():
 
 @pytest.mark.parametrize(("level", "n"), [("0.05", 59), ("0.01", 299), ("0.001", 2995)])
 def test_needed_is_the_smallest_n_whose_zero_alarms_mean_something(level, n):
-    assert needed(level) == n
+    assert unseen_needed(level) == n
     assert binomtest(0, n, float(level), "less").pvalue <= 0.05 < binomtest(0, n - 1, float(level), "less").pvalue
 
 

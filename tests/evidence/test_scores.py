@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import UserError
-from trainedon.evidence.table.prepare import complete, without_duplicates
+from trainedon.evidence.table.deduplicate import complete, without_duplicates
 from trainedon.evidence.table.scores import NO_ROW, Scores, count_reasons, read_scores
 
 

@@ -9,8 +9,8 @@ from scipy.stats import norm
 from trainedon.evidence import Scores, audit_table
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.controls import unseen_control
-from trainedon.evidence.protocol.member_share import part
-from trainedon.evidence.protocol.sizes import needed
+from trainedon.evidence.protocol.member_share import member_share
+from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.statistics.pvalues import permutation_test, smallest_p
 
 
@@ -31,7 +31,7 @@ def test_the_interval_of_the_part_holds_it(used):
     held, above = 0, 0
     for _ in range(150):
         suspects = rng.normal(size=60) + 4 * (np.arange(60) < round(60 * used))
-        found = part(suspects, rng.normal(size=100), rng.normal(size=100))
+        found = member_share(suspects, rng.normal(size=100), rng.normal(size=100))
         held += found.ci[0] <= used <= found.ci[1]
         above += found.ci[0] > used
         assert found.ci[0] <= found.estimate <= found.ci[1]
@@ -42,18 +42,18 @@ def test_the_interval_of_the_part_holds_it(used):
 def test_the_lower_end_of_the_part_holds_although_used_pictures_score_like_others():
     rng = np.random.default_rng(1)
     low = [
-        part(np.where(np.arange(80) < 40, rng.normal(0.5, 1, 80), rng.normal(size=80)), *rng.normal(size=(2, 100))).ci[
-            0
-        ]
+        member_share(
+            np.where(np.arange(80) < 40, rng.normal(0.5, 1, 80), rng.normal(size=80)), *rng.normal(size=(2, 100))
+        ).ci[0]
         for _ in range(100)
     ]
     assert max(low) <= 0.5
-    assert part(np.array([]), np.ones(3), np.ones(3)) is None
-    assert part(np.ones(3), np.ones(1), np.array([])) is None
+    assert member_share(np.array([]), np.ones(3), np.ones(3)) is None
+    assert member_share(np.ones(3), np.ones(1), np.array([])) is None
 
 
 def test_part_by_hand():
-    found = part(np.array([0.0, 9, 9, 9]), np.arange(10.0), np.arange(10.0) - 0.5)
+    found = member_share(np.array([0.0, 9, 9, 9]), np.arange(10.0), np.arange(10.0) - 0.5)
     # One of four suspects lies below each threshold; below the highest, t = 8, lie nine of ten unseen pictures. That is
     # the estimate since all lower ends are 0 here.
     assert found.estimate == pytest.approx(1 - 0.25 / 0.9)
@@ -63,7 +63,7 @@ def test_part_by_hand():
 @pytest.mark.parametrize(("shift", "n"), [(0.5, 200), (1.0, 60)])
 def test_as_many_as_needed_find_the_effect_in_about_four_cases_of_five(shift, n):
     effect = float(norm.cdf(shift / np.sqrt(2)))
-    found = needed(effect, n, 0.01)
+    found = pictures_needed(effect, n, 0.01)
     rng = np.random.default_rng(2)
     for m, other in ((found.suspects, n), (found.each, found.each)):
         p = [permutation_test(rng.normal(shift, 1, m), rng.normal(size=other), 499).p_value for _ in range(200)]
@@ -71,11 +71,11 @@ def test_as_many_as_needed_find_the_effect_in_about_four_cases_of_five(shift, n)
 
 
 def test_needed_says_when_no_number_would_do():
-    assert needed(0.5, 100, 0.01).suspects is None
-    assert needed(0.4, 100, 0.01).each is None
-    few = needed(0.6, 30, 0.01)  # thirty unseen pictures cannot carry it, whatever the number of suspects
+    assert pictures_needed(0.5, 100, 0.01).suspects is None
+    assert pictures_needed(0.4, 100, 0.01).each is None
+    few = pictures_needed(0.6, 30, 0.01)  # thirty unseen pictures cannot carry it, whatever the number of suspects
     assert (few.suspects, few.each is not None) == (None, True)
-    certain = needed(1.0, 20, 0.01)
+    certain = pictures_needed(1.0, 20, 0.01)
     assert smallest_p(certain.suspects, 20) < 0.01
     assert smallest_p(certain.each, certain.each) < 0.01
 

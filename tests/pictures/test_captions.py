@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import Batch, inventory, inventory_digest, read_inventory, scan, write_inventory
+from trainedon.pictures import Batch, inventory_digest, read_inventory, scan, take_inventory, write_inventory
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_folder_tells_by_files_of_text_and_by_metadata(place, files):
     )
     assert told(scan(folder)) == expected
     assert told(scan(folder, 3)) == dict([*expected.items()][:3])
-    assert [item.caption for item in inventory(scan(folder), "suspect")] == [*expected.values()]
+    assert [item.caption for item in take_inventory(scan(folder), "suspect")] == [*expected.values()]
     assert told(scan(f"{folder}/b.png")) == {"b.png": "a bird"} and told(scan(f"{folder}/i.png")) == {"i.png": None}
 
 
@@ -78,7 +78,7 @@ def test_a_caption_that_cannot_be_read_is_the_picture_s_fault(place, files):
         "huge.txt": bytes(2**20 + 2),
         "long.txt": b"x" * 10_001,
     }
-    items = inventory(scan(place(dict(zip(names, files)) | texts)), "suspect")
+    items = take_inventory(scan(place(dict(zip(names, files)) | texts)), "suspect")
     reasons = [item.reason for item in items]
     assert reasons[:2] == ["caption: not UTF-8", None] and reasons[3] == "caption: more than 10000 characters"
     assert reasons[2] in (
@@ -117,7 +117,7 @@ def test_a_table_tells_by_a_column_of_text(tmp_path, files, struct):
     assert told(entries) == expected
     assert entries[13].caption == "picture 13" and entries[2].data() == files[2] and entries[2].caption == "picture 2"
     pq.write_table(pa.table({"image": files[:2], "caption": ["x" * 10_001, "fine"]}), tmp_path / "long.parquet")
-    found = inventory(scan(tmp_path / "long.parquet"), "suspect")
+    found = take_inventory(scan(tmp_path / "long.parquet"), "suspect")
     assert [item.reason for item in found] == ["caption: more than 10000 characters", None]
 
 
@@ -154,15 +154,15 @@ def test_arrays_bring_an_array_of_texts(tmp_path):
 def test_one_caption_for_all_is_stronger_than_what_files_say(folder):
     path = folder("a.png", "b.png")
     (path / "a.txt").write_bytes(b"\xff")
-    items = inventory(scan(path), "suspect", caption=" one for\nall ")
+    items = take_inventory(scan(path), "suspect", caption=" one for\nall ")
     assert [(item.reason, item.caption) for item in items] == [(None, "one for all")] * 2
-    assert [item.caption for item in inventory(scan(path), "suspect", caption="")] == ["", ""]  # the empty prompt
+    assert [item.caption for item in take_inventory(scan(path), "suspect", caption="")] == ["", ""]  # the empty prompt
     with pytest.raises(PictureError, match="more than 10000 characters"):
-        inventory(scan(path), "suspect", caption="x" * 10_001)
+        take_inventory(scan(path), "suspect", caption="x" * 10_001)
 
 
 def test_the_digest_knows_captions_and_lists_without_them_have_the_one_that_they_had(folder, tmp_path):
-    items = inventory(scan(folder("a.png", "b.png")), "suspect", caption="a cat")
+    items = take_inventory(scan(folder("a.png", "b.png")), "suspect", caption="a cat")
     bare = items.replaced("caption", {0: None, 1: None})
     rows = [json.dumps([item.set, item.picture, item.sha256, item.label]) for item in items]
     one = items.replaced("caption", {0: None})

@@ -10,8 +10,8 @@ from PIL import Image, ImageFile
 from trainedon.errors import PictureError
 from trainedon.pictures import Rendering, content, decode
 from trainedon.pictures.decoding import check_pixels
+from trainedon.pictures.inventory import statistics
 from trainedon.pictures.picture import unpack
-from trainedon.pictures.stock import statistics
 
 WHITE, BLACK = [255, 255, 255], [0, 0, 0]
 

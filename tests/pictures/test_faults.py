@@ -9,7 +9,7 @@ import pytest
 
 from trainedon.errors import UserError
 from trainedon.pictures import scan
-from trainedon.pictures.faults import told
+from trainedon.pictures.faults import explanation
 
 
 class Answered(Exception):
@@ -31,15 +31,15 @@ class Answered(Exception):
     ],
 )
 def test_each_fault_says_what_to_do(error, says):
-    assert says in told(error)
+    assert says in explanation(error)
     try:
         raise RuntimeError("made of another") from error
     except RuntimeError as outer:
-        assert told(outer) == told(error)
+        assert explanation(outer) == explanation(error)
 
 
 def test_what_is_not_known_is_none():
-    assert told(RuntimeError("odd")) is None
+    assert explanation(RuntimeError("odd")) is None
 
 
 @pytest.mark.skipif(find_spec("aiohttp") is None, reason="aiohttp is not installed")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import UserError
-from trainedon.pictures import inventory, inventory_digest, passed_items, scan
+from trainedon.pictures import inventory_digest, passed_items, scan, take_inventory
 from trainedon.pictures.folders import MOST_ASKED
 
 
@@ -77,7 +77,7 @@ ODD += ("j.jpg%3Fw=640", "notes.txt", "k.json", "sub/l")
 def test_pictures_are_known_by_their_content(write, encoded):
     folder = write({name: encoded("JPEG", quality=50 + i) for i, name in enumerate(ODD)})
     assert names(scan(folder)) == sorted(ODD) and not len(scan(folder).passed)
-    assert all(item.reason is None for item in inventory(scan(folder), "suspect"))
+    assert all(item.reason is None for item in take_inventory(scan(folder), "suspect"))
     assert names(scan(folder / "c")) == ["c"] and names(scan(folder / "a.jpg_large")) == ["a.jpg_large"]
 
 
@@ -115,7 +115,7 @@ def test_what_is_no_picture_is_counted_and_named(write, files):
 
 
 def test_what_was_passed_over_is_no_picture(write, files):
-    items = inventory(scan(write({"a.png": files[0], "b.pdf": b"%PDF-"})), "suspect")
+    items = take_inventory(scan(write({"a.png": files[0], "b.pdf": b"%PDF-"})), "suspect")
     both = items + passed_items(scan(write({})).passed, "suspect")
     assert [(item.picture, item.sha256, item.reason) for item in both][1:] == [
         ("b.pdf", None, "passed over: PDF: export its pictures as JPEG or PNG")
@@ -410,11 +410,11 @@ def test_blank_captions_are_counted(write, files):
         | {"metadata.jsonl": json.dumps({"file_name": "a.png", "text": "nor this"}).encode()}
     )
     listing = scan(folder)
-    items = inventory(listing, "suspect")
+    items = take_inventory(listing, "suspect")
     assert [item.caption for item in items] == [None, None, "a cat", None, None, None]
     assert listing.passed.companions["captions, blank"] == 3 and listing.passed.companions["captions, read"] == 4
     listing = scan(folder)
-    inventory(listing, "suspect", caption="one for all")
+    take_inventory(listing, "suspect", caption="one for all")
     assert "captions, blank" not in +listing.passed.companions
 
 

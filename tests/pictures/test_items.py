@@ -13,10 +13,10 @@ from trainedon.errors import UserError
 from trainedon.pictures import (
     Inventory,
     Item,
-    inventory,
     inventory_digest,
     read_inventory,
     scan,
+    take_inventory,
     write_inventory,
 )
 
@@ -27,7 +27,7 @@ COLUMNS += LATER
 
 
 def test_the_digest_speaks_of_set_name_bytes_and_label_alone(folder):
-    items = inventory(scan(folder("a.png", "b.png")), "suspect")
+    items = take_inventory(scan(folder("a.png", "b.png")), "suspect")
     digest = inventory_digest(items)
     rows = [json.dumps([item.set, item.picture, item.sha256, item.label]) for item in items]
     assert digest == hashlib.sha256("\n".join(rows).encode()).hexdigest()
@@ -40,7 +40,7 @@ def test_the_digest_speaks_of_set_name_bytes_and_label_alone(folder):
 def test_the_file_gives_back_the_list(folder, tmp_path):
     path = folder("7/a.png", "new\nline.png", "bad.png")
     (path / "bad.png").write_bytes(b"")
-    items = [*inventory(scan(path), "suspect"), Item("ü\x1b[0m", None, "unseen", None, "cannot be read")]
+    items = [*take_inventory(scan(path), "suspect"), Item("ü\x1b[0m", None, "unseen", None, "cannot be read")]
     file = tmp_path / "pictures.parquet"
     write_inventory(items, file)
     write_inventory(items, file)  # over an older one
@@ -54,7 +54,7 @@ def test_the_file_gives_back_the_list(folder, tmp_path):
 
 
 def test_a_file_of_before_these_columns_is_read(folder, tmp_path):
-    items = inventory(scan(folder("a.png", "b.png")), "suspect")
+    items = take_inventory(scan(folder("a.png", "b.png")), "suspect")
     file = tmp_path / "pictures.parquet"
     write_inventory(items, file)
     pq.write_table(pq.read_table(file).drop_columns(LATER), file)

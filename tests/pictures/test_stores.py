@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import inventory, scan, shown
+from trainedon.pictures import scan, shown, take_inventory
 from trainedon.pictures.disk import Disk
 from trainedon.pictures.stores import File, Store, _file_system, is_url, locate
 
@@ -87,7 +87,7 @@ def test_faults_of_a_file_are_reasons_and_faults_of_the_store_end_the_run(memory
     memory.pipe("/bucket/pictures/b.png", b"")
     memory.rm("/bucket/pictures/c.png")
     monkeypatch.setattr("trainedon.pictures.decoding.MAX_BYTES", 70)
-    reasons = [item.reason for item in inventory(entries, "suspect")]
+    reasons = [item.reason for item in take_inventory(entries, "suspect")]
     assert reasons == [
         "larger than 0 MiB",
         "empty file",
@@ -238,7 +238,7 @@ def test_an_object_store(s3, folder, tmp_path):
     (path / "empty.png").write_bytes(b"")
     s3.put(f"{path}/", "bucket/pictures/", recursive=True)
     s3.touch("bucket/pictures/marker/")
-    local, remote = inventory(scan(path), "member"), inventory(scan("s3://bucket/pictures"), "member")
+    local, remote = take_inventory(scan(path), "member"), take_inventory(scan("s3://bucket/pictures"), "member")
     assert remote == local and "empty file" in [item.reason for item in remote]
     data = [entry.data() for entry in scan(path, 1)]
     pq.write_table(pa.table({"image": data}), tmp_path / "t.parquet")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import arrays, inventory, scan
+from trainedon.pictures import arrays, scan, take_inventory
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_parquet_rows_without_a_picture_are_refused_one_by_one(parquet, files, t
     (tmp_path / "secret.png").write_bytes(files[1])
     path = str(tmp_path / "secret.png")  # a table may name files, but none but itself is opened
     images = [{"bytes": files[0], "path": "a"}, {"bytes": None, "path": path}, None, {"bytes": b"", "path": "d"}]
-    items = inventory(scan(parquet({"image": images})), "suspect")
+    items = take_inventory(scan(parquet({"image": images})), "suspect")
     assert [item.reason for item in items] == [
         None,
         "the row holds no picture, at most the path of one",
@@ -137,7 +137,7 @@ def test_a_damaged_page_spoils_its_rows_only(parquet, files):
     start = chunk.dictionary_page_offset or chunk.data_page_offset
     data[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
     path.write_bytes(bytes(data))
-    items = inventory(scan(path), "suspect")
+    items = take_inventory(scan(path), "suspect")
     assert {item.reason for item in items[:20]} == {"the parquet file is damaged here"}
     assert {item.reason for item in items[20:]} == {None}
 
@@ -253,7 +253,7 @@ def test_npz_damage_is_named(npz, tmp_path):
     data = bytearray(path.read_bytes())
     data[60_000:60_040] = b"\0" * 40
     path.write_bytes(bytes(data))
-    reasons = [item.reason for item in inventory(scan(path), "unseen")]
+    reasons = [item.reason for item in take_inventory(scan(path), "unseen")]
     assert reasons[0] is None and reasons[-1] == "the .npz file is damaged here"
 
 
@@ -332,7 +332,7 @@ def test_noise_in_tables_never_does_more_than_refuse(parquet, npz, files):
                 data[place] = rng.integers(256)
             path.write_bytes(data)
             try:
-                inventory(scan(path), "suspect")
+                take_inventory(scan(path), "suspect")
             except UserError as error:
                 assert "\n" not in str(error)
 

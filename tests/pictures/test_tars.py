@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import inventory, scan
+from trainedon.pictures import scan, take_inventory
 from trainedon.pictures.tars import TarEntry
 
 
@@ -102,7 +102,7 @@ def test_hidden_members_folders_and_links(tar, files):
     members = [("a.png", files[0]), ("._a.png", b"x"), (".git/b.png", b"x"), special("folder.png", tarfile.DIRTYPE)]
     members += [special("link.png", tarfile.SYMTYPE), special("hard.png", tarfile.LNKTYPE)]
     members += [special("pipe.png", tarfile.FIFOTYPE), ("empty.png", b"")]
-    items = inventory(scan(tar(members)), "suspect")
+    items = take_inventory(scan(tar(members)), "suspect")
     assert {item.picture: item.reason for item in items} == {
         "a.png": None,
         "link.png": "not a regular file",
@@ -188,7 +188,7 @@ def test_headers_that_lie_are_refused_at_once(tmp_path, blocks):
     path = tmp_path / "lying.tar"
     path.write_bytes(blocks)
     with pytest.raises(UserError, match=r"damaged or ends too early|holds no picture files"):
-        inventory(scan(path), "suspect")
+        take_inventory(scan(path), "suspect")
 
 
 def test_noise_never_does_more_than_refuse(tar, files, tmp_path):
@@ -201,7 +201,7 @@ def test_noise_never_does_more_than_refuse(tar, files, tmp_path):
             data[place] = rng.integers(256)
         path.write_bytes(data[: rng.integers(1, len(data) + 1)] if rng.random() < 0.3 else data)
         try:
-            inventory(scan(path), "suspect")
+            take_inventory(scan(path), "suspect")
         except UserError as error:
             assert "damaged or ends too early" in str(error)
 

@@ -28,7 +28,7 @@ EVERY = [
     Twisted(eta=0, particles=1),
     Twisted(eta=0.5, particles=3),
 ]
-ONE_EACH = [kind() for kind in Restorer.noun.known().values() if kind is not Inpaint]  # see test_inpaint.py
+ONE_EACH = [kind() for kind in Restorer.noun.registered().values() if kind is not Inpaint]  # see test_inpaint.py
 SHAPE = (3, 8, 8)
 
 
@@ -49,7 +49,7 @@ def target(toy):
 
 
 def test_every_restorer_is_tested():
-    assert {type(restorer) for restorer in EVERY} == set(Restorer.noun.known().values()) - {Inpaint}
+    assert {type(restorer) for restorer in EVERY} == set(Restorer.noun.registered().values()) - {Inpaint}
 
 
 @pytest.mark.parametrize("restorer", EVERY, ids=repr)

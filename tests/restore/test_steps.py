@@ -131,7 +131,7 @@ def test_guided_normalised(gaussian, few, stream, monkeypatch, scale):
 @pytest.mark.parametrize(
     "restorer",
     [
-        *(kind() for kind in Restorer.noun.known().values() if kind is not Inpaint),
+        *(kind() for kind in Restorer.noun.registered().values() if kind is not Inpaint),
         Join(resamplings=2, jump=2),
         Guided(normalised=1),
         DPS(zeta=0.1),

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.attacks import parse_attacks
-from trainedon.pictures import inventory, scan
+from trainedon.pictures import scan, take_inventory
 from trainedon.runs import Plan, run, verify
 from trainedon.runs.scorer import read_batch
 from trainedon.targets import load_target
@@ -72,7 +72,7 @@ def test_other_models_do_not_care(target_folders, sets, tmp_path):
 
 def test_what_the_inventory_knows_is_what_is_asked(target, sets):
     entries = scan(sets["suspect"])
-    items = inventory(entries, "suspect")
+    items = take_inventory(entries, "suspect")
     (sets["suspect"] / "02.txt").write_text("changed")
     (sets["suspect"] / "03.txt").unlink()
     assert read_batch(target, items[1:4], entries[1:4]).captions == (None, "blobs, number 2", "blobs, number 3")

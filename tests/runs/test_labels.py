@@ -11,7 +11,7 @@ import pytest
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 from trainedon.files import file_digest, write_json
-from trainedon.pictures import Inventory, inventory, scan
+from trainedon.pictures import Inventory, scan, take_inventory
 from trainedon.runs import Plan, conclude, run, verify
 from trainedon.runs.labels import PART, settle, with_inferred
 from trainedon.targets import load_target
@@ -51,7 +51,7 @@ def parquet(toy_pictures, tmp_path):
 
 
 def listed(**sources):
-    return sum((inventory(scan(path), name) for name, path in sources.items()), Inventory.of([]))
+    return sum((take_inventory(scan(path), name) for name, path in sources.items()), Inventory.of([]))
 
 
 def labels_of(settled, set_name):
@@ -85,7 +85,7 @@ def test_folders_by_year_and_month_change_neither_scores_nor_claim(dit, source, 
     assert record["notes"][-1].startswith("24 of 48 pictures came with a number, which was not taken for a class (")
     rows = pq.read_table(tmp_path / "a" / "pictures.parquet").to_pylist()
     assert {row["label_from"] for row in rows} == {"inferred"} and {row["label"] for row in rows} <= {0, 1, 2}
-    assert "Is the model asked alike about both sets?" in (tmp_path / "a" / "report.html").read_text()
+    assert "Is the model conditioned alike for both sets?" in (tmp_path / "a" / "report.html").read_text()
     assert all(check.ok is not False for check in verify(tmp_path / "a"))
     again, _, _ = audited(dit, tmp_path / "a", suspects, by_month)
     assert again == document
@@ -210,7 +210,7 @@ def test_runs_from_before_this_control_stay_what_they_were(dit, source, tmp_path
     write_json(out / "run.json", record)
     conclude(out)
     assert "asked" not in json.loads((out / "audit.json").read_text())
-    assert "asked alike" not in (out / "report.html").read_text()
+    assert "conditioned alike" not in (out / "report.html").read_text()
     assert all(check.ok is not False for check in verify(out))
     document, _, record = audited(dit, out, suspects, unseen)
     assert document.asked is None and "asked" not in record["model"]

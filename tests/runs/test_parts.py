@@ -12,7 +12,7 @@ from trainedon.attacks import parse_attacks
 from trainedon.runs import Plan, run
 from trainedon.runs import unfinished as parts
 from trainedon.runs.engine import Local
-from trainedon.runs.unfinished import Part
+from trainedon.runs.unfinished import PartialShard
 from trainedon.targets import load_target
 
 ATTACKS = "drc-hide(steps=2, restorations=1, restorer=join), loss, quantile(loss)"
@@ -168,12 +168,12 @@ def test_a_quick_run_writes_whole_shards_alone(target_folders, plan, tmp_path):
 
 @pytest.mark.parametrize("answers", [np.array([0.1, np.nan, -np.inf]), np.array([[1 / 3, 2.0]] * 3)])
 def test_a_part_is_read_as_it_was_written(answers, tmp_path):
-    part = Part((4, 2, 7), answers, 123, 1 / 7)
+    part = PartialShard((4, 2, 7), answers, 123, 1 / 7)
     part.save(tmp_path, "name")
     (back,) = parts.load(tmp_path, "name", 8)
     assert (back.places, back.forward, back.seconds) == (part.places, part.forward, part.seconds)
     assert np.array_equal(back.answers, answers, equal_nan=True)
-    Part((7,), answers[:1], 1, 1.0).save(tmp_path, "name")
+    PartialShard((7,), answers[:1], 1, 1.0).save(tmp_path, "name")
     assert len(parts.load(tmp_path, "name", 8)) == 1, "of two files with one row the later goes"
     assert not parts.load(tmp_path, "name", 7), "a place that the shard does not have"
     assert not list(tmp_path.iterdir())

@@ -152,7 +152,7 @@ def test_the_list_goes_on_without_an_attack_that_fails():
     with pytest.warns(LeftOut, match="region nowhere"):
         lines = left_out()
     assert len(lines) == 7 and any("ZeroDivisionError: no cost" in line for line in lines)
-    assert "costly" not in Attack.noun.known()
+    assert "costly" not in Attack.noun.registered()
 
 
 @pytest.mark.usefixtures("forgotten")

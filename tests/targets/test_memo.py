@@ -91,14 +91,14 @@ def test_tensors_kept_as_a_whole_are_bounded_too_and_numbers_stay(target):
     memo, made = Memo(limit=2 * 400), []
 
     def ask(key):
-        return memo.whole(
+        return memo.cached(
             key, target.evaluations, lambda: (made.append(key), torch.zeros(100) if key != "score" else key)[1]
         )
 
     for key in ("score", "a", "b", "a", "c", "a", "score", "b"):
         ask(key)
     assert made == ["score", "a", "b", "c", "b"]  # b was the longest unasked when c came
-    memo.whole("large", target.evaluations, lambda: torch.zeros(1000))
+    memo.cached("large", target.evaluations, lambda: torch.zeros(1000))
     ask("score")
     ask("a")
     assert made == ["score", "a", "b", "c", "b", "a"]  # what is larger than the limit is not kept either

@@ -9,7 +9,7 @@ from PIL import Image
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 from trainedon.evidence import coin, read_draw
-from trainedon.pictures import inventory, scan
+from trainedon.pictures import scan, take_inventory
 from trainedon.runs import Plan, run, verify
 from trainedon.targets import load_target
 from trainedon.training import draw_pictures
@@ -46,7 +46,7 @@ def test_captions_go_with_their_pictures(pictures, tmp_path):
     said = {
         item.picture: item.caption
         for folder in ("included", "held-out")
-        for item in inventory(scan(tmp_path / "draw" / folder), "member")
+        for item in take_inventory(scan(tmp_path / "draw" / folder), "member")
         if item.caption
     }
     assert said == {"a/03.png": "a blue blob", "b/05.png": "two blobs"}
@@ -118,7 +118,7 @@ def test_every_picture_that_is_included_or_held_out_is_there_under_a_name_that_t
         item.sha256
         for folder in ("included", "held-out")
         if (tmp_path / "draw" / folder).exists()
-        for item in inventory(scan(tmp_path / "draw" / folder), "member")
+        for item in take_inventory(scan(tmp_path / "draw" / folder), "member")
     }
     assert found == listed and len(listed) >= 5
     assert not [path for path in tmp_path.rglob("b.png") if tmp_path / "draw" not in path.parents]

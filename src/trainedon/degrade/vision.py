@@ -103,7 +103,7 @@ def prefix_tokens(network: Any) -> int:
 
 
 def cls_attention(source: str, pixels: torch.Tensor) -> torch.Tensor:
-    """What the CLS token of the last layer looks at, mean over heads (Caron et al., arXiv 2104.14294).
+    """Attention of the CLS token in the last layer to each place, mean over heads (Caron et al., arXiv 2104.14294).
 
     pixels: float32 (n, c, h, w) in [-1, 1]. Returns float32 (n, h, w).
     """
@@ -111,11 +111,11 @@ def cls_attention(source: str, pixels: torch.Tensor) -> torch.Tensor:
     side = input_side(network)
     patches = side // network.config.patch_size
 
-    def look(rows: torch.Tensor) -> torch.Tensor:
+    def attention_of(rows: torch.Tensor) -> torch.Tensor:
         attention = network(pixel_values=rows, output_attentions=True).attentions[-1]  # (b, heads, tokens, tokens)
         looked: torch.Tensor = attention[:, :, 0, prefix_tokens(network) :].mean(1)
         return looked.view(-1, 1, patches, patches)
 
     # every layer's attention is held at once, so one picture at a time
-    maps = in_chunks(look, standardised(resized(pixels, side, side), IMAGENET), rows=1)
+    maps = in_chunks(attention_of, standardised(resized(pixels, side, side), IMAGENET), rows=1)
     return F.interpolate(maps, pixels.shape[2:], mode="bilinear", align_corners=False)[:, 0]

@@ -19,9 +19,9 @@ from trainedon.evidence.statistics import (
 )
 from trainedon.evidence.studies.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.studies.sweep import Sweep, sweep
-from trainedon.evidence.table.feature_table import Looks, read_looks
+from trainedon.evidence.table.deduplicate import near_duplicates
+from trainedon.evidence.table.feature_table import FeatureTable, read_features
 from trainedon.evidence.table.picture_table import Pictures
-from trainedon.evidence.table.prepare import near_duplicates
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores, read_scores
 
@@ -36,8 +36,8 @@ __all__ = [
     "Draw",
     "DrawnPicture",
     "Evaluation",
+    "FeatureTable",
     "Flag",
-    "Looks",
     "PassedOver",
     "Peaks",
     "Pictures",
@@ -64,7 +64,7 @@ __all__ = [
     "peaks",
     "permutation_test",
     "read_draw",
-    "read_looks",
+    "read_features",
     "read_scores",
     "schemas",
     "sweep",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon.errors import UserError
-from trainedon.files import whole
+from trainedon.files import write_atomically
 from trainedon.parquet import Reader, opened
 
 SCORES = pa.schema(
@@ -70,7 +70,7 @@ PASSED = "passed over: "  # begins the reason of what is listed, and is no pictu
 @contextmanager
 def written(path: Path, schema: pa.Schema, use_dictionary: bool | Sequence[str] = True) -> Iterator[pq.ParquetWriter]:
     """A writer whose tables become the parquet file `path`, whole or not at all, when the block ends well."""
-    with whole(path) as stream, pq.ParquetWriter(stream, schema, use_dictionary=use_dictionary) as writer:
+    with write_atomically(path) as stream, pq.ParquetWriter(stream, schema, use_dictionary=use_dictionary) as writer:
         yield writer
 
 

@@ -108,7 +108,7 @@ class ModelEntry(_Entry):
     )
 
     @property
-    def is_asked_by_captions(self) -> bool:
+    def is_conditioned_on_captions(self) -> bool:
         return self.conditioning == "caption"
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from trainedon.pictures.batch import Batch, fit, from_levels, load_pictures, to_levels
     from trainedon.pictures.decoding import decode
     from trainedon.pictures.entries import Listing, Passed
+    from trainedon.pictures.inventory import cross_duplicates, take_inventory
     from trainedon.pictures.items import (
         Inventory,
         Item,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from trainedon.pictures.picture import Entry, Picture
     from trainedon.pictures.rendering import Rendering
     from trainedon.pictures.sources import scan
-    from trainedon.pictures.stock import cross_duplicates, inventory
     from trainedon.pictures.stores import shown
 
 # where each name is; imported on first use, so that the process that only decodes starts quickly and stays small
@@ -32,7 +32,7 @@ _PUBLIC = {
     "picture": ("Entry", "Picture"),
     "rendering": ("Rendering",),
     "sources": ("scan",),
-    "stock": ("cross_duplicates", "inventory"),
+    "inventory": ("cross_duplicates", "take_inventory"),
     "stores": ("shown",),
 }
 
@@ -49,13 +49,13 @@ __all__ = [
     "decode",
     "fit",
     "from_levels",
-    "inventory",
     "inventory_digest",
     "load_pictures",
     "passed_items",
     "read_inventory",
     "scan",
     "shown",
+    "take_inventory",
     "to_levels",
     "write_inventory",
 ]

@@ -43,7 +43,7 @@ def decoded(data: bytes) -> str | None:
         raise PictureError("caption: not UTF-8") from None
 
 
-def read_beside(place: Place, path: str) -> str | None:
+def read_sidecar(place: Place, path: str) -> str | None:
     """The caption in a file of its own. Raises PictureError as `decoded` does, and when it cannot be read."""
     try:
         data = place.read(path, MOST_BYTES)
@@ -58,7 +58,7 @@ def beside(name: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Sidecars:
     """Which files of text lie beside pictures.
 
     forms: int8 (n,), which of `beside` a picture's caption is, null for none. read, owned: bool (k,), whether a file of
@@ -70,7 +70,7 @@ class Beside:
     owned: pa.ChunkedArray
 
 
-def sought(pictures: pa.ChunkedArray, texts: pa.ChunkedArray) -> Beside:
+def sought(pictures: pa.ChunkedArray, texts: pa.ChunkedArray) -> Sidecars:
     """Look for the captions of pictures, binary (n,), among files of text, binary (k,)."""
     forms, chosen = pa.chunked_array([pa.nulls(len(pictures), pa.int8())]), Column(pa.binary())
     endings = [suffix for suffix in SUFFIXES if pc.any(pc.ends_with(texts, suffix)).as_py()]
@@ -81,10 +81,10 @@ def sought(pictures: pa.ChunkedArray, texts: pa.ChunkedArray) -> Beside:
     for name, form in zip(each(pictures), each(forms), strict=True):
         if form is not None:
             chosen.append(_place(name, form))
-    return Beside(forms, pc.is_in(texts, value_set=chosen.array()), beside_pictures(texts, pictures))
+    return Sidecars(forms, pc.is_in(texts, value_set=chosen.array()), are_beside_pictures(texts, pictures))
 
 
-def beside_pictures(files: pa.ChunkedArray, pictures: pa.ChunkedArray) -> pa.ChunkedArray:
+def are_beside_pictures(files: pa.ChunkedArray, pictures: pa.ChunkedArray) -> pa.ChunkedArray:
     """Which files, binary (k,), are called as a picture, binary (n,), but for a suffix: bool (k,)."""
     bare = _column(name.rpartition(b".")[0] for name in each(files))
     stems = pc.is_in(bare, value_set=_column(map(picture_stem, each(pictures))))

@@ -60,7 +60,7 @@ class Passed:
         return [(kind, self.kinds[kind], self._examples[kind]) for kind in ordered]
 
 
-class Part(Protocol):
+class Entries(Protocol):
     """Entries of one kind of source, made when they are asked for."""
 
     def __len__(self) -> int: ...
@@ -70,7 +70,7 @@ class Part(Protocol):
     def each_name(self) -> Iterator[str]:
         """The names of all entries."""
 
-    def apart(self) -> Part:
+    def apart(self) -> Entries:
         """The same, each picture named by the file that it is in."""
 
 
@@ -101,7 +101,7 @@ class Listing(Sequence[Entry]):
     passed: what their source holds besides.
     """
 
-    def __init__(self, *parts: Part, places: range | None = None, passed: Passed | None = None) -> None:
+    def __init__(self, *parts: Entries, places: range | None = None, passed: Passed | None = None) -> None:
         self._parts = parts
         self.passed = Passed() if passed is None else passed
         self._ends = list(accumulate(map(len, parts)))

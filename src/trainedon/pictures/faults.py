@@ -21,7 +21,7 @@ _BY_WORDS = (
 _REMEDY = ": check address and network, and run the same command again"
 
 
-def told(error: BaseException) -> str | None:
+def explanation(error: BaseException) -> str | None:
     """What follows the address of a store in a message; None where the error says nothing that is known."""
     errors = list(_chain(error))
     for one in errors:

@@ -181,7 +181,7 @@ def _parted(files: pa.ChunkedArray, pictures: pa.ChunkedArray) -> tuple[pa.Chunk
     """Files that lie beside a picture, and the others."""
     if not len(files):
         return files, files
-    beside = captions.beside_pictures(files, pictures)
+    beside = captions.are_beside_pictures(files, pictures)
     return files.filter(beside), files.filter(pc.invert(beside))
 
 

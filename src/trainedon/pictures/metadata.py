@@ -45,7 +45,7 @@ class Metadata:
         return -self.name.count("/"), kind, self.name
 
 
-class Told:
+class CaptionColumns:
     """What such files say, in columns: by path, and, of tables that name keys, by path without suffix."""
 
     def __init__(self) -> None:

@@ -108,7 +108,7 @@ def _any_below(pictures: Sequence[bytes] | pa.ChunkedArray, folder: bytes) -> bo
     return bool(len(pictures)) and bool(pc.any(pc.starts_with(pictures, folder)).as_py())
 
 
-def told_apart(parts: Sequence[Listing]) -> Sequence[Listing]:
+def distinctly_named(parts: Sequence[Listing]) -> Sequence[Listing]:
     """The parts of a source with a name of its own for each picture: where two have one name, those of tables are
     numbered, and those of tars stand behind the name of the tar. Raises UserError where that is not enough."""
     if _clash(parts) is None:

@@ -18,11 +18,11 @@ from trainedon.pictures.columns import each
 from trainedon.pictures.disk import Disk
 from trainedon.pictures.entries import METADATA, Listing, Passed, Single
 from trainedon.pictures.folders import TABLES, Contents, contents, found_captions, note_repeats
-from trainedon.pictures.metadata import Metadata, Told
+from trainedon.pictures.metadata import CaptionColumns, Metadata
 from trainedon.pictures.names import has, is_picture, is_text, number, raw, spelled, text
 from trainedon.pictures.ours import EVIDENCE, MARKS, OWN_MIXED, made_here, seems_own
 from trainedon.pictures.picture import Entry
-from trainedon.pictures.shards import Shards, told_apart
+from trainedon.pictures.shards import Shards, distinctly_named
 from trainedon.pictures.sniffing import OUTSIDE, Seems, seems, unreadable
 from trainedon.pictures.stores import File, Place, locate, shown
 
@@ -45,7 +45,7 @@ class FileEntry(Entry):
 
     @property
     def caption(self) -> str | None:
-        return self.told if self.words is None else captions.read_beside(self.place, self.words)
+        return self.told if self.words is None else captions.read_sidecar(self.place, self.words)
 
     @property
     def worded(self) -> bool:
@@ -196,12 +196,12 @@ def _scan_folder(place: Place, folder: str, where: str, limit: int | None) -> Li
     if not parts:
         raise _no_pictures(where, shards, passed)
     if len(parts) > 1 or not all(map(is_text, each(holds.pictures))):
-        parts = list(told_apart(parts))
+        parts = list(distinctly_named(parts))
     return Listing(*parts, passed=passed)
 
 
 def _pictures(place: Place, folder: str, holds: Contents, shards: Shards) -> _Folder:
-    forms, told = found_captions(holds), Told()
+    forms, told = found_captions(holds), CaptionColumns()
     files = [Metadata(text(name), File.at(place, place.within(folder, spelled(name)))) for name in each(holds.metadata)]
     told.read([*files, *shards.metadata(holds.pictures)])
     holds.passed.companions[METADATA] += len(files)

@@ -16,7 +16,7 @@ import fsspec
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures.decoding import MAX_BYTES
 from trainedon.pictures.disk import FILE, HIDDEN, Disk
-from trainedon.pictures.faults import told
+from trainedon.pictures.faults import explanation
 from trainedon.pictures.names import is_hidden
 from trainedon.pictures.ours import made_here
 from trainedon.pictures.sniffing import HEAD
@@ -150,13 +150,13 @@ class Store:
         except (PermissionError, UserError):
             raise
         except FileNotFoundError as error:
-            known = told(error.__cause__) if error.__cause__ is not None else None
+            known = explanation(error.__cause__) if error.__cause__ is not None else None
             if known is None:
                 raise
             raise UserError(f"{shown(self.url)} {known}") from None  # of the web, which has other reasons too
         except Exception as error:  # noqa: BLE001 (each store has errors of its own, which derive from nothing common)
             reason = redacted(" ".join(str(error).split())[:200]) or type(error).__name__
-            if known := told(error):
+            if known := explanation(error):
                 raise UserError(f"{shown(self.url)} {known} ({reason})") from None
             raise UserError(
                 f"{shown(self.url)} cannot be read now ({reason}): check address, credentials and network, "

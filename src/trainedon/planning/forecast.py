@@ -21,9 +21,9 @@ from trainedon.planning.measuring import (
     Speed,
     demand,
     describe,
-    look_at,
     measure_all,
     row_bytes,
+    sample_pictures,
 )
 from trainedon.runs.engine import SHARD
 from trainedon.targets import Target
@@ -60,8 +60,8 @@ class Estimate:
     """What a run would take, and what that rests on.
 
     device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices. bytes_read:
-    every picture twice, None when the size of a picture is not known. stock_hours: for taking stock of all pictures in
-    one process, None without a sample of them.
+    every picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, in
+    one process; None without a sample of the pictures.
     """
 
     pictures: int
@@ -70,7 +70,7 @@ class Estimate:
     attacks: tuple[Line, ...]
     together: Line
     wall_hours: float
-    stock_hours: float | None
+    inventory_hours: float | None
     bytes_written: Written
     bytes_read: int | None
     speeds: tuple[Speed, ...]
@@ -99,7 +99,7 @@ def plan(
     for attack in attacks:
         attack.check(target)
     asked = [demand(target, attack) for attack in attacks]
-    sample = None if source is None else look_at(target, source, clock, rendering, follow_links)
+    sample = None if source is None else sample_pictures(target, source, clock, rendering, follow_links)
     if bytes_per_picture is None and sample is not None:
         bytes_per_picture = round(sample.bytes)
     found = estimate(
@@ -150,7 +150,7 @@ def estimate(
         attacks=lines,
         together=_together(lines),
         wall_hours=wall / 3600,
-        stock_hours=None if sample is None else pictures * sample.inventory / 3600,
+        inventory_hours=None if sample is None else pictures * sample.inventory / 3600,
         bytes_written=Written(
             scores=round(pictures * sizes.scores),
             inventory=round(pictures * sizes.inventory),

@@ -21,7 +21,7 @@ from trainedon.attacks import Attack, Cost, short
 from trainedon.condition import UNCONDITIONAL, Classes
 from trainedon.errors import UserError
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES
-from trainedon.pictures import Batch, Item, Rendering, inventory, scan, shown, write_inventory
+from trainedon.pictures import Batch, Item, Rendering, scan, shown, take_inventory, write_inventory
 from trainedon.pictures.rendering import DEFAULT
 from trainedon.runs.engine import MERGED, SHARD
 from trainedon.targets import Target
@@ -132,7 +132,7 @@ def _wait(answer: torch.Tensor) -> None:
     answer.flatten()[0].item()
 
 
-def look_at(
+def sample_pictures(
     target: Target,
     source: str | Path,
     clock: Clock = time.perf_counter,
@@ -142,8 +142,8 @@ def look_at(
     """Read the first SAMPLED pictures of a source as a run does. Raises UserError when none can be used."""
     entries = scan(source, SAMPLED, follow_links)
     began = clock()
-    items = list(inventory(entries, "suspect", rendering=rendering))
-    stocked = clock()
+    items = list(take_inventory(entries, "suspect", rendering=rendering))
+    inventoried = clock()
     usable = [(entry, item) for entry, item in zip(entries, items, strict=True) if item.reason is None]
     if not usable:
         raise UserError(f"{shown(source)} holds no picture that can be used ({items[0].picture}: {items[0].reason})")
@@ -152,7 +152,7 @@ def look_at(
     Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering)
     read = clock()
     size = statistics.fmean(item.bytes or 0 for _, item in usable)
-    return Sample(len(usable), size, (stocked - began) / len(entries), (read - again) / len(usable))
+    return Sample(len(usable), size, (inventoried - began) / len(entries), (read - again) / len(usable))
 
 
 def row_bytes(asked: Sequence[Demand]) -> RowBytes:

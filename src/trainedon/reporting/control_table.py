@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainedon.evidence import Audit
-from trainedon.evidence.protocol.documents import Asked, Blind, Duplicates, UnseenControl
+from trainedon.evidence.protocol.documents import Blind, ConditioningControl, Duplicates, UnseenControl
 from trainedon.reporting import words
 from trainedon.reporting.run_folder import RunFolder
 
@@ -30,7 +30,7 @@ def controls(run: RunFolder) -> list[Control]:
     rows.append(_unseen(min(unseen, key=lambda one: 1 if one.p_value is None else one.p_value)))
     rows.append(_copies(document.duplicates))
     if document.asked is not None:
-        rows.append(_asked(document.asked))
+        rows.append(_conditioning(document.asked))
     if drawn is not None:
         finding = f"{words.count(drawn.n_included)} included, {words.count(drawn.n_held_out)} held out; commitment "
         finding += drawn.commitment[:16]
@@ -69,8 +69,8 @@ def _unseen(control: UnseenControl) -> Control:
     return Control(question, finding, FAILED if control.finds else PASSED)
 
 
-def _asked(asked: Asked) -> Control:
-    question = "Is the model asked alike about both sets?"
+def _conditioning(control: ConditioningControl) -> Control:
+    question = "Is the model conditioned alike for both sets?"
     ways = {
         "given": "by classes given",
         "folders": "by classes that folders name",
@@ -82,12 +82,12 @@ def _asked(asked: Asked) -> Control:
     }
     said = [
         f"{words.SETS[name]}: " + ", ".join(f"{words.count(n)} {ways[way]}" for way, n in counts.items())
-        for name, counts in asked.ways.items()
+        for name, counts in control.ways.items()
         if counts
     ]
-    if asked.classes_p_value is not None:
-        said.append(f"classes spread alike, p = {words.p_value(asked.classes_p_value)}")
-    return Control(question, "; ".join(said), FAILED if asked.differs else PASSED)
+    if control.classes_p_value is not None:
+        said.append(f"classes spread alike, p = {words.p_value(control.classes_p_value)}")
+    return Control(question, "; ".join(said), FAILED if control.differs else PASSED)
 
 
 def _copies(copies: Duplicates) -> Control:

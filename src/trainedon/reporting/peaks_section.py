@@ -97,7 +97,7 @@ def chart(move: str, measurements: Sequence[Measurement]) -> Markup:
     for number, (name, kind, label) in enumerate(SETS):
         body += _series([getattr(row, name) for row in rows], xs + 5 * number - 2.5, y, kind)
         body += _key(LEFT + 110 * number, kind, label)
-    return svg(*SIZE, f"Rise of the error, {MOVES.get(move, (move,))[0].lower()}", _told(rows), body, "peaks")
+    return svg(*SIZE, f"Rise of the error, {MOVES.get(move, (move,))[0].lower()}", _description(rows), body, "peaks")
 
 
 def _series(levels: Sequence[Level], xs: np.ndarray, y: Callable[[float], float], kind: str) -> list[str]:
@@ -114,7 +114,7 @@ def _key(x: float, kind: str, label: str) -> list[str]:
     return [line(x, 12, x + 22, 12, f"rug {kind}"), dot, text(x + 28, 16, label, "value")]
 
 
-def _told(rows: Sequence[Measurement]) -> str:
+def _description(rows: Sequence[Measurement]) -> str:
     """The chart in words, for those who do not see it."""
     said = [
         f"at {row.radius:g} training {words.number(row.member.mean)}, unseen {words.number(row.unseen.mean)}"

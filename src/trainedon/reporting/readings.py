@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainedon.evidence import Audit, Claim
-from trainedon.evidence.protocol.documents import Needed
+from trainedon.evidence.protocol.documents import PowerAnalysis
 from trainedon.reporting import words
 from trainedon.reporting.run_folder import RunFolder
 
@@ -90,7 +90,7 @@ def tests_made(document: Audit) -> int:
     return sum(p_value is not None for p_value in tests)
 
 
-def _needed(needed: Needed | None) -> str:
+def _needed(needed: PowerAnalysis | None) -> str:
     if needed is None or needed.each is None:
         return ""
     power = f"in {words.share(needed.power)} of cases"

@@ -14,8 +14,8 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from trainedon.errors import UserError
-from trainedon.evidence import AttackKey, Audit, Document, Evaluation, Scores, read_looks, read_scores
-from trainedon.evidence.table.prepare import prepare
+from trainedon.evidence import AttackKey, Audit, Document, Evaluation, Scores, read_features, read_scores
+from trainedon.evidence.table.deduplicate import deduplicate
 from trainedon.evidence.table.rows import BLOCK, SETS, Rows
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.earlier_records import declared
@@ -79,7 +79,7 @@ class ScoredAttack:
         found = self.table[row]
         return found.reason or (found.near and f"near-duplicate of {found.near}")
 
-    def told_by(self, rows: np.ndarray) -> np.ndarray:
+    def fingerprints(self, rows: np.ndarray) -> np.ndarray:
         """int (4, k): equal for rows of equal picture, set and reason, in all attacks of a run."""
         return np.stack([np.take(self.table.column(name), rows) for name in ("picture", "set", "reason", "near")])
 
@@ -176,8 +176,8 @@ def read(path: Path, document: Audit | Evaluation | None = None) -> RunFolder:
     scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen").without(record.controls)
     scores.require(asked)
     # The same preparation as in the statistics, so that a copy that counts for nothing there counts for nothing here.
-    scores = prepare(
-        scores, (asked, "unseen"), _inventory(path / "pictures.parquet"), read_looks(path / "looks.parquet")
+    scores = deduplicate(
+        scores, (asked, "unseen"), _inventory(path / "pictures.parquet"), read_features(path / "looks.parquet")
     )
     if {one.repr for one in document.attacks} != {key.repr for key in scores.attacks}:
         raise UserError(

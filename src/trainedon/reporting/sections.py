@@ -87,9 +87,9 @@ def excluded(run: RunFolder) -> Excluded:
     failed = [np.flatnonzero(~np.isfinite(entry.attack.scores)) for entry in every]
     by = np.repeat(np.arange(len(every)), [len(rows) for rows in failed])
     rows = np.concatenate(failed)
-    # What a row is told by are numbers: of many pictures no text is made but of those that are shown.
-    told = np.concatenate([entry.attack.told_by(part) for entry, part in zip(every, failed)], axis=1)
-    _, first, kind = np.unique(told, axis=1, return_index=True, return_inverse=True)
+    # Rows are compared by numbers, so that of many pictures no text is made but of those that are shown.
+    fingerprints = np.concatenate([entry.attack.fingerprints(part) for entry, part in zip(every, failed)], axis=1)
+    _, first, kind = np.unique(fingerprints, axis=1, return_index=True, return_inverse=True)
     kind = kind.reshape(-1)
     shown = []
     for at in np.sort(first)[:MOST_EXCLUDED].tolist():

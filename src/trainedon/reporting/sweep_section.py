@@ -175,7 +175,7 @@ def _curves(group: Group, measure: Measure, series: Mapping[str, Sequence[tuple[
         placed = ((place, aside, point) for aside, points in zip(asides, series.values()) for place, point in points)
         body += [_ring(x(place) + aside, y(value)) for place, aside, point in placed if point is best]
     title = f"{measure.title} against {across}"
-    return svg(*SIZE, title, _told(group, measure), body, "sweep")
+    return svg(*SIZE, title, _description(group, measure), body, "sweep")
 
 
 def _curve(points: Sequence[tuple[float, Point]], measure: Measure, y: Place, number: int) -> list[str]:
@@ -212,7 +212,7 @@ def _rows(group: Group, measure: Measure) -> Markup:
             body.append(f'<circle cx="{x(value):.1f}" cy="{down:.1f}" r="3.6" class="point s0"/>')
             body += [_ring(x(value), down)] if i == group.best else []
         body.append(text(RIGHT + 8, down + 4, measure.show(value), "value", "end"))
-    return svg(SIZE[0], height + 40, f"{measure.title} of each setting", _told(group, measure), body, "sweep")
+    return svg(SIZE[0], height + 40, f"{measure.title} of each setting", _description(group, measure), body, "sweep")
 
 
 def _ring(x: float, y: float) -> str:
@@ -287,7 +287,7 @@ def _value(value: Value | None) -> str:
     return "—" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _told(group: Group, measure: Measure) -> str:
+def _description(group: Group, measure: Measure) -> str:
     """The chart in words, for those who do not see it."""
     said = [f"{named(point.setting)}: {measure.show(getattr(point, measure.name))}" for point in group.points]
     return f"{measure.title} of {'; '.join(said)}. Bars are 95 % intervals, each for one setting alone."

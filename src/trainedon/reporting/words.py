@@ -188,7 +188,7 @@ def rate(level: str, found: Rate | None, n: int) -> tuple[str, str]:
 
 def _why_not(level: str, found: Rate | None, n: int) -> str:
     """Why there is no TPR at a level."""
-    need = thresholds.needed(level) if found is None else found.needed
+    need = thresholds.unseen_needed(level) if found is None else found.needed
     return f"n\u00a0=\u00a0{count(n)}, need\u00a0{count(need)}" if n < need else "no training picture was scored"
 
 

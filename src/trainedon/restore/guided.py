@@ -23,9 +23,9 @@ LARGEST = 1e30  # a scale; far beyond sense, and its products stay within float3
 LEAST_COSINE = 0.1  # a pull that hardly mends what it is to mend is not drawn out to more than ten times its length
 
 
-class Look(NamedTuple):
-    """denoised: the network's answer. error: e. pull: `J^T e`, minus half the gradient of |e|^2 in x_t. mends: its kept
-    part, by which the pull changes e."""
+class Guidance(NamedTuple):
+    """What guides one step. denoised: the network's answer. error: e. pull: `J^T e`, minus half the gradient of |e|^2
+    in x_t. mends: its kept part, by which the pull changes e."""
 
     denoised: Denoised
     error: torch.Tensor
@@ -58,8 +58,8 @@ class Pulled(Restorer):
         x = target.noised(masked.given(), grid[0], noise.next())
         for k, (t, s) in enumerate(pairwise(grid)):
             if self._guides(k, steps):
-                look = agreement(target, masked, x, t)
-                said, moved = look.denoised.noise, look.denoised.clean + self._shift(target, look, t, s)
+                guidance = guidance_of(target, masked, x, t)
+                said, moved = guidance.denoised.noise, guidance.denoised.clean + self._shift(target, guidance, t, s)
             else:
                 said, moved = target.denoise(x, t, masked.condition)
             guess = target.bounded(moved)
@@ -73,7 +73,7 @@ class Pulled(Restorer):
         return steps, sum(self._guides(k, steps) for k in range(steps))
 
     @abstractmethod
-    def _shift(self, target: Target, look: Look, t: int, s: int) -> torch.Tensor:
+    def _shift(self, target: Target, guidance: Guidance, t: int, s: int) -> torch.Tensor:
         """How far the guess of the clean picture is moved on the way from t to s, (n, c, h, w)."""
 
     def _noise(self, target: Target, said: torch.Tensor, guess: torch.Tensor, x: torch.Tensor, t: int) -> torch.Tensor:
@@ -120,12 +120,12 @@ class Guided(Pulled):
         self._check_scale("scale", self.scale)
         self._check_switch("normalised", self.normalised)
 
-    def _shift(self, target: Target, look: Look, t: int, s: int) -> torch.Tensor:
-        alpha_t, _ = target.path.at(t, look.pull)
+    def _shift(self, target: Target, guidance: Guidance, t: int, s: int) -> torch.Tensor:
+        alpha_t, _ = target.path.at(t, guidance.pull)
         step = self.scale * alpha_t
         if self.normalised:
-            step = step / (1 + step * per_picture(norm(look.mends) / norm(look.error), like=look.pull))
-        return step * look.pull
+            step = step / (1 + step * per_picture(norm(guidance.mends) / norm(guidance.error), like=guidance.pull))
+        return step * guidance.pull
 
 
 @register
@@ -146,11 +146,11 @@ class DPS(Pulled):
         super().__post_init__()
         self._check_scale("zeta", self.zeta)
 
-    def _shift(self, target: Target, look: Look, t: int, s: int) -> torch.Tensor:
-        alpha_t, sigma_t = target.path.at(t, look.pull)
-        alpha_s, sigma_s = target.path.at(s, look.pull)
+    def _shift(self, target: Target, guidance: Guidance, t: int, s: int) -> torch.Tensor:
+        alpha_t, sigma_t = target.path.at(t, guidance.pull)
+        alpha_s, sigma_s = target.path.at(s, guidance.pull)
         to_paper = torch.hypot(alpha_t, sigma_t) * torch.hypot(alpha_s, sigma_s)  # both 1 on the paper's path
-        direction = look.pull * per_picture(1 / norm(look.error), like=look.pull)
+        direction = guidance.pull * per_picture(1 / norm(guidance.error), like=guidance.pull)
         return 2 * self.zeta * to_paper * direction / alpha_s  # by alpha_s, as often as the guess counts in x_s
 
 
@@ -179,21 +179,21 @@ class PiGDM(Pulled):
         super().__post_init__()
         self._check_switch("exact", self.exact)
 
-    def _shift(self, target: Target, look: Look, t: int, s: int) -> torch.Tensor:
+    def _shift(self, target: Target, guidance: Guidance, t: int, s: int) -> torch.Tensor:
         if self.exact:
-            wanted, mended = norm(look.error), norm(look.mends)
-            cosine = dot(look.error, look.mends) / (wanted * mended)  # above 0 for an exact network
+            wanted, mended = norm(guidance.error), norm(guidance.mends)
+            cosine = dot(guidance.error, guidance.mends) / (wanted * mended)  # above 0 for an exact network
             step = wanted / mended / cosine.clamp(min=LEAST_COSINE)
-            return per_picture(step.clamp(max=LARGEST), like=look.pull) * look.pull
-        alpha_t, _ = target.path.at(t, look.pull)
-        return alpha_t * look.pull
+            return per_picture(step.clamp(max=LARGEST), like=guidance.pull) * guidance.pull
+        alpha_t, _ = target.path.at(t, guidance.pull)
+        return alpha_t * guidance.pull
 
     def _noise(self, target: Target, said: torch.Tensor, guess: torch.Tensor, x: torch.Tensor, t: int) -> torch.Tensor:
         alpha_t, sigma_t = target.path.at(t, x)
         return (x - alpha_t * guess) / sigma_t if self.exact else said
 
 
-def agreement(target: Target, masked: Masked, x: torch.Tensor, t: int) -> Look:
+def guidance_of(target: Target, masked: Masked, x: torch.Tensor, t: int) -> Guidance:
     """One forward and one backward pass."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
@@ -202,7 +202,7 @@ def agreement(target: Target, masked: Masked, x: torch.Tensor, t: int) -> Look:
         (pull,) = torch.autograd.grad((error * denoised.clean).sum(), x)
     target.evaluations.backward += len(x)
     mends = masked.paste(pull, torch.zeros_like(pull))
-    return Look(Denoised(denoised.noise.detach(), denoised.clean.detach()), error, pull, mends)
+    return Guidance(Denoised(denoised.noise.detach(), denoised.clean.detach()), error, pull, mends)
 
 
 def dot(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

@@ -59,7 +59,7 @@ class Cluster:
             workers = self.workers or int(ray.cluster_resources().get(unit, 0))
             if workers < 1:
                 raise UserError(f"the cluster has no {unit}: start workers that have one, or take another --device")
-            # a block is handed over when all of it is done, so each shard is one
+            # Ray returns a block when all of it is done, so each shard is a block
             shards = ray.data.from_items(tasks, override_num_blocks=len(tasks))
             finished = shards.map_batches(
                 _Worker,
@@ -90,7 +90,8 @@ class _Worker:
         directory: str,
     ) -> None:
         torch.set_num_threads(1)  # one core each; a pool of workers beats many threads in each of them
-        with suppress(OSError):  # names of files were typed there; another machine may not have it
+        # paths may be relative to the driver's folder, which another machine may not have
+        with suppress(OSError):
             os.chdir(directory)
         self._error: UserError | None = None
         try:

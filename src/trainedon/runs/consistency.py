@@ -1,4 +1,4 @@
-"""Does a record of a run agree with itself? What it was made of, what it was asked, and what it says of the model."""
+"""Does a record of a run agree with itself? Its inputs, its choices, and what it says of the model."""
 
 from __future__ import annotations
 

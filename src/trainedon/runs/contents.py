@@ -23,7 +23,7 @@ EVIDENCE = ("pictures.parquet", "looks.parquet", "scores.parquet", "labels.json"
 OURS = (RUN_JSON, *EVIDENCE, *DOCUMENTS, "report.html", SEAL, LOCK)
 MOST = 100_000  # files; a run folder has some hundred
 LARGE = 2**30  # bytes, above which a file is looked at for holes
-HOLES = 100  # times as large as what is written of it
+HOLES = 100  # a sparse file: so many times larger than its blocks on the disk
 
 
 @dataclass(frozen=True)

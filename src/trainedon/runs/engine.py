@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
-from trainedon.files import whole
+from trainedon.files import write_atomically
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, written
 from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
@@ -33,7 +33,7 @@ MERGED = 128  # shards that become one row group of the table
 
 
 def forget(path: Path) -> None:
-    """What is written to the folder is kept there and nowhere else."""
+    """The default for `keep`: finished files are copied nowhere."""
 
 
 class Engine(Protocol):
@@ -122,7 +122,7 @@ def score_all(
         if finished.table is None:
             continue
         shard = folder / f"{finished.name}.parquet"
-        with whole(shard) as stream:
+        with write_atomically(shard) as stream:
             pq.write_table(finished.table, stream)
         keep(shard)
         parts.clear(folder, finished.name)
@@ -144,10 +144,10 @@ def _name(items: Sequence[Item]) -> str:
 
 
 def _missing(folders: Sequence[Path], name: str, rows: int) -> tuple[int, ...]:
-    return tuple(number for number, folder in enumerate(folders) if not _whole(folder / f"{name}.parquet", rows))
+    return tuple(number for number, folder in enumerate(folders) if not _is_complete(folder / f"{name}.parquet", rows))
 
 
-def _whole(path: Path, rows: int) -> bool:
+def _is_complete(path: Path, rows: int) -> bool:
     """Whether a shard is there and can be read: where a file system or a copy cut it short, it is scored again."""
     try:
         with opened(path) as file:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from trainedon.attacks import Exhibit
 from trainedon.errors import UserError
-from trainedon.files import file_digest, whole, write_json
+from trainedon.files import file_digest, write_atomically, write_json
 from trainedon.pictures import Item, to_levels
 from trainedon.reading import open_regular, read_json
 
@@ -99,7 +99,7 @@ class Exhibits:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        records = [read_told(path) for path in folder.glob("*/evidence.json")]
+        records = [read_evidence(path) for path in folder.glob("*/evidence.json")]
         self.selection = Selection((record["sha256"], record["set"], record["score"]) for record in records)
 
     def add(self, shown: Sequence[Shown]) -> list[Path]:
@@ -120,14 +120,14 @@ class Exhibits:
         folder.mkdir(parents=True, exist_ok=True)
         written = [folder / f"{name}.png" for name in shown.pictures]
         for path, data in zip(written, shown.pictures.values(), strict=True):
-            with whole(path) as stream:
+            with write_atomically(path) as stream:
                 stream.write(data)
         told = {name: getattr(shown, name) for name in ("picture", "sha256", "set", "attack", "score")}
         write_json(folder / "evidence.json", told | {"similarities": list(shown.similarities), "note": shown.note})
         return [*written, folder / "evidence.json"]
 
 
-def read_told(path: Path) -> dict[str, Any]:
+def read_evidence(path: Path) -> dict[str, Any]:
     """What `evidence.json` says of one picture, in the folder that its digest names.
 
     Raises UserError when it cannot be read, or is something else.

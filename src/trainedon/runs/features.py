@@ -1,6 +1,6 @@
-"""What a sample of a run's pictures looks like to an encoder that has nothing to do with the model (`looks.parquet`).
+"""Features of a sample of a run's pictures (`looks.parquet`), by an encoder that has nothing to do with the model.
 
-Near-duplicates are found with it, and whether the sets differ before the model is asked.
+They serve to find near-duplicates, and to test whether the sets differ without the model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SIDE = 128  # pixels; 224 costs five times as much and finds few more copies
 BUILT_IN = "layout"
 
 
-def write_looks(
+def write_features(
     items: Sequence[Item],
     entries: Sequence[Entry],
     out: Path,

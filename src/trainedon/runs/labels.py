@@ -152,10 +152,10 @@ def _note(had: int, n: int, why: str | None, classes: int) -> tuple[str, ...]:
     return (f"{had} of {n} pictures came with a number, which was not taken for a class ({why}); {tried}",)
 
 
-def asked_about(
+def condition_origins(
     target: Target, settled: Settled, sets: Sequence[str], caption: str | None
 ) -> dict[str, dict[str, int]] | None:
-    """For each set how many usable pictures have their condition from where; None for an unconditional model.
+    """For each set how many usable pictures have a condition of which origin; None for an unconditional model.
 
     Ways: `given`, `folders`, `inferred` of class labels; `own`, `one` (for all), `missing` of captions.
     """

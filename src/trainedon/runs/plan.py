@@ -1,4 +1,4 @@
-"""What a run is asked to do."""
+"""What a run is to do."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from trainedon.runs.labels import check_choice
 class Plan:
     """What is asked. kind: `audit` or `evaluate`. sets: set name (`suspect`, `member`, `unseen`) -> path or URL.
 
-    dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside.
-    draw: the `draw.json` whose coins decided which pictures the model was given. lead: the test that an audit's claim
-    speaks of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters.
-    sweep: the questions whose settings the attacks are, as `attacks.grid.Sweep.facts` tells them.
-    truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
-    caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
-    from, one of `labels.CHOICES`. controls: whether attacks on a model that is asked by captions are made with other
-    captions too. rendering: how pictures become pixels. follow_links: whether links that lead out of a set's folder are
-    followed.
+    dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside. draw:
+    the `draw.json` whose coins decided which pictures the model was given. lead: the test that an audit's claim speaks
+    of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters. sweep: the
+    questions whose settings the attacks are, as `attacks.grid.Sweep.facts` tells them. truth: suspect -> whether the
+    model was trained on it, told to the page alone, never to the audit. caption: of all pictures, whatever their
+    sources say. labels: where the classes of a class-conditional model come from, one of `labels.CHOICES`. controls:
+    whether attacks on a model that is conditioned on captions are made with other captions too. rendering: how pictures
+    become pixels. follow_links: whether links that lead out of a set's folder are followed.
     """
 
     kind: str

@@ -27,7 +27,7 @@ from trainedon.formats.run_record import (
 )
 from trainedon.pictures import Inventory, Passed, inventory_digest, shown
 from trainedon.redact import redacted
-from trainedon.runs.labels import Settled, asked_about
+from trainedon.runs.labels import Settled, condition_origins
 from trainedon.runs.plan import Plan
 from trainedon.runs.spelling import spelled
 from trainedon.targets import Target
@@ -102,7 +102,7 @@ def record_of(
         finished=None,
         identity=identity,
         choices=_choices(target, plan, identity),
-        model=_model(target, asked_about(target, settled, list(plan.sets), plan.caption)),
+        model=_model(target, condition_origins(target, settled, list(plan.sets), plan.caption)),
         inputs={
             name: _input(source, identity.pictures[name], len(settled.items.of_set(name)), passed[name])
             for name, source in plan.sets.items()

@@ -2,9 +2,9 @@
 
 A picture with transparency, or one that EXIF turns, was seen by the trainer in one of several renderings. A sample is
 scored in each, and the one that the model knows better is used, for all pictures of all sets alike. What is compared is
-the loss under the model in a mirror minus that under the model itself: a rendering may be easier to predict than
-another, and is so in the mirror as well; what is left is memory. Only the symmetry that keeps pictures as natural as
-they were is asked: left and right, as the picture stands upright. Upside down would tell which way up the model likes
+the loss under the symmetry-conjugated model minus that under the model itself: a rendering may be easier to predict
+than another, and is so for both; what is left is memory. Only the symmetry that keeps pictures as natural as they
+were is used: left and right, as the picture stands upright. Upside down would tell which way up the model likes
 pictures, and it likes them in its own way whether or not it knows them.
 
 The choice is a symmetric function of all sets' pictures together, so whatever is exchangeable stays exchangeable.
@@ -27,8 +27,8 @@ from trainedon.formats import RunRecord, write_record
 from trainedon.formats.run_record import AnswerEntry, Question, RenderingEntry
 from trainedon.pictures import Inventory, Listing, Rendering
 from trainedon.pictures.decoding import QUARTERS
+from trainedon.pictures.inventory import restated
 from trainedon.pictures.rendering import ALPHAS, AUTO, ORIENTATIONS
-from trainedon.pictures.stock import restated
 from trainedon.runs.labels import infer_labels
 from trainedon.runs.scorer import read_batch
 from trainedon.targets import Symmetric, Target, changed, relative
@@ -88,13 +88,13 @@ def notes(record: RunRecord) -> list[str]:
     """What a reader is told: how many pictures of each set can be read in several ways, and how they were read."""
     told = record.rendering
     return [
-        f"Pictures {ABOUT[question]}: {_told(told.pictures, question)}; {_how(told, question)}"
+        f"Pictures {ABOUT[question]}: {_per_set(told.pictures, question)}; {_how(told, question)}"
         for question in ANSWERS
         if told is not None and any(counts[question] for counts in told.pictures.values())
     ]
 
 
-def _told(pictures: Mapping[str, Mapping[str, int]], question: str) -> str:
+def _per_set(pictures: Mapping[str, Mapping[str, int]], question: str) -> str:
     return ", ".join(f"{counts[question]} of {counts['usable']} ({name})" for name, counts in pictures.items())
 
 
@@ -135,7 +135,8 @@ def _answered(run: _Run, asked: Rendering) -> tuple[Rendering, dict[Question, An
     rendering = asked.settled
     answers: dict[Question, AnswerEntry] = {}
     questions: tuple[Question, ...] = ("orientation", "alpha", "orientation")
-    # Turned the wrong way no rendering of transparency is known, and the other way round; so the first is asked twice.
+    # A picture that is turned the wrong way is unknown to the model under every rendering of transparency, and a wrong
+    # rendering hides the right turn. So orientation is tried again once transparency is settled.
     for question in questions:
         if getattr(asked, question) != AUTO or not len(run.affected[question]):
             continue
@@ -193,7 +194,7 @@ def _sample(items: Inventory, places: np.ndarray) -> list[int]:
 
 
 def _remembered(run: _Run, places: Sequence[int], rendering: Rendering, what: str) -> np.ndarray:
-    """How much better than in a mirror the model predicts each picture, so rendered: float64 (n,)."""
+    """How much better than the symmetry-conjugated model the model predicts each picture, so rendered: float64 (n,)."""
     chosen, items = run.items.take(places), run.items
     target = run.target
     batch = read_batch(target, list(chosen), [run.entries[i] for i in places], rendering)

@@ -21,16 +21,16 @@ from trainedon.pictures import (
     Listing,
     Passed,
     cross_duplicates,
-    inventory,
     passed_items,
     scan,
     shown,
+    take_inventory,
     write_inventory,
 )
 from trainedon.runs import exhibit_files as exhibits
 from trainedon.runs.contents import EVIDENCE
 from trainedon.runs.engine import Engine, Keep, forget, score_all
-from trainedon.runs.features import write_looks
+from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_same, locked, version_of
 from trainedon.runs.labels import INFERRED, settle, with_inferred
 from trainedon.runs.plan import Plan
@@ -59,7 +59,7 @@ def run(
     check_begun(out, begun(target, plan, version))
     for attack in plan.attacks:
         attack.check(target)
-    items, entries, passed = _take_stock(plan, progress)
+    items, entries, passed = _take_inventories(plan, progress)
     plan, others = _recaptioned(target, plan, items)
     settled = settle(target, items, plan.labels)
     items = settled.items
@@ -82,7 +82,7 @@ def run(
             if not (out / "pictures.parquet").exists():
                 besides = (passed_items(over, name) for name, over in passed.items())
                 write_inventory(sum(besides, items), out / "pictures.parquet")
-            write_looks(items, entries, out, progress, rendering)
+            write_features(items, entries, out, progress, rendering)
             for name in ("run.json", *EVIDENCE):
                 if (out / name).exists():
                     keep(out / name)
@@ -98,7 +98,7 @@ def run(
         if says_opposite(next(iter(documents.values())).flags):
             record = record.noted(WRONG_WAY_ROUND)
             write_record(out, record)
-        document = _told(out, documents)
+        document = _write_outputs(out, documents)
         write_record(out, record.but(status="complete"))
         return document
 
@@ -107,45 +107,45 @@ def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
     """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
     record = read_record(out)
     with locked(out):
-        return _told(out, recompute(out, record))
+        return _write_outputs(out, recompute(out, record))
 
 
 def recompute(out: Path, record: RunRecord) -> dict[str, evidence.Document]:
     """The documents of a run, file name -> content, from what it has stored of scores and pictures."""
     scores = evidence.read_scores(out / "scores.parquet")
-    pictures = looks = None
+    pictures = features = None
     if (out / "pictures.parquet").exists():
         pictures = out / "pictures.parquet"
-        looks = evidence.read_looks(out / "looks.parquet")
+        features = evidence.read_features(out / "looks.parquet")
     draw, told = _draw_of(out, record), _circumstances(record)
     if record.kind == "audit":
-        return {"audit.json": evidence.audit_table(scores, pictures, looks, draw, record.choices.lead, **told)}
+        return {"audit.json": evidence.audit_table(scores, pictures, features, draw, record.choices.lead, **told)}
     documents: dict[str, evidence.Document] = {
-        "evaluation.json": evidence.evaluate_table(scores, pictures, looks, draw, **told)
+        "evaluation.json": evidence.evaluate_table(scores, pictures, features, draw, **told)
     }
     if record.study:
-        documents["peaks.json"] = evidence.peaks(scores, record.study, pictures, looks)
+        documents["peaks.json"] = evidence.peaks(scores, record.study, pictures, features)
     if record.sweep:
-        documents["sweep.json"] = evidence.sweep(scores, record.sweep, record.costs, pictures, looks)
+        documents["sweep.json"] = evidence.sweep(scores, record.sweep, record.costs, pictures, features)
     return documents
 
 
 def _circumstances(record: RunRecord) -> dict[str, Any]:
-    """What a run records of its model and of how it was asked, as far as statistics need it; runs of earlier versions
+    """What a run records of its model and its conditioning, as far as statistics need it; runs of earlier versions
     record less."""
     return {
-        "prompts": record.controls if record.model.is_asked_by_captions else None,
-        "asked": _asked_by(record),
+        "prompts": record.controls if record.model.is_conditioned_on_captions else None,
+        "conditioned_on": _conditioned_on(record),
         "rendering": record.rendering,
         "distilled": record.model.distilled,
     }
 
 
-def _asked_by(record: RunRecord) -> str | None:
-    """By what the model of a run is asked, where the run recorded how; runs of earlier versions did not."""
+def _conditioned_on(record: RunRecord) -> str | None:
+    """What the model of a run is conditioned on, where the run recorded it; runs of earlier versions did not."""
     if not record.model.asked:
         return None
-    if not record.model.is_asked_by_captions:
+    if not record.model.is_conditioned_on_captions:
         return "class"
     return "caption" if record.choices.caption is None else "one caption"
 
@@ -161,8 +161,8 @@ def _draw_of(out: Path, record: RunRecord) -> evidence.Draw | None:
     return draw
 
 
-def _told(out: Path, documents: dict[str, evidence.Document]) -> evidence.Audit | evidence.Evaluation:
-    """Documents and page are written; the first document."""
+def _write_outputs(out: Path, documents: dict[str, evidence.Document]) -> evidence.Audit | evidence.Evaluation:
+    """Write documents and page; returns the first document."""
     for name, document in documents.items():
         write_text(out / name, evidence.json_parts(document))
     first = next(iter(documents.values()))
@@ -171,12 +171,12 @@ def _told(out: Path, documents: dict[str, evidence.Document]) -> evidence.Audit 
     return first
 
 
-def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dict[str, Passed]]:
+def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dict[str, Passed]]:
     """The inventory of all sets, where to read each of its pictures, and what each set's source holds besides."""
     items, entries, passed = Inventory.of([]), Listing(), {}
     for name, source in plan.sets.items():
         listed = scan(source, plan.limit, plan.follow_links)
-        found = inventory(
+        found = take_inventory(
             listed,
             name,
             lambda done, total, n=name: progress(f"reading {n}", done, total),

@@ -22,7 +22,7 @@ from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibit_files import Selection, Shown
-from trainedon.runs.unfinished import Part
+from trainedon.runs.unfinished import PartialShard
 from trainedon.targets import Evaluations, Journal, Pace, Target
 from trainedon.targets.core.journal import worthwhile
 
@@ -42,12 +42,12 @@ class Task:
     entries: tuple[Entry, ...]
     missing: tuple[int, ...]
     rendering: Rendering = DEFAULT
-    parts: tuple[tuple[Part, ...], ...] = ()
+    parts: tuple[tuple[PartialShard, ...], ...] = ()
     done: tuple[int, ...] = ()
     total: int = 0
     answers: Path | None = None
 
-    def known(self, number: int) -> tuple[Part, ...]:
+    def scored_before(self, number: int) -> tuple[PartialShard, ...]:
         """What an attack has scored of it already."""
         return self.parts[self.missing.index(number)] if self.parts else ()
 
@@ -62,7 +62,7 @@ class Finished:
     number: int
     table: pa.Table | None = None
     shown: tuple[Shown, ...] = ()
-    part: Part | None = None
+    part: PartialShard | None = None
 
 
 class Scorer:
@@ -105,25 +105,25 @@ class Scorer:
 
     def _score(self, task: Task, number: int, batch: Batch, progress: Progress) -> Iterator[Finished]:
         """The rows that are missing, and what there is to show; now and then what is done of it."""
-        attack, parts, fresh = self._attacks[number], list(task.known(number)), _Fresh()
-        known = {place for part in parts for place in part.places}
-        left = [place for place in range(len(batch)) if place not in known]
+        attack, parts, fresh = self._attacks[number], list(task.scored_before(number)), _Fresh()
+        scored_before = {place for part in parts for place in part.places}
+        left = [place for place in range(len(batch)) if place not in scored_before]
         for judged, spent in self._judged(task, number, batch, left, progress) if left else ():
             fresh.add(left[: len(judged.scores)], judged, spent)
             left = left[len(judged.scores) :]
             if left and self._pace is not None and self._pace.due:
                 parts.append(fresh.part())
                 yield Finished(task.name, number, None, self._show(task, number, batch, fresh), parts[-1])
-                self._pace.kept()
+                self._pace.mark_saved()
                 fresh = _Fresh()
         if fresh.places:
             parts.append(fresh.part())
-        shard = Part.joined(parts)
+        shard = PartialShard.joined(parts)
         shown = self._show(task, number, batch, fresh)
         yield from self._show_apart(task, number, batch, shard)
         yield Finished(task.name, number, _table(attack, task.items, shard), shown)
         if self._pace is not None:
-            self._pace.kept()
+            self._pace.mark_saved()
 
     def _judged(
         self, task: Task, number: int, batch: Batch, places: Sequence[int], progress: Progress
@@ -166,7 +166,7 @@ class Scorer:
         chosen = self._chosen(task.items, {place: score for place, (score, _) in answers.items()})
         return self._selected(task, number, [(place, *answers[place]) for place in chosen])
 
-    def _show_apart(self, task: Task, number: int, batch: Batch, shard: Part) -> Iterator[Finished]:
+    def _show_apart(self, task: Task, number: int, batch: Batch, shard: PartialShard) -> Iterator[Finished]:
         """Of an attack that noises whole pictures, which come back much as they were, what is made for the eye alone
         once all scores are there; these passes are not counted. In several parts where all of it takes long."""
         attack = self._attacks[number]
@@ -218,11 +218,11 @@ class _Fresh:
     def scores(self) -> list[float]:
         return np.concatenate(self._answers).tolist()
 
-    def part(self) -> Part:
-        return Part(tuple(self.places), np.concatenate(self._answers), self._forward, self._seconds)
+    def part(self) -> PartialShard:
+        return PartialShard(tuple(self.places), np.concatenate(self._answers), self._forward, self._seconds)
 
 
-def _table(attack: Attack, items: Sequence[Item], shard: Part) -> pa.Table:
+def _table(attack: Attack, items: Sequence[Item], shard: PartialShard) -> pa.Table:
     """The rows of a whole shard; passes and seconds are the mean over its pictures."""
     costs = {"nfe": shard.forward // len(items), "seconds": shard.seconds / len(items)}
     if attack.learns:

@@ -1,4 +1,4 @@
-"""What is finished of a shard that is not: files beside it, each with some of its rows, until the shard is whole."""
+"""Partial shards: files with some rows of a shard each, written while it is being scored, removed when it is done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIX = ".part"
 
 
 @dataclass(frozen=True)
-class Part:
+class PartialShard:
     """Some rows of a shard as one attack scored them. places: in the shard, of each row. answers: float64 (m,), or
     (m, d) of an attack that learns. forward: passes, and seconds, of all of them together."""
 
@@ -27,7 +27,7 @@ class Part:
     seconds: float
 
     @classmethod
-    def joined(cls, parts: Sequence[Part]) -> Part:
+    def joined(cls, parts: Sequence[PartialShard]) -> PartialShard:
         """One of all, in the order of places."""
         places = [place for part in parts for place in part.places]
         order = np.argsort(places)
@@ -47,9 +47,9 @@ class Part:
         return path
 
 
-def load(folder: Path, name: str, rows: int) -> tuple[Part, ...]:
+def load(folder: Path, name: str, rows: int) -> tuple[PartialShard, ...]:
     """The parts of a shard of so many rows. A file that is damaged, or has what another one has, is removed."""
-    found: list[Part] = []
+    found: list[PartialShard] = []
     have: set[int] = set()
     for path in _files(folder, name):
         part = _read(path)
@@ -71,7 +71,7 @@ def _files(folder: Path, name: str) -> Iterable[Path]:
     return sorted(path for path in folder.glob(f"{name}.*{SUFFIX}") if path.is_symlink() or not path.is_dir())
 
 
-def _read(path: Path) -> Part | None:
+def _read(path: Path) -> PartialShard | None:
     try:
         with opened(path) as file:
             table = file.table(PART_SCORES)
@@ -81,6 +81,6 @@ def _read(path: Path) -> Part | None:
         places = tuple(table["place"].to_pylist())
         if not places or len({*places}) < len(places):
             return None
-        return Part(places, answers, int(facts["forward"]), float(facts["seconds"]))
+        return PartialShard(places, answers, int(facts["forward"]), float(facts["seconds"]))
     except (OSError, UserError, pa.ArrowException, KeyError, ValueError, IndexError):
         return None

@@ -18,7 +18,7 @@ from trainedon import evidence, reporting
 from trainedon.checks import RUN_JSON
 from trainedon.errors import UserError
 from trainedon.evidence.table.codes import MISSING
-from trainedon.evidence.table.prepare import joined
+from trainedon.evidence.table.deduplicate import joined
 from trainedon.evidence.table.rows import Rows
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.arrow_schemas import PASSED
@@ -28,7 +28,7 @@ from trainedon.pictures.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
 from trainedon.runs.consistency import disagreements
 from trainedon.runs.contents import DOCUMENTS, EVIDENCE, contents, digest_in
-from trainedon.runs.exhibit_files import RESTORED, check_sizes, read_told, shown_files
+from trainedon.runs.exhibit_files import RESTORED, check_sizes, read_evidence, shown_files
 from trainedon.runs.labels import read_labels
 from trainedon.runs.run import recompute
 
@@ -259,7 +259,7 @@ def _exhibits(run: Path, scores: evidence.Scores) -> Answer:
     if len(files) > MOST_SHOWN:
         return False, f"there are more than {MOST_SHOWN}, which no run keeps"
     for path in sorted(files):
-        told = read_told(path)
+        told = read_evidence(path)
         if not _has_row(scores, told):
             return False, f"{path.parent.name} says {told['score']} of {told['picture']}, and the table does not"
     return (True, f"{len(files)} pictures") if files else (None, "none were kept")

@@ -46,7 +46,7 @@ class Noun:
             raise ValueError(f"two {self.title}s are called {name}")
         self.makers[name] = maker
 
-    def known(self) -> dict[str, Maker]:
+    def registered(self) -> dict[str, Maker]:
         """All by name, those of other packages among them."""
         self.load()
         return dict(sorted(self.makers.items()))
@@ -81,7 +81,9 @@ class Noun:
         if name in self.left_out:
             raise UserError(self.without(name))
         hint = meant(cut(name), [*self.makers, *self.also])
-        choices = ", ".join(map(self.usage, self.known().values())) + "".join(f", or {word}" for word in self.also[:1])
+        choices = ", ".join(map(self.usage, self.registered().values())) + "".join(
+            f", or {word}" for word in self.also[:1]
+        )
         raise UserError(f"unknown {self.title} {cut(name)!r}{hint}: choose from {choices}")
 
     def usage(self, maker: Maker) -> str:

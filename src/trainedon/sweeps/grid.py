@@ -194,7 +194,9 @@ def _grid(vary: Texts, make: Make) -> Group:
         one = setting(make, texts)
         other = settings.setdefault(repr(one.attack), one)
         if other is not one:
-            raise UserError(f"--vary names a setting twice: {_told(other.values)} and {_told(one.values)} are the same")
+            raise UserError(
+                f"--vary names a setting twice: {_spelled(other.values)} and {_spelled(one.values)} are the same"
+            )
         if len(settings) > MOST:
             raise UserError(
                 f"--vary makes more than {MOST} settings, which are too many to compare: vary fewer at once"
@@ -267,8 +269,8 @@ def _impossible(attack: Attack, target: Target) -> str | None:
 
 
 def _left_out(title: str, texts: Mapping[str, Value], reason: str) -> str:
-    return f"{title}: {_told(texts)} is left out ({reason})"
+    return f"{title}: {_spelled(texts)} is left out ({reason})"
 
 
-def _told(texts: Mapping[str, Value]) -> str:
+def _spelled(texts: Mapping[str, Value]) -> str:
     return ", ".join(f"{name}={value}" for name, value in texts.items())

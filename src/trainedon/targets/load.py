@@ -70,7 +70,7 @@ def load_target(
             base = None if base is None else Path(base)
             adapters = adapters_of(adapter)
             single = open_single(Path(model), base, PRECISIONS[precision])
-            return _whole(single, Path(model).name, adapters, {"base": base, **options}, how)
+            return _target(single, Path(model).name, adapters, {"base": base, **options}, how)
         folder, name = _folder(model)
         with Ledger(folder) as files:
             return _of_folder(files, folder, name, adapter, PRECISIONS[precision], options, how)
@@ -97,7 +97,7 @@ def _of_folder(
         adapters = adapters_of(adapter)
         opened = open_pipeline(layout.root, index, family, dtype, layout, files)
         digest = files.digest(layout.root, _deciding(files, layout))
-        return _whole((opened, digest, layout.notes), name, adapters, options, how)
+        return _target((opened, digest, layout.notes), name, adapters, options, how)
     if adapter or options != _USUAL:
         raise UserError(
             "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
@@ -105,7 +105,7 @@ def _of_folder(
     return pixel_target(files, layout, name, how)
 
 
-def _whole(
+def _target(
     read: tuple[Opened, str, tuple[str, ...]],
     name: str,
     adapters: Sequence[Adapter],
@@ -139,14 +139,14 @@ def _latent(
     else:
         path = NoisePath.from_scheduler(scheduler, opened.sampler)
     why = distilled(opened.sampler, scheduler, dict(network.config), family.title, [name])
-    asked, classes = "captions", None
+    conditioned, classes = "conditioned on captions", None
     if not issubclass(family.adapter, Text):
         config = network.config
         classes = getattr(config, "num_class_embeds", None) or getattr(config, "num_embeds_ada_norm", None)
-        asked = "classes" if classes else "nothing"
+        conditioned = "conditioned on classes" if classes else "unconditional"
     weights = sum(parameter.numel() for parameter in network.parameters())
     return family.adapter(
-        identity=Identity(name, digest, f"{family.title}, asked by {asked}", weights, (*notes, *noted(why)), why),
+        identity=Identity(name, digest, f"{family.title}, {conditioned}", weights, (*notes, *noted(why)), why),
         shape=shape,
         path=path,
         prediction=prediction,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from trainedon.errors import UserError
 from trainedon.evidence import Draw, DrawnPicture, SetAside, coin, commitment, near_duplicates
-from trainedon.files import whole, write_text
-from trainedon.pictures import Entry, Item, inventory, scan, shown
+from trainedon.files import write_atomically, write_text
+from trainedon.pictures import Entry, Item, scan, shown, take_inventory
 from trainedon.pictures.captions import METADATA
 from trainedon.pictures.names import is_picture
 from trainedon.safe_names import safe_name
@@ -39,7 +39,7 @@ def draw_pictures(
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty: choose another --out")
     entries = scan(source, follow_links=follow_links)
-    items = inventory(entries, "member", progress=progress)
+    items = take_inventory(entries, "member", progress=progress)
     aside = {item.picture: item.reason for item in items if item.reason is not None}
     first: dict[str, str] = {}
     names = near_duplicates([vars(item) for item in items])
@@ -93,5 +93,5 @@ def _copy(entry: Entry, path: Path) -> None:
     if not isinstance(data, bytes):
         raise UserError("pictures in arrays cannot be drawn: save them as picture files in a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as stream:
+    with write_atomically(path) as stream:
         stream.write(data)

@@ -74,7 +74,7 @@ def make(
     if (type(recipe) is Recipe or recipe.condition == "label") and members.labels is not None:
         others = [row.get("label") or 0 for row in manifest["pictures"]]  # who may be asked about later
         recipe = replace(recipe, classes=max(*others, int(members.labels.max())) + 1)
-    learn(material, out, recipe, snapshots, progress=_told(progress, "training"))
+    learn(material, out, recipe, snapshots, progress=_with_loss(progress, "training"))
     return manifest
 
 
@@ -92,5 +92,5 @@ def _of_autoencoder(progress: Progress, what: str, done: int, total: int) -> Non
     progress(f"autoencoder: {what}", done, total)
 
 
-def _told(progress: Progress, what: str) -> Callable[[int, int, float], None]:
+def _with_loss(progress: Progress, what: str) -> Callable[[int, int, float], None]:
     return lambda done, total, loss: progress(f"{what}, loss {loss:.4f}", done, total)

@@ -12,7 +12,7 @@ import torch
 from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.noise import generator
-from trainedon.pictures import Batch, Item, Rendering, inventory, scan, shown
+from trainedon.pictures import Batch, Item, Rendering, scan, shown, take_inventory
 from trainedon.pictures.rendering import DEFAULT
 from trainedon.training.families.lesson import NEEDED
 from trainedon.training.our_folders import MANIFEST, check_ours, read_object
@@ -35,7 +35,7 @@ def draw_members(
     be unseen. condition: `label` or `caption`, when it is to hold that as well, and every member must have one. A
     manifest that is there already must agree. Raises UserError when there are too few pictures.
     """
-    items = inventory(scan(source, follow_links=follow_links), "member", progress=progress, rendering=rendering)
+    items = take_inventory(scan(source, follow_links=follow_links), "member", progress=progress, rendering=rendering)
     usable = items.take(items.usable)
     count = len(usable) if draw is None else draw
     if not 1 <= count <= len(usable):

@@ -14,9 +14,9 @@ import numpy as np
 
 from trainedon.checks import check_lock
 from trainedon.errors import UserError
-from trainedon.files import whole, write_json
+from trainedon.files import write_atomically, write_json
 from trainedon.noise import generator
-from trainedon.pictures import Batch, Rendering, inventory, scan, to_levels
+from trainedon.pictures import Batch, Rendering, scan, take_inventory, to_levels
 from trainedon.pictures.rendering import DEFAULT
 from trainedon.targets.helpers import POOL, SHADOWS, pool_digest, read_pool
 from trainedon.targets.load import model_digest
@@ -67,7 +67,7 @@ def train_shadows(
     """
     check_shadows_folder(out)
     told = partial(progress, "reading pictures")
-    items = inventory(scan(source, follow_links=follow_links), "member", progress=told, rendering=rendering)
+    items = take_inventory(scan(source, follow_links=follow_links), "member", progress=told, rendering=rendering)
     usable = items.take(items.usable)
     members = splits(len(usable), models, draw, recipe.seed)
     every = set(usable.values("picture"))
@@ -115,7 +115,7 @@ def _write_pool(out: Path, pool: Batch, members: np.ndarray) -> None:
             raise UserError(f"{out} was begun with other pictures, another seed or another draw: choose another --out")
         return
     out.mkdir(parents=True, exist_ok=True)
-    with whole(out / POOL) as stream:
+    with write_atomically(out / POOL) as stream:
         np.savez(stream, **arrays)
 
 

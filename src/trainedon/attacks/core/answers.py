@@ -8,11 +8,11 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import torch
 
-Progress = Callable[[str, float, int], None]  # what, done (a part of one counts as that), of how many
+Progress = Callable[[str, float, int], None]  # what is done, how many are done (fractions count), of how many
 
 
 def silent(what: str, done: float, total: int) -> None:
-    """Progress that nobody looks at."""
+    """Reports no progress."""
 
 
 @dataclass(frozen=True)

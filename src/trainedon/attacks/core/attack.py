@@ -20,7 +20,7 @@ from trainedon.targets import Reference, Shadows, Target
 ShownAs = Literal["hidden", "noised"]
 RelativeTo = Literal["self", "reference"]
 
-# Needs that are met, or seen to by `Attack.check` and `conclude`, where nothing has to be given for them.
+# Needs that no option has to meet: model and pictures bring them, and `check` or `conclude` say where they do not.
 HAVE = ("gradients", "unseen", "labels", "captions")
 REMEDIES = {
     "labels": "pictures whose membership is known, which `trainedon evaluate` has and an audit has not",
@@ -38,7 +38,7 @@ class Attack(Part, ABC):
     A class must define `name` (as on the command line), `title`, `paper` (arXiv id or venue), `cost` and `score_batch`.
     All else has a default. What stands here as a property may be declared as data: `needs: ClassVar = ("gradients",)`.
 
-    repeats: whether alone it asks the network the same twice, so that answers are worth keeping.
+    repeats: whether by itself it evaluates the network twice on equal inputs, so that caching answers saves passes.
     black_box: whether a service that varies pictures is enough for it.
     reported: what its paper prints.
     """

@@ -14,7 +14,7 @@ TOO_FEW = "there are too few pictures to learn from"
 
 Predict = Callable[[np.ndarray], np.ndarray]  # observed (n, d) -> scores (n,)
 Fit = Callable[[np.ndarray, np.ndarray], Predict]  # observed (m, d), member bool (m,) -> what was learnt from them
-Level = Callable[[np.ndarray], np.ndarray]  # scores (n, k) -> the same, levelled
+Scaling = Callable[[np.ndarray], np.ndarray]  # scores (n, k) -> the same, scaled
 
 
 def folds(sha256: Sequence[str], k: int = FOLDS) -> np.ndarray:
@@ -56,9 +56,10 @@ def crossfit(
     return scores
 
 
-def levelled(known: np.ndarray) -> Level:
-    """A monotone map of scores (n, k), column by column, fitted on `known` (m, k): median 0, quartiles about -1 and 1,
-    and logarithmic far out, where errors to the fourth power and their like would outweigh the rest."""
+def robust_scaling(known: np.ndarray) -> Scaling:
+    """Robust scaling of scores (n, k), column by column, fitted on `known` (m, k): median 0, quartiles about -1 and 1,
+    and logarithmic far out, since a score that is an error to the fourth power has outliers that would rule every fit.
+    """
     low, middle, high = np.quantile(known, [0.25, 0.5, 0.75], axis=0)
     spread = np.maximum((high - low) / 2, np.finfo(np.float64).tiny)
     return lambda scores: np.arcsinh((scores - middle) / spread)

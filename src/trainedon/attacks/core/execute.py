@@ -34,8 +34,8 @@ def run(attack: Attack, target: Target, pictures: Batch | torch.Tensor) -> Score
 def run_in_chunks(attack: Attack, target: Target, pictures: Batch | torch.Tensor) -> Iterator[Scored]:
     """`run`, part by part, in the order of the pictures.
 
-    A chunk fills `target.batching.rows` rows of the network, fewer where that would take longer than what is done may
-    go unkept. An attack that `observes` others takes all pictures at once.
+    A chunk fills `target.batching.rows` rows of the network, fewer where that would take longer than the
+    interval at which results are saved. An attack that `observes` others takes all pictures at once.
     """
     batch = valid(target, pictures if isinstance(pictures, Batch) else Batch.of(pictures))
     attack.check(target)
@@ -104,8 +104,8 @@ def _chunks(attack: Attack, target: Target, batch: Batch) -> Iterator[Scored]:
 
 
 def _at_once(attack: Attack, target: Target) -> int:
-    """How many pictures make a chunk: where time is kept, at first and where they are slow as few as fill PAD rows, and
-    no more than are done before something is to be kept."""
+    """How many pictures make a chunk. Where results are saved at intervals: as few as fill PAD rows until the speed is
+    known, then as many as a quarter of an interval suffices for."""
     pictures, pace = attack.together(target.batching.rows), target.batching.pace
     if not target.adapts or pace is None:
         return pictures

@@ -21,7 +21,7 @@ GROUPS = {
 
 def attacks() -> dict[str, type[Attack]]:
     """All attacks by name: our own, and those that other packages offer as entry points `trainedon.attacks`."""
-    return cast("dict[str, type[Attack]]", Attack.noun.known())  # none is made by a function
+    return cast("dict[str, type[Attack]]", Attack.noun.registered())  # none is made by a function
 
 
 def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> list[Attack]:

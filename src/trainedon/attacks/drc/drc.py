@@ -109,7 +109,7 @@ class DRC(Attack):
         return len(self.roi.parts) * (1 if self.settle else self.restorations)
 
     def together(self, rows: int) -> int:
-        # of pictures that may stop many are taken, so that those which go on fill the network's batches
+        # with early stopping larger chunks, so that the pictures which go on still fill the network's batches
         return super().together(rows) * (4 if self.settle else 1)
 
     def cost(self, target: Target) -> Cost:

@@ -11,7 +11,7 @@ import numpy as np
 
 from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
 from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit, levelled
+from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit, robust_scaling
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.drc import DRC
@@ -117,7 +117,7 @@ class RankAverage(Fusion):
 @register
 @dataclass(frozen=True)
 class Logistic(Fusion):
-    """Log-odds of membership, by logistic regression with an L2 penalty on the attacks' scores, levelled.
+    """Log-odds of membership, by logistic regression with an L2 penalty on the attacks' scores, robustly scaled.
 
     Both sets weigh the same in it, whatever their sizes.
     """
@@ -133,7 +133,7 @@ class Logistic(Fusion):
     def fit(known: np.ndarray, member: np.ndarray) -> Predict:
         from sklearn.linear_model import LogisticRegression
 
-        level = levelled(known)
+        level = robust_scaling(known)
         regression = LogisticRegression(class_weight="balanced", max_iter=1000).fit(level(known), member)
         return lambda scores: regression.decision_function(level(scores))
 

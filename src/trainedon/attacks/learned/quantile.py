@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from trainedon.attacks.core.answers import Scored
 from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.crossfit import TOO_FEW, Level, Predict, crossfit, levelled
+from trainedon.attacks.core.crossfit import TOO_FEW, Predict, Scaling, crossfit, robust_scaling
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
@@ -40,7 +40,7 @@ class Quantile(Wrapper):
     what it would be for an unseen picture like it.
 
     Some pictures are hard for every model and some are easy; what is left is what the model owes to its training. Each
-    of the `bag` networks learns mu and sigma by the Gaussian likelihood of the host's scores, levelled, from a
+    of the `bag` networks learns mu and sigma by the Gaussian likelihood of the host's robustly scaled scores, from a
     bootstrap sample of the unseen pictures of other folds; with a normal law every quantile is `mu + z sigma`, and the
     score is the z at which the picture is still called a member. The paper's host is the t-error of SecMI.
     """
@@ -75,7 +75,7 @@ class Quantile(Wrapper):
 
     def fit(self, known: np.ndarray, member: np.ndarray) -> Predict:
         """Trains the bag on observations of unseen pictures (m, 1 + c * SIDE * SIDE)."""
-        level = levelled(known[:, :1])
+        level = robust_scaling(known[:, :1])
         scale = level(known[:, :1]).std() + 1e-12
         pictures, scores = _parts(known, level, scale)
         networks = _networks(pictures.shape[1], self.bag, self.seed)
@@ -124,7 +124,7 @@ def _normal(answers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mu, log_sigma.clamp(*SIGMAS)
 
 
-def _parts(observed: np.ndarray, level: Level, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures float32 (n, c, SIDE, SIDE), and the host's scores, levelled, float32 (n,)."""
+def _parts(observed: np.ndarray, level: Scaling, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures float32 (n, c, SIDE, SIDE), and the host's scores, robustly scaled, float32 (n,)."""
     pictures = torch.from_numpy(observed[:, 1:].astype(np.float32)).unflatten(1, (-1, SIDE, SIDE))
     return pictures, torch.from_numpy(level(observed[:, :1])[:, 0] / scale).float()

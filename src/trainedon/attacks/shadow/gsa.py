@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
 STEPS = range(99, 1000, 100)  # timesteps of the usual DDPM path
-# What float32 makes of a gradient that is zero (of biases before a normalisation, and of attention's keys), as a share
-# of the whole gradient: it says nothing, and is levelled.
+# Smallest norm of a tensor's gradient, as a share of the whole gradient's. Some gradients are zero by construction
+# (biases before a normalisation, keys of attention); float32 leaves rounding errors there, whose logarithm is noise.
 FLOOR = 1e-6
 
 
@@ -55,7 +55,7 @@ class GSA(Shadowed):
             raise UserError("gsa: pictures must be 2 or more, half of which each shadow model was trained on")
 
     def cost(self, target: Target) -> Cost:
-        pictures = self.pictures if self.shadows is None else sum(len(rows) for rows in self._known())
+        pictures = self.pictures if self.shadows is None else sum(len(rows) for rows in self._of_pool())
         return Cost(len(STEPS), len(STEPS), setup=len(STEPS) * (1 + pictures))
 
     def rows(self) -> int:
@@ -66,7 +66,7 @@ class GSA(Shadowed):
         if repr(self) in target.kept:
             return
         features: list[np.ndarray] = []
-        members, pool, known = [], self.pool, self._known()
+        members, pool, known = [], self.pool, self._of_pool()
         what, total = f"{self.name}: gradients under the shadow models", sum(map(len, known))
         tensors = self.features(target, pool.batch([0])).shape[1]
         for model, seen, rows in zip(pool.targets(target), pool.members, known, strict=True):
@@ -97,10 +97,10 @@ class GSA(Shadowed):
             x_t = model.noised(x0[i].expand_as(eps), steps, eps)  # (m, c, h, w)
             norms.append(model.gradient_norms(x_t, steps, eps, batch.condition[[i]].repeat(m)))
         together = torch.stack(norms)  # (n, tensors)
-        levelled: np.ndarray = together.maximum(FLOOR * together.norm(dim=1, keepdim=True)).log().numpy()
-        return levelled
+        logarithms: np.ndarray = together.maximum(FLOOR * together.norm(dim=1, keepdim=True)).log().numpy()
+        return logarithms
 
-    def _known(self) -> list[np.ndarray]:
+    def _of_pool(self) -> list[np.ndarray]:
         """For each shadow model rows of the pool, as many that it was trained on as others."""
         chosen = []
         for number, seen in enumerate(self.pool.members):

@@ -19,7 +19,7 @@ from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import register
 from trainedon.condition import UNCONDITIONAL, Classes, Condition
 from trainedon.errors import UserError
-from trainedon.files import whole
+from trainedon.files import write_atomically
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch, from_levels, to_levels
 from trainedon.precise import double
@@ -78,9 +78,10 @@ class GANLeaks(Attack):
             part = read_part(path, target.picture)
             if part is None or len(part) < len(numbers):
                 part = self._draw(target, numbers)
-                with suppress(OSError):  # a full or read-only disk costs the next run time, and this one nothing
+                # on a full or read-only disk the samples are not cached, and drawn again next time
+                with suppress(OSError):
                     folder.mkdir(parents=True, exist_ok=True)
-                    with whole(path) as stream:
+                    with write_atomically(path) as stream:
                         np.savez(stream, pixels=part)
             parts.append(torch.from_numpy(part[: len(numbers)]))
         progress("gan-leaks: samples", self.samples, self.samples)
@@ -104,7 +105,7 @@ class GANLeaks(Attack):
         nearest = []
         for part in cast(torch.Tensor, target.kept[repr(self)]).split(PART):
             samples = from_levels(part.numpy()).to(pictures).flatten(1)
-            # the usual short cut through the scalar product loses what is small, which is what counts here
+            # |a|^2 - 2ab + |b|^2, the default, cancels where distances are small, and the smallest is what is sought
             distances = torch.cdist(pictures, samples, compute_mode="donot_use_mm_for_euclid_dist")
             nearest.append(distances.amin(1).square() / pictures.shape[1])
         return -torch.stack(nearest).amin(0)

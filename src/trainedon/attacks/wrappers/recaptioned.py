@@ -85,15 +85,15 @@ def controls(attacks: Sequence[Attack], pool: Pool) -> list[Recaptioned]:
     return [control for control in made if control not in attacks]
 
 
-def draws(attack: Attack) -> bool:
+def draws_captions(attack: Attack) -> bool:
     """Whether the attack, or one inside it, draws captions of the run."""
     own = isinstance(attack, Recaptioned) and attack.captions == "shuffled" and attack.pool is None
-    return own or any(map(draws, inside(attack)))
+    return own or any(map(draws_captions, inside(attack)))
 
 
 def with_pool(attack: A, pool: Pool) -> A:
     """The attack, those inside it too, with a pool wherever it `draws`."""
-    if not draws(attack):
+    if not draws_captions(attack):
         return attack
     changed: dict[str, object] = {}
     for name, parameter in parameters(type(attack)).items():

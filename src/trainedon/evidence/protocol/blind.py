@@ -1,6 +1,6 @@
 """The blind baseline: what tells two sets of pictures apart without asking the model.
 
-If file facts, colours, what the pictures show, or the captions that the model is asked with separate suspects from
+If file facts, colours, what the pictures show, or the captions that the model is conditioned on separate suspects from
 unseen pictures, then a difference of scores between them says nothing about training (Das et al., arXiv 2406.16201;
 Zhang et al., arXiv 2409.19798).
 """
@@ -19,12 +19,12 @@ from scipy.stats import fisher_exact, ks_2samp
 from trainedon.evidence.protocol import caption_views as said
 from trainedon.evidence.protocol.documents import Blind, BlindView
 from trainedon.evidence.statistics.roc import auc
-from trainedon.evidence.statistics.separation import View, discriminant, separate
+from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, discriminant
 from trainedon.evidence.table.codes import MISSING
-from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.deduplicate import near_duplicate_clusters
+from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.memory import release_unused
 from trainedon.evidence.table.picture_table import Facts, Pictures, PictureTable
-from trainedon.evidence.table.prepare import near_duplicate_clusters
 from trainedon.evidence.table.rows import BY_NAME, SETS
 
 LEVEL = 0.05  # of the permutation test; higher would be more cautious, and spoil more honest audits
@@ -50,39 +50,42 @@ class Findings:
 
 
 def run(
-    pictures: Pictures | PictureTable | None, set_name: str, looks: Looks | None = None, captions: bool = False
+    pictures: Pictures | PictureTable | None,
+    set_name: str,
+    features: FeatureTable | None = None,
+    captions: bool = False,
 ) -> Findings:
     """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
 
-    pictures: the inventory, or None. looks: what an encoder says of them; pictures that it did not see are left out.
-    captions: whether the model is asked by them. Where any picture has one, those without count as having an empty one.
+    pictures: the inventory, or None. features: of an encoder; pictures without any are left out. captions: whether the
+    model is conditioned on them. Where any picture has one, those without count as having an empty one.
     """
     if pictures is None:
         return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
     listed = pictures if isinstance(pictures, PictureTable) else PictureTable.read(pictures)
-    first, unseen = _chosen(listed, (set_name, "unseen"), looks)
+    first, unseen = _chosen(listed, (set_name, "unseen"), features)
     codec = resolution = None
     if first and unseen:
         codec, resolution = codec_mismatch(first, unseen), resolution_mismatch(first, unseen)
     if min(len(first), len(unseen)) < FEWEST:
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
-    return Findings(_compared(first, unseen, looks, captions, codec, resolution), codec, resolution)
+    return Findings(_compared(first, unseen, features, captions, codec, resolution), codec, resolution)
 
 
-def _chosen(listed: PictureTable, sets: tuple[str, str], looks: Looks | None) -> list[Sequence[Facts]]:
+def _chosen(listed: PictureTable, sets: tuple[str, str], features: FeatureTable | None) -> list[Sequence[Facts]]:
     """The facts of at most MOST usable pictures of each set, in the order of their digests, which has nothing to do
     with their names; of near-duplicates the first alone."""
     usable = listed.in_sets(sets) & listed.usable & listed.finite((*LOGGED, *PLAIN))
-    cluster = near_duplicate_clusters(listed, usable, looks)
+    cluster = near_duplicate_clusters(listed, usable, features)
     rows = np.flatnonzero(usable)
     rows = rows[np.lexsort((listed.picture[rows], BY_NAME[listed.set[rows]], listed.sha256[rows]))]
     first = np.zeros(len(rows), dtype=bool)
     first[np.unique(cluster[rows], return_index=True)[1]] = True
     rows = rows[first | (cluster[rows] == MISSING)]
-    if looks:
+    if features:
         seen = np.zeros(len(listed) + 1, dtype=bool)
-        seen[listed.find(looks.features)] = True
+        seen[listed.find(features.vectors)] = True
         rows = rows[seen[rows]]
     parts = [rows[listed.set[rows] == SETS.index(name)][:MOST] for name in sets]
     facts = listed.facts(np.concatenate(parts), COLUMNS)
@@ -92,22 +95,22 @@ def _chosen(listed: PictureTable, sets: tuple[str, str], looks: Looks | None) ->
 def _compared(
     first: Sequence[Facts],
     unseen: Sequence[Facts],
-    looks: Looks | None,
+    features: FeatureTable | None,
     captions: bool,
     codec: str | None,
     resolution: str | None,
 ) -> Blind:
     """Every view of the pictures, tested together; the AUC printed is that of the view that separates best."""
-    views = {"files and colours": View(features(first, unseen), discriminant())}
-    if looks:
-        vectors = np.array([looks.features[_key(p)] for rows in (first, unseen) for p in rows], dtype=float)
+    views = {"files and colours": View(file_features(first, unseen), discriminant())}
+    if features:
+        vectors = np.array([features.vectors[_key(p)] for rows in (first, unseen) for p in rows], dtype=float)
         views["what they show"] = View(vectors, discriminant(ridge=vectors.shape[1]))
     texts: list[Any] = [p["caption"] for rows in (first, unseen) for p in rows] if captions else []
     if any(texts):
         views[said.WRITTEN] = View(said.form(texts), discriminant())
         views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
     release_unused()  # the permutations take the most
-    found, p_value, _ = separate(list(views.values()), len(first), PERMUTATIONS, SEED)
+    found, p_value, _ = classifier_two_sample_test(list(views.values()), len(first), PERMUTATIONS, SEED)
     areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen) for one in found]
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
     return Blind(
@@ -158,7 +161,7 @@ def _numbers(picture: Mapping[str, Any]) -> list[float]:
     return logged + [float(value) for value in values[len(LOGGED) :]] + later
 
 
-def features(*parts: Sequence[Facts]) -> np.ndarray:
+def file_features(*parts: Sequence[Facts]) -> np.ndarray:
     """File and colour facts as float64 (n, d), of all pictures of all parts.
 
     Logs of sizes, sharpness, traces of JPEG blocks and share of fine detail; colour means and spreads; format and mode

@@ -12,7 +12,7 @@ from scipy.stats import norm, rankdata
 
 from trainedon.evidence.protocol.documents import Cdi
 from trainedon.evidence.statistics.roc import auc
-from trainedon.evidence.statistics.separation import View, logistic, separate
+from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, logistic
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Scores
 from trainedon.evidence.table.split import in_salted_order
@@ -34,7 +34,7 @@ def cdi(scores: Scores) -> Cdi | None:
         return None
     # Ranks of all pictures together, as normal quantiles: one wild score cannot bend the fit, and labels play no part.
     x = norm.ppf(rankdata(np.vstack(sides), axis=0) / (m + n + 1))
-    (found,), p_value, made = separate([View(x, logistic)], m, PERMUTATIONS, SEED, ENOUGH)
+    (found,), p_value, made = classifier_two_sample_test([View(x, logistic)], m, PERMUTATIONS, SEED, ENOUGH)
     area = auc(found.score[:m], found.score[m:], widen=found.widen)
     return Cdi(
         attacks=tuple(key.repr for key in scores.attacks),
@@ -49,7 +49,8 @@ def cdi(scores: Scores) -> Cdi | None:
 
 
 def _table(scores: Scores, set_name: str) -> np.ndarray:
-    """Scores float64 (pictures, attacks) of the pictures that all attacks scored, in an order that means nothing."""
+    """Scores float64 (pictures, attacks) of the pictures that all attacks scored, in the order of salted hashes, which
+    is random with respect to names and content."""
     samples = [scores.sample(key, set_name) for key in scores.attacks]
     common = samples[0].picture
     for sample in samples[1:]:

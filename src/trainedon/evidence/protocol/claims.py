@@ -7,7 +7,7 @@ the model was given.
 
 from __future__ import annotations
 
-from trainedon.evidence.protocol.documents import Asked, Blind, Cdi, Claim, SetEvidence, UnseenControl
+from trainedon.evidence.protocol.documents import Blind, Cdi, Claim, ConditioningControl, SetEvidence, UnseenControl
 from trainedon.evidence.statistics.pvalues import PERMUTATIONS, smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
@@ -59,13 +59,13 @@ def claim(
     given_unseen: bool,
     tests: int = 1,
     randomised: bool = False,
-    asked: Asked | None = None,
+    conditioning: ConditioningControl | None = None,
 ) -> Claim:
     """The claim that one of `tests` tests carries; `evidence` is None where it could not be made.
 
     `suspects` and `unseen` count the pictures that count in it; `given_unseen`: whether any unseen pictures were given;
-    `randomised`: whether coins, checked, decided which pictures are suspects; `asked`: the control of how the model was
-    asked, if there is one.
+    `randomised`: whether coins, checked, decided which pictures are suspects; `conditioning`: the control of what
+    the model was conditioned on, if there is one.
     """
     if suspects == 0:
         return _not_estimable("no suspect picture could be scored")
@@ -84,8 +84,8 @@ def claim(
     if control.finds:
         because = f"{measured}, but unseen pictures differ from unseen pictures too (p = {control.p_value:.2g})"
         return Claim(level=2, sentence=UNSTEADY, because=because)
-    if asked is not None and asked.differs:
-        return Claim(level=2, sentence=ASKED_DIFFERENTLY, because=f"{measured}, but {asked.because}")
+    if conditioning is not None and conditioning.differs:
+        return Claim(level=2, sentence=ASKED_DIFFERENTLY, because=f"{measured}, but {conditioning.because}")
     failed = {
         "the blind baseline separates the sets": blind.separates,
         "file formats differ": blind.codec_mismatch,
@@ -97,7 +97,7 @@ def claim(
     if blind.separates is None:
         because = f"{measured}, but the blind baseline was not run: {blind.reason}"
         return Claim(level=2, sentence=UNCHECKED, because=because)
-    # Coins are no excuse for a control that failed: a secret can be sought that fits sets which differ anyway.
+    # Only after all controls: whoever knows the pictures can search for a secret whose coins deal out sets that differ.
     if randomised:
         return Claim(level=4, sentence=RANDOMISED, because=f"{measured}, and every coin was checked")
     return Claim(level=3, sentence=CONSISTENT, because=f"{measured}, and the blind baseline does not separate the sets")

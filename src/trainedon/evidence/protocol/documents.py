@@ -181,7 +181,7 @@ class Agreement(Document):
 
 
 class PromptControl(Document):
-    """One attack on a model that is asked by captions, with other captions than the pictures' own: a control, not an
+    """One attack on a model that is conditioned on captions, with others than the pictures' own: a control, not an
     attack. `lost` compares it with the attack itself, on the pictures that both scored."""
 
     attack: str = Field(description="the name of the attack that it belongs to")
@@ -204,8 +204,8 @@ class AuditPromptControl(PromptControl):
     n_permutations: Count | None
 
 
-class Asked(Document):
-    """A control: is the model asked alike about both sets? Only of models that are asked by classes or captions."""
+class ConditioningControl(Document):
+    """A control: is the model conditioned alike for both sets? Only of models with classes or captions."""
 
     by: Literal["class", "caption"]
     ways: dict[str, dict[str, Count]] = Field(
@@ -237,7 +237,7 @@ class Evaluation(Document):
     duplicates: Duplicates
     randomised: Randomised | None = None
     prompt_controls: tuple[PromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
-    asked: Asked | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
     flags: tuple[Flag, ...]
 
 
@@ -249,15 +249,16 @@ class Claim(Document):
     because: str
 
 
-class Part(Document):
-    """The part of the suspects that stands out from unseen pictures, when perhaps only some were used."""
+class MemberShare(Document):
+    """The share of the suspects that stands out from unseen pictures, when perhaps only some were used; the lower end
+    of `ci` bounds the share of members."""
 
     estimate: Unit
     ci: Interval = Field(description="95 %; the lower end holds however the scores of used pictures lie")
 
 
-class Needed(Document):
-    """How many pictures would be needed to find an effect as large as the one seen."""
+class PowerAnalysis(Document):
+    """Power analysis: how many pictures would be needed to find an effect as large as the one seen."""
 
     p: Unit
     power: Unit
@@ -274,8 +275,8 @@ class SetEvidence(Document):
     effect: Unit | None = Field(description="P(suspect > unseen), ties half")
     effect_ci: Interval | None
     effect_ci_method: IntervalMethod | None
-    needed: Needed | None
-    part: Part | None
+    needed: PowerAnalysis | None
+    part: MemberShare | None
 
 
 class Cdi(Document):
@@ -337,7 +338,7 @@ class Audit(Document):
     duplicates: Duplicates
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
-    asked: Asked | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
     flags: tuple[Flag, ...]
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from trainedon.evidence.protocol.blind import CAPTIONS, Findings
 from trainedon.evidence.protocol.claims import is_found
 from trainedon.evidence.protocol.documents import (
-    Asked,
     AttackAudit,
     AttackEvaluation,
     Blind,
     BlindView,
     Cdi,
+    ConditioningControl,
     Duplicates,
     Flag,
     PromptControl,
@@ -32,7 +32,7 @@ from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Scores, count_reasons, is_duplicate
 from trainedon.formats.run_record import RenderingEntry
 
-FEW_FOR_RATES = thresholds.needed("0.01")  # 299
+FEW_FOR_RATES = thresholds.unseen_needed("0.01")  # 299
 MANY_TIES = 0.1  # share of all pictures
 FEW_FOR_P_VALUES = 99  # 1 / (1 + 99) is the first conformal p-value to reach 0.01
 
@@ -99,7 +99,7 @@ def of_duplicates(copies: Duplicates) -> list[Flag]:
 
 
 def of_captions(listed: PictureTable | None, sets: Sequence[str]) -> list[Flag]:
-    """Flags about pictures without a caption, of a model that is asked by captions."""
+    """Flags about pictures without a caption, of a model that is conditioned on captions."""
     if listed is None:
         return []
     used, told = listed.usable, listed.has_text("caption")
@@ -110,11 +110,11 @@ def of_captions(listed: PictureTable | None, sets: Sequence[str]) -> list[Flag]:
     return [flag("captions-missing", f"Pictures without a caption: {because}.")]
 
 
-def of_asked(asked: Asked | None) -> list[Flag]:
-    """A flag where the model was not asked alike about both sets."""
-    if asked is None or not asked.differs:
+def of_conditioning(control: ConditioningControl | None) -> list[Flag]:
+    """A flag where the model was not conditioned alike about both sets."""
+    if control is None or not control.differs:
         return []
-    because = str(asked.because)
+    because = str(control.because)
     return [flag("asked-differently", f"{because[0].upper()}{because[1:]}.")]
 
 

@@ -1,19 +1,19 @@
-"""Which part of the suspects stands out, when perhaps only some of them were used."""
+"""A lower bound of the member share: how many of the suspects were used, when perhaps only some were."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from trainedon.evidence.protocol.documents import Part
+from trainedon.evidence.protocol.documents import MemberShare
 from trainedon.evidence.statistics.intervals import clopper_pearson, jointly
 
 QUANTILES = (0.5, 0.75, 0.9)  # of the calibration half
 
 
-def part(suspects: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray) -> Part | None:
-    """The part of the suspects that cannot be like unseen pictures. Scores float64; None where a side is empty.
+def member_share(suspects: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray) -> MemberShare | None:
+    """The share of the suspects that cannot be like unseen pictures. Scores float64; None where a side is empty.
 
-    Suspects are a mixture: a part pi that was used and the rest, which scores like unseen pictures. Then for any t
+    Suspects are a mixture: a share pi that was used and the rest, which scores like unseen pictures. Then for any t
     P(suspect <= t) >= (1 - pi) P(unseen <= t), so pi >= 1 - P(suspect <= t) / P(unseen <= t) (the argument of Storey,
     JRSS B 64, 2002, and of Blanchard, Lee & Scott, JMLR 11, 2010). The right-hand side is estimated at three t, which
     are quantiles of the calibration half; P(unseen <= t) is counted on the evaluation half. Six Clopper-Pearson
@@ -35,4 +35,4 @@ def part(suspects: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray) 
         here = 1 - (below / len(suspects)) / (ordinary / len(evaluation)) if ordinary else 0.0
         shares.append((max(0.0, low), max(0.0, here), max(0.0, 1 - few / common)))
     best = max(shares)
-    return Part(estimate=best[1], ci=(best[0], max(high for _, _, high in shares)))
+    return MemberShare(estimate=best[1], ci=(best[0], max(high for _, _, high in shares)))

@@ -1,4 +1,5 @@
-"""Attacks asked with other captions than the pictures' own: controls, which enter no correction and carry no claim."""
+"""Attacks conditioned on other captions than the pictures' own: controls, which enter no correction and carry no
+claim."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores
 from trainedon.formats.run_record import ControlEntry
 
-# repr of each control -> of which attack it is; there are none either of a model that is asked by captions without
-# controls, and None stands for one that is not asked by captions
+# repr of each control -> of which attack it is. Empty where a model is conditioned on captions and controls were
+# switched off, None where it is not conditioned on captions.
 Prompts = Mapping[str, ControlEntry]
 
 

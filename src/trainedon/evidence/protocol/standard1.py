@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol.agreement import agreement
-from trainedon.evidence.protocol.asked import asked as asked_alike
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.claims import LEVEL, claim
+from trainedon.evidence.protocol.conditioning import conditioning_control
 from trainedon.evidence.protocol.controls import duplicates, unseen_control
 from trainedon.evidence.protocol.documents import (
     AttackAudit,
@@ -28,16 +28,16 @@ from trainedon.evidence.protocol.documents import (
     UnseenControl,
 )
 from trainedon.evidence.protocol.draw import Draw, check_draw
-from trainedon.evidence.protocol.member_share import part
+from trainedon.evidence.protocol.member_share import member_share
 from trainedon.evidence.protocol.one_run import one_run
+from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import Prompts, audited, evaluated
-from trainedon.evidence.protocol.sizes import needed
 from trainedon.evidence.statistics import pvalues, roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
-from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.deduplicate import deduplicated
+from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.lazy import LazySequence
 from trainedon.evidence.table.picture_table import Pictures
-from trainedon.evidence.table.prepare import prepared
 from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
 from trainedon.evidence.table.scores import Sample, Scores, count_reasons
 from trainedon.evidence.table.split import calibration_mask
@@ -77,19 +77,19 @@ def audit_scores(suspects: ArrayLike, unseen: ArrayLike | None = None) -> Audit:
 def evaluate_table(
     scores: Scores,
     pictures: Pictures | None = None,
-    looks: Looks | None = None,
+    features: FeatureTable | None = None,
     draw: Draw | None = None,
     prompts: Prompts | None = None,
-    asked: str | None = None,
+    conditioned_on: str | None = None,
     rendering: RenderingEntry | None = None,
     distilled: str | None = None,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
     `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
-    `looks`: what an encoder says of them. `draw`: the coins that decided which
-    pictures were used. `prompts`: of a model that is asked by captions, which attacks of the table are controls with
-    other captions. `asked`: by what the model was asked, as `asked.asked` takes it. `rendering`: how the pictures were
+    `features`: those of an encoder. `draw`: the coins that decided which pictures were used. `prompts`: of a model that
+    is conditioned on captions, which attacks of the table are controls with other captions. `conditioned_on`: `class`,
+    `caption`, `one caption` for all, or None. `rendering`: how the pictures were
     read, as `run.json` has it. `distilled`: why the model is taken for a few-step student, if it is. Suspects in the
     table are passed over. Raises UserError when members or unseen pictures are missing, and when the pictures are not
     those of the draw.
@@ -97,18 +97,18 @@ def evaluate_table(
     sets = ("member", "unseen")
     scores.require(*sets)
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
-    every, listed = prepared(scores, sets, pictures, looks)
+    every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(prompts or ())
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
-    control = asked_alike(listed, sets, asked)
+    control = conditioning_control(listed, sets, conditioned_on)
     recaptioned = evaluated(every, prompts, jointly(len(attacks)))
-    findings, copies = baseline.run(listed, "member", looks, prompts is not None), duplicates(scores, listed)
+    findings, copies = baseline.run(listed, "member", features, prompts is not None), duplicates(scores, listed)
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if prompts is not None else [])
-        + flags.of_asked(control)
+        + flags.of_conditioning(control)
         + flags.of_pixels(listed, sets, rendering)
         + flags.of_model(distilled)
         + flags.of_evaluation(attacks)
@@ -156,7 +156,7 @@ def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEv
 
 
 def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: str, joint: float) -> Rate:
-    n, enough = len(calibration) + len(evaluation), thresholds.needed(level)
+    n, enough = len(calibration) + len(evaluation), thresholds.unseen_needed(level)
     counted = thresholds.tpr_at_fpr(members, calibration, evaluation, level)
     note = None
     if counted is None:
@@ -178,36 +178,35 @@ def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, 
 def audit_table(
     scores: Scores,
     pictures: Pictures | None = None,
-    looks: Looks | None = None,
+    features: FeatureTable | None = None,
     draw: Draw | None = None,
     lead: str = "first",
     prompts: Prompts | None = None,
-    asked: str | None = None,
+    conditioned_on: str | None = None,
     rendering: RenderingEntry | None = None,
     distilled: str | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`, `looks`, `prompts`, `asked`, `rendering`, `distilled`: as in `evaluate`; without pictures there is no
-    blind baseline, and no claim above level 2.
-    `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
-    `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
-    Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
-    of the draw.
+    `pictures`, `features`, `prompts`, `conditioned_on`, `rendering`, `distilled`: as in `evaluate`; without pictures
+    there is no blind baseline, and no claim above level 2. `draw`: the coins that decided which pictures the model was
+    given, if the suspects are those that were included. `lead`: whether the claim speaks of the `first` attack or of
+    `cdi`, the test of all attacks together. Members in the table are passed over. Raises UserError when there is no
+    suspect, and when the pictures are not those of the draw.
     """
     if lead not in LEADS:
         raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
     sets = ("suspect", "unseen")
     scores.require("suspect")
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
-    every, listed = prepared(scores, sets, pictures, looks)
+    every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(prompts or ())
     tests, together = _tests(scores)
     attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
-    control = asked_alike(listed, sets, asked)
+    control = conditioning_control(listed, sets, conditioned_on)
     recaptioned = audited(every, prompts, jointly(len(attacks)))
-    findings, copies = baseline.run(listed, "suspect", looks, prompts is not None), duplicates(scores, listed)
+    findings, copies = baseline.run(listed, "suspect", features, prompts is not None), duplicates(scores, listed)
     rows, n_named = _picture_evidence(suspects, unseen)
     given_unseen = scores.has("unseen")
     raised = (
@@ -215,7 +214,7 @@ def audit_table(
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if prompts is not None else [])
-        + flags.of_asked(control)
+        + flags.of_conditioning(control)
         + flags.of_pixels(listed, sets, rendering)
         + flags.of_model(distilled)
         + flags.of_audit(attacks, together, given_unseen)
@@ -232,7 +231,7 @@ def audit_table(
             tests=sum(test is not None and test.p_value is not None for test in (*tests, together)),
             # a picture of the draw that has no score could have been left out for what it would have said
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
-            asked=control,
+            conditioning=control,
         ),
         lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
         set=tests[0],
@@ -280,8 +279,8 @@ def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidenc
         effect=effect.value,
         effect_ci=effect.interval,
         effect_ci_method=effect.method,
-        needed=needed(effect.value, len(unseen), LEVEL),
-        part=part(suspects.score, *_halves(unseen)),
+        needed=pictures_needed(effect.value, len(unseen), LEVEL),
+        part=member_share(suspects.score, *_halves(unseen)),
     )
 
 

@@ -18,7 +18,7 @@ LEVELS = ("0.05", "0.01", "0.001")
 Level = str | float
 
 
-def needed(level: Level) -> int:
+def unseen_needed(level: Level) -> int:
     """How many unseen pictures a false-positive rate of `level` needs: 59 for 5 %, 299 for 1 %, 2 995 for 0.1 %.
 
     The smallest n with (1 - level)^n <= 0.05: fewer could not show the rate to be below `level` with 95 % confidence
@@ -70,10 +70,10 @@ def tpr_at_fpr(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndar
 
     members: float64 (m,). calibration (a,), evaluation (b,): the scores of unseen pictures, split at random; the first
     set the threshold (`conformal_threshold`), the second count its false positives, so that neither is optimistic.
-    None where it cannot be estimated: fewer than `needed(level)` unseen pictures in both parts together, or no member.
+    None where it cannot be estimated: fewer than `unseen_needed(level)` unseen pictures in both parts, or no member.
     """
     threshold = conformal_threshold(calibration, level)
-    if threshold is None or len(calibration) + len(evaluation) < needed(level) or not len(members):
+    if threshold is None or len(calibration) + len(evaluation) < unseen_needed(level) or not len(members):
         return None
     hits, alarms = int((members > threshold).sum()), int((evaluation > threshold).sum())
     return Counted(threshold, hits, len(members), alarms, len(evaluation))

@@ -16,9 +16,9 @@ from trainedon.errors import UserError
 from trainedon.evidence.protocol.documents import Count, Document, Interval, IntervalMethod, Unit
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
-from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.deduplicate import deduplicate
+from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.picture_table import Pictures
-from trainedon.evidence.table.prepare import prepare
 from trainedon.evidence.table.scores import Sample, Scores
 from trainedon.formats.run_record import StudyEntry
 
@@ -76,17 +76,17 @@ def peaks(
     scores: Scores,
     study: Sequence[StudyEntry],
     pictures: Pictures | None = None,
-    looks: Looks | None = None,
+    features: FeatureTable | None = None,
 ) -> Peaks:
     """What the scores of members and unseen pictures say of the peaks hypothesis.
 
-    study: each measurement, with its `repr` as in the scores. Other
-    attacks in the scores, and suspects, are passed over. pictures, looks: as for `evaluate`, so that the same pictures
-    count here as there. Raises UserError without members or unseen pictures, and when the scores lack a measurement.
+    study: each measurement, with its `repr` as in the scores. Other attacks in the scores, and suspects, are passed
+    over. pictures, features: as for `evaluate`, so that the same pictures count here as there. Raises UserError without
+    members or unseen pictures, and when the scores lack a measurement.
     """
     sets = ("member", "unseen")
     scores.require(*sets)
-    scores = prepare(scores, sets, pictures, looks)
+    scores = deduplicate(scores, sets, pictures, features)
     found = [_compared(scores, entry, jointly(len(study))) for entry in study]
     corrected = iter(pvalues.holm(np.array([one["p_value"] for one in found if one["p_value"] is not None])).tolist())
     measurements = tuple(

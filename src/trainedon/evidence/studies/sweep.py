@@ -18,9 +18,9 @@ from trainedon.evidence.protocol.documents import Count, Document, Interval, Int
 from trainedon.evidence.protocol.paired import Difference, auc_difference, scored_by_both
 from trainedon.evidence.statistics import pvalues, roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
-from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.deduplicate import deduplicate
+from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.picture_table import Pictures
-from trainedon.evidence.table.prepare import prepare
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores
 from trainedon.evidence.table.split import calibration_mask
@@ -89,16 +89,16 @@ def sweep(
     plan: SweepEntry,
     costs: Sequence[CostEntry] = (),
     pictures: Pictures | None = None,
-    looks: Looks | None = None,
+    features: FeatureTable | None = None,
 ) -> Sweep:
     """What the scores say of every setting of a sweep, and which is best for each question.
 
-    plan: what was varied, each setting with its `repr` as in the scores. costs: those of `run.json`. pictures, looks:
-    as for `evaluate`, so that the same pictures count here as there. Raises UserError without members or unseen
-    pictures, and when the scores lack a setting.
+    plan: what was varied, each setting with its `repr` as in the scores. costs: those of `run.json`. pictures,
+    features: as for `evaluate`, so that the same pictures count here as there. Raises UserError without members or
+    unseen pictures, and when the scores lack a setting.
     """
     scores.require(*SETS)
-    scores = prepare(scores, SETS, pictures, looks)
+    scores = deduplicate(scores, SETS, pictures, features)
     passes = {cost.attack: cost.forward_per_picture + 2 * cost.backward_per_picture for cost in costs}
     return Sweep(
         attack=plan.attack,

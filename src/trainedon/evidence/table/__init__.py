@@ -7,5 +7,5 @@ Each file imports only from those before it:
 - `rows`: the columns of the table of scores; `split`: the calibration half;
 - `builder`: from rows as given to columns; `scores`: the table of scores;
 - `picture_table`: the columns of `pictures.parquet`;
-- `prepare`: scores joined to pictures, copies and near-duplicates.
+- `deduplicate`: scores joined to pictures, copies and near-duplicates.
 """

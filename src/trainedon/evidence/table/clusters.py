@@ -61,7 +61,7 @@ def linked(
     if len(hashes):
         _link_by_hash(root, hashes, colours)
     if seen is not None and len(seen):
-        _link_by_look(root, seen, features, hashes, colours)
+        _link_by_features(root, seen, features, hashes, colours)
     return root
 
 
@@ -125,14 +125,14 @@ def _neighbours(rows: Ints, band: Hashes, root: Ints) -> Iterator[Pairs]:
             start = start[~united[group[start]]]
 
 
-def _link_by_look(
-    root: Ints, rows: Ints, looks: Sequence[npt.NDArray[np.float32]], hashes: Hashes, colours: Ints
+def _link_by_features(
+    root: Ints, rows: Ints, features: Sequence[npt.NDArray[np.float32]], hashes: Hashes, colours: Ints
 ) -> None:
     """Unite rows that have features, by these and the hashes."""
-    features = np.stack(looks).astype(np.float32)
-    features /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.float32(1e-12))
+    unit = np.stack(features).astype(np.float32)
+    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.float32(1e-12))
     for start in range(0, len(rows), ROWS):
-        cosine = features[start : start + ROWS] @ features[start:].T
+        cosine = unit[start : start + ROWS] @ unit[start:].T
         i, j = np.nonzero(np.triu(cosine, 1) >= AGREEING)
         first, second = rows[start + i], rows[start + j]
         near = (cosine[i, j] >= ALIKE) | (np.bitwise_count(hashes[first] ^ hashes[second]) <= CLOSE)

@@ -43,7 +43,7 @@ class Dictionary:
         n = len(values) - values.null_count
         order = pc.sort_indices(values)[:n]  # nulls come last; UTF-8 sorts by bytes as by code points
         new = np.ones(n, dtype=bool)
-        for start in range(0, n - 1, BLOCK):  # a sorted copy of all values would take as much memory as they
+        for start in range(0, n - 1, BLOCK):  # in blocks, since a sorted copy of all values would double the memory
             ordered = values.take(order[start : start + BLOCK + 1])
             changed = pc.not_equal(ordered[1:], ordered[:-1])
             new[start + 1 : start + BLOCK + 1] = changed.to_numpy(zero_copy_only=False)
@@ -58,7 +58,7 @@ class Dictionary:
         """A dictionary of these texts and of `values` (string or DIGEST, (n,)); the codes in it of these texts, and of
         `values`."""
         both, codes = Dictionary.encode(concatenated([self.values, values]))
-        same = len(both) == len(self)  # then one of them is held, not two
+        same = len(both) == len(self)  # equal dictionaries are held once in memory
         return self if same else both, codes[: len(self)], codes[len(self) :]
 
     def find(self, texts: Sequence[str]) -> Codes:

@@ -1,4 +1,4 @@
-"""What an encoder that never saw the audited model says of a sample of the pictures (`looks.parquet`)."""
+"""Features of a sample of the pictures (`looks.parquet`), by an encoder that never saw the audited model."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from trainedon.parquet import opened
 
 
 @dataclass(frozen=True)
-class Looks:
+class FeatureTable:
     """(set, picture) -> features float32 (d,) of some or all pictures, by the encoder of that name."""
 
     encoder: str
-    features: Mapping[tuple[str, str], npt.NDArray[np.float32]]
+    vectors: Mapping[tuple[str, str], npt.NDArray[np.float32]]
 
 
-def read_looks(path: Path) -> Looks | None:
+def read_features(path: Path) -> FeatureTable | None:
     """Read `looks.parquet`; None when there is no such file.
 
     Raises UserError when it is damaged or another kind of file.
@@ -42,4 +42,4 @@ def read_looks(path: Path) -> Looks | None:
             f"{path} is not a list of features of this program; delete it and run the audit again"
         ) from None
     names = zip(table["set"].to_pylist(), table["picture"].to_pylist(), strict=True)
-    return Looks(encoder, dict(zip(names, features, strict=True)))
+    return FeatureTable(encoder, dict(zip(names, features, strict=True)))

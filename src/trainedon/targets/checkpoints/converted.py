@@ -12,7 +12,7 @@ from torch import nn
 
 from trainedon.errors import UserError
 from trainedon.targets.checkpoints.checkpoint import Checkpoint
-from trainedon.targets.checkpoints.designs import CLIP_L, Design, Part
+from trainedon.targets.checkpoints.designs import CLIP_L, Component, Design
 from trainedon.targets.reading.bounds import Held
 from trainedon.targets.reading.built import blank, refuse_packed
 from trainedon.targets.reading.model_files import shown
@@ -22,7 +22,7 @@ SHARED = "shared.weight"
 PROJECTION = "text_projection.weight"
 
 
-def skeleton_of(kind: type, of: Part, config: dict[str, Any], place: str, held: Held) -> nn.Module:
+def skeleton_of(kind: type, of: Component, config: dict[str, Any], place: str, held: Held) -> nn.Module:
     """A part without weights, as it is configured. Raises UserError for a configuration of something else, or of more
     than is held."""
     refuse_packed(place, config)
@@ -132,7 +132,7 @@ def _flat(shape: Sequence[int]) -> list[int]:
     return kept
 
 
-def _unasked(of: Part, target: str, config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _unasked(of: Component, target: str, config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a text encoder's tensor has no say: its projection, where none is asked, or its last layers."""
     if of.diffusers:
         return False

@@ -18,7 +18,7 @@ NETWORK = ("model.diffusion_model.", "")  # the latter: a file with the network 
 
 
 @dataclass(frozen=True)
-class Part:
+class Component:
     """kind: library and class. config: as in its config.json. prefixes: how its tensors' names begin in a file, one of
     these. rule: how they go on there and in diffusers. beyond: how many of the file's last layers are not asked."""
 
@@ -35,7 +35,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Words:
+class Tokenizer:
     """A tokenizer. encoder: the part that takes its tokens. pad: the token with which it fills up."""
 
     kind: str
@@ -52,8 +52,8 @@ class Design:
     pipeline: str
     hub: str
     network: str
-    parts: Mapping[str, Part]
-    tokenizers: Mapping[str, Words]
+    parts: Mapping[str, Component]
+    tokenizers: Mapping[str, Tokenizer]
     scheduler: tuple[str, Config]
     settings: Config = field(default_factory=dict)
     absent: tuple[str, ...] = ()
@@ -200,26 +200,28 @@ _FLOW_DEV = (_FLOW[0], _FLOW[1] | _DEV | {"use_dynamic_shifting": True})
 _FLOW_SCHNELL = (_FLOW[0], _FLOW[1] | _DEV | {"use_dynamic_shifting": False, "shift": 1.0})
 
 
-def _unet(config: Config) -> Part:
-    return Part(("diffusers", "UNet2DConditionModel"), config, NETWORK, names.unet)
+def _unet(config: Config) -> Component:
+    return Component(("diffusers", "UNet2DConditionModel"), config, NETWORK, names.unet)
 
 
-def _vae(config: Config) -> Part:
-    return Part(("diffusers", "AutoencoderKL"), config, ("first_stage_model.", "vae."), names.autoencoder)
+def _vae(config: Config) -> Component:
+    return Component(("diffusers", "AutoencoderKL"), config, ("first_stage_model.", "vae."), names.autoencoder)
 
 
-def _clip(config: Config, prefix: str, rule: names.Rule = names.clip, projected: bool = False, beyond: int = 0) -> Part:
+def _clip(
+    config: Config, prefix: str, rule: names.Rule = names.clip, projected: bool = False, beyond: int = 0
+) -> Component:
     kind = "CLIPTextModelWithProjection" if projected else "CLIPTextModel"
-    return Part(("transformers", kind), config, (prefix,), rule, beyond)
+    return Component(("transformers", kind), config, (prefix,), rule, beyond)
 
 
-def _t5() -> Part:
+def _t5() -> Component:
     prefix = "text_encoders.t5xxl.transformer."
-    return Part(("transformers", "T5EncoderModel"), _T5_XXL, (prefix,), names.as_they_are)
+    return Component(("transformers", "T5EncoderModel"), _T5_XXL, (prefix,), names.as_they_are)
 
 
-def _transformer(kind: str, config: Config, rule: names.Rule) -> Part:
-    return Part(("diffusers", kind), config, NETWORK, rule)
+def _transformer(kind: str, config: Config, rule: names.Rule) -> Component:
+    return Component(("diffusers", kind), config, NETWORK, rule)
 
 
 _END, _BANG = "<|endoftext|>", "!"  # CLIP's tokenizers fill up with the one or the other
@@ -232,7 +234,7 @@ SD1 = Design(
     "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "unet",
     {"unet": _unet(_UNET), "vae": _vae(_VAE), "text_encoder": _clip(_CLIP_L, "cond_stage_model.transformer.")},
-    {"tokenizer": Words("CLIPTokenizer", "text_encoder", _END)},
+    {"tokenizer": Tokenizer("CLIPTokenizer", "text_encoder", _END)},
     _DDIM,
     {"requires_safety_checker": False},
     _NONE,
@@ -246,7 +248,7 @@ SD2 = replace(
         "vae": _vae(_VAE),
         "text_encoder": _clip(_CLIP_H, "cond_stage_model.model.", names.open_clip, beyond=1),
     },
-    tokenizers={"tokenizer": Words("CLIPTokenizer", "text_encoder", _BANG)},
+    tokenizers={"tokenizer": Tokenizer("CLIPTokenizer", "text_encoder", _BANG)},
     predicts=False,
 )
 SDXL = Design(
@@ -261,8 +263,8 @@ SDXL = Design(
         "text_encoder_2": _clip(_CLIP_G, f"{_ONE}1.model.", names.open_clip, projected=True),
     },
     {
-        "tokenizer": Words("CLIPTokenizer", "text_encoder", _END),
-        "tokenizer_2": Words("CLIPTokenizer", "text_encoder_2", _BANG),
+        "tokenizer": Tokenizer("CLIPTokenizer", "text_encoder", _END),
+        "tokenizer_2": Tokenizer("CLIPTokenizer", "text_encoder_2", _BANG),
     },
     _EULER,
     {"force_zeros_for_empty_prompt": True},
@@ -277,7 +279,7 @@ REFINER = replace(
         "vae": _vae(_VAE_XL),
         "text_encoder_2": _clip(_CLIP_G, f"{_ONE}0.model.", names.open_clip, projected=True),
     },
-    tokenizers={"tokenizer_2": Words("CLIPTokenizer", "text_encoder_2", _BANG)},
+    tokenizers={"tokenizer_2": Tokenizer("CLIPTokenizer", "text_encoder_2", _BANG)},
     settings={"force_zeros_for_empty_prompt": False, "requires_aesthetics_score": True},
     absent=("text_encoder", "tokenizer"),
 )
@@ -294,9 +296,9 @@ SD3 = Design(
         "text_encoder_3": _t5(),
     },
     {
-        "tokenizer": Words("CLIPTokenizer", "text_encoder", _END),
-        "tokenizer_2": Words("CLIPTokenizer", "text_encoder_2", _BANG),
-        "tokenizer_3": Words("T5TokenizerFast", "text_encoder_3", "<pad>"),
+        "tokenizer": Tokenizer("CLIPTokenizer", "text_encoder", _END),
+        "tokenizer_2": Tokenizer("CLIPTokenizer", "text_encoder_2", _BANG),
+        "tokenizer_3": Tokenizer("T5TokenizerFast", "text_encoder_3", "<pad>"),
     },
     _FLOW,
 )
@@ -324,8 +326,8 @@ FLUX_DEV = Design(
         "text_encoder_2": _t5(),
     },
     {
-        "tokenizer": Words("CLIPTokenizer", "text_encoder", _END),
-        "tokenizer_2": Words("T5TokenizerFast", "text_encoder_2", "<pad>"),
+        "tokenizer": Tokenizer("CLIPTokenizer", "text_encoder", _END),
+        "tokenizer_2": Tokenizer("T5TokenizerFast", "text_encoder_2", "<pad>"),
     },
     _FLOW_DEV,
 )

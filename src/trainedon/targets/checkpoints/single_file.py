@@ -18,7 +18,7 @@ from torch import nn
 from trainedon.errors import UserError
 from trainedon.targets.checkpoints.checkpoint import Checkpoint
 from trainedon.targets.checkpoints.converted import skeleton_of, state_of, unknown
-from trainedon.targets.checkpoints.designs import Design, Words
+from trainedon.targets.checkpoints.designs import Design, Tokenizer
 from trainedon.targets.checkpoints.recognised import design_of, remarks, schedule
 from trainedon.targets.networks.families import (
     FAMILIES,
@@ -295,7 +295,7 @@ def _check_there(
     )
 
 
-def _check_published(found: Any, folder: Path, words: Words, encoder: Any) -> None:
+def _check_published(found: Any, folder: Path, words: Tokenizer, encoder: Any) -> None:
     """Raises UserError for a tokenizer that is not that of the text encoder as it was published."""
     size, known = len(found), encoder.vocab_size
     if words.kind.startswith("CLIP") and size != known:

@@ -1,4 +1,4 @@
-"""What goes wrong while a network is asked: memory that ran out, or a model whose parts do not go together."""
+"""Errors while a network is evaluated: memory ran out, or the parts of the model do not fit each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ran_out(error: Exception) -> bool:
 
 @contextmanager
 def answering(name: str) -> Iterator[None]:
-    """Inside the block the model `name` is asked. Raises UserError where it fails by itself; that memory ran out is
+    """Inside the block the model `name` is evaluated. Raises UserError where it fails by itself; that memory ran out is
     passed on, since fewer rows may do."""
     try:
         yield

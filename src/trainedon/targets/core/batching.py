@@ -79,12 +79,14 @@ class Batching:
     def at_once(self, device: torch.device, rows: int | None = None) -> int:
         """How many rows the network is given, a multiple of PAD, so that only the last batch is filled up."""
         most = (rows or self.rows) // PAD * PAD
-        if self.pace and self.adapts(device) and not torch.is_grad_enabled():  # gradients of weights are sums over rows
+        # not with gradients: those of weights are summed over a batch, so that its size shows
+        if self.pace and self.adapts(device) and not torch.is_grad_enabled():
             most = int(min(most, self.pace.within(1) // PAD * PAD))
         return max(PAD, most)
 
     def adapts(self, device: torch.device) -> bool:
-        """Whether fewer rows at once change no answer, and time is measured by waiting for them: on a processor."""
+        """Whether batches may shrink where rows are slow: on a CPU, where the batch size changes no answer and timing a
+        batch forces no device to synchronise."""
         return self.pace is not None and device.type == "cpu" and not self.compiled
 
     def shrink(self) -> bool:

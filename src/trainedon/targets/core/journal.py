@@ -23,9 +23,9 @@ Answer = tuple[bytes, torch.Tensor, float]
 
 
 class Journal:
-    """A file that answers are appended to, at most every interval of `pace`, and while nothing else is kept.
+    """An append-only file of answers, written at most once an interval of `pace`, while no other result was saved.
 
-    What a killed process left unfinished at its end is cut off.
+    A record that a killed process left unfinished at the end is truncated.
     """
 
     def __init__(self, path: Path, pace: Pace) -> None:
@@ -47,7 +47,8 @@ class Journal:
             os.truncate(self._path, good)
 
     def _forget_link(self) -> None:
-        """A link is no journal: what it leads to would be cut off."""
+        """Remove a symbolic link in the journal's place: truncating the journal would truncate the file that it points
+        to."""
         if self._path.is_symlink():
             self._path.unlink()
 

@@ -1,4 +1,4 @@
-"""Network answers of the pictures in hand, so that attacks which ask the same thing ask it once."""
+"""A cache of network answers for the pictures in hand, so that attacks which need the same one compute it once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainedon.targets.core.journal import Journal
 
 T = TypeVar("T")
 
-LIMIT = 256 * 2**20  # bytes of answers that are kept, and of tensors as a whole; the oldest go first
+LIMIT = 256 * 2**20  # bytes of answers that are kept, and of tensors under a key; the oldest go first
 
 
 class Timed(Protocol):
@@ -41,35 +41,35 @@ class Memo:
         for key, row, seconds in journal.read() if journal else ():
             self._keep(key, row, seconds)
         self._journal = journal  # from now on, so that nothing is written that was read
-        self._whole: dict[object, tuple[Any, Evaluations]] = {}
-        self._sizes: OrderedDict[object, int] = OrderedDict()  # of the tensors in _whole, the latest asked for last
+        self._cached: dict[object, tuple[Any, Evaluations]] = {}
+        self._cached_bytes: OrderedDict[object, int] = OrderedDict()  # of the tensors in _cached, the latest used last
 
-    def whole(self, key: object, evaluations: Evaluations, compute: Callable[[], T]) -> T:
+    def cached(self, key: object, evaluations: Evaluations, compute: Callable[[], T]) -> T:
         """`compute()` at the first call with this key; later the same, passes and seconds charged again."""
-        if key not in self._whole:
+        if key not in self._cached:
             value, spent = _timed(evaluations, compute)
             self.remember(key, value, spent)
             return value
         known: T
-        known, spent = self._whole[key]
-        if key in self._sizes:
-            self._sizes.move_to_end(key)
+        known, spent = self._cached[key]
+        if key in self._cached_bytes:
+            self._cached_bytes.move_to_end(key)
         evaluations.add(spent)
         return known
 
     def remember(self, key: object, value: Any, spent: Evaluations) -> None:
-        """What `whole` gives for this key. spent: what it took; `spared` are its seconds, with those spared to it."""
-        self._whole[key] = (value, spent)
+        """What `cached` gives for this key. spent: what it took; `spared` are its seconds, with those spared to it."""
+        self._cached[key] = (value, spent)
         if isinstance(value, torch.Tensor):
             self._make_room(key, value.nbytes)
 
     def _make_room(self, key: object, size: int) -> None:
-        """Forget tensors, the longest unasked first: restorations of large pictures would fill any memory."""
-        self._sizes[key] = size
-        self._sizes.move_to_end(key)
-        while sum(self._sizes.values()) > self._limit:
-            oldest, _ = self._sizes.popitem(last=False)
-            del self._whole[oldest]
+        """Evict the least recently used tensors: restorations of large pictures would fill any memory."""
+        self._cached_bytes[key] = size
+        self._cached_bytes.move_to_end(key)
+        while sum(self._cached_bytes.values()) > self._limit:
+            oldest, _ = self._cached_bytes.popitem(last=False)
+            del self._cached[oldest]
 
     def answers(
         self,
@@ -114,7 +114,7 @@ class Memo:
 
     @staticmethod
     def _keys(model: str, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> list[bytes]:
-        """A hash of each row and what it is asked under, 20 bytes: journals hold answers by them."""
+        """A hash of each row with its t and condition, 20 bytes; also the key of a record in a journal."""
         rows = x_t.detach().cpu().contiguous().numpy()
         return [
             hashlib.blake2b(row.tobytes(), key=f"{model[:40]} {at} {given}".encode()[:64], digest_size=20).digest()
@@ -124,8 +124,8 @@ class Memo:
 
 @contextmanager
 def remembering(memo: Memo | None, evaluations: Evaluations, key: object, value: Callable[[], Any]) -> Iterator[Timed]:
-    """For the next who asks `memo.whole` for this key: `value()` at the end of the block. What the block is given runs
-    a part of the work, and charges it."""
+    """The next call of `memo.cached` with this key gives `value()`, taken at the end of the block. The block is given a
+    function that runs a part of the work, and charges it."""
     charged = Evaluations()
 
     def timed(work: Callable[[], T]) -> T:

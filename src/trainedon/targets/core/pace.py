@@ -1,4 +1,4 @@
-"""How long rows of the network take, measured as they go: so that work is cut into parts that can be kept."""
+"""How long rows of the network take, measured as they go, so that work is cut into parts that can be saved."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from dataclasses import dataclass, field
 
 Clock = Callable[[], float]
 INTERVAL = 30.0  # seconds
-TOLD = 0.5  # seconds from one word of progress to the next
+REPORT = 0.5  # seconds between two reports of progress
 
 
 @dataclass(eq=False)
 class Pace:
-    """interval: seconds after which what is done is kept. seconds: what a row took of the latest batch, None before it.
+    """interval: seconds after which results are saved. seconds: what a row took of the latest batch, None before it.
 
-    listener: called with the rows that went through the network and are not counted yet, now and then.
+    listener: called now and then with the rows that went through the network and are not counted yet.
     """
 
     interval: float = INTERVAL
     clock: Clock = time.monotonic
     seconds: float | None = None
     listener: Callable[[int], None] | None = None
-    _kept: float = field(init=False)
-    _told: float = field(init=False)
+    _saved: float = field(init=False)
+    _reported: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._kept = self._told = self.clock()
+        self._saved = self._reported = self.clock()
 
     @property
     def due(self) -> bool:
-        """Whether something is to be kept now."""
-        return self.clock() - self._kept >= self.interval
+        """Whether results are to be saved now."""
+        return self.clock() - self._saved >= self.interval
 
-    def kept(self) -> None:
-        self._kept = self.clock()
+    def mark_saved(self) -> None:
+        """Results were saved just now."""
+        self._saved = self.clock()
 
     def measure(self, rows: int, seconds: float) -> None:
         self.seconds = seconds / rows
@@ -47,6 +48,6 @@ class Pace:
 
     def tell(self, rows: int) -> None:
         now = self.clock()
-        if self.listener is not None and now - self._told >= min(TOLD, self.interval):
-            self._told = now
+        if self.listener is not None and now - self._reported >= min(REPORT, self.interval):
+            self._reported = now
             self.listener(rows)

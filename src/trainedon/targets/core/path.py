@@ -105,7 +105,8 @@ def prediction_of(config: dict[str, Any]) -> str:
 
 
 def _alpha_bars(arguments: dict[str, Any], kind: str) -> torch.Tensor:
-    """As every class of schedulers computes them; some take long over other things, and only some know `exp`."""
+    """`alphas_cumprod` by DDPMScheduler, as every class computes it the same and others are slow to construct; by
+    `kind` itself for a schedule that DDPMScheduler does not have, such as `exp`."""
     import diffusers
 
     schedulers: Any = diffusers

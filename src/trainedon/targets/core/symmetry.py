@@ -1,10 +1,11 @@
-"""The model under audit, seen through a symmetry of the picture plane: the reference that every model brings along.
+"""The symmetry-conjugated model, `g^-1 f(g x)`: the model `f` under audit as a reference for itself.
 
 What is easy to restore, such as a plain background, is restored well whether or not it was trained on. Difficulty is
 taken off with the score under a reference model that never saw the picture (Watson et al., arXiv 2111.08440), which
-there seldom is. But the same model in a mirror, `g^-1 f(g x)`, knows as well what pictures look like, and has no memory
-of `x` unless it was trained on `g x` too. Noise moves with the picture, so that most of what is not memory cancels;
-what remains, such as that faces seldom stand upside down, is the same for pictures that the model never saw.
+there seldom is. Conjugated by a symmetry g of the picture plane (the model in a mirror), the same model knows as well
+what pictures look like, and has no memory of `x` unless it was trained on `g x` too. Noise moves with the picture, so
+that most of what is not memory cancels; what remains, such as that faces seldom stand upside down, is the same for
+pictures that the model never saw.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def named_symmetries(names: Sequence[str]) -> tuple[str, ...]:
 def changed(pixels: torch.Tensor, symmetry: str) -> np.ndarray:
     """Which pictures, float32 (n, c, h, w), the symmetry changes, by half a step of 8 bits somewhere: bool (n,).
 
-    A picture that is its own mirror image is the same to the model in a mirror, which is no reference for it.
+    For a picture with `g x = x` the conjugated model gives the same answer, so it is no reference for it.
     """
     apart = (SYMMETRIES[symmetry](pixels) - pixels).abs().flatten(1).amax(1)
     return (apart > 1 / 255).cpu().numpy()
@@ -55,8 +56,8 @@ def changed(pixels: torch.Tensor, symmetry: str) -> np.ndarray:
 def relative(
     here: np.ndarray, there: Sequence[np.ndarray], different: Sequence[np.ndarray], share: float = 1.0
 ) -> np.ndarray:
-    """Scores minus `share` of the mean of those under the model in each mirror that changes the picture; NaN where none
-    does.
+    """Scores minus `share` of the mean of those under the conjugated models whose symmetry changes the picture; NaN
+    where none does.
 
     here, and each of there: float64 (n,); each of different: bool (n,), see `changed`.
     """
@@ -68,7 +69,7 @@ def relative(
 
 @dataclass(eq=False)
 class Symmetric(Target):
-    """`through` as it looks in a mirror: what goes in is moved by `symmetry`, what comes out is moved back.
+    """`through` conjugated by `symmetry`: what goes in is moved by it, what comes out is moved back.
 
     Passes are counted with those of `through`.
     """

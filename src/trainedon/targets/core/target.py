@@ -64,8 +64,8 @@ class Target(ABC):
     """A diffusion model under audit. Attacks are written against this class alone.
 
     What it knows:
-    identity: what a run records of it. shape: (c, h, w) of what the network denoises, its state: the picture itself, or
-    the latents that an autoencoder makes of it. path: its noise path. prediction: what the network answers: `epsilon`
+    identity: what a run records of it. shape: (c, h, w) of what the network denoises, called states here: latents of an
+    autoencoder, or pixels of a model without one. path: its noise path. prediction: what the network answers: `epsilon`
     (noise), `sample` (clean state), `v_prediction` (arXiv 2202.00512) or `flow` (noise - clean state). classes: number
     of class labels, None for a model without. device: where it works. precision: in which the network multiplies,
     float32, bfloat16 or float16; its answers are float32. options: what else it was loaded with, for the models beside
@@ -161,7 +161,7 @@ class Target(ABC):
 
     @property
     def latent(self) -> bool:
-        """Whether states are latents, and not the pictures themselves."""
+        """Whether the network denoises latents, not pixels."""
         return False
 
     @property
@@ -170,15 +170,16 @@ class Target(ABC):
         return self.shape
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """States (n, *shape) of pictures, float32 (n, *picture) in [-1, 1]: those of a pixel model are the pictures."""
+        """Latents (n, *shape) of pictures, float32 (n, *picture) in [-1, 1]; of a pixel model the pictures
+        themselves."""
         return pixels
 
     def decode(self, states: torch.Tensor) -> torch.Tensor:
-        """Pictures (n, *picture) of states; where the model painted them, they may lie outside [-1, 1]."""
+        """Pictures (n, *picture) of latents or pixels; where the model painted them, they may lie outside [-1, 1]."""
         return states
 
     def bounded(self, states: torch.Tensor) -> torch.Tensor:
-        """States within the bounds that those of pictures have: [-1, 1] for the pixels of a pixel model."""
+        """Latents or pixels within the bounds that those of pictures have: [-1, 1] for pixels."""
         return states.clamp(-1, 1)
 
     # What attacks ask of any model
@@ -229,7 +230,7 @@ class Target(ABC):
         return alpha * states + sigma * noise
 
     def onto_states(self, mask: torch.Tensor) -> torch.Tensor:
-        """A mask of pictures, bool (n, *picture[1:]), as one of states: a place is True if any pixel of it is."""
+        """A mask of pictures, bool (n, *picture[1:]), at the size of latents: a place is True if any pixel of it is."""
         if mask.shape[1:] == self.shape[1:]:
             return mask
         return F.adaptive_max_pool2d(mask.float().unsqueeze(1), self.shape[1:])[:, 0] > 0
@@ -286,8 +287,8 @@ class Target(ABC):
 
     @contextmanager
     def sharing(self, journal: Journal | None = None) -> Iterator[None]:
-        """Inside the block the network is asked once for equal inputs, here and in models that share the memo; and what
-        a journal holds of another process's answers is not asked again."""
+        """Inside the block equal inputs are evaluated once, here and in models that share the memo, and answers that a
+        journal holds from an earlier process are not computed again."""
         self.memo = Memo(journal=journal)
         try:
             yield
@@ -296,11 +297,11 @@ class Target(ABC):
 
     def shared(self, key: object, compute: Callable[[], T]) -> T:
         """`compute()`, or what it gave for the same key while the target is `sharing`; its passes count again."""
-        return compute() if self.memo is None else self.memo.whole(key, self.evaluations, compute)
+        return compute() if self.memo is None else self.memo.cached(key, self.evaluations, compute)
 
     def remembering(self, key: object, value: Callable[[], Any]) -> AbstractContextManager[Timed]:
-        """For the next who asks `shared` for this key: `value()` at the end of the block. What the block is given runs
-        a part of the work, and charges it."""
+        """The next call of `shared` with this key gives `value()`, taken at the end of the block. The block is given a
+        function that runs a part of the work, and charges it."""
         return remembering(self.memo, self.evaluations, key, value)
 
     def counted(self) -> AbstractContextManager[Evaluations]:

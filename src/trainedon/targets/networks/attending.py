@@ -1,4 +1,4 @@
-"""Where a network looks: the attention that it computes on the way, whichever its kind."""
+"""Attention maps of a network, self-attention or attention to the caption, whatever its architecture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Watch(TorchFunctionMode):
 
     state: height and width of the state. tokens: of the picture, where it is one sequence with the words. first:
     whether such a sequence begins with the picture. words: bool (n, k), which of the text's tokens are words of the
-    caption: then the maps say how much each place looks at them; None: how much each place is looked at by all.
+    caption: then the maps give the attention that each place pays to them; None: that each place receives from all.
     """
 
     state: tuple[int, int]
@@ -30,7 +30,7 @@ class Watch(TorchFunctionMode):
     first: bool = True
     words: torch.Tensor | None = None
     maps: list[torch.Tensor] = field(default_factory=list)
-    inside: bool = False  # an attention layer of the network; text encoders, which run in between, have others
+    inside: bool = False  # while an attention layer of the network runs; attention of text encoders is not recorded
     crossed: bool = False
 
     def __post_init__(self) -> None:

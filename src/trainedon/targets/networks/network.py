@@ -107,13 +107,14 @@ class Network(Target):
 
         hook = self.network.get_submodule(layer).register_forward_hook(keep)
         try:
-            return self._look(states, t, condition, seen.pop).contiguous()
+            return self._observe(states, t, condition, seen.pop).contiguous()
         finally:
             hook.remove()
 
     def _places(self, output: Any) -> torch.Tensor:
         """What a block says of each place, (n, channels, h, w): of several outputs the one that has the places."""
-        if isinstance(output, tuple):  # a way down also hands over what it skips; joint blocks give words, then places
+        # down blocks also return skip connections; joint blocks return text tokens, then those of the picture
+        if isinstance(output, tuple):
             output = output[0] if isinstance(output[-1], tuple) else output[-1]
         seen: torch.Tensor = output
         if seen.ndim == 4:
@@ -162,7 +163,7 @@ class Network(Target):
             return torch.stack(grown).mean(0)
 
         with watch.over(self.network):
-            seen = self._look(states, t, condition, collect, prepare)
+            seen = self._observe(states, t, condition, collect, prepare)
         if words:
             seen[~self.words(condition, len(seen)).any(1)] = torch.nan
         return seen
@@ -185,7 +186,7 @@ class Network(Target):
         return torch.stack(norms).cpu().double()
 
     @torch.no_grad()
-    def _look(
+    def _observe(
         self,
         states: torch.Tensor,
         t: int,
@@ -193,8 +194,8 @@ class Network(Target):
         collect: Callable[[], torch.Tensor],
         prepare: Callable[[Condition, int], None] | None = None,
     ) -> torch.Tensor:
-        """One pass over `alpha_t x`; `collect` gives what was seen of the rows that just went through, whose condition
-        `prepare` is given before."""
+        """One pass over the noise-free `alpha_t x`, batch by batch: `prepare` is called with the condition of a batch
+        before it, `collect` after it for what hooks recorded."""
 
         def network(x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
             if prepare is not None:

@@ -25,7 +25,7 @@ WORDS = "words"  # the key of bool (tokens,): which of the text's tokens are wor
 class Text(Latent):
     """A model that is conditioned on captions.
 
-    Each caption is embedded alone, so that it means the same whatever stands beside it.
+    Each caption is embedded alone, so that its embedding does not depend on the batch.
     """
 
     def __post_init__(self) -> None:
@@ -64,8 +64,8 @@ class Text(Latent):
         return self._embedded[caption]
 
     def _embedding(self, caption: str) -> Prompt:
-        """Raises UserError when the tokenizer cannot read the caption. Pipelines would print what they leave out of a
-        long one."""
+        """Raises UserError when the tokenizer cannot read the caption. The warning of pipelines about the end of a long
+        caption, which every text encoder truncates, is not printed for each picture."""
         try:
             with torch.no_grad(), quiet(), unpanicked():
                 return self.embed(caption)
@@ -114,7 +114,7 @@ class StableDiffusion(Text):
         return {"encoder_hidden_states": hidden, WORDS: in_clip(self.pipeline.tokenizer, caption)}
 
     def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        return network(self._whole(x), t, **self._guided(x), **self.prompts(condition, len(x))).sample
+        return network(self._with_mask(x), t, **self._guided(x), **self.prompts(condition, len(x))).sample
 
     def _guided(self, x: torch.Tensor) -> Prompt:
         """Guidance 1, which is none, for a network that is conditioned on its strength (arXiv 2310.04378, sec. 4.2):
@@ -125,7 +125,7 @@ class StableDiffusion(Text):
         none = self.pipeline.get_guidance_scale_embedding(torch.zeros(1), embedding_dim=size)
         return {"timestep_cond": none.to(x).expand(len(x), -1)}
 
-    def _whole(self, x: torch.Tensor) -> torch.Tensor:
+    def _with_mask(self, x: torch.Tensor) -> torch.Tensor:
         """x with the mask and the kept part that an inpainting network takes: where none is given, all is hidden."""
         if not self.inpaints or x.shape[1] > self.shape[0]:
             return x
@@ -152,7 +152,7 @@ class StableDiffusionXL(StableDiffusion):
         numbers = [*size, 0, 0, *([AESTHETIC] if self.pipeline.config.get("requires_aesthetics_score") else size)]
         sizes = torch.tensor(numbers, device=x.device, dtype=x.dtype).expand(len(x), -1)
         added = {"text_embeds": prompts.pop("text_embeds"), "time_ids": sizes}
-        return network(self._whole(x), t, added_cond_kwargs=added, **self._guided(x), **prompts).sample
+        return network(self._with_mask(x), t, added_cond_kwargs=added, **self._guided(x), **prompts).sample
 
 
 class PixArt(Text):

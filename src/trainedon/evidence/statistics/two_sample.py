@@ -1,4 +1,4 @@
-"""Can two sets of rows be told apart? A cross-fitted classifier, and permutations that fit everything again.
+"""The classifier two-sample test (Lopez-Paz and Oquab, arXiv 1610.06545), cross-fitted, its p-value by permutations.
 
 Scores of different folds share training rows, so their AUC spreads more than the usual formulas say: a test that treats
 them as independent raises false alarms. Here labels are dealt anew within the folds and every fit is repeated, which is
@@ -34,9 +34,9 @@ class View:
 
 
 @dataclass(frozen=True)
-class Separation:
-    """What one view separates: out-of-fold scores float64 (n,), their AUC, the p-value of that AUC alone, and how much
-    wider than a plain AUC it spreads when there is no difference."""
+class ClassifierTest:
+    """How well the classifier of one view tells the two sets apart: out-of-fold scores float64 (n,), their AUC, the
+    p-value of that AUC alone, and how much wider than a plain AUC it spreads when there is no difference."""
 
     score: np.ndarray
     auc: float
@@ -75,16 +75,16 @@ def logistic(x: np.ndarray, labels: np.ndarray, z: np.ndarray) -> np.ndarray:
     return z @ beta[:, 1:].T
 
 
-def separate(
+def classifier_two_sample_test(
     views: Sequence[View], m: int, permutations: int, seed: int, enough: int | None = None
-) -> tuple[list[Separation], float, int]:
+) -> tuple[list[ClassifierTest], float, int]:
     """How well the first m rows are told from the rest by each view, and one p-value for all views together.
 
-    Returns (one Separation a view, p-value of the most striking of them, number of permutations). That p-value compares
-    the smallest single p-value with what it is under the same permutations (Westfall & Young, 1993), so looking in
-    several ways costs no validity. enough: of a single view, stop once so many permutations are as striking as what was
-    observed; the p-value is then that number over the permutations made, and stays valid (Besag & Clifford, Biometrika
-    78, 1991).
+    Returns (one ClassifierTest a view, p-value of the most striking of them, number of permutations). That p-value
+    compares the smallest single p-value with what it is under the same permutations (Westfall & Young, 1993), so
+    looking in several ways costs no validity. enough: of a single view, stop once so many permutations are as striking
+    as what was observed; the p-value is then that number over the permutations made, and stays valid (Besag & Clifford,
+    Biometrika 78, 1991).
     """
     n = len(views[0].x)
     truth = np.arange(n) < m
@@ -104,7 +104,7 @@ def separate(
     together, made = _together(drawn, observed, enough)
     plain = math.sqrt((n + 1) / (12 * m * (n - m)))  # standard error of a null AUC (Mann & Whitney, 1947)
     found = [
-        Separation(score, float(value), _p_value(row[:made], value), max(1.0, float(row.std()) / plain))
+        ClassifierTest(score, float(value), _p_value(row[:made], value), max(1.0, float(row.std()) / plain))
         for score, value, row in zip(scores, observed, drawn, strict=True)
     ]
     return found, together, made

@@ -1,4 +1,4 @@
-"""How many pictures a finding would take."""
+"""Power analysis: how many pictures a finding would take."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 
 from scipy.stats import norm
 
-from trainedon.evidence.protocol.documents import Needed
+from trainedon.evidence.protocol.documents import PowerAnalysis
 from trainedon.evidence.statistics.pvalues import smallest_p
 
 POWER = 0.8
 MOST = 10**7  # beyond this a number says no more than that there are not enough
 
 
-def needed(effect: float, unseen: int, level: float) -> Needed:
+def pictures_needed(effect: float, unseen: int, level: float) -> PowerAnalysis:
     """How many suspects a set test needs to reach p < `level` in four cases out of five, if the effect is as seen.
 
     effect: P(suspect > unseen), ties half. unseen: how many unseen pictures there are. With m suspects and n unseen
@@ -28,7 +28,7 @@ def needed(effect: float, unseen: int, level: float) -> Needed:
     if excess > 0:
         size = (z**2 + math.sqrt(z**4 + excess * z**2)) / excess  # solves excess m^2 = z^2 (2 m + 1)
         each = _enough(size, None, level)
-    return Needed(p=level, power=POWER, suspects=suspects, each=each)
+    return PowerAnalysis(p=level, power=POWER, suspects=suspects, each=each)
 
 
 def _enough(size: float, unseen: int | None, level: float) -> int | None:

@@ -5,11 +5,20 @@ import pytest
 from scipy.stats import mannwhitneyu
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from trainedon.evidence.statistics.separation import NEWTON, View, aucs, discriminant, logistic, separate
+from trainedon.evidence.statistics.two_sample import (
+    NEWTON,
+    View,
+    aucs,
+    classifier_two_sample_test,
+    discriminant,
+    logistic,
+)
 
 
 def one(x, m, permutations=59, classifier=None, enough=None):
-    (found,), p_value, made = separate([View(x, classifier or discriminant())], m, permutations, seed=1, enough=enough)
+    (found,), p_value, made = classifier_two_sample_test(
+        [View(x, classifier or discriminant())], m, permutations, seed=1, enough=enough
+    )
     return found, p_value, made
 
 
@@ -35,11 +44,11 @@ def test_several_views_are_one_test_and_lose_little():
     null = []
     for _ in range(150):
         views = [View(rng.normal(size=(40, d)), discriminant(d)) for d in (3, 60)]
-        null.append(separate(views, 15, 59, seed=1)[1])
+        null.append(classifier_two_sample_test(views, 15, 59, seed=1)[1])
     assert np.mean(np.array(null) < 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
     assert 0.35 < np.mean(null) < 0.65
     shifted = rng.normal(size=(50, 3)) + 2 * (np.arange(50) < 20)[:, None]
-    found, p_value, _ = separate(
+    found, p_value, _ = classifier_two_sample_test(
         [View(rng.normal(size=(50, 60)), discriminant(60)), View(shifted, discriminant())], 20, 199, 1
     )
     assert found[1].p_value == 1 / 200

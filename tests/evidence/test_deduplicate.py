@@ -7,7 +7,7 @@ import pytest
 
 from trainedon.evidence import Scores, audit_table, evaluate_table
 from trainedon.evidence.statistics.pvalues import permutation_test
-from trainedon.evidence.table.prepare import one_per_cluster, prepare
+from trainedon.evidence.table.deduplicate import deduplicate, one_per_cluster
 
 SETS = ("suspect", "unseen")
 
@@ -54,7 +54,7 @@ def test_the_choice_is_blind_to_the_set(asked, known):
         table = [r | {"sha256": None} for r in table]
     if known == "equal bytes":
         table = [r | {"sha256": hashlib.sha256(r["picture"].encode()).hexdigest(), "cluster": None} for r in table]
-    found = counted(prepare(Scores.from_rows(table), (asked, "unseen")))
+    found = counted(deduplicate(Scores.from_rows(table), (asked, "unseen")))
     if known == "equal bytes" and asked == "member":
         assert found == {("member", f"{i}") for i in range(200)}, "what was trained on is not unseen"
     else:
@@ -68,7 +68,7 @@ def test_an_unseen_picture_that_equals_a_suspect_is_scored_as_its_equal():
     twins = [
         r | {"set": "unseen", "picture": f"twin of {r['picture']}", "reason": "also among the suspects"} for r in listed
     ]
-    found = prepare(Scores.from_rows(table), SETS, listed + twins)
+    found = deduplicate(Scores.from_rows(table), SETS, listed + twins)
     score = {(r.set, r.picture): r.score for r in found.rows}
     assert all(score["unseen", f"twin of {i}"] == score["suspect", f"{i}"] == i for i in range(40))
     assert 8 < sum(name == "suspect" for name, _ in counted(found)) < 32
@@ -78,7 +78,7 @@ def test_only_pictures_of_the_list_count_and_only_with_its_digest():
     table = [row(f"{i}", "suspect", float(i)) for i in range(4)]
     listed = [{k: r[k] for k in ("picture", "set", "sha256")} | {"reason": None} for r in table[1:]]
     listed[0]["sha256"] = "0" * 64
-    found = prepare(Scores.from_rows(table), SETS, listed)
+    found = deduplicate(Scores.from_rows(table), SETS, listed)
     assert counted(found) == {("suspect", "2"), ("suspect", "3")}
     assert {r.picture: r.reason for r in found.rows if r.reason} == {
         "0": "it is not in the list of pictures",
@@ -89,7 +89,7 @@ def test_only_pictures_of_the_list_count_and_only_with_its_digest():
 def test_names_keep_their_spaces():
     table = [row(f" {i}", "suspect", float(i)) for i in range(3)]
     listed = [{k: r[k] for k in ("picture", "set", "sha256")} | {"reason": None} for r in table]
-    assert len(counted(prepare(Scores.from_rows(table), SETS, listed))) == 3
+    assert len(counted(deduplicate(Scores.from_rows(table), SETS, listed))) == 3
 
 
 @pytest.mark.parametrize("twins", ["alike", "equal"])
@@ -108,7 +108,7 @@ def test_motifs_that_come_in_pairs_raise_no_false_alarm(twins):
         if twins == "equal":
             same = [hashlib.sha256(f"{i // 2}".encode()).hexdigest() for i in range(240)]
             table = [r | {"sha256": d, "cluster": None} if m else r for r, d, m in zip(table, same, motif)]
-        scores = prepare(Scores.from_rows(table), SETS)
+        scores = deduplicate(Scores.from_rows(table), SETS)
         p.append(permutation_test(*(scores.sample(scores.attacks[0], name).score for name in SETS), 199).p_value)
     assert np.mean(np.array(p) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
 

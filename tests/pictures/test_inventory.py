@@ -12,13 +12,13 @@ from trainedon.pictures import (
     Item,
     Rendering,
     cross_duplicates,
-    inventory,
     read_inventory,
     scan,
+    take_inventory,
     write_inventory,
 )
 from trainedon.pictures.appearance import detail, jpeg_trace, perceptual_hash
-from trainedon.pictures.stock import restated
+from trainedon.pictures.inventory import restated
 
 LATER = ["phash", "jpeg_trace", "detail"]
 
@@ -31,7 +31,7 @@ def test_every_picture_is_listed_with_its_reason(folder, encoded):
     (path / "copy.png").write_bytes((path / "a.png").read_bytes())
     (path / "more.png").write_bytes((path / "a.png").read_bytes())
     (path / "also cut.jpg").write_bytes((path / "cut.jpg").read_bytes())
-    items = inventory(scan(path), "suspect")
+    items = take_inventory(scan(path), "suspect")
     assert [(item.picture, item.reason) for item in items] == [
         ("2/b.png", None),
         ("a.png", None),
@@ -59,7 +59,7 @@ def test_every_picture_is_listed_with_its_reason(folder, encoded):
 def test_limit_and_progress(folder):
     path = folder("a.png", "b.png", "c.png")
     seen = []
-    items = inventory(scan(path, 2), "unseen", progress=lambda done, total: seen.append((done, total)))
+    items = take_inventory(scan(path, 2), "unseen", progress=lambda done, total: seen.append((done, total)))
     assert [item.picture for item in items] == ["a.png", "b.png"] and seen == [(1, 2), (2, 2)]
 
 
@@ -67,7 +67,7 @@ def test_the_same_bytes_under_a_broken_name_are_no_duplicates(folder):
     path = folder("a.png")
     for name in ("x.png", "y.png"):
         (path / name).symlink_to(path / "nowhere")
-    items = inventory(scan(path), "suspect")
+    items = take_inventory(scan(path), "suspect")
     assert [item.sha256 for item in items[1:]] == [None, None]
     assert all(item.reason.startswith("cannot be read") for item in items[1:])
 
@@ -75,7 +75,7 @@ def test_the_same_bytes_under_a_broken_name_are_no_duplicates(folder):
 def test_colour_statistics_equal_numpy(tmp_path, encoded):
     rgb = np.random.default_rng(0).integers(0, 256, (37, 23, 3), dtype=np.uint8)
     (tmp_path / "a.png").write_bytes(encoded("PNG", rgb))
-    item = inventory(scan(tmp_path), "member")[0]
+    item = take_inventory(scan(tmp_path), "member")[0]
     scaled = rgb.reshape(-1, 3).astype(np.float64) / 255
     np.testing.assert_allclose([item.mean_r, item.mean_g, item.mean_b], scaled.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose([item.std_r, item.std_g, item.std_b], scaled.std(axis=0), rtol=1e-10)
@@ -87,7 +87,7 @@ def test_sharpness_by_hand(tmp_path, encoded):
     flat = np.full((3, 300, 3), 90, np.uint8)
     for name, rgb in (("dot.png", dot), ("flat.png", flat), ("one.png", np.zeros((1, 1, 3), np.uint8))):
         (tmp_path / name).write_bytes(encoded("PNG", rgb))
-    items = inventory(scan(tmp_path), "member")
+    items = take_inventory(scan(tmp_path), "member")
     assert [item.sharpness for item in items] == [(400**2 + 4 * 100**2) / 25, 0, 0]
 
 
@@ -97,11 +97,11 @@ def test_sharpness_falls_with_blur_and_is_taken_at_256_pixels(tmp_path, encoded)
     large = noise.repeat(16, 0).repeat(8, 1)  # 1024 x 512 pixels
     for name, rgb in (("blurred.png", blurred), ("large.png", large), ("sharp.png", noise)):
         (tmp_path / name).write_bytes(encoded("PNG", rgb))
-    items = {item.picture: item.sharpness for item in inventory(scan(tmp_path), "member")}
+    items = {item.picture: item.sharpness for item in take_inventory(scan(tmp_path), "member")}
     assert items["blurred.png"] < items["sharp.png"] / 2
     at_256 = Image.fromarray(large).resize((128, 256), Image.Resampling.LANCZOS)
     (tmp_path / "256.png").write_bytes(encoded("PNG", at_256))
-    expected = inventory(scan(tmp_path / "256.png"), "member")[0].sharpness
+    expected = take_inventory(scan(tmp_path / "256.png"), "member")[0].sharpness
     assert items["large.png"] == pytest.approx(expected, rel=0.01)
 
 
@@ -109,7 +109,7 @@ def test_looks_are_those_of_the_pixels(tmp_path, encoded):
     rgb = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     for name, pixels in (("a.png", rgb), ("flat.png", np.full_like(rgb, 90))):
         (tmp_path / name).write_bytes(encoded("PNG", pixels))
-    item, flat = inventory(scan(tmp_path), "member")
+    item, flat = take_inventory(scan(tmp_path), "member")
     assert (item.phash, item.jpeg_trace, item.detail) == (perceptual_hash(rgb), jpeg_trace(rgb), detail(rgb))
     assert item.phash is not None and flat.phash is None and flat.reason is None
 
@@ -146,7 +146,7 @@ def test_unseen_pictures_that_were_given_are_set_aside():
 
 
 def test_real_faces_pass_through_untouched(shared):
-    items = inventory(scan(shared / "data" / "celeba32" / "members", 20), "member")
+    items = take_inventory(scan(shared / "data" / "celeba32" / "members", 20), "member")
     assert [item.reason for item in items] == [None] * 20
     assert {(item.format, item.width, item.height) for item in items} == {("PNG", 32, 32)}
     assert all(0 < item.mean_r < 1 and item.sharpness > 0 for item in items)
@@ -174,13 +174,13 @@ def test_what_can_be_read_in_several_ways_is_told(tmp_path, encoded, rgb):
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     entries = scan(tmp_path)
-    items = inventory(entries, "member")
+    items = take_inventory(entries, "member")
     assert [item.alpha for item in items] == [True, False, False, None]
     assert [item.orientation for item in items] == [None, None, 6, None]
     assert items[0].mean_r == 1 and (items[2].width, items[2].height) == (12, 16)
     other = Rendering(alpha="black", orientation="stored")
     black = restated(items, entries, [0, 2], other)
-    assert black == inventory(entries, "member", rendering=other)
+    assert black == take_inventory(entries, "member", rendering=other)
     assert black[0].mean_r == 0 and (black[2].width, black[2].height) == (16, 12)
     write_inventory(black, tmp_path / "pictures.parquet")
     assert read_inventory(tmp_path / "pictures.parquet") == black

@@ -1,5 +1,5 @@
-"""Is the model asked alike about both sets? Every attack asks with a class or a caption; asked in another way a model
-answers otherwise, trained on the pictures or not."""
+"""Is the model conditioned alike for both sets? Under another kind of class or caption a model answers otherwise,
+trained on the pictures or not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import fisher_exact
 
-from trainedon.evidence.protocol.documents import Asked
+from trainedon.evidence.protocol.documents import ConditioningControl
 from trainedon.evidence.table.picture_table import PictureTable, batches
 
 LEVEL = 0.01
@@ -27,9 +27,11 @@ WORDS = {
 }
 
 
-def asked(listed: PictureTable | None, sets: Sequence[str], by: str | None) -> Asked | None:
-    """How the model was asked about the usable pictures of two sets; None where it is asked with nothing, or a run did
-    not record it.
+def conditioning_control(
+    listed: PictureTable | None, sets: Sequence[str], by: str | None
+) -> ConditioningControl | None:
+    """What the model was conditioned on for the usable pictures of two sets; None for an unconditional model, or where
+    a run did not record it.
 
     by: `class`, `caption`, or `one caption` for all. They differ where the share of a way does, beyond chance: Fisher's
     exact test below 0.01, or all of one set and none of the other. Some missing captions in both sets, as chance deals
@@ -43,7 +45,7 @@ def asked(listed: PictureTable | None, sets: Sequence[str], by: str | None) -> A
     p = _spread(*classes) if all(classes) else None
     if p is not None and p < LEVEL:
         found.append(f"the classes of the two sets are spread differently (p = {p:.2g})")
-    return Asked(
+    return ConditioningControl(
         by="class" if by == "class" else "caption",
         ways={name: dict(sorted(counts.items())) for name, counts in zip(sets, ways, strict=True)},
         classes_p_value=p,
@@ -54,7 +56,7 @@ def asked(listed: PictureTable | None, sets: Sequence[str], by: str | None) -> A
 
 
 def _counted(listed: PictureTable, sets: Sequence[str], by: str) -> tuple[list[Counter[str]], list[Counter[str]]]:
-    """For each set how often it was asked in each way, and with each class that the model did not infer itself."""
+    """For each set how many pictures were conditioned in each way, and on each class that the model did not infer."""
     ways: list[Counter[str]] = [Counter() for _ in sets]
     classes: list[Counter[str]] = [Counter() for _ in sets]
     among = [listed.usable & listed.in_sets([name]) for name in sets]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from trainedon.evidence.table.clusters import ENCODER, changes, linked, smallest_in_clusters
 from trainedon.evidence.table.codes import MISSING, Codebook, Codes, DictionaryBuilder, lookup
-from trainedon.evidence.table.feature_table import Looks
+from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.memory import release_unused
 from trainedon.evidence.table.picture_table import Facts, Mask, Pictures, PictureTable
 from trainedon.evidence.table.rows import SETS, Column, Columns, Indices, Rows, picture_ids
@@ -25,27 +25,27 @@ MEMBER = "also among the members"
 FIRST = np.array([("member", "suspect", "unseen").index(name) for name in SETS], np.int8)  # of equal pictures
 
 
-def prepare(
-    scores: Scores, sets: Sequence[str], pictures: Pictures | None = None, looks: Looks | None = None
+def deduplicate(
+    scores: Scores, sets: Sequence[str], pictures: Pictures | None = None, features: FeatureTable | None = None
 ) -> Scores:
     """The rows of `sets`, joined to the inventory, copies without a score, near-duplicates marked by what stands for
     them.
 
-    pictures: `pictures.parquet`, or its rows. looks: what an encoder says of them. Without pictures only the table's
+    pictures: `pictures.parquet`, or its rows. features: those of an encoder. Without pictures only the table's
     own column `cluster` says which are near-duplicates.
     """
-    return prepared(scores, sets, pictures, looks)[0]
+    return deduplicated(scores, sets, pictures, features)[0]
 
 
-def prepared(
-    scores: Scores, sets: Sequence[str], pictures: Pictures | None, looks: Looks | None
+def deduplicated(
+    scores: Scores, sets: Sequence[str], pictures: Pictures | None, features: FeatureTable | None
 ) -> tuple[Scores, PictureTable | None]:
-    """What `prepare` gives, and the inventory."""
+    """What `deduplicate` gives, and the inventory."""
     scores, listed = scores.of_sets(*sets), None
     if pictures is not None:
         scores, listed = joined(scores, pictures)
         release_unused()
-        scores = _with_clusters(with_twins(_complete(scores, listed, sets)), listed, listed.in_sets(sets), looks)
+        scores = _with_clusters(with_twins(_complete(scores, listed, sets)), listed, listed.in_sets(sets), features)
     scores = one_per_cluster(without_duplicates(scores))
     release_unused()
     return scores, listed
@@ -131,43 +131,43 @@ def _unscored(columns: Columns, listed: PictureTable, rows: Indices, attack: int
     )
 
 
-def _with_clusters(scores: Scores, listed: PictureTable, among: Mask, looks: Looks | None) -> Scores:
+def _with_clusters(scores: Scores, listed: PictureTable, among: Mask, features: FeatureTable | None) -> Scores:
     """Rows that the table gives no cluster with that of their picture."""
     columns = scores.columns
-    found = lookup(near_duplicate_clusters(listed, among, looks), listed.rows_of(columns.set, columns.picture))
+    found = lookup(near_duplicate_clusters(listed, among, features), listed.rows_of(columns.set, columns.picture))
     return Scores(replace(columns, cluster=np.where(columns.cluster == MISSING, found, columns.cluster)))
 
 
-def near_duplicates(pictures: Sequence[Facts], looks: Looks | None = None) -> dict[tuple[str, str], str]:
+def near_duplicates(pictures: Sequence[Facts], features: FeatureTable | None = None) -> dict[tuple[str, str], str]:
     """The clusters of near-duplicates among all `pictures`: (set, picture) -> the smallest sha256 in its cluster.
 
     pictures: rows of the inventory. One alone in its cluster is left out. `near_duplicate_clusters` says what counts.
     """
     listed = PictureTable.read(pictures)
-    cluster = near_duplicate_clusters(listed, np.ones(len(listed), dtype=bool), looks)
+    cluster = near_duplicate_clusters(listed, np.ones(len(listed), dtype=bool), features)
     rows = np.flatnonzero(cluster != MISSING)
     found = zip(listed.facts(rows, ("set", "picture")), listed.digests.decode(cluster[rows]), strict=True)
     return {(row["set"], row["picture"]): str(sha256) for row, sha256 in found}
 
 
-def near_duplicate_clusters(listed: PictureTable, among: Mask, looks: Looks | None) -> Codes:
+def near_duplicate_clusters(listed: PictureTable, among: Mask, features: FeatureTable | None) -> Codes:
     """The cluster of every picture that has a near-duplicate among those of `among`: (n,), of digests, the smallest in
     it; MISSING for all others.
 
-    Near-duplicates are found by perceptual hash and, where looks are those of ENCODER, by these. A picture without a
+    Near-duplicates are found by perceptual hash and, where features are of ENCODER, by these. A picture without a
     digest or a perceptual hash, or with a reason not to be used, is in no cluster.
     """
     rows = np.flatnonzero(among & listed.hashed & listed.usable & (listed.sha256 != MISSING))
-    seen, features = np.empty(0, np.int64), []
-    if looks is not None and looks.encoder == ENCODER:
+    seen, vectors = np.empty(0, np.int64), []
+    if features is not None and features.encoder == ENCODER:
         place = np.full(len(listed) + 1, MISSING)  # of each picture among `rows`
         place[rows] = np.arange(len(rows))
-        at = place[listed.find(looks.features)]
+        at = place[listed.find(features.vectors)]
         by_row = np.argsort(at, kind="stable")
         by_row = by_row[at[by_row] != MISSING]
-        every = list(looks.features.values())
-        seen, features = at[by_row], [every[number] for number in by_row]
-    root = linked(listed.phash[rows], listed.colour[rows], seen, features)
+        every = list(features.vectors.values())
+        seen, vectors = at[by_row], [every[number] for number in by_row]
+    root = linked(listed.phash[rows], listed.colour[rows], seen, vectors)
     out = np.full(len(listed), MISSING, np.int32)
     out[rows] = smallest_in_clusters(root, listed.sha256[rows])
     return out
@@ -251,7 +251,7 @@ def _first_of_group(*keys: Column) -> Indices:
 
 
 def _drawn(rows: Rows) -> npt.NDArray[np.bytes_]:
-    """SHA-256 (salt + digest + set) of each row, bytes (n,), 32 each: a lot that favours nothing.
+    """SHA-256 (salt + digest + set) of each row, bytes (n,), 32 each: a random order that is blind to scores and sets.
 
     The set is hashed too, since copies in different sets have one digest: by name, one set would always win.
     """

@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import UserError
-from trainedon.evidence import read_looks
+from trainedon.evidence import read_features
 from trainedon.evidence.table.clusters import ENCODER
-from trainedon.pictures import Item, inventory, scan
+from trainedon.pictures import Item, scan, take_inventory
 from trainedon.pictures.appearance import layout
 from trainedon.runs import features as module
-from trainedon.runs.features import MOST, write_looks
+from trainedon.runs.features import MOST, write_features
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def stock(toy_pictures):
     items, entries = [], []
     for name, limit in (("member", 11), ("unseen", 24)):
         listed = scan(toy_pictures[name + "s" if name == "member" else name], limit)
-        items += inventory(listed, name)
+        items += take_inventory(listed, name)
         entries += listed
     items[3] = replace(items[3], reason="also among the suspects")
     return items, entries
@@ -46,15 +46,15 @@ def quiet(what: str, done: int, total: int) -> None:
 def test_every_usable_picture_of_each_set_by_the_built_in_descriptor(stock, built_in, tmp_path):
     items, entries = stock
     seen = []
-    write_looks(items, entries, tmp_path, lambda *progress: seen.append(progress))
+    write_features(items, entries, tmp_path, lambda *progress: seen.append(progress))
     assert {what for what, _, _ in seen} == {"looking at pictures"} and seen[-1][1:] == (34, 34)
-    looks = read_looks(tmp_path / "looks.parquet")
+    features = read_features(tmp_path / "looks.parquet")
     usable = [item for item in items if item.reason is None]
-    assert looks.encoder == "layout" and set(looks.features) == {(item.set, item.picture) for item in usable}
+    assert features.encoder == "layout" and set(features.vectors) == {(item.set, item.picture) for item in usable}
     for item, entry in zip(items, entries):
         if item.reason is not None:
             continue
-        row = looks.features[item.set, item.picture]
+        row = features.vectors[item.set, item.picture]
         assert row.dtype == np.float32
         np.testing.assert_array_equal(row, layout(entry.read().rgb))
     table = pq.read_table(tmp_path / "looks.parquet")
@@ -67,8 +67,8 @@ def test_every_usable_picture_of_each_set_by_the_built_in_descriptor(stock, buil
 def test_of_more_pictures_the_first_by_digest_are_taken(stock, built_in, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MOST", 5)
     items, entries = stock
-    write_looks(items[::-1], entries[::-1], tmp_path, quiet)
-    features = read_looks(tmp_path / "looks.parquet").features
+    write_features(items[::-1], entries[::-1], tmp_path, quiet)
+    features = read_features(tmp_path / "looks.parquet").vectors
     for name in ("member", "unseen"):
         usable = sorted((i for i in items if i.set == name and i.reason is None), key=lambda item: item.sha256)
         assert {key for key in features if key[0] == name} == {(name, item.picture) for item in usable[:5]}
@@ -77,15 +77,15 @@ def test_of_more_pictures_the_first_by_digest_are_taken(stock, built_in, tmp_pat
 
 def test_a_picture_looks_the_same_whatever_its_neighbours(stock, installed, tmp_path):
     items, entries = stock
-    write_looks(items, entries, tmp_path, quiet)
-    looks = read_looks(tmp_path / "looks.parquet")
-    assert looks.encoder == ENCODER and all(row.shape == (1280,) for row in looks.features.values())
+    write_features(items, entries, tmp_path, quiet)
+    features = read_features(tmp_path / "looks.parquet")
+    assert features.encoder == ENCODER and all(row.shape == (1280,) for row in features.vectors.values())
     (tmp_path / "few").mkdir()
-    write_looks(items[-3:], entries[-3:], tmp_path / "few", quiet)
-    few = read_looks(tmp_path / "few" / "looks.parquet").features
+    write_features(items[-3:], entries[-3:], tmp_path / "few", quiet)
+    few = read_features(tmp_path / "few" / "looks.parquet").vectors
     assert len(few) == 3
     for key, row in few.items():
-        np.testing.assert_array_equal(row, looks.features[key])
+        np.testing.assert_array_equal(row, features.vectors[key])
 
 
 def test_a_larger_copy_looks_like_the_picture_and_another_does_not(shared, installed, tmp_path):
@@ -93,10 +93,10 @@ def test_a_larger_copy_looks_like_the_picture_and_another_does_not(shared, insta
     for name, size in (("member", 64), ("suspect", 32)):  # the same faces
         source = shared / "data" / f"celeba{size}" / "unseen"
         listed = scan(source, 8)
-        items += inventory(listed, name)
+        items += take_inventory(listed, name)
         entries += listed
-    write_looks(items, entries, tmp_path, quiet)
-    features = read_looks(tmp_path / "looks.parquet").features
+    write_features(items, entries, tmp_path, quiet)
+    features = read_features(tmp_path / "looks.parquet").vectors
     rows = {
         name: np.stack([features[i.set, i.picture] for i in items if i.set == name]) for name in ("member", "suspect")
     }
@@ -107,9 +107,9 @@ def test_a_larger_copy_looks_like_the_picture_and_another_does_not(shared, insta
 
 def test_what_is_there_is_not_done_again(stock, built_in, tmp_path):
     items, entries = stock
-    write_looks(items, entries, tmp_path, quiet)
+    write_features(items, entries, tmp_path, quiet)
     before = (tmp_path / "looks.parquet").stat()
-    write_looks(items, [], tmp_path, quiet)  # would fail if it read a picture
+    write_features(items, [], tmp_path, quiet)  # would fail if it read a picture
     assert (tmp_path / "looks.parquet").stat().st_mtime_ns == before.st_mtime_ns
 
 
@@ -119,26 +119,26 @@ def test_a_picture_that_changed_or_went_is_named_and_nothing_is_left(built_in, t
     for path in sorted(toy_pictures["members"].iterdir())[:3]:
         (source / path.name).write_bytes(path.read_bytes())
     entries = scan(source)
-    items = inventory(entries, "suspect")
+    items = take_inventory(entries, "suspect")
     (source / "01.png").write_bytes((source / "02.png").read_bytes())
     with pytest.raises(UserError, match=r"01\.png changed during the run"):
-        write_looks(items, entries, tmp_path, quiet)
+        write_features(items, entries, tmp_path, quiet)
     (source / "01.png").unlink()
     with pytest.raises(UserError, match=r"01\.png could be read at first"):
-        write_looks(items, entries, tmp_path, quiet)
+        write_features(items, entries, tmp_path, quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
 
 
 def test_no_usable_picture_no_features(tmp_path):
-    write_looks([Item("a", None, "suspect", None, "empty file")], [], tmp_path, quiet)
-    assert read_looks(tmp_path / "looks.parquet").features == {}
+    write_features([Item("a", None, "suspect", None, "empty file")], [], tmp_path, quiet)
+    assert read_features(tmp_path / "looks.parquet").vectors == {}
 
 
 def test_a_file_that_is_missing_or_foreign(tmp_path):
-    assert read_looks(tmp_path / "looks.parquet") is None
+    assert read_features(tmp_path / "looks.parquet") is None
     (tmp_path / "text.parquet").write_text("hello")
     pq.write_table(pa.table({"set": ["a"]}), tmp_path / "other.parquet")
     pq.write_table(pa.table({"set": ["a"]}).replace_schema_metadata({"encoder": "x"}), tmp_path / "columns.parquet")
     for name in ("text.parquet", "other.parquet", "columns.parquet"):
         with pytest.raises(UserError, match="not a list of features"):
-            read_looks(tmp_path / name)
+            read_features(tmp_path / name)

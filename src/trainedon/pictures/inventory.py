@@ -1,4 +1,4 @@
-"""Taking stock: every picture of a source is read and decoded once, measured, and told from its copies."""
+"""The inventory: every picture of a source is read and decoded once, measured, and told from its copies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEVELS = np.arange(256) / 255
 _AMONG = {"suspect": "also among the suspects", "member": "also among the members"}
 
 
-def inventory(
+def take_inventory(
     entries: Sequence[Entry],
     set_name: str,
     progress: Callable[[int, int], None] | None = None,
@@ -104,7 +104,7 @@ def restated(items: Inventory, entries: Sequence[Entry], places: Iterable[int], 
 def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
     """Colour statistics from the histogram (exact, and small for a large picture), sharpness, and looks."""
     # first, since each of them holds copies of a large picture while it works
-    looks = {"phash": perceptual_hash(rgb), "jpeg_trace": jpeg_trace(rgb), "detail": detail(rgb)}
+    appearance = {"phash": perceptual_hash(rgb), "jpeg_trace": jpeg_trace(rgb), "detail": detail(rgb)}
     image = Image.fromarray(rgb)
     counts = np.array(image.histogram(), dtype=np.float64).reshape(3, 256)
     pixels = rgb.shape[0] * rgb.shape[1]
@@ -112,7 +112,7 @@ def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
     variance = (counts * (_LEVELS - mean[:, None]) ** 2).sum(axis=1) / pixels
     named = {f"mean_{channel}": float(value) for channel, value in zip("rgb", mean)}
     named |= {f"std_{channel}": float(value) for channel, value in zip("rgb", np.sqrt(variance))}
-    return named | {"sharpness": _sharpness(image)} | looks
+    return named | {"sharpness": _sharpness(image)} | appearance
 
 
 def _sharpness(image: Image.Image) -> float:
