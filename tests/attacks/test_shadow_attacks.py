@@ -156,7 +156,7 @@ def test_gsa_learns_from_as_many_members_as_others(shadow_folders, shadows, tmp_
     members[:, :5] = True
     other = with_members(shadow_folders["rgb"], tmp_path / "out", members)
     for attack, half in ((GSA(pictures=8, shadows=shadows), 4), (GSA(shadows=other), 5)):
-        chosen = attack._known()
+        chosen = attack._of_pool()
         assert len({tuple(rows) for rows in chosen}) == 4
         for rows, seen in zip(chosen, attack.shadows.members, strict=True):
             assert len(set(rows)) == len(rows) == 2 * half and seen[rows].sum() == half
