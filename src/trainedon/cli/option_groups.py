@@ -37,7 +37,7 @@ Caption = Annotated[
 ]
 Controls = Annotated[
     bool,
-    typer.Option(help="Where captions are asked with, run each attack with other ones too: three times the work."),
+    typer.Option(help="On models conditioned on captions, run each attack with other ones too: three times the work."),
 ]
 Labels = Annotated[
     str,
