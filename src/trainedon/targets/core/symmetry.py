@@ -67,7 +67,7 @@ def relative(
     return scores
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Symmetric(Target):
     """`through` conjugated by `symmetry`: what goes in is moved by it, what comes out is moved back.
 
