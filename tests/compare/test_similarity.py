@@ -25,6 +25,11 @@ TABLE = [
     *((name, "picture") for name in CLASSES),
     ("ensemble", "region"),
 ]
+# A pass of EfficientNet takes a second: one scope of it in every run.
+TABLE = [
+    pytest.param(name, scope, marks=[pytest.mark.slow] * (name == "efficientnet-lite0" and scope != "region"))
+    for name, scope in TABLE
+]
 
 
 @pytest.fixture(scope="module")
@@ -71,25 +76,24 @@ def build(dino, clip):
 @pytest.mark.parametrize(("name", "scope"), TABLE)
 def test_the_contract_of_every_similarity(name, scope, build, target, batch_of):
     similarity = build(name, scope)
-    n = 3
-    originals, others = batch_of(n).pixels, batch_of(n, seed=1).pixels
-    mask = Center(0.3).mask(batch_of(n))
+    originals, others = batch_of(5).pixels, batch_of(5, seed=1).pixels
+    mask = Center(0.3).mask(batch_of(5))
     near = torch.where(mask.unsqueeze(1), 0.9 * originals + 0.1 * others, originals)
     far = torch.where(mask.unsqueeze(1), others, originals)
 
     with target.counted() as spent:
         code = similarity.encode(target, originals, mask)
-    assert spent.forward == n * similarity.evaluations()
+    assert spent.forward == 5 * similarity.evaluations()
     same = similarity.compare(code, code)
     to_near = similarity.similarity(target, originals, near, mask)
     to_far = similarity.compare(code, similarity.encode(target, far, mask))
-    assert to_near.shape == (n,) and to_near.dtype == torch.float64 and to_near.isfinite().all()
+    assert to_near.shape == (5,) and to_near.dtype == torch.float64 and to_near.isfinite().all()
     assert (same >= to_near - 1e-12).all()
     assert to_near.mean() > to_far.mean()
     torch.testing.assert_close(similarity.compare(code, similarity.encode(target, near, mask)), to_near, rtol=0, atol=0)
 
-    alone = similarity.similarity(target, originals[1:2], near[1:2], mask[1:2])
-    torch.testing.assert_close(alone, to_near[1:2], rtol=1e-9, atol=1e-12)
+    alone = similarity.similarity(target, originals[3:4], near[3:4], mask[3:4])
+    torch.testing.assert_close(alone, to_near[3:4], rtol=1e-9, atol=1e-12)
     backwards = similarity.similarity(target, originals.flip(0), near.flip(0), mask.flip(0))
     torch.testing.assert_close(backwards.flip(0), to_near, rtol=1e-9, atol=1e-12)
 
@@ -105,21 +109,20 @@ def test_grey_pictures_can_be_compared(name, scope, build, grey_target, batch_of
 @pytest.mark.parametrize("name", CLASSES)
 def test_without_a_mask_the_whole_picture_is_compared(name, build, target, batch_of):
     first = "region" if "region" in getattr(CLASSES[name], "scopes", ("region",)) else "crop"
-    n = 1 if name == "efficientnet-lite0" else 2  # the network of that one takes long
-    a, b = batch_of(n).pixels, batch_of(n, seed=1).pixels
-    everywhere = torch.ones(n, 16, 16, dtype=torch.bool)
+    a, b = batch_of(2).pixels, batch_of(2, seed=1).pixels
+    everywhere = torch.ones(2, 16, 16, dtype=torch.bool)
     whole = build(name, "picture").similarity(target, a, b)
     assert torch.equal(build(name, first).similarity(target, a, b), whole)
-    assert torch.equal(build(name, "picture").similarity(target, a, b, Center(0.2).mask(batch_of(n))), whole)
+    assert torch.equal(build(name, "picture").similarity(target, a, b, Center(0.2).mask(batch_of(2))), whole)
     if name != "dinov2":  # which has a vector of its own for whole pictures
         torch.testing.assert_close(build(name, first).similarity(target, a, b, everywhere), whole)
 
 
 @pytest.mark.parametrize("name", SPATIAL)
 def test_region_weighs_changes_inside_more_than_a_picture_does(name, build, target, batch_of):
-    batch = batch_of(2, size=16)
+    batch = batch_of(4, size=16)
     mask = Center(0.2).mask(batch)
-    changed = torch.where(mask.unsqueeze(1), batch_of(2, seed=1).pixels, batch.pixels)
+    changed = torch.where(mask.unsqueeze(1), batch_of(4, seed=1).pixels, batch.pixels)
     region = build(name, "region").similarity(target, batch.pixels, changed, mask)
     picture = build(name, "picture").similarity(target, batch.pixels, changed, mask)
     assert region.mean() < picture.mean()
