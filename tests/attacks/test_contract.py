@@ -55,7 +55,6 @@ FEWEST = {  # where the first row of an attack asks much
     "pfami": "pfami(steps=2)",
     "noise-aggregation": "noise-aggregation(predictions=2)",
     "gan-leaks": "gan-leaks(samples=3, steps=2)",
-    "gsa": "gsa(pictures=1)",
     "lira": "lira(draws=1)",
     "rmia": "rmia(draws=1, population=4)",
     "secmi": "secmi(k=50)",
