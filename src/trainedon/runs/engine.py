@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
 from trainedon.files import whole
-from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, written
+from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, ScoreRow, written
 from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.rendering import DEFAULT, Rendering
@@ -151,7 +151,7 @@ def _whole(path: Path, rows: int) -> bool:
     """Whether a shard is there and can be read: where a file system or a copy cut it short, it is scored again."""
     try:
         with opened(path) as file:
-            return file.names == SHARD_SCORES.names and file.file.metadata.num_rows == rows
+            return bool(file.names == SHARD_SCORES.names and file.file.metadata.num_rows == rows)
     except (OSError, UserError, pa.ArrowException):
         return False
 
@@ -165,7 +165,11 @@ def _read_shard(path: Path) -> pa.Table:
         raise UserError(f"{path} is damaged: delete it; the same command goes on") from None
 
 
-def _counts(attacks: int, shards: Sequence, todo: Sequence) -> list[int]:
+def _counts(
+    attacks: int,
+    shards: Sequence[tuple[Sequence[int], str]],
+    todo: Sequence[tuple[Sequence[int], str, Sequence[int]]],
+) -> list[int]:
     """How many pictures each attack has scored already."""
     every = sum(len(places) for places, _ in shards)
     return [every - sum(len(places) for places, _, missing in todo if number in missing) for number in range(attacks)]
@@ -209,12 +213,12 @@ def _under(text: str, table: pa.Table) -> pa.Table:
     return table.set_column(place, SCORES.field(place), pa.repeat(pa.scalar(text), len(table)))
 
 
-def _blocks(rows: Iterator[dict], size: int) -> Iterator[list[dict]]:
+def _blocks(rows: Iterator[ScoreRow], size: int) -> Iterator[list[ScoreRow]]:
     while block := [one for _, one in zip(range(size), rows)]:
         yield block
 
 
-def _concluded(attack: Attack, items: Sequence[Item], shards: Sequence[pa.Table]) -> list[dict]:
+def _concluded(attack: Attack, items: Sequence[Item], shards: Sequence[pa.Table]) -> list[ScoreRow]:
     """The rows of an attack that learns, from what it has observed of all pictures."""
     usable = [item for item in items if item.reason is None]
     table = pa.concat_tables(shards)

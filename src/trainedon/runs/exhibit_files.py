@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -90,7 +90,7 @@ class Selection:
             del self._kept[sha256]
         return gone
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[str, str, float]]:
         return ((sha256, name, score) for sha256, (name, score) in self._kept.items())
 
 

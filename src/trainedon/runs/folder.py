@@ -76,7 +76,7 @@ def check_same(out: Path, identity: RunIdentity) -> RunRecord | None:
     return earlier
 
 
-def _refuse_other(out: Path, earlier: dict, identity: dict) -> None:
+def _refuse_other(out: Path, earlier: dict[str, object], identity: dict[str, object]) -> None:
     before, now = _flat(earlier), _flat(identity)
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:

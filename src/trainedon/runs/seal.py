@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,7 +25,7 @@ from trainedon.runs.contents import MOST, SEAL, digest_in
 from trainedon.runs.record import now
 from trainedon.runs.verify import Check, verify
 
-FORMAT = "trainedon-seal-1"
+FORMAT: Final = "trainedon-seal-1"
 MOST_BYTES = 2**24  # of a seal
 Word = Annotated[str, Field(pattern=r"^[\w.:+-]{1,100}$")]  # nothing that could end a line of the statement
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -76,21 +75,21 @@ def seal(run: Path, out: Path | None = None, key: Any = None) -> Path:
         first = f"{failed[0].name}: {failed[0].detail}"
         raise UserError(f"{run} is not sealed, since {len(failed)} checks of `trainedon verify` failed ({first})")
     record, files = read_record(run), listed(run)
-    told = {
-        "sealed": now(),
-        "protocol": _protocol(run, record),
-        "trainedon": version("trainedon"),
-        "model": _model(record),
-        "digest": digest(files),
-    }
-    statement = _statement(told, len(files))
-    signed = {}
+    made = Seal(
+        sealed=now(),
+        protocol=_protocol(run, record),
+        trainedon=version("trainedon"),
+        model=_model(record),
+        digest=digest(files),
+        files=files,
+        statement="",
+    )
+    signed = {"statement": _statement(made)}
     if key is not None:
-        signature = base64.b64encode(key.sign(statement.encode())).decode()
-        signed = {"public_key": keys.pem_of(key.public_key()), "signature": signature}
-    found = Seal(**told, files=files, statement=statement, **signed)
+        signature = base64.b64encode(key.sign(signed["statement"].encode())).decode()
+        signed |= {"public_key": keys.pem_of(key.public_key()), "signature": signature}
     try:
-        write_json(path, found.model_dump())
+        write_json(path, made.model_copy(update=signed).model_dump())
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): choose another --out") from None
     return path
@@ -125,10 +124,10 @@ def digest(files: list[File]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _statement(told: Mapping[str, str], n: int) -> str:
+def _statement(seal: Seal) -> str:
     """What is signed, byte for byte, in UTF-8."""
-    lines = [FORMAT, *(f"{name} {told[name]}" for name in ("sealed", "protocol", "trainedon", "model"))]
-    return "\n".join([*lines, f"files {n}", f"digest {told['digest']}", ""])
+    lines = [FORMAT, *(f"{name} {getattr(seal, name)}" for name in ("sealed", "protocol", "trainedon", "model"))]
+    return "\n".join([*lines, f"files {len(seal.files)}", f"digest {seal.digest}", ""])
 
 
 def _model(record: RunRecord) -> str:
@@ -153,8 +152,7 @@ def read_seal(path: Path) -> Seal:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise UserError(f"{path} is no seal of this program ({place}: {first['msg']})") from None
-    told = {name: getattr(found, name) for name in ("sealed", "protocol", "trainedon", "model", "digest")}
-    if found.digest != digest(found.files) or found.statement != _statement(told, len(found.files)):
+    if found.digest != digest(found.files) or found.statement != _statement(found):
         raise UserError(f"{path} does not agree with itself: it was changed after it was made")
     return found
 

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import escape
@@ -33,7 +34,7 @@ from trainedon.runs.consistency import disagreements
 from trainedon.runs.contents import DOCUMENTS, EVIDENCE, contents, digest_in
 from trainedon.runs.exhibit_files import RESTORED, check_sizes, read_told, shown_files
 from trainedon.runs.labels import read_labels
-from trainedon.runs.run import recompute
+from trainedon.runs.run import Documents, recompute
 
 CLOSE = 1e-9  # relative; the last digits of a number may differ between machines
 LISTED = 5
@@ -73,10 +74,10 @@ def verify(run: Path) -> list[Check]:
         ("files are as they were when the run ended", lambda: _files(run, record)),
         ("pictures are those that the run records", lambda: _pictures(run, record)),
         ("scores belong to these pictures and attacks", lambda: _scores(run, record, scores())),
-        ("the statistics follow from the scores", lambda: _statistics(run, documents())),
+        ("the statistics follow from the scores", lambda: _statistics(run, documents().named())),
         ("evidence pictures are as they were when the run ended", lambda: _restored(run, record)),
         ("evidence pictures carry the scores of the table", lambda: _exhibits(run, scores())),
-        ("the page shows what follows from the scores", lambda: _page(run, record, documents())),
+        ("the page shows what follows from the scores", lambda: _page(run, record, documents().first)),
     ]
     return [Check(name, *_answer(check)) for name, check in checks]
 
@@ -91,7 +92,7 @@ def _answer(check: Callable[[], Answer]) -> Answer:
         return False, f"it could not be checked ({type(error).__name__}{said and f': {said}'})"
 
 
-def _documents(run: Path, record: RunRecord, scores: evidence.Scores) -> dict[str, evidence.Document]:
+def _documents(run: Path, record: RunRecord, scores: evidence.Scores) -> Documents:
     """What follows from the scores. Raises UserError where it would take for ever."""
     groups = record.sweep.groups if record.sweep else []
     pairs = sum(len(group.settings) ** 2 // 2 for group in groups)
@@ -193,16 +194,16 @@ def _scores(run: Path, record: RunRecord, scores: evidence.Scores) -> Answer:
     return True, f"{len(scores)} rows"
 
 
-def _statistics(run: Path, documents: dict[str, evidence.Document]) -> Answer:
+def _statistics(run: Path, due: dict[str, evidence.Document]) -> Answer:
     strangers = [name for name in DOCUMENTS if os.path.lexists(run / name)]
-    differing = [f"{name} is not of this run" for name in strangers if name not in documents]
-    for name, document in documents.items():
+    differing = [f"{name} is not of this run" for name in strangers if name not in due]
+    for name, document in due.items():
         if _is_text_of(run / name, document):
             continue
-        due = evidence.to_json(document)
+        text = evidence.to_json(document)
         try:
-            data = read_bytes(run / name, 2 * len(due.encode()) + 2**20)
-            stored, now = json_of(data, name), json.loads(due)
+            data = read_bytes(run / name, 2 * len(text.encode()) + 2**20)
+            stored, now = json_of(data, name), json.loads(text)
             type(document).model_validate_json(data)
         except (OSError, ValueError):  # pydantic's error is a ValueError
             return False, f"{name} is missing or breaks its schema"
@@ -236,8 +237,11 @@ def _differences(stored: object, now: object, place: str = "") -> Iterator[str]:
 
 
 def _same(stored: object, now: object) -> bool:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (stored, now))
-    return math.isclose(stored, now, rel_tol=CLOSE, abs_tol=1e-12) if numbers else stored == now
+    if isinstance(stored, bool) or isinstance(now, bool):
+        return stored == now
+    if isinstance(stored, int | float) and isinstance(now, int | float):
+        return math.isclose(stored, now, rel_tol=CLOSE, abs_tol=1e-12)
+    return stored == now
 
 
 def _brief(value: object) -> str:
@@ -268,7 +272,7 @@ def _exhibits(run: Path, scores: evidence.Scores) -> Answer:
     return (True, f"{len(files)} pictures") if files else (None, "none were kept")
 
 
-def _has_row(scores: evidence.Scores, told: dict) -> bool:
+def _has_row(scores: evidence.Scores, told: dict[str, Any]) -> bool:
     """Whether the table has a scored row with this attack, set, picture and score."""
     columns = scores.columns
     (code,) = columns.names.find([str(told.get("picture"))])
@@ -277,9 +281,8 @@ def _has_row(scores: evidence.Scores, told: dict) -> bool:
     return any((row.attack, row.set, row.picture, row.score) == asked and row.score is not None for row in rows)
 
 
-def _page(run: Path, record: RunRecord, documents: dict[str, evidence.Document]) -> Answer:
+def _page(run: Path, record: RunRecord, document: evidence.Audit | evidence.Evaluation) -> Answer:
     check_sizes(run, record.model.shape)
-    document, *_ = documents.values()
     due = reporting.page(reporting.read(run, document))
     try:
         shown = read_bytes(run / "report.html", 2 * len(due.encode()) + 2**20).decode()
