@@ -104,9 +104,7 @@ def record_of(
             for name, source in plan.sets.items()
         },
         labels={repr(attack): short(attack) for attack in attacks},
-        controls={
-            repr(one): ControlEntry.model_validate({"of": repr(one.attack), "captions": one.captions}) for one in others
-        },
+        controls={repr(one): _control(one) for one in others},
         costs=[_cost(attack, target) for attack in attacks],
         declared={
             repr(attack): DeclaredEntry(shown_as=attack.shown_as, relative_to=attack.relative_to) for attack in attacks

@@ -120,7 +120,9 @@ def _affected(items: Inventory, question: Question) -> np.ndarray:
 
 def _counts(run: _Run) -> dict[str, dict[Counted, int]]:
     sets = np.array(run.items.column("set").to_pylist())
-    counted: dict[Counted, np.ndarray] = {"usable": run.items.usable, **run.affected}
+    counted: dict[Counted, np.ndarray] = {"usable": run.items.usable}
+    for question, affected in run.affected.items():
+        counted[question] = affected
     return {
         str(name): {what: int((sets[places] == name).sum()) for what, places in counted.items()}
         for name in dict.fromkeys(sets.tolist())
