@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from trainedon import run_files
 from trainedon.api.choosing import Means
 from trainedon.api.opening import engine_of
 from trainedon.api.options import Choices, Machine, Reading
@@ -137,13 +138,13 @@ def silent(what: str, done: float, total: int) -> None:
 
 
 def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> Finished:
-    from trainedon.api.results import PAGE, Kept
+    from trainedon.api.results import Kept
     from trainedon.evidence import Peaks, Sweep
 
-    peaks, sweep = folder / "peaks.json", folder / "sweep.json"
+    peaks, sweep = folder / run_files.PEAKS, folder / run_files.SWEEP
     return Finished(
         document,
-        Kept(folder) if stays else Kept(None, (folder / PAGE).read_text("utf-8")),
+        Kept(folder) if stays else Kept(None, (folder / run_files.PAGE).read_text("utf-8")),
         Peaks.model_validate_json(peaks.read_bytes()) if peaks.exists() else None,
         Sweep.model_validate_json(sweep.read_bytes()) if sweep.exists() else None,
     )

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainedon import run_files
 from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
 from trainedon.files import whole
@@ -87,7 +88,7 @@ def score_all(
     it. What is there already, and whole, is not done again. The first attack that can show what it saw fills
     `out/restored`.
     """
-    if (out / "scores.parquet").exists():
+    if (out / run_files.SCORES).exists():
         return
     shards = _shards(items)
     folders = [_folder(out, number, attack) for number, attack in enumerate(attacks)]
@@ -98,7 +99,7 @@ def score_all(
     advance = partial(_advance, attacks, total, progress)
     done = _counts(len(attacks), shards, todo)
     advance(done)
-    exhibits = Exhibits(out / "restored")
+    exhibits = Exhibits(out / run_files.RESTORED)
     tasks = (
         Task(
             name,
@@ -109,7 +110,7 @@ def score_all(
             tuple(parts.load(folders[number], name, len(places)) for number in missing),
             tuple(done),
             total,
-            out / "shards" / f"{name}.answers",
+            out / run_files.SHARDS / f"{name}.answers",
         )
         for places, name, missing in todo
     )
@@ -189,7 +190,7 @@ def _merge(
     progress: Progress,
 ) -> None:
     """All shards, and the pictures that were not scored, in the order of attacks and inventory."""
-    with written(out / "scores.parquet", SCORES) as writer:
+    with written(out / run_files.SCORES, SCORES) as writer:
         for number, (attack, text) in enumerate(zip(attacks, texts, strict=True)):
             paths = [_folder(out, number, attack) / f"{name}.parquet" for name in names]
             if attack.learns:
@@ -234,4 +235,4 @@ def _concluded(attack: Attack, items: Sequence[Item], shards: Sequence[pa.Table]
 
 
 def _folder(out: Path, number: int, attack: Attack) -> Path:
-    return out / "shards" / f"{number:02d}-{attack.name}"
+    return out / run_files.SHARDS / f"{number:02d}-{attack.name}"

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from trainedon import run_files
 from trainedon.attacks import Exhibit
 from trainedon.errors import UserError
 from trainedon.files import file_digest, whole, write_json
@@ -123,8 +124,8 @@ class Exhibits:
             with whole(path) as stream:
                 stream.write(data)
         told = {name: getattr(shown, name) for name in ("picture", "sha256", "set", "attack", "score")}
-        write_json(folder / "evidence.json", told | {"similarities": list(shown.similarities), "note": shown.note})
-        return [*written, folder / "evidence.json"]
+        write_json(folder / run_files.EXHIBIT, told | {"similarities": list(shown.similarities), "note": shown.note})
+        return [*written, folder / run_files.EXHIBIT]
 
 
 def read_told(path: Path) -> dict[str, Any]:
@@ -153,7 +154,9 @@ def digests(folder: Path) -> dict[str, str]:
 
 def shown_files(folder: Path) -> list[str]:
     """The names of these files, sorted."""
-    found = (path.relative_to(folder).as_posix() for path in islice((folder / "restored").glob("*/*"), MOST_FILES))
+    found = (
+        path.relative_to(folder).as_posix() for path in islice((folder / run_files.RESTORED).glob("*/*"), MOST_FILES)
+    )
     return sorted(name for name in found if RESTORED.fullmatch(name))
 
 

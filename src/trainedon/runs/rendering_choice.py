@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from scipy.stats import wilcoxon
 
+from trainedon import run_files
 from trainedon.attacks import Loss, Progress
 from trainedon.errors import UserError
 from trainedon.formats import RunRecord, write_record
@@ -77,7 +78,7 @@ def settle(
         record = record.but(rendering=told)
         write_record(out, record)
     rendering = Rendering(**{name: getattr(told, name) for name in asdict(asked)})
-    if not (out / "pictures.parquet").exists():
+    if not (out / run_files.PICTURES).exists():
         for question in ANSWERS:
             if getattr(rendering, question) != getattr(asked.settled, question):
                 items = restated(items, entries, _affected(items, question).tolist(), rendering)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from trainedon import evidence, reporting
+from trainedon import evidence, reporting, run_files
 from trainedon.attacks import Progress
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
@@ -28,7 +28,6 @@ from trainedon.pictures import (
     write_inventory,
 )
 from trainedon.runs import exhibit_files as exhibits
-from trainedon.runs.contents import EVIDENCE
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.features import write_looks
 from trainedon.runs.folder import check_begun, check_same, locked, version_of
@@ -76,21 +75,21 @@ def run(
             if settled.origin == INFERRED:
                 items = with_inferred(target, items, entries, out, progress, rendering)
             if plan.truth is not None:
-                write_json(out / "truth.json", plan.truth)
+                write_json(out / run_files.TRUTH, plan.truth)
             if draw:
-                write_text(out / "draw.json", evidence.to_json(draw))
-            if not (out / "pictures.parquet").exists():
+                write_text(out / run_files.DRAW, evidence.to_json(draw))
+            if not (out / run_files.PICTURES).exists():
                 besides = (passed_items(over, name) for name, over in passed.items())
-                write_inventory(sum(besides, items), out / "pictures.parquet")
+                write_inventory(sum(besides, items), out / run_files.PICTURES)
             write_looks(items, entries, out, progress, rendering)
-            for name in ("run.json", *EVIDENCE):
+            for name in (run_files.RUN, *run_files.INPUTS):
                 if (out / name).exists():
                     keep(out / name)
             attacks = [*plan.attacks, *others]
             texts = [spelled(attack, version) for attack in attacks]
             score_all(target, attacks, texts, items, entries, out, progress, engine, keep, rendering)
-            shutil.rmtree(out / "shards", ignore_errors=True)
-            present = [name for name in EVIDENCE if (out / name).exists()]
+            shutil.rmtree(out / run_files.SHARDS, ignore_errors=True)
+            present = [name for name in run_files.INPUTS if (out / name).exists()]
             files = {name: file_digest(out / name) for name in present}
             record = record.but(finished=now(), files=files, restored=exhibits.digests(out))
             write_record(out, record)
@@ -122,18 +121,18 @@ class Documents:
 
     def named(self) -> dict[str, evidence.Document]:
         """File name -> content."""
-        first = "audit.json" if isinstance(self.first, evidence.Audit) else "evaluation.json"
-        every = {first: self.first, "peaks.json": self.peaks, "sweep.json": self.sweep}
+        first = run_files.AUDIT if isinstance(self.first, evidence.Audit) else run_files.EVALUATION
+        every = {first: self.first, run_files.PEAKS: self.peaks, run_files.SWEEP: self.sweep}
         return {name: document for name, document in every.items() if document is not None}
 
 
 def recompute(out: Path, record: RunRecord) -> Documents:
     """The documents of a run, from what it has stored of scores and pictures."""
-    scores = evidence.read_scores(out / "scores.parquet")
+    scores = evidence.read_scores(out / run_files.SCORES)
     pictures = looks = None
-    if (out / "pictures.parquet").exists():
-        pictures = out / "pictures.parquet"
-        looks = evidence.read_looks(out / "looks.parquet")
+    if (out / run_files.PICTURES).exists():
+        pictures = out / run_files.PICTURES
+        looks = evidence.read_looks(out / run_files.LOOKS)
     draw, circumstances = _draw_of(out, record), _circumstances(record)
     if record.kind == "audit":
         return Documents(evidence.audit_table(scores, pictures, looks, draw, record.choices.lead, circumstances))
@@ -168,7 +167,7 @@ def _draw_of(out: Path, record: RunRecord) -> evidence.Draw | None:
     commitment = record.identity.draw
     if commitment is None:
         return None
-    draw = evidence.read_draw(out / "draw.json")
+    draw = evidence.read_draw(out / run_files.DRAW)
     if draw.commitment != commitment:
         raise UserError(f"{out / 'draw.json'} is not the draw of this run: put back the one that it was made with")
     return draw

@@ -15,13 +15,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainedon.checks import LOCK
+from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.formats import RunRecord, read_record
 from trainedon.reading import json_of, read_bytes, read_json
 from trainedon.runs import keys
-from trainedon.runs.contents import MOST, SEAL, digest_in
+from trainedon.runs.contents import MOST, digest_in
 from trainedon.runs.record import now
 from trainedon.runs.verify import Check, verify
 
@@ -65,11 +65,13 @@ def seal(run: Path, out: Path | None = None, key: Any = None) -> Path:
     key: of `keys.private_key`; None for a seal that nobody signs. Raises UserError for a run that does not verify, and
     where a seal is already.
     """
-    path = run / SEAL if out is None else out
+    path = run / run_files.SEAL if out is None else out
     if os.path.lexists(path):
         raise UserError(f"{path} is there already, and no seal is overwritten: choose another --out")
-    if path != run / SEAL and path.resolve().is_relative_to(run.resolve()):
-        raise UserError(f"{path} lies in the folder that it would seal: call it {SEAL}, or choose another --out")
+    if path != run / run_files.SEAL and path.resolve().is_relative_to(run.resolve()):
+        raise UserError(
+            f"{path} lies in the folder that it would seal: call it {run_files.SEAL}, or choose another --out"
+        )
     failed = [check for check in verify(run) if check.ok is False]
     if failed:
         first = f"{failed[0].name}: {failed[0].detail}"
@@ -103,7 +105,7 @@ def listed(run: Path) -> list[File]:
         for name in names + [name for name in folders if Path(folder, name).is_symlink()]:
             path = Path(folder, name)
             below = path.relative_to(run).as_posix()
-            if below in (LOCK, SEAL):
+            if below in (run_files.LOCK, run_files.SEAL):
                 continue
             if not below.isprintable() or len(found) >= MOST:
                 raise UserError(f"{path!s:.200} has a name that no list can hold, or is one of too many: take it away")
@@ -136,7 +138,7 @@ def _model(record: RunRecord) -> str:
 
 
 def _protocol(run: Path, record: RunRecord) -> str:
-    name = "audit.json" if record.kind == "audit" else "evaluation.json"
+    name = run_files.AUDIT if record.kind == "audit" else run_files.EVALUATION
     return str(read_json(run / name, 2**30).get("protocol", "none"))
 
 
@@ -163,7 +165,7 @@ def check_seal(run: Path, path: Path | None = None, signer: Any = None) -> list[
     signer: the public key that is expected, of `keys.public_key`; None when nobody is.
     """
     try:
-        found = read_seal(run / SEAL if path is None else path)
+        found = read_seal(run / run_files.SEAL if path is None else path)
         differing = _differing(found, listed(run), _model(read_record(run)))
     except UserError as error:
         return [Check(FILES, False, str(error))]

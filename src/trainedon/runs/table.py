@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from trainedon import evidence
+from trainedon import evidence, run_files
 from trainedon.checks import refuse_strangers
 from trainedon.errors import UserError
 from trainedon.evidence.table.rows import Row
@@ -41,7 +41,7 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
     refuse_strangers(out)
     with locked(out):
         check_same(out, identity)
-        with written(out / "scores.parquet", GIVEN_SCORES) as writer:
+        with written(out / run_files.SCORES, GIVEN_SCORES) as writer:
             for start in range(0, len(scores), GROUP):
                 rows = [row._asdict() | _costs(row) for row in scores.rows[start : start + GROUP]]
                 writer.write_table(pa.Table.from_pylist(rows, schema=GIVEN_SCORES))
@@ -66,7 +66,7 @@ def _record(table: Path, out: Path, kind: Kind, identity: RunIdentity, scores: e
         identity=identity,
         choices=Choices(attacks=[key.repr for key in scores.attacks], lead="first"),
         inputs={"scores": InputEntry(path=str(table), digest=identity.table)},
-        files={"scores.parquet": file_digest(out / "scores.parquet")},
+        files={run_files.SCORES: file_digest(out / run_files.SCORES)},
         notes=[NOTE],
         versions={"trainedon": version("trainedon")},
     )

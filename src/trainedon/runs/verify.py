@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 from markupsafe import escape
 
-from trainedon import evidence, reporting
-from trainedon.checks import RUN_JSON
+from trainedon import evidence, reporting, run_files
 from trainedon.errors import UserError
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.prepare import joined
@@ -31,7 +30,7 @@ from trainedon.pictures import Inventory, inventory_digest, read_inventory
 from trainedon.pictures.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
 from trainedon.runs.consistency import disagreements
-from trainedon.runs.contents import DOCUMENTS, EVIDENCE, contents, digest_in
+from trainedon.runs.contents import contents, digest_in
 from trainedon.runs.exhibit_files import RESTORED, check_sizes, read_told, shown_files
 from trainedon.runs.labels import read_labels
 from trainedon.runs.run import Documents, recompute
@@ -58,14 +57,14 @@ def verify(run: Path) -> list[Check]:
 
     Raises UserError when `run` is no run folder.
     """
-    if not os.path.lexists(run / RUN_JSON):
-        raise UserError(f"{run} is not a run folder: it has no {RUN_JSON}")
+    if not os.path.lexists(run / run_files.RUN):
+        raise UserError(f"{run} is not a run folder: it has no {run_files.RUN}")
     try:
         record = read_record(run)
     except UserError as error:
         return [Check("the record can be read", False, str(error))]
     # several checks need them, and they take a while
-    scores = cache(lambda: evidence.read_scores(run / "scores.parquet"))
+    scores = cache(lambda: evidence.read_scores(run / run_files.SCORES))
     documents = cache(lambda: _documents(run, record, scores()))
     checks: list[tuple[str, Callable[[], Answer]]] = [
         ("the run is complete", lambda: _complete(record)),
@@ -126,13 +125,13 @@ def _record(record: RunRecord) -> Answer:
 
 def _files(run: Path, record: RunRecord) -> Answer:
     known = record.files
-    due = {"scores.parquet"} | ({"pictures.parquet"} if record.identity.pictures else set())
-    due |= {"draw.json"} if record.identity.draw else set()
+    due = {run_files.SCORES} | ({run_files.PICTURES} if record.identity.pictures else set())
+    due |= {run_files.DRAW} if record.identity.draw else set()
     if missing := sorted(due - known.keys()):
         return False, f"the run records no digest of {', '.join(missing)}"
-    if strange := sorted(known.keys() - {*EVIDENCE}):
+    if strange := sorted(known.keys() - {*run_files.INPUTS}):
         return False, f"{_listed(strange)} is no file that statistics are computed from"
-    if added := [name for name in EVIDENCE if name not in known and os.path.lexists(run / name)]:
+    if added := [name for name in run_files.INPUTS if name not in known and os.path.lexists(run / name)]:
         return False, f"{_listed(added)} was not there when the run ended"
     changed = [name for name, digest in known.items() if digest_in(run, name) != digest]
     return not changed, f"changed or missing: {', '.join(changed)}" if changed else ", ".join(known)
@@ -142,9 +141,9 @@ def _pictures(run: Path, record: RunRecord) -> Answer:
     known = record.identity.pictures
     if not known:
         return None, "only scores were given"
-    items = read_inventory(run / "pictures.parquet")
-    if (run / "labels.json").exists():  # labels that were inferred came after the digest was taken
-        inferred = read_labels(run / "labels.json", len(items))
+    items = read_inventory(run / run_files.PICTURES)
+    if (run / run_files.LABELS).exists():  # labels that were inferred came after the digest was taken
+        inferred = read_labels(run / run_files.LABELS, len(items))
         items = items.replaced("label", {i: None for i, item in enumerate(items) if item.sha256 in inferred})
     wrong = [name for name, digest in known.items() if inventory_digest(items.of_set(name)) != digest]
     for name in known:
@@ -172,7 +171,7 @@ def _scores(run: Path, record: RunRecord, scores: evidence.Scores) -> Answer:
         return False, "the claim speaks of another test than the run was made for"
     if not identity.pictures:
         return None, "only scores were given"
-    scores, listed = joined(scores, run / "pictures.parquet")
+    scores, listed = joined(scores, run / run_files.PICTURES)
     if not len(listed):
         return False, "pictures.parquet lists no picture"
     columns = scores.columns
@@ -195,7 +194,7 @@ def _scores(run: Path, record: RunRecord, scores: evidence.Scores) -> Answer:
 
 
 def _statistics(run: Path, due: dict[str, evidence.Document]) -> Answer:
-    strangers = [name for name in DOCUMENTS if os.path.lexists(run / name)]
+    strangers = [name for name in run_files.DOCUMENTS if os.path.lexists(run / name)]
     differing = [f"{name} is not of this run" for name in strangers if name not in due]
     for name, document in due.items():
         if _is_text_of(run / name, document):
@@ -262,7 +261,7 @@ def _restored(run: Path, record: RunRecord) -> Answer:
 
 
 def _exhibits(run: Path, scores: evidence.Scores) -> Answer:
-    files = [*islice((run / "restored").glob("*/evidence.json"), MOST_SHOWN + 1)]
+    files = [*islice((run / run_files.RESTORED).glob("*/evidence.json"), MOST_SHOWN + 1)]
     if len(files) > MOST_SHOWN:
         return False, f"there are more than {MOST_SHOWN}, which no run keeps"
     for path in sorted(files):
@@ -285,7 +284,7 @@ def _page(run: Path, record: RunRecord, document: evidence.Audit | evidence.Eval
     check_sizes(run, record.model.shape)
     due = reporting.page(reporting.read(run, document))
     try:
-        shown = read_bytes(run / "report.html", 2 * len(due.encode()) + 2**20).decode()
+        shown = read_bytes(run / run_files.PAGE, 2 * len(due.encode()) + 2**20).decode()
     except (OSError, UnicodeDecodeError):
         return False, "report.html is missing or cannot be read"
     if shown == due:
