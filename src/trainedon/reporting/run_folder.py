@@ -20,6 +20,7 @@ from trainedon.evidence.table.prepare import prepare
 from trainedon.evidence.table.rows import BLOCK, SETS, Rows
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.earlier_records import declared
+from trainedon.formats.exhibit_json import read_exhibit
 from trainedon.formats.run_record import DeclaredEntry, Kind
 from trainedon.parquet import opened
 from trainedon.reading import read_bytes, read_json
@@ -160,7 +161,7 @@ class RunFolder:
             others=tuple(path for i in range(2, 100) if (path := _file(folder, f"degraded-{i}.png"))),
             restorations=tuple(path for path in numbered if path),
             difference=_file(folder, "difference.png"),
-            note=_note(folder / run_files.EXHIBIT),
+            note=read_exhibit(folder / run_files.EXHIBIT).note,
         )
 
 
@@ -215,14 +216,6 @@ def _truth(path: Path) -> dict[str, bool] | None:
     if not isinstance(found, dict) or not all(isinstance(known, bool) for known in found.values()):
         raise UserError(f"{path} says something else than whether pictures were used: take it away")
     return found
-
-
-def _note(path: Path) -> str:
-    """What the attack had to say of a picture. Raises UserError when `path` is no JSON object."""
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is not a JSON object: write it again with the command that made it")
-    return str(found.get("note") or "")
 
 
 def _file(folder: Path, name: str) -> Path | None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import escape
@@ -25,17 +23,18 @@ from trainedon.evidence.table.prepare import joined
 from trainedon.evidence.table.rows import Rows
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.arrow_schemas import PASSED
+from trainedon.formats.exhibit_json import ExhibitRecord, read_exhibit
 from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
 from trainedon.pictures.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
 from trainedon.runs.consistency import disagreements
 from trainedon.runs.contents import contents, digest_in
-from trainedon.runs.exhibit_files import RESTORED, check_sizes, read_told, shown_files
+from trainedon.runs.differences import differences
+from trainedon.runs.exhibit_files import RESTORED, check_sizes, shown_files
 from trainedon.runs.labels import read_labels
 from trainedon.runs.run import Documents, recompute
 
-CLOSE = 1e-9  # relative; the last digits of a number may differ between machines
 LISTED = 5
 MOST_ATTACKS = 300  # of a table that is computed again
 MOST_PAIRS = 50_000  # of settings that a sweep compares
@@ -206,7 +205,7 @@ def _statistics(run: Path, due: dict[str, evidence.Document]) -> Answer:
             type(document).model_validate_json(data)
         except (OSError, ValueError):  # pydantic's error is a ValueError
             return False, f"{name} is missing or breaks its schema"
-        differing += [f"{name}: {place}" for place in _differences(stored, now)]
+        differing += [f"{name}: {place}" for place in differences(stored, now)]
     if not differing:
         return True, "every number is the same"
     more = f" and {len(differing) - LISTED} more" if len(differing) > LISTED else ""
@@ -223,31 +222,6 @@ def _is_text_of(path: Path, document: evidence.Document) -> bool:
         return False
 
 
-def _differences(stored: object, now: object, place: str = "") -> Iterator[str]:
-    """Where two JSON values differ, in words."""
-    if isinstance(stored, dict) and isinstance(now, dict):
-        for key in {**now, **stored}:
-            yield from _differences(stored.get(key), now.get(key), f"{place}.{key}" if place else key)
-    elif isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
-        for i, (first, second) in enumerate(zip(stored, now, strict=True)):
-            yield from _differences(first, second, f"{place}[{i}]")
-    elif not _same(stored, now):
-        yield f"{place} is {_brief(stored)}, the scores give {_brief(now)}"
-
-
-def _same(stored: object, now: object) -> bool:
-    if isinstance(stored, bool) or isinstance(now, bool):
-        return stored == now
-    if isinstance(stored, int | float) and isinstance(now, int | float):
-        return math.isclose(stored, now, rel_tol=CLOSE, abs_tol=1e-12)
-    return stored == now
-
-
-def _brief(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _restored(run: Path, record: RunRecord) -> Answer:
     here = shown_files(run)
     known = record.restored
@@ -261,23 +235,23 @@ def _restored(run: Path, record: RunRecord) -> Answer:
 
 
 def _exhibits(run: Path, scores: evidence.Scores) -> Answer:
-    files = [*islice((run / run_files.RESTORED).glob("*/evidence.json"), MOST_SHOWN + 1)]
+    files = [*islice((run / run_files.RESTORED).glob(f"*/{run_files.EXHIBIT}"), MOST_SHOWN + 1)]
     if len(files) > MOST_SHOWN:
         return False, f"there are more than {MOST_SHOWN}, which no run keeps"
     for path in sorted(files):
-        told = read_told(path)
+        told = read_exhibit(path)
         if not _has_row(scores, told):
-            return False, f"{path.parent.name} says {told['score']} of {told['picture']}, and the table does not"
+            return False, f"{path.parent.name} says {told.score} of {told.picture}, and the table does not"
     return (True, f"{len(files)} pictures") if files else (None, "none were kept")
 
 
-def _has_row(scores: evidence.Scores, told: dict[str, Any]) -> bool:
+def _has_row(scores: evidence.Scores, told: ExhibitRecord) -> bool:
     """Whether the table has a scored row with this attack, set, picture and score."""
     columns = scores.columns
-    (code,) = columns.names.find([str(told.get("picture"))])
+    (code,) = columns.names.find([told.picture])
     rows = Rows(columns, np.flatnonzero(columns.picture == code))
-    asked = tuple(told.get(name) for name in ("attack", "set", "picture", "score"))
-    return any((row.attack, row.set, row.picture, row.score) == asked and row.score is not None for row in rows)
+    asked = (told.attack, told.set, told.picture, told.score)
+    return any((row.attack, row.set, row.picture, row.score) == asked for row in rows)
 
 
 def _page(run: Path, record: RunRecord, document: evidence.Audit | evidence.Evaluation) -> Answer:
