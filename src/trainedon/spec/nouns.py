@@ -134,8 +134,7 @@ class Noun:
         missing = [name for name, hint in declared if get_origin(hint) is ClassVar and not hasattr(maker, name)]
         if missing:
             raise TypeError(f"{point.value} does not declare {', '.join(missing)}")
-        params = getattr(maker, "__dataclass_params__", None)  # typeshed does not know of it
-        if isinstance(maker, type) and not (params and params.frozen):
+        if isinstance(maker, type) and not getattr(getattr(maker, "__dataclass_params__", None), "frozen", False):
             raise TypeError(f"{point.value} is not a frozen dataclass")
         if not is_required(maker):
             maker()
