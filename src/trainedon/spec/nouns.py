@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 
@@ -135,7 +134,7 @@ class Noun:
         missing = [name for name, hint in declared if get_origin(hint) is ClassVar and not hasattr(maker, name)]
         if missing:
             raise TypeError(f"{point.value} does not declare {', '.join(missing)}")
-        if isinstance(maker, type) and not (is_dataclass(maker) and maker.__dataclass_params__.frozen):
+        if isinstance(maker, type) and not getattr(getattr(maker, "__dataclass_params__", None), "frozen", False):
             raise TypeError(f"{point.value} is not a frozen dataclass")
         if not is_required(maker):
             maker()
