@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainedon.api.choosing import chosen, lead_of, possible
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
-from trainedon.api.running import Finished, Order, checked, finished
+from trainedon.api.running import Asked, Finished, Order, checked, finished
 
 if TYPE_CHECKING:
     from trainedon.api.results import AuditRun, EvaluationRun
@@ -51,7 +51,7 @@ def audit(
     sets = {"suspect": suspects} | ({} if unseen is None else {"unseen": unseen})
     order = Order("audit", model, sets, out, choices, machine, reading, progress, command, drawn, shadows, reference)
     lead = lead_of(attacks, unseen is not None)
-    return _audited(_executed(order, attacks, controls=controls, lead=lead))
+    return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead)))
 
 
 def evaluate(
@@ -81,7 +81,7 @@ def evaluate(
 
     sets = {"member": members, "unseen": unseen}
     order = Order("evaluate", model, sets, out, choices, machine, reading, progress, command, drawn, shadows, reference)
-    done = _executed(order, attacks, controls=controls, dataset=dataset)
+    done = _executed(order, attacks, Asked(controls=controls, dataset=dataset))
     return of_run(EvaluationRun, done.document, done.kept)
 
 
@@ -112,20 +112,20 @@ def demo(
         progress,
         command,
     )
-    done = _executed(order, scene.ATTACK, name="OpenMoji demo", truth=truth, attribution=scene.ATTRIBUTION)
+    done = _executed(order, scene.ATTACK, Asked(truth=truth, attribution=scene.ATTRIBUTION), name="OpenMoji demo")
     return _audited(done), truth
 
 
 def _executed(
-    order: Order, attacks: str | Attack | Sequence[Attack], *, name: str | None = None, **more: Any
+    order: Order, attacks: str | Attack | Sequence[Attack], asked: Asked, *, name: str | None = None
 ) -> Finished:
-    """name: of the model, on the page. more: further fields of the run's `Plan`."""
+    """name: of the model, on the page."""
     engine = checked(order)
     named = chosen(attacks, order.means)
     target = opened(order.model, order.machine, order.place)
     if name is not None:
         target.identity = replace(target.identity, name=name)
-    return finished(order, target, possible(named, attacks, target), engine, **more)
+    return finished(order, target, possible(named, attacks, target), engine, asked)
 
 
 def _audited(done: Finished) -> AuditRun:

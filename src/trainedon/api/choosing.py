@@ -12,6 +12,7 @@ from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.attacks import Attack
+    from trainedon.formats.run_record import Lead
     from trainedon.targets import Target
 
 log = logging.getLogger("trainedon")
@@ -70,7 +71,7 @@ def possible(attacks: list[Attack], asked: str | Attack | Sequence[Attack], targ
     return [attack for attack in attacks if _allowed(attack, target)] if everything else attacks
 
 
-def lead_of(asked: str | Attack | Sequence[Attack], unseen: bool) -> str:
+def lead_of(asked: str | Attack | Sequence[Attack], unseen: bool) -> Lead:
     """The test that an audit's claim speaks of: CDI where it is named first. Raises UserError without unseen pictures
     for it."""
     if not (isinstance(asked, str) and asked.strip().startswith("cdi")):

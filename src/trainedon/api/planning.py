@@ -43,8 +43,7 @@ def plan(
     named = chosen(attacks, means)
     target = opened(model, machine)
     named = possible(named, attacks, target)
-    if target.conditioning == "caption":  # as a run of it does
-        named += controls(named, Pool.of(("one", "another")))
+    named += controls(target, named, Pool.of(("one", "another")))
     return forecast.plan(
         target,
         named,

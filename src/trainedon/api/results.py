@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from pydantic import PrivateAttr
 
+from trainedon import run_files
 from trainedon.evidence import Audit, Document, Evaluation, Peaks, Sweep
 
 R = TypeVar("R", bound="FromRun")
 S = TypeVar("S", bound="Study")
-PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FromRun(Document):
             return self._kept.page
         if self._kept.folder is None:
             raise ValueError("this document belongs to no run")
-        return (self._kept.folder / PAGE).read_text("utf-8")
+        return (self._kept.folder / run_files.PAGE).read_text("utf-8")
 
 
 class AuditRun(FromRun, Audit):

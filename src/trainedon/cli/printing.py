@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from trainedon import run_files
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.cli.terminal import out_console, plain, say, say_passed
 
@@ -22,9 +23,9 @@ def print_passed(run: Path) -> None:
     """What a run passed over in the sources of its sets."""
     from trainedon.evidence import passed_over
 
-    if (run / "pictures.parquet").is_file():
+    if (run / run_files.PICTURES).is_file():
         sets: dict[str, list[tuple[str, int, Sequence[str]]]] = {}
-        for one in passed_over(run / "pictures.parquet"):
+        for one in passed_over(run / run_files.PICTURES):
             sets.setdefault(one.set, []).append((one.kind, one.n, one.names))
         for name, groups in sets.items():
             say_passed(name, groups)

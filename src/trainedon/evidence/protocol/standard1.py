@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +12,7 @@ from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol.agreement import agreement
 from trainedon.evidence.protocol.cdi import cdi
+from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim
 from trainedon.evidence.protocol.conditioning import conditioning_control
 from trainedon.evidence.protocol.controls import duplicates, unseen_control
@@ -31,7 +32,7 @@ from trainedon.evidence.protocol.draw import Draw, check_draw
 from trainedon.evidence.protocol.member_share import member_share
 from trainedon.evidence.protocol.one_run import one_run
 from trainedon.evidence.protocol.power import pictures_needed
-from trainedon.evidence.protocol.prompts import Prompts, audited, evaluated
+from trainedon.evidence.protocol.prompts import audited, evaluated
 from trainedon.evidence.statistics import pvalues, roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
 from trainedon.evidence.table.deduplicate import deduplicated
@@ -41,11 +42,11 @@ from trainedon.evidence.table.picture_table import Pictures
 from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
 from trainedon.evidence.table.scores import Sample, Scores, count_reasons
 from trainedon.evidence.table.split import calibration_mask
-from trainedon.formats.run_record import RenderingEntry
+from trainedon.formats.run_record import Lead
 
 FALSE_DISCOVERY_RATE = 0.05
 QUANTILES = ("0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1")
-LEADS = ("first", "cdi")
+LEADS: tuple[Lead, ...] = get_args(Lead)
 NO_SET = SetEvidence(
     p_value=None,
     p_value_holm=None,
@@ -79,38 +80,33 @@ def evaluate_table(
     pictures: Pictures | None = None,
     features: FeatureTable | None = None,
     draw: Draw | None = None,
-    prompts: Prompts | None = None,
-    conditioned_on: str | None = None,
-    rendering: RenderingEntry | None = None,
-    distilled: str | None = None,
+    circumstances: Circumstances = UNKNOWN,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
     `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
-    `features`: those of an encoder. `draw`: the coins that decided which pictures were used. `prompts`: of a model that
-    is conditioned on captions, which attacks of the table are controls with other captions. `conditioned_on`: `class`,
-    `caption`, `one caption` for all, or None. `rendering`: how the pictures were
-    read, as `run.json` has it. `distilled`: why the model is taken for a few-step student, if it is. Suspects in the
-    table are passed over. Raises UserError when members or unseen pictures are missing, and when the pictures are not
-    those of the draw.
+    `features`: those of an encoder. `draw`: the coins that decided which pictures were used. `circumstances`:
+    what is known of the model and its conditioning. Suspects in the table are passed over. Raises UserError when
+    members or unseen pictures are missing, and when the pictures are not those of the draw.
     """
     sets = ("member", "unseen")
     scores.require(*sets)
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
-    scores = every.without(prompts or ())
+    scores = every.without(circumstances.prompts or ())
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
-    control = conditioning_control(listed, sets, conditioned_on)
-    recaptioned = evaluated(every, prompts, jointly(len(attacks)))
-    findings, copies = baseline.run(listed, "member", features, prompts is not None), duplicates(scores, listed)
+    control = conditioning_control(listed, sets, circumstances.conditioned_on)
+    recaptioned = evaluated(every, circumstances.prompts, jointly(len(attacks)))
+    findings = baseline.run(listed, "member", features, circumstances.prompts is not None)
+    copies = duplicates(scores, listed)
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
-        + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])
         + flags.of_conditioning(control)
-        + flags.of_pixels(listed, sets, rendering)
-        + flags.of_model(distilled)
+        + flags.of_pixels(listed, sets, circumstances.rendering)
+        + flags.of_model(circumstances.distilled)
         + flags.of_evaluation(attacks)
         + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
     )
@@ -180,19 +176,17 @@ def audit_table(
     pictures: Pictures | None = None,
     features: FeatureTable | None = None,
     draw: Draw | None = None,
-    lead: str = "first",
-    prompts: Prompts | None = None,
-    conditioned_on: str | None = None,
-    rendering: RenderingEntry | None = None,
-    distilled: str | None = None,
+    lead: Lead = "first",
+    circumstances: Circumstances = UNKNOWN,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`, `features`, `prompts`, `conditioned_on`, `rendering`, `distilled`: as in `evaluate`; without pictures
-    there is no blind baseline, and no claim above level 2. `draw`: the coins that decided which pictures the model was
-    given, if the suspects are those that were included. `lead`: whether the claim speaks of the `first` attack or of
-    `cdi`, the test of all attacks together. Members in the table are passed over. Raises UserError when there is no
-    suspect, and when the pictures are not those of the draw.
+    `pictures`, `features`, `circumstances`: as in `evaluate_table`; without pictures there is no blind baseline, and no
+    claim above level 2.
+    `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
+    `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
+    Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
+    of the draw.
     """
     if lead not in LEADS:
         raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
@@ -200,23 +194,24 @@ def audit_table(
     scores.require("suspect")
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
-    scores = every.without(prompts or ())
+    scores = every.without(circumstances.prompts or ())
     tests, together = _tests(scores)
     attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
-    control = conditioning_control(listed, sets, conditioned_on)
-    recaptioned = audited(every, prompts, jointly(len(attacks)))
-    findings, copies = baseline.run(listed, "suspect", features, prompts is not None), duplicates(scores, listed)
+    control = conditioning_control(listed, sets, circumstances.conditioned_on)
+    recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)))
+    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None)
+    copies = duplicates(scores, listed)
     rows, n_named = _picture_evidence(suspects, unseen)
     given_unseen = scores.has("unseen")
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
-        + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])
         + flags.of_conditioning(control)
-        + flags.of_pixels(listed, sets, rendering)
-        + flags.of_model(distilled)
+        + flags.of_pixels(listed, sets, circumstances.rendering)
+        + flags.of_model(circumstances.distilled)
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
