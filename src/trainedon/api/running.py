@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainedon.api.choosing import Means
 from trainedon.api.opening import engine_of
-from trainedon.api.options import Choices, Machine, Reading
+from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
 from trainedon.checks import check_places, check_sources, swapped
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trainedon")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """Everything that a run is asked, but its attacks. kind: `audit` or `evaluate`. sets: name -> path or URL. out: the
     run folder, a path or a URL; None: nothing is kept. command: how it was called, which the run records."""
@@ -32,9 +32,9 @@ class Order:
     model: str | Path | Target
     sets: dict[str, str | Path]
     out: str | Path | None
-    choices: Choices
-    machine: Machine
-    reading: Reading
+    choices: Choices = CHOICES
+    machine: Machine = MACHINE
+    reading: Reading = READING
     progress: Progress | None
     command: str
     drawn: str | Path | None = None
@@ -99,6 +99,8 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
         command=order.command,
         **more,
     )
+    from trainedon.attacks.core.answers import silent
+
     progress = order.progress or silent
     if order.out is None:
         with TemporaryDirectory(prefix="trainedon-") as folder:
@@ -111,18 +113,14 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
     return _finished(document, place.path, stays=True)
 
 
-def silent(what: str, done: float, total: int) -> None:
-    """Progress that nobody looks at."""
-
-
 def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> Finished:
-    from trainedon.api.results import PAGE, Kept
+    from trainedon.api.results import Kept
     from trainedon.evidence import Peaks, Sweep
 
     peaks, sweep = folder / "peaks.json", folder / "sweep.json"
     return Finished(
         document,
-        Kept(folder) if stays else Kept(None, (folder / PAGE).read_text("utf-8")),
+        Kept.of(folder, stays=stays),
         Peaks.model_validate_json(peaks.read_bytes()) if peaks.exists() else None,
         Sweep.model_validate_json(sweep.read_bytes()) if sweep.exists() else None,
     )
