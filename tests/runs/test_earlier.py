@@ -41,8 +41,10 @@ def earlier(name: str, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["audit", "evaluate"])
 def test_verifies(name, tmp_path):
-    failed = [check for check in verify(earlier(name, tmp_path)) if not check.ok]
-    assert not failed
+    checks = verify(earlier(name, tmp_path))
+    assert not [check for check in checks if check.ok is False]
+    (page,) = [check for check in checks if check.name.startswith("the page")]
+    assert page.ok or "numbers, pictures and claim are those that the scores give" in page.detail
 
 
 @pytest.mark.parametrize(("name", "document"), [("audit", "audit.json"), ("evaluate", "evaluation.json")])

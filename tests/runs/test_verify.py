@@ -82,6 +82,39 @@ def test_a_number_that_was_changed_in_the_statistics(copy):
     assert "breaks its schema" in next(c.detail for c in verify(copy) if c.name == STATISTICS)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "ok"),
+    [
+        ("</h2>", " indeed</h2>", None),  # words alone
+        ("data:image/png;base64,iVBO", "data:image/png;base64,iVBP", False),
+        ("</h2>", " 4</h2>", False),
+    ],
+)
+def test_of_a_page_of_another_version_numbers_pictures_and_claim_are_compared(copy, old, new, ok):
+    record = json.loads((copy / "run.json").read_text())
+    record["versions"]["trainedon"] = "0.0.1"
+    (copy / "run.json").write_text(json.dumps(record))
+    render(copy)
+    page = (copy / "report.html").read_text()
+    assert old in page
+    (copy / "report.html").write_text(page.replace(old, new, 1))
+    (check,) = [check for check in verify(copy) if check.name == PAGE]
+    assert check.ok is ok, check.detail
+    assert ok is False or "version 0.0.1" in check.detail
+
+
+def test_a_claim_that_another_version_did_not_make_fails(copy):
+    record = json.loads((copy / "run.json").read_text())
+    record["versions"]["trainedon"] = "0.0.1"
+    (copy / "run.json").write_text(json.dumps(record))
+    render(copy)
+    page = (copy / "report.html").read_text()
+    claim = json.loads((copy / "audit.json").read_text())["claim"]["sentence"]
+    assert claim in page
+    (copy / "report.html").write_text(page.replace(claim, "The pictures were used."))
+    assert PAGE in failed(copy)
+
+
 def test_a_sentence_that_was_changed_on_the_page(copy):
     page = (copy / "report.html").read_text()
     (copy / "report.html").write_text(

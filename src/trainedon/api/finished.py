@@ -41,7 +41,7 @@ def verify(
     """Compute a run's statistics again from its scores, and compare its files and its page with these.
 
     sealed: also compare with the seal, `seal` if it is not `RUN/seal.json`. signer: the public key of who should have
-    sealed it, which implies it. A check whose `ok` is False failed; None: there was nothing to check.
+    sealed it, which implies it. A check whose `ok` is False failed; None: nothing could be checked.
     Raises UserError for a key that cannot be read.
     """
     from trainedon.runs import verify as check

@@ -31,7 +31,7 @@ from trainedon.errors import UserError, meant
 from trainedon.spec import left_out
 from trainedon.unforeseen import logged_in
 
-VERDICTS = {True: "ok", False: "FAILED", None: "nothing to check"}
+VERDICTS = {True: "ok", False: "FAILED", None: "not checked"}
 
 
 def attacks(

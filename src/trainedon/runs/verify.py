@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from markupsafe import escape
 
 from trainedon import evidence, reporting
 from trainedon.checks import RUN_JSON
@@ -42,7 +45,7 @@ Answer = tuple[bool | None, str]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked. ok: None where the run has nothing to check. detail: what was found."""
+    """One thing that was checked. ok: None where nothing could be checked. detail: what was found."""
 
     name: str
     ok: bool | None
@@ -284,7 +287,26 @@ def _page(run: Path, record: RunRecord, documents: dict[str, evidence.Document])
         return False, "report.html is missing or cannot be read"
     if shown == due:
         return True, "it is the page that the scores give"
+    writer = record.versions.get("trainedon")
+    if writer and writer != version("trainedon") and _same_figures(shown, due, document):
+        return None, (
+            f"version {writer} wrote it, whose words were others: its numbers, pictures and claim are those that the "
+            "scores give; `trainedon report` writes it anew"
+        )
     for number, (first, second) in enumerate(zip(shown.splitlines(), due.splitlines(), strict=False), start=1):
         if first != second:
             return False, f"line {number} is not what the scores give: {first.strip()[:80]!r}"
     return False, "it is shorter or longer than what the scores give"
+
+
+def _same_figures(shown: str, due: str, document: evidence.Document) -> bool:
+    """Whether a page, whatever its words, shows the numbers and pictures of another one as often, and the claim."""
+    sentence = document.claim.sentence if isinstance(document, evidence.Audit) else ""
+    return _figures(shown) == _figures(due) and str(escape(sentence)) in shown
+
+
+def _figures(page: str) -> Counter[str]:
+    """The pictures of a page, and all numbers that stand in its text and its charts."""
+    pictures = re.findall(r"data:image/[^\"')]+", page)
+    rest = re.sub(r"<style.*?</style>|data:image/[^\"')]+|</?\w+", " ", page, flags=re.DOTALL)
+    return Counter(pictures) + Counter(re.findall(r"\d[\d.,]*", rest))
