@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import shutil
 from pathlib import Path
 
@@ -52,6 +53,18 @@ def test_an_audit_is_that_of_the_command_line(audited, target_folders, toy_pictu
     record = json.loads((found.folder / "run.json").read_text())
     assert record["command"] == "trainedon.audit(...)"
     assert all(check.ok is not False for check in to.verify(found.folder))
+
+
+def test_an_audit_can_be_copied_to_another_process(audited):
+    found, _ = audited
+    assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301 (our own)
+
+
+def test_an_empty_place_is_refused(target_folders, toy_pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="out is empty: give the folder of the run, or None to keep nothing"):
+        to.audit(target_folders["epsilon"], toy_pictures["members"], attacks="loss", out="", choices=FEW, machine=CPU)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_the_same_call_goes_on_and_statistics_can_be_had_again(audited, target_folders, toy_pictures):

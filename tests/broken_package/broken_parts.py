@@ -51,3 +51,22 @@ class Odd(Untitled):
 
     name: ClassVar[str] = "odd"
     title: ClassVar[str] = "Odd"
+
+
+@dataclass
+class Loose(Attack):
+    """An attack that can be changed after it was named in a run."""
+
+    name: ClassVar[str] = "loose"
+    title: ClassVar[str] = "Loose"
+    paper: ClassVar[str] = "none"
+    cost = Untitled.cost
+    score_batch = Untitled.score_batch
+
+
+@dataclass(frozen=True)
+class Everything(Untitled):
+    """An attack whose name stands for something else."""
+
+    name: ClassVar[str] = "all"
+    title: ClassVar[str] = "Everything"

@@ -24,6 +24,7 @@ from trainedon.errors import UserError
     [
         ("own", Own()),
         ("own:200", Own(t=200)),
+        ("own:200:", Own(t=200)),
         ("own:200:mid_block", Own("mid_block", 200)),
         ("dinov2:C:/models/dino", DinoV2("C:/models/dino")),
         ("clip:owner/name@abc", Clip("owner/name@abc")),

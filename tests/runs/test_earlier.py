@@ -110,3 +110,8 @@ def test_texts_of_version_1_and_of_now():
     assert [spelled(attack, 2) for attack in attacks] == [*map(repr, attacks)]
     assert all("share=" in repr(attack) and "pivot=" in repr(attack) for attack in attacks)
     assert spelled(DRC(), 1).endswith("seed=0)") and repr(DRC()).endswith("seed=0, share=1.0, settle=0.0, pivot=0.0)")
+
+
+def test_a_stopped_run_has_no_page_yet(tmp_path):
+    done = call("report", earlier("stopped", tmp_path))
+    assert done.returncode == 2 and "is not finished: give its command again" in done.stderr

@@ -103,6 +103,23 @@ def test_of_a_page_of_another_version_numbers_pictures_and_claim_are_compared(co
     assert ok is False or "version 0.0.1" in check.detail
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.pop("declared"),
+        lambda record: record.update(schema_version=1),
+        lambda record: record["declared"].update({name: {"shown_as": "noised"} for name in record["declared"]}),
+    ],
+    ids=["none", "of version 1", "others"],
+)
+def test_what_attacks_declare_must_be_what_their_parameters_say(copy, change):
+    record = json.loads((copy / "run.json").read_text())
+    change(record)
+    (copy / "run.json").write_text(json.dumps(record))
+    conclude(copy)
+    assert RECORD in failed(copy)
+
+
 def test_a_claim_that_another_version_did_not_make_fails(copy):
     record = json.loads((copy / "run.json").read_text())
     record["versions"]["trainedon"] = "0.0.1"

@@ -127,13 +127,17 @@ def test_what_cannot_be_loaded_is_named_and_left_out_and_stops_nobody():
     with pytest.warns(LeftOut) as told:
         known = attacks()
     assert "drc" in known and known["loss"].__module__.startswith("trainedon.")
-    assert {"missing", "untitled", "again", "text", "odd"}.isdisjoint(known)
+    assert {"missing", "untitled", "again", "text", "odd", "loose", "all"}.isdisjoint(known)
+    assert parse_attacks("loss")[0].name == "loss"  # though a package offers another one under this name
     messages = [str(warning.message) for warning in told]
     for name, reason in {
         "missing": "ModuleNotFoundError: No module named 'broken_parts_that_are_not_there'",
         "untitled": "broken_parts:Untitled does not declare title",
         "again": "two attacks are called loss",
+        "loss": "two attacks are called loss",
         "text": "is no part",
+        "loose": "broken_parts:Loose is not a frozen dataclass",
+        "everything": "an attack cannot be called 'all'",
         "odd": "the annotations of Odd cannot be resolved: name 'Nothing' is not defined",
     }.items():
         assert any(f"the attack {name} of another package cannot" in one and reason in one for one in messages), name
@@ -151,7 +155,7 @@ def test_the_list_goes_on_without_an_attack_that_fails():
     assert "loss" in rows and "costly" not in rows
     with pytest.warns(LeftOut, match="region nowhere"):
         lines = left_out()
-    assert len(lines) == 7 and any("ZeroDivisionError: no cost" in line for line in lines)
+    assert len(lines) == 10 and any("ZeroDivisionError: no cost" in line for line in lines)
     assert "costly" not in Attack.noun.known()
 
 

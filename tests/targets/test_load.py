@@ -109,3 +109,8 @@ def test_samplers_of_the_same_noise_path(saved, name):
     target = load_target(folder)
     expected = load_target(saved(name="ddpm", scheduler={"beta_end": 0.03}))
     torch.testing.assert_close(target.path.alphas, expected.path.alphas)
+
+
+def test_a_target_is_shown_in_a_line(saved):
+    shown = repr(load_target(saved()))
+    assert shown.startswith("PixelUNet(") and "shape=(3, 8, 8), prediction=epsilon" in shown and len(shown) < 200

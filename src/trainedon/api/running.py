@@ -12,6 +12,7 @@ from trainedon.api.choosing import Means
 from trainedon.api.opening import engine_of
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
 from trainedon.checks import check_places, check_sources, swapped
+from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.api.results import Kept
@@ -102,6 +103,8 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
     from trainedon.attacks.core.answers import silent
 
     progress = order.progress or silent
+    if order.out is not None and not str(order.out):
+        raise UserError("out is empty: give the folder of the run, or None to keep nothing")
     if order.out is None:
         with TemporaryDirectory(prefix="trainedon-") as folder:
             document = run(target, plan, Path(folder, "run"), progress, engine)

@@ -12,8 +12,13 @@ def declared(record: RunRecord, name: str, attack: str) -> DeclaredEntry:
     told."""
     if record.declared is not None:
         return record.declared.get(attack, DeclaredEntry())
+    return read_off(name, attack) or DeclaredEntry()
+
+
+def read_off(name: str, attack: str) -> DeclaredEntry | None:
+    """What the repr of an attack of ours tells of its scores; None of an attack that it tells nothing of."""
     if name not in DRC:
-        return DeclaredEntry()
+        return None
     return DeclaredEntry(
         shown_as="noised" if "Diffuse(" in attack or "Fade(" in attack else "hidden",
         relative_to="self" if "symmetries=" in attack and "symmetries=()" not in attack else None,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from trainedon.formats.earlier_records import read_off
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunRecord
 from trainedon.pictures import Rendering
 
@@ -63,8 +64,11 @@ def _of_attacks(record: RunRecord, attacks: list[str]) -> Pairs:
         yield "labels", [*record.labels], attacks
     if "costs" in record.model_fields_set:
         yield "costs", [cost.attack for cost in record.costs], attacks
-    if record.declared is not None:
-        yield "what attacks declare", [*record.declared], attacks
+    if record.declared is not None or record.schema_version == SCHEMA_VERSION:
+        yield "what attacks declare", [*(record.declared or {})], attacks if record.schema_version != 1 else []
+    for attack, declared in (record.declared or {}).items():
+        due = read_off(record.labels.get(attack, "").partition("(")[0], attack)
+        yield f"what {_brief(attack)} declares", declared, due or declared
     studied = Counter(one.repr for one in record.study)
     yield "what is studied", [*(studied - Counter(record.identity.attacks))], []
 

@@ -106,6 +106,8 @@ def run(
 def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
     """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
     record = read_record(out)
+    if not (out / "scores.parquet").exists() and not record.finished:
+        raise UserError(f"the run in {out} is not finished: give its command again, and it goes on")
     with locked(out):
         return _told(out, recompute(out, record))
 

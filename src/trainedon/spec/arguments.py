@@ -58,6 +58,8 @@ class Arguments:
                 raise UserError(f"{self.name}: {key} is given twice")
             else:
                 named[key] = text
+        while len(alone) > 1 and not alone[-1]:  # nothing behind a last colon says nothing, as in `own:200:`
+            alone.pop()
         placed: dict[str, list[str]] = {}
         for place, text in enumerate(alone):
             placed.setdefault(self._place(place, text, len(alone)), []).append(text)

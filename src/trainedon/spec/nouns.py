@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -15,6 +16,7 @@ from trainedon.spec.parameters import is_required, name_of, parameters, unnamed
 
 Maker = Callable[..., Any]  # the class of a part, or a function that makes one
 M = TypeVar("M", bound=Maker)
+NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 _nouns: list[Noun] = []
 
 
@@ -40,8 +42,10 @@ class Noun:
         self.base = owner
 
     def register(self, maker: Maker) -> None:
-        """Raises ValueError when another one has its name."""
+        """Raises ValueError when another one has its name, or when no text could name it."""
         name = name_of(maker)
+        if name in self.also or not NAME.fullmatch(name):
+            raise ValueError(f"{'an' if self.title[0] in 'aeiou' else 'a'} {self.title} cannot be called {name!r}")
         if self.makers.get(name, maker) is not maker:
             raise ValueError(f"two {self.title}s are called {name}")
         self.makers[name] = maker
@@ -55,16 +59,22 @@ class Noun:
         """Registers what other packages offer. What cannot be loaded is left out, with a warning, once."""
         for point in entry_points(group=self.group):
             if point.name not in self.left_out:
+                before = dict(self.makers)
                 try:
                     self._load(point)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code may raise anything)
-                    self.leave_out(point.name, error)
+                    self.makers = before  # also without what a module registered before it failed
+                    self.say_without(point.name, error)
 
     def leave_out(self, name: str, error: BaseException) -> None:
         """A part of another package, which raised this, is known no more; a warning says so."""
+        self.makers.pop(name, None)
+        self.say_without(name, error)
+
+    def say_without(self, name: str, error: BaseException) -> None:
+        """A warning that an entry point is left out, and why."""
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         self.left_out[name] = " ".join(reason.split())
-        self.makers.pop(name, None)
         warnings.warn(self.without(name), LeftOut, stacklevel=3)
 
     def without(self, name: str) -> str:
@@ -124,6 +134,8 @@ class Noun:
         missing = [name for name, hint in declared if get_origin(hint) is ClassVar and not hasattr(maker, name)]
         if missing:
             raise TypeError(f"{point.value} does not declare {', '.join(missing)}")
+        if isinstance(maker, type) and not getattr(getattr(maker, "__dataclass_params__", None), "frozen", False):
+            raise TypeError(f"{point.value} is not a frozen dataclass")
         if not is_required(maker):
             maker()
         self.register(maker)

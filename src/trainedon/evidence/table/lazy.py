@@ -48,6 +48,9 @@ class LazySequence(Sequence[T]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (tuple(self),)  # a copy in another process has the records themselves
+
     def __repr__(self) -> str:
         return f"LazySequence({self.n} x {self.kind.__name__})"
 

@@ -19,7 +19,7 @@ from trainedon.targets.core.target import Identity, Target
 Vary = Callable[[torch.Tensor, float, Sequence[int], Sequence[str]], torch.Tensor]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Service(Target):
     """Anything that varies a picture: `Service.of(callable)`, or an img2img pipeline of diffusers.
 

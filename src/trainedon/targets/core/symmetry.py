@@ -66,7 +66,7 @@ def relative(
     return scores
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Symmetric(Target):
     """`through` as it looks in a mirror: what goes in is moved by `symmetry`, what comes out is moved back.
 

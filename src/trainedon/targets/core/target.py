@@ -59,7 +59,7 @@ class Identity:
     distilled: str | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Target(ABC):
     """A diffusion model under audit. Attacks are written against this class alone.
 
@@ -91,6 +91,10 @@ class Target(ABC):
     evaluations: Evaluations = field(default_factory=Evaluations)
     memo: Memo | None = None
     kept: dict[object, object] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        told = (self.identity.name, self.identity.family, f"shape={self.shape}", f"prediction={self.prediction}")
+        return f"{type(self).__name__}({', '.join(told)}, digest={self.identity.digest[:12]})"
 
     # What a network of another kind must bring
 

@@ -19,7 +19,7 @@ LARGEST = 10.0
 KEPT = 64 * 2**20  # bytes of latents that are kept
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Latent(Network):
     """A network between the two halves of an autoencoder.
 

@@ -31,7 +31,7 @@ class Answer(Protocol):
 Module = Callable[..., Answer]  # a diffusers network, as it is called
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Network(Target):
     """A model whose network is a diffusers module. Its adapter says how the network is called."""
 
