@@ -82,6 +82,7 @@ def checked(order: Order) -> Engine | None:
 
 def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, **more: Any) -> Finished:
     """Run the attacks, or go on. more: further fields of the `Plan`. Raises UserError as `runs.run`."""
+    from trainedon.attacks.core.answers import silent
     from trainedon.runs import Plan, run
     from trainedon.runs.mirror import Mirror
 
@@ -100,8 +101,6 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
         command=order.command,
         **more,
     )
-    from trainedon.attacks.core.answers import silent
-
     progress = order.progress or silent
     if order.out is not None and not str(order.out):
         raise UserError("out is empty: give the folder of the run, or None to keep nothing")
