@@ -266,7 +266,7 @@ def test_a_sweep_is_not_gone_on_with_under_another_question(target_folders, toy_
 
     def swept_over(vary):
         chosen = plan("loss", [vary], (), ("gradients", "unseen", "labels"))
-        asked = Plan("evaluate", sets, chosen.attacks, limit=4, sweep=chosen.facts())
+        asked = Plan("evaluate", sets, chosen.attacks, limit=4, sweep=chosen.entry())
         return run(target, asked, tmp_path / "run", lambda what, done, total: None)
 
     swept_over("draws=1")

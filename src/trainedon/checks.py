@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.reading import read_json
 
-RUN_JSON = "run.json"
-LOCK = ".lock"
 # Words in names of folders that say what is in them.
 UNSEEN = (
     *("unseen", "holdout", "heldout", "test", "tests", "val", "valid", "validation", "eval", "nonmember"),
@@ -68,7 +67,7 @@ def refuse_strangers(out: Path) -> None:
     if not out.is_dir():
         return
     check_lock(out)
-    if (out / RUN_JSON).exists():
+    if (out / run_files.RUN).exists():
         check_links(out)
         return
     strangers = sorted(path.name for path in out.iterdir() if not _is_our_lock(path) and path.name != ".run.json.tmp")
@@ -78,19 +77,19 @@ def refuse_strangers(out: Path) -> None:
 
 def check_lock(out: Path) -> None:
     """Raises UserError where a file of somebody else's has the lock's name: taking the lock might empty it."""
-    lock = out / LOCK
+    lock = out / run_files.LOCK
     if os.path.lexists(lock) and not _is_our_lock(lock):
         raise UserError(f"{lock} is not an empty file, and so no lock of this program: choose another --out")
 
 
 def _is_our_lock(path: Path) -> bool:
     status = path.lstat()
-    return path.name == LOCK and stat.S_ISREG(status.st_mode) and status.st_size == 0
+    return path.name == run_files.LOCK and stat.S_ISREG(status.st_mode) and status.st_size == 0
 
 
 def check_links(out: Path) -> None:
     """Raises UserError where a folder in a run folder is a link: what is written there would land elsewhere."""
-    for pattern in ("shards", "restored", "shards/*", "restored/*"):
+    for pattern in (run_files.SHARDS, run_files.RESTORED, "shards/*", "restored/*"):
         for path in out.glob(pattern):
             if path.is_symlink():
                 raise UserError(f"{path} is a link, and a run folder holds none: take it away, or choose another --out")
@@ -137,7 +136,7 @@ def _apart(source: Path, out: Path) -> None:
 def _earlier(out: Path) -> dict[str, Any]:
     """The identity of the run in a folder; empty where there is none that can be read."""
     try:
-        return dict(read_json(out / RUN_JSON)["identity"])
+        return dict(read_json(out / run_files.RUN)["identity"])
     except (OSError, UserError, ValueError, KeyError, TypeError):
         return {}
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from trainedon import run_files
 from trainedon.errors import PictureError, UserError
 from trainedon.files import write_text
 from trainedon.redact import redacted, redacted_argument
@@ -67,7 +68,7 @@ def kept(error: Exception, run: Path | None = None) -> str:
 def _written(text: str, run: Path | None) -> Path | None:
     """The file that took the text. None where no place could."""
     try:
-        if run is not None and (run / "run.json").is_file():
+        if run is not None and (run / run_files.RUN).is_file():
             write_text(run / LOG, text)
             return run / LOG
     except OSError:

@@ -134,12 +134,12 @@ def test_a_pool_is_what_captions_there_are_whatever_their_order_and_number(tmp_p
         Pool.open(tmp_path / "lines.txt")
 
 
-def test_controls_are_those_of_every_attack_that_is_none_itself():
+def test_controls_are_those_of_every_attack_that_is_none_itself(asked, target):
     pool, attacks = Pool.of("ab"), parse_attacks("loss, flip(recaptioned(pia, captions=shuffled)), recaptioned(loss)")
     attacks = [with_pool(attack, pool) for attack in attacks]
     assert attacks[1].attack.pool == pool and attacks[2].pool is None
     loss, flip, named = attacks
-    made = controls(attacks, pool)
+    made = controls(asked, attacks, pool)
     assert [(one.attack, one.captions) for one in made] == [(loss, "shuffled"), (flip, "fixed"), (flip, "shuffled")]
     assert named not in made and made[0].pool == pool
-    assert controls(attacks, Pool.of("a")) == []
+    assert controls(asked, attacks, Pool.of("a")) == controls(target, attacks, pool) == []

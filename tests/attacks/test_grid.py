@@ -237,9 +237,9 @@ def test_every_question_is_a_group_with_title_and_sentence():
         assert all(set(one.values) == set(group.varied) for one in group.settings)
     axes = {group.title: group.axis for group in made.groups}
     assert axes["Accuracy against cost"] == "passes" and axes["How much to hide"] == "mask-ratio"
-    facts = made.facts()
-    assert json.loads(json.dumps(facts)) == facts
-    assert facts["attack"] == "drc-hide(steps=2, restorations=1)"
+    entry = made.entry().told()
+    assert json.loads(json.dumps(entry)) == entry
+    assert entry["attack"] == "drc-hide(steps=2, restorations=1)"
 
 
 def test_a_setting_of_two_questions_is_one_attack_and_the_attack_as_given_leads():
@@ -269,7 +269,7 @@ def test_an_encoder_without_its_package_is_left_out_of_a_question_but_not_of_a_w
 
 def test_attention_is_left_out_of_a_question_where_the_model_has_none(target, target_without_attention):
     made = sweep(QUICK, ["region=attention,full"], ["region"])
-    assert made.possible(target).facts() == made.facts()
+    assert made.possible(target).entry() == made.entry()
     left = made.possible(target_without_attention)
     assert [len(group.settings) for group in left.groups] == [2, 3]
     (note,) = left.notes

@@ -20,7 +20,7 @@ def swept(target_folders, toy_pictures, tmp_path_factory):
     grid = plan(attack, ["mask-ratio=0.1,0.25"], ["inverted"], ["gradients"])
     sets = {"member": toy_pictures["members"], "unseen": toy_pictures["unseen"]}
     target = load_target(target_folders["epsilon"])
-    run(target, Plan("evaluate", sets, grid.attacks, sweep=grid.facts()), out, lambda what, done, total: None)
+    run(target, Plan("evaluate", sets, grid.attacks, sweep=grid.entry()), out, lambda what, done, total: None)
     return out
 
 

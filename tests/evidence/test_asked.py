@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
+from trainedon.evidence import Circumstances, Scores, audit_table, evaluate_table, to_json
 from trainedon.evidence.protocol import blind
 from trainedon.evidence.protocol.asked import _differing, asked
 from trainedon.evidence.table.picture_table import PictureTable
@@ -107,10 +107,12 @@ def test_the_spread_of_classes_is_a_valid_test():
 
 def test_what_differs_costs_the_claim_its_level_and_is_flagged():
     scores = table(40, 120)
-    alike = audit_table(scores, pictures(suspect=labelled(40), unseen=labelled(120)), asked="class")
+    alike = audit_table(
+        scores, pictures(suspect=labelled(40), unseen=labelled(120)), circumstances=Circumstances(asked="class")
+    )
     assert alike.claim.level == 3 and not alike.asked.differs
     rows = pictures(suspect=labelled(40, "inferred"), unseen=labelled(120))
-    found = audit_table(scores, rows, asked="class")
+    found = audit_table(scores, rows, circumstances=Circumstances(asked="class"))
     assert found.claim.level == 2 and "was not asked alike about the two sets" in found.claim.sentence
     (flag,) = [flag for flag in found.flags if flag.code == "asked-differently"]
     assert "0 of 40 pictures were asked about with a class label given, and 120 of 120" in flag.raised_because
@@ -120,13 +122,13 @@ def test_what_differs_costs_the_claim_its_level_and_is_flagged():
 
 def test_missing_captions_cost_the_claim_its_level():
     rows = pictures(suspect=captioned(40), unseen=captioned(120, 120))
-    found = audit_table(table(40, 120), rows, asked="caption")
+    found = audit_table(table(40, 120), rows, circumstances=Circumstances(asked="caption"))
     assert found.claim.level == 2 and "asked-differently" in {flag.code for flag in found.flags}
 
 
 def test_an_evaluation_is_flagged_and_an_audit_without_unseen_pictures_is_not():
     rows = pictures(member=labelled(40), unseen=labelled(60, "inferred"))
-    found = evaluate_table(table(40, 60, first="member"), rows, asked="class")
+    found = evaluate_table(table(40, 60, first="member"), rows, circumstances=Circumstances(asked="class"))
     assert found.asked.differs and "asked-differently" in {flag.code for flag in found.flags}
-    alone = audit_table(table(40, 0), pictures(suspect=labelled(40)), asked="class")
+    alone = audit_table(table(40, 0), pictures(suspect=labelled(40)), circumstances=Circumstances(asked="class"))
     assert alone.claim.level == 1 and not alone.asked.differs

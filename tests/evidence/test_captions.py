@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
+from trainedon.evidence import Circumstances, Scores, audit_table, evaluate_table, to_json
 from trainedon.evidence.protocol import blind
 from trainedon.evidence.protocol.caption_views import SAY, WRITTEN, form, words
 from trainedon.evidence.protocol.flags import of_prompts
@@ -81,7 +81,7 @@ def test_captions_that_differ_cost_the_claim_its_level_and_have_a_flag_of_their_
     scores = Scores.from_rows(table({"suspect": 60, "unseen": 120}, {ATTACK: 1.5}))
     alike = pictures({"suspect": captions(60, 1), "unseen": captions(120, 2)})
     differing = pictures({"suspect": captions(60, 1, " sketch"), "unseen": captions(120, 2)})
-    honest, told = (audit_table(scores, rows, prompts={}) for rows in (alike, differing))
+    honest, told = (audit_table(scores, rows, circumstances=Circumstances(prompts={})) for rows in (alike, differing))
     assert (honest.claim.level, told.claim.level) == (3, 2)
     assert "captions-differ" not in codes(honest)
     assert "captions-differ" in codes(told) and "blind-baseline-separates" not in codes(told)
@@ -93,8 +93,8 @@ def test_controls_enter_no_test_and_no_correction():
     rows = table({"suspect": 50, "unseen": 80}, shifts)
     plain = [row for row in rows if row["attack_repr"] not in PROMPTS]
     with_controls, without = (
-        audit_table(Scores.from_rows(rows), prompts=PROMPTS),
-        audit_table(Scores.from_rows(plain), prompts={}),
+        audit_table(Scores.from_rows(rows), circumstances=Circumstances(prompts=PROMPTS)),
+        audit_table(Scores.from_rows(plain), circumstances=Circumstances(prompts={})),
     )
     assert with_controls.model_copy(update={"prompt_controls": ()}) == without
     assert "prompt_controls" not in to_json(without)
@@ -114,7 +114,7 @@ def test_controls_enter_no_test_and_no_correction():
 )
 def test_the_flag_is_for_signals_that_are_gone_under_every_other_caption(shifts, raised):
     rows = table({"member": 80, "unseen": 80}, dict(zip((ATTACK, *CONTROLS.values()), shifts, strict=True)))
-    found = evaluate_table(Scores.from_rows(rows), prompts=PROMPTS)
+    found = evaluate_table(Scores.from_rows(rows), circumstances=Circumstances(prompts=PROMPTS))
     assert ("caption-signal" in codes(found)) == raised
     for control, shift in zip(found.prompt_controls, shifts[1:], strict=True):
         own = found.attacks[0].auc

@@ -105,3 +105,16 @@ def test_a_run_folder_without_a_record_or_with_a_damaged_one_is_named(tmp_path):
     path.write_text(path.read_text("utf-8").replace('"timesteps": 1000', '"timesteps": 10000000'), "utf-8")
     with pytest.raises(UserError, match=r"no record of a run \(model.timesteps: Input should be less than or equal"):
         read_record(tmp_path)
+
+
+def test_entries_that_only_have_their_default_are_spared_where_a_record_leaves_them_out():
+    entry = RunIdentity(kind="audit", model="m", precision="float32", lead="cdi", controls=[], draw=None)
+    assert entry.sparing("precision", "lead", "controls").told() == {
+        "kind": "audit",
+        "model": "m",
+        "lead": "cdi",
+        "draw": None,
+    }
+    assert [*entry.but(device="cpu").sparing("draw", "controls").told()] == [
+        *("kind", "model", "device", "precision", "lead"),
+    ], "entries are written in the order of the record"

@@ -108,7 +108,7 @@ class Builder:
             other = np.asarray(picture(seed + 1000 * i, size))
             Image.fromarray(np.where(mask[..., None] > 0, other, original)).save(folder / f"restored-{i}.png")
         Image.fromarray(255 - mask).save(folder / "difference.png")
-        evidence = {"picture": name, "sha256": sha(name), "set": set_name, "attack": "drc"}
+        evidence = {"picture": name, "sha256": sha(name), "set": set_name, "attack": "drc", "score": 0.5}
         (folder / "evidence.json").write_text(json.dumps({**evidence, "similarities": [0.9] * restorations}))
 
     def _completed(self) -> dict:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainedon.api.choosing import chosen, lead_of, possible
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
-from trainedon.api.running import Finished, Order, checked, finished
+from trainedon.api.running import Asked, Finished, Order, checked, finished
 
 if TYPE_CHECKING:
-    from trainedon.api.choosing import Asked
+    from trainedon.api.choosing import Attacks
     from trainedon.api.results import AuditRun, EvaluationRun
     from trainedon.attacks import Progress
     from trainedon.targets import Target
@@ -23,7 +23,7 @@ def audit(
     suspects: str | Path,
     *,
     unseen: str | Path | None = None,
-    attacks: Asked = "drc",
+    attacks: Attacks = "drc",
     out: str | Path | None = None,
     drawn: str | Path | None = None,
     shadows: str | Path | None = None,
@@ -64,7 +64,7 @@ def audit(
         reference=reference,
     )
     lead = lead_of(attacks, unseen is not None)
-    return _audited(_executed(order, attacks, controls=controls, lead=lead))
+    return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead)))
 
 
 def evaluate(
@@ -72,7 +72,7 @@ def evaluate(
     members: str | Path,
     unseen: str | Path,
     *,
-    attacks: Asked = "drc",
+    attacks: Attacks = "drc",
     out: str | Path | None = None,
     drawn: str | Path | None = None,
     shadows: str | Path | None = None,
@@ -107,7 +107,7 @@ def evaluate(
         shadows=shadows,
         reference=reference,
     )
-    done = _executed(order, attacks, controls=controls, dataset=dataset)
+    done = _executed(order, attacks, Asked(controls=controls, dataset=dataset))
     return of_run(EvaluationRun, done.document, done.kept)
 
 
@@ -136,18 +136,18 @@ def demo(
         progress=progress,
         command=_command,
     )
-    done = _executed(order, scene.ATTACK, name="OpenMoji demo", truth=truth, attribution=scene.ATTRIBUTION)
+    done = _executed(order, scene.ATTACK, Asked(truth=truth, attribution=scene.ATTRIBUTION), name="OpenMoji demo")
     return _audited(done), truth
 
 
-def _executed(order: Order, attacks: Asked, *, name: str | None = None, **more: Any) -> Finished:
-    """name: of the model, on the page. more: further fields of the run's `Plan`."""
+def _executed(order: Order, attacks: Attacks, asked: Asked, *, name: str | None = None) -> Finished:
+    """name: of the model, on the page."""
     engine = checked(order)
     named = chosen(attacks, order.means)
     target = opened(order.model, order.machine, order.place)
     if name is not None:
         target.identity = replace(target.identity, name=name)
-    return finished(order, target, possible(named, attacks, target), engine, **more)
+    return finished(order, target, possible(named, attacks, target), engine, asked)
 
 
 def _audited(done: Finished) -> AuditRun:

@@ -6,16 +6,17 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trainedon.errors import UserError
 from trainedon.spec import check_spelling, names
 
 if TYPE_CHECKING:
     from trainedon.attacks import Attack
+    from trainedon.formats.run_record import Lead
     from trainedon.targets import Target
 
-    Asked: TypeAlias = str | Attack | Sequence[str | Attack]  # `drc, loss(t=100)`, an attack, or several of both
+    Attacks: TypeAlias = str | Attack | Sequence[str | Attack]  # `drc, loss(t=100)`, an attack, or several of both
 
 log = logging.getLogger("trainedon")
 
@@ -46,7 +47,7 @@ class Means:
         return {"seed": self.seed, "shadows": shadows, "reference": reference}
 
 
-def chosen(asked: Asked, means: Means) -> list[Attack]:
+def chosen(asked: Attacks, means: Means) -> list[Attack]:
     """The attacks of texts such as `drc, loss(t=100)`, and those that are given as they are.
 
     Raises UserError when there are none, one stands there twice, or one lacks what it needs.
@@ -72,13 +73,13 @@ def chosen(asked: Asked, means: Means) -> list[Attack]:
     return attacks
 
 
-def possible(attacks: list[Attack], asked: Asked, target: Target) -> list[Attack]:
+def possible(attacks: list[Attack], asked: Attacks, target: Target) -> list[Attack]:
     """Of `all`, those that the target allows; what is left out is logged."""
     everything = any("all" in names(text) for text in _texts(asked))
     return [attack for attack in attacks if _allowed(attack, target)] if everything else attacks
 
 
-def lead_of(asked: Asked, unseen: bool) -> Literal["first", "cdi"]:
+def lead_of(asked: Attacks, unseen: bool) -> Lead:
     """The test that an audit's claim speaks of: CDI where it is named first. Raises UserError without unseen pictures
     for it."""
     first = next(iter(_listed(asked)), None)
@@ -92,11 +93,11 @@ def lead_of(asked: Asked, unseen: bool) -> Literal["first", "cdi"]:
     return "cdi"
 
 
-def _listed(asked: Asked) -> list[str | Attack]:
+def _listed(asked: Attacks) -> list[str | Attack]:
     return list(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else [asked]
 
 
-def _texts(asked: Asked) -> list[str]:
+def _texts(asked: Attacks) -> list[str]:
     return [one for one in _listed(asked) if isinstance(one, str)]
 
 

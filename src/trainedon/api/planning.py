@@ -10,7 +10,7 @@ from trainedon.api.opening import opened
 from trainedon.api.options import MACHINE, READING, Machine, Reading
 
 if TYPE_CHECKING:
-    from trainedon.api.choosing import Asked
+    from trainedon.api.choosing import Attacks
     from trainedon.planning.forecast import Estimate
     from trainedon.targets import Target
 
@@ -20,7 +20,7 @@ def plan(
     n: int,
     *,
     gpus: int = 1,
-    attacks: Asked = "drc",
+    attacks: Attacks = "drc",
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
     pictures: str | Path | None = None,
@@ -42,8 +42,7 @@ def plan(
     named = chosen(attacks, means)
     target = opened(model, machine)
     named = possible(named, attacks, target)
-    if target.conditioning == "caption":  # as a run of it does
-        named += controls(named, Pool.of(("one", "another")))
+    named += controls(target, named, Pool.of(("one", "another")))
     return forecast.plan(
         target,
         named,

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from pydantic import PrivateAttr
 
+from trainedon import run_files
 from trainedon.evidence import Audit, Document, Evaluation, PassedOver, Peaks, Sweep, passed_over
 from trainedon.formats import read_record
 
 R = TypeVar("R", bound="FromRun")
 S = TypeVar("S", bound="Study")
-PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Kept:
     @classmethod
     def of(cls, run: Path, *, stays: bool = True) -> Kept:
         """Of the run folder `run`. stays: whether it is still there when this returns to the person."""
-        pictures = run / "pictures.parquet"
+        pictures = run / run_files.PICTURES
         return cls(
             run if stays else None,
-            None if stays else (run / PAGE).read_text("utf-8"),
+            None if stays else (run / run_files.PAGE).read_text("utf-8"),
             tuple(read_record(run).notes),
             tuple(passed_over(pictures)) if pictures.is_file() else (),
         )
@@ -54,7 +54,7 @@ class FromRun(Document):
             return self._kept.page
         if self._kept.folder is None:
             raise ValueError("this document belongs to no run")
-        return (self._kept.folder / PAGE).read_text("utf-8")
+        return (self._kept.folder / run_files.PAGE).read_text("utf-8")
 
     @property
     def run_notes(self) -> tuple[str, ...]:

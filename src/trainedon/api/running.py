@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from trainedon import run_files
 from trainedon.api.choosing import Means
 from trainedon.api.opening import engine_of
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from trainedon.api.results import Kept
     from trainedon.attacks import Attack, Progress
     from trainedon.evidence import Audit, Evaluation, Peaks, Sweep
+    from trainedon.formats.run_record import Kind, Lead, StudyEntry, SweepEntry
     from trainedon.runs.engine import Engine
     from trainedon.targets import Target
 
@@ -29,7 +32,7 @@ class Order:
     """Everything that a run is asked, but its attacks. kind: `audit` or `evaluate`. sets: name -> path or URL. out: the
     run folder, a path or a URL; None: nothing is kept. command: how it was called, which the run records."""
 
-    kind: str
+    kind: Kind
     model: str | Path | Target
     sets: dict[str, str | Path]
     out: str | Path | None
@@ -51,6 +54,19 @@ class Order:
     def place(self) -> str | None:
         """The run folder as text."""
         return None if self.out is None else str(self.out)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is asked that not every kind of run can be; each as the field of that name in `runs.Plan`."""
+
+    dataset: str | None = None
+    lead: Lead = "first"
+    study: Sequence[StudyEntry] = ()
+    sweep: SweepEntry | None = None
+    truth: dict[str, bool] | None = None
+    attribution: str | None = None
+    controls: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,8 +96,8 @@ def checked(order: Order) -> Engine | None:
     return engine
 
 
-def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, **more: Any) -> Finished:
-    """Run the attacks, or go on. more: further fields of the `Plan`. Raises UserError as `runs.run`."""
+def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> Finished:
+    """Run the attacks, or go on. Raises UserError as `runs.run`."""
     from trainedon.attacks.core.answers import silent
     from trainedon.runs import Plan, run
     from trainedon.runs.mirror import Mirror
@@ -99,7 +115,13 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
         rendering=order.reading.rendering,
         follow_links=order.reading.follow_links,
         command=order.command,
-        **more,
+        dataset=asked.dataset,
+        lead=asked.lead,
+        study=asked.study,
+        sweep=asked.sweep,
+        truth=asked.truth,
+        attribution=asked.attribution,
+        controls=asked.controls,
     )
     progress = order.progress or silent
     if order.out is not None and not str(order.out):
@@ -119,7 +141,7 @@ def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> Fin
     from trainedon.api.results import Kept
     from trainedon.evidence import Peaks, Sweep
 
-    peaks, sweep = folder / "peaks.json", folder / "sweep.json"
+    peaks, sweep = folder / run_files.PEAKS, folder / run_files.SWEEP
     return Finished(
         document,
         Kept.of(folder, stays=stays),

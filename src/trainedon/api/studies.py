@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainedon.api.choosing import chosen
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
-from trainedon.api.running import Order, checked, finished
+from trainedon.api.running import Asked, Order, checked, finished
 
 if TYPE_CHECKING:
     from trainedon.api.results import PeaksRun, SweepRun
     from trainedon.attacks import Attack, Progress
     from trainedon.evidence import Evaluation
+    from trainedon.formats.run_record import StudyEntry
     from trainedon.targets import Target
 
 
@@ -52,7 +53,7 @@ def peaks(
     engine = checked(order)
     attacks = chosen(", ".join(STUDY), order.means)
     target = opened(model, machine, order.place)
-    done = finished(order, target, attacks, engine, study=[_measurement(attack) for attack in attacks])
+    done = finished(order, target, attacks, engine, Asked(study=[_measurement(attack) for attack in attacks]))
     assert done.peaks is not None
     return of_study(PeaksRun, done.peaks, done.kept, _evaluation(done.document))
 
@@ -101,15 +102,17 @@ def sweep(
     settings = plan(attack, vary, question, order.means.needs_met(), **order.means.parameters())
     target = opened(model, machine, order.place)
     settings = settings.possible(target)
-    done = finished(order, target, settings.attacks, engine, sweep=settings.facts())
+    done = finished(order, target, settings.attacks, engine, Asked(sweep=settings.entry()))
     assert done.sweep is not None
     return of_study(SweepRun, done.sweep, done.kept, _evaluation(done.document))
 
 
-def _measurement(attack: Any) -> dict[str, Any]:
-    """What a study records of one of its attacks."""
+def _measurement(attack: Attack) -> StudyEntry:
+    """What a study records of one of its attacks, a rise or a curvature."""
+    from trainedon.formats.run_record import StudyEntry
+
     move, radius = getattr(attack, "move", None), getattr(attack, "radius", None)
-    return {"repr": repr(attack), "kind": attack.name, "move": move, "radius": radius, "t": attack.t}
+    return StudyEntry(repr=repr(attack), kind=attack.name, move=move, radius=radius, t=vars(attack)["t"])
 
 
 def _evaluation(document: object) -> Evaluation:

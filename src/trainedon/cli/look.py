@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from trainedon import api
+from trainedon import api, run_files
 from trainedon.api import Machine, Reading
 from trainedon.cli.option_groups import (
     Attacks,
@@ -130,7 +130,6 @@ def verify(
     ] = None,
 ) -> None:
     """Compute a run's statistics again from its scores, and say whether its files and its page tell the truth."""
-    from trainedon.runs.contents import SEAL
 
     checks = api.verify(run, sealed=sealed, seal=seal, signer=signer)
     for one in checks:
@@ -140,7 +139,7 @@ def verify(
         say(f"{failed} of {len(checks)} checks failed: do not rely on this page")
         raise SystemExit(1)
     if not (sealed or seal or signer):
-        how = "--seal checks its seal" if (run / SEAL).exists() else "a seal says who vouches for them"
+        how = "--seal checks its seal" if (run / run_files.SEAL).exists() else "a seal says who vouches for them"
         say(f"Scores could have been replaced before, and all else computed from these: {how}.")
     say("This run tells what follows from its scores.")
 

@@ -1,5 +1,6 @@
 """Stage 7: scores in, claims out. Knows neither models nor pictures; see docs/evidence.md for every formula."""
 
+from trainedon.evidence.protocol.circumstances import Circumstances
 from trainedon.evidence.protocol.documents import Audit, Claim, Document, Evaluation, Flag, as_data, json_parts, to_json
 from trainedon.evidence.protocol.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
@@ -30,6 +31,7 @@ __all__ = [
     "AttackKey",
     "Auc",
     "Audit",
+    "Circumstances",
     "Claim",
     "Counted",
     "Document",

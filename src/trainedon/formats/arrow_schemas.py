@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -30,6 +32,23 @@ SCORES = pa.schema(
 GIVEN_SCORES = SCORES.append(pa.field("cluster", pa.string()))
 # A shard also holds what an attack that learns has observed, until all shards are there.
 SHARD_SCORES = SCORES.append(pa.field("observed", pa.list_(pa.float64())))
+
+
+class ScoreRow(TypedDict):
+    """A row of SCORES, or of SHARD_SCORES."""
+
+    picture: str
+    sha256: str | None
+    set: str
+    attack: str
+    attack_repr: str
+    score: float | None
+    reason: str | None
+    nfe: int
+    seconds: float
+    observed: NotRequired[np.ndarray]
+
+
 PART_SCORES = pa.schema([("place", pa.int64()), ("answer", pa.list_(pa.float64()))])  # of a shard that is not whole
 FEATURES = pa.schema(
     [("set", pa.string()), ("picture", pa.string()), ("sha256", pa.string()), ("features", pa.list_(pa.float32()))]

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.formats.run_record import RunRecord
 from trainedon.reading import read_json
 
-NAME = "run.json"
 MOST = 8 * 2**20  # bytes
 DEEPEST = 32  # lists and objects within one another
 LARGEST = 2**63  # of a number
@@ -24,18 +24,18 @@ def read_record(out: Path) -> RunRecord:
 
     Raises UserError when there is none, and as `checked`.
     """
-    path = out / NAME
+    path = out / run_files.RUN
     try:
         return checked(read_json(path, MOST), path)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{out} is not a run folder: it has no {NAME}") from None
+        raise UserError(f"{out} is not a run folder: it has no {run_files.RUN}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def write_record(out: Path, record: RunRecord) -> None:
     """Write the record into a run folder, whole or not at all."""
-    write_json(out / NAME, record.told())
+    write_json(out / run_files.RUN, record.told())
 
 
 def checked(value: Any, where: object) -> RunRecord:

@@ -34,7 +34,9 @@ Count = Annotated[int, Field(ge=0)]
 Moment = Annotated[str, AfterValidator(_moment)]
 Shape = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)]
 Kind = Literal["audit", "evaluate"]
+Lead = Literal["first", "cdi"]  # of all tests of an audit, the one that its claim speaks of
 Question = Literal["alpha", "orientation"]
+Counted = Literal["usable", "alpha", "orientation"]  # pictures, in each of which ways
 OtherCaptions = Literal["fixed", "shuffled"]
 CONTROLS: tuple[OtherCaptions, ...] = get_args(OtherCaptions)  # with which every run of captions is made again
 
@@ -47,6 +49,16 @@ class _Entry(BaseModel):
     def told(self) -> dict[str, Any]:
         """What was said, as JSON has it: without what only has its default."""
         return self.model_dump(exclude_unset=True)
+
+    def but(self, **entries: Any) -> Self:
+        """The same with other entries, which are not validated."""
+        return self.model_copy(update=entries)
+
+    def sparing(self, *names: str) -> Self:
+        """The same, but those of these entries that only have their default are taken as not said, and not written."""
+        fields = type(self).model_fields
+        spared = {name for name in names if getattr(self, name) == fields[name].default}
+        return type(self).model_construct(self.model_fields_set - spared, **dict(self))
 
 
 class RunIdentity(_Entry):
@@ -74,7 +86,7 @@ class Choices(_Entry):
     seed: int | None = None
     limit: int | None = Field(default=None, description="pictures of each set at most")
     dataset: str | None = Field(default=None, description="what papers call these pictures")
-    lead: Literal["first", "cdi"] = Field(default="first", description="the test that an audit's claim speaks of")
+    lead: Lead = Field(default="first", description="the test that an audit's claim speaks of")
     device: str | None = None
     rows: int | None = Field(default=None, description="pictures in a batch")
     precision: str = "float32"
@@ -226,7 +238,7 @@ class RenderingEntry(_Entry):
     orientation: str
     fit: str
     resample: str
-    pictures: dict[str, dict[Literal["usable", "alpha", "orientation"], Count]] = Field(
+    pictures: dict[str, dict[Counted, Count]] = Field(
         default={}, description="set -> how many are usable, have transparency, are turned by EXIF"
     )
     asked: dict[Question, AnswerEntry] = Field(default={}, description="what matters and nobody said")
@@ -271,10 +283,6 @@ class RunRecord(_Entry):
     @property
     def is_complete(self) -> bool:
         return self.status == "complete"
-
-    def but(self, **entries: Any) -> Self:
-        """The same record with other entries, which are not validated."""
-        return self.model_copy(update=entries)
 
     def noted(self, *notes: str) -> Self:
         """The same record with these notes too, each of which stands once."""

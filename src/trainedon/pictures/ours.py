@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
+from trainedon import run_files
 from trainedon.errors import PictureError
 from trainedon.pictures.sniffing import Seems
 
 _REMEDY = "give {} by itself if its pictures are meant"
 # name of a file that tells of the folder it is in -> how it begins, and what such a folder is
 MARKS: dict[str, tuple[re.Pattern[bytes], str]] = {
-    "run.json": (
+    run_files.RUN: (
         re.compile(rb'\{\s*"schema_version":\s*\d+,\s*"status":\s*"\w+",\s*"kind":\s*"(?:audit|evaluate)"'),
         "run",
     ),
-    "draw.json": (
+    run_files.DRAW: (
         re.compile(rb'\{\s*"schema_version":\s*\d+,\s*"secret":\s*"[^"]*",\s*"commitment":\s*"[0-9a-f]{64}"'),
         "draw",
     ),
@@ -31,7 +32,7 @@ _KINDS = {
     "model": Seems("model that trainedon trained", remedy=_REMEDY.format("a folder in it")),
     "shadows": Seems("set of shadow models of trainedon", remedy=_REMEDY.format("a folder in it")),
 }
-EVIDENCE = "restored"  # the folder of a run with what it painted
+EVIDENCE = run_files.RESTORED  # the folder of a run with what it painted
 OWN_MIXED = ("own run", "own draw")  # whose pictures are not one set, also where they are given as a source
 OWN = tuple(f"own {kind}" for kind in _KINDS)  # what there can be in a folder that this program wrote
 

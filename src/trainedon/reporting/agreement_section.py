@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from trainedon import run_files
 from trainedon.evidence import Evaluation
 from trainedon.evidence.protocol.documents import Named, NamedBy
 from trainedon.reporting import words
@@ -176,7 +177,7 @@ class _Chosen:
 
 def _lists(run: RunFolder, pictures: Iterable[Named], labels: dict[int, str], attacks: int) -> tuple[Listed, ...]:
     """Training pictures that most attacks name, that one alone names, and that none names."""
-    folders = {path.name for path in (run.path / "restored").glob("*")}
+    folders = {path.name for path in (run.path / run_files.RESTORED).glob("*")}
     groups = {key: _Chosen() for key in ("most", "one", "none")}
     for one in pictures:
         kept = run.restored(one.sha256) if (one.sha256 or "")[:16] in folders else None

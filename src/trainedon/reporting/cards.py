@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from trainedon import run_files
 from trainedon.evidence import Audit
 from trainedon.evidence.protocol.documents import PictureEvidence
 from trainedon.reporting import words
@@ -99,7 +100,7 @@ class Cards:
 
     def _kept(self) -> dict[int, Restored]:
         """The evidence pictures that the run kept, by row."""
-        folders = {path.name for path in (self.run.path / "restored").glob("*")}
+        folders = {path.name for path in (self.run.path / run_files.RESTORED).glob("*")}
         scored = np.isfinite(self.attack.scores)
         return {
             row: kept

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from trainedon import run_files
 from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.documents import OneRun
 from trainedon.files import write_text
@@ -49,7 +50,7 @@ def render(run: Path, document: Audit | Evaluation | None = None) -> Path:
     Raises UserError when `run` is not a run folder or its statistics or scores are missing or damaged.
     """
     folder = read(Path(run), document)
-    target = folder.path / "report.html"
+    target = folder.path / run_files.PAGE
     write_text(target, page(folder))
     return target
 
@@ -109,7 +110,7 @@ def context(run: RunFolder) -> dict[str, Any]:
 def _for_the_eye(run: RunFolder) -> bool:
     """Whether the pictures show what no score is made of: those of the first attack that has any to show."""
     showing = next((shown for attack in run.attacks if (shown := attack.declared.shown_as)), None)
-    return showing == "noised" and (run.path / "restored").is_dir()
+    return showing == "noised" and (run.path / run_files.RESTORED).is_dir()
 
 
 def _bound(document: Audit | Evaluation) -> OneRun | None:
@@ -130,7 +131,7 @@ def _record(run: RunFolder) -> dict[str, Any]:
         "attribution": record.attribution,
         "version": record.versions.get("trainedon") or _version(),
         "document_name": DOCUMENTS[run.kind],
-        "has_restored": (run.path / "restored").is_dir(),
+        "has_restored": (run.path / run_files.RESTORED).is_dir(),
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from trainedon import run_files
 from trainedon.evidence.studies.peaks import Level, Measurement, Peaks
 from trainedon.reporting import words
 from trainedon.reporting.charts import limits, line, path, svg, text, ticks
@@ -58,7 +59,7 @@ class PeaksSection:
 
 def peaks(run: RunFolder) -> PeaksSection | None:
     """The section of a run that was such a study, None for any other. Raises UserError when `peaks.json` is damaged."""
-    file = run.path / "peaks.json"
+    file = run.path / run_files.PEAKS
     if not run.record.study or not file.is_file():
         return None
     found = read_document(file, Peaks)

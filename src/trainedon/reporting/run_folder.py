@@ -13,17 +13,19 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
+from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.evidence import AttackKey, Audit, Document, Evaluation, Scores, read_looks, read_scores
 from trainedon.evidence.table.prepare import prepare
 from trainedon.evidence.table.rows import BLOCK, SETS, Rows
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.earlier_records import declared
+from trainedon.formats.exhibit_json import read_exhibit
 from trainedon.formats.run_record import DeclaredEntry, Kind
 from trainedon.parquet import opened
 from trainedon.reading import read_bytes, read_json
 
-DOCUMENTS = {"audit": "audit.json", "evaluate": "evaluation.json"}
+DOCUMENTS = {"audit": run_files.AUDIT, "evaluate": run_files.EVALUATION}
 ASKED = {"audit": "suspect", "evaluate": "member"}
 Scored = Literal["hidden", "noised"]
 D = TypeVar("D", bound=Document)
@@ -147,9 +149,9 @@ class RunFolder:
         """The evidence pictures of one picture, or None where the run kept none."""
         if sha256 is None or not HEX.fullmatch(sha256):
             return None
-        folder = self.path / "restored" / sha256[:16]
+        folder = self.path / run_files.RESTORED / sha256[:16]
         original = _file(folder, "original.png")
-        if original is None or not _file(folder, "evidence.json"):  # which is written last
+        if original is None or not _file(folder, run_files.EXHIBIT):  # which is written last
             return None
         numbered = (_file(folder, f"restored-{i}.png") for i in range(1, 100))
         return Restored(
@@ -159,7 +161,7 @@ class RunFolder:
             others=tuple(path for i in range(2, 100) if (path := _file(folder, f"degraded-{i}.png"))),
             restorations=tuple(path for path in numbered if path),
             difference=_file(folder, "difference.png"),
-            note=_note(folder / "evidence.json"),
+            note=read_exhibit(folder / run_files.EXHIBIT).note,
         )
 
 
@@ -173,11 +175,11 @@ def read(path: Path, document: Audit | Evaluation | None = None) -> RunFolder:
     record = read_record(path)
     document = document or _document(path, record.kind)
     asked = ASKED[record.kind]
-    scores = read_scores(path / "scores.parquet").of_sets(asked, "unseen").without(record.controls)
+    scores = read_scores(path / run_files.SCORES).of_sets(asked, "unseen").without(record.controls)
     scores.require(asked)
     # The same preparation as in the statistics, so that a copy that counts for nothing there counts for nothing here.
     scores = prepare(
-        scores, (asked, "unseen"), _inventory(path / "pictures.parquet"), read_looks(path / "looks.parquet")
+        scores, (asked, "unseen"), _inventory(path / run_files.PICTURES), read_looks(path / run_files.LOOKS)
     )
     if {one.repr for one in document.attacks} != {key.repr for key in scores.attacks}:
         raise UserError(
@@ -185,7 +187,7 @@ def read(path: Path, document: Audit | Evaluation | None = None) -> RunFolder:
             f"`trainedon report {path}`"
         )
     attacks = tuple(_attack(scores, key, declared(record, key.name, key.repr)) for key in scores.attacks)
-    return RunFolder(path, record, document, attacks, _truth(path / "truth.json"))
+    return RunFolder(path, record, document, attacks, _truth(path / run_files.TRUTH))
 
 
 def read_document(path: Path, kind: type[D]) -> D:
@@ -214,14 +216,6 @@ def _truth(path: Path) -> dict[str, bool] | None:
     if not isinstance(found, dict) or not all(isinstance(known, bool) for known in found.values()):
         raise UserError(f"{path} says something else than whether pictures were used: take it away")
     return found
-
-
-def _note(path: Path) -> str:
-    """What the attack had to say of a picture. Raises UserError when `path` is no JSON object."""
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is not a JSON object: write it again with the command that made it")
-    return str(found.get("note") or "")
 
 
 def _file(folder: Path, name: str) -> Path | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from trainedon import evidence
+from trainedon import evidence, run_files
 from trainedon.reporting import words
 from trainedon.reporting.attack_table import LEVELS, Entry, entries, ranked
 from trainedon.reporting.charts import histogram
@@ -104,7 +104,7 @@ def excluded(run: RunFolder) -> Excluded:
 
 def passed_over(run: RunFolder) -> list[evidence.PassedOver]:
     """What was passed over in the sources of the sets, of which nothing is in any number."""
-    pictures = run.path / "pictures.parquet"
+    pictures = run.path / run_files.PICTURES
     return evidence.passed_over(pictures, (run.asked, "unseen")) if pictures.is_file() else []
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from trainedon import run_files
 from trainedon.evidence.studies.sweep import Behind, Group, Point, Sweep, Value, named
 from trainedon.reporting import words
 from trainedon.reporting.charts import limits, line, path, svg, text, ticks
@@ -87,7 +88,7 @@ class SweepSection:
 
 def sweep(run: RunFolder) -> SweepSection | None:
     """The section of a run that was a sweep, None for any other. Raises UserError when `sweep.json` is damaged."""
-    file = run.path / "sweep.json"
+    file = run.path / run_files.SWEEP
     if not run.record.sweep or not file.is_file():
         return None
     found = read_document(file, Sweep)

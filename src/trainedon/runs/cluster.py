@@ -46,8 +46,8 @@ class Cluster:
         self, target: Target, attacks: Sequence[Attack], tasks: Iterable[Task], selection: Selection, progress: Progress
     ) -> Iterator[Finished]:
         """See `runs.engine.Engine`. Raises UserError when Ray is not installed, or there is no such cluster."""
-        tasks = [{"task": pickle.dumps(task)} for task in tasks]
-        if not tasks:
+        pickled = [{"task": pickle.dumps(task)} for task in tasks]
+        if not pickled:
             return
         for attack in attacks:  # what is kept on the disk is made once, before all workers would make it at once
             attack.prepare(target, progress)
@@ -60,11 +60,11 @@ class Cluster:
             if workers < 1:
                 raise UserError(f"the cluster has no {unit}: start workers that have one, or take another --device")
             # a block is handed over when all of it is done, so each shard is one
-            shards = ray.data.from_items(tasks, override_num_blocks=len(tasks))
+            shards = ray.data.from_items(pickled, override_num_blocks=len(pickled))
             finished = shards.map_batches(
                 _Worker,
                 batch_size=1,
-                compute=ray.data.ActorPoolStrategy(size=min(workers, len(tasks))),
+                compute=ray.data.ActorPoolStrategy(size=min(workers, len(pickled))),
                 fn_constructor_args=(self.model, options, target.identity.digest, attacks, selection),
                 fn_constructor_kwargs={"directory": str(Path.cwd())},
                 num_cpus=1 if unit == "CPU" else 0,

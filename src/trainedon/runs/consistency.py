@@ -79,8 +79,9 @@ def _of_rendering(record: RunRecord) -> Pairs:
     if told is None:
         return
     asked = Rendering(**record.identity.rendering)
+    answers = {str(question): answer for question, answer in told.asked.items()}
     for name, due in asdict(asked.settled).items():
-        answer = told.asked.get(name)
+        answer = answers.get(name)
         yield name, getattr(told, name), (answer and answer.chosen) or due
 
 

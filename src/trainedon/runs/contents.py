@@ -10,17 +10,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from trainedon.checks import LOCK, RUN_JSON
+from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.files import file_digest
 from trainedon.reading import kind_of
 from trainedon.runs.exhibit_files import RESTORED
 
-SEAL = "seal.json"
-DOCUMENTS = ("audit.json", "evaluation.json", "peaks.json", "sweep.json")
-# what is concluded from
-EVIDENCE = ("pictures.parquet", "looks.parquet", "scores.parquet", "labels.json", "draw.json", "truth.json")
-OURS = (RUN_JSON, *EVIDENCE, *DOCUMENTS, "report.html", SEAL, LOCK)
 MOST = 100_000  # files; a run folder has some hundred
 LARGE = 2**30  # bytes, above which a file is looked at for holes
 HOLES = 100  # times as large as what is written of it
@@ -38,8 +33,8 @@ def contents(run: Path) -> Contents:
     """What lies in a run folder; nothing is opened. Raises UserError where it is more than can be looked through."""
     wrong, besides = [], []
     for name, mode in _every(run):
-        is_ours = name in OURS or RESTORED.fullmatch(name)
-        is_folder = name == "restored" or re.fullmatch(r"restored/[0-9a-f]{16}", name)
+        is_ours = name in run_files.ALL or RESTORED.fullmatch(name)
+        is_folder = name == run_files.RESTORED or re.fullmatch(r"restored/[0-9a-f]{16}", name)
         if (is_folder and not stat.S_ISDIR(mode)) or (is_ours and not stat.S_ISREG(mode)):
             wrong.append(f"{name} is {'a link' if stat.S_ISLNK(mode) else kind_of(mode)}")
         elif not (is_ours or is_folder):
@@ -58,7 +53,7 @@ def _every(run: Path) -> Iterator[tuple[str, int]]:
                 if seen > MOST:
                     raise UserError(f"{run} holds more than {MOST} files, and no run does: it cannot be looked through")
                 yield name, mode
-                if stat.S_ISDIR(mode) and (name == "restored" or name.startswith("restored/")):
+                if stat.S_ISDIR(mode) and (name == run_files.RESTORED or name.startswith(f"{run_files.RESTORED}/")):
                     left.append(f"{name}/")
 
 

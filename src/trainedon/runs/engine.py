@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainedon import run_files
 from trainedon.attacks import Attack, Progress, short
 from trainedon.errors import UserError
 from trainedon.files import whole
-from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, written
+from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, ScoreRow, written
 from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.rendering import DEFAULT, Rendering
@@ -87,7 +88,7 @@ def score_all(
     it. What is there already, and whole, is not done again. The first attack that can show what it saw fills
     `out/restored`.
     """
-    if (out / "scores.parquet").exists():
+    if (out / run_files.SCORES).exists():
         return
     shards = _shards(items)
     folders = [_folder(out, number, attack) for number, attack in enumerate(attacks)]
@@ -98,7 +99,7 @@ def score_all(
     advance = partial(_advance, attacks, total, progress)
     done = _counts(len(attacks), shards, todo)
     advance(done)
-    exhibits = Exhibits(out / "restored")
+    exhibits = Exhibits(out / run_files.RESTORED)
     tasks = (
         Task(
             name,
@@ -109,7 +110,7 @@ def score_all(
             tuple(parts.load(folders[number], name, len(places)) for number in missing),
             tuple(done),
             total,
-            out / "shards" / f"{name}.answers",
+            out / run_files.SHARDS / f"{name}.answers",
         )
         for places, name, missing in todo
     )
@@ -151,7 +152,7 @@ def _whole(path: Path, rows: int) -> bool:
     """Whether a shard is there and can be read: where a file system or a copy cut it short, it is scored again."""
     try:
         with opened(path) as file:
-            return file.names == SHARD_SCORES.names and file.file.metadata.num_rows == rows
+            return bool(file.names == SHARD_SCORES.names and file.file.metadata.num_rows == rows)
     except (OSError, UserError, pa.ArrowException):
         return False
 
@@ -165,7 +166,11 @@ def _read_shard(path: Path) -> pa.Table:
         raise UserError(f"{path} is damaged: delete it; the same command goes on") from None
 
 
-def _counts(attacks: int, shards: Sequence, todo: Sequence) -> list[int]:
+def _counts(
+    attacks: int,
+    shards: Sequence[tuple[Sequence[int], str]],
+    todo: Sequence[tuple[Sequence[int], str, Sequence[int]]],
+) -> list[int]:
     """How many pictures each attack has scored already."""
     every = sum(len(places) for places, _ in shards)
     return [every - sum(len(places) for places, _, missing in todo if number in missing) for number in range(attacks)]
@@ -185,7 +190,7 @@ def _merge(
     progress: Progress,
 ) -> None:
     """All shards, and the pictures that were not scored, in the order of attacks and inventory."""
-    with written(out / "scores.parquet", SCORES) as writer:
+    with written(out / run_files.SCORES, SCORES) as writer:
         for number, (attack, text) in enumerate(zip(attacks, texts, strict=True)):
             paths = [_folder(out, number, attack) / f"{name}.parquet" for name in names]
             if attack.learns:
@@ -209,12 +214,12 @@ def _under(text: str, table: pa.Table) -> pa.Table:
     return table.set_column(place, SCORES.field(place), pa.repeat(pa.scalar(text), len(table)))
 
 
-def _blocks(rows: Iterator[dict], size: int) -> Iterator[list[dict]]:
+def _blocks(rows: Iterator[ScoreRow], size: int) -> Iterator[list[ScoreRow]]:
     while block := [one for _, one in zip(range(size), rows)]:
         yield block
 
 
-def _concluded(attack: Attack, items: Sequence[Item], shards: Sequence[pa.Table]) -> list[dict]:
+def _concluded(attack: Attack, items: Sequence[Item], shards: Sequence[pa.Table]) -> list[ScoreRow]:
     """The rows of an attack that learns, from what it has observed of all pictures."""
     usable = [item for item in items if item.reason is None]
     table = pa.concat_tables(shards)
@@ -230,4 +235,4 @@ def _concluded(attack: Attack, items: Sequence[Item], shards: Sequence[pa.Table]
 
 
 def _folder(out: Path, number: int, attack: Attack) -> Path:
-    return out / "shards" / f"{number:02d}-{attack.name}"
+    return out / run_files.SHARDS / f"{number:02d}-{attack.name}"

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import io
-import math
 import re
 import shutil
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from trainedon import run_files
 from trainedon.attacks import Exhibit
 from trainedon.errors import UserError
-from trainedon.files import file_digest, whole, write_json
+from trainedon.files import file_digest, whole
+from trainedon.formats.exhibit_json import ExhibitRecord, read_exhibit, write_exhibit
 from trainedon.pictures import Item, to_levels
-from trainedon.reading import open_regular, read_json
+from trainedon.reading import open_regular
 
 STRONGEST = 24
 SAMPLED = 24
-MOST_TOLD = 2**20  # bytes of an `evidence.json`
-HEX = re.compile(r"[0-9a-f]{64}")
 RESTORED = re.compile(r"restored/[0-9a-f]{16}/[a-z]+(-[0-9]+)?\.(png|json)")
 MOST_FILES = 100_000
 MOST_PIXELS = 2**30  # of all of them
@@ -90,7 +88,7 @@ class Selection:
             del self._kept[sha256]
         return gone
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[str, str, float]]:
         return ((sha256, name, score) for sha256, (name, score) in self._kept.items())
 
 
@@ -99,8 +97,8 @@ class Exhibits:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        records = [read_told(path) for path in folder.glob("*/evidence.json")]
-        self.selection = Selection((record["sha256"], record["set"], record["score"]) for record in records)
+        records = [read_exhibit(path) for path in folder.glob(f"*/{run_files.EXHIBIT}")]
+        self.selection = Selection((record.sha256, record.set, record.score) for record in records)
 
     def add(self, shown: Sequence[Shown]) -> list[Path]:
         """Write what is still wanted, and drop what is no longer. A folder without evidence.json is unfinished and not
@@ -122,28 +120,17 @@ class Exhibits:
         for path, data in zip(written, shown.pictures.values(), strict=True):
             with whole(path) as stream:
                 stream.write(data)
-        told = {name: getattr(shown, name) for name in ("picture", "sha256", "set", "attack", "score")}
-        write_json(folder / "evidence.json", told | {"similarities": list(shown.similarities), "note": shown.note})
-        return [*written, folder / "evidence.json"]
-
-
-def read_told(path: Path) -> dict[str, Any]:
-    """What `evidence.json` says of one picture, in the folder that its digest names.
-
-    Raises UserError when it cannot be read, or is something else.
-    """
-    try:
-        told = read_json(path, MOST_TOLD)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    texts = ("picture", "sha256", "set", "attack")
-    if not (isinstance(told, dict) and all(isinstance(told.get(name), str) for name in texts)):
-        raise UserError(f"{path} says nothing of a picture: delete its folder; the same command goes on")
-    if not isinstance(told.get("score"), int | float) or not math.isfinite(told["score"]):
-        raise UserError(f"{path} has no score: delete its folder; the same command goes on")
-    if not HEX.fullmatch(told["sha256"]) or told["sha256"][:16] != path.parent.name:
-        raise UserError(f"{path} is of another picture: delete its folder; the same command goes on")
-    return told
+        record = ExhibitRecord(
+            picture=shown.picture,
+            sha256=shown.sha256,
+            set=shown.set,
+            attack=shown.attack,
+            score=shown.score,
+            similarities=[*shown.similarities],
+            note=shown.note,
+        )
+        write_exhibit(folder / run_files.EXHIBIT, record)
+        return [*written, folder / run_files.EXHIBIT]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -153,7 +140,9 @@ def digests(folder: Path) -> dict[str, str]:
 
 def shown_files(folder: Path) -> list[str]:
     """The names of these files, sorted."""
-    found = (path.relative_to(folder).as_posix() for path in islice((folder / "restored").glob("*/*"), MOST_FILES))
+    found = (
+        path.relative_to(folder).as_posix() for path in islice((folder / run_files.RESTORED).glob("*/*"), MOST_FILES)
+    )
     return sorted(name for name in found if RESTORED.fullmatch(name))
 
 

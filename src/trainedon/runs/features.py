@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from trainedon import run_files
 from trainedon.attacks import Progress
 from trainedon.compare.efficientnet import PACKAGES, EfficientNetLite0, feature_maps
 from trainedon.degrade.vision import ROWS
@@ -40,7 +41,7 @@ def write_looks(
     The file's metadata name the encoder: EfficientNet-Lite0 where it is installed, else the built-in descriptor.
     Raises UserError when a picture is no longer what it was when the inventory was taken.
     """
-    path = out / "looks.parquet"
+    path = out / run_files.LOOKS
     if path.exists():
         return
     name, encode = encoder()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trainedon.checks import LOCK, check_lock, refuse_strangers
+from trainedon import run_files
+from trainedon.checks import check_lock, refuse_strangers
 from trainedon.errors import UserError
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunIdentity
@@ -25,7 +26,7 @@ def locked(out: Path) -> Iterator[None]:
     or the disk is full before the block ends.
     """
     check_lock(out)
-    lock = FileLock(out / LOCK, timeout=0)
+    lock = FileLock(out / run_files.LOCK, timeout=0)
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -46,17 +47,17 @@ def locked(out: Path) -> Iterator[None]:
 def version_of(out: Path) -> int:
     """The schema version of the run that `out` holds, or is going to hold."""
     refuse_strangers(out)
-    return (read_record(out).schema_version or 1) if (out / "run.json").exists() else SCHEMA_VERSION
+    return (read_record(out).schema_version or 1) if (out / run_files.RUN).exists() else SCHEMA_VERSION
 
 
 def check_begun(out: Path, known: RunIdentity) -> None:
     """Raises UserError when `out` holds a run that differs in what is known of this one already, or another process
     works in it."""
     refuse_strangers(out)
-    if (out / LOCK).exists():
+    if (out / run_files.LOCK).exists():
         with locked(out):
             pass
-    if (out / "run.json").exists():
+    if (out / run_files.RUN).exists():
         earlier, now = read_record(out).identity.told(), known.told()
         _refuse_other(out, {key: earlier.get(key) for key in now}, now)
 
@@ -67,7 +68,7 @@ def check_same(out: Path, identity: RunIdentity) -> RunRecord | None:
     Raises UserError that says which choices differ, or that the folder holds something else.
     """
     refuse_strangers(out)
-    if not (out / "run.json").exists():
+    if not (out / run_files.RUN).exists():
         return None
     earlier = read_record(out)
     if earlier.schema_version not in READABLE:
@@ -76,7 +77,7 @@ def check_same(out: Path, identity: RunIdentity) -> RunRecord | None:
     return earlier
 
 
-def _refuse_other(out: Path, earlier: dict, identity: dict) -> None:
+def _refuse_other(out: Path, earlier: dict[str, object], identity: dict[str, object]) -> None:
     before, now = _flat(earlier), _flat(identity)
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:

@@ -82,7 +82,8 @@ def of_pem(data: bytes, where: object = "the key") -> Any:
 def pem_of(public: Any) -> str:
     """A public key as PEM, which openssl reads."""
     serial, _ = _library()
-    return public.public_bytes(serial.Encoding.PEM, serial.PublicFormat.SubjectPublicKeyInfo).decode()
+    pem: bytes = public.public_bytes(serial.Encoding.PEM, serial.PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode()
 
 
 def fingerprint(public: Any) -> str:
@@ -104,7 +105,8 @@ def fits(public: Any, signature: bytes, text: bytes) -> bool:
 
 def _openssh(public: Any) -> bytes:
     serial, _ = _library()
-    return public.public_bytes(serial.Encoding.OpenSSH, serial.PublicFormat.OpenSSH)
+    line: bytes = public.public_bytes(serial.Encoding.OpenSSH, serial.PublicFormat.OpenSSH)
+    return line
 
 
 def _read(path: Path) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from trainedon import run_files
 from trainedon.attacks import Progress
 from trainedon.condition import Classes
 from trainedon.errors import UserError
@@ -182,7 +183,7 @@ def with_inferred(
 ) -> Inventory:
     """Every usable picture with the class that the model infers; they are kept in `labels.json`, and in the file of
     `PART` until all are there."""
-    store, part, places = out / "labels.json", out / PART, items.usable.tolist()
+    store, part, places = out / run_files.LABELS, out / PART, items.usable.tolist()
     digests = items.column("sha256")
     if not store.exists():
         known = read_labels(part, len(items), target.classes) if part.exists() else {}

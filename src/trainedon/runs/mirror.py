@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.pictures.stores import Store, is_url, shown
 
-LAST = "run.json"  # says that a run is complete, so it comes after all else
 # The files of a run folder. Nothing else in a store is fetched, written or removed, whatever it is called.
 _OURS = re.compile(
     r"(run|audit|evaluation|peaks|sweep|labels|draw|truth|seal)\.json|(pictures|looks|scores)\.parquet|report\.html"
@@ -51,7 +51,7 @@ class Mirror:
         if self.url is None:
             return
         there, strangers = self._there()
-        if strangers and LAST not in there:
+        if strangers and run_files.RUN not in there:
             raise UserError(f"{self} is not empty and is no run folder (it holds {strangers[0]}): choose another --out")
         for name, size in sorted(there.items()):
             path = self.path / name
@@ -77,7 +77,8 @@ class Mirror:
             return
         here = {path.relative_to(self.path).as_posix(): path for path in self.path.rglob("*") if path.is_file()}
         here = {name: path for name, path in here.items() if _OURS.fullmatch(name)}
-        for name in sorted(here, key=lambda name: (name == LAST, name)):
+        # it says that a run is complete, so it comes after all else
+        for name in sorted(here, key=lambda name: (name == run_files.RUN, name)):
             if self._sent.get(name) != _stamp(here[name]):
                 self.keep(here[name])
         for name in self._there()[0].keys() - here.keys():

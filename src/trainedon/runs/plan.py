@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainedon.attacks import Attack
+from trainedon.formats.run_record import Kind, Lead, StudyEntry, SweepEntry
 from trainedon.pictures import Rendering
 from trainedon.runs.labels import check_choice
 
@@ -18,7 +19,7 @@ class Plan:
     dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside.
     draw: the `draw.json` whose coins decided which pictures the model was given. lead: the test that an audit's claim
     speaks of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters.
-    sweep: the questions whose settings the attacks are, as `attacks.grid.Sweep.facts` tells them.
+    sweep: the questions whose settings the attacks are, as `sweeps.grid.Sweep.entry` tells them.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
     from, one of `labels.CHOICES`. controls: whether attacks on a model that is asked by captions are made with other
@@ -26,7 +27,7 @@ class Plan:
     followed.
     """
 
-    kind: str
+    kind: Kind
     sets: dict[str, str | Path]
     attacks: Sequence[Attack]
     seed: int = 0
@@ -35,9 +36,9 @@ class Plan:
     attribution: str | None = None
     dataset: str | None = None
     draw: Path | None = None
-    lead: str = "first"
-    study: Sequence[dict] | None = None
-    sweep: dict | None = None
+    lead: Lead = "first"
+    study: Sequence[StudyEntry] = ()
+    sweep: SweepEntry | None = None
     truth: dict[str, bool] | None = None
     caption: str | None = None
     controls: bool = True

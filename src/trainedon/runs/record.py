@@ -22,8 +22,6 @@ from trainedon.formats.run_record import (
     ModelEntry,
     ReportedEntry,
     RunIdentity,
-    StudyEntry,
-    SweepEntry,
 )
 from trainedon.pictures import Inventory, Passed, inventory_digest, shown
 from trainedon.redact import redacted
@@ -51,10 +49,10 @@ def _captions_note(target: Target, plan: Plan, items: Inventory, passed: dict[st
 
 def begun(target: Target, plan: Plan, version: int) -> RunIdentity:
     """The part of the identity that is known before a picture is read, as a run of this schema version has it."""
-    known = {"kind": plan.kind, "model": target.identity.digest, "device": target.device.type}
-    if target.conditioning != "caption":  # others may have captions of the run in them
-        known["attacks"] = [spelled(attack, version) for attack in plan.attacks]
-    return RunIdentity(**known)
+    known = RunIdentity(kind=plan.kind, model=target.identity.digest, device=target.device.type)
+    if target.conditioning == "caption":  # its attacks may have captions of the run in them
+        return known
+    return known.but(attacks=[spelled(attack, version) for attack in plan.attacks])
 
 
 def identity_of(
@@ -64,23 +62,21 @@ def identity_of(
 
     draw: the commitment of the coins, where there were any.
     """
-    unusual = {
-        "precision": None if target.precision == "float32" else target.precision,
-        "compiled": target.batching.compiled,
-        "lead": None if plan.lead == "first" else plan.lead,
-        "controls": [spelled(control, version) for control in others],
-        "rendering": plan.rendering.said(),
-        "sweep": [group["title"] for group in plan.sweep["groups"]] if plan.sweep else [],
-        "draw": draw,
-    }
-    return RunIdentity(
+    identity = RunIdentity(
         kind=plan.kind,
         model=target.identity.digest,
         pictures={name: inventory_digest(items.of_set(name)) for name in plan.sets},
         attacks=[spelled(attack, version) for attack in plan.attacks],
         device=target.device.type,
-        **{name: value for name, value in unusual.items() if value},
+        precision=target.precision,
+        compiled=target.batching.compiled,
+        lead=plan.lead,
+        controls=[spelled(control, version) for control in others],
+        rendering=plan.rendering.said(),
+        sweep=[group.title for group in plan.sweep.groups] if plan.sweep else [],
+        draw=draw,
     )
+    return identity.sparing("precision", "compiled", "lead", "controls", "rendering", "sweep", "draw")
 
 
 def record_of(
@@ -108,14 +104,14 @@ def record_of(
             for name, source in plan.sets.items()
         },
         labels={repr(attack): short(attack) for attack in attacks},
-        controls={repr(one): ControlEntry(of=repr(one.attack), captions=one.captions) for one in others},
+        controls={repr(one): _control(one) for one in others},
         costs=[_cost(attack, target) for attack in attacks],
         declared={
             repr(attack): DeclaredEntry(shown_as=attack.shown_as, relative_to=attack.relative_to) for attack in attacks
         },
         reported=[entry for attack in plan.attacks for entry in _reported(attack, plan.dataset)],
-        study=[StudyEntry.model_validate(one) for one in plan.study or ()],
-        sweep=SweepEntry.model_validate(plan.sweep) if plan.sweep else None,
+        study=[*plan.study],
+        sweep=plan.sweep,
         rendering=None,  # until it is settled
         notes=[
             *target.identity.notes,
@@ -128,8 +124,12 @@ def record_of(
     )
 
 
+def _control(one: Recaptioned) -> ControlEntry:
+    return ControlEntry.model_validate({"of": repr(one.attack), "captions": one.captions})
+
+
 def _choices(target: Target, plan: Plan, identity: RunIdentity) -> Choices:
-    return Choices(
+    choices = Choices(
         attacks=identity.attacks,
         seed=plan.seed,
         limit=plan.limit,
@@ -142,12 +142,13 @@ def _choices(target: Target, plan: Plan, identity: RunIdentity) -> Choices:
         caption=plan.caption,
         labels=plan.labels,
         pictures=plan.rendering.words(*target.picture[1:]),
-        **({"follow_links": True} if plan.follow_links else {}),
+        follow_links=plan.follow_links,
     )
+    return choices.sparing("follow_links")
 
 
 def _model(target: Target, asked: dict[str, dict[str, int]] | None) -> ModelEntry:
-    return ModelEntry(
+    entry = ModelEntry(
         name=target.identity.name,
         digest=target.identity.digest,
         family=target.identity.family,
@@ -157,20 +158,22 @@ def _model(target: Target, asked: dict[str, dict[str, int]] | None) -> ModelEntr
         prediction=target.prediction,
         timesteps=target.timesteps,
         conditioning=f"class ({target.classes})" if target.conditioning == "class" else target.conditioning or "none",
-        **({} if asked is None else {"asked": asked}),
-        **({"distilled": target.identity.distilled} if target.identity.distilled else {}),
+        asked=asked,
+        distilled=target.identity.distilled or None,
     )
+    return entry.sparing("asked", "distilled")
 
 
 def _input(source: str | Path, digest: str, pictures: int, passed: Passed) -> InputEntry:
     """A set's source, and what it holds besides pictures where it does."""
-    besides = {"passed_over": dict(passed.kinds), "companions": dict(+passed.companions)}
-    return InputEntry(
+    entry = InputEntry(
         path=redacted(shown(source)),
         digest=digest,
         pictures=pictures,
-        **{name: counts for name, counts in besides.items() if counts},
+        passed_over=dict(passed.kinds),
+        companions=dict(+passed.companions),
     )
+    return entry.sparing("passed_over", "companions")
 
 
 def _cost(attack: Attack, target: Target) -> CostEntry:

@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from scipy.stats import wilcoxon
 
+from trainedon import run_files
 from trainedon.attacks import Loss, Progress
 from trainedon.errors import UserError
 from trainedon.formats import RunRecord, write_record
-from trainedon.formats.run_record import AnswerEntry, Question, RenderingEntry
+from trainedon.formats.run_record import AnswerEntry, Counted, Question, RenderingEntry
 from trainedon.pictures import Inventory, Listing, Rendering
 from trainedon.pictures.decoding import QUARTERS
 from trainedon.pictures.rendering import ALPHAS, AUTO, ORIENTATIONS
@@ -48,7 +49,7 @@ class _Run:
     target: Target
     items: Inventory
     entries: Listing
-    affected: Mapping[str, np.ndarray]  # question -> places, int64
+    affected: Mapping[Question, np.ndarray]  # question -> places, int64
     progress: Progress
 
 
@@ -77,7 +78,7 @@ def settle(
         record = record.but(rendering=told)
         write_record(out, record)
     rendering = Rendering(**{name: getattr(told, name) for name in asdict(asked)})
-    if not (out / "pictures.parquet").exists():
+    if not (out / run_files.PICTURES).exists():
         for question in ANSWERS:
             if getattr(rendering, question) != getattr(asked.settled, question):
                 items = restated(items, entries, _affected(items, question).tolist(), rendering)
@@ -94,7 +95,7 @@ def notes(record: RunRecord) -> list[str]:
     ]
 
 
-def _told(pictures: Mapping[str, Mapping[str, int]], question: str) -> str:
+def _told(pictures: Mapping[str, Mapping[Counted, int]], question: Question) -> str:
     return ", ".join(f"{counts[question]} of {counts['usable']} ({name})" for name, counts in pictures.items())
 
 
@@ -109,23 +110,22 @@ def _how(told: RenderingEntry, question: Question) -> str:
     return f"{read}, as the model seems to know them ({found})"
 
 
-def _affected(items: Inventory, question: str) -> np.ndarray:
+def _affected(items: Inventory, question: Question) -> np.ndarray:
     """Places of usable pictures that the answer changes."""
     usable = items.usable
     values = items.take(usable).column(question).to_pylist()
-    return usable[
-        np.array(
-            [value not in (None, False, 1) if question == "orientation" else bool(value) for value in values], bool
-        )
-    ]
+    affected = [value not in (None, False, 1) if question == "orientation" else bool(value) for value in values]
+    places: np.ndarray = usable[np.array(affected, bool)]
+    return places
 
 
-def _counts(run: _Run) -> dict[str, dict[str, int]]:
+def _counts(run: _Run) -> dict[str, dict[Counted, int]]:
     sets = np.array(run.items.column("set").to_pylist())
-    usable = run.items.usable
+    counted: dict[Counted, np.ndarray] = {"usable": run.items.usable}
+    for question, affected in run.affected.items():
+        counted[question] = affected
     return {
-        str(name): {"usable": int((sets[usable] == name).sum())}
-        | {question: int((sets[places] == name).sum()) for question, places in run.affected.items()}
+        str(name): {what: int((sets[places] == name).sum()) for what, places in counted.items()}
         for name in dict.fromkeys(sets.tolist())
     }
 

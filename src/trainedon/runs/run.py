@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from trainedon import evidence, reporting
+from trainedon import evidence, reporting, run_files
 from trainedon.attacks import Progress
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
@@ -28,7 +28,6 @@ from trainedon.pictures import (
     write_inventory,
 )
 from trainedon.runs import exhibit_files as exhibits
-from trainedon.runs.contents import EVIDENCE
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.features import write_looks
 from trainedon.runs.folder import check_begun, check_same, locked, version_of
@@ -76,31 +75,31 @@ def run(
             if settled.origin == INFERRED:
                 items = with_inferred(target, items, entries, out, progress, rendering)
             if plan.truth is not None:
-                write_json(out / "truth.json", plan.truth)
+                write_json(out / run_files.TRUTH, plan.truth)
             if draw:
-                write_text(out / "draw.json", evidence.to_json(draw))
-            if not (out / "pictures.parquet").exists():
+                write_text(out / run_files.DRAW, evidence.to_json(draw))
+            if not (out / run_files.PICTURES).exists():
                 besides = (passed_items(over, name) for name, over in passed.items())
-                write_inventory(sum(besides, items), out / "pictures.parquet")
+                write_inventory(sum(besides, items), out / run_files.PICTURES)
             write_looks(items, entries, out, progress, rendering)
-            for name in ("run.json", *EVIDENCE):
+            for name in (run_files.RUN, *run_files.INPUTS):
                 if (out / name).exists():
                     keep(out / name)
             attacks = [*plan.attacks, *others]
             texts = [spelled(attack, version) for attack in attacks]
             score_all(target, attacks, texts, items, entries, out, progress, engine, keep, rendering)
-            shutil.rmtree(out / "shards", ignore_errors=True)
-            present = [name for name in EVIDENCE if (out / name).exists()]
+            shutil.rmtree(out / run_files.SHARDS, ignore_errors=True)
+            present = [name for name in run_files.INPUTS if (out / name).exists()]
             files = {name: file_digest(out / name) for name in present}
             record = record.but(finished=now(), files=files, restored=exhibits.digests(out))
             write_record(out, record)
         documents = recompute(out, record)
-        if says_opposite(next(iter(documents.values())).flags):
+        if says_opposite(documents.first.flags):
             record = record.noted(WRONG_WAY_ROUND)
             write_record(out, record)
-        document = _told(out, documents)
+        _tell(out, documents)
         write_record(out, record.but(status="complete"))
-        return document
+        return documents.first
 
 
 def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
@@ -109,38 +108,51 @@ def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
     if not (out / "scores.parquet").exists() and not record.finished:
         raise UserError(f"the run in {out} is not finished: give its command again, and it goes on")
     with locked(out):
-        return _told(out, recompute(out, record))
+        documents = recompute(out, record)
+        _tell(out, documents)
+        return documents.first
 
 
-def recompute(out: Path, record: RunRecord) -> dict[str, evidence.Document]:
-    """The documents of a run, file name -> content, from what it has stored of scores and pictures."""
-    scores = evidence.read_scores(out / "scores.parquet")
+@dataclass(frozen=True)
+class Documents:
+    """What follows from the scores of a run. peaks, sweep: of a run that was made for that question."""
+
+    first: evidence.Audit | evidence.Evaluation
+    peaks: evidence.Peaks | None = None
+    sweep: evidence.Sweep | None = None
+
+    def named(self) -> dict[str, evidence.Document]:
+        """File name -> content."""
+        first = run_files.AUDIT if isinstance(self.first, evidence.Audit) else run_files.EVALUATION
+        every = {first: self.first, run_files.PEAKS: self.peaks, run_files.SWEEP: self.sweep}
+        return {name: document for name, document in every.items() if document is not None}
+
+
+def recompute(out: Path, record: RunRecord) -> Documents:
+    """The documents of a run, from what it has stored of scores and pictures."""
+    scores = evidence.read_scores(out / run_files.SCORES)
     pictures = looks = None
-    if (out / "pictures.parquet").exists():
-        pictures = out / "pictures.parquet"
-        looks = evidence.read_looks(out / "looks.parquet")
-    draw, told = _draw_of(out, record), _circumstances(record)
+    if (out / run_files.PICTURES).exists():
+        pictures = out / run_files.PICTURES
+        looks = evidence.read_looks(out / run_files.LOOKS)
+    draw, circumstances = _draw_of(out, record), _circumstances(record)
     if record.kind == "audit":
-        return {"audit.json": evidence.audit_table(scores, pictures, looks, draw, record.choices.lead, **told)}
-    documents: dict[str, evidence.Document] = {
-        "evaluation.json": evidence.evaluate_table(scores, pictures, looks, draw, **told)
-    }
-    if record.study:
-        documents["peaks.json"] = evidence.peaks(scores, record.study, pictures, looks)
-    if record.sweep:
-        documents["sweep.json"] = evidence.sweep(scores, record.sweep, record.costs, pictures, looks)
-    return documents
+        return Documents(evidence.audit_table(scores, pictures, looks, draw, record.choices.lead, circumstances))
+    return Documents(
+        evidence.evaluate_table(scores, pictures, looks, draw, circumstances),
+        evidence.peaks(scores, record.study, pictures, looks) if record.study else None,
+        evidence.sweep(scores, record.sweep, record.costs, pictures, looks) if record.sweep else None,
+    )
 
 
-def _circumstances(record: RunRecord) -> dict[str, Any]:
-    """What a run records of its model and of how it was asked, as far as statistics need it; runs of earlier versions
-    record less."""
-    return {
-        "prompts": record.controls if record.model.is_asked_by_captions else None,
-        "asked": _asked_by(record),
-        "rendering": record.rendering,
-        "distilled": record.model.distilled,
-    }
+def _circumstances(record: RunRecord) -> evidence.Circumstances:
+    """What a run records of its model and of how it was asked; runs of earlier versions record less."""
+    return evidence.Circumstances(
+        prompts=record.controls if record.model.is_asked_by_captions else None,
+        asked=_asked_by(record),
+        rendering=record.rendering,
+        distilled=record.model.distilled,
+    )
 
 
 def _asked_by(record: RunRecord) -> str | None:
@@ -157,20 +169,18 @@ def _draw_of(out: Path, record: RunRecord) -> evidence.Draw | None:
     commitment = record.identity.draw
     if commitment is None:
         return None
-    draw = evidence.read_draw(out / "draw.json")
+    draw = evidence.read_draw(out / run_files.DRAW)
     if draw.commitment != commitment:
         raise UserError(f"{out / 'draw.json'} is not the draw of this run: put back the one that it was made with")
     return draw
 
 
-def _told(out: Path, documents: dict[str, evidence.Document]) -> evidence.Audit | evidence.Evaluation:
-    """Documents and page are written; the first document."""
-    for name, document in documents.items():
+def _tell(out: Path, documents: Documents) -> None:
+    """Write documents and page."""
+    for name, document in documents.named().items():
         write_text(out / name, evidence.json_parts(document))
-    first = next(iter(documents.values()))
     release_unused()
-    reporting.render(out, first)
-    return first
+    reporting.render(out, documents.first)
 
 
 def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dict[str, Passed]]:
@@ -181,7 +191,7 @@ def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dic
         found = inventory(
             listed,
             name,
-            lambda done, total, n=name: progress(f"reading {n}", done, total),
+            partial(progress, f"reading {name}"),
             plan.caption,
             plan.rendering.settled,
         )
@@ -197,8 +207,8 @@ def _take_stock(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dic
 
 def _recaptioned(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, list[Recaptioned]]:
     """The plan, its attacks with the run's captions where they draw some, and the controls with other captions."""
-    if target.conditioning != "caption" or plan.study or plan.sweep:
+    if plan.study or plan.sweep:
         return plan, []
     pool = Pool.of(items.take(items.usable).column("caption").unique().to_pylist())
     plan = replace(plan, attacks=[with_pool(attack, pool) for attack in plan.attacks])
-    return plan, controls(plan.attacks, pool) if plan.controls else []
+    return plan, controls(target, plan.attacks, pool) if plan.controls else []

@@ -17,7 +17,7 @@ from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.execute import run, run_in_chunks
 from trainedon.attacks.drc.drc_hide import hidden_centre
 from trainedon.errors import PictureError, UserError
-from trainedon.formats.arrow_schemas import SHARD_SCORES
+from trainedon.formats.arrow_schemas import SHARD_SCORES, ScoreRow
 from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.picture import digest, unpack
 from trainedon.pictures.rendering import DEFAULT, Rendering
@@ -177,8 +177,8 @@ class Scorer:
         chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
         while chosen:
             size = len(chosen)
-            if self._target.adapts:
-                size = int(min(size, max(1, self._target.batching.pace.within(SHOWING))))
+            if self._pace is not None and self._target.adapts:
+                size = int(min(size, max(1, self._pace.within(SHOWING))))
             now, chosen = chosen[:size], chosen[size:]
             found = run(exhibitor, self._target, batch.take(now)).exhibits
             told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]
@@ -216,7 +216,8 @@ class _Fresh:
         self._forward, self._seconds = self._forward + spent.forward, self._seconds + spent.spared
 
     def scores(self) -> list[float]:
-        return np.concatenate(self._answers).tolist()
+        answers: list[float] = np.concatenate(self._answers).tolist()
+        return answers
 
     def part(self) -> Part:
         return Part(tuple(self.places), np.concatenate(self._answers), self._forward, self._seconds)
@@ -224,11 +225,13 @@ class _Fresh:
 
 def _table(attack: Attack, items: Sequence[Item], shard: Part) -> pa.Table:
     """The rows of a whole shard; passes and seconds are the mean over its pictures."""
-    costs = {"nfe": shard.forward // len(items), "seconds": shard.seconds / len(items)}
-    if attack.learns:
-        rows = [row(i, attack, **costs) | {"observed": o} for i, o in zip(items, shard.answers, strict=True)]
-    else:
-        rows = [scored(i, attack, s, **costs) for i, s in zip(items, shard.answers.tolist(), strict=True)]
+    nfe, seconds = shard.forward // len(items), shard.seconds / len(items)
+    rows: list[ScoreRow] = []
+    for item, answer in zip(items, shard.answers, strict=True):
+        if attack.learns:
+            rows.append({**row(item, attack, nfe=nfe, seconds=seconds), "observed": answer})
+        else:
+            rows.append(scored(item, attack, float(answer), nfe=nfe, seconds=seconds))
     return pa.Table.from_pylist(rows, schema=SHARD_SCORES)
 
 
@@ -257,10 +260,11 @@ def read_again(item: Item, entry: Entry, rendering: Rendering = DEFAULT) -> Pict
         raise UserError(f"{item.picture} could be read at first and cannot now ({error}): run again") from None
 
 
-def scored(item: Item, attack: Attack, score: float, **costs: float) -> dict:
+def scored(item: Item, attack: Attack, score: float, *, nfe: int, seconds: float) -> ScoreRow:
     """A row with a score, or with the reason why there is none."""
-    answer = {"score": score} if math.isfinite(score) else {"reason": attack.unscored}
-    return row(item, attack, **answer, **costs)
+    if math.isfinite(score):
+        return row(item, attack, score=score, nfe=nfe, seconds=seconds)
+    return row(item, attack, reason=attack.unscored, nfe=nfe, seconds=seconds)
 
 
 def row(
@@ -271,7 +275,7 @@ def row(
     reason: str | None = None,
     nfe: int = 0,
     seconds: float = 0.0,
-) -> dict:
+) -> ScoreRow:
     """A row of SCORES."""
     return {
         "picture": item.picture,

@@ -9,24 +9,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainedon.checks import LOCK
+from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.formats import RunRecord, read_record
 from trainedon.reading import json_of, read_bytes, read_json
 from trainedon.runs import keys
-from trainedon.runs.contents import MOST, SEAL, digest_in
+from trainedon.runs.contents import MOST, digest_in
 from trainedon.runs.record import now
 from trainedon.runs.verify import Check, verify
 
-FORMAT = "trainedon-seal-1"
+FORMAT: Final = "trainedon-seal-1"
 MOST_BYTES = 2**24  # of a seal
 Word = Annotated[str, Field(pattern=r"^[\w.:+-]{1,100}$")]  # nothing that could end a line of the statement
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -66,31 +65,33 @@ def seal(run: Path, out: Path | None = None, key: Any = None) -> Path:
     key: of `keys.private_key`; None for a seal that nobody signs. Raises UserError for a run that does not verify, and
     where a seal is already.
     """
-    path = run / SEAL if out is None else out
+    path = run / run_files.SEAL if out is None else out
     if os.path.lexists(path):
         raise UserError(f"{path} is there already, and no seal is overwritten: choose another --out")
-    if path != run / SEAL and path.resolve().is_relative_to(run.resolve()):
-        raise UserError(f"{path} lies in the folder that it would seal: call it {SEAL}, or choose another --out")
+    if path != run / run_files.SEAL and path.resolve().is_relative_to(run.resolve()):
+        raise UserError(
+            f"{path} lies in the folder that it would seal: call it {run_files.SEAL}, or choose another --out"
+        )
     failed = [check for check in verify(run) if check.ok is False]
     if failed:
         first = f"{failed[0].name}: {failed[0].detail}"
         raise UserError(f"{run} is not sealed, since {len(failed)} checks of `trainedon verify` failed ({first})")
     record, files = read_record(run), listed(run)
-    told = {
-        "sealed": now(),
-        "protocol": _protocol(run, record),
-        "trainedon": version("trainedon"),
-        "model": _model(record),
-        "digest": digest(files),
-    }
-    statement = _statement(told, len(files))
-    signed = {}
+    made = Seal(
+        sealed=now(),
+        protocol=_protocol(run, record),
+        trainedon=version("trainedon"),
+        model=_model(record),
+        digest=digest(files),
+        files=files,
+        statement="",
+    )
+    signed = {"statement": _statement(made)}
     if key is not None:
-        signature = base64.b64encode(key.sign(statement.encode())).decode()
-        signed = {"public_key": keys.pem_of(key.public_key()), "signature": signature}
-    found = Seal(**told, files=files, statement=statement, **signed)
+        signature = base64.b64encode(key.sign(signed["statement"].encode())).decode()
+        signed |= {"public_key": keys.pem_of(key.public_key()), "signature": signature}
     try:
-        write_json(path, found.model_dump())
+        write_json(path, made.model_copy(update=signed).model_dump())
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): choose another --out") from None
     return path
@@ -104,7 +105,7 @@ def listed(run: Path) -> list[File]:
         for name in names + [name for name in folders if Path(folder, name).is_symlink()]:
             path = Path(folder, name)
             below = path.relative_to(run).as_posix()
-            if below in (LOCK, SEAL):
+            if below in (run_files.LOCK, run_files.SEAL):
                 continue
             if not below.isprintable() or len(found) >= MOST:
                 raise UserError(f"{path!s:.200} has a name that no list can hold, or is one of too many: take it away")
@@ -125,10 +126,10 @@ def digest(files: list[File]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _statement(told: Mapping[str, str], n: int) -> str:
+def _statement(seal: Seal) -> str:
     """What is signed, byte for byte, in UTF-8."""
-    lines = [FORMAT, *(f"{name} {told[name]}" for name in ("sealed", "protocol", "trainedon", "model"))]
-    return "\n".join([*lines, f"files {n}", f"digest {told['digest']}", ""])
+    lines = [FORMAT, *(f"{name} {getattr(seal, name)}" for name in ("sealed", "protocol", "trainedon", "model"))]
+    return "\n".join([*lines, f"files {len(seal.files)}", f"digest {seal.digest}", ""])
 
 
 def _model(record: RunRecord) -> str:
@@ -137,7 +138,7 @@ def _model(record: RunRecord) -> str:
 
 
 def _protocol(run: Path, record: RunRecord) -> str:
-    name = "audit.json" if record.kind == "audit" else "evaluation.json"
+    name = run_files.AUDIT if record.kind == "audit" else run_files.EVALUATION
     return str(read_json(run / name, 2**30).get("protocol", "none"))
 
 
@@ -153,8 +154,7 @@ def read_seal(path: Path) -> Seal:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise UserError(f"{path} is no seal of this program ({place}: {first['msg']})") from None
-    told = {name: getattr(found, name) for name in ("sealed", "protocol", "trainedon", "model", "digest")}
-    if found.digest != digest(found.files) or found.statement != _statement(told, len(found.files)):
+    if found.digest != digest(found.files) or found.statement != _statement(found):
         raise UserError(f"{path} does not agree with itself: it was changed after it was made")
     return found
 
@@ -165,7 +165,7 @@ def check_seal(run: Path, path: Path | None = None, signer: Any = None) -> list[
     signer: the public key that is expected, of `keys.public_key`; None when nobody is.
     """
     try:
-        found = read_seal(run / SEAL if path is None else path)
+        found = read_seal(run / run_files.SEAL if path is None else path)
         differing = _differing(found, listed(run), _model(read_record(run)))
     except UserError as error:
         return [Check(FILES, False, str(error))]

@@ -21,7 +21,7 @@ def _of_version_1(value: object) -> str:
         return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
     if not isinstance(value, Attack):
         return repr(value)
-    said = {field.name: getattr(value, field.name) for field in fields(value) if field.repr}  # type: ignore[arg-type]
+    said = {field.name: getattr(value, field.name) for field in fields(value) if field.repr}
     if isinstance(value, DRC):
         said = {name: one for name, one in said.items() if name not in LEFT_OUT or one != getattr(type(value), name)}
     return f"{type(value).__qualname__}({', '.join(f'{name}={_of_version_1(one)}' for name, one in said.items())})"

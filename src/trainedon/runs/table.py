@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from trainedon import evidence
+from trainedon import evidence, run_files
 from trainedon.checks import refuse_strangers
 from trainedon.errors import UserError
 from trainedon.evidence.table.rows import Row
 from trainedon.files import file_digest
 from trainedon.formats import SCHEMA_VERSION, RunRecord, write_record
 from trainedon.formats.arrow_schemas import GIVEN_SCORES, written
-from trainedon.formats.run_record import Choices, InputEntry, RunIdentity
+from trainedon.formats.run_record import Choices, InputEntry, Kind, RunIdentity
 from trainedon.runs.folder import check_same, locked
 from trainedon.runs.record import now
 from trainedon.runs.run import conclude
@@ -30,7 +30,8 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
     neither, and for a folder that holds something else.
     """
     scores = evidence.read_scores(table)
-    kinds = [kind for kind, name in (("audit", "suspect"), ("evaluate", "member")) if scores.has(name)]
+    asked: dict[Kind, str] = {"audit": "suspect", "evaluate": "member"}
+    kinds = [kind for kind, name in asked.items() if scores.has(name)]
     if len(kinds) != 1:
         found = "both suspects and members" if kinds else "neither suspects nor members"
         raise UserError(f"{table} has {found}: the column set says suspect and unseen, or member and unseen")
@@ -40,32 +41,32 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
     refuse_strangers(out)
     with locked(out):
         check_same(out, identity)
-        with written(out / "scores.parquet", GIVEN_SCORES) as writer:
+        with written(out / run_files.SCORES, GIVEN_SCORES) as writer:
             for start in range(0, len(scores), GROUP):
                 rows = [row._asdict() | _costs(row) for row in scores.rows[start : start + GROUP]]
                 writer.write_table(pa.Table.from_pylist(rows, schema=GIVEN_SCORES))
-        write_record(out, _record(table, out, identity, scores))
+        write_record(out, _record(table, out, kinds[0], identity, scores))
     return conclude(out)
 
 
-def _costs(row: Row) -> dict:
+def _costs(row: Row) -> dict[str, int | None]:
     """The number of passes as the whole number that the column holds; None for what is no such number."""
     return {"nfe": None if row.nfe is None or not 0 <= row.nfe < 2**63 else round(row.nfe)}
 
 
-def _record(table: Path, out: Path, identity: RunIdentity, scores: evidence.Scores) -> RunRecord:
+def _record(table: Path, out: Path, kind: Kind, identity: RunIdentity, scores: evidence.Scores) -> RunRecord:
     moment = now()
     return RunRecord(
         schema_version=SCHEMA_VERSION,
         status="complete",
-        kind=identity.kind,
+        kind=kind,
         command=None,
         started=moment,
         finished=moment,
         identity=identity,
         choices=Choices(attacks=[key.repr for key in scores.attacks], lead="first"),
         inputs={"scores": InputEntry(path=str(table), digest=identity.table)},
-        files={"scores.parquet": file_digest(out / "scores.parquet")},
+        files={run_files.SCORES: file_digest(out / run_files.SCORES)},
         notes=[NOTE],
         versions={"trainedon": version("trainedon")},
     )

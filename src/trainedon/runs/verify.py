@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -17,25 +16,25 @@ from pathlib import Path
 import numpy as np
 from markupsafe import escape
 
-from trainedon import evidence, reporting
-from trainedon.checks import RUN_JSON
+from trainedon import evidence, reporting, run_files
 from trainedon.errors import UserError
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.prepare import joined
 from trainedon.evidence.table.rows import Rows
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.arrow_schemas import PASSED
+from trainedon.formats.exhibit_json import ExhibitRecord, read_exhibit
 from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
 from trainedon.pictures.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
 from trainedon.runs.consistency import disagreements
-from trainedon.runs.contents import DOCUMENTS, EVIDENCE, contents, digest_in
-from trainedon.runs.exhibit_files import RESTORED, check_sizes, read_told, shown_files
+from trainedon.runs.contents import contents, digest_in
+from trainedon.runs.differences import differences
+from trainedon.runs.exhibit_files import RESTORED, check_sizes, shown_files
 from trainedon.runs.labels import read_labels
-from trainedon.runs.run import recompute
+from trainedon.runs.run import Documents, recompute
 
-CLOSE = 1e-9  # relative; the last digits of a number may differ between machines
 LISTED = 5
 MOST_ATTACKS = 300  # of a table that is computed again
 MOST_PAIRS = 50_000  # of settings that a sweep compares
@@ -57,14 +56,14 @@ def verify(run: Path) -> list[Check]:
 
     Raises UserError when `run` is no run folder.
     """
-    if not os.path.lexists(run / RUN_JSON):
-        raise UserError(f"{run} is not a run folder: it has no {RUN_JSON}")
+    if not os.path.lexists(run / run_files.RUN):
+        raise UserError(f"{run} is not a run folder: it has no {run_files.RUN}")
     try:
         record = read_record(run)
     except UserError as error:
         return [Check("the record can be read", False, str(error))]
     # several checks need them, and they take a while
-    scores = cache(lambda: evidence.read_scores(run / "scores.parquet"))
+    scores = cache(lambda: evidence.read_scores(run / run_files.SCORES))
     documents = cache(lambda: _documents(run, record, scores()))
     checks: list[tuple[str, Callable[[], Answer]]] = [
         ("the run is complete", lambda: _complete(record)),
@@ -73,10 +72,10 @@ def verify(run: Path) -> list[Check]:
         ("files are as they were when the run ended", lambda: _files(run, record)),
         ("pictures are those that the run records", lambda: _pictures(run, record)),
         ("scores belong to these pictures and attacks", lambda: _scores(run, record, scores())),
-        ("the statistics follow from the scores", lambda: _statistics(run, documents())),
+        ("the statistics follow from the scores", lambda: _statistics(run, documents().named())),
         ("evidence pictures are as they were when the run ended", lambda: _restored(run, record)),
         ("evidence pictures carry the scores of the table", lambda: _exhibits(run, scores())),
-        ("the page shows what follows from the scores", lambda: _page(run, record, documents())),
+        ("the page shows what follows from the scores", lambda: _page(run, record, documents().first)),
     ]
     return [Check(name, *_answer(check)) for name, check in checks]
 
@@ -91,7 +90,7 @@ def _answer(check: Callable[[], Answer]) -> Answer:
         return False, f"it could not be checked ({type(error).__name__}{said and f': {said}'})"
 
 
-def _documents(run: Path, record: RunRecord, scores: evidence.Scores) -> dict[str, evidence.Document]:
+def _documents(run: Path, record: RunRecord, scores: evidence.Scores) -> Documents:
     """What follows from the scores. Raises UserError where it would take for ever."""
     groups = record.sweep.groups if record.sweep else []
     pairs = sum(len(group.settings) ** 2 // 2 for group in groups)
@@ -125,13 +124,13 @@ def _record(record: RunRecord) -> Answer:
 
 def _files(run: Path, record: RunRecord) -> Answer:
     known = record.files
-    due = {"scores.parquet"} | ({"pictures.parquet"} if record.identity.pictures else set())
-    due |= {"draw.json"} if record.identity.draw else set()
+    due = {run_files.SCORES} | ({run_files.PICTURES} if record.identity.pictures else set())
+    due |= {run_files.DRAW} if record.identity.draw else set()
     if missing := sorted(due - known.keys()):
         return False, f"the run records no digest of {', '.join(missing)}"
-    if strange := sorted(known.keys() - {*EVIDENCE}):
+    if strange := sorted(known.keys() - {*run_files.INPUTS}):
         return False, f"{_listed(strange)} is no file that statistics are computed from"
-    if added := [name for name in EVIDENCE if name not in known and os.path.lexists(run / name)]:
+    if added := [name for name in run_files.INPUTS if name not in known and os.path.lexists(run / name)]:
         return False, f"{_listed(added)} was not there when the run ended"
     changed = [name for name, digest in known.items() if digest_in(run, name) != digest]
     return not changed, f"changed or missing: {', '.join(changed)}" if changed else ", ".join(known)
@@ -141,9 +140,9 @@ def _pictures(run: Path, record: RunRecord) -> Answer:
     known = record.identity.pictures
     if not known:
         return None, "only scores were given"
-    items = read_inventory(run / "pictures.parquet")
-    if (run / "labels.json").exists():  # labels that were inferred came after the digest was taken
-        inferred = read_labels(run / "labels.json", len(items))
+    items = read_inventory(run / run_files.PICTURES)
+    if (run / run_files.LABELS).exists():  # labels that were inferred came after the digest was taken
+        inferred = read_labels(run / run_files.LABELS, len(items))
         items = items.replaced("label", {i: None for i, item in enumerate(items) if item.sha256 in inferred})
     wrong = [name for name, digest in known.items() if inventory_digest(items.of_set(name)) != digest]
     for name in known:
@@ -171,7 +170,7 @@ def _scores(run: Path, record: RunRecord, scores: evidence.Scores) -> Answer:
         return False, "the claim speaks of another test than the run was made for"
     if not identity.pictures:
         return None, "only scores were given"
-    scores, listed = joined(scores, run / "pictures.parquet")
+    scores, listed = joined(scores, run / run_files.PICTURES)
     if not len(listed):
         return False, "pictures.parquet lists no picture"
     columns = scores.columns
@@ -193,20 +192,20 @@ def _scores(run: Path, record: RunRecord, scores: evidence.Scores) -> Answer:
     return True, f"{len(scores)} rows"
 
 
-def _statistics(run: Path, documents: dict[str, evidence.Document]) -> Answer:
-    strangers = [name for name in DOCUMENTS if os.path.lexists(run / name)]
-    differing = [f"{name} is not of this run" for name in strangers if name not in documents]
-    for name, document in documents.items():
+def _statistics(run: Path, due: dict[str, evidence.Document]) -> Answer:
+    strangers = [name for name in run_files.DOCUMENTS if os.path.lexists(run / name)]
+    differing = [f"{name} is not of this run" for name in strangers if name not in due]
+    for name, document in due.items():
         if _is_text_of(run / name, document):
             continue
-        due = evidence.to_json(document)
+        text = evidence.to_json(document)
         try:
-            data = read_bytes(run / name, 2 * len(due.encode()) + 2**20)
-            stored, now = json_of(data, name), json.loads(due)
+            data = read_bytes(run / name, 2 * len(text.encode()) + 2**20)
+            stored, now = json_of(data, name), json.loads(text)
             type(document).model_validate_json(data)
         except (OSError, ValueError):  # pydantic's error is a ValueError
             return False, f"{name} is missing or breaks its schema"
-        differing += [f"{name}: {place}" for place in _differences(stored, now)]
+        differing += [f"{name}: {place}" for place in differences(stored, now)]
     if not differing:
         return True, "every number is the same"
     more = f" and {len(differing) - LISTED} more" if len(differing) > LISTED else ""
@@ -223,28 +222,6 @@ def _is_text_of(path: Path, document: evidence.Document) -> bool:
         return False
 
 
-def _differences(stored: object, now: object, place: str = "") -> Iterator[str]:
-    """Where two JSON values differ, in words."""
-    if isinstance(stored, dict) and isinstance(now, dict):
-        for key in {**now, **stored}:
-            yield from _differences(stored.get(key), now.get(key), f"{place}.{key}" if place else key)
-    elif isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
-        for i, (first, second) in enumerate(zip(stored, now, strict=True)):
-            yield from _differences(first, second, f"{place}[{i}]")
-    elif not _same(stored, now):
-        yield f"{place} is {_brief(stored)}, the scores give {_brief(now)}"
-
-
-def _same(stored: object, now: object) -> bool:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (stored, now))
-    return math.isclose(stored, now, rel_tol=CLOSE, abs_tol=1e-12) if numbers else stored == now
-
-
-def _brief(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _restored(run: Path, record: RunRecord) -> Answer:
     here = shown_files(run)
     known = record.restored
@@ -258,31 +235,30 @@ def _restored(run: Path, record: RunRecord) -> Answer:
 
 
 def _exhibits(run: Path, scores: evidence.Scores) -> Answer:
-    files = [*islice((run / "restored").glob("*/evidence.json"), MOST_SHOWN + 1)]
+    files = [*islice((run / run_files.RESTORED).glob(f"*/{run_files.EXHIBIT}"), MOST_SHOWN + 1)]
     if len(files) > MOST_SHOWN:
         return False, f"there are more than {MOST_SHOWN}, which no run keeps"
     for path in sorted(files):
-        told = read_told(path)
+        told = read_exhibit(path)
         if not _has_row(scores, told):
-            return False, f"{path.parent.name} says {told['score']} of {told['picture']}, and the table does not"
+            return False, f"{path.parent.name} says {told.score} of {told.picture}, and the table does not"
     return (True, f"{len(files)} pictures") if files else (None, "none were kept")
 
 
-def _has_row(scores: evidence.Scores, told: dict) -> bool:
+def _has_row(scores: evidence.Scores, told: ExhibitRecord) -> bool:
     """Whether the table has a scored row with this attack, set, picture and score."""
     columns = scores.columns
-    (code,) = columns.names.find([str(told.get("picture"))])
+    (code,) = columns.names.find([told.picture])
     rows = Rows(columns, np.flatnonzero(columns.picture == code))
-    asked = tuple(told.get(name) for name in ("attack", "set", "picture", "score"))
-    return any((row.attack, row.set, row.picture, row.score) == asked and row.score is not None for row in rows)
+    asked = (told.attack, told.set, told.picture, told.score)
+    return any((row.attack, row.set, row.picture, row.score) == asked for row in rows)
 
 
-def _page(run: Path, record: RunRecord, documents: dict[str, evidence.Document]) -> Answer:
+def _page(run: Path, record: RunRecord, document: evidence.Audit | evidence.Evaluation) -> Answer:
     check_sizes(run, record.model.shape)
-    document, *_ = documents.values()
     due = reporting.page(reporting.read(run, document))
     try:
-        shown = read_bytes(run / "report.html", 2 * len(due.encode()) + 2**20).decode()
+        shown = read_bytes(run / run_files.PAGE, 2 * len(due.encode()) + 2**20).decode()
     except (OSError, UnicodeDecodeError):
         return False, "report.html is missing or cannot be read"
     if shown == due:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 from trainedon.attacks.core.attack import HAVE, Attack
 from trainedon.attacks.core.registry import parse_attacks, short
 from trainedon.attacks.drc.drc import DRC
 from trainedon.degrade import Center, Roi
 from trainedon.errors import UserError, meant
+from trainedon.formats.run_record import GroupEntry, SettingEntry, SweepEntry
 from trainedon.spec import check_spelling, cut, spelled
 from trainedon.sweeps.varied import SAME, Setting, names, only, setting, values, with_ratio
 from trainedon.targets import Target
@@ -125,18 +125,19 @@ class Sweep:
             raise UserError(f"nothing is left to sweep over: {notes[-1]}")
         return Sweep(self.base, tuple(groups), tuple(notes))
 
-    def facts(self) -> dict[str, Any]:
+    def entry(self) -> SweepEntry:
         """What a run records, and `evidence.sweep` reads."""
-        return {
-            "attack": short(self.base),
-            "groups": [
-                {name: getattr(group, name) for name in ("title", "question", "axis")}
-                | {"varied": list(group.varied)}
-                | {"settings": [{"setting": one.values, "repr": repr(one.attack)} for one in group.settings]}
-                for group in self.groups
-            ],
-            "notes": list(self.notes),
-        }
+        groups = [
+            GroupEntry(
+                title=group.title,
+                question=group.question,
+                axis=group.axis,
+                varied=[*group.varied],
+                settings=[SettingEntry(setting=one.values, repr=repr(one.attack)) for one in group.settings],
+            )
+            for group in self.groups
+        ]
+        return SweepEntry(attack=short(self.base), groups=groups, notes=[*self.notes])
 
 
 def plan(

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.evidence import Draw, DrawnPicture, SetAside, coin, commitment, near_duplicates
 from trainedon.files import whole, write_text
@@ -15,7 +16,6 @@ from trainedon.pictures.captions import METADATA
 from trainedon.pictures.names import is_picture
 from trainedon.safe_names import safe_name
 
-DRAW = "draw.json"
 FOLDERS = {True: "included", False: "held-out"}
 
 
@@ -76,7 +76,7 @@ def draw_pictures(
         ),
         set_aside=tuple(SetAside(picture=name, reason=str(reason)) for name, reason in sorted(aside.items())),
     )
-    write_text(out / DRAW, draw.model_dump_json(indent=2) + "\n")  # last: a folder without it is unfinished
+    write_text(out / run_files.DRAW, draw.model_dump_json(indent=2) + "\n")  # last: a folder without it is unfinished
     return draw
 
 

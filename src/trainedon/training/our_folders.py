@@ -6,14 +6,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from trainedon.checks import LOCK, check_lock
+from trainedon import run_files
+from trainedon.checks import check_lock
 from trainedon.errors import UserError
 from trainedon.reading import read_json
 
 MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
 # What may lie in a folder before its recipe does: the list of members, an autoencoder trained for it, what a kill left.
-_BEFORE = (MANIFEST, "autoencoder", LOCK, f".{MANIFEST}.tmp", f".{RECIPE}.tmp")
+_BEFORE = (MANIFEST, "autoencoder", run_files.LOCK, f".{MANIFEST}.tmp", f".{RECIPE}.tmp")
 
 
 def check_ours(out: Path) -> None:

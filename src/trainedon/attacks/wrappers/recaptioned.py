@@ -75,10 +75,10 @@ class Recaptioned(Wrapper):
         return tuple(self.pool.other(caption, sha, self.seed) for caption, sha in zip(own, batch.sha256, strict=True))
 
 
-def controls(attacks: Sequence[Attack], pool: Pool) -> list[Recaptioned]:
-    """The controls of attacks on a text-to-image model: none without two captions in the pool, nor of
-    attacks that are controls themselves."""
-    if len(pool.captions) < 2:
+def controls(target: Target, attacks: Sequence[Attack], pool: Pool) -> list[Recaptioned]:
+    """The controls that a run of the attacks makes besides: none on a model that is not asked by captions, nor without
+    two captions in the pool, nor of attacks that are controls themselves."""
+    if target.conditioning != "caption" or len(pool.captions) < 2:
         return []
     plain = [attack for attack in attacks if not isinstance(attack, Recaptioned)]
     made = (with_pool(Recaptioned(attack, captions), pool) for attack in plain for captions in CONTROLS)

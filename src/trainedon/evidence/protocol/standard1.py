@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol.agreement import agreement
 from trainedon.evidence.protocol.asked import asked as asked_alike
 from trainedon.evidence.protocol.cdi import cdi
+from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim
 from trainedon.evidence.protocol.controls import duplicates, unseen_control
 from trainedon.evidence.protocol.documents import (
@@ -30,7 +31,7 @@ from trainedon.evidence.protocol.documents import (
 from trainedon.evidence.protocol.draw import Draw, check_draw
 from trainedon.evidence.protocol.member_share import part
 from trainedon.evidence.protocol.one_run import one_run
-from trainedon.evidence.protocol.prompts import Prompts, audited, evaluated
+from trainedon.evidence.protocol.prompts import audited, evaluated
 from trainedon.evidence.protocol.sizes import needed
 from trainedon.evidence.statistics import pvalues, roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
@@ -41,11 +42,11 @@ from trainedon.evidence.table.prepare import prepared
 from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
 from trainedon.evidence.table.scores import Sample, Scores, count_reasons
 from trainedon.evidence.table.split import calibration_mask
-from trainedon.formats.run_record import RenderingEntry
+from trainedon.formats.run_record import Lead
 
 FALSE_DISCOVERY_RATE = 0.05
 QUANTILES = ("0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1")
-LEADS = ("first", "cdi")
+LEADS: tuple[Lead, ...] = get_args(Lead)
 NO_SET = SetEvidence(
     p_value=None,
     p_value_holm=None,
@@ -79,38 +80,33 @@ def evaluate_table(
     pictures: Pictures | None = None,
     looks: Looks | None = None,
     draw: Draw | None = None,
-    prompts: Prompts | None = None,
-    asked: str | None = None,
-    rendering: RenderingEntry | None = None,
-    distilled: str | None = None,
+    circumstances: Circumstances = UNKNOWN,
 ) -> Evaluation:
     """How much a model leaks, from scores of members and unseen pictures.
 
     `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
-    `looks`: what an encoder says of them. `draw`: the coins that decided which
-    pictures were used. `prompts`: of a model that is asked by captions, which attacks of the table are controls with
-    other captions. `asked`: by what the model was asked, as `asked.asked` takes it. `rendering`: how the pictures were
-    read, as `run.json` has it. `distilled`: why the model is taken for a few-step student, if it is. Suspects in the
-    table are passed over. Raises UserError when members or unseen pictures are missing, and when the pictures are not
-    those of the draw.
+    `looks`: what an encoder says of them. `draw`: the coins that decided which pictures were used. `circumstances`:
+    what is known of the model and of how it was asked. Suspects in the table are passed over. Raises UserError when
+    members or unseen pictures are missing, and when the pictures are not those of the draw.
     """
     sets = ("member", "unseen")
     scores.require(*sets)
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = prepared(scores, sets, pictures, looks)
-    scores = every.without(prompts or ())
+    scores = every.without(circumstances.prompts or ())
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
-    control = asked_alike(listed, sets, asked)
-    recaptioned = evaluated(every, prompts, jointly(len(attacks)))
-    findings, copies = baseline.run(listed, "member", looks, prompts is not None), duplicates(scores, listed)
+    control = asked_alike(listed, sets, circumstances.asked)
+    recaptioned = evaluated(every, circumstances.prompts, jointly(len(attacks)))
+    findings = baseline.run(listed, "member", looks, circumstances.prompts is not None)
+    copies = duplicates(scores, listed)
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
-        + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])
         + flags.of_asked(control)
-        + flags.of_pixels(listed, sets, rendering)
-        + flags.of_model(distilled)
+        + flags.of_pixels(listed, sets, circumstances.rendering)
+        + flags.of_model(circumstances.distilled)
         + flags.of_evaluation(attacks)
         + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
     )
@@ -180,16 +176,13 @@ def audit_table(
     pictures: Pictures | None = None,
     looks: Looks | None = None,
     draw: Draw | None = None,
-    lead: str = "first",
-    prompts: Prompts | None = None,
-    asked: str | None = None,
-    rendering: RenderingEntry | None = None,
-    distilled: str | None = None,
+    lead: Lead = "first",
+    circumstances: Circumstances = UNKNOWN,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
-    `pictures`, `looks`, `prompts`, `asked`, `rendering`, `distilled`: as in `evaluate`; without pictures there is no
-    blind baseline, and no claim above level 2.
+    `pictures`, `looks`, `circumstances`: as in `evaluate_table`; without pictures there is no blind baseline, and no
+    claim above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
     `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
@@ -201,23 +194,24 @@ def audit_table(
     scores.require("suspect")
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = prepared(scores, sets, pictures, looks)
-    scores = every.without(prompts or ())
+    scores = every.without(circumstances.prompts or ())
     tests, together = _tests(scores)
     attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
-    control = asked_alike(listed, sets, asked)
-    recaptioned = audited(every, prompts, jointly(len(attacks)))
-    findings, copies = baseline.run(listed, "suspect", looks, prompts is not None), duplicates(scores, listed)
+    control = asked_alike(listed, sets, circumstances.asked)
+    recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)))
+    findings = baseline.run(listed, "suspect", looks, circumstances.prompts is not None)
+    copies = duplicates(scores, listed)
     rows, n_named = _picture_evidence(suspects, unseen)
     given_unseen = scores.has("unseen")
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
-        + (flags.of_captions(listed, sets) if prompts is not None else [])
+        + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])
         + flags.of_asked(control)
-        + flags.of_pixels(listed, sets, rendering)
-        + flags.of_model(distilled)
+        + flags.of_pixels(listed, sets, circumstances.rendering)
+        + flags.of_model(circumstances.distilled)
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.evidence.table.builder import NUMBERS, ColumnsBuilder
 from trainedon.evidence.table.codes import MISSING, Codes
@@ -228,7 +229,7 @@ def read_scores(path: str | Path) -> Scores:
     """
     path = Path(path)
     if path.is_dir():
-        path = path / "scores.parquet"
+        path = path / run_files.SCORES
     try:
         if _is_parquet(path):
             scores = Scores.from_rows(_parquet_rows(path))

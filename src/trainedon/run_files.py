@@ -1,0 +1,16 @@
+"""The names of what lies in a run folder. Imports nothing, so that names can be checked before anything is loaded."""
+
+RUN = "run.json"  # what was asked; complete last of all
+SCORES, PICTURES, LOOKS = "scores.parquet", "pictures.parquet", "looks.parquet"
+LABELS, DRAW, TRUTH = "labels.json", "draw.json", "truth.json"
+AUDIT, EVALUATION, PEAKS, SWEEP = "audit.json", "evaluation.json", "peaks.json", "sweep.json"
+PAGE = "report.html"
+SEAL = "seal.json"
+LOCK = ".lock"
+SHARDS = "shards"  # the folder of what is scored so far, gone once a run is complete
+RESTORED = "restored"  # the folder of evidence pictures, with a folder for each
+EXHIBIT = "evidence.json"  # in each of these, written last
+
+INPUTS = (PICTURES, LOOKS, SCORES, LABELS, DRAW, TRUTH)  # that statistics and page are computed from
+DOCUMENTS = (AUDIT, EVALUATION, PEAKS, SWEEP)
+ALL = (RUN, *INPUTS, *DOCUMENTS, PAGE, SEAL, LOCK)

@@ -1,0 +1,34 @@
+"""Where two JSON values differ."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+
+CLOSE = 1e-9  # relative; the last digits of a number may differ between machines
+
+
+def differences(stored: object, now: object, place: str = "") -> Iterator[str]:
+    """Where two JSON values differ, in words."""
+    if isinstance(stored, dict) and isinstance(now, dict):
+        for key in {**now, **stored}:
+            yield from differences(stored.get(key), now.get(key), f"{place}.{key}" if place else key)
+    elif isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
+        for i, (first, second) in enumerate(zip(stored, now, strict=True)):
+            yield from differences(first, second, f"{place}[{i}]")
+    elif not _same(stored, now):
+        yield f"{place} is {_brief(stored)}, the scores give {_brief(now)}"
+
+
+def _same(stored: object, now: object) -> bool:
+    if isinstance(stored, bool) or isinstance(now, bool):
+        return stored == now
+    if isinstance(stored, int | float) and isinstance(now, int | float):
+        return math.isclose(stored, now, rel_tol=CLOSE, abs_tol=1e-12)
+    return stored == now
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
