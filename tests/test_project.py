@@ -31,6 +31,8 @@ def release():
 def checkout(tmp_path):
     for name in ("pyproject.toml", "CHANGELOG.md", "CITATION.cff", "README.md"):
         shutil.copy(ROOT / name, tmp_path)
+    changes = tmp_path / "CHANGELOG.md"  # as it is when this version is released
+    changes.write_text(changes.read_text("utf-8").replace("## Unreleased\n", f"## {PROJECT['version']}\n"), "utf-8")
     return tmp_path
 
 

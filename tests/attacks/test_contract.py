@@ -1,6 +1,7 @@
 """The contract that every attack keeps on every kind of target. A new attack adds one row to ATTACKS."""
 
 from dataclasses import fields, replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -38,10 +39,44 @@ ATTACKS = [
 ]
 PIXEL = ["epsilon", "v, zero terminal SNR", "sample, cosine betas", "class-conditional", "grey", "learned variance"]
 KINDS = [*PIXEL, *tiny.FAMILIES]
-# Every attack meets every kind of target; its other settings, which take the same way, one of each space and condition.
-EVERY_SETTING = [KINDS[0], "class-conditional", "stable diffusion", "inpainting", "flux"]
+# In every run all rows meet one kind of target in pixels and one of latents with captions, and every attack meets every
+# kind, in the form that asks least; one that holds another attack meets one kind of each space and condition.
+EVERY_ROW = ["epsilon", "stable diffusion"]
+EVERY_WRAPPER = [*EVERY_ROW, "class-conditional", "latent, KL"]
+WRAPPERS = {
+    *("rank-average", "logistic", "quantile", "fremia", "flip", "repeat", "timesteps", "symmetric", "calibrated"),
+    "recaptioned",
+}
+FEWEST = {  # where the first row of an attack asks much
+    "drc-fast": "drc-fast(degradation=diffuse:100, restorations=1)",
+    "drc-latent": "drc-latent(degradation=fade:100)",
+    "drc": "drc(degradation=diffuse:100, restorations=1)",
+    "drc-hide": "drc-hide(steps=2, restorations=1)",
+    "pfami": "pfami(steps=2)",
+    "noise-aggregation": "noise-aggregation(predictions=2)",
+    "gan-leaks": "gan-leaks(samples=3, steps=2)",
+    "lira": "lira(draws=1)",
+    "rmia": "rmia(draws=1, population=4)",
+    "secmi": "secmi(k=50)",
+    "secmi-nn": "secmi-nn(k=50)",
+}
+# With the slow ones the first row of an attack meets every kind, and all rows one kind of each space and condition.
 FIRST = {spec.partition("(")[0]: spec for spec in reversed(ATTACKS)}
-ROWS = [(kind, spec) for kind in KINDS for spec in ATTACKS if kind in EVERY_SETTING or spec in FIRST.values()]
+EVERY_SETTING = [*EVERY_ROW, "class-conditional", "inpainting", "flux"]
+
+
+def rows():
+    """Pairs of a kind of target and an attack."""
+    for kind in KINDS:
+        fewest = {FEWEST.get(name, spec) for name, spec in FIRST.items() if name not in WRAPPERS}
+        quick = set(ATTACKS) if kind in EVERY_ROW else fewest
+        quick |= {spec for name, spec in FIRST.items() if name in WRAPPERS and kind in EVERY_WRAPPER}
+        quick |= {spec for spec in ATTACKS if "restorer=inpaint" in spec and kind == "inpainting"}
+        every = ATTACKS if kind in EVERY_SETTING else FIRST.values()
+        for spec in dict.fromkeys([*sorted(quick), *every]):
+            yield pytest.param(kind, spec, marks=() if spec in quick else pytest.mark.slow)
+
+
 MANY, FEW = 11, 3  # pictures: more than go through the network at once, and fewer
 SHADOWS = {"class-conditional": "classes", "grey": "grey"}
 
@@ -52,21 +87,36 @@ def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(params=KINDS)
 def kind(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def target(kind, target_folders):
-    return load_target(target_folders[kind])
+def loaded(target_folders):
+    """loaded(kind): a target, loaded once. (A fixture of the module with parameters would be made for every row.)"""
+    return lru_cache(None)(lambda kind: load_target(target_folders[kind]))
+
+
+@pytest.fixture
+def target(kind, loaded):
+    return loaded(kind)
 
 
 @pytest.fixture(scope="module")
-def helpers(kind, shadow_folders, shadows_of):
-    """Shadow models, and a reference model, which take the target's pictures."""
-    folder = shadow_folders[SHADOWS.get(kind, "rgb")] if kind in PIXEL else shadows_of(kind)
-    return {"shadows": Shadows.open(folder), "reference": Reference.open(folder / "000")}
+def opened(shadow_folders, shadows_of):
+    """opened(kind): shadow models, and a reference model, which take the target's pictures."""
+
+    def opened(kind):
+        folder = shadow_folders[SHADOWS.get(kind, "rgb")] if kind in PIXEL else shadows_of(kind)
+        return {"shadows": Shadows.open(folder), "reference": Reference.open(folder / "000")}
+
+    return lru_cache(None)(opened)
+
+
+@pytest.fixture
+def helpers(kind, opened):
+    return opened(kind)
 
 
 def pictures(target, n):
@@ -110,7 +160,7 @@ def refused(spec, kind, target):
     return None
 
 
-@pytest.mark.parametrize(("kind", "spec"), ROWS, indirect=["kind"])
+@pytest.mark.parametrize(("kind", "spec"), list(rows()), indirect=["kind"])
 def test_contract(spec, kind, target, helpers):
     (attack,) = parse_attacks(spec, **helpers)
     n = MANY if kind == KINDS[0] else FEW
@@ -157,7 +207,10 @@ def test_repr_names_every_parameter_and_the_class_declares_itself(spec, helpers)
     assert short(attack).startswith(attack.name)
 
 
-LEARNING = ["secmi-nn", "quantile", "rank-average(loss, pia)", "logistic(loss, pia)"]
+LEARNING = [
+    *("secmi-nn(epochs=2)", "quantile(bag=2)", "rank-average(loss, pia)", "logistic(loss, pia)"),
+    *(pytest.param(spec, marks=pytest.mark.slow) for spec in ("secmi-nn", "quantile")),
+]
 
 
 @pytest.mark.parametrize("spec", LEARNING)
@@ -233,7 +286,10 @@ def toy(overtrained, toy_pictures):
     return load_target(overtrained), Batch(pixels, batches[0].sha256 + batches[1].sha256)
 
 
-@pytest.mark.parametrize("spec", DIRECTION)
+SLOW = ("drc", "drc-hide(roi=cover, steps=6, restorations=1)")  # drc-fast is drc with fewer restorations
+
+
+@pytest.mark.parametrize("spec", [pytest.param(s, marks=[pytest.mark.slow] * (s in SLOW)) for s in DIRECTION])
 def test_members_of_an_overtrained_toy_score_higher(spec, toy):
     (attack,) = parse_attacks(spec)
     scores = attack.score(*toy, ["member"] * 24 + ["unseen"] * 24)

@@ -50,7 +50,7 @@ def of_fusion(member, signal, rng):
 
 LEARNERS = {
     "secmi-nn": (SecMINN(epochs=6), of_secmi_nn),
-    "quantile": (Quantile(bag=3), of_quantile),
+    "quantile": (Quantile(bag=2), of_quantile),
     "logistic": (Logistic(), of_fusion),
     "rank-average": (RankAverage(), of_fusion),
 }
@@ -174,7 +174,7 @@ def test_quantile_knows_hard_pictures_from_easy_ones():
     sets = ["member", "unseen"] * 100
     observed = run(of_quantile, sets, 1.0)
     host = auc(observed[:, 0], sets)
-    assert auc(Quantile(bag=3).conclude(observed, sets, digests(200)), sets) > host + 0.15
+    assert auc(Quantile(bag=2).conclude(observed, sets, digests(200)), sets) > host + 0.15
 
 
 def test_few_pictures_have_no_score_and_the_reason_is_said():

@@ -89,9 +89,13 @@ def test_cdi_sees_more_than_each_attack_alone():
     assert found.cdi.p_value_holm == pytest.approx(7 * found.cdi.p_value)
 
 
-def test_cdi_is_valid_and_needs_two_attacks_and_twenty_pictures_a_side():
-    p = np.array([cdi(table(0, attacks=4, seed=seed)).p_value for seed in range(100)])
-    assert np.mean(p <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
+@pytest.mark.parametrize("repeats", [40, pytest.param(100, marks=pytest.mark.slow)])
+def test_cdi_is_valid(repeats):
+    p = np.array([cdi(table(0, attacks=4, seed=seed)).p_value for seed in range(repeats)])
+    assert np.mean(p <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_cdi_needs_two_attacks_and_twenty_pictures_a_side():
     assert cdi(table(1, attacks=1)) is None
     assert cdi(table(1, m=19)) is None
     assert audit_table(table(1, attacks=1)).cdi is None
@@ -109,10 +113,15 @@ def test_the_claim_speaks_of_cdi_when_it_leads():
         audit_table(strong, lead="second")
 
 
-def test_unseen_against_unseen_finds_nothing_and_finds_a_fault():
+@pytest.mark.parametrize("repeats", [50, pytest.param(150, marks=pytest.mark.slow)])
+def test_unseen_against_unseen_finds_nothing(repeats):
     rng = np.random.default_rng(4)
-    p = np.array([unseen_control(*rng.normal(size=(2, 30))).p_value for _ in range(150)])
-    assert np.mean(p <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+    p = np.array([unseen_control(*rng.normal(size=(2, 30))).p_value for _ in range(repeats)])
+    assert np.mean(p <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_unseen_against_unseen_finds_a_fault():
+    rng = np.random.default_rng(4)
     for by in (2, -2):
         found = unseen_control(rng.normal(size=30), rng.normal(by, 1, 30))
         assert found.finds and found.p_value < 0.001

@@ -86,7 +86,9 @@ def waited(child: int) -> tuple[int, int]:
 
 
 def main() -> None:
-    from diffusers import AutoencoderKL, DDIMScheduler, DDPMPipeline, UNet2DConditionModel, UNet2DModel  # noqa: F401
+    import pyarrow.pandas_compat  # noqa: F401
+    from diffusers import AutoencoderKL, DDIMScheduler, DDPMPipeline, StableDiffusionPipeline, UNet2DModel  # noqa: F401
+    from PIL import Image
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: F401
     from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401
 
@@ -96,6 +98,9 @@ def main() -> None:
     import trainedon.runs
     import trainedon.targets
     import trainedon.training  # noqa: F401
+
+    Image.preinit()
+    _ = DDIMScheduler().compatibles  # imports all schedulers
 
     for line in sys.stdin:
         job = json.loads(line)

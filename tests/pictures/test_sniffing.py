@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from trainedon.errors import PictureError
-from trainedon.formats.arrow_schemas import PASSED
+from trainedon.formats.reasons import PASSED
 from trainedon.pictures.decoding import decode
 from trainedon.pictures.sniffing import HEAD, is_raw, kind_of, seems
 

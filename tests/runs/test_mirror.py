@@ -27,7 +27,7 @@ def store(tmp_path, monkeypatch):
 @pytest.fixture
 def plan(toy_pictures):
     sets = {"member": toy_pictures["members"], "unseen": toy_pictures["unseen"]}
-    return Plan("evaluate", sets, parse_attacks("drc-hide(steps=2, restorations=1), loss"))
+    return Plan("evaluate", sets, parse_attacks("drc-hide(steps=2, restorations=1), loss"), limit=12)
 
 
 def silent(what, done, total):
@@ -59,14 +59,14 @@ def test_the_store_holds_what_the_folder_would(store, plan, target_folders, tmp_
 
 
 def test_another_machine_goes_on_where_one_stopped(store, plan, target_folders, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainedon.runs.engine.SHARD", 12)
+    monkeypatch.setattr("trainedon.runs.engine.SHARD", 6)
     target, first = load_target(target_folders["epsilon"]), Mirror.of(URL)
 
     class Stop(Exception):
         pass
 
     def stopping(what, done, total):
-        if what == "loss" and done == 24:
+        if what == "loss" and done == 12:
             raise Stop
 
     with pytest.raises(Stop):
@@ -76,7 +76,7 @@ def test_another_machine_goes_on_where_one_stopped(store, plan, target_folders, 
     shutil.rmtree(first.path)  # another machine has no copy
     done = []
     worked(Mirror.of(URL), target, plan, lambda what, n, total: done.append((what, n)))
-    assert ("loss", 24) in done and ("loss", 12) not in done  # what was finished is not done again
+    assert ("loss", 12) in done and ("loss", 6) not in done  # what was finished is not done again
     run(target, plan, tmp_path / "here", silent)
     with store.open("/bucket/audits/one/scores.parquet") as stream:
         assert table(stream) == table(tmp_path / "here" / "scores.parquet")

@@ -83,7 +83,6 @@ PICTURES = pa.schema(
 )
 LATER = ("phash", "jpeg_trace", "detail", "caption", "label_from", "alpha", "orientation")  # older lists lack them
 TEXT = tuple(field.name for field in PICTURES if pa.types.is_string(field.type))  # every other column holds numbers
-PASSED = "passed over: "  # begins the reason of what is listed, and is no picture
 
 
 @contextmanager

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainedon.formats.arrow_schemas import LATER, PASSED, PICTURES, opened_pictures, written
+from trainedon.formats.arrow_schemas import LATER, PICTURES, opened_pictures, written
+from trainedon.formats.reasons import PASSED
 from trainedon.pictures.columns import AT_ONCE, Column, each
 
 _GROUP = 4 * AT_ONCE  # rows of the file that are written at once

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from trainedon.formats.arrow_schemas import PASSED
+from trainedon.formats.reasons import PASSED
 from trainedon.pictures.content import is_raw
 from trainedon.pictures.names import COMPRESSED_TARS, has
 

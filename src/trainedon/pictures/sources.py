@@ -12,7 +12,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from trainedon.errors import PictureError, UserError
-from trainedon.formats.arrow_schemas import PASSED
+from trainedon.formats.reasons import PASSED
 from trainedon.pictures import captions
 from trainedon.pictures.columns import each
 from trainedon.pictures.disk import Disk

@@ -22,8 +22,8 @@ from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.prepare import joined
 from trainedon.evidence.table.rows import Rows
 from trainedon.formats import RunRecord, read_record
-from trainedon.formats.arrow_schemas import PASSED
 from trainedon.formats.exhibit_json import ExhibitRecord, read_exhibit
+from trainedon.formats.reasons import PASSED
 from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
 from trainedon.pictures.sniffing import kind_of

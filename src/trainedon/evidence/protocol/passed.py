@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trainedon.evidence.table.picture_table import Pictures, batches
 from trainedon.evidence.table.rows import SETS
-from trainedon.formats.arrow_schemas import PASSED
+from trainedon.formats.reasons import PASSED
 
 EXAMPLES = 3  # names that are told of each kind
 

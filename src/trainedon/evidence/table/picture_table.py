@@ -21,7 +21,8 @@ from trainedon.errors import UserError
 from trainedon.evidence.table.clusters import thousandths
 from trainedon.evidence.table.codes import MISSING, Codebook, Codes, Dictionary, DictionaryBuilder
 from trainedon.evidence.table.rows import SETS, Column, Floats, Indices
-from trainedon.formats.arrow_schemas import PASSED, TEXT
+from trainedon.formats.arrow_schemas import TEXT
+from trainedon.formats.reasons import PASSED
 from trainedon.parquet import BATCH, opened
 
 HASH = re.compile(r"[0-9a-fA-F]{1,16}")  # 64 bits
