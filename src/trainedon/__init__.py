@@ -30,7 +30,9 @@ if TYPE_CHECKING:
         train_shadows,
         verify,
     )
+    from trainedon.api.results import AuditRun, EvaluationRun, PeaksRun, SweepRun
     from trainedon.attacks import DRC, Attack, Loss, parse_attacks, register
+    from trainedon.attacks.core.answers import Progress
     from trainedon.attacks.drc.drc_fast import DRCFast
     from trainedon.attacks.drc.drc_hide import DRCHide
     from trainedon.attacks.drc.drc_latent import DRCLatent
@@ -38,16 +40,21 @@ if TYPE_CHECKING:
     from trainedon.condition import Captions, Classes
     from trainedon.degrade import degradation, roi
     from trainedon.errors import PictureError, UserError
-    from trainedon.evidence import Scores, read_scores
+    from trainedon.evidence import Draw, Scores, read_scores
     from trainedon.pictures import Batch, load_pictures, scan
+    from trainedon.planning.forecast import Estimate
+    from trainedon.runs.verify import Check
     from trainedon.targets import Service, Target, load_target
+    from trainedon.training import Manifest, Recipe, recipe_of
 
     __version__: str
 
 # Where each name is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick.
 _HOMES = {
     "api": "Choices Machine Reading audit demo draw evaluate peaks plan report seal sweep train train_shadows verify",
+    "api.results": "AuditRun EvaluationRun PeaksRun SweepRun",
     "attacks": "DRC Attack Loss parse_attacks register",
+    "attacks.core.answers": "Progress",
     "attacks.drc.drc_fast": "DRCFast",
     "attacks.drc.drc_hide": "DRCHide",
     "attacks.drc.drc_latent": "DRCLatent",
@@ -55,9 +62,12 @@ _HOMES = {
     "condition": "Captions Classes",
     "degrade": "degradation roi",
     "errors": "PictureError UserError",
-    "evidence": "Scores read_scores",
+    "evidence": "Draw Scores read_scores",
     "pictures": "Batch load_pictures scan",
+    "planning.forecast": "Estimate",
+    "runs.verify": "Check",
     "targets": "Service Target load_target",
+    "training": "Manifest Recipe recipe_of",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 _ROOMS = ("compare", "evidence", "restore")
@@ -65,20 +75,30 @@ _ROOMS = ("compare", "evidence", "restore")
 __all__ = [
     "DRC",
     "Attack",
+    "AuditRun",
     "Batch",
     "Captions",
+    "Check",
     "Choices",
     "Classes",
     "DRCFast",
     "DRCHide",
     "DRCLatent",
     "DRCPaper",
+    "Draw",
+    "Estimate",
+    "EvaluationRun",
     "Loss",
     "Machine",
+    "Manifest",
+    "PeaksRun",
     "PictureError",
+    "Progress",
     "Reading",
+    "Recipe",
     "Scores",
     "Service",
+    "SweepRun",
     "Target",
     "UserError",
     "__version__",
@@ -95,6 +115,7 @@ __all__ = [
     "peaks",
     "plan",
     "read_scores",
+    "recipe_of",
     "register",
     "report",
     "restore",

@@ -3,6 +3,7 @@
 import json
 import logging
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,18 @@ def test_without_a_folder_nothing_is_kept(audited, target_folders, toy_pictures,
     assert [row["picture"] for row in document["pictures"]] == [row.picture for row in audited[0].pictures]
     assert document.keys() == json.loads((audited[0].folder / "audit.json").read_text()).keys()
     assert audited[0].page == (audited[0].folder / "report.html").read_text("utf-8")
+
+
+def test_a_result_says_what_its_run_assumed_and_passed_over(target_folders, toy_pictures, tmp_path):
+    suspects = tmp_path / "suspects"
+    shutil.copytree(toy_pictures["members"], suspects)
+    (suspects / "notes.txt").write_text("no picture")
+    found = to.audit(target_folders["epsilon"], suspects, attacks=["loss"], choices=FEW, machine=CPU)
+    assert isinstance(found, to.AuditRun) and found.folder is None
+    assert [(one.set, one.n, one.names) for one in found.passed_over] == [("suspect", 1, ["notes.txt"])]
+    kept = to.audit(target_folders["epsilon"], suspects, attacks="loss", choices=FEW, machine=CPU, out=tmp_path / "run")
+    assert kept.passed_over == found.passed_over == to.report(kept.folder).passed_over
+    assert list(kept.run_notes) == json.loads((kept.folder / "run.json").read_text())["notes"] == list(found.run_notes)
 
 
 def test_named_are_those_that_stand_out(tmp_path):

@@ -24,7 +24,7 @@ def test_its_table_names_the_front_door():
         for row in re.findall(r"^\| `(.+?)` \|", PAGE.read_text("utf-8"), re.M)
         for name in re.findall(r"(\w+)\(", row)
     }
-    assert named == set(trainedon.api.__all__) - {"Choices", "Machine", "Reading", "demo"}
+    assert named == set(trainedon.api.__all__) - {"Choices", "Machine", "Reading"}
 
 
 def test_blocks_are_those_that_begin_with_python_alone(tmp_path):

@@ -7,7 +7,6 @@ import pytest
 import trainedon as to
 from trainedon.errors import UserError
 from trainedon.runs.seal import read_seal
-from trainedon.training import recipe_of
 
 FEW = to.Choices(limit=3)
 
@@ -22,6 +21,8 @@ def test_a_sweep_takes_values_as_they_are(target_folders, toy_pictures, tmp_path
     assert [attack.repr for attack in found.evaluation.attacks] == [point.repr for point in group.points]
     again = to.sweep(*sets, attack="loss", vary=["draws=1,2", "t=50,100"], out=tmp_path / "run", choices=FEW)
     assert again.groups == found.groups
+    parts = to.sweep(*sets, attack=to.DRC(steps=1, restorations=1), vary={"roi": [to.roi.Center(0.5)]}, choices=FEW)
+    assert [point.setting for point in parts.groups[0].points] == [{"roi": "center:0.5"}]
     with pytest.raises(UserError, match="nothing is to be varied"):
         to.sweep(*sets, attack="loss")
 
@@ -40,7 +41,7 @@ def test_a_plan_is_an_estimate(target_folders):
 def test_a_draw_a_model_of_it_and_a_seal(toy_pictures, tmp_path):
     drawn = to.draw(toy_pictures["members"], tmp_path / "draw", "secret")
     included = sum(picture.included for picture in drawn.pictures)
-    recipe = recipe_of("pixel", size=16, widths=(8, 16), passes=1, batch_size=8)
+    recipe = to.recipe_of("pixel", size=16, widths=(8, 16), passes=1, batch_size=8)
     manifest = to.train(tmp_path / "draw" / "included", tmp_path / "model", recipe)
     assert manifest["members"] == included
     sources = (tmp_path / "draw" / "included", tmp_path / "draw" / "held-out")
@@ -55,7 +56,7 @@ def test_a_draw_a_model_of_it_and_a_seal(toy_pictures, tmp_path):
 
 
 def test_shadow_models_are_of_use_to_attacks(toy_pictures, tmp_path):
-    recipe = recipe_of("pixel", size=16, widths=(8, 16), passes=1, batch_size=8)
+    recipe = to.recipe_of("pixel", size=16, widths=(8, 16), passes=1, batch_size=8)
     shadows = to.train_shadows(toy_pictures["members"], tmp_path / "shadows", recipe, models=2)
     assert len(json.loads((shadows / "shadows.json").read_text())["models"]) == 2
     to.train(toy_pictures["members"], tmp_path / "model", recipe, draw=12)

@@ -7,10 +7,12 @@ import pytest
 
 from trainedon.attacks import parse_attacks, short
 from trainedon.attacks.core.execute import run
+from trainedon.attacks.drc.drc import DRC
 from trainedon.attacks.drc.drc_hide import DRCHide
+from trainedon.attacks.shadow.lira import LiRA
 from trainedon.attacks.single.sima import SimA
-from trainedon.compare import Own
-from trainedon.degrade import Attention, Center, Full, Inverted, Random, Several
+from trainedon.compare import Own, Pixel
+from trainedon.degrade import Attention, Center, Diffuse, Full, Hide, Inverted, Random, Several
 from trainedon.errors import UserError
 from trainedon.restore import Guided, Join, Naive
 from trainedon.sweeps.grid import QUESTIONS, plan
@@ -26,6 +28,11 @@ def sweep(spec="drc-hide", vary=(), questions=(), **given):
 
 def settings(*vary, spec="drc-hide", **given):
     (group,) = sweep(spec, vary, **given).groups
+    return group.settings
+
+
+def settings_of(vary):
+    (group,) = sweep("drc-hide", vary).groups
     return group.settings
 
 
@@ -126,6 +133,51 @@ def test_what_a_chart_has_across():
     assert sweep(vary=["inverted=true,false"]).groups[0].axis is None
     assert sweep(vary=["steps=5,10", "mask-ratio=0.1,0.2,0.3"]).groups[0].axis == "mask-ratio"
     assert sweep(vary=["steps=5", "encoder=own,pixel"]).groups[0].axis is None
+
+
+def test_parts_are_values_as_they_are():
+    vary = {
+        "roi": [Center(0.1), "full", Several((Center(), Random()))],
+        "degradation": [(Hide(), Diffuse(50)), Hide(), "fade:50"],
+        "restorations": [1],
+    }
+    made = sweep("drc", vary).groups[0].settings
+    assert len(made) == 9 and made[0].attack == DRC(roi=Center(0.1), degradation=(Hide(), Diffuse(50)), restorations=1)
+    assert made[0].values == {"roi": "center:0.1", "degradation": "hide+diffuse:50", "restorations": 1}
+    assert [one.values["degradation"] for one in made[:3]] == ["hide+diffuse:50", "hide", "fade:50"]
+    (one, other) = settings_of({"symmetries": [("mirror",), ()]})
+    assert one.attack.symmetries == ("mirror",) and other.attack == DRCHide(symmetries="none")
+    (one,) = settings_of({"restorer.scale": [2], "restorer": [Guided(scale=5.0)], "encoder.t": "200"})
+    assert one.attack == DRCHide(restorer=Guided(scale=2.0), encoder=Own(t=200))
+
+
+def test_an_attack_that_is_no_text_is_varied_as_it_is():
+    base = DRCHide(roi=Center(0.1), steps=2, scope="crop")
+    made = plan(base, {"encoder": ["own", Pixel()]}, ["mask-ratio"])
+    assert [one.attack for one in made.groups[0].settings] == [
+        DRCHide(roi=Center(0.1), steps=2, encoder=Own(scope="crop")),
+        DRCHide(roi=Center(0.1), steps=2, encoder=Pixel(scope="crop")),
+    ]
+    assert made.base == base
+    with pytest.raises(UserError, match="lira needs shadow models"):
+        plan(LiRA(), {"seed": [0, 1]}, ())
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        ({"roi": [Guided()]}, "drc-hide: roi does not take guided"),
+        ({"steps": [Center()]}, "drc-hide: steps does not take center"),
+        ({"restorer": [(Guided(), Naive())]}, "drc-hide: restorer does not take guided\\+naive"),
+        ({"restorer.scale": [Center()]}, "restorer.scale does not take center"),
+        ({"steps": [1.5]}, "steps takes a whole number, not '1.5'"),
+        ({"steps": []}, "steps has a value that is empty"),
+        ({"roi": [Center(), "center"]}, "names a setting twice: roi=center:0.25 and roi=center are the same"),
+    ],
+)
+def test_objects_that_do_not_fit_are_refused(vary, message):
+    with pytest.raises(UserError, match=message):
+        settings_of(vary)
 
 
 @pytest.mark.parametrize(

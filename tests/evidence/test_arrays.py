@@ -6,6 +6,7 @@ import pytest
 from trainedon import evidence
 from trainedon.errors import UserError
 from trainedon.evidence import Scores
+from trainedon.evidence.statistics import conformal_threshold
 
 
 def two(m=400, n=700, shift=1.0):
@@ -62,3 +63,39 @@ def test_a_rate_may_be_given_as_a_number():
     rate = evidence.tpr_at_fpr(members, *halves, 0.01)
     assert rate == evidence.tpr_at_fpr(members, *halves, "0.01")
     assert rate.tpr_ci() == evidence.clopper_pearson(rate.true_positives, rate.members)
+
+
+SCORES = [0.0, 1.0, 2.0]
+ENTRIES = {  # each public function of scores, with one of its arrays open
+    "auc, positive": lambda x: evidence.auc(x, SCORES),
+    "auc, negative": lambda x: evidence.auc(SCORES, x),
+    "conformal_p, scores": lambda x: evidence.conformal_p(x, SCORES),
+    "conformal_p, unseen": lambda x: evidence.conformal_p(SCORES, x),
+    "permutation_test, suspects": lambda x: evidence.permutation_test(x, SCORES),
+    "permutation_test, unseen": lambda x: evidence.permutation_test(SCORES, x),
+    "tpr_at_fpr, members": lambda x: evidence.tpr_at_fpr(x, SCORES, SCORES, 0.3),
+    "tpr_at_fpr, calibration": lambda x: evidence.tpr_at_fpr(SCORES, x, SCORES, 0.3),
+    "tpr_at_fpr, evaluation": lambda x: evidence.tpr_at_fpr(SCORES, SCORES, x, 0.3),
+    "conformal_threshold": lambda x: conformal_threshold(x, 0.3),
+    "holm": evidence.holm,
+    "benjamini_hochberg": evidence.benjamini_hochberg,
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_the_pure_functions_take_lists_and_refuse_what_is_no_finite_number(entry):
+    function, good = ENTRIES[entry], [0.5, 0.25, 1.0]
+    assert np.array_equal(function(good), function(np.array(good)))
+    for bad in ([0.5, float("nan"), 1.0], [0.5, float("inf"), 1.0]):
+        with pytest.raises(UserError, match=r"1 of 3 are NaN or infinite"):
+            function(bad)
+    with pytest.raises(UserError, match=r"the shape \(1, 3\)"):
+        function([good])
+    with pytest.raises(UserError, match="not all numbers"):
+        function(["a"])
+
+
+@pytest.mark.parametrize("adjust", [evidence.holm, evidence.benjamini_hochberg])
+def test_what_is_no_p_value_is_refused(adjust):
+    with pytest.raises(UserError, match=r"2 of 3 lie outside \[0, 1\]"):
+        adjust([-0.1, 0.5, 1.1])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
+from trainedon.evidence import Circumstances, Scores, audit_table, evaluate_table, to_json
 from trainedon.formats.run_record import ControlEntry
 
 COMPUTE = {"audit": (audit_table, "suspect"), "evaluate": (evaluate_table, "member")}
@@ -37,7 +37,9 @@ def captioned(new_run):
             to_json(
                 compute(
                     Scores.from_rows(build.rows),
-                    prompts={name: ControlEntry(**told) for name, told in controls.items()},
+                    circumstances=Circumstances(
+                        prompts={name: ControlEntry(**told) for name, told in controls.items()}
+                    ),
                 )
             )
         )

@@ -6,6 +6,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+from trainedon import evidence
 from trainedon.attacks import parse_attacks
 from trainedon.cli import printing as tables
 from trainedon.pictures import read_inventory, write_inventory
@@ -56,7 +57,7 @@ def test_it_is_told_and_enters_no_number(target_folders, sets, tmp_path, capsys)
     scores = [pq.read_table(tmp_path / name / "scores.parquet").drop_columns(["seconds"]) for name in ("plain", "run")]
     assert scores[0].equals(scores[1])
     assert "a &lt;b&gt;.pdf" in page(tmp_path / "run") and "5 other files passed over" in page(tmp_path / "run")
-    tables.print_passed(tmp_path / "run")
+    tables.print_passed(evidence.passed_over(tmp_path / "run" / "pictures.parquet"))
     assert capsys.readouterr().out.splitlines() == [
         "suspect: 2 files passed over: 1 hidden or system file (.DS_Store), 1 text file (README.txt)",
         "unseen: 3 files passed over: 2 camera raw (IMG_1.CR2, IMG_2.CR2), 1 PDF (a <b>.pdf)",

@@ -181,7 +181,6 @@ def test_what_is_given_to_all_reaches_those_inside_unless_they_say_it():
     made = Shape.noun.read("group(dot, dot:5, around)", given={"size": 7, "width": None, "unknown": 1})
     assert made == Group((Dot(7), Dot(5), Around(Dot(7))))
     assert Shape.noun.read("group", given={"colour": "blue"}) == Group((Dot(1, "blue"), Dot(3, "blue")))
-    assert Shape.noun.read("dot:5", instead={"size": "6"}) == Dot(6)
 
 
 @pytest.mark.parametrize(

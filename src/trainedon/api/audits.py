@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,9 @@ from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, R
 from trainedon.api.running import Asked, Finished, Order, checked, finished
 
 if TYPE_CHECKING:
+    from trainedon.api.choosing import Attacks
     from trainedon.api.results import AuditRun, EvaluationRun
-    from trainedon.attacks import Attack, Progress
+    from trainedon.attacks import Progress
     from trainedon.targets import Target
 
 
@@ -23,7 +23,7 @@ def audit(
     suspects: str | Path,
     *,
     unseen: str | Path | None = None,
-    attacks: str | Attack | Sequence[Attack] = "drc",
+    attacks: Attacks = "drc",
     out: str | Path | None = None,
     drawn: str | Path | None = None,
     shadows: str | Path | None = None,
@@ -33,23 +33,36 @@ def audit(
     machine: Machine = MACHINE,
     reading: Reading = READING,
     progress: Progress | None = None,
-    command: str = "trainedon.audit(...)",
+    _command: str = "trainedon.audit(...)",
 ) -> AuditRun:
     """Were these pictures used to train the model?
 
     model: a diffusers folder, a checkpoint, a hub id `owner/name[@revision]`, or one from `load_target`. suspects,
     unseen: a folder, a parquet, .npz or .tar file, or a URL of these; unseen pictures are such as the model cannot have
-    seen, alike in every other way. attacks: as on the command line (`"drc, loss(t=100)"`), or attacks. out: the run
-    folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing. drawn: the `draw.json`
-    whose coins decided which pictures the model was given. shadows: a folder of shadow models; reference: a model that
-    never saw the pictures; both for attacks that need them. controls: whether attacks on a model that is conditioned on
-    captions are run with other ones too. progress: called with (what, done, total). command: how the run says that it
-    was called.
+    seen, alike in every other way. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or
+    several of both; `cdi` as the first has the claim speak of it.
+    out: the run folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing.
+    drawn: the `draw.json` whose coins decided which pictures the model was given. shadows: a folder of shadow models;
+    reference: a model that never saw the pictures; both for attacks that need them. controls: whether attacks on a
+    model that is conditioned on captions are run with other ones too. progress: called with (what, done, total).
 
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """
     sets = {"suspect": suspects} | ({} if unseen is None else {"unseen": unseen})
-    order = Order("audit", model, sets, out, choices, machine, reading, progress, command, drawn, shadows, reference)
+    order = Order(
+        kind="audit",
+        model=model,
+        sets=sets,
+        out=out,
+        choices=choices,
+        machine=machine,
+        reading=reading,
+        progress=progress,
+        command=_command,
+        drawn=drawn,
+        shadows=shadows,
+        reference=reference,
+    )
     lead = lead_of(attacks, unseen is not None)
     return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead)))
 
@@ -59,7 +72,7 @@ def evaluate(
     members: str | Path,
     unseen: str | Path,
     *,
-    attacks: str | Attack | Sequence[Attack] = "drc",
+    attacks: Attacks = "drc",
     out: str | Path | None = None,
     drawn: str | Path | None = None,
     shadows: str | Path | None = None,
@@ -70,7 +83,7 @@ def evaluate(
     machine: Machine = MACHINE,
     reading: Reading = READING,
     progress: Progress | None = None,
-    command: str = "trainedon.evaluate(...)",
+    _command: str = "trainedon.evaluate(...)",
 ) -> EvaluationRun:
     """How much does the model leak? For models whose training pictures are known.
 
@@ -80,7 +93,20 @@ def evaluate(
     from trainedon.api.results import EvaluationRun, of_run
 
     sets = {"member": members, "unseen": unseen}
-    order = Order("evaluate", model, sets, out, choices, machine, reading, progress, command, drawn, shadows, reference)
+    order = Order(
+        kind="evaluate",
+        model=model,
+        sets=sets,
+        out=out,
+        choices=choices,
+        machine=machine,
+        reading=reading,
+        progress=progress,
+        command=_command,
+        drawn=drawn,
+        shadows=shadows,
+        reference=reference,
+    )
     done = _executed(order, attacks, Asked(controls=controls, dataset=dataset))
     return of_run(EvaluationRun, done.document, done.kept)
 
@@ -90,7 +116,7 @@ def demo(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-    command: str = "trainedon.demo(...)",
+    _command: str = "trainedon.demo(...)",
 ) -> tuple[AuditRun, dict[str, bool]]:
     """Audit the embedded model on designs that it has seen and that it has not: one to two minutes on two cores.
 
@@ -102,23 +128,19 @@ def demo(
     truth = scene.prepare(pictures, seed)
     sets: dict[str, str | Path] = {"suspect": pictures / "suspects", "unseen": pictures / "unseen"}
     order = Order(
-        "audit",
-        scene.model_folder(),
-        sets,
-        Path(out) / "run",
-        Choices(seed=seed),
-        MACHINE,
-        READING,
-        progress,
-        command,
+        kind="audit",
+        model=scene.model_folder(),
+        sets=sets,
+        out=Path(out) / "run",
+        choices=Choices(seed=seed),
+        progress=progress,
+        command=_command,
     )
     done = _executed(order, scene.ATTACK, Asked(truth=truth, attribution=scene.ATTRIBUTION), name="OpenMoji demo")
     return _audited(done), truth
 
 
-def _executed(
-    order: Order, attacks: str | Attack | Sequence[Attack], asked: Asked, *, name: str | None = None
-) -> Finished:
+def _executed(order: Order, attacks: Attacks, asked: Asked, *, name: str | None = None) -> Finished:
     """name: of the model, on the page."""
     engine = checked(order)
     named = chosen(attacks, order.means)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trainedon.errors import UserError
+from trainedon.spec import check_spelling, names
 
 if TYPE_CHECKING:
     from trainedon.attacks import Attack
     from trainedon.formats.run_record import Lead
     from trainedon.targets import Target
+
+    Attacks: TypeAlias = str | Attack | Sequence[str | Attack]  # `drc, loss(t=100)`, an attack, or several of both
 
 log = logging.getLogger("trainedon")
 
@@ -44,41 +47,58 @@ class Means:
         return {"seed": self.seed, "shadows": shadows, "reference": reference}
 
 
-def chosen(asked: str | Attack | Sequence[Attack], means: Means) -> list[Attack]:
-    """The attacks of a text such as `drc, loss(t=100)`, or as they are given.
+def chosen(asked: Attacks, means: Means) -> list[Attack]:
+    """The attacks of texts such as `drc, loss(t=100)`, and those that are given as they are.
 
     Raises UserError when there are none, one stands there twice, or one lacks what it needs.
     """
     from trainedon.attacks import Attack, parse_attacks
-    from trainedon.attacks.core.attack import REMEDIES
+    from trainedon.attacks.core.registry import several
 
-    if isinstance(asked, str):
-        return parse_attacks(asked, means.needs_met(), **means.parameters())
-    attacks = [asked] if isinstance(asked, Attack) else list(asked)
+    parameters = means.parameters() if _texts(asked) else {}
+    attacks: list[Attack] = []
+    for one in _listed(asked):
+        if not isinstance(one, str | Attack):
+            raise UserError(f"{one!r} is no attack: give texts such as 'drc', or attacks")
+        found = parse_attacks(one, means.needs_met(), **parameters) if isinstance(one, str) else [one]
+        if isinstance(one, str) and several(one):
+            found = [attack for attack in found if attack not in attacks]
+        for attack in found:
+            if attack in attacks:
+                raise UserError(f"{attack!r} is given twice")
+            attack.require(means.needs_met())
+        attacks += found
     if not attacks:
         raise UserError("no attack is given: name one, such as 'drc'")
-    for number, attack in enumerate(attacks):
-        if attack in attacks[:number]:
-            raise UserError(f"{attack!r} is given twice")
-        if missing := attack.missing(means.needs_met()):
-            raise UserError(f"{attack.name} needs {REMEDIES[missing[0]]}")
     return attacks
 
 
-def possible(attacks: list[Attack], asked: str | Attack | Sequence[Attack], target: Target) -> list[Attack]:
+def possible(attacks: list[Attack], asked: Attacks, target: Target) -> list[Attack]:
     """Of `all`, those that the target allows; what is left out is logged."""
-    everything = isinstance(asked, str) and "all" in map(str.strip, asked.split(","))
+    everything = any("all" in names(text) for text in _texts(asked))
     return [attack for attack in attacks if _allowed(attack, target)] if everything else attacks
 
 
-def lead_of(asked: str | Attack | Sequence[Attack], unseen: bool) -> Lead:
+def lead_of(asked: Attacks, unseen: bool) -> Lead:
     """The test that an audit's claim speaks of: CDI where it is named first. Raises UserError without unseen pictures
     for it."""
-    if not (isinstance(asked, str) and asked.strip().startswith("cdi")):
+    first = next(iter(_listed(asked)), None)
+    if not isinstance(first, str):
+        return "first"
+    check_spelling(first, "the attack")
+    if names(first)[:1] != ["cdi"]:
         return "first"
     if not unseen:
         raise UserError("cdi compares with unseen pictures: give --unseen DIR")
     return "cdi"
+
+
+def _listed(asked: Attacks) -> list[str | Attack]:
+    return list(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else [asked]
+
+
+def _texts(asked: Attacks) -> list[str]:
+    return [one for one in _listed(asked) if isinstance(one, str)]
 
 
 def _allowed(attack: Attack, target: Target) -> bool:

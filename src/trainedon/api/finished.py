@@ -29,7 +29,7 @@ def report(run: str | Path, out: str | Path | None = None) -> AuditRun | Evaluat
     if out is not None and run.is_dir():
         raise UserError(f"{run} is a folder: leave out --out, which is for tables of scores")
     document = runs.conclude(run) if out is None else runs.conclude_table(run, Path(out))
-    kept = Kept(run if out is None else Path(out))
+    kept = Kept.of(run if out is None else Path(out))
     if isinstance(document, Audit):
         return of_run(AuditRun, document, kept)
     return of_run(EvaluationRun, document, kept)

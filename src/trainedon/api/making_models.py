@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainedon.api.options import READING, Reading
-from trainedon.api.running import silent
 from trainedon.checks import check_sources
 
 if TYPE_CHECKING:
     from trainedon.attacks import Progress
     from trainedon.evidence import Draw
-    from trainedon.training import Pace, Recipe
+    from trainedon.training import Manifest, Pace, Recipe
 
 
 def draw(
@@ -30,6 +29,7 @@ def draw(
     pictures: a folder, parquet or tar. out: a new folder, to which `included/`, `held-out/` and `draw.json` are
     written. secret: decides the coins; drawn at random when None. Raises UserError when `out` holds something.
     """
+    from trainedon.attacks.core.answers import silent
     from trainedon.training import draw_pictures
 
     told = partial(progress or silent, "reading pictures")
@@ -47,14 +47,15 @@ def train(
     snapshots: Sequence[int] = (),
     reading: Reading = READING,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """Train a small diffusion model whose members are known, or a LoRA for one; the model's manifest.
 
-    recipe: of `trainedon.training.recipe_of`; the family `pixel` when None. draw: how many members are drawn at random;
+    recipe: of `trainedon.recipe_of`; the family `pixel` when None. draw: how many members are drawn at random;
     None: all. autoencoder: that of a trained model, for a family in latents. adapter_of: the model that a LoRA is for.
     snapshots: the model as it is after so many passes is kept too. The same call goes on where it stopped.
     Raises UserError for what does not go together, and an `out` that holds something else.
     """
+    from trainedon.attacks.core.answers import silent
     from trainedon.runs.folder import locked
     from trainedon.training import check_ours, make, recipe_of
 
@@ -91,6 +92,7 @@ def train_shadows(
     same call goes on where it stopped. Raises UserError as `train`.
     """
     from trainedon import training
+    from trainedon.attacks.core.answers import silent
     from trainedon.runs.folder import locked
 
     check_sources([pictures])

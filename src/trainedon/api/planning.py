@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from trainedon.api.opening import opened
 from trainedon.api.options import MACHINE, READING, Machine, Reading
 
 if TYPE_CHECKING:
-    from trainedon.attacks import Attack
+    from trainedon.api.choosing import Attacks
     from trainedon.planning.forecast import Estimate
     from trainedon.targets import Target
 
@@ -21,7 +20,7 @@ def plan(
     n: int,
     *,
     gpus: int = 1,
-    attacks: str | Attack | Sequence[Attack] = "drc",
+    attacks: Attacks = "drc",
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
     pictures: str | Path | None = None,

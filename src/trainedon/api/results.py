@@ -9,7 +9,8 @@ from typing import TypeVar
 from pydantic import PrivateAttr
 
 from trainedon import run_files
-from trainedon.evidence import Audit, Document, Evaluation, Peaks, Sweep
+from trainedon.evidence import Audit, Document, Evaluation, PassedOver, Peaks, Sweep, passed_over
+from trainedon.formats import read_record
 
 R = TypeVar("R", bound="FromRun")
 S = TypeVar("S", bound="Study")
@@ -17,10 +18,23 @@ S = TypeVar("S", bound="Study")
 
 @dataclass(frozen=True)
 class Kept:
-    """folder: of the run, on this disk; None where nothing was kept. page: then its HTML."""
+    """What a document knows of its run. folder: on this disk; None where nothing was kept. page: then its HTML."""
 
     folder: Path | None
     page: str | None = None
+    notes: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
+
+    @classmethod
+    def of(cls, run: Path, *, stays: bool = True) -> Kept:
+        """Of the run folder `run`. stays: whether it is still there when this returns to the person."""
+        pictures = run / run_files.PICTURES
+        return cls(
+            run if stays else None,
+            None if stays else (run / run_files.PAGE).read_text("utf-8"),
+            tuple(read_record(run).notes),
+            tuple(passed_over(pictures)) if pictures.is_file() else (),
+        )
 
 
 class FromRun(Document):
@@ -41,6 +55,16 @@ class FromRun(Document):
         if self._kept.folder is None:
             raise ValueError("this document belongs to no run")
         return (self._kept.folder / run_files.PAGE).read_text("utf-8")
+
+    @property
+    def run_notes(self) -> tuple[str, ...]:
+        """What the run assumed, in sentences, such as how pictures were read; the `notes` of `run.json`."""
+        return self._kept.notes
+
+    @property
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """What lay among the pictures and was not used, by set and kind."""
+        return self._kept.passed_over
 
 
 class AuditRun(FromRun, Audit):

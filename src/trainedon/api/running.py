@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trainedon import run_files
 from trainedon.api.choosing import Means
 from trainedon.api.opening import engine_of
-from trainedon.api.options import Choices, Machine, Reading
+from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
 from trainedon.checks import check_places, check_sources, swapped
 from trainedon.errors import UserError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trainedon")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """Everything that a run is asked, but its attacks. kind: `audit` or `evaluate`. sets: name -> path or URL. out: the
     run folder, a path or a URL; None: nothing is kept. command: how it was called, which the run records."""
@@ -36,9 +36,9 @@ class Order:
     model: str | Path | Target
     sets: dict[str, str | Path]
     out: str | Path | None
-    choices: Choices
-    machine: Machine
-    reading: Reading
+    choices: Choices = CHOICES
+    machine: Machine = MACHINE
+    reading: Reading = READING
     progress: Progress | None
     command: str
     drawn: str | Path | None = None
@@ -98,6 +98,7 @@ def checked(order: Order) -> Engine | None:
 
 def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> Finished:
     """Run the attacks, or go on. Raises UserError as `runs.run`."""
+    from trainedon.attacks.core.answers import silent
     from trainedon.runs import Plan, run
     from trainedon.runs.mirror import Mirror
 
@@ -136,10 +137,6 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
     return _finished(document, place.path, stays=True)
 
 
-def silent(what: str, done: float, total: int) -> None:
-    """Progress that nobody looks at."""
-
-
 def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> Finished:
     from trainedon.api.results import Kept
     from trainedon.evidence import Peaks, Sweep
@@ -147,7 +144,7 @@ def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> Fin
     peaks, sweep = folder / run_files.PEAKS, folder / run_files.SWEEP
     return Finished(
         document,
-        Kept(folder) if stays else Kept(None, (folder / run_files.PAGE).read_text("utf-8")),
+        Kept.of(folder, stays=stays),
         Peaks.model_validate_json(peaks.read_bytes()) if peaks.exists() else None,
         Sweep.model_validate_json(sweep.read_bytes()) if sweep.exists() else None,
     )

@@ -29,7 +29,7 @@ def peaks(
     machine: Machine = MACHINE,
     reading: Reading = READING,
     progress: Progress | None = None,
-    command: str = "trainedon.peaks(...)",
+    _command: str = "trainedon.peaks(...)",
 ) -> PeaksRun:
     """Do training pictures sit on sharper peaks of the model's density? Moves each picture, and looks at the error.
 
@@ -39,7 +39,17 @@ def peaks(
     from trainedon.evidence import STUDY
 
     sets = {"member": members, "unseen": unseen}
-    order = Order("evaluate", model, sets, out, choices, machine, reading, progress, command)
+    order = Order(
+        kind="evaluate",
+        model=model,
+        sets=sets,
+        out=out,
+        choices=choices,
+        machine=machine,
+        reading=reading,
+        progress=progress,
+        command=_command,
+    )
     engine = checked(order)
     attacks = chosen(", ".join(STUDY), order.means)
     target = opened(model, machine, order.place)
@@ -53,7 +63,7 @@ def sweep(
     members: str | Path,
     unseen: str | Path,
     *,
-    attack: str = "drc-hide",
+    attack: str | Attack = "drc-hide",
     vary: Sequence[str] | Mapping[str, Sequence[object]] = (),
     question: Sequence[str] = (),
     out: str | Path | None = None,
@@ -63,11 +73,12 @@ def sweep(
     machine: Machine = MACHINE,
     reading: Reading = READING,
     progress: Progress | None = None,
-    command: str = "trainedon.sweep(...)",
+    _command: str = "trainedon.sweep(...)",
 ) -> SweepRun:
     """Which settings work best? One attack under many settings.
 
-    vary: `{"steps": [5, 10]}`, or texts `"steps=5,10"`; several give all combinations. question: names of prepared
+    attack: as the command line writes it, or an attack. vary: `{"steps": [5, 10], "roi": [Center(0.25), "full"]}`, or
+    texts `"steps=5,10"`; several give all combinations. question: names of prepared
     grids, such as `"mask-ratio"`, or `"all"`. All else as of `evaluate`. Raises UserError when nothing is varied too.
     """
     from trainedon.api.results import SweepRun, of_study
@@ -75,36 +86,25 @@ def sweep(
 
     sets = {"member": members, "unseen": unseen}
     order = Order(
-        "evaluate",
-        model,
-        sets,
-        out,
-        choices,
-        machine,
-        reading,
-        progress,
-        command,
+        kind="evaluate",
+        model=model,
+        sets=sets,
+        out=out,
+        choices=choices,
+        machine=machine,
+        reading=reading,
+        progress=progress,
+        command=_command,
         shadows=shadows,
         reference=reference,
     )
     engine = checked(order)
-    settings = plan(attack, _varied(vary), question, order.means.needs_met(), **order.means.parameters())
+    settings = plan(attack, vary, question, order.means.needs_met(), **order.means.parameters())
     target = opened(model, machine, order.place)
     settings = settings.possible(target)
     done = finished(order, target, settings.attacks, engine, Asked(sweep=settings.entry()))
     assert done.sweep is not None
     return of_study(SweepRun, done.sweep, done.kept, _evaluation(done.document))
-
-
-def _varied(vary: Sequence[str] | Mapping[str, Sequence[object]]) -> Sequence[str]:
-    """As `--vary` takes it; values are joined by semicolons, as they may hold commas."""
-    if isinstance(vary, Mapping):
-        return [f"{name}={';'.join(map(_spelled, values))}" for name, values in vary.items()]
-    return vary
-
-
-def _spelled(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _measurement(attack: Attack) -> StudyEntry:

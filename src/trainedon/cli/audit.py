@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from trainedon.cli.terminal import Bars, say
 from trainedon.errors import PictureError, UserError
 from trainedon.redact import redacted_argument
 from trainedon.unforeseen import logged_in
+
+if TYPE_CHECKING:
+    from trainedon.api.results import FromRun
 
 Members = Annotated[str, typer.Option(help="Pictures that the model was trained on.")]
 Others = Annotated[str, typer.Option("--unseen", help="Pictures that it was not trained on, alike in every other way.")]
@@ -57,9 +60,9 @@ def audit(
             machine=machine,
             reading=reading,
             progress=bars,
-            command=_command(),
+            _command=_command(),
         )
-    _, page = _print_notes(out)
+    _, page = _print_notes(out, found)
     print_audit(found)
     say(f"Page: {page}")
 
@@ -99,9 +102,9 @@ def evaluate(
             machine=machine,
             reading=reading,
             progress=bars,
-            command=_command(),
+            _command=_command(),
         )
-    folder, page = _print_notes(out)
+    folder, page = _print_notes(out, found)
     print_evaluation(found, folder)
     say(f"Page: {page}")
 
@@ -127,9 +130,9 @@ def peaks(
             machine=machine,
             reading=reading,
             progress=bars,
-            command=_command(),
+            _command=_command(),
         )
-    folder, page = _print_notes(out)
+    folder, page = _print_notes(out, found)
     print_evaluation(found.evaluation, folder)
     say(found.sentence)
     say(f"Page: {page}")
@@ -175,9 +178,9 @@ def sweep(
             machine=machine,
             reading=reading,
             progress=bars,
-            command=_command(),
+            _command=_command(),
         )
-    _, page = _print_notes(out)
+    _, page = _print_notes(out, found)
     print_sweep(found)
     say(f"Page: {page}")
 
@@ -192,8 +195,8 @@ def demo(
     """Audit the embedded model on designs that it has seen and that it has not. One to two minutes on two cores."""
     run = str(out / "run")
     with _watched(run) as bars:
-        found, truth = api.demo(out, seed=seed, progress=bars, command=_command())
-    _, page = _print_notes(run)
+        found, truth = api.demo(out, seed=seed, progress=bars, _command=_command())
+    _, page = _print_notes(run, found)
     print_audit(found)
     right = sum(truth[picture] for picture in found.named)
     say(
@@ -223,14 +226,14 @@ def _watched(out: str) -> Iterator[Bars]:
                 raise
 
 
-def _print_notes(out: str) -> tuple[Path, str]:
+def _print_notes(out: str, found: FromRun) -> tuple[Path, str]:
     """Print what a run passed over and assumed; its folder on this disk, and its page as the person calls it."""
     from trainedon.formats import read_record
     from trainedon.runs.mirror import Mirror
     from trainedon.runs.rendering_choice import notes
 
     place = Mirror.of(out)
-    print_passed(place.path)
+    print_passed(found.passed_over)
     for note in notes(read_record(place.path)):
         say(note)
     return place.path, f"{place}/report.html"

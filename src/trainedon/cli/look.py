@@ -112,7 +112,7 @@ def report(
     with logged_in(out or run):
         found = api.report(run, out)
     folder = out or run
-    print_passed(folder)
+    print_passed(found.passed_over)
     if isinstance(found, Audit):
         print_audit(found)
     elif isinstance(found, Evaluation):

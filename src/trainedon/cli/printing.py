@@ -8,27 +8,23 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from trainedon import run_files
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.cli.terminal import out_console, plain, say, say_passed
 
 if TYPE_CHECKING:
-    from trainedon.evidence import Audit, Evaluation, Sweep
+    from trainedon.evidence import Audit, Evaluation, PassedOver, Sweep
     from trainedon.evidence.protocol.documents import AttackEvaluation, Rate
     from trainedon.formats.run_record import ReportedEntry
     from trainedon.planning.forecast import Estimate
 
 
-def print_passed(run: Path) -> None:
+def print_passed(passed: Sequence[PassedOver]) -> None:
     """What a run passed over in the sources of its sets."""
-    from trainedon.evidence import passed_over
-
-    if (run / run_files.PICTURES).is_file():
-        sets: dict[str, list[tuple[str, int, Sequence[str]]]] = {}
-        for one in passed_over(run / run_files.PICTURES):
-            sets.setdefault(one.set, []).append((one.kind, one.n, one.names))
-        for name, groups in sets.items():
-            say_passed(name, groups)
+    sets: dict[str, list[tuple[str, int, Sequence[str]]]] = {}
+    for one in passed:
+        sets.setdefault(one.set, []).append((one.kind, one.n, one.names))
+    for name, groups in sets.items():
+        say_passed(name, groups)
 
 
 def print_evaluation(document: Evaluation, run: Path) -> None:

@@ -5,7 +5,7 @@ short for `face(0.25)`, and what a class takes several of is joined by `+`. Text
 knows objects.
 """
 
-from trainedon.spec.call import Call, split
+from trainedon.spec.call import Call, names, split
 from trainedon.spec.limits import check_spelling, cut
 from trainedon.spec.nouns import LeftOut, Noun, left_out, register
 from trainedon.spec.parameters import Parameter, is_required, parameters
@@ -22,6 +22,7 @@ __all__ = [
     "cut",
     "is_required",
     "left_out",
+    "names",
     "parameters",
     "read",
     "register",

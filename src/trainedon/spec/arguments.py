@@ -29,10 +29,10 @@ class Arguments:
         self.given = {key: value for key, value in given.items() if value is not None}
         self.name, self.known, self.unnamed = name_of(maker), parameters(maker), unnamed(maker, noun)
 
-    def of(self, call: Call, instead: Mapping[str, str]) -> dict[str, Any]:
-        """Name -> value. instead: texts for parameters, whatever is said. Raises UserError for what does not fit."""
+    def of(self, call: Call) -> dict[str, Any]:
+        """Name -> value. Raises UserError for what does not fit."""
         arguments = {key: value for key, value in self.given.items() if key in self.known}
-        for key, said in {**self._said(call), **instead}.items():
+        for key, said in self._said(call).items():
             arguments[key] = self._value(self.known[key], said)
         for key, parameter in self.known.items():
             if key in arguments:

@@ -64,6 +64,11 @@ def split(text: str, at: str, *, nested: bool = False) -> Iterator[str]:
     yield text[start:]
 
 
+def names(text: str) -> list[str]:
+    """The names in a list such as `drc, loss(t=100)`. Raises UserError for parentheses that do not close."""
+    return [Call.of(one).name for one in split(text, ",") if one.strip()]
+
+
 def joined(text: str, whole: Collection[str] = ()) -> list[str]:
     """The pieces of a text that are joined by `+` outside quotes and parentheses.
 

@@ -107,21 +107,21 @@ class Noun:
                 text += f"({parameter.kind.noun.title.upper()})"
         return text + "]" * optional
 
-    def read(self, text: str, given: Mapping[str, Any] | None = None, instead: Mapping[str, str] | None = None) -> Any:
+    def read(self, text: str, given: Mapping[str, Any] | None = None) -> Any:
         """The part that `text` names.
 
         given: values for parameters of this name that are not said, of it and of its like inside it; None stands for
-        none. instead: texts for parameters, whatever is said. Raises UserError for anything that is wrong with it.
+        none. Raises UserError for anything that is wrong with it.
         """
         pieces = joined(text, self._taking_the_rest()) if self.base.joins else [text]
         if len(pieces) > 1:
-            return self.base.joined(tuple(self._one(piece, given or {}, {}) for piece in pieces))
-        return self._one(text, given or {}, instead or {})
+            return self.base.joined(tuple(self._one(piece, given or {}) for piece in pieces))
+        return self._one(text, given or {})
 
-    def _one(self, text: str, given: Mapping[str, Any], instead: Mapping[str, str]) -> Any:
+    def _one(self, text: str, given: Mapping[str, Any]) -> Any:
         call = Call.of(text)
         maker = self.find(call.name)
-        made = maker(**Arguments(self, maker, given).of(call, instead))
+        made = maker(**Arguments(self, maker, given).of(call))
         made.check_installed()
         return made
 

@@ -6,19 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.registry import named, parse_attacks, short
+from trainedon.attacks.core.attack import HAVE, Attack
+from trainedon.attacks.core.registry import parse_attacks, short
 from trainedon.attacks.drc.drc import DRC
-from trainedon.degrade import Roi
+from trainedon.degrade import Center, Roi
 from trainedon.errors import UserError, meant
 from trainedon.formats.run_record import GroupEntry, SettingEntry, SweepEntry
-from trainedon.spec import check_spelling, cut
-from trainedon.sweeps.varied import SAME, Make, Setting, Value, names, only, setting, values, with_ratio
+from trainedon.spec import check_spelling, cut, spelled
+from trainedon.sweeps.varied import SAME, Setting, names, only, setting, values, with_ratio
 from trainedon.targets import Target
 
 NOMINAL = ("seed",)  # numbers that have no order worth drawing
 MOST = 200  # settings of a group: each pair of them is compared
-Texts = Sequence[tuple[str, Sequence[str]]]
+Vary = Sequence[str] | Mapping[str, Sequence[object]]  # as people write it
+Varied = Sequence[tuple[str, Sequence[object]]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Question:
 
     title: str
     question: str
-    vary: Texts
+    vary: Varied
     axis: str | None = None
 
 
@@ -139,24 +140,23 @@ class Sweep:
         return SweepEntry(attack=short(self.base), groups=groups, notes=[*self.notes])
 
 
-def plan(spec: str, vary: Sequence[str], questions: Sequence[str], have: Sequence[str], **given: object) -> Sweep:
-    """The settings of a sweep over the attack `spec`.
+def plan(
+    attack: str | Attack, vary: Vary, questions: Sequence[str], have: Sequence[str] = HAVE, **given: object
+) -> Sweep:
+    """The settings of a sweep over one attack.
 
-    vary: texts such as `mask-ratio=0.1,0.25`; together they are one group, the grid of all combinations. questions:
-    names of QUESTIONS, or `all`. have, given: as for `parse_attacks`. Raises UserError for a name or value that the
-    attack does not take, a setting that is named twice, and when nothing is to be varied.
+    vary: texts such as `mask-ratio=0.1,0.25`, or name -> values, which are texts, numbers or parts; together they are
+    one group, the grid of all combinations. questions: names of QUESTIONS, or `all`. have, given: as for
+    `parse_attacks`; an attack that is no text has been given what it shall have. Raises UserError for a name or value
+    that the attack does not take, a setting that is named twice, and when nothing is to be varied.
     """
-
-    base = only(parse_attacks(spec, have, **given), spec)
-
-    def make(texts: Mapping[str, str]) -> Attack:
-        return named(spec.strip().strip(","), have, given, texts)
-
+    base = only(parse_attacks(attack, have, **given), attack) if isinstance(attack, str) else attack
+    base.require(have)
     groups, notes = [], []
     if vary:
-        groups.append(_grid(_read(vary, base), make))
+        groups.append(_grid(_read(vary, base), base, have))
     for name in _named_questions(questions, base):
-        group, left_out = _answering(name, base, make)
+        group, left_out = _answering(name, base, have)
         groups += [group] if group.settings else []
         notes += left_out
     if not groups:
@@ -167,36 +167,41 @@ def plan(spec: str, vary: Sequence[str], questions: Sequence[str], have: Sequenc
     return Sweep(base, tuple(groups), tuple(notes))
 
 
-def _read(vary: Sequence[str], base: Attack) -> Texts:
-    """(name, values) of every `--vary`."""
+def _read(vary: Vary, base: Attack) -> Varied:
+    """Name and values of everything that is varied."""
     known = names(base)
-    read: dict[str, list[str]] = {}
-    for text in vary:
-        check_spelling(text, "--vary")
-        name, equals, rest = (part.strip() for part in text.partition("="))
-        if not equals:
-            raise UserError(f"--vary {cut(text)!r}: write NAME=V1,V2,...")
+    read: dict[str, Sequence[object]] = {}
+    for name, found in vary.items() if isinstance(vary, Mapping) else map(_written, vary):
         if name not in known and "." not in name:
             choices = f"choose from {', '.join(known)}" if known else "it has none that can be varied"
             raise UserError(f"{base.name} has no parameter {cut(name)!r} to vary{meant(cut(name), known)}: {choices}")
         if name in read or SAME.get(name) in read or name in {SAME.get(one) for one in read}:
             raise UserError(f"{name} is varied twice: give all its values to one --vary")
-        read[name] = values(rest)
-        if not all(read[name]):
-            raise UserError(f"--vary {cut(text)!r} has a value that is empty: write NAME=V1,V2,...")
+        read[name] = values(found) if isinstance(found, str) else found
+        if not read[name] or "" in read[name]:
+            raise UserError(f"--vary {cut(name)} has a value that is empty: write NAME=V1,V2,...")
     return list(read.items())
 
 
-def _grid(vary: Texts, make: Make) -> Group:
+def _written(text: str) -> tuple[str, list[str]]:
+    """Name and values of a text such as `steps=5,10`."""
+    check_spelling(text, "--vary")
+    name, equals, rest = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise UserError(f"--vary {cut(text)!r}: write NAME=V1,V2,...")
+    return name, values(rest)
+
+
+def _grid(vary: Varied, base: Attack, have: Sequence[str]) -> Group:
     """All combinations of what a person asked for."""
     varied = tuple(name for name, _ in vary)
     settings: dict[str, Setting] = {}
-    for texts in _combinations(vary):
-        one = setting(make, texts)
+    for combined in _combinations(vary):
+        one = setting(base, combined, have)
         other = settings.setdefault(repr(one.attack), one)
         if other is not one:
             raise UserError(
-                f"--vary names a setting twice: {_spelled(other.values)} and {_spelled(one.values)} are the same"
+                f"--vary names a setting twice: {_listed(other.values)} and {_listed(one.values)} are the same"
             )
         if len(settings) > MOST:
             raise UserError(
@@ -219,26 +224,25 @@ def _named_questions(asked: Sequence[str], base: Attack) -> list[str]:
     return list(QUESTIONS) if "all" in asked else list(dict.fromkeys(asked))
 
 
-def _answering(name: str, base: Attack, make: Make) -> tuple[Group, list[str]]:
+def _answering(name: str, base: Attack, have: Sequence[str]) -> tuple[Group, list[str]]:
     """The grid of a question, and what is left out of it because a package is missing or it does not go together."""
     question, notes, settings = QUESTIONS[name], [], []
     varied = tuple(key for key, _ in question.vary)
-    centred: dict[str, str] = {}
     if "mask-ratio" in varied and isinstance(base, DRC) and not _has_ratio(base.roi):
         notes.append(f"{question.title}: the region of {short(base)} has no ratio, so the centre is hidden instead")
-        centred = {"roi": "center"}
-    for texts in _combinations(question.vary):
+        base = replace(base, roi=Center())
+    for combined in _combinations(question.vary):
         try:
-            settings.append(setting(lambda own: make({**centred, **own}), texts))
+            settings.append(setting(base, combined, have))
         except UserError as error:
-            notes.append(_left_out(question.title, texts, str(error)))
+            notes.append(_left_out(question.title, combined, str(error)))
     axis = question.axis or _axis(varied, settings)
     return Group(question.title, question.question, varied, axis, tuple(settings)), notes
 
 
-def _combinations(vary: Texts) -> Iterator[dict[str, str]]:
+def _combinations(vary: Varied) -> Iterator[dict[str, object]]:
     varied = [name for name, _ in vary]
-    return (dict(zip(varied, texts, strict=True)) for texts in product(*(texts for _, texts in vary)))
+    return (dict(zip(varied, one, strict=True)) for one in product(*(found for _, found in vary)))
 
 
 def _has_ratio(roi: Roi) -> bool:
@@ -269,9 +273,9 @@ def _impossible(attack: Attack, target: Target) -> str | None:
     return None
 
 
-def _left_out(title: str, texts: Mapping[str, Value], reason: str) -> str:
-    return f"{title}: {_spelled(texts)} is left out ({reason})"
+def _left_out(title: str, combined: Mapping[str, object], reason: str) -> str:
+    return f"{title}: {_listed(combined)} is left out ({reason})"
 
 
-def _spelled(texts: Mapping[str, Value]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in texts.items())
+def _listed(combined: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={spelled(value)}" for name, value in combined.items())

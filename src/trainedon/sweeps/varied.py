@@ -12,12 +12,11 @@ from trainedon.attacks.drc.drc import DRC
 from trainedon.degrade import Full, Inverted, Roi, Several
 from trainedon.errors import UserError, meant
 from trainedon.restore import Restorer
-from trainedon.spec import Part, cut, parameters, read, split
+from trainedon.spec import Parameter, Part, cut, parameters, read, spelled, split
 
 # Of `drc`: another name for the region.
 SAME = {"region": "roi"}
 Value = bool | int | float | str
-Make = Callable[[Mapping[str, str]], Attack]  # texts in place of those that were given -> the attack
 
 
 @dataclass(frozen=True)
@@ -54,35 +53,62 @@ def only(attacks: Sequence[Attack], spec: str) -> Attack:
     return attacks[0]
 
 
-def setting(make: Make, texts: Mapping[str, str]) -> Setting:
-    """The attack with other values: first for its own parameters, then for those of its parts.
+def setting(base: Attack, values: Mapping[str, object], have: Sequence[str]) -> Setting:
+    """The attack with other values: first for its own parameters, together, then for those of its parts.
 
-    Raises UserError for a value that it does not take, and for a path that leads nowhere.
+    values: texts, numbers, parts. have: the needs that are met. Raises UserError for a value that it does not take, for
+    a path that leads nowhere, and for a need that is not met.
     """
-    own = parameters(type(make({})))
-    direct = {SAME.get(name, name): text for name, text in texts.items() if SAME.get(name, name) in own}
-    attack = make(direct)
+    own = parameters(type(base))
+    direct = {SAME.get(name, name): value for name, value in values.items() if SAME.get(name, name) in own}
+    attack = changed(base, {name: valued(own[name], value, f"{base.name}: {name}") for name, value in direct.items()})
     made: dict[str, Value] = {}
-    of_parts = [name for name in texts if SAME.get(name, name) not in own]
-    for name in of_parts:
-        attack, made[name] = _changed(attack, name, texts[name])
-    for name, text in direct.items():
-        value = getattr(attack, name)
-        made[name] = value if isinstance(value, int | float) else text
-    return Setting({name: made[SAME.get(name, name)] for name in texts}, attack)
+    for name, value in values.items():
+        if SAME.get(name, name) not in own:
+            attack, made[name] = _changed(attack, name, value)
+    for name, value in direct.items():
+        made[name] = _told(getattr(attack, name), value)
+    attack.require(have)
+    return Setting({name: made[SAME.get(name, name)] for name in values}, attack)
 
 
-def _changed(attack: Attack, name: str, text: str) -> tuple[Attack, Value]:
+def changed(part: Any, values: dict[str, Any]) -> Any:
+    """The part with other values. Another encoder is compared with in the scope that the attack was given, if any."""
+    if isinstance(part, DRC) and part.scope_given and "encoder" in values:
+        values = {"scope": part.scope_given, **values}
+    return replace(part, **values)
+
+
+def valued(parameter: Parameter, value: object, where: str) -> Any:
+    """A value for a parameter: a part, or several, as they are; of all else, what its text says.
+
+    Raises UserError for what the parameter does not take.
+    """
+    several = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not any(isinstance(one, Part) for one in several):
+        return read(parameter.hint, spelled(several if isinstance(value, list) else value), where, _parse)
+    fits = parameter.is_part and all(isinstance(one, parameter.kind) for one in several)
+    if not fits or (len(several) > 1 and not parameter.many):
+        raise UserError(f"{where} does not take {cut(spelled(several))}")
+    return several if parameter.many else several[0]
+
+
+def _told(made: object, value: object) -> Value:
+    """A value as a run records it: the number that it made, or its text."""
+    return made if isinstance(made, int | float) else spelled(value)
+
+
+def _changed(attack: Attack, name: str, value: object) -> tuple[Attack, Value]:
     """The attack with one other value for a part of it, and that value."""
     if isinstance(attack, DRC) and name in OF_REGION:
         change, kind = OF_REGION[name]
-        value: Value = read(kind, text, name, _parse)
-        return replace(attack, roi=change(attack.roi, value)), value
+        made: Value = read(kind, spelled(value), name, _parse)
+        return replace(attack, roi=change(attack.roi, made)), made
     path = name.split(".") if "." in name else ["restorer", name]
-    return along(attack, [SAME.get(path[0], path[0]), *path[1:]], text, name)
+    return along(attack, [SAME.get(path[0], path[0]), *path[1:]], value, name)
 
 
-def along(part: Any, path: Sequence[str], text: str, where: str) -> tuple[Any, Value]:
+def along(part: Any, path: Sequence[str], value: object, where: str) -> tuple[Any, Value]:
     """The part with another value at the end of a path of parameters, such as `restorer.scale`, and that value.
 
     Raises UserError for a path that leads nowhere, and for a value that does not fit.
@@ -95,11 +121,10 @@ def along(part: Any, path: Sequence[str], text: str, where: str) -> tuple[Any, V
     if rest and not isinstance(inner, Part):
         raise UserError(f"{cut(where)}: {name} of {_called(part)} has no parameters of its own: vary {name} itself")
     if rest:
-        inner, value = along(inner, rest, text, where)
-    else:
-        inner = read(known[name].hint, text, where, _parse)
-        value = inner if isinstance(inner, int | float) else text
-    return replace(part, **{name: inner}), value
+        inner, told = along(inner, rest, value, where)
+        return replace(part, **{name: inner}), told
+    made = valued(known[name], value, where)
+    return changed(part, {name: made}), _told(made, value)
 
 
 def _called(part: Part) -> str:

@@ -3,13 +3,14 @@
 from trainedon.training.coins import draw_pictures
 from trainedon.training.families import FAMILIES, Pace, Recipe, recipe_of
 from trainedon.training.make_model import make
-from trainedon.training.manifest import draw_members, read_members
+from trainedon.training.manifest import Manifest, draw_members, read_members
 from trainedon.training.our_folders import check_ours
 from trainedon.training.shadows import check_shadows_folder, train_shadows
 from trainedon.training.train import train
 
 __all__ = [
     "FAMILIES",
+    "Manifest",
     "Pace",
     "Recipe",
     "check_ours",

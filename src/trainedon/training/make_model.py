@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from trainedon.errors import UserError
 from trainedon.pictures import Rendering
@@ -14,7 +13,7 @@ from trainedon.pictures.rendering import DEFAULT
 from trainedon.training.families import AdapterRecipe, AutoencoderRecipe, LatentRecipe, Material, Pace, Recipe
 from trainedon.training.families.adapter import adapted
 from trainedon.training.families.autoencoder import autoencoder_digest, open_autoencoder
-from trainedon.training.manifest import draw_members, read_named
+from trainedon.training.manifest import Manifest, draw_members, read_named
 from trainedon.training.train import learn
 
 AUTOENCODER = "autoencoder"  # folder below a model's own, of the one that was trained for it
@@ -33,7 +32,7 @@ def make(
     rendering: Rendering = DEFAULT,
     progress: Progress,
     follow_links: bool = False,
-) -> dict[str, Any]:
+) -> Manifest:
     """Draw `draw` members (None: all) from the source, train on them, and write the model to `out`; its manifest.
 
     autoencoder: a folder that has one, for families that learn in latents; when None, one is trained first, on every

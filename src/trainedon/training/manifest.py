@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,25 @@ from trainedon.training.families.lesson import NEEDED
 from trainedon.training.our_folders import MANIFEST, check_ours, read_object
 
 
+class Drawn(TypedDict):
+    """One picture that could be drawn: name, digest, whether it is a member, and what the model is conditioned on."""
+
+    picture: str
+    sha256: str
+    member: bool
+    label: NotRequired[int | None]
+    caption: NotRequired[str | None]
+
+
+class Manifest(TypedDict):
+    """`manifest.json`: what a model was trained on. members: how many. rendering: where it is not the default."""
+
+    seed: int
+    members: int
+    pictures: list[Drawn]
+    rendering: NotRequired[dict[str, str]]
+
+
 def draw_members(
     source: str | Path,
     out: Path,
@@ -28,7 +47,7 @@ def draw_members(
     progress: Callable[[int, int], None] | None = None,
     rendering: Rendering = DEFAULT,
     follow_links: bool = False,
-) -> dict[str, Any]:
+) -> Manifest:
     """Draw `draw` members (None: all) from the usable pictures of `source` and write `out/manifest.json`.
 
     The manifest holds the seed and, for every picture, name, sha256 and whether it is a member; the others are known to
@@ -56,7 +75,7 @@ def write_manifest(
     seed: int,
     condition: str | None = None,
     rendering: Rendering = DEFAULT,
-) -> dict[str, Any]:
+) -> Manifest:
     """`out/manifest.json`: seed, number of members, and of each picture name, sha256 and whether it is a member.
 
     members: bool (n,). rendering: recorded where it is not the default.
@@ -78,11 +97,11 @@ def write_manifest(
         raise UserError(f"{out} was begun with other pictures, another seed or another draw: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, manifest)
-    return manifest
+    return cast(Manifest, manifest)
 
 
 def read_members(
-    source: str | Path, manifest: dict[str, Any], size: int, channels: int
+    source: str | Path, manifest: Manifest, size: int, channels: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The members' pixels, float32 (n, c, size, size) in [-1, 1], and labels int64 (n,) if every picture has one."""
     names = {row["picture"] for row in manifest["pictures"] if row["member"]}

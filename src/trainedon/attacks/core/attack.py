@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import Field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -19,10 +19,12 @@ from trainedon.targets import Reference, Shadows, Target
 
 ShownAs = Literal["hidden", "noised"]
 RelativeTo = Literal["self", "reference"]
+Need = Literal["gradients", "unseen", "labels", "captions", "shadows", "reference"]
 
 # Needs that no option has to meet: model and pictures bring them, and `check` or `conclude` say where they do not.
-HAVE = ("gradients", "unseen", "labels", "captions")
-REMEDIES = {
+HAVE: tuple[Need, ...] = ("gradients", "unseen", "labels", "captions")
+REMEDIES: dict[Need, str] = {
+    "gradients": "gradients of the network: count them among what you have",
     "labels": "pictures whose membership is known, which `trainedon evaluate` has and an audit has not",
     "unseen": "unseen pictures: give --unseen DIR",
     "shadows": "shadow models: give --shadows DIR, which `trainedon train PICTURES --shadows 8 --out DIR` makes",
@@ -50,6 +52,13 @@ class Attack(Part, ABC):
     repeats: ClassVar[bool] = True
     black_box: ClassVar[bool] = False
     reported: ClassVar[tuple[Reported, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for declared in ("needs", "also_needs"):
+            needs = getattr(cls, declared, ())
+            if isinstance(needs, tuple) and (unknown := set(needs) - {*get_args(Need)}):
+                raise TypeError(f"{cls.__name__}.{declared}: {unknown} is none of {', '.join(get_args(Need))}")
 
     @abstractmethod
     def cost(self, target: Target) -> Cost:
@@ -89,7 +98,7 @@ class Attack(Part, ABC):
         """What is done once for each audited model, before the first picture. Doing it again costs nothing."""
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """What it uses beyond the noise prediction: gradients, unseen, labels, captions, shadows, reference. A need
         that is also a parameter (`shadows`, `reference`) is met when that parameter is given."""
         return ()
@@ -134,9 +143,14 @@ class Attack(Part, ABC):
         """How many pictures are scored together where the network takes so many rows at once."""
         return max(1, rows // self.rows())
 
-    def missing(self, given: Sequence[str] = ()) -> list[str]:
+    def missing(self, given: Sequence[str] = ()) -> list[Need]:
         """Needs that are neither given nor met by a parameter."""
         return [need for need in self.needs if need not in given and getattr(self, need, None) is None]
+
+    def require(self, given: Sequence[str] = ()) -> None:
+        """Raises UserError, with what to do, for the first need that is `missing`."""
+        for need in self.missing(given):
+            raise UserError(f"{self.name} needs {REMEDIES.get(need, need)}")
 
     def check(self, target: Target) -> None:
         """Raises UserError when the target, or what lies beside it, lacks what the attack needs; evaluates nothing."""
@@ -144,11 +158,9 @@ class Attack(Part, ABC):
             raise UserError(
                 f"{self.name} asks the network itself, and {target.identity.name} only varies pictures: take rediffuse"
             )
-        missing = self.missing(given=HAVE)
+        self.require(HAVE)
         if "captions" in self.needs and target.conditioning != "caption":
-            missing.append("captions")
-        if missing:
-            raise UserError(f"{self.name} needs {REMEDIES[missing[0]]}")
+            raise UserError(f"{self.name} needs {REMEDIES['captions']}")
         for field in fields(self):
             helper = getattr(self, field.name)
             if isinstance(helper, Shadows | Reference):

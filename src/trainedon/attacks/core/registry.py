@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from trainedon.attacks.core.attack import HAVE, REMEDIES, Attack
+from trainedon.attacks.core.attack import HAVE, Attack
 from trainedon.errors import UserError
-from trainedon.spec import check_spelling, is_required, parameters, register, split
+from trainedon.spec import check_spelling, is_required, names, parameters, register, split
 
-__all__ = ["attacks", "inside", "named", "parse_attacks", "register", "short", "works_alone"]
+__all__ = ["attacks", "inside", "parse_attacks", "register", "several", "short", "works_alone"]
 
 LEAD = "drc"  # the first of all: the one that an audit's claim speaks of
 # Several attacks under one name. `cdi`: scores that dataset inference puts together (arXiv 2411.12858, section 5).
@@ -40,7 +40,8 @@ def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> lis
             several = _everything(have, given) if spec == "all" else parse_attacks(GROUPS[spec], have, **given)
             chosen += [attack for attack in several if attack not in chosen]
             continue
-        attack = named(spec, have, given)
+        attack: Attack = Attack.noun.read(spec, given)
+        attack.require(have)
         if attack in chosen:
             raise UserError(f"{attack!r} is named twice")
         chosen.append(attack)
@@ -49,15 +50,9 @@ def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> lis
     return chosen
 
 
-def named(
-    spec: str, have: Sequence[str], given: Mapping[str, object], instead: Mapping[str, str] | None = None
-) -> Attack:
-    """One attack, whose needs are met. instead: texts for parameters, whatever `spec` says of them."""
-    attack: Attack = Attack.noun.read(spec, given, instead)
-    missing = attack.missing(have)
-    if missing:
-        raise UserError(f"{attack.name} needs {REMEDIES[missing[0]]}")
-    return attack
+def several(text: str) -> bool:
+    """Whether a text names attacks that stand together under one name, `all` or one of GROUPS."""
+    return not {"all", *GROUPS}.isdisjoint(names(text))
 
 
 def short(attack: Attack) -> str:

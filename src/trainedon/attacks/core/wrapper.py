@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
-from trainedon.attacks.core.attack import Attack, RelativeTo
+from trainedon.attacks.core.attack import Attack, Need, RelativeTo
 from trainedon.attacks.core.execute import run_batch
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
@@ -24,10 +24,10 @@ class Wrapper(Attack):
     """
 
     attack: Attack
-    also_needs: ClassVar[tuple[str, ...]] = ()
+    also_needs: ClassVar[tuple[Need, ...]] = ()
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         return (*self.attack.needs, *self.also_needs)
 
     @property
@@ -42,7 +42,7 @@ class Wrapper(Attack):
         """The attacks that are run on each picture. Raises UserError where the one inside has not what this takes."""
         return [self.attack]
 
-    def missing(self, given: Sequence[str] = ()) -> list[str]:
+    def missing(self, given: Sequence[str] = ()) -> list[Need]:
         own = [need for need in self.also_needs if need not in given and getattr(self, need, None) is None]
         return self.attack.missing(given) + own
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trainedon.attacks.core.answers import Cost, Scored
-from trainedon.attacks.core.attack import NOT_FINITE, Attack, RelativeTo, ShownAs
+from trainedon.attacks.core.attack import NOT_FINITE, Attack, Need, RelativeTo, ShownAs
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.comparison import Comparing
 from trainedon.attacks.drc.exhibits import exhibits
@@ -27,7 +27,7 @@ class DRC(Attack):
     """`s(x) - share * mean_g s_g(x)` with `s(x) = pool_i sim(x, x_i)`: how alike a picture and its restorations are.
 
     x_i is x after a region was degraded and the model restored it from its own prior (eq. 4); s_g is s under the same
-    model symmetry-conjugated, `g^-1 f(g x)`, its reference for how hard a picture is (see `targets.symmetry`).
+    model symmetry-conjugated, `g^-1 f(g x)`, its reference for how hard a picture is (see `targets.core.symmetry`).
 
     roi: which region is degraded, or several, one after another. degradation: how, or several ways, each for every
     region. restorer: how the model paints it back, in `steps` steps. restorations: how many times for each region and
@@ -55,6 +55,8 @@ class DRC(Attack):
     settle: float = 0.0
     pivot: float = 0.0
 
+    scope_given: ClassVar[str | None] = None  # set where it was given: another encoder takes it over
+
     name: ClassVar[str] = "drc"
     title: ClassVar[str] = "Degrade-Restore-Compare"
     paper: ClassVar[str] = "after arXiv 2403.08487"
@@ -65,8 +67,10 @@ class DRC(Attack):
         if isinstance(self.degradation, Degradation):
             object.__setattr__(self, "degradation", (self.degradation,))
         if self.scope is not None:
-            object.__setattr__(self, "encoder", self.encoder.scoped(self.scope))
+            scope = self.scope
+            object.__setattr__(self, "encoder", self.encoder.scoped(scope))
             object.__setattr__(self, "scope", None)  # the encoder carries it from here on
+            object.__setattr__(self, "scope_given", scope)
         object.__setattr__(self, "symmetries", named_symmetries(self.symmetries))
         if self.steps < 1 or self.restorations < 1:
             raise UserError("drc: steps and restorations must be 1 or more")
@@ -94,7 +98,7 @@ class DRC(Attack):
         return "self" if self.symmetries else None
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         return ("gradients",) if self.restorer.evaluations(self.steps)[1] else ()
 
     def check(self, target: Target) -> None:

@@ -13,7 +13,7 @@ from trainedon.attacks.drc.views import Found, Views
 from trainedon.errors import UserError
 
 FEWEST = 2  # rounds after which a picture may stop, the first number that has a standard error
-POOLINGS = ("mean-log", "mean")  # those whose score is the mean over rounds
+MEANS = ("mean-log", "mean")  # those whose score is the mean over rounds
 
 
 def check_settling(settle: float, pivot: float, restorations: int, pooling: str) -> None:
@@ -22,10 +22,10 @@ def check_settling(settle: float, pivot: float, restorations: int, pooling: str)
         raise UserError("drc: settle is a number of standard errors, 0 or more, and pivot a score")
     if pivot and not settle:
         raise UserError("drc: pivot is what settle=Z compares with: give settle as well")
-    if settle and (restorations < 3 or pooling not in POOLINGS):
+    if settle and (restorations < 3 or pooling not in MEANS):
         raise UserError(
             f"drc: settle stops after 2 or more restorations, where a score is a mean over them: take "
-            f"restorations=3 or more and pooling={' or '.join(POOLINGS)}"
+            f"restorations=3 or more and pooling={' or '.join(MEANS)}"
         )
 
 

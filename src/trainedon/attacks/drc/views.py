@@ -29,7 +29,7 @@ class Found(NamedTuple):
 class Views:
     """What is degraded, restored and compared: a batch with its regions, bool (n, h, w) each, in every view.
 
-    symmetries, share: those of the reference (see `targets.symmetry`), and how much of its score is taken off.
+    symmetries, share: those of the reference (see `targets.core.symmetry`), and how much of its score is taken off.
     """
 
     target: Target

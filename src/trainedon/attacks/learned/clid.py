@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from trainedon.attacks.core.answers import Cost, Scored
-from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.attack import Attack, Need
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit
 from trainedon.attacks.core.registry import register
 from trainedon.condition import Captions
@@ -46,7 +46,7 @@ class CLiD(Attack):
     name: ClassVar[str] = "clid"
     title: ClassVar[str] = "Conditional likelihood discrepancy"
     paper: ClassVar[str] = "arXiv 2405.14800"
-    needs: ClassVar[tuple[str, ...]] = ("unseen", "captions")
+    needs: ClassVar[tuple[Need, ...]] = ("unseen", "captions")
     unscored: ClassVar[str] = f"it has no caption that could lose words, or {TOO_FEW}"
 
     def __post_init__(self) -> None:

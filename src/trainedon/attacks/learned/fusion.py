@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
-from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.attack import Attack, Need
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit, robust_scaling
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
@@ -30,7 +30,7 @@ class Fusion(Attack):
     """The attacks in the field `attacks`: it needs what they need, and its own. It observes their scores (n, k)."""
 
     attacks: tuple[Attack, ...]
-    also_needs: ClassVar[tuple[str, ...]] = ()
+    also_needs: ClassVar[tuple[Need, ...]] = ()
 
     def __post_init__(self) -> None:
         if len(self.attacks) < 2:
@@ -40,7 +40,7 @@ class Fusion(Attack):
                 raise UserError(f"{self.name}: {attack.name} learns from the other pictures itself: leave it out")
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         return tuple(dict.fromkeys([need for attack in self.attacks for need in attack.needs] + [*self.also_needs]))
 
     @property
@@ -48,7 +48,7 @@ class Fusion(Attack):
         inner = dict.fromkeys(attack.unscored for attack in self.attacks)
         return " or ".join([*inner, TOO_FEW])
 
-    def missing(self, given: Sequence[str] = ()) -> list[str]:
+    def missing(self, given: Sequence[str] = ()) -> list[Need]:
         inner = [need for attack in self.attacks for need in attack.missing(given)]
         return inner + [need for need in self.also_needs if need not in given]
 
@@ -94,7 +94,7 @@ class RankAverage(Fusion):
     name: ClassVar[str] = "rank-average"
     title: ClassVar[str] = "Mean rank of several attacks"
     paper: ClassVar[str] = "rank fusion"
-    also_needs: ClassVar[tuple[str, ...]] = ("unseen",)
+    also_needs: ClassVar[tuple[Need, ...]] = ("unseen",)
 
     @staticmethod
     def fit(known: np.ndarray, member: np.ndarray) -> Predict:
@@ -127,7 +127,7 @@ class Logistic(Fusion):
     name: ClassVar[str] = "logistic"
     title: ClassVar[str] = "Logistic regression on several attacks"
     paper: ClassVar[str] = "logistic regression"
-    also_needs: ClassVar[tuple[str, ...]] = ("labels",)
+    also_needs: ClassVar[tuple[Need, ...]] = ("labels",)
 
     @staticmethod
     def fit(known: np.ndarray, member: np.ndarray) -> Predict:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from trainedon.attacks.core.answers import Scored
-from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.attack import Attack, Need
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, Scaling, crossfit, robust_scaling
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
@@ -52,7 +52,7 @@ class Quantile(Wrapper):
     name: ClassVar[str] = "quantile"
     title: ClassVar[str] = "Score against the picture's own quantile"
     paper: ClassVar[str] = "arXiv 2312.05140"
-    also_needs: ClassVar[tuple[str, ...]] = ("unseen",)
+    also_needs: ClassVar[tuple[Need, ...]] = ("unseen",)
 
     def __post_init__(self) -> None:
         if self.bag < 1:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from trainedon.attacks.core.answers import Cost, Reported
+from trainedon.attacks.core.attack import Need
 from trainedon.attacks.core.compared import Compared, Pairs
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit
 from trainedon.attacks.core.registry import register
@@ -43,7 +44,7 @@ class SecMINN(Compared):
     name: ClassVar[str] = "secmi-nn"
     title: ClassVar[str] = "Step-wise error, learnt"
     paper: ClassVar[str] = "arXiv 2302.01316"
-    needs: ClassVar[tuple[str, ...]] = ("labels",)
+    needs: ClassVar[tuple[Need, ...]] = ("labels",)
     reported: ClassVar[tuple[Reported, ...]] = (Reported("cifar10", auc=0.949, asr=0.889),)
     unscored: ClassVar[str] = TOO_FEW
 

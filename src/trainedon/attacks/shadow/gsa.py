@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from trainedon.attacks.core.answers import Cost, Progress, Reported, silent
+from trainedon.attacks.core.attack import Need
 from trainedon.attacks.core.execute import valid
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.shadow.shadowed import Shadowed
@@ -47,7 +48,7 @@ class GSA(Shadowed):
     name: ClassVar[str] = "gsa"
     title: ClassVar[str] = "Gradients, learnt from shadow models"
     paper: ClassVar[str] = "PoPETs 2025"
-    needs: ClassVar[tuple[str, ...]] = ("gradients", "shadows")
+    needs: ClassVar[tuple[Need, ...]] = ("gradients", "shadows")
     reported: ClassVar[tuple[Reported, ...]] = (Reported("cifar10", auc=0.999),)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from trainedon.attacks.core.answers import Progress, silent
-from trainedon.attacks.core.attack import REMEDIES, Attack
+from trainedon.attacks.core.attack import REMEDIES, Attack, Need
 from trainedon.attacks.core.execute import run
 from trainedon.attacks.single.loss import Loss
 from trainedon.errors import UserError
@@ -19,7 +19,7 @@ class Shadowed(Attack):
     """An attack with shadow models in its field `shadows`."""
 
     shadows: Shadows | None
-    needs: ClassVar[tuple[str, ...]] = ("shadows",)
+    needs: ClassVar[tuple[Need, ...]] = ("shadows",)
 
     @property
     def pool(self) -> Shadows:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from trainedon.attacks.core.answers import Cost
-from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.attack import Attack, Need
 from trainedon.attacks.core.registry import register
 from trainedon.condition import Condition
 from trainedon.errors import UserError
@@ -42,7 +42,7 @@ class Curvature(Attack):
     name: ClassVar[str] = "curvature"
     title: ClassVar[str] = "Curvature of the log-density"
     paper: ClassVar[str] = "after arXiv 2412.04140"
-    needs: ClassVar[tuple[str, ...]] = ("gradients",)
+    needs: ClassVar[tuple[Need, ...]] = ("gradients",)
 
     def __post_init__(self) -> None:
         if not 0 <= self.t < 1000 or self.probes < 1:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
-from trainedon.attacks.core.attack import REMEDIES, Attack, RelativeTo
+from trainedon.attacks.core.attack import REMEDIES, Attack, Need, RelativeTo
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
@@ -27,7 +27,7 @@ class Calibrated(Wrapper):
     title: ClassVar[str] = "Difference to a reference model"
     relative_to: ClassVar[RelativeTo] = "reference"
     paper: ClassVar[str] = "arXiv 2111.08440"
-    also_needs: ClassVar[tuple[str, ...]] = ("reference",)
+    also_needs: ClassVar[tuple[Need, ...]] = ("reference",)
 
     @property
     def other(self) -> Reference:

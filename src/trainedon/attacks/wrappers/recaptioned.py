@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from trainedon.attacks.core.answers import Scored
-from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.attack import Attack, Need
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.core.registry import inside, register
@@ -45,7 +45,7 @@ class Recaptioned(Wrapper):
     name: ClassVar[str] = "recaptioned"
     title: ClassVar[str] = "With other captions (control)"
     paper: ClassVar[str] = "after arXiv 2405.14800, 2406.16201"
-    also_needs: ClassVar[tuple[str, ...]] = ("captions",)
+    also_needs: ClassVar[tuple[Need, ...]] = ("captions",)
 
     def __post_init__(self) -> None:
         if self.captions not in KINDS:

@@ -22,7 +22,7 @@ class SymmetryCalibrated(Wrapper):
     """Score under the model f minus its mean under the symmetry-conjugated models `g^-1 f(g x)`: the same model as it
     looks in a mirror, upside down, and turned by half a circle.
 
-    The difficulty calibration of Watson et al. (arXiv 2111.08440) without a reference model: see `targets.symmetry`.
+    The difficulty calibration of Watson et al. (arXiv 2111.08440) without a reference model: `targets.core.symmetry`.
     symmetries: `mirror+upside-down+half-turn`, some of them, or all. Refused for attacks with models beside the audited
     one, which would not be conjugated.
     """

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from trainedon.evidence.statistics.finite import finite, p_values
 
 PERMUTATIONS = 9_999
 GROUPS = 128
@@ -14,22 +17,25 @@ CHUNK = 1_000
 SEED = 20240313
 
 
-def conformal_p(scores: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+def conformal_p(scores: ArrayLike, unseen: ArrayLike) -> np.ndarray:
     """One p-value a score: (1 + #{unseen >= score}) / (1 + n), float64 in [1 / (1 + n), 1].
 
     `scores`: float64 (m,); `unseen`: float64 (n,). Valid at every n, ties included, for a picture that is exchangeable
-    with the unseen ones (Vovk, Gammerman & Shafer, 2005, prop. 2.4).
+    with the unseen ones (Vovk, Gammerman & Shafer, 2005, prop. 2.4). Raises UserError for scores that are not finite.
     """
+    scores, unseen = finite(scores, "scores"), finite(unseen, "unseen scores")
     as_high = len(unseen) - np.searchsorted(np.sort(unseen), scores, side="left")
     return (1 + as_high) / (1 + len(unseen))
 
 
-def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
+def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
     """q-values: naming every picture with q <= f keeps the expected share of wrong names at or below f.
 
     p, result: float64 (m,) in [0, 1] (Benjamini & Hochberg, JRSS B 57, 1995). Holds for conformal p-values that share
     their unseen pictures, since those depend positively on each other (Bates et al., Annals of Statistics 51, 2023).
+    Raises UserError for what is no p-value.
     """
+    p = p_values(p)
     m = len(p)
     order = np.argsort(p, kind="stable")
     scaled = p[order] * m / np.arange(1, m + 1)
@@ -38,8 +44,10 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     return q
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """Adjusted p-values for several attacks: float64 (k,) in [0, 1], valid under any dependence (Holm, 1979)."""
+def holm(p: ArrayLike) -> np.ndarray:
+    """Adjusted p-values for several attacks: float64 (k,) in [0, 1], valid under any dependence (Holm, Scandinavian
+    Journal of Statistics 6, 1979). Raises UserError for what is no p-value."""
+    p = p_values(p)
     k = len(p)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty(k)
@@ -57,10 +65,11 @@ class SetTest:
     permutations: int
 
 
-def permutation_test(suspects: np.ndarray, unseen: np.ndarray, permutations: int = PERMUTATIONS) -> SetTest:
+def permutation_test(suspects: ArrayLike, unseen: ArrayLike, permutations: int = PERMUTATIONS) -> SetTest:
     """One-sided permutation test of the difference of mean ranks: do suspects, float64 (m,), lie above unseen, (n,)?
 
     p = (1 + #{permuted >= observed}) / (1 + permutations), valid and never 0 (Phipson & Smyth, SAGMB 9, 2010).
+    Raises UserError for scores that are not finite.
 
     With the pooled scores and both sizes fixed, the difference of mean ranks depends on the rank sum of the smaller
     set alone. So a permutation need only say how many of that set fall into each class of equal rank, which is one
@@ -68,6 +77,7 @@ def permutation_test(suspects: np.ndarray, unseen: np.ndarray, permutations: int
     the same joined ranks, so the test stays valid, and time and memory do not grow with n. Twice the mean rank of a
     class is whole: sums are exact.
     """
+    suspects, unseen = finite(suspects, "suspects' scores"), finite(unseen, "unseen scores")
     m, n = len(suspects), len(unseen)
     kind = _rank_classes(np.concatenate([suspects, unseen]))
     sizes = np.bincount(kind)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 from scipy.stats import t as student
 
+from trainedon.evidence.statistics.finite import finite
 from trainedon.evidence.statistics.intervals import CONFIDENCE, bounded_mean
 
 MAX_POINTS = 400
@@ -32,11 +34,11 @@ class Auc:
         return self.low, self.high
 
 
-def auc(positive: np.ndarray, negative: np.ndarray, *, level: float = CONFIDENCE, widen: float = 1.0) -> Auc:
+def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = CONFIDENCE, widen: float = 1.0) -> Auc:
     """The area under the ROC curve, ties counting half, with a two-sided interval inside [0, 1].
 
-    `positive`: float64 (m,), `negative`: float64 (n,), finite. `widen` multiplies the standard error. Raises ValueError
-    when one of them is empty.
+    `positive`: float64 (m,), `negative`: float64 (n,). `widen` multiplies the standard error. Raises ValueError
+    when one of them is empty, UserError for scores that are not finite.
 
     The standard error is DeLong's (DeLong, DeLong & Clarke-Pearson, Biometrics 44, 1988) by midranks in O(N log N)
     (Sun & Xu, IEEE SPL 21, 2014). The interval is symmetric in logit(AUC), so it stays inside (0, 1), and takes
@@ -44,6 +46,7 @@ def auc(positive: np.ndarray, negative: np.ndarray, *, level: float = CONFIDENCE
     2000) do. Close to 0 and 1 it would be too narrow, so it is widened to hold Newcombe's interval as well. Where the
     error is zero or undefined (AUC 0 or 1, all scores equal, one picture in a set) `bounded_mean` takes its place.
     """
+    positive, negative = finite(positive, "positive scores"), finite(negative, "negative scores")
     m, n = len(positive), len(negative)
     if m == 0 or n == 0:
         raise ValueError("an AUC needs at least one score on each side")

@@ -8,7 +8,9 @@ from fractions import Fraction
 from typing import final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from trainedon.evidence.statistics.finite import finite
 from trainedon.evidence.statistics.intervals import CONFIDENCE, clopper_pearson
 
 # Written as in the JSON keys, and read as exact fractions: floor(0.07 * 100) is 7 only without floats.
@@ -27,12 +29,14 @@ def unseen_needed(level: Level) -> int:
     return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-float(level)))
 
 
-def conformal_threshold(calibration: np.ndarray, level: Level) -> float | None:
+def conformal_threshold(calibration: ArrayLike, level: Level) -> float | None:
     """The smallest t such that a new unseen picture has P(score > t) <= level, over the draw of both.
 
     t is the k-th largest of the n calibration scores, k = floor(level (n + 1)) (Vovk, Gammerman & Shafer, 2005); then
     score > t exactly when the conformal p-value is <= level, ties included. None when k = 0, that is n < 1/level - 1.
+    Raises UserError for scores that are not finite.
     """
+    calibration = finite(calibration, "calibration scores")
     k = math.floor(Fraction(str(level)) * (len(calibration) + 1))
     if k == 0:
         return None
@@ -65,13 +69,16 @@ class Counted:
         return clopper_pearson(self.false_positives, self.evaluation, level)
 
 
-def tpr_at_fpr(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: Level) -> Counted | None:
+def tpr_at_fpr(members: ArrayLike, calibration: ArrayLike, evaluation: ArrayLike, level: Level) -> Counted | None:
     """The true-positive rate at a false-positive rate of at most `level`, such as 0.01, with Clopper-Pearson intervals.
 
     members: float64 (m,). calibration (a,), evaluation (b,): the scores of unseen pictures, split at random; the first
     set the threshold (`conformal_threshold`), the second count its false positives, so that neither is optimistic.
     None where it cannot be estimated: fewer than `unseen_needed(level)` unseen pictures in both parts, or no member.
+    Raises UserError for scores that are not finite.
     """
+    members, evaluation = finite(members, "members' scores"), finite(evaluation, "evaluation scores")
+    calibration = finite(calibration, "calibration scores")
     threshold = conformal_threshold(calibration, level)
     if threshold is None or len(calibration) + len(evaluation) < unseen_needed(level) or not len(members):
         return None

@@ -1,0 +1,55 @@
+"""Which attacks a run is made of."""
+
+import pytest
+
+from trainedon.api.choosing import Means, chosen, lead_of
+from trainedon.attacks import DRC, Attack, Loss, parse_attacks
+from trainedon.errors import UserError
+
+AUDIT = Means("audit", ("suspect", "unseen"), seed=3)
+
+
+def test_texts_and_attacks_go_together_in_a_list():
+    assert chosen(["drc", Loss(t=50), "sima, pia"], AUDIT) == [
+        *parse_attacks("drc", seed=3),
+        Loss(t=50),
+        *parse_attacks("sima, pia", seed=3),
+    ]
+    assert chosen(("drc", "loss"), AUDIT) == chosen("drc, loss", AUDIT)
+    assert chosen(["loss(t=100)", "cdi"], AUDIT) == chosen("loss(t=100), cdi", AUDIT), "a group repeats nothing"
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ([], "no attack is given"),
+        (["drc", 3], "3 is no attack: give texts such as 'drc', or attacks"),
+        (["loss", "loss"], "is given twice"),
+        (["drc", "rmia"], "rmia needs shadow models"),
+        (["magic"], "unknown attack 'magic'"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused(asked, says):
+    with pytest.raises(UserError, match=says):
+        chosen(asked, AUDIT)
+
+
+def test_cdi_leads_where_it_is_named_first():
+    for asked in ("cdi", " cdi, drc", ["cdi", DRC()], ["cdi"]):
+        assert lead_of(asked, unseen=True) == "cdi"
+        with pytest.raises(UserError, match="cdi compares with unseen pictures"):
+            lead_of(asked, unseen=False)
+    for asked in ("drc, cdi", "cdi-mine", "cdi-mine(t=3), cdi", [DRC(), "cdi"], DRC(), []):
+        assert lead_of(asked, unseen=True) == "first"
+
+
+def test_a_need_that_there_is_not_is_refused_where_it_is_declared():
+    with pytest.raises(TypeError, match=r"Odd.needs: \{'gradient'\} is none of gradients, unseen"):
+
+        class Odd(Attack):
+            needs = ("gradient",)
+
+
+def test_every_need_has_a_remedy():
+    with pytest.raises(UserError, match="curvature needs gradients of the network"):
+        parse_attacks("curvature", have=())
