@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from examples import blocks, run_page, scene
 
 import trainedon
@@ -10,6 +11,7 @@ import trainedon
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
 
+@pytest.mark.slow
 def test_its_examples_run(tmp_path):
     scene(tmp_path)
     printed = run_page(PAGE, tmp_path)

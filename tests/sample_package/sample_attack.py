@@ -6,10 +6,7 @@ from typing import ClassVar, Optional
 import numpy as np
 import torch
 
-from trainedon.attacks import Attack, Cost, Scored
-from trainedon.attacks.core.execute import run_batch
-from trainedon.attacks.core.pool import Pool
-from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.attacks import Attack, Cost, Pool, Scored, Wrapper, run_batch
 from trainedon.compare import Similarity
 from trainedon.condition import UNCONDITIONAL
 from trainedon.degrade import Degradation, Roi
