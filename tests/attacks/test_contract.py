@@ -13,7 +13,7 @@ from trainedon.attacks.core.execute import run
 from trainedon.attacks.drc.drc_hide import DRCHide, hidden_centre
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
-from trainedon.targets import NoisePath, Reference, Shadows, Target, load_target
+from trainedon.targets import ControlModel, NoisePath, Reference, Shadows, Target, load_target
 
 ATTACKS = [
     *("loss", "loss(t=50, draws=3)"),
@@ -32,7 +32,7 @@ ATTACKS = [
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
     *("symmetric(pia)", "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)"),
     *("calibrated(pfami(steps=2))", "calibrated(lira(form=offline, draws=1))", "timesteps(lira(draws=1), t=50+100)"),
-    "repeat(rmia(draws=1, population=8), n=2)",
+    *("repeat(rmia(draws=1, population=8), n=2)", "on-control(loss)"),
     *("clid", "timesteps(clid, t=440+450)", "recaptioned(loss, captions=fixed)", "recaptioned(clid)"),
     "drc-hide(roi=words:0.3, steps=2)",
     "drc-hide(restorer=inpaint, steps=2)",
@@ -45,7 +45,7 @@ EVERY_ROW = ["epsilon", "stable diffusion"]
 EVERY_WRAPPER = [*EVERY_ROW, "class-conditional", "latent, KL"]
 WRAPPERS = {
     *("rank-average", "logistic", "quantile", "fremia", "flip", "repeat", "timesteps", "symmetric", "calibrated"),
-    "recaptioned",
+    *("recaptioned", "on-control"),
 }
 FEWEST = {  # where the first row of an attack asks much
     "drc-fast": "drc-fast(degradation=diffuse:100, restorations=1)",
@@ -105,11 +105,12 @@ def target(kind, loaded):
 
 @pytest.fixture(scope="module")
 def opened(shadow_folders, shadows_of):
-    """opened(kind): shadow models, and a reference model, which take the target's pictures."""
+    """opened(kind): shadow models, a reference and a control model, which take the target's pictures."""
 
     def opened(kind):
         folder = shadow_folders[SHADOWS.get(kind, "rgb")] if kind in PIXEL else shadows_of(kind)
-        return {"shadows": Shadows.open(folder), "reference": Reference.open(folder / "000")}
+        beside = {"reference": Reference.open(folder / "000"), "control": ControlModel.open(folder / "000")}
+        return {"shadows": Shadows.open(folder), **beside}
 
     return lru_cache(None)(opened)
 
@@ -269,7 +270,7 @@ DIRECTION = {
 
 
 def test_every_attack_that_works_alone_has_a_direction():
-    with_shadows = {"gsa", "lira", "rmia", "calibrated"}  # see test_shadow_attacks.py and test_formulas.py
+    with_shadows = {"gsa", "lira", "rmia", "calibrated", "on-control"}  # see test_shadow_attacks.py and test_formulas.py
     by_eye = {"gan-leaks", "fremia"}  # see test_gan_leaks.py; fremia is its host
     at_chance = {"drc-paper"}  # its encoder of photographs sees little in blobs of 16 pixels; see docs/accuracy.md
     with_captions = {"clid", "recaptioned"}  # see test_clid.py

@@ -23,6 +23,7 @@ def plan(
     attacks: Attacks = "drc",
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
+    control: str | Path | None = None,
     pictures: str | Path | None = None,
     bytes_per_picture: int | None = None,
     machine: Machine = MACHINE,
@@ -35,14 +36,15 @@ def plan(
     `audit`.
     """
     from trainedon.attacks.core.pool import Pool
+    from trainedon.attacks.wrappers.on_control import on_control
     from trainedon.attacks.wrappers.recaptioned import controls
     from trainedon.planning import forecast
 
-    means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base)
+    means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base, control=control)
     named = chosen(attacks, means)
     target = opened(model, machine)
     named = possible(named, attacks, target)
-    named += controls(target, named, Pool.of(("one", "another")))
+    named += [*controls(target, named, Pool.of(("one", "another"))), *on_control(named, means.control_model())]
     return forecast.plan(
         target,
         named,

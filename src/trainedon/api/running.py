@@ -44,11 +44,14 @@ class Order:
     drawn: str | Path | None = None
     shadows: str | Path | None = None
     reference: str | Path | None = None
+    control: str | Path | None = None
 
     @property
     def means(self) -> Means:
         """What its attacks have to work with."""
-        return Means(self.kind, self.sets, self.shadows, self.reference, self.choices.seed, self.machine.base)
+        return Means(
+            self.kind, self.sets, self.shadows, self.reference, self.choices.seed, self.machine.base, self.control
+        )
 
     @property
     def place(self) -> str | None:
@@ -122,6 +125,7 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
         truth=asked.truth,
         attribution=asked.attribution,
         controls=asked.controls,
+        control=order.means.control_model(),
     )
     progress = order.progress or silent
     if order.out is not None and not str(order.out):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainedon.evidence.protocol.prompts import Prompts
+from trainedon.evidence.protocol.prompts import Controls
 from trainedon.formats.run_record import RenderingEntry
 
 
@@ -13,14 +13,21 @@ class Circumstances:
     """Each None where nothing is known of it, as for scores that were given as a table.
 
     prompts: of a model that is conditioned on captions, which attacks of the table are controls with other captions.
+    on_control: which are controls on a model that cannot have seen the pictures; None or empty without such a model.
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
     has it. distilled: why the model is taken for a few-step student, if it is.
     """
 
-    prompts: Prompts | None = None
+    prompts: Controls | None = None
     conditioned_on: str | None = None
     rendering: RenderingEntry | None = None
     distilled: str | None = None
+    on_control: Controls | None = None
+
+    @property
+    def controls(self) -> Controls:
+        """All attacks of the table that are controls: they enter no correction and carry no claim."""
+        return {**(self.prompts or {}), **(self.on_control or {})}
 
 
 UNKNOWN = Circumstances()
