@@ -14,6 +14,7 @@ from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim
 from trainedon.evidence.protocol.conditioning import conditioning_control
+from trainedon.evidence.protocol.control_model import control_models
 from trainedon.evidence.protocol.controls import duplicates
 from trainedon.evidence.protocol.documents import (
     AttackAudit,
@@ -87,7 +88,7 @@ def audit_table(
     scores.require("suspect")
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
-    scores = every.without(circumstances.prompts or ())
+    scores = every.without(circumstances.controls)
     tests, together = _tests(scores)
     attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
@@ -136,6 +137,7 @@ def audit_table(
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
+        control_models=control_models(every, circumstances.on_control, sets, jointly(len(attacks))),
         flags=tuple(raised),
     )
 

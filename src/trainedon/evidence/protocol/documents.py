@@ -218,6 +218,26 @@ class ConditioningControl(Document):
     because: str | None = Field(description="what differs; null where nothing does")
 
 
+class ModelControl(Document):
+    """One attack, or all of them together as CDI, on a model that cannot have seen any picture of the run: a control,
+    which enters no correction. What it finds is no memory."""
+
+    attack: str = Field(description="the name of the attack that it belongs to")
+    of: str = Field(description="the repr of that attack, or cdi")
+    repr: str = Field(description="of the control, or cdi")
+    effect: Unit | None = Field(description="P(suspect or member > unseen) on the control model")
+    effect_ci: Interval | None
+    p_value: Unit | None = Field(description="one-sided, as of the attack")
+    level: Unit
+    finds: bool | None = Field(description="whether the control model finds a difference too; null where not made")
+    detectable: Unit | None = Field(description="AUC that would have been found in four cases of five; null without")
+    left: Unit | None = Field(description="AUC of the attack without what its control explains (difficulty calibration)")
+    left_p_value: Unit | None
+    caps: bool = Field(description="whether a claim that rests on this attack stays at level 2")
+    n_pictures: Count = Field(description="suspects or members scored")
+    n_unseen: Count
+
+
 class Randomised(Document):
     """A split that was drawn by coin before training, and holds for every picture of the run."""
 
@@ -239,6 +259,7 @@ class Evaluation(Document):
     randomised: Randomised | None = None
     prompt_controls: tuple[PromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    control_models: tuple[ModelControl, ...] = Field((), exclude_if=_is_empty, description="missing without a model")
     flags: tuple[Flag, ...]
 
 
@@ -340,6 +361,7 @@ class Audit(Document):
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    control_models: tuple[ModelControl, ...] = Field((), exclude_if=_is_empty, description="missing without a model")
     flags: tuple[Flag, ...]
 
 

@@ -10,6 +10,7 @@ from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol.agreement import agreement
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.conditioning import conditioning_control
+from trainedon.evidence.protocol.control_model import control_models
 from trainedon.evidence.protocol.controls import duplicates
 from trainedon.evidence.protocol.documents import (
     AttackEvaluation,
@@ -58,7 +59,7 @@ def evaluate_table(
     scores.require(*sets)
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
-    scores = every.without(circumstances.prompts or ())
+    scores = every.without(circumstances.controls)
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
     recaptioned = evaluated(every, circumstances.prompts, jointly(len(attacks)))
@@ -86,6 +87,7 @@ def evaluate_table(
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
+        control_models=control_models(every, circumstances.on_control, sets, jointly(len(attacks))),
         flags=tuple(raised),
     )
 
