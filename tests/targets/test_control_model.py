@@ -50,7 +50,7 @@ def test_one_that_moved_is_told(target, other, tmp_path):
     shutil.copytree(other, tmp_path / "moving")
     control = ControlModel.open(tmp_path / "moving")
     (tmp_path / "moving").rename(tmp_path / "moved")
-    with pytest.raises(UserError, match="the control model .*moving is no longer there: put it back"):
+    with pytest.raises(UserError, match=r"the control model .*moving is no longer there: put it back"):
         control.check(target)
     assert ControlModel.open(tmp_path / "moved") == control
 

@@ -23,9 +23,9 @@ log = logging.getLogger("trainedon")
 
 @dataclass(frozen=True)
 class Means:
-    """What attacks have to work with. kind: `audit` or `evaluate`. sets: names of the sets. shadows, reference, control:
-    models beside the audited one; a control model is also the reference where no other is given. seed: of their noise.
-    base: as `Machine.base`, for the models beside it."""
+    """What attacks have to work with. kind: `audit` or `evaluate`. sets: names of the sets. shadows, reference,
+    control: models beside the audited one; a control model is also the reference where no other is given. seed: of
+    their noise. base: as `Machine.base`, for the models beside it."""
 
     kind: str
     sets: Collection[str]
@@ -41,7 +41,8 @@ class Means:
         return ["gradients", "captions", *["unseen"] * unseen, *["labels"] * labels]
 
     def parameters(self) -> dict[str, Any]:
-        """What attacks that take it are given. Raises UserError where models beside the audited one cannot be opened."""
+        """What attacks that take it are given. Raises UserError where a model beside the audited one cannot be
+        opened."""
         from trainedon.targets import Reference, Shadows
 
         shadows = None if self.shadows is None else Shadows.open(self.shadows)

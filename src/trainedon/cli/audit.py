@@ -13,7 +13,19 @@ import typer
 
 from trainedon import api
 from trainedon.api import Choices, Machine, Reading
-from trainedon.cli.option_groups import Attacks, Control, Controls, Drawn, Model, Out, Reference, Seed, Shadows, Unseen, here
+from trainedon.cli.option_groups import (
+    Attacks,
+    Control,
+    Controls,
+    Drawn,
+    Model,
+    Out,
+    Reference,
+    Seed,
+    Shadows,
+    Unseen,
+    here,
+)
 from trainedon.cli.printing import print_audit, print_evaluation, print_passed, print_sweep
 from trainedon.cli.terminal import Bars, say
 from trainedon.errors import PictureError, UserError

@@ -24,8 +24,8 @@ class Plan:
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
     from, one of `labels.CHOICES`. controls: whether attacks on a model that is conditioned on captions are made with
-    other captions too. control: a model that cannot have seen any picture, on which every attack is made too. rendering: how pictures become pixels. follow_links: whether links that lead out of a set's
-    folder are followed.
+    other captions too. control: a model that cannot have seen any picture, on which every attack is made too.
+    rendering: how pictures become pixels. follow_links: whether links that lead out of a set's folder are followed.
     """
 
     kind: Kind

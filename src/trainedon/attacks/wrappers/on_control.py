@@ -60,6 +60,8 @@ class OnControl(Wrapper):
         self.asked.prepare(self.model.target(target), progress)
 
     def cost(self, target: Target) -> Cost:
+        if self.control is None:
+            return self.attack.cost(target)  # of a control model like it
         return self.asked.cost(self.model.target(target))
 
     def score_batch(self, target: Target, batch: Batch) -> Scored:

@@ -66,7 +66,9 @@ def explained(scores: Scores, pairs: list[tuple[AttackKey, AttackKey]]) -> Score
         _, here, there = np.intersect1d(*keys, assume_unique=True, return_indices=True)
         if len(here) > 1:
             left[rows[here]] = _residuals(columns.score[rows[here]], columns.score[others[there]])
-    return Scores(replace(columns, score=left)).without({key.repr for key in scores.attacks} - {a.repr for a, _ in pairs})
+    return Scores(replace(columns, score=left)).without(
+        {key.repr for key in scores.attacks} - {a.repr for a, _ in pairs}
+    )
 
 
 def _residuals(y: np.ndarray, x: np.ndarray) -> np.ndarray:

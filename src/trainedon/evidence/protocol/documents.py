@@ -231,7 +231,9 @@ class ModelControl(Document):
     level: Unit
     finds: bool | None = Field(description="whether the control model finds a difference too; null where not made")
     detectable: Unit | None = Field(description="AUC that would have been found in four cases of five; null without")
-    left: Unit | None = Field(description="AUC of the attack without what its control explains (difficulty calibration)")
+    left: Unit | None = Field(
+        description="AUC of the attack without what its control explains (difficulty calibration)"
+    )
     left_p_value: Unit | None
     caps: bool = Field(description="whether a claim that rests on this attack stays at level 2")
     n_pictures: Count = Field(description="suspects or members scored")
