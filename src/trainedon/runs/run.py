@@ -155,6 +155,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
     return evidence.Circumstances(
         prompts=_of_kind(record, "captions") if record.model.is_conditioned_on_captions else None,
         on_control=_of_kind(record, "model"),
+        perturbed=_of_kind(record, "change"),
         conditioned_on=_conditioned_on(record),
         rendering=record.rendering,
         distilled=record.model.distilled,

@@ -30,6 +30,7 @@ from trainedon.evidence.protocol.member_share import member_share
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
+from trainedon.evidence.protocol.sensitivity import sensitivity
 from trainedon.evidence.protocol.sides import common, halves
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
@@ -143,6 +144,7 @@ def audit_table(
         prompt_controls=recaptioned,
         asked=control,
         control_models=control_models(every, circumstances.on_control, sets, jointly(len(attacks))),
+        sensitivity=sensitivity(every, circumstances.perturbed, sets, jointly(len(attacks))),
         flags=tuple(raised),
     )
 

@@ -17,10 +17,11 @@ from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.documents import ModelControl
 from trainedon.evidence.protocol.power import POWER
 from trainedon.evidence.protocol.prompts import Controls
-from trainedon.evidence.statistics import pvalues, roc
+from trainedon.evidence.protocol.sides import tested
+from trainedon.evidence.statistics import pvalues
 from trainedon.evidence.statistics.intervals import CONFIDENCE
 from trainedon.evidence.table.rows import AttackKey
-from trainedon.evidence.table.scores import Sample, Scores
+from trainedon.evidence.table.scores import Scores
 
 LEVEL = 0.05  # below which a difference on the control model is found
 LEFT = 0.01  # below which a difference is left beyond what the control model explains
@@ -83,8 +84,8 @@ def _of_attack(
 ) -> ModelControl:
     first, unseen = (scores.sample(control, name) for name in sets)
     left = explained(scores, [(attack, control)])
-    p_value, area = _tested(first, unseen, level)
-    left_p, left_area = _tested(*(left.sample(attack, name) for name in sets), level)
+    p_value, area = tested(first, unseen, level)
+    left_p, left_area = tested(*(left.sample(attack, name) for name in sets), level)
     finds = None if p_value is None else p_value < LEVEL
     return ModelControl(
         attack=attack.name,
@@ -131,14 +132,6 @@ def _of_all(
             n_unseen=found.n_unseen,
         ),
     )
-
-
-def _tested(first: Sample, unseen: Sample, level: float) -> tuple[float | None, roc.Auc | None]:
-    """The p-value of the set and the AUC; None for both without scored pictures on a side."""
-    if not (len(first) and len(unseen)):
-        return None, None
-    p_value = pvalues.permutation_test(first.score, unseen.score).p_value
-    return p_value, roc.auc(first.score, unseen.score, level=level)
 
 
 def _caps(finds: bool | None, left: float | None) -> bool:

@@ -240,6 +240,24 @@ class ModelControl(Document):
     n_unseen: Count
 
 
+class Sensitivity(Document):
+    """One attack, or all of them together as CDI, on pictures that were changed a little, all alike: a control, which
+    enters no correction. A difference that does not survive lies in what was changed, not in memory."""
+
+    attack: str = Field(description="the name of the attack that it belongs to")
+    of: str = Field(description="the repr of that attack, or cdi")
+    repr: str = Field(description="of the control, or cdi")
+    change: str = Field(description="what was changed, by its name")
+    effect: Unit | None = Field(description="P(suspect or member > unseen) after the change")
+    effect_ci: Interval | None
+    p_value: Unit | None = Field(description="one-sided, as of the attack")
+    level: Unit
+    holds: bool | None = Field(description="whether the difference is found after the change too; null where not made")
+    caps: bool = Field(description="whether a claim that rests on this attack stays at level 2")
+    n_pictures: Count = Field(description="suspects or members scored")
+    n_unseen: Count
+
+
 class Randomised(Document):
     """A split that was drawn by coin before training, and holds for every picture of the run."""
 
@@ -262,6 +280,7 @@ class Evaluation(Document):
     prompt_controls: tuple[PromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
     control_models: tuple[ModelControl, ...] = Field((), exclude_if=_is_empty, description="missing without a model")
+    sensitivity: tuple[Sensitivity, ...] = Field((), exclude_if=_is_empty, description="missing where not made")
     flags: tuple[Flag, ...]
 
 
@@ -364,6 +383,7 @@ class Audit(Document):
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
     control_models: tuple[ModelControl, ...] = Field((), exclude_if=_is_empty, description="missing without a model")
+    sensitivity: tuple[Sensitivity, ...] = Field((), exclude_if=_is_empty, description="missing where not made")
     flags: tuple[Flag, ...]
 
 

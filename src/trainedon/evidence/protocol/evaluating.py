@@ -21,6 +21,7 @@ from trainedon.evidence.protocol.draw import Draw, check_draw
 from trainedon.evidence.protocol.one_run import one_run
 from trainedon.evidence.protocol.prompts import evaluated
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
+from trainedon.evidence.protocol.sensitivity import sensitivity
 from trainedon.evidence.protocol.sides import common, halves
 from trainedon.evidence.statistics import roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
@@ -88,6 +89,7 @@ def evaluate_table(
         prompt_controls=recaptioned,
         asked=control,
         control_models=control_models(every, circumstances.on_control, sets, jointly(len(attacks))),
+        sensitivity=sensitivity(every, circumstances.perturbed, sets, jointly(len(attacks))),
         flags=tuple(raised),
     )
 

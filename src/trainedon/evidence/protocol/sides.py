@@ -10,6 +10,7 @@ from trainedon.evidence.protocol.controls import unseen_control
 from trainedon.evidence.protocol.documents import (
     Unscored,
 )
+from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Sample, count_reasons
 from trainedon.evidence.table.split import calibration_mask
@@ -33,6 +34,15 @@ def common(first: Sample, unseen: Sample) -> dict[str, Any]:
         "n_not_scored": len(unscored),
         "not_scored": tuple(Unscored(reason=reason, n=n) for reason, n in count_reasons(unscored)),
     }
+
+
+def tested(first: Sample, unseen: Sample, level: float) -> tuple[float | None, roc.Auc | None]:
+    """The one-sided p-value of the set and its AUC, with an interval at `level`; None for both without scored pictures
+    on a side."""
+    if not (len(first) and len(unseen)):
+        return None, None
+    p_value = pvalues.permutation_test(first.score, unseen.score).p_value
+    return p_value, roc.auc(first.score, unseen.score, level=level)
 
 
 def _mean(cost: str, *samples: Sample) -> float | None:
