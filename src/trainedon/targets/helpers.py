@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -145,7 +145,7 @@ class Reference:
     role: ClassVar[str] = "reference model"  # what messages call it
 
     @classmethod
-    def open(cls, model: str | Path, base: Path | None = None) -> Reference:
+    def open(cls, model: str | Path, base: Path | None = None) -> Self:
         """Hashes a local folder or file, or loads a model from the hub; base: see `load_target`. Raises UserError when
         it cannot be read."""
         path = Path(model)

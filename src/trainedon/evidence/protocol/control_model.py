@@ -63,8 +63,10 @@ def explained(scores: Scores, pairs: list[tuple[AttackKey, AttackKey]]) -> Score
     for first, second in pairs:
         rows, others = (scores.of_attack(key).indices for key in (first, second))
         rows, others = rows[counts[rows]], others[counts[others]]
-        keys = [columns.set[at].astype(np.int64) * len(columns.names) + columns.picture[at] for at in (rows, others)]
-        _, here, there = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+        mine, theirs = (
+            columns.set[at].astype(np.int64) * len(columns.names) + columns.picture[at] for at in (rows, others)
+        )
+        _, here, there = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
         if len(here) > 1:
             left[rows[here]] = _residuals(columns.score[rows[here]], columns.score[others[there]])
     return Scores(replace(columns, score=left)).without(
@@ -85,7 +87,7 @@ def _of_attack(
     first, unseen = (scores.sample(control, name) for name in sets)
     left = explained(scores, [(attack, control)])
     p_value, area = tested(first, unseen, level)
-    left_p, left_area = tested(*(left.sample(attack, name) for name in sets), level)
+    left_p, left_area = tested(left.sample(attack, sets[0]), left.sample(attack, sets[1]), level)
     finds = None if p_value is None else p_value < LEVEL
     return ModelControl(
         attack=attack.name,
