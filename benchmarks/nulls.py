@@ -191,7 +191,7 @@ class Side:
             for i in places
         ]
         named = {kind: {repr(a): e for a, e in told.items() if getattr(e, kind)} for kind in ("model", "change")}
-        circumstances = Circumstances(on_control=named["model"], perturbed=named["change"])
+        circumstances = Circumstances(on_control=named["model"], turned=named["change"])
         pictures = [vars(pair.items[i]) for i in places]
         table = Scores.from_rows(rows)
         document = audit_table(
@@ -202,7 +202,7 @@ class Side:
 
 KINDS: dict[str, tuple[str, ...]] = {
     "alone": (),
-    "small changes": ("change",),
+    "mirrored": ("change",),
     "control model": ("model",),
     "both": ("change", "model"),
 }

@@ -32,7 +32,7 @@ ATTACKS = [
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
     *("symmetric(pia)", "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)"),
     *("calibrated(pfami(steps=2))", "calibrated(lira(form=offline, draws=1))", "timesteps(lira(draws=1), t=50+100)"),
-    *("repeat(rmia(draws=1, population=8), n=2)", "on-control(loss)", "perturbed(loss)"),
+    *("repeat(rmia(draws=1, population=8), n=2)", "on-control(loss)", "turned(loss)"),
     *("clid", "timesteps(clid, t=440+450)", "recaptioned(loss, captions=fixed)", "recaptioned(clid)"),
     "drc-hide(roi=words:0.3, steps=2)",
     "drc-hide(restorer=inpaint, steps=2)",
@@ -45,7 +45,7 @@ EVERY_ROW = ["epsilon", "stable diffusion"]
 EVERY_WRAPPER = [*EVERY_ROW, "class-conditional", "latent, KL"]
 WRAPPERS = {
     *("rank-average", "logistic", "quantile", "fremia", "flip", "repeat", "timesteps", "symmetric", "calibrated"),
-    *("recaptioned", "on-control", "perturbed"),
+    *("recaptioned", "on-control", "turned"),
 }
 FEWEST = {  # where the first row of an attack asks much
     "drc-fast": "drc-fast(degradation=diffuse:100, restorations=1)",
@@ -271,7 +271,7 @@ DIRECTION = {
 
 def test_every_attack_that_works_alone_has_a_direction():
     with_shadows = {"gsa", "lira", "rmia", "calibrated"}  # see test_shadow_attacks.py and test_formulas.py
-    controls = {"on-control", "perturbed"}  # see targets/test_control_model.py and test_perturbed.py
+    controls = {"on-control", "turned"}  # see targets/test_control_model.py and test_turned.py
     by_eye = {"gan-leaks", "fremia"}  # see test_gan_leaks.py; fremia is its host
     at_chance = {"drc-paper"}  # its encoder of photographs sees little in blobs of 16 pixels; see docs/accuracy.md
     with_captions = {"clid", "recaptioned"}  # see test_clid.py

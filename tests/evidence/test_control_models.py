@@ -1,15 +1,15 @@
-"""Controls on another model and on changed pictures: what they see, what they miss, and what they leave of a claim."""
+"""Controls on another model and on mirrored pictures: what they see, what they miss, and what they leave of a claim."""
 
 import numpy as np
 import pytest
 
 from trainedon.evidence import Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.circumstances import Circumstances
-from trainedon.evidence.protocol.control_model import LEVEL, detectable, explained
+from trainedon.evidence.protocol.counterparts import LEVEL, detectable, explained
 from trainedon.evidence.statistics.pvalues import permutation_test
 from trainedon.formats.run_record import ControlEntry
 
-MODEL, CHANGED = "OnControl(A)", "Perturbed(A)"
+MODEL, MIRRORED = "OnControl(A)", "Turned(A)"
 
 
 def table(first, unseen, name="suspect"):
@@ -26,7 +26,7 @@ def table(first, unseen, name="suspect"):
 def audited(suspects, unseen):
     told = Circumstances(
         on_control={MODEL: ControlEntry(of="A", model="0" * 64)},
-        perturbed={CHANGED: ControlEntry(of="A", change="jitter")},
+        turned={MIRRORED: ControlEntry(of="A", change="mirror")},
     )
     return audit_table(table(suspects, unseen), circumstances=told)
 
@@ -37,9 +37,8 @@ def drawn(seed, memory, shift, m=40, n=200):
     sides = []
     for count, apart, known in ((m, shift, memory), (n, 0, 0)):
         difficulty = rng.normal(apart, 1, count)
-        scores = {name: difficulty + rng.normal(0, 0.5, count) for name in ("A", MODEL, CHANGED)}
+        scores = {name: difficulty + rng.normal(0, 0.5, count) for name in ("A", MODEL, MIRRORED)}
         scores["A"] += known
-        scores[CHANGED] += known / 2
         sides.append(scores)
     return sides
 
@@ -99,17 +98,14 @@ def test_too_few_pictures_could_have_shown_nothing():
     assert detectable(40, 200) < detectable(20, 200) < detectable(5, 200)
 
 
-def test_what_does_not_survive_a_small_change_caps_the_claim():
-    suspects, unseen = drawn(5, 2, 0)
-    assert [one.caps for one in audited(suspects, unseen).sensitivity] == [False]
-    rng = np.random.default_rng(5)
-    blurred = [side | {CHANGED: rng.normal(0, 1, len(side["A"]))} for side in (suspects, unseen)]
-    (one,) = audited(*blurred).sensitivity
-    assert one.holds is False and one.caps and one.change == "jitter"
+def test_what_is_found_on_mirrored_pictures_too_caps_the_claim():
+    shifted, remembered = audited(*drawn(5, 0, 1)), audited(*drawn(5, 2, 0))
+    assert [(one.change, one.caps) for one in shifted.sensitivity] == [("mirror", True)]
+    assert [(one.finds, one.caps) for one in remembered.sensitivity] == [(False, False)]
 
 
 def test_an_evaluation_tells_the_same_of_its_members():
     suspects, unseen = drawn(6, 2, 0)
-    told = Circumstances(on_control={MODEL: ControlEntry(of="A", model="0" * 64)}, perturbed={})
-    document = evaluate_table(table(suspects, unseen, "member").without({CHANGED}), circumstances=told)
+    told = Circumstances(on_control={MODEL: ControlEntry(of="A", model="0" * 64)}, turned={})
+    document = evaluate_table(table(suspects, unseen, "member").without({MIRRORED}), circumstances=told)
     assert [one.repr for one in document.attacks] == ["A"] and document.control_models[0].finds is False

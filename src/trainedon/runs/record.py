@@ -11,8 +11,8 @@ from pathlib import Path
 
 from trainedon.attacks import Attack, short
 from trainedon.attacks.wrappers.on_control import OnControl
-from trainedon.attacks.wrappers.perturbed import Perturbed
 from trainedon.attacks.wrappers.recaptioned import Recaptioned
+from trainedon.attacks.wrappers.turned import Turned
 from trainedon.checks import swapped
 from trainedon.formats import SCHEMA_VERSION, RunRecord
 from trainedon.formats.run_record import (
@@ -141,8 +141,8 @@ def _control(one: Attack) -> ControlEntry:
         return ControlEntry.model_validate({"of": repr(one.attack), "captions": one.captions})
     if isinstance(one, OnControl):
         return ControlEntry(of=repr(one.attack), model=one.model.digest)
-    if isinstance(one, Perturbed):
-        return ControlEntry(of=repr(one.attack), change=one.change)
+    if isinstance(one, Turned):
+        return ControlEntry(of=repr(one.attack), change=one.symmetry)
     raise AssertionError(f"{one.name} is no control")
 
 

@@ -12,6 +12,7 @@ from trainedon.attacks import Attack, Progress
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.wrappers.on_control import on_control
 from trainedon.attacks.wrappers.recaptioned import controls, with_pool
+from trainedon.attacks.wrappers.turned import Turned, turned
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
 from trainedon.evidence.table.memory import release_unused
@@ -61,7 +62,7 @@ def run(
     for attack in (*plan.attacks, *on_control(plan.attacks, plan.control)):
         attack.check(target)
     items, entries, passed = _take_inventories(plan, progress)
-    plan, others = _with_controls(target, plan, items)
+    plan, others = _with_controls(target, plan, items, rules)
     settled = settle(target, items, plan.labels)
     items = settled.items
     draw = plan.draw and evidence.read_draw(plan.draw)
@@ -155,7 +156,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
     return evidence.Circumstances(
         prompts=_of_kind(record, "captions") if record.model.is_conditioned_on_captions else None,
         on_control=_of_kind(record, "model"),
-        perturbed=_of_kind(record, "change"),
+        turned=_of_kind(record, "change"),
         conditioned_on=_conditioned_on(record),
         rendering=record.rendering,
         distilled=record.model.distilled,
@@ -217,7 +218,9 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
     return items, entries, passed
 
 
-def _with_controls(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, list[Attack]]:
+def _with_controls(
+    target: Target, plan: Plan, items: Inventory, rules: evidence.Rules
+) -> tuple[Plan, list[Attack]]:
     """The plan, its attacks with the run's captions where they draw some, and its controls, which are attacks too.
 
     Raises UserError for a control model that is known to have seen pictures of the run.
@@ -233,4 +236,12 @@ def _with_controls(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, 
     pool = Pool.of(items.take(items.usable).column("caption").unique().to_pylist())
     plan = replace(plan, attacks=[with_pool(attack, pool) for attack in plan.attacks])
     recaptioned = controls(target, plan.attacks, pool) if plan.controls else []
-    return plan, [*recaptioned, *on_control(plan.attacks, plan.control)]
+    return plan, [*recaptioned, *on_control(plan.attacks, plan.control), *_turned(plan, rules)]
+
+
+def _turned(plan: Plan, rules: evidence.Rules) -> list[Turned]:
+    """The attacks that an audit's claim rests on, on turned pictures. A control model says the same and more, also of
+    models that were trained on mirrored pictures."""
+    if not plan.controls or plan.kind != "audit" or "unseen" not in plan.sets or plan.control is not None:
+        return []
+    return turned(plan.attacks if plan.lead == "cdi" else plan.attacks[:1], rules.turned)

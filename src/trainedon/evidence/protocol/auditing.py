@@ -15,8 +15,8 @@ from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim
 from trainedon.evidence.protocol.conditioning import conditioning_control
-from trainedon.evidence.protocol.control_model import control_models
 from trainedon.evidence.protocol.controls import duplicates
+from trainedon.evidence.protocol.counterparts import control_models, sensitivity
 from trainedon.evidence.protocol.documents import (
     AttackAudit,
     Audit,
@@ -30,7 +30,6 @@ from trainedon.evidence.protocol.member_share import member_share
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
-from trainedon.evidence.protocol.sensitivity import sensitivity
 from trainedon.evidence.protocol.sides import common, halves
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
@@ -144,7 +143,7 @@ def audit_table(
         prompt_controls=recaptioned,
         asked=control,
         control_models=control_models(every, circumstances.on_control, sets, jointly(len(attacks))),
-        sensitivity=sensitivity(every, circumstances.perturbed, sets, jointly(len(attacks))),
+        sensitivity=sensitivity(every, circumstances.turned, sets, jointly(len(attacks))),
         flags=tuple(raised),
     )
 

@@ -13,8 +13,8 @@ class Circumstances:
     """Each None where nothing is known of it, as for scores that were given as a table.
 
     prompts: of a model that is conditioned on captions, which attacks of the table are controls with other captions.
-    on_control: which are controls on a model that cannot have seen the pictures. perturbed: which are controls on
-    pictures that were changed a little.
+    on_control: which are controls on a model that cannot have seen the pictures. turned: which are controls on
+    mirrored or turned pictures.
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
     has it. distilled: why the model is taken for a few-step student, if it is.
     """
@@ -24,12 +24,12 @@ class Circumstances:
     rendering: RenderingEntry | None = None
     distilled: str | None = None
     on_control: Controls | None = None
-    perturbed: Controls | None = None
+    turned: Controls | None = None
 
     @property
     def controls(self) -> Controls:
         """All attacks of the table that are controls: they enter no correction and carry no claim."""
-        return {**(self.prompts or {}), **(self.on_control or {}), **(self.perturbed or {})}
+        return {**(self.prompts or {}), **(self.on_control or {}), **(self.turned or {})}
 
 
 UNKNOWN = Circumstances()

@@ -218,44 +218,35 @@ class ConditioningControl(Document):
     because: str | None = Field(description="what differs; null where nothing does")
 
 
-class ModelControl(Document):
-    """One attack, or all of them together as CDI, on a model that cannot have seen any picture of the run: a control,
-    which enters no correction. What it finds is no memory."""
+class Counterpart(Document):
+    """One attack, or all of them together as CDI, where nothing can be remembered: a control, which enters no
+    correction. What it finds is no memory."""
 
     attack: str = Field(description="the name of the attack that it belongs to")
     of: str = Field(description="the repr of that attack, or cdi")
     repr: str = Field(description="of the control, or cdi")
-    effect: Unit | None = Field(description="P(suspect or member > unseen) on the control model")
+    effect: Unit | None = Field(description="P(suspect or member > unseen) there")
     effect_ci: Interval | None
     p_value: Unit | None = Field(description="one-sided, as of the attack")
     level: Unit
-    finds: bool | None = Field(description="whether the control model finds a difference too; null where not made")
+    finds: bool | None = Field(description="whether a difference is found there too; null where not made")
     detectable: Unit | None = Field(description="AUC that would have been found in four cases of five; null without")
-    left: Unit | None = Field(
-        description="AUC of the attack without what its control explains (difficulty calibration)"
-    )
+    left: Unit | None = Field(description="AUC without what the control explains, as in difficulty calibration")
     left_p_value: Unit | None
     caps: bool = Field(description="whether a claim that rests on this attack stays at level 2")
     n_pictures: Count = Field(description="suspects or members scored")
     n_unseen: Count
 
 
-class Sensitivity(Document):
-    """One attack, or all of them together as CDI, on pictures that were changed a little, all alike: a control, which
-    enters no correction. A difference that does not survive lies in what was changed, not in memory."""
+class ModelControl(Counterpart):
+    """On a model that cannot have seen any picture of the run."""
 
-    attack: str = Field(description="the name of the attack that it belongs to")
-    of: str = Field(description="the repr of that attack, or cdi")
-    repr: str = Field(description="of the control, or cdi")
-    change: str = Field(description="what was changed, by its name")
-    effect: Unit | None = Field(description="P(suspect or member > unseen) after the change")
-    effect_ci: Interval | None
-    p_value: Unit | None = Field(description="one-sided, as of the attack")
-    level: Unit
-    holds: bool | None = Field(description="whether the difference is found after the change too; null where not made")
-    caps: bool = Field(description="whether a claim that rests on this attack stays at level 2")
-    n_pictures: Count = Field(description="suspects or members scored")
-    n_unseen: Count
+
+class Sensitivity(Counterpart):
+    """On the audited model, but with pictures that were changed so that memory is lost and what else sets the two sets
+    apart is kept."""
+
+    change: str = Field(description="what was done to all pictures: mirror, upside-down or half-turn")
 
 
 class Randomised(Document):

@@ -10,8 +10,8 @@ from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol.agreement import agreement
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.conditioning import conditioning_control
-from trainedon.evidence.protocol.control_model import control_models
 from trainedon.evidence.protocol.controls import duplicates
+from trainedon.evidence.protocol.counterparts import control_models, sensitivity
 from trainedon.evidence.protocol.documents import (
     AttackEvaluation,
     Evaluation,
@@ -21,7 +21,6 @@ from trainedon.evidence.protocol.draw import Draw, check_draw
 from trainedon.evidence.protocol.one_run import one_run
 from trainedon.evidence.protocol.prompts import evaluated
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
-from trainedon.evidence.protocol.sensitivity import sensitivity
 from trainedon.evidence.protocol.sides import common, halves
 from trainedon.evidence.statistics import roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
@@ -89,7 +88,7 @@ def evaluate_table(
         prompt_controls=recaptioned,
         asked=control,
         control_models=control_models(every, circumstances.on_control, sets, jointly(len(attacks))),
-        sensitivity=sensitivity(every, circumstances.perturbed, sets, jointly(len(attacks))),
+        sensitivity=sensitivity(every, circumstances.turned, sets, jointly(len(attacks))),
         flags=tuple(raised),
     )
 
