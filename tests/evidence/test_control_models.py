@@ -5,7 +5,7 @@ import pytest
 
 from trainedon.evidence import Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.circumstances import Circumstances
-from trainedon.evidence.protocol.counterparts import LEVEL, detectable, explained
+from trainedon.evidence.protocol.counterparts import LEVEL, detectable, beyond
 from trainedon.evidence.statistics.pvalues import permutation_test
 from trainedon.formats.run_record import ControlEntry
 
@@ -60,10 +60,10 @@ def test_controls_are_no_attacks_and_enter_no_correction():
     assert not alone.control_models and not alone.sensitivity and "sensitivity" not in alone.model_dump_json()
 
 
-def test_what_is_explained_knows_no_labels():
+def test_the_difference_to_a_counterpart_knows_no_labels():
     suspects, unseen = drawn(4, 1, 0.5)
     pooled = {name: np.concatenate([suspects[name], unseen[name]]) for name in suspects}
-    both = [explained(one, [(one.attacks[0], one.attacks[1])]) for one in (table(suspects, unseen), table({}, pooled))]
+    both = [beyond(one, [(one.attacks[0], one.attacks[1])]) for one in (table(suspects, unseen), table({}, pooled))]
     dealt, together = (np.sort(one.columns.score) for one in both)
     np.testing.assert_allclose(dealt, together, atol=1e-12)
     assert [key.repr for key in both[0].attacks] == ["A"]

@@ -218,9 +218,7 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
     return items, entries, passed
 
 
-def _with_controls(
-    target: Target, plan: Plan, items: Inventory, rules: evidence.Rules
-) -> tuple[Plan, list[Attack]]:
+def _with_controls(target: Target, plan: Plan, items: Inventory, rules: evidence.Rules) -> tuple[Plan, list[Attack]]:
     """The plan, its attacks with the run's captions where they draw some, and its controls, which are attacks too.
 
     Raises UserError for a control model that is known to have seen pictures of the run.

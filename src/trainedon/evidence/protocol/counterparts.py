@@ -26,7 +26,7 @@ from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores
 
 LEVEL = 0.05  # below which a difference is found where nothing can be remembered
-LEFT = 0.01  # below which a difference is left beyond what the counterpart explains
+LEFT = 0.01  # below which a difference is left beyond that of the counterpart
 
 Pair = tuple[AttackKey, AttackKey]  # an attack and its counterpart
 Sets = tuple[str, str]
@@ -69,10 +69,10 @@ def detectable(m: int, n: int, level: float = LEVEL) -> float | None:
     return 0.5 + reach if reach < 0.5 else None
 
 
-def explained(scores: Scores, pairs: Sequence[Pair]) -> Scores:
-    """The first attack of each pair, its scores without what the second one explains of them: the residuals of a
-    regression of normal scores on normal scores, over the pictures of all sets together. Labels have no part in it, so
-    that a permutation test of the residuals is valid. Pictures that one of the two has not scored have no score.
+def beyond(scores: Scores, pairs: Sequence[Pair]) -> Scores:
+    """The first attack of each pair, with the difference of the two in place of its scores: of their normal scores,
+    each over the pictures of all sets together. Labels have no part in it, so that a permutation test of the difference
+    is valid. Pictures that one of the two has not scored have no score.
     """
     columns, left = scores.columns, np.full(len(scores), np.nan)
     counts = np.isfinite(columns.score) & (columns.near < 0)
@@ -82,7 +82,8 @@ def explained(scores: Scores, pairs: Sequence[Pair]) -> Scores:
         rows, others = rows[counts[rows]], others[counts[others]]
         _, here, there = np.intersect1d(picture[rows], picture[others], assume_unique=True, return_indices=True)
         if len(here) > 1:
-            left[rows[here]] = _residuals(columns.score[rows[here]], columns.score[others[there]])
+            own, other = columns.score[rows[here]], columns.score[others[there]]
+            left[rows[here]] = _normal_scores(own) - _normal_scores(other)
     return _only(Scores(replace(columns, score=left)), [first for first, _ in pairs])
 
 
@@ -90,11 +91,9 @@ def _only(scores: Scores, attacks: Sequence[AttackKey]) -> Scores:
     return scores.without({key.repr for key in scores.attacks} - {key.repr for key in attacks})
 
 
-def _residuals(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """float64 (n,): y without what x explains of it, both as normal scores."""
-    y, x = (norm.ppf(rankdata(values) / (len(values) + 1)) for values in (y, x))
-    spread = float(x @ x)
-    return y if spread == 0 else y - x * float(x @ y) / spread
+def _normal_scores(values: np.ndarray) -> np.ndarray:
+    """float64 (n,): the normal quantiles of the ranks."""
+    return np.asarray(norm.ppf(rankdata(values) / (len(values) + 1)))
 
 
 def _facts(scores: Scores, told: Controls, sets: Sets, level: float) -> list[dict[str, Any]]:
@@ -109,7 +108,7 @@ def _facts(scores: Scores, told: Controls, sets: Sets, level: float) -> list[dic
 def _of_attack(scores: Scores, pair: Pair, sets: Sets, level: float) -> dict[str, Any]:
     attack, counterpart = pair
     first, unseen = (scores.sample(counterpart, name) for name in sets)
-    left = explained(scores, [pair])
+    left = beyond(scores, [pair])
     p_value, area = tested(first, unseen, level)
     left_p, left_area = tested(left.sample(attack, sets[0]), left.sample(attack, sets[1]), level)
     finds = None if p_value is None else p_value < LEVEL
@@ -133,7 +132,7 @@ def _of_attack(scores: Scores, pair: Pair, sets: Sets, level: float) -> dict[str
 
 def _of_all(scores: Scores, pairs: Sequence[Pair]) -> dict[str, Any] | None:
     """The same of CDI, the test of all attacks together; None where it could not be made."""
-    found, left = cdi(_only(scores, [other for _, other in pairs])), cdi(explained(scores, pairs))
+    found, left = cdi(_only(scores, [other for _, other in pairs])), cdi(beyond(scores, pairs))
     if found is None or left is None:
         return None
     finds = found.p_value < LEVEL

@@ -231,7 +231,7 @@ class Counterpart(Document):
     level: Unit
     finds: bool | None = Field(description="whether a difference is found there too; null where not made")
     detectable: Unit | None = Field(description="AUC that would have been found in four cases of five; null without")
-    left: Unit | None = Field(description="AUC without what the control explains, as in difficulty calibration")
+    left: Unit | None = Field(description="AUC of the difference of both (normal scores), as in difficulty calibration")
     left_p_value: Unit | None
     caps: bool = Field(description="whether a claim that rests on this attack stays at level 2")
     n_pictures: Count = Field(description="suspects or members scored")
