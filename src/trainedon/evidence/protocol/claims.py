@@ -8,7 +8,7 @@ the model was given.
 from __future__ import annotations
 
 from trainedon.evidence.protocol.documents import Blind, Cdi, Claim, ConditioningControl, SetEvidence, UnseenControl
-from trainedon.evidence.statistics.pvalues import PERMUTATIONS, smallest_p
+from trainedon.evidence.statistics.pvalues import Deals, smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
 
@@ -60,12 +60,13 @@ def claim(
     tests: int = 1,
     randomised: bool = False,
     conditioning: ConditioningControl | None = None,
+    permutations: int = Deals().permutations,
 ) -> Claim:
     """The claim that one of `tests` tests carries; `evidence` is None where it could not be made.
 
     `suspects` and `unseen` count the pictures that count in it; `given_unseen`: whether any unseen pictures were given;
     `randomised`: whether coins, checked, decided which pictures are suspects; `conditioning`: the control of what
-    the model was conditioned on, if there is one.
+    the model was conditioned on, if there is one. `permutations`: of a test of the set.
     """
     if suspects == 0:
         return _not_estimable("no suspect picture could be scored")
@@ -76,7 +77,7 @@ def claim(
     counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, tests made: {tests}"
     if evidence is None:
         return _not_estimable(f"CDI needs two attacks and 20 pictures a side ({counts})")
-    if max(1, tests) * max(smallest_p(suspects, unseen), 1 / (1 + PERMUTATIONS)) >= LEVEL:
+    if max(1, tests) * max(smallest_p(suspects, unseen), 1 / (1 + permutations)) >= LEVEL:
         return _not_estimable(f"no outcome could give a p-value below {LEVEL} ({counts})")
     measured = f"the p-value of the set is {evidence.p_value_holm:.2g}"
     if not is_found(evidence):

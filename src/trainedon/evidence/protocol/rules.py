@@ -6,20 +6,32 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainedon.errors import UserError
+from trainedon.evidence.statistics.pvalues import FEWER, Deals
 
 Protocol = Literal["standard-1", "standard-2"]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What distinguishes one protocol from another. schema_version: of the documents that are written under it."""
+    """What distinguishes one protocol from another. schema_version: of the documents that are written under it.
+
+    deals: of set tests. seeded: whether the seed of deals follows from the pictures' digests. one_more: whether each
+    end of an AUC's interval is also taken with one more picture on the wrong side. directed: whether CDI finds only
+    what runs in the attacks' own direction. cautious_share: whether the estimate of the member share is one that is
+    too high in at most one case of two.
+    """
 
     name: Protocol
     schema_version: Literal[1, 2]
+    deals: Deals
+    seeded: bool
+    one_more: bool
+    directed: bool
+    cautious_share: bool
 
 
-STANDARD_1 = Rules("standard-1", 1)
-STANDARD_2 = Rules("standard-2", 2)
+STANDARD_1 = Rules("standard-1", 1, FEWER, seeded=False, one_more=False, directed=False, cautious_share=False)
+STANDARD_2 = Rules("standard-2", 2, Deals(), seeded=True, one_more=True, directed=True, cautious_share=True)
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
 

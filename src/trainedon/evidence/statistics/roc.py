@@ -41,7 +41,7 @@ def auc(
     *,
     level: float = CONFIDENCE,
     widen: float = 1.0,
-    one_more: bool = False,
+    one_more: bool = True,
     groups: Groups | None = None,
 ) -> Auc:
     """The area under the ROC curve, ties counting half, with a two-sided interval inside [0, 1].
