@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu, rankdata
 
-from trainedon.evidence.statistics.pvalues import benjamini_hochberg, conformal_p, holm, permutation_test, smallest_p
+from trainedon.evidence.statistics.pvalues import FEWER, Deals, benjamini_hochberg, conformal_p, holm, permutation_test, smallest_p
 
 
 def test_conformal_by_hand_and_by_counting():
@@ -89,12 +89,13 @@ def test_permutation_agrees_with_mann_whitney_when_classes_are_joined(m, n):
 def test_permutation_is_never_zero_and_repeats():
     x, y = np.arange(50.0) + 1000, np.arange(200.0)
     first = permutation_test(x, y)
-    assert first.p_value == 1 / 10_000
-    assert first.permutations == 9_999
+    assert first.p_value == 1 / 100_000
+    assert first.permutations == 99_999
+    assert permutation_test(x, y, FEWER).p_value == 1 / 10_000
     rng = np.random.default_rng(0)
     assert permutation_test(rng.permutation(x), rng.permutation(y)) == first
     assert permutation_test(y[:50], x).p_value == 1.0
-    assert permutation_test(y[:50], x).two_sided == first.two_sided == 2 / 10_000
+    assert permutation_test(y[:50], x).two_sided == first.two_sided == 2 / 100_000
     assert permutation_test(np.ones(5), np.ones(50)).p_value == 1.0
 
 
@@ -104,7 +105,7 @@ def test_permutation_is_valid_under_the_null(m, n):
     p = []
     for i in range(300):
         x = rng.normal(size=m + n) if i % 2 else rng.integers(0, 6, m + n).astype(float)
-        p.append(permutation_test(x[:m], x[m:], permutations=199).p_value)
+        p.append(permutation_test(x[:m], x[m:], Deals(199)).p_value)
     for level in (0.05, 0.2):
         assert np.mean(np.array(p) <= level) <= level + 3 * np.sqrt(level / len(p))
     assert np.mean(p) > 0.4  # and not merely because it never finds anything

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
+from trainedon.evidence.protocol import obstacles as hindrance
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim
@@ -108,21 +109,24 @@ def audit_table(
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
+    obstacles = (
+        hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
+        hindrance.of_conditioning(control),
+        hindrance.of_blind(findings.blind),
+    )
     return Audit(
         schema_version=rules.schema_version,
         protocol=rules.name,
         claim=claim(
             together if lead == "cdi" else tests[0],
-            findings.blind,
-            _control(attacks if lead == "cdi" else attacks[:1]),
+            [*filter(None, obstacles)],
             suspects=len(suspects),
             unseen=len(unseen),
             given_unseen=given_unseen,
             tests=sum(test is not None and test.p_value is not None for test in (*tests, together)),
             # a picture of the draw that has no score could have been left out for what it would have said
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
-            conditioning=control,
-            permutations=rules.deals.permutations,
+            rules=rules,
         ),
         lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
         set=tests[0],
@@ -150,7 +154,7 @@ def _tests(scores: Scores, rules: Rules) -> tuple[list[SetEvidence], Cdi | None]
     """One set test an attack and one of all attacks together, their p-values corrected together."""
     level = jointly(len(scores.attacks))
     found = [_set_evidence(scores, attack, level, rules) for attack in scores.attacks]
-    together = cdi(scores, rules.directed, rules.one_more)
+    together = cdi(scores, rules)
     every = [test for test in (*found, together) if test is not None and test.p_value is not None]
     corrected = iter(pvalues.holm(np.array([test.p_value for test in every])).tolist())
     found = [t if t.p_value is None else t.model_copy(update={"p_value_holm": next(corrected)}) for t in found]

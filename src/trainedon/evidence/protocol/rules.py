@@ -15,14 +15,17 @@ Protocol = Literal["standard-1", "standard-2"]
 class Rules:
     """What distinguishes one protocol from another. schema_version: of the documents that are written under it.
 
-    deals: of set tests. seeded: whether the seed of deals follows from the pictures' digests. one_more: whether each
-    end of an AUC's interval is also taken with one more picture on the wrong side. directed: whether CDI finds only
-    what runs in the attacks' own direction. cautious_share: whether the estimate of the member share is one that is
-    too high in at most one case of two.
-    """
+    unrefuted: why a claim of level 3 is made, as a clause.
+    tells_opposite: whether a difference against the direction of training has a sentence of its own.
+    deals: of set tests. seeded: whether the seed of deals follows from the pictures' digests.
+    one_more: whether each end of an AUC's interval is also taken with one more picture on the wrong side.
+    directed: whether CDI finds only what runs in the attacks' own direction.
+    cautious_share: whether the estimate of the member share is too high in at most one case of two."""
 
     name: Protocol
     schema_version: Literal[1, 2]
+    unrefuted: str
+    tells_opposite: bool
     deals: Deals
     seeded: bool
     one_more: bool
@@ -30,8 +33,28 @@ class Rules:
     cautious_share: bool
 
 
-STANDARD_1 = Rules("standard-1", 1, FEWER, seeded=False, one_more=False, directed=False, cautious_share=False)
-STANDARD_2 = Rules("standard-2", 2, Deals(), seeded=True, one_more=True, directed=True, cautious_share=True)
+STANDARD_1 = Rules(
+    name="standard-1",
+    schema_version=1,
+    unrefuted="the blind baseline does not separate the sets",
+    tells_opposite=False,
+    deals=FEWER,
+    seeded=False,
+    one_more=False,
+    directed=False,
+    cautious_share=False,
+)
+STANDARD_2 = Rules(
+    name="standard-2",
+    schema_version=2,
+    unrefuted="no control found another reason",
+    tells_opposite=True,
+    deals=Deals(),
+    seeded=True,
+    one_more=True,
+    directed=True,
+    cautious_share=True,
+)
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
 
