@@ -91,7 +91,9 @@ def test_cdi_sees_more_than_each_attack_alone():
     assert found.cdi.effect > max(attack.set.effect for attack in found.attacks)
     assert (found.cdi.n_suspects, found.cdi.n_unseen, len(found.cdi.attacks)) == (60, 120, 6)
     assert found.cdi.effect_ci[0] < found.cdi.effect < found.cdi.effect_ci[1]
-    assert found.cdi.p_value_holm == pytest.approx(1e-4 * (1 + sum(attack.set.p_value > 1e-4 for attack in found.attacks)))
+    assert found.cdi.p_value_holm == pytest.approx(
+        1e-4 * (1 + sum(attack.set.p_value > 1e-4 for attack in found.attacks))
+    )
 
 
 @pytest.mark.parametrize("repeats", [40, pytest.param(100, marks=pytest.mark.slow)])

@@ -114,7 +114,12 @@ def record_of(
         controls={repr(one): _control(one) for one in others},
         costs=[_cost(attack, target) for attack in attacks],
         declared={
-            repr(attack): DeclaredEntry(shown_as=attack.shown_as, relative_to=attack.relative_to) for attack in attacks
+            repr(attack): DeclaredEntry(
+                shown_as=attack.shown_as,
+                relative_to=attack.relative_to,
+                learns_from="labels" if "labels" in attack.needs else None,
+            ).sparing("learns_from")
+            for attack in attacks
         },
         reported=[entry for attack in plan.attacks for entry in _reported(attack, plan.dataset)],
         study=[*plan.study],

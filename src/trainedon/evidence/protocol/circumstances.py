@@ -14,13 +14,15 @@ class Circumstances:
 
     prompts: of a model that is conditioned on captions, which attacks of the table are controls with other captions.
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
-    has it. distilled: why the model is taken for a few-step student, if it is.
+    has it. distilled: why the model is taken for a few-step student, if it is. learnt: the reprs of attacks that learnt
+    from pictures of which it was known whether they are members.
     """
 
     prompts: Prompts | None = None
     conditioned_on: str | None = None
     rendering: RenderingEntry | None = None
     distilled: str | None = None
+    learnt: frozenset[str] = frozenset()
 
 
 UNKNOWN = Circumstances()

@@ -20,7 +20,7 @@ LISTED = 20
 def unseen_control(
     calibration: np.ndarray,
     evaluation: np.ndarray,
-    deals: pvalues.Deals = pvalues.Deals(),
+    deals: pvalues.Deals = pvalues.DEALS,
     seed: int = pvalues.SEED,
 ) -> UnseenControl:
     """One half of the unseen pictures against the other, by the test that suspects are put to, in both directions.

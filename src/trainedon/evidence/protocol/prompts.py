@@ -23,7 +23,9 @@ Prompts = Mapping[str, ControlEntry]
 def evaluated(scores: Scores, prompts: Prompts | None, level: float, rules: Rules) -> tuple[PromptControl, ...]:
     """The controls among the attacks of `scores`, as they were prepared. level: of the intervals."""
     sets = ("member", "unseen")
-    return tuple(PromptControl(**_facts(scores, key, told, sets, level, rules)) for key, told in _among(scores, prompts))
+    return tuple(
+        PromptControl(**_facts(scores, key, told, sets, level, rules)) for key, told in _among(scores, prompts)
+    )
 
 
 def audited(scores: Scores, prompts: Prompts | None, level: float, rules: Rules) -> tuple[AuditPromptControl, ...]:
@@ -47,7 +49,9 @@ def _facts(
     own = next((other for other in scores.attacks if other.repr == told.of), None)
     both = None if own is None else scored_by_both(scores, own, key, sets)
     lost = None if both is None else auc_difference(*both, level=level)
-    area = roc.auc(first.score, unseen.score, level=level, one_more=rules.one_more) if len(first) and len(unseen) else None
+    area = (
+        roc.auc(first.score, unseen.score, level=level, one_more=rules.one_more) if len(first) and len(unseen) else None
+    )
     return {
         "attack": own.name if own else told.of,
         "of": told.of,

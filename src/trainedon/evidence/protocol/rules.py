@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainedon.errors import UserError
-from trainedon.evidence.statistics.pvalues import FEWER, Deals
+from trainedon.evidence.statistics.pvalues import DEALS, FEWER, Deals
+from trainedon.evidence.statistics.roc import LEARNT
 
 Protocol = Literal["standard-1", "standard-2"]
 
@@ -20,7 +21,8 @@ class Rules:
     deals: of set tests. seeded: whether the seed of deals follows from the pictures' digests.
     one_more: whether each end of an AUC's interval is also taken with one more picture on the wrong side.
     directed: whether CDI finds only what runs in the attacks' own direction.
-    cautious_share: whether the estimate of the member share is too high in at most one case of two."""
+    cautious_share: whether the estimate of the member share is too high in at most one case of two.
+    learnt: by how much the standard error of the AUC of an attack that learnt from labels is multiplied."""
 
     name: Protocol
     schema_version: Literal[1, 2]
@@ -31,6 +33,7 @@ class Rules:
     one_more: bool
     directed: bool
     cautious_share: bool
+    learnt: float
 
 
 STANDARD_1 = Rules(
@@ -43,17 +46,19 @@ STANDARD_1 = Rules(
     one_more=False,
     directed=False,
     cautious_share=False,
+    learnt=1.0,
 )
 STANDARD_2 = Rules(
     name="standard-2",
     schema_version=2,
     unrefuted="no control found another reason",
     tells_opposite=True,
-    deals=Deals(),
+    deals=DEALS,
     seeded=True,
     one_more=True,
     directed=True,
     cautious_share=True,
+    learnt=LEARNT,
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}

@@ -17,6 +17,10 @@ from trainedon.evidence.statistics.finite import finite
 from trainedon.evidence.statistics.intervals import CONFIDENCE, bounded_mean
 
 MAX_POINTS = 400
+# Cross-fitted scores that were learnt from labels: of two pictures in different folds each has a say in the other's
+# score, and DeLong's error counts as two chances what is one. If a score is a sum of such influences, the true error is
+# sqrt(2) times as large where there is nothing to find (an offset between folds adds a little), and less elsewhere.
+LEARNT = 1.5
 Groups = tuple[ArrayLike, ArrayLike]
 
 
