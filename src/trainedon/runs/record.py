@@ -113,14 +113,7 @@ def record_of(
         labels={repr(attack): short(attack) for attack in attacks},
         controls={repr(one): _control(one) for one in others},
         costs=[_cost(attack, target) for attack in attacks],
-        declared={
-            repr(attack): DeclaredEntry(
-                shown_as=attack.shown_as,
-                relative_to=attack.relative_to,
-                learns_from="labels" if "labels" in attack.needs else None,
-            ).sparing("learns_from")
-            for attack in attacks
-        },
+        declared={repr(attack): _declared(attack) for attack in attacks},
         reported=[entry for attack in plan.attacks for entry in _reported(attack, plan.dataset)],
         study=[*plan.study],
         sweep=plan.sweep,
@@ -134,6 +127,16 @@ def record_of(
         attribution=plan.attribution,
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
+
+
+def _declared(attack: Attack) -> DeclaredEntry:
+    entry = DeclaredEntry(
+        shown_as=attack.shown_as,
+        relative_to=attack.relative_to,
+        learns_from="labels" if "labels" in attack.needs else None,
+        null_view=attack.null_view,
+    )
+    return entry.sparing("learns_from", "null_view")
 
 
 def _control(one: Recaptioned) -> ControlEntry:

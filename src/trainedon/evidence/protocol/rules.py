@@ -22,7 +22,8 @@ class Rules:
     one_more: whether each end of an AUC's interval is also taken with one more picture on the wrong side.
     directed: whether CDI finds only what runs in the attacks' own direction.
     cautious_share: whether the estimate of the member share is too high in at most one case of two.
-    learnt: by how much the standard error of the AUC of an attack that learnt from labels is multiplied."""
+    learnt: by how much the standard error of the AUC of an attack that learnt from labels is multiplied.
+    tells_assumption: whether a claim of level 3 names what it rests on."""
 
     name: Protocol
     schema_version: Literal[1, 2]
@@ -34,6 +35,7 @@ class Rules:
     directed: bool
     cautious_share: bool
     learnt: float
+    tells_assumption: bool
 
 
 STANDARD_1 = Rules(
@@ -47,6 +49,7 @@ STANDARD_1 = Rules(
     directed=False,
     cautious_share=False,
     learnt=1.0,
+    tells_assumption=False,
 )
 STANDARD_2 = Rules(
     name="standard-2",
@@ -59,6 +62,7 @@ STANDARD_2 = Rules(
     directed=True,
     cautious_share=True,
     learnt=LEARNT,
+    tells_assumption=True,
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
