@@ -130,8 +130,13 @@ def record_of(
 
 
 def _declared(attack: Attack) -> DeclaredEntry:
-    entry = DeclaredEntry(shown_as=attack.shown_as, relative_to=attack.relative_to, null_view=attack.null_view)
-    return entry.sparing("null_view")
+    entry = DeclaredEntry(
+        shown_as=attack.shown_as,
+        relative_to=attack.relative_to,
+        learns_from="labels" if "labels" in attack.needs else None,
+        null_view=attack.null_view,
+    )
+    return entry.sparing("learns_from", "null_view")
 
 
 def _control(one: Recaptioned) -> ControlEntry:

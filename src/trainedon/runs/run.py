@@ -156,6 +156,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
         conditioned_on=_conditioned_on(record),
         rendering=record.rendering,
         distilled=record.model.distilled,
+        learnt=frozenset(name for name, told in (record.declared or {}).items() if told.learns_from == "labels"),
         null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},
     )
 

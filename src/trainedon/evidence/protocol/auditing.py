@@ -30,7 +30,7 @@ from trainedon.evidence.protocol.mirror_test import mirror_test, named_by_sign
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
-from trainedon.evidence.protocol.sides import common, halves
+from trainedon.evidence.protocol.sides import common, halves, set_test
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
 from trainedon.evidence.table.deduplicate import deduplicated
@@ -90,11 +90,11 @@ def audit_table(
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(circumstances.prompts or ())
-    tests, together = _tests(scores)
-    attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
+    tests, together = _tests(scores, rules)
+    attacks = tuple(_audit_attack(scores, *pair, rules) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
-    recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)))
+    recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)), rules)
     findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None)
     copies = duplicates(scores, listed)
     given_unseen = scores.has("unseen")
@@ -158,23 +158,23 @@ def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:
     return min((attack.unseen_control for attack in attacks), key=lambda c: 1 if c.p_value is None else c.p_value)
 
 
-def _tests(scores: Scores) -> tuple[list[SetEvidence], Cdi | None]:
+def _tests(scores: Scores, rules: Rules) -> tuple[list[SetEvidence], Cdi | None]:
     """One set test an attack and one of all attacks together, their p-values corrected together."""
     level = jointly(len(scores.attacks))
-    found = [_set_evidence(scores, attack, level) for attack in scores.attacks]
-    together = cdi(scores)
+    found = [_set_evidence(scores, attack, level, rules) for attack in scores.attacks]
+    together = cdi(scores, rules)
     every = [test for test in (*found, together) if test is not None and test.p_value is not None]
     corrected = iter(pvalues.holm(np.array([test.p_value for test in every])).tolist())
     found = [t if t.p_value is None else t.model_copy(update={"p_value_holm": next(corrected)}) for t in found]
     return found, together and together.model_copy(update={"p_value_holm": next(corrected)})
 
 
-def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidence:
+def _set_evidence(scores: Scores, attack: AttackKey, level: float, rules: Rules) -> SetEvidence:
     suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
     if not (len(suspects) and len(unseen)):
         return NO_SET
-    test = pvalues.permutation_test(suspects.score, unseen.score)
-    effect = roc.auc(suspects.score, unseen.score, level=level)
+    test = set_test(suspects, unseen, rules)
+    effect = roc.auc(suspects.score, unseen.score, level=level, one_more=rules.one_more)
     return SetEvidence(
         p_value=test.p_value,
         p_value_holm=test.p_value,
@@ -183,11 +183,11 @@ def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidenc
         effect_ci=effect.interval,
         effect_ci_method=effect.method,
         needed=pictures_needed(effect.value, len(unseen), LEVEL),
-        part=member_share(suspects.score, *halves(unseen)),
+        part=member_share(suspects.score, *halves(unseen), cautious=rules.cautious_share),
     )
 
 
-def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> AttackAudit:
+def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence, rules: Rules) -> AttackAudit:
     suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
     return AttackAudit(
         name=attack.name,
@@ -195,7 +195,7 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
         set=evidence,
         n_suspects=len(suspects),
         n_unseen=len(unseen),
-        **common(suspects, unseen),
+        **common(suspects, unseen, rules),
     )
 
 

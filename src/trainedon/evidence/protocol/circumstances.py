@@ -15,7 +15,8 @@ class Circumstances:
 
     prompts: of a model that is conditioned on captions, which attacks of the table are controls with other captions.
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
-    has it. distilled: why the model is taken for a few-step student, if it is.
+    has it. distilled: why the model is taken for a few-step student, if it is. learnt: the reprs of attacks that learnt
+    from pictures of which it was known whether they are members.
     null_views: repr of an attack -> the view whose score it takes off, which makes its sign a coin.
     """
 
@@ -23,6 +24,7 @@ class Circumstances:
     conditioned_on: str | None = None
     rendering: RenderingEntry | None = None
     distilled: str | None = None
+    learnt: frozenset[str] = frozenset()
     null_views: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence
 from trainedon.evidence.protocol.obstacles import Obstacle
 from trainedon.evidence.protocol.rules import Rules
-from trainedon.evidence.statistics.pvalues import PERMUTATIONS, smallest_p
+from trainedon.evidence.statistics.pvalues import smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
 
@@ -48,7 +48,10 @@ def is_found(evidence: SetEvidence | Cdi | None) -> bool:
 
 
 def is_opposite(evidence: SetEvidence | Cdi) -> bool:
-    """Whether the suspects as a set score lower than unseen pictures: the interval of the effect lies below 0.5."""
+    """Whether the suspects as a set score lower than unseen pictures: by CDI's test of that, or because the interval of
+    the effect lies below 0.5."""
+    if isinstance(evidence, Cdi) and evidence.opposite is not None:
+        return evidence.opposite < LEVEL
     return evidence.effect_ci is not None and evidence.effect_ci[1] < 0.5
 
 
@@ -80,7 +83,7 @@ def claim(
     counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, tests made: {tests}"
     if evidence is None:
         return _not_estimable(f"CDI needs two attacks and 20 pictures a side ({counts})")
-    if max(1, tests) * max(smallest_p(suspects, unseen), 1 / (1 + PERMUTATIONS)) >= LEVEL:
+    if max(1, tests) * max(smallest_p(suspects, unseen), 1 / (1 + rules.deals.permutations)) >= LEVEL:
         return _not_estimable(f"no outcome could give a p-value below {LEVEL} ({counts})")
     measured = f"the p-value of the set is {evidence.p_value_holm:.2g}"
     if not is_found(evidence):
