@@ -66,7 +66,8 @@ def _described(parameter: Parameter) -> str:
 
 def _called(kind: Any, several: bool = False) -> str:
     if kind in KINDS:
-        return KINDS[kind][1 + several]
+        _, one, many = KINDS[kind]
+        return many if several else one
     if get_origin(kind) in (tuple, Sequence):
         return f"a {'list' if get_origin(kind) is Sequence else 'tuple'} of {_called(get_args(kind)[0], several=True)}"
     title = str(getattr(getattr(kind, "noun", None), "title", getattr(kind, "__name__", kind)))
