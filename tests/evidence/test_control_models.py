@@ -5,7 +5,7 @@ import pytest
 
 from trainedon.evidence import Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.circumstances import Circumstances
-from trainedon.evidence.protocol.counterparts import LEVEL, detectable, beyond
+from trainedon.evidence.protocol.counterparts import LEVEL, beyond, detectable
 from trainedon.evidence.statistics.pvalues import permutation_test
 from trainedon.formats.run_record import ControlEntry
 

@@ -19,6 +19,7 @@ from trainedon.cli.option_groups import (
     BatchSize,
     Compile,
     Control,
+    Controls,
     Device,
     Model,
     Precision,
@@ -68,6 +69,7 @@ def plan(
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,
+    controls: Controls = True,
     pictures: Annotated[
         str | None, typer.Option(help="Some of the pictures: their size, and how fast they are read, is measured.")
     ] = None,
@@ -91,6 +93,7 @@ def plan(
         shadows=shadows,
         reference=reference,
         control=control,
+        controls=controls,
         pictures=pictures,
         bytes_per_picture=None if bytes_per_picture is None else count(bytes_per_picture, "--bytes-per-picture"),
         machine=Machine(batch_size, device, precision, compiled, base=base),

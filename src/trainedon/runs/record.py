@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from trainedon.attacks import Attack, short
+from trainedon.attacks import Attack
 from trainedon.attacks.wrappers.on_control import OnControl
 from trainedon.attacks.wrappers.recaptioned import Recaptioned
 from trainedon.attacks.wrappers.turned import Turned
@@ -29,7 +29,7 @@ from trainedon.pictures import Inventory, Passed, inventory_digest, shown
 from trainedon.redact import redacted
 from trainedon.runs.labels import Settled, condition_origins
 from trainedon.runs.plan import Plan
-from trainedon.runs.spelling import spelled
+from trainedon.runs.spelling import in_full
 from trainedon.targets import Target
 
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
@@ -54,7 +54,7 @@ def begun(target: Target, plan: Plan, version: int) -> RunIdentity:
     known = RunIdentity(kind=plan.kind, model=target.identity.digest, device=target.device.type)
     if target.conditioning == "caption":  # its attacks may have captions of the run in them
         return known
-    return known.but(attacks=[spelled(attack, version) for attack in plan.attacks])
+    return known.but(attacks=[in_full(attack, version) for attack in plan.attacks])
 
 
 def identity_of(
@@ -74,12 +74,12 @@ def identity_of(
         kind=plan.kind,
         model=target.identity.digest,
         pictures={name: inventory_digest(items.of_set(name)) for name in plan.sets},
-        attacks=[spelled(attack, version) for attack in plan.attacks],
+        attacks=[in_full(attack, version) for attack in plan.attacks],
         device=target.device.type,
         precision=target.precision,
         compiled=target.batching.compiled,
         lead=plan.lead,
-        controls=[spelled(control, version) for control in others],
+        controls=[in_full(control, version) for control in others],
         rendering=plan.rendering.said(),
         sweep=[group.title for group in plan.sweep.groups] if plan.sweep else [],
         draw=draw,
@@ -112,13 +112,11 @@ def record_of(
             name: _input(source, identity.pictures[name], len(settled.items.of_set(name)), passed[name])
             for name, source in plan.sets.items()
         },
-        labels={repr(attack): short(attack) for attack in attacks},
+        labels={repr(attack): attack.spelled({"seed": plan.seed}) for attack in attacks},
         controls={repr(one): _control(one) for one in others},
         control_model=_control_model(target, plan),
         costs=[_cost(attack, target) for attack in attacks],
-        declared={
-            repr(attack): DeclaredEntry(shown_as=attack.shown_as, relative_to=attack.relative_to) for attack in attacks
-        },
+        declared={repr(attack): _declared(attack) for attack in attacks},
         reported=[entry for attack in plan.attacks for entry in _reported(attack, plan.dataset)],
         study=[*plan.study],
         sweep=plan.sweep,
@@ -133,6 +131,16 @@ def record_of(
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     return record.sparing("control_model")
+
+
+def _declared(attack: Attack) -> DeclaredEntry:
+    entry = DeclaredEntry(
+        shown_as=attack.shown_as,
+        relative_to=attack.relative_to,
+        learns_from="labels" if "labels" in attack.needs else None,
+        null_view=attack.null_view,
+    )
+    return entry.sparing("learns_from", "null_view")
 
 
 def _control(one: Attack) -> ControlEntry:
@@ -213,7 +221,7 @@ def _reported(attack: Attack, dataset: str | None) -> list[ReportedEntry]:
     return [
         ReportedEntry(attack=repr(attack), paper=attack.paper, **asdict(figures))
         for figures in attack.reported
-        if figures.data == dataset and short(attack) == attack.name
+        if figures.data == dataset and attack.spelled() == attack.name
     ]
 
 

@@ -24,9 +24,8 @@ class Timesteps(Wrapper):
     paper: ClassVar[str] = "averaging over timesteps"
 
     def __post_init__(self) -> None:
-        self.read_texts()
         if not self.t:
-            raise UserError("timesteps: name one t at least, or several joined by +")
+            raise UserError(f"{self.name}: name one t at least, or several joined by +")
         self.runs()
 
     def runs(self) -> list[Attack]:

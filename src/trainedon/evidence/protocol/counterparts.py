@@ -19,11 +19,12 @@ from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.documents import ModelControl, Sensitivity
 from trainedon.evidence.protocol.power import POWER
 from trainedon.evidence.protocol.prompts import Controls
-from trainedon.evidence.protocol.sides import tested
-from trainedon.evidence.statistics import pvalues
+from trainedon.evidence.protocol.rules import Rules
+from trainedon.evidence.protocol.sides import set_test
+from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import CONFIDENCE
 from trainedon.evidence.table.rows import AttackKey
-from trainedon.evidence.table.scores import Scores
+from trainedon.evidence.table.scores import Sample, Scores
 
 LEVEL = 0.05  # below which a difference is found where nothing can be remembered
 LEFT = 0.01  # below which a difference is left beyond that of the counterpart
@@ -33,18 +34,18 @@ Sets = tuple[str, str]
 
 
 def control_models(
-    scores: Scores, told: Controls | None, sets: Sets, level: float = CONFIDENCE
+    scores: Scores, told: Controls | None, sets: Sets, rules: Rules, level: float = CONFIDENCE
 ) -> tuple[ModelControl, ...]:
     """What each attack finds on the control model, and last, where there are several, all of them together as CDI does.
 
     scores: all attacks, those on the control model among them. told: repr of each of these -> of which attack it is.
     level: of the intervals.
     """
-    return tuple(ModelControl(**facts) for facts in _facts(scores, told or {}, sets, level))
+    return tuple(ModelControl(**facts) for facts in _facts(scores, told or {}, sets, rules, level))
 
 
 def sensitivity(
-    scores: Scores, told: Controls | None, sets: Sets, level: float = CONFIDENCE
+    scores: Scores, told: Controls | None, sets: Sets, rules: Rules, level: float = CONFIDENCE
 ) -> tuple[Sensitivity, ...]:
     """The same on pictures that were changed so that memory is lost, for each change."""
     told = told or {}
@@ -53,7 +54,7 @@ def sensitivity(
     return tuple(
         Sensitivity(change=change, **facts)
         for change, some in alike.items()
-        for facts in _facts(scores, some, sets, level)
+        for facts in _facts(scores, some, sets, rules, level)
     )
 
 
@@ -96,21 +97,21 @@ def _normal_scores(values: np.ndarray) -> np.ndarray:
     return np.asarray(norm.ppf(rankdata(values) / (len(values) + 1)))
 
 
-def _facts(scores: Scores, told: Controls, sets: Sets, level: float) -> list[dict[str, Any]]:
+def _facts(scores: Scores, told: Controls, sets: Sets, rules: Rules, level: float) -> list[dict[str, Any]]:
     """The fields that counterparts of all kinds share."""
     known = {key.repr: key for key in scores.attacks}
     pairs = [(known[one.of], known[name]) for name, one in told.items() if {one.of, name} <= known.keys()]
-    single = [_of_attack(scores, pair, sets, level) for pair in pairs]
-    together = _of_all(scores, pairs) if len(pairs) > 1 and sets[0] == "suspect" else None
+    single = [_of_attack(scores, pair, sets, rules, level) for pair in pairs]
+    together = _of_all(scores, pairs, rules) if len(pairs) > 1 and sets[0] == "suspect" else None
     return single if together is None else [*single, together]
 
 
-def _of_attack(scores: Scores, pair: Pair, sets: Sets, level: float) -> dict[str, Any]:
+def _of_attack(scores: Scores, pair: Pair, sets: Sets, rules: Rules, level: float) -> dict[str, Any]:
     attack, counterpart = pair
     first, unseen = (scores.sample(counterpart, name) for name in sets)
     left = beyond(scores, [pair])
-    p_value, area = tested(first, unseen, level)
-    left_p, left_area = tested(left.sample(attack, sets[0]), left.sample(attack, sets[1]), level)
+    p_value, area = _tested(first, unseen, rules, level)
+    left_p, left_area = _tested(left.sample(attack, sets[0]), left.sample(attack, sets[1]), rules, level)
     finds = None if p_value is None else p_value < LEVEL
     return {
         "attack": attack.name,
@@ -130,9 +131,9 @@ def _of_attack(scores: Scores, pair: Pair, sets: Sets, level: float) -> dict[str
     }
 
 
-def _of_all(scores: Scores, pairs: Sequence[Pair]) -> dict[str, Any] | None:
+def _of_all(scores: Scores, pairs: Sequence[Pair], rules: Rules) -> dict[str, Any] | None:
     """The same of CDI, the test of all attacks together; None where it could not be made."""
-    found, left = cdi(_only(scores, [other for _, other in pairs])), cdi(beyond(scores, pairs))
+    found, left = cdi(_only(scores, [other for _, other in pairs]), rules), cdi(beyond(scores, pairs), rules)
     if found is None or left is None:
         return None
     finds = found.p_value < LEVEL
@@ -152,6 +153,14 @@ def _of_all(scores: Scores, pairs: Sequence[Pair]) -> dict[str, Any] | None:
         "n_pictures": found.n_suspects,
         "n_unseen": found.n_unseen,
     }
+
+
+def _tested(first: Sample, unseen: Sample, rules: Rules, level: float) -> tuple[float | None, roc.Auc | None]:
+    """The one-sided p-value of the set and its AUC; None for both without scored pictures on a side."""
+    if not (len(first) and len(unseen)):
+        return None, None
+    area = roc.auc(first.score, unseen.score, level=level, one_more=rules.one_more)
+    return set_test(first, unseen, rules).p_value, area
 
 
 def _caps(finds: bool | None, left: float | None) -> bool:
