@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import mannwhitneyu
 
 from trainedon.evidence import Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.circumstances import Circumstances
 from trainedon.evidence.protocol.counterparts import LEVEL, beyond, detectable
-from trainedon.evidence.statistics.pvalues import permutation_test
 from trainedon.formats.run_record import ControlEntry
 
 MODEL, MIRRORED = "OnControl(A)", "Turned(A)"
@@ -71,13 +71,14 @@ def test_the_difference_to_a_counterpart_knows_no_labels():
 
 @pytest.mark.parametrize(("m", "n"), [(20, 60), (40, 200), (150, 150)])
 def test_four_of_five_differences_of_the_detectable_size_are_found(m, n):
-    """Noether's formula against the test itself, on logistic shifts, where it is nearly exact."""
+    """Noether's formula against the test by ranks, on logistic shifts, where it is nearly exact."""
     effect = detectable(m, n)
     assert effect is not None
     rng = np.random.default_rng(m)
     shift = _shift_of(effect)
     found = sum(
-        permutation_test(rng.logistic(shift, 1, m), rng.logistic(0, 1, n), 999).p_value < LEVEL for _ in range(400)
+        mannwhitneyu(rng.logistic(shift, 1, m), rng.logistic(0, 1, n), alternative="greater").pvalue < LEVEL
+        for _ in range(400)
     )
     assert 0.72 < found / 400 < 0.88
 
