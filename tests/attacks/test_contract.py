@@ -42,12 +42,13 @@ ATTACKS = [
 PIXEL = ["epsilon", "v, zero terminal SNR", "sample, cosine betas", "class-conditional", "grey", "learned variance"]
 KINDS = [*PIXEL, *tiny.FAMILIES]
 # In every run all rows meet one kind of target in pixels and one of latents with captions, and every attack meets every
-# kind, in the form that asks least; one that holds another attack meets one kind of each space and condition.
+# kind, in the form that asks least; one that holds another attack meets one kind of each space and condition, and so
+# does gsa, since all kinds derive by their weights in the same few lines.
 EVERY_ROW = ["epsilon", "stable diffusion"]
-EVERY_WRAPPER = [*EVERY_ROW, "class-conditional", "latent, KL"]
-WRAPPERS = {
+SOME = [*EVERY_ROW, "class-conditional", "latent, KL"]
+ON_SOME = {
     *("rank-average", "logistic", "quantile", "fremia", "flip", "repeat", "timesteps", "symmetric", "calibrated"),
-    "recaptioned",
+    *("recaptioned", "gsa"),
 }
 FEWEST = {  # where the first row of an attack asks much
     "drc-fast": "drc-fast(degradation=diffuse:100, restorations=1)",
@@ -70,9 +71,9 @@ EVERY_SETTING = [*EVERY_ROW, "class-conditional", "inpainting", "flux"]
 def rows():
     """Pairs of a kind of target and an attack."""
     for kind in KINDS:
-        fewest = {FEWEST.get(name, spec) for name, spec in FIRST.items() if name not in WRAPPERS}
+        fewest = {FEWEST.get(name, spec) for name, spec in FIRST.items() if name not in ON_SOME}
         quick = set(ATTACKS) if kind in EVERY_ROW else fewest
-        quick |= {spec for name, spec in FIRST.items() if name in WRAPPERS and kind in EVERY_WRAPPER}
+        quick |= {spec for name, spec in FIRST.items() if name in ON_SOME and kind in SOME}
         quick |= {spec for spec in ATTACKS if "restorer=inpaint" in spec and kind == "inpainting"}
         every = ATTACKS if kind in EVERY_SETTING else FIRST.values()
         for spec in dict.fromkeys([*sorted(quick), *every]):
@@ -354,7 +355,7 @@ def test_of_an_attack_that_noises_the_picture_a_hidden_centre_is_shown(target_fo
     assert len(run(hidden_centre(brief), brief, batch).exhibits) == 3, "what can be scored can be shown"
 
 
-@pytest.mark.parametrize("kind", EVERY_WRAPPER, indirect=True)
+@pytest.mark.parametrize("kind", SOME, indirect=True)
 def test_a_picture_that_is_its_own_mirror_image_has_no_reference(target):
     batch = pictures(target, 3)
     batch.pixels[0] = 0.25
