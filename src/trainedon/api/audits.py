@@ -49,20 +49,7 @@ def audit(
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """
     sets = {"suspect": suspects} | ({} if unseen is None else {"unseen": unseen})
-    order = Order(
-        kind="audit",
-        model=model,
-        sets=sets,
-        out=out,
-        choices=choices,
-        machine=machine,
-        reading=reading,
-        progress=progress,
-        command=_command,
-        drawn=drawn,
-        shadows=shadows,
-        reference=reference,
-    )
+    order = Order.of("audit", locals())
     lead = lead_of(attacks, unseen is not None)
     return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead)))
 
@@ -93,20 +80,7 @@ def evaluate(
     from trainedon.api.results import EvaluationRun, of_run
 
     sets = {"member": members, "unseen": unseen}
-    order = Order(
-        kind="evaluate",
-        model=model,
-        sets=sets,
-        out=out,
-        choices=choices,
-        machine=machine,
-        reading=reading,
-        progress=progress,
-        command=_command,
-        drawn=drawn,
-        shadows=shadows,
-        reference=reference,
-    )
+    order = Order.of("evaluate", locals())
     done = _executed(order, attacks, Asked(controls=controls, dataset=dataset))
     return of_run(EvaluationRun, done.document, done.kept)
 

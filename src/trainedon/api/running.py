@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainedon import run_files
 from trainedon.api.choosing import Means
 from trainedon.api.opening import engine_of
-from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
+from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading, check_call
 from trainedon.checks import check_places, check_sources, swapped
 from trainedon.errors import UserError
 
@@ -44,6 +44,16 @@ class Order:
     drawn: str | Path | None = None
     shadows: str | Path | None = None
     reference: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        places = {"out": self.out, "drawn": self.drawn, "shadows": self.shadows, "reference": self.reference}
+        check_call(self.model, self.sets, places, choices=self.choices, machine=self.machine, reading=self.reading)
+
+    @classmethod
+    def of(cls, kind: Kind, call: Mapping[str, Any]) -> Order:
+        """call: the `locals()` of a function whose arguments have the names that they have here, with its `sets`."""
+        taken = {field.name: call[field.name] for field in fields(cls) if field.name in call}
+        return cls(kind=kind, command=call["_command"], **taken)
 
     @property
     def means(self) -> Means:
