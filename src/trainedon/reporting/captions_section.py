@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainedon.evidence.protocol.documents import AttackAudit, AuditPromptControl, PromptControl
-from trainedon.formats.run_record import CONTROLS
+from trainedon.formats.other_captions import CONTROLS
 from trainedon.reporting import words
 from trainedon.reporting.attack_table import Cell, TableEntry, ranked
 from trainedon.reporting.run_folder import RunFolder
