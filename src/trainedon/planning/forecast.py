@@ -12,7 +12,7 @@ from pathlib import Path
 from trainedon.attacks import Attack
 from trainedon.errors import UserError
 from trainedon.pictures import Rendering
-from trainedon.pictures.rendering import DEFAULT
+from trainedon.pictures.pixels.rendering import DEFAULT
 from trainedon.planning.measuring import (
     Clock,
     Demand,
