@@ -80,7 +80,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """The statistics of a run, where it lies, and what it says of the question that it was made for, if there was."""
 
     document: Audit | Evaluation
@@ -106,7 +106,7 @@ def checked(order: Order) -> Engine | None:
     return engine
 
 
-def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> Finished:
+def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> FinishedRun:
     """Run the attacks, or go on. Raises UserError as `runs.run`."""
     from trainedon.attacks.core.answers import silent
     from trainedon.runs import Plan, run
@@ -147,12 +147,12 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
     return _finished(document, place.path, stays=True)
 
 
-def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> Finished:
+def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> FinishedRun:
     from trainedon.api.results import Kept
     from trainedon.evidence import Peaks, Sweep
 
     peaks, sweep = folder / run_files.PEAKS, folder / run_files.SWEEP
-    return Finished(
+    return FinishedRun(
         document,
         Kept.of(folder, stays=stays),
         Peaks.model_validate_json(peaks.read_bytes()) if peaks.exists() else None,

@@ -80,7 +80,7 @@ class RunIdentity(_Entry):
     protocol: str = Field(default="standard-1", description="by whose rules scores become claims; missing: standard-1")
 
 
-class Choices(_Entry):
+class ChoicesEntry(_Entry):
     """What was chosen, given or by default."""
 
     attacks: list[str] | None = Field(default=None, description="repr of each, in the order named")
@@ -265,7 +265,7 @@ class RunRecord(_Entry):
     started: Moment | None = Field(default=None, description="UTC")
     finished: Moment | None = Field(default=None, description="UTC, when the last score was written; null before")
     identity: RunIdentity = RunIdentity()
-    choices: Choices = Choices()
+    choices: ChoicesEntry = ChoicesEntry()
     model: ModelEntry = ModelEntry()
     inputs: dict[str, Annotated[InputEntry, BeforeValidator(_source)]] = Field(default={}, description="by set")
     labels: dict[str, str] = Field(default={}, description="repr of an attack -> its short name")
