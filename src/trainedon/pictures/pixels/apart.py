@@ -40,8 +40,6 @@ _LONGEST = 200  # characters of a reason
 _FACTS = {"format": str, "mode": str, "width": int, "height": int, "bytes": int, "alpha": bool, "orientation": int}
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
 _PROGRAM += " from trainedon.pictures.pixels.apart import serve; serve()"
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); import trainedon.pictures.pixels.apart as a; a.serve()"
-)
 # native readers that start a thread a core are to take their room from few arenas
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
