@@ -134,7 +134,7 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
     finished, model, toy_pictures, tmp_path, monkeypatch
 ):
     """An exception at every moment at which progress is told, each time gone on with."""
-    monkeypatch.setattr("trainedon.runs.engine.SHARD", 12)
+    monkeypatch.setattr("trainedon.runs.scoring.engine.SHARD", 12)
     whole = tmp_path / "whole"
     run(load_target(model), evaluation(toy_pictures), whole, silent)
     assert table(whole) == table(finished)
@@ -160,7 +160,8 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
     assert evidence_pictures(out) == evidence_pictures(whole)
 
 
-def test_an_attack_that_learns_scores_in_a_run_as_it_does_in_python(model, toy_pictures, tmp_path):
+def test_an_attack_that_learns_scores_in_a_run_as_it_does_in_python(model, toy_pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainedon.attacks.learned.quantile.STEPS", 12)
     run(load_target(model), evaluation(toy_pictures, "logistic(loss, pia), quantile"), tmp_path / "run", silent)
     rows, target = table(tmp_path / "run"), load_target(model)
     batches = [load_pictures(toy_pictures[name], target) for name in ("members", "unseen")]
@@ -176,7 +177,7 @@ def command(model, toy_pictures, tmp_path):
     out = tmp_path / "run"
     arguments = ["evaluate", model, "--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
     arguments += ["--attacks", ATTACKS, "--out", out, "--device", "cpu"]
-    code = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
+    code = "import trainedon.runs.scoring.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
     return lambda before="": Forked(before + code, arguments, tmp_path), out
 
 

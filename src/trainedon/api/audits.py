@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trainedon.api.choosing import chosen, lead_of, possible
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
-from trainedon.api.running import Asked, Finished, Order, checked, finished
+from trainedon.api.running import Asked, FinishedRun, Order, checked, finished
 
 if TYPE_CHECKING:
     from trainedon.api.choosing import Attacks
@@ -118,7 +118,7 @@ def demo(
     return _audited(done), truth
 
 
-def _executed(order: Order, attacks: Attacks, asked: Asked, *, name: str | None = None) -> Finished:
+def _executed(order: Order, attacks: Attacks, asked: Asked, *, name: str | None = None) -> FinishedRun:
     """name: of the model, on the page."""
     engine = checked(order)
     named = chosen(attacks, order.means)
@@ -128,7 +128,7 @@ def _executed(order: Order, attacks: Attacks, asked: Asked, *, name: str | None 
     return finished(order, target, possible(named, attacks, target), engine, asked)
 
 
-def _audited(done: Finished) -> AuditRun:
+def _audited(done: FinishedRun) -> AuditRun:
     from trainedon.api.results import AuditRun, of_run
 
     return of_run(AuditRun, done.document, done.kept)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trainedon.attacks import Attack, Progress
     from trainedon.evidence import Audit, Evaluation, Peaks, Sweep
     from trainedon.formats.run_record import Kind, Lead, StudyEntry, SweepEntry
-    from trainedon.runs.engine import Engine
+    from trainedon.runs.scoring.engine import Engine
     from trainedon.targets import Target
 
 log = logging.getLogger("trainedon")
@@ -89,7 +89,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """The statistics of a run, where it lies, and what it says of the question that it was made for, if there was."""
 
     document: Audit | Evaluation
@@ -115,7 +115,7 @@ def checked(order: Order) -> Engine | None:
     return engine
 
 
-def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> Finished:
+def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> FinishedRun:
     """Run the attacks, or go on. Raises UserError as `runs.run`."""
     from trainedon.attacks.core.answers import silent
     from trainedon.runs import Plan, run
@@ -157,12 +157,12 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
     return _finished(document, place.path, stays=True)
 
 
-def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> Finished:
+def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> FinishedRun:
     from trainedon.api.results import Kept
     from trainedon.evidence import Peaks, Sweep
 
     peaks, sweep = folder / run_files.PEAKS, folder / run_files.SWEEP
-    return Finished(
+    return FinishedRun(
         document,
         Kept.of(folder, stays=stays),
         Peaks.model_validate_json(peaks.read_bytes()) if peaks.exists() else None,

@@ -16,7 +16,7 @@ from trainedon.attacks.wrappers.turned import Turned
 from trainedon.checks import swapped
 from trainedon.formats import SCHEMA_VERSION, RunRecord
 from trainedon.formats.run_record import (
-    Choices,
+    ChoicesEntry,
     ControlEntry,
     CostEntry,
     DeclaredEntry,
@@ -158,8 +158,8 @@ def _control_model(target: Target, plan: Plan) -> ModelEntry | None:
     return None if plan.control is None else _model(plan.control.target(target), None)
 
 
-def _choices(target: Target, plan: Plan, identity: RunIdentity) -> Choices:
-    choices = Choices(
+def _choices(target: Target, plan: Plan, identity: RunIdentity) -> ChoicesEntry:
+    choices = ChoicesEntry(
         attacks=identity.attacks,
         seed=plan.seed,
         limit=plan.limit,
