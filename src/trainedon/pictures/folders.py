@@ -11,14 +11,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import PictureError
-from trainedon.pictures import captions, disk
-from trainedon.pictures.columns import Column, each
-from trainedon.pictures.disk import Disk
-from trainedon.pictures.entries import DATA, READ, Passed
-from trainedon.pictures.metadata import FILES, SHEET, misfit
-from trainedon.pictures.names import ARRAYS, COMPRESSED_TARS, PARQUET, TAR, has, is_picture, is_text, raw, spelled, text
-from trainedon.pictures.ours import OWN, seems_own
-from trainedon.pictures.sniffing import (
+from trainedon.pictures.listing import captions
+from trainedon.pictures.listing.columns import Column, each
+from trainedon.pictures.listing.entries import DATA, READ, Passed
+from trainedon.pictures.listing.metadata import FILES, SHEET, misfit
+from trainedon.pictures.listing.strays import SECOND
+from trainedon.pictures.pixels.names import (
+    ARRAYS,
+    COMPRESSED_TARS,
+    PARQUET,
+    TAR,
+    has,
+    is_picture,
+    is_text,
+    raw,
+    spelled,
+    text,
+)
+from trainedon.pictures.pixels.sniffing import (
     BLANK,
     BROKEN,
     HIDDEN,
@@ -32,8 +42,10 @@ from trainedon.pictures.sniffing import (
     seems,
     unreadable,
 )
-from trainedon.pictures.stores import Place
-from trainedon.pictures.strays import SECOND
+from trainedon.pictures.places import disk
+from trainedon.pictures.places.disk import Disk
+from trainedon.pictures.places.ours import OWN, seems_own
+from trainedon.pictures.places.stores import Place
 
 TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
 # what is passed over for what it is, whatever it is called
@@ -46,7 +58,7 @@ _REPEATS = re.compile(r"\d+_.*[^\W\d_].*")  # how kohya's trainer has folders ca
 
 
 @dataclass
-class Contents:
+class FolderContents:
     """What a folder holds, by names relative to it, sorted. texts: those that lie beside pictures."""
 
     pictures: pa.ChunkedArray  # binary
@@ -110,7 +122,7 @@ class _Looker:
             return unreadable(str(error))
 
 
-def contents(place: Place, folder: str) -> Contents:
+def contents(place: Place, folder: str) -> FolderContents:
     """Go through a folder. Raises OSError or UserError where that cannot be done."""
     walked, passed = _walked(place, folder), Passed()
     kept = {sort: in_order(column.array()) for sort, column in walked.items() if sort != "picture"}
@@ -133,10 +145,10 @@ def contents(place: Place, folder: str) -> Contents:
     for name in each(kept["metadata"]):
         if _tells(place, folder, name, passed):
             metadata.append(name)
-    return Contents(in_order(pictures.array()), kept["table"], metadata.array(), texts, passed)
+    return FolderContents(in_order(pictures.array()), kept["table"], metadata.array(), texts, passed)
 
 
-def found_captions(holds: Contents) -> pa.ChunkedArray | None:
+def found_captions(holds: FolderContents) -> pa.ChunkedArray | None:
     """Which of `captions.beside` each picture's caption is, int8 (n,), null for none; None where none has any."""
     if not len(holds.texts):
         return None
