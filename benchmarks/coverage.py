@@ -23,7 +23,6 @@ changes the resolution of p-values and not their size; `deals` makes all of them
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import textwrap
@@ -79,7 +78,8 @@ def scores(kind: str, n: int, rng: np.random.Generator, asked: str) -> Scores:
             values = 1 + WIDER * values
         for i, row in enumerate(values):
             for copy in range(COPIES if kind == "clusters" else 1):
-                picture = {"picture": f"{name}-{i}-{copy}", "set": name, "cluster": f"{name}-{i}"}
+                digest = rng.bytes(32).hex()  # the seed of deals follows from it, and is to be another one each time
+                picture = {"picture": f"{name}-{i}-{copy}", "set": name, "cluster": f"{name}-{i}", "sha256": digest}
                 rows += [picture | {"score": x + 0.01 * copy, "attack": f"a{j}"} for j, x in enumerate(row)]
     return Scores.from_rows(rows)
 
@@ -92,6 +92,7 @@ def _motifs(n: int, rng: np.random.Generator, asked: str) -> Scores:
     return Scores.from_rows(
         {
             "picture": f"{i}-0-0",
+            "sha256": rng.bytes(32).hex(),
             "set": asked if where[i] else "unseen",
             "score": values[i],
             "cluster": f"c{i // 2}" if motif[i] else None,
@@ -138,8 +139,7 @@ def _pictures(table: Scores, rng: np.random.Generator) -> tuple[list[dict], Feat
             "reason": None,
             "phash": f"{rng.integers(2**63):016x}",
         }
-        sha256 = hashlib.sha256(f"{row.set}/{row.picture}".encode()).hexdigest()
-        known.append({"picture": row.picture, "set": row.set, "sha256": sha256} | drawn | same)
+        known.append({"picture": row.picture, "set": row.set, "sha256": row.sha256} | drawn | same)
         features[row.set, row.picture] = rng.normal(size=FEATURES).astype(np.float32)
     return known, FeatureTable("simulated", features)
 

@@ -145,7 +145,7 @@ def direction(column: str, rng: np.random.Generator) -> Iterator[Finding]:
     for name, shift in (("alike", 0.0), ("lower in every attack", -0.5)):
         values = (rng.normal(size=(2 * n, ATTACKS)) + rng.normal(size=(2 * n, 1))) * math.sqrt(0.5)
         values[:n] += shift
-        found = cdi(_table(values, n), STANDARD_2)
+        found = cdi(_table(values, n, rng), STANDARD_2)
         for level in (0.01, 0.05):
             yield f"suspects {name}: p <= {level}", Bound("at most", level), found.p_value <= level
             if not shift:
@@ -154,10 +154,14 @@ def direction(column: str, rng: np.random.Generator) -> Iterator[Finding]:
             yield "suspects alike: interval of the effect", COVERS, found.effect_ci[0] <= 0.5 <= found.effect_ci[1]
 
 
-def _table(values: np.ndarray, m: int) -> Scores:
+def _table(values: np.ndarray, m: int, rng: np.random.Generator) -> Scores:
+    pictures = [
+        {"picture": str(i), "set": "suspect" if i < m else "unseen", "sha256": rng.bytes(32).hex()}
+        for i in range(len(values))
+    ]
     return Scores.from_rows(
-        {"picture": str(i), "set": "suspect" if i < m else "unseen", "attack": f"a{k}", "score": float(score)}
-        for i, row in enumerate(values)
+        picture | {"attack": f"a{k}", "score": float(score)}
+        for picture, row in zip(pictures, values, strict=True)
         for k, score in enumerate(row)
     )
 
