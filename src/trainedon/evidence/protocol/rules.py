@@ -1,0 +1,32 @@
+"""The protocols: by which rules scores become claims. Each is frozen; a change of a rule gets a new name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trainedon.errors import UserError
+
+Protocol = Literal["standard-1", "standard-2"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What distinguishes one protocol from another. schema_version: of the documents that are written under it."""
+
+    name: Protocol
+    schema_version: Literal[1, 2]
+
+
+STANDARD_1 = Rules("standard-1", 1)
+STANDARD_2 = Rules("standard-2", 2)
+CURRENT = STANDARD_2
+_BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
+
+
+def rules_of(name: str) -> Rules:
+    """The rules of that name. Raises UserError where this version does not know them."""
+    for known, rules in _BY_NAME.items():
+        if known == name:
+            return rules
+    raise UserError(f"protocol {str(name)[:60]!r} is not known here: a later version of trainedon wrote it")
