@@ -60,6 +60,7 @@ LOOKS = pa.schema(
         ("thumbnail", pa.list_(pa.uint8())),
         ("grain", pa.list_(pa.float32())),
         ("levels", pa.list_(pa.float32())),
+        ("borders", pa.list_(pa.float32())),
     ]
 )
 PICTURES = pa.schema(

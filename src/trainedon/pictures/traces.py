@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 SIDE = 32  # pixels, of the thumbnail
-_WINDOW = 512  # pixels; grain and levels show in a part
+_WINDOW = 256  # pixels; grain and levels show in a part
 _QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 _FLAT = 0.2  # share of the differences
+_AROUND = 9  # levels
 _EXTREMES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 
 
@@ -25,7 +26,7 @@ def thumbnail(rgb: np.ndarray) -> np.ndarray:
 def grain(rgb: np.ndarray) -> np.ndarray:
     """How fine differences are spread in each channel, and how alike they are across channels: float32 (33,).
 
-    rgb: uint8 (h, w, 3); the middle 512 x 512 pixels are looked at. d = x - right - below + diagonal is 0 in flat and
+    rgb: uint8 (h, w, 3); the middle 256 x 256 pixels are looked at. d = x - right - below + diagonal is 0 in flat and
     evenly shaded parts whatever the motif, so that noise, smoothing and sharpening show. In this order: a channel
     each, seven quantiles of |d|, its mean and the mean of its lowest fifth, as log(1 + value), and the share of zeros;
     then the correlations of d of red and green, red and blue, green and blue. Zeros for a picture one pixel wide or
@@ -64,16 +65,46 @@ def _correlations(d: np.ndarray) -> list[float]:
 
 
 def levels(rgb: np.ndarray) -> np.ndarray:
-    """Which of the 256 levels each channel uses: float32 (36,).
+    """Which of the 256 levels each channel uses, and how evenly: float32 (42,).
 
-    rgb: uint8 (h, w, 3); the middle 512 x 512 pixels are looked at. A channel each: quantiles from the lowest to the
-    highest level, in [0, 1]; log of the number of levels; the shares of 0 and of 255.
+    rgb: uint8 (h, w, 3); the middle 256 x 256 pixels are looked at. A channel each: quantiles from the lowest to the
+    highest level, in [0, 1]; log of the number of levels; the shares of 0 and of 255; and two traces that stretching or
+    squeezing contrast leaves, since levels are whole numbers: log of how rough the histogram is, and the share of gaps
+    in it, both against what counting by chance gives.
     """
-    counts = [np.bincount(channel, minlength=256) for channel in _middle(rgb).reshape(-1, 3).T]
-    used = [
-        [*_quantiles(c, _EXTREMES) / 255, np.log((c > 0).sum()), c[0] / c.sum(), c[-1] / c.sum()] for c in counts
-    ]
-    return np.array(used, np.float32).reshape(-1)
+    return np.array([_used(np.bincount(c, minlength=256)) for c in _middle(rgb).reshape(-1, 3).T], np.float32).ravel()
+
+
+def _used(counts: np.ndarray) -> list[float]:
+    """What `levels` says of one channel; counts: of the pixels at each level, (256,)."""
+    n, there = counts.sum(), np.flatnonzero(counts)
+    within = counts[there[0] : there[-1] + 1].astype(float)
+    curve = within[1:-1] - (within[:-2] + within[2:]) / 2
+    rough = (curve**2).sum() / (1.5 * within.sum())  # 1 for independent counts of a smooth mean
+    around = np.convolve(within, np.full(_AROUND, 1 / _AROUND), "same")[: len(within)]
+    gaps = (within == 0).mean() - np.exp(-around).mean()  # a Poisson count is 0 with probability exp(-mean)
+    shares = _quantiles(counts, _EXTREMES) / 255
+    return [*shares, np.log(len(there)), counts[0] / n, counts[-1] / n, np.log(rough + 0.1), gaps]
+
+
+def borders(rgb: np.ndarray) -> np.ndarray:
+    """How the outermost rows and columns go on with the picture, and with the opposite side: float32 (10,).
+
+    rgb: uint8 (h, w, 3). Logs of mean differences of grey values, plus half a level, over that of all neighbours: from
+    the first to the second row and from the second to the third, from each of the four sides; and from the first to the
+    last row and column. Rows repeated, wrapped around, blackened or filled in stand out. Zeros for pictures below three
+    pixels on a side.
+    """
+    grey = np.asarray(Image.fromarray(rgb).convert("L"))
+    if min(grey.shape) < 3:
+        return np.zeros(10, np.float32)
+    inner = _middle(grey).astype(np.int16)
+    usual = (np.abs(np.diff(inner, axis=0)).mean() + np.abs(np.diff(inner, axis=1)).mean()) / 2
+    sides = [side[:3].astype(np.int16) for side in (grey, grey[::-1], grey.T, grey.T[::-1])]
+    top, bottom, left, right = sides
+    apart = [np.abs(side[k] - side[k + 1]).mean() for side in sides for k in (0, 1)]
+    apart += [np.abs(top[0] - bottom[0]).mean(), np.abs(left[0] - right[0]).mean()]
+    return np.log((np.array(apart) + 0.5) / (usual + 0.5)).astype(np.float32)
 
 
 def _middle(rgb: np.ndarray) -> np.ndarray:

@@ -22,13 +22,13 @@ from trainedon.formats.arrow_schemas import FEATURES, LOOKS, written
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.appearance import layout
 from trainedon.pictures.rendering import DEFAULT, Rendering
-from trainedon.pictures.traces import grain, levels, thumbnail
+from trainedon.pictures.traces import borders, grain, levels, thumbnail
 from trainedon.runs.scorer import read_again
 
 MOST = 1024  # pictures of each set
 SIDE = 128  # pixels; 224 costs five times as much and finds few more copies
 BUILT_IN = "layout"
-LOOKED_AT = {"layout": layout, "thumbnail": thumbnail, "grain": grain, "levels": levels}  # the columns of LOOKS
+LOOKED_AT = {"layout": layout, "thumbnail": thumbnail, "grain": grain, "levels": levels, "borders": borders}
 
 
 def write_features(

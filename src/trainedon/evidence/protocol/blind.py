@@ -18,6 +18,7 @@ from scipy.stats import fisher_exact, ks_2samp
 
 from trainedon.evidence.protocol import caption_views as said
 from trainedon.evidence.protocol.documents import Blind, BlindView
+from trainedon.evidence.protocol.picture_views import picture_views, stacked
 from trainedon.evidence.statistics.roc import auc
 from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, discriminant
 from trainedon.evidence.table.codes import MISSING
@@ -54,11 +55,13 @@ def run(
     set_name: str,
     features: FeatureTable | None = None,
     captions: bool = False,
+    looks: bool = True,
 ) -> Findings:
     """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
 
     pictures: the inventory, or None. features: of an encoder; pictures without any are left out. captions: whether the
-    model is conditioned on them. Where any picture has one, those without count as having an empty one.
+    model is conditioned on them. Where any picture has one, those without count as having an empty one. looks: whether
+    how pictures look without an encoder is compared too, where the features' file says it.
     """
     if pictures is None:
         return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
@@ -70,7 +73,8 @@ def run(
     if min(len(first), len(unseen)) < FEWEST:
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
-    return Findings(_compared(first, unseen, features, captions, codec, resolution), codec, resolution)
+    views = _views(first, unseen, features, captions, looks)
+    return Findings(_compared(views, len(first), len(unseen), codec, resolution), codec, resolution)
 
 
 def _chosen(listed: PictureTable, sets: tuple[str, str], features: FeatureTable | None) -> list[Sequence[Facts]]:
@@ -92,26 +96,30 @@ def _chosen(listed: PictureTable, sets: tuple[str, str], features: FeatureTable 
     return [facts[: len(parts[0])], facts[len(parts[0]) :]]
 
 
-def _compared(
-    first: Sequence[Facts],
-    unseen: Sequence[Facts],
-    features: FeatureTable | None,
-    captions: bool,
-    codec: str | None,
-    resolution: str | None,
-) -> Blind:
-    """Every view of the pictures, tested together; the AUC printed is that of the view that separates best."""
+def _views(
+    first: Sequence[Facts], unseen: Sequence[Facts], features: FeatureTable | None, captions: bool, looks: bool
+) -> dict[str, View]:
+    """Every way in which the pictures are compared, by name."""
     views = {"files and colours": View(file_features(first, unseen), discriminant())}
     if features:
-        vectors = np.array([features.vectors[_key(p)] for rows in (first, unseen) for p in rows], dtype=float)
+        keys = [_key(p) for rows in (first, unseen) for p in rows]
+        vectors = stacked(features.vectors, keys).astype(float)
         views["what they show"] = View(vectors, discriminant(ridge=vectors.shape[1]))
+        if looks and features.looks:
+            views |= picture_views(features, keys)
     texts: list[Any] = [p["caption"] for rows in (first, unseen) for p in rows] if captions else []
     if any(texts):
         views[said.WRITTEN] = View(said.form(texts), discriminant())
         views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
+    return views
+
+
+def _compared(views: Mapping[str, View], m: int, n: int, codec: str | None, resolution: str | None) -> Blind:
+    """Every view of m pictures and n unseen ones, tested together; the AUC printed is that of the view that separates
+    best."""
     release_unused()  # the permutations take the most
-    found, p_value, _ = classifier_two_sample_test(list(views.values()), len(first), PERMUTATIONS, SEED)
-    areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen) for one in found]
+    found, p_value, _ = classifier_two_sample_test([*views.values()], m, PERMUTATIONS, SEED)
+    areas = [auc(one.score[:m], one.score[m:], widen=one.widen) for one in found]
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
     return Blind(
         auc=areas[best].value,
@@ -125,8 +133,8 @@ def _compared(
         ),
         codec_mismatch=codec is not None,
         resolution_mismatch=resolution is not None,
-        n_pictures=len(first),
-        n_unseen=len(unseen),
+        n_pictures=m,
+        n_unseen=n,
         reason=None,
     )
 

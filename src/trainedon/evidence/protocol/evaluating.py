@@ -62,7 +62,7 @@ def evaluate_table(
     attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
     recaptioned = evaluated(every, circumstances.prompts, jointly(len(attacks)))
-    findings = baseline.run(listed, "member", features, circumstances.prompts is not None)
+    findings = baseline.run(listed, "member", features, circumstances.prompts is not None, rules.looks)
     copies = duplicates(scores, listed)
     raised = (
         flags.of_controls(findings)

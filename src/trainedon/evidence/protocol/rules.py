@@ -12,14 +12,16 @@ Protocol = Literal["standard-1", "standard-2"]
 
 @dataclass(frozen=True)
 class Rules:
-    """What distinguishes one protocol from another. schema_version: of the documents that are written under it."""
+    """What distinguishes one protocol from another. schema_version: of the documents that are written under it. looks:
+    whether the blind baseline also compares how pictures look without an encoder."""
 
     name: Protocol
     schema_version: Literal[1, 2]
+    looks: bool
 
 
-STANDARD_1 = Rules("standard-1", 1)
-STANDARD_2 = Rules("standard-2", 2)
+STANDARD_1 = Rules("standard-1", 1, looks=False)
+STANDARD_2 = Rules("standard-2", 2, looks=True)
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
 
