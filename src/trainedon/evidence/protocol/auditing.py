@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
+from trainedon.evidence.protocol import obstacles as hindrance
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim
@@ -89,11 +90,11 @@ def audit_table(
     every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(circumstances.prompts or ())
     tests, together = _tests(scores)
-    attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
+    attacks = tuple(_audit_attack(scores, *pair, rules) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
     recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)))
-    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules.looks)
+    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules)
     copies = duplicates(scores, listed)
     rows, n_named = _picture_evidence(suspects, unseen)
     given_unseen = scores.has("unseen")
@@ -108,20 +109,24 @@ def audit_table(
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
+    obstacles = (
+        hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
+        hindrance.of_conditioning(control),
+        hindrance.of_blind(findings.blind),
+    )
     return Audit(
         schema_version=rules.schema_version,
         protocol=rules.name,
         claim=claim(
             together if lead == "cdi" else tests[0],
-            findings.blind,
-            _control(attacks if lead == "cdi" else attacks[:1]),
+            [*filter(None, obstacles)],
             suspects=len(suspects),
             unseen=len(unseen),
             given_unseen=given_unseen,
             tests=sum(test is not None and test.p_value is not None for test in (*tests, together)),
             # a picture of the draw that has no score could have been left out for what it would have said
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
-            conditioning=control,
+            rules=rules,
         ),
         lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
         set=tests[0],
@@ -174,7 +179,7 @@ def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidenc
     )
 
 
-def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> AttackAudit:
+def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence, rules: Rules) -> AttackAudit:
     suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
     return AttackAudit(
         name=attack.name,
@@ -182,7 +187,7 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
         set=evidence,
         n_suspects=len(suspects),
         n_unseen=len(unseen),
-        **common(suspects, unseen),
+        **common(suspects, unseen, rules),
     )
 
 

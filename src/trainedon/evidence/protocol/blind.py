@@ -17,10 +17,12 @@ import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
 
 from trainedon.evidence.protocol import caption_views as said
+from trainedon.evidence.protocol.detectable import detectable
 from trainedon.evidence.protocol.documents import Blind, BlindView
 from trainedon.evidence.protocol.picture_views import picture_views, stacked
+from trainedon.evidence.protocol.rules import STANDARD_2, Rules
 from trainedon.evidence.statistics.roc import auc
-from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, discriminant
+from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, discriminant, null_spread
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.deduplicate import near_duplicate_clusters
 from trainedon.evidence.table.feature_table import FeatureTable
@@ -55,13 +57,13 @@ def run(
     set_name: str,
     features: FeatureTable | None = None,
     captions: bool = False,
-    looks: bool = True,
+    rules: Rules = STANDARD_2,
 ) -> Findings:
     """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
 
     pictures: the inventory, or None. features: of an encoder; pictures without any are left out. captions: whether the
-    model is conditioned on them. Where any picture has one, those without count as having an empty one. looks: whether
-    how pictures look without an encoder is compared too, where the features' file says it.
+    model is conditioned on them. Where any picture has one, those without count as having an empty one. rules: whether
+    how pictures look without an encoder is compared too, and whether to say which difference would have been found.
     """
     if pictures is None:
         return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
@@ -73,8 +75,9 @@ def run(
     if min(len(first), len(unseen)) < FEWEST:
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
-    views = _views(first, unseen, features, captions, looks)
-    return Findings(_compared(views, len(first), len(unseen), codec, resolution), codec, resolution)
+    views = _views(first, unseen, features, captions, rules.looks)
+    found = _compared(views, len(first), len(unseen), codec, resolution, rules)
+    return Findings(found, codec, resolution)
 
 
 def _chosen(listed: PictureTable, sets: tuple[str, str], features: FeatureTable | None) -> list[Sequence[Facts]]:
@@ -114,12 +117,17 @@ def _views(
     return views
 
 
-def _compared(views: Mapping[str, View], m: int, n: int, codec: str | None, resolution: str | None) -> Blind:
+def _compared(
+    views: Mapping[str, View], m: int, n: int, codec: str | None, resolution: str | None, rules: Rules
+) -> Blind:
     """Every view of m pictures and n unseen ones, tested together; the AUC printed is that of the view that separates
     best."""
     release_unused()  # the permutations take the most
     found, p_value, _ = classifier_two_sample_test([*views.values()], m, PERMUTATIONS, SEED)
     areas = [auc(one.score[:m], one.score[m:], widen=one.widen) for one in found]
+    # correction over k views costs no more than testing each at 1/k of the level
+    spread = max(one.widen for one in found) * null_spread(m, n)
+    least = detectable(spread, LEVEL / len(views)) if rules.tells_detectable else None
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
     return Blind(
         auc=areas[best].value,
@@ -136,6 +144,7 @@ def _compared(views: Mapping[str, View], m: int, n: int, codec: str | None, reso
         n_pictures=m,
         n_unseen=n,
         reason=None,
+        detectable=least,
     )
 
 

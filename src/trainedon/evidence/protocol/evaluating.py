@@ -59,10 +59,10 @@ def evaluate_table(
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(circumstances.prompts or ())
-    attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
+    attacks = tuple(_evaluate_attack(scores, attack, draw is not None, rules) for attack in scores.attacks)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
     recaptioned = evaluated(every, circumstances.prompts, jointly(len(attacks)))
-    findings = baseline.run(listed, "member", features, circumstances.prompts is not None, rules.looks)
+    findings = baseline.run(listed, "member", features, circumstances.prompts is not None, rules)
     copies = duplicates(scores, listed)
     raised = (
         flags.of_controls(findings)
@@ -90,7 +90,7 @@ def evaluate_table(
     )
 
 
-def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEvaluation:
+def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool, rules: Rules) -> AttackEvaluation:
     members, unseen = (scores.sample(attack, name) for name in ("member", "unseen"))
     parts = halves(unseen)
     level = jointly(len(scores.attacks))
@@ -114,7 +114,7 @@ def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEv
         n_calibration=len(parts[0]),
         n_evaluation=len(parts[1]),
         one_run=one_run(members, unseen) if drawn else None,
-        **common(members, unseen),
+        **common(members, unseen, rules),
     )
 
 

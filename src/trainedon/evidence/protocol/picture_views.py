@@ -49,12 +49,11 @@ def shapes(thumbnail: np.ndarray) -> np.ndarray:
 def position(thumbnail: np.ndarray) -> np.ndarray:
     """How each picture lies against the others: float64 (n, 4), moved to the right and down, turned, and enlarged.
 
-    thumbnail: uint8 (n, side^2). To first order a move adds its derivative g to the mean picture; the linear filter that
-    tells it best from how the pictures x vary otherwise is w = C^-1 g, with C their scatter about the mean and a ridge
-    (the matched filter of signal detection, Turin, IRE Trans. Inf. Theory 6, 1960). Returned is w . (x - mean) / w . g,
-    in pixels of the thumbnail and, for the others, as far as they move its edge, with the picture itself left out of C.
-    Knows nothing of sets: values are exchangeable where pictures are. About the median, so that a shift of the smaller
-    part of the pictures stays in it alone.
+    thumbnail: uint8 (n, side^2). To first order a move adds its derivative g to the mean picture. The linear filter
+    that tells it best from how the pictures x vary otherwise is w = C^-1 g, with C their scatter about the mean and a
+    ridge (the matched filter of signal detection, Turin, IRE Trans. Information Theory 6, 1960). Returned is
+    w . (x - mean) / w . g less its median, the picture itself left out of C: pixels of the thumbnail, at its edge for
+    turns and enlargements. Knows nothing of sets: values are exchangeable where pictures are.
     """
     x = shapes(thumbnail)
     centred, moves = x - x.mean(axis=0), _moved(x.mean(axis=0))

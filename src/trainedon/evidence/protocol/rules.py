@@ -12,16 +12,36 @@ Protocol = Literal["standard-1", "standard-2"]
 
 @dataclass(frozen=True)
 class Rules:
-    """What distinguishes one protocol from another. schema_version: of the documents that are written under it. looks:
-    whether the blind baseline also compares how pictures look without an encoder."""
+    """What distinguishes one protocol from another. schema_version: of the documents that are written under it.
+    unrefuted: why a claim of level 3 is made, as a clause.
+    tells_opposite: whether a difference against the direction of training has a sentence of its own.
+    looks: whether the blind baseline also compares how pictures look without an encoder.
+    tells_detectable: whether controls say which difference they would have found."""
 
     name: Protocol
     schema_version: Literal[1, 2]
+    unrefuted: str
+    tells_opposite: bool
     looks: bool
+    tells_detectable: bool
 
 
-STANDARD_1 = Rules("standard-1", 1, looks=False)
-STANDARD_2 = Rules("standard-2", 2, looks=True)
+STANDARD_1 = Rules(
+    name="standard-1",
+    schema_version=1,
+    unrefuted="the blind baseline does not separate the sets",
+    tells_opposite=False,
+    looks=False,
+    tells_detectable=False,
+)
+STANDARD_2 = Rules(
+    name="standard-2",
+    schema_version=2,
+    unrefuted="no control found another reason",
+    tells_opposite=True,
+    looks=True,
+    tells_detectable=True,
+)
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
 

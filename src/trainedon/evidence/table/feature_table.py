@@ -15,7 +15,6 @@ from trainedon.errors import UserError
 from trainedon.formats.arrow_schemas import FEATURES, LOOKS
 from trainedon.parquet import opened
 
-
 Vectors = Mapping[tuple[str, str], npt.NDArray[np.generic]]
 
 
