@@ -49,14 +49,14 @@ def shapes(thumbnail: np.ndarray) -> np.ndarray:
 def position(thumbnail: np.ndarray) -> np.ndarray:
     """How each picture lies against the others: float64 (n, 4), moved to the right and down, turned, and enlarged.
 
-    thumbnail: uint8 (n, side^2). To first order a move adds its derivative g to the mean picture. The linear filter
-    that tells it best from how the pictures x vary otherwise is w = C^-1 g, with C their scatter about the mean and a
-    ridge (the matched filter of signal detection, Turin, IRE Trans. Information Theory 6, 1960). Returned is
+    thumbnail: uint8 (n, side^2). To first order a move adds its mean derivative g to a picture. The linear filter that
+    tells it best from how the pictures x vary otherwise is w = C^-1 g, with C their scatter about the mean and a ridge
+    (the matched filter of signal detection, Turin, IRE Trans. Information Theory 6, 1960). Returned is
     w . (x - mean) / w . g less its median, the picture itself left out of C: pixels of the thumbnail, at its edge for
     turns and enlargements. Knows nothing of sets: values are exchangeable where pictures are.
     """
     x = shapes(thumbnail)
-    centred, moves = x - x.mean(axis=0), _moved(x.mean(axis=0))
+    centred, moves = x - x.mean(axis=0), _moves(x)
     scatter = centred.T @ centred
     scatter[np.diag_indices_from(scatter)] += RIDGE * np.trace(scatter) / len(scatter) + 1e-9
     solved = np.linalg.solve(scatter, np.concatenate([moves, centred]).T).T
@@ -65,11 +65,18 @@ def position(thumbnail: np.ndarray) -> np.ndarray:
     return lie - np.median(lie, axis=0)
 
 
-def _moved(mean: np.ndarray) -> np.ndarray:
-    """What moving the mean picture, (side^2,), by one pixel to the right and down, and turning and enlarging it by one
-    at the edge, adds to it, to first order: (4, side^2)."""
-    side = math.isqrt(len(mean))
-    down, right = np.gradient(-mean.reshape(side, side))
-    y, x = (np.mgrid[:side, :side] - (side - 1) / 2) / (side / 2)
-    moves = np.stack([right, down, x * down - y * right, x * right + y * down])
-    return moves.reshape(len(moves), -1)
+def _moves(x: np.ndarray) -> np.ndarray:
+    """What moving pictures by one pixel to the right and down, and turning and enlarging them by one at the edge, adds
+    to their mean, to first order: (4, side^2). x: as `shapes` gives it, (n, side^2)."""
+    side = math.isqrt(x.shape[1])
+    down, right = (-part for part in np.gradient(x.reshape(-1, side, side), axis=(1, 2)))
+    below, beside = (np.mgrid[:side, :side] - (side - 1) / 2) / (side / 2)
+    moves = (right, down, beside * down - below * right, beside * right + below * down)
+    return np.stack([_kept(x, move.reshape(x.shape)).mean(axis=0) for move in moves])
+
+
+def _kept(x: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """What is left of a small change to pictures whose mean and spread are taken off afterwards: (n, d)."""
+    change = change - change.mean(axis=1, keepdims=True)
+    size = (x**2).sum(axis=1, keepdims=True) + 1e-9
+    return change - (change * x).sum(axis=1, keepdims=True) / size * x
