@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
 
 from trainedon.evidence.protocol import caption_views as said
-from trainedon.evidence.protocol.detectable import detectable
+from trainedon.evidence.protocol.detectable import BASELINE_LEVEL, detectable
 from trainedon.evidence.protocol.documents import Blind, BlindView
 from trainedon.evidence.protocol.picture_views import picture_views, stacked
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
@@ -30,7 +30,6 @@ from trainedon.evidence.table.memory import release_unused
 from trainedon.evidence.table.picture_table import Facts, Pictures, PictureTable
 from trainedon.evidence.table.rows import BY_NAME, SETS
 
-LEVEL = 0.05  # of the permutation test; higher would be more cautious, and spoil more honest audits
 MISMATCH_LEVEL = 0.01
 FEWEST = 10  # pictures a side
 MOST = 4096  # pictures a side, chosen by digest: enough to see any difference that matters
@@ -127,14 +126,14 @@ def _compared(
     areas = [auc(one.score[:m], one.score[m:], widen=one.widen) for one in found]
     # correction over k views costs no more than testing each at 1/k of the level
     spread = max(one.widen for one in found) * null_spread(m, n)
-    least = detectable(spread, LEVEL / len(views)) if rules.tells_detectable else None
+    least = detectable(spread, BASELINE_LEVEL / len(views)) if rules.tells_detectable else None
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
     return Blind(
         auc=areas[best].value,
         auc_ci=areas[best].interval,
         p_value=p_value,
-        level=LEVEL,
-        separates=p_value < LEVEL,
+        level=BASELINE_LEVEL,
+        separates=p_value < BASELINE_LEVEL,
         views=tuple(
             BlindView(name=name, auc=area.value, auc_ci=area.interval, p_value=one.p_value)
             for name, area, one in zip(views, areas, found, strict=True)
@@ -158,7 +157,7 @@ def _not_run(reason: str, m: int, n: int, codec: str | None, resolution: str | N
         auc=None,
         auc_ci=None,
         p_value=None,
-        level=LEVEL,
+        level=BASELINE_LEVEL,
         separates=None,
         views=(),
         codec_mismatch=codec is not None if compared else None,
