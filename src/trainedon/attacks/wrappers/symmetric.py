@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
-from trainedon.attacks.core.attack import Attack, RelativeTo
+from trainedon.attacks.core.attack import Attack, NullView, RelativeTo
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
@@ -39,13 +39,17 @@ class SymmetryCalibrated(Wrapper):
         self.read_texts()
         object.__setattr__(self, "symmetries", named_symmetries(self.symmetries))
         if not self.symmetries:
-            raise UserError("symmetric: name at least one symmetry, or all")
+            raise UserError(f"{self.name}: name at least one symmetry, or all")
         if not {"shadows", "reference"}.isdisjoint(self.attack.needs) or self.attack.learns:
-            raise UserError(f"symmetric: {self.attack.name} needs more than the audited model: leave it out")
+            raise UserError(f"{self.name}: {self.attack.name} needs more than the audited model: leave it out")
 
     @property
     def unscored(self) -> str:
         return f"{self.attack.unscored}, or {NO_REFERENCE}"
+
+    @property
+    def null_view(self) -> NullView | None:
+        return "mirror" if self.symmetries == ("mirror",) else None
 
     def views(self, target: Target) -> Iterator[Target]:
         """The symmetry-conjugated models."""

@@ -13,7 +13,7 @@ from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol import obstacles as hindrance
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
-from trainedon.evidence.protocol.claims import LEVEL, claim
+from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror
 from trainedon.evidence.protocol.conditioning import conditioning_control
 from trainedon.evidence.protocol.controls import duplicates
 from trainedon.evidence.protocol.documents import (
@@ -26,10 +26,11 @@ from trainedon.evidence.protocol.documents import (
 )
 from trainedon.evidence.protocol.draw import Draw, check_draw
 from trainedon.evidence.protocol.member_share import member_share
+from trainedon.evidence.protocol.mirror_test import mirror_test, named_by_sign
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
-from trainedon.evidence.protocol.sides import common, halves
+from trainedon.evidence.protocol.sides import common, halves, set_test
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
 from trainedon.evidence.table.deduplicate import deduplicated
@@ -77,8 +78,8 @@ def audit_table(
     `pictures`, `features`, `circumstances`: as in `evaluate_table`; without pictures there is no blind baseline, and no
     claim above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
-    `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together. `rules`: of
-    which protocol.
+    `lead`: whether the claim speaks of the `first` attack against unseen pictures, of `cdi`, the test of all attacks
+    together, or of `mirror`, the signs of the first attack's scores. `rules`: of which protocol.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
     of the draw.
     """
@@ -89,15 +90,19 @@ def audit_table(
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(circumstances.prompts or ())
-    tests, together = _tests(scores)
+    tests, together = _tests(scores, rules)
     attacks = tuple(_audit_attack(scores, *pair, rules) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
-    recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)))
+    recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)), rules)
     findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules)
     copies = duplicates(scores, listed)
-    rows, n_named = _picture_evidence(suspects, unseen)
     given_unseen = scores.has("unseen")
+    mirror = None
+    if scores.attacks[0].repr in circumstances.null_views:
+        mirror = mirror_test(suspects.score, unseen.score if len(unseen) else None)
+    by_sign = named_by_sign(suspects.score, mirror.odds) if lead == "mirror" and mirror else None
+    rows, n_named = _picture_evidence(suspects, unseen, by_sign)
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
@@ -117,7 +122,9 @@ def audit_table(
     return Audit(
         schema_version=rules.schema_version,
         protocol=rules.name,
-        claim=claim(
+        claim=claim_by_mirror(mirror, [], suspects=len(suspects))
+        if lead == "mirror"
+        else claim(
             together if lead == "cdi" else tests[0],
             [*filter(None, obstacles)],
             suspects=len(suspects),
@@ -128,16 +135,17 @@ def audit_table(
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
             rules=rules,
         ),
-        lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
+        lead=scores.attacks[0].repr if lead == "first" else lead,
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
-        n_named=n_named if len(unseen) else None,
+        n_named=n_named if len(unseen) or by_sign is not None else None,
         pictures=rows,
         unseen_score_quantiles=_quantiles(unseen.score),
         attacks=attacks,
         blind=findings.blind,
         duplicates=copies,
+        mirror=mirror,
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
@@ -150,23 +158,23 @@ def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:
     return min((attack.unseen_control for attack in attacks), key=lambda c: 1 if c.p_value is None else c.p_value)
 
 
-def _tests(scores: Scores) -> tuple[list[SetEvidence], Cdi | None]:
+def _tests(scores: Scores, rules: Rules) -> tuple[list[SetEvidence], Cdi | None]:
     """One set test an attack and one of all attacks together, their p-values corrected together."""
     level = jointly(len(scores.attacks))
-    found = [_set_evidence(scores, attack, level) for attack in scores.attacks]
-    together = cdi(scores)
+    found = [_set_evidence(scores, attack, level, rules) for attack in scores.attacks]
+    together = cdi(scores, rules)
     every = [test for test in (*found, together) if test is not None and test.p_value is not None]
     corrected = iter(pvalues.holm(np.array([test.p_value for test in every])).tolist())
     found = [t if t.p_value is None else t.model_copy(update={"p_value_holm": next(corrected)}) for t in found]
     return found, together and together.model_copy(update={"p_value_holm": next(corrected)})
 
 
-def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidence:
+def _set_evidence(scores: Scores, attack: AttackKey, level: float, rules: Rules) -> SetEvidence:
     suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
     if not (len(suspects) and len(unseen)):
         return NO_SET
-    test = pvalues.permutation_test(suspects.score, unseen.score)
-    effect = roc.auc(suspects.score, unseen.score, level=level)
+    test = set_test(suspects, unseen, rules)
+    effect = roc.auc(suspects.score, unseen.score, level=level, one_more=rules.one_more)
     return SetEvidence(
         p_value=test.p_value,
         p_value_holm=test.p_value,
@@ -175,7 +183,7 @@ def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidenc
         effect_ci=effect.interval,
         effect_ci_method=effect.method,
         needed=pictures_needed(effect.value, len(unseen), LEVEL),
-        part=member_share(suspects.score, *halves(unseen)),
+        part=member_share(suspects.score, *halves(unseen), cautious=rules.cautious_share),
     )
 
 
@@ -191,17 +199,21 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence, rule
     )
 
 
-def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[LazySequence[PictureEvidence], int]:
+def _picture_evidence(
+    suspects: Sample, unseen: Sample, by_sign: np.ndarray | None
+) -> tuple[LazySequence[PictureEvidence], int]:
     """Every suspect, the highest score first, those without a score last, and how many of them are named. One that a
     near-duplicate stands for has no p-value: unseen pictures of its kind were left out in the same way, and it would be
-    compared with other kinds."""
+    compared with other kinds. by_sign: q-values of the mirror test, in place of those of the unseen pictures."""
     n, scored = len(suspects), len(suspects) + len(suspects.copies)
     rows = Rows(
         suspects.rows.columns,
         np.concatenate([suspects.rows.indices, suspects.copies.indices, suspects.unscored.indices]),
     )
     p, q = np.full((2, len(rows)), np.nan)
-    if n and len(unseen):
+    if by_sign is not None:
+        q[:n] = by_sign
+    elif n and len(unseen):
         p[:n] = pvalues.conformal_p(suspects.score, unseen.score)
         q[:n] = pvalues.benjamini_hochberg(p[:n])
     order = np.arange(len(rows))

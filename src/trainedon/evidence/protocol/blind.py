@@ -123,7 +123,7 @@ def _compared(
     best."""
     release_unused()  # the permutations take the most
     found, p_value, _ = classifier_two_sample_test([*views.values()], m, PERMUTATIONS, SEED)
-    areas = [auc(one.score[:m], one.score[m:], widen=one.widen) for one in found]
+    areas = [auc(one.score[:m], one.score[m:], widen=one.widen, one_more=False) for one in found]
     # correction over k views costs no more than testing each at 1/k of the level
     spread = max(one.widen for one in found) * null_spread(m, n)
     least = detectable(spread, BASELINE_LEVEL / len(views)) if rules.tells_detectable else None

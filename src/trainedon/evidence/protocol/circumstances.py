@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from trainedon.evidence.protocol.prompts import Prompts
 from trainedon.formats.run_record import RenderingEntry
@@ -14,13 +15,17 @@ class Circumstances:
 
     prompts: of a model that is conditioned on captions, which attacks of the table are controls with other captions.
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
-    has it. distilled: why the model is taken for a few-step student, if it is.
+    has it. distilled: why the model is taken for a few-step student, if it is. learnt: the reprs of attacks that learnt
+    from pictures of which it was known whether they are members.
+    null_views: repr of an attack -> the view whose score it takes off, which makes its sign a coin.
     """
 
     prompts: Prompts | None = None
     conditioned_on: str | None = None
     rendering: RenderingEntry | None = None
     distilled: str | None = None
+    learnt: frozenset[str] = frozenset()
+    null_views: Mapping[str, str] = field(default_factory=dict)
 
 
 UNKNOWN = Circumstances()

@@ -8,11 +8,12 @@ the model was given.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from trainedon.evidence.protocol.documents import Cdi, Claim, SetEvidence
+from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence
 from trainedon.evidence.protocol.obstacles import Obstacle
 from trainedon.evidence.protocol.rules import Rules
-from trainedon.evidence.statistics.pvalues import PERMUTATIONS, smallest_p
+from trainedon.evidence.statistics.pvalues import smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
 
@@ -29,6 +30,11 @@ CONSISTENT = (
     "The scores are consistent with training on at least some of the suspect pictures, given that nothing else sets "
     "these apart from the unseen pictures (that the two are exchangeable)."
 )
+MIRRORED = (
+    "The scores are consistent with training on at least some of the suspect pictures, given that mirror images of "
+    "such pictures are about as likely as the pictures: to explain it otherwise, pictures that the model never saw "
+    "would have to come out ahead of their mirror images more than {most} times as often as behind."
+)
 RANDOMISED = (
     "The auditor's coin decided which pictures the model was to be given, and those that it chose score higher than "
     "those that it held out. If the draw was fixed before training, as its published commitment can show, chance alone "
@@ -42,7 +48,10 @@ def is_found(evidence: SetEvidence | Cdi | None) -> bool:
 
 
 def is_opposite(evidence: SetEvidence | Cdi) -> bool:
-    """Whether the suspects as a set score lower than unseen pictures: the interval of the effect lies below 0.5."""
+    """Whether the suspects as a set score lower than unseen pictures: by CDI's test of that, or because the interval of
+    the effect lies below 0.5."""
+    if isinstance(evidence, Cdi) and evidence.opposite is not None:
+        return evidence.opposite < LEVEL
     return evidence.effect_ci is not None and evidence.effect_ci[1] < 0.5
 
 
@@ -74,7 +83,7 @@ def claim(
     counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, tests made: {tests}"
     if evidence is None:
         return _not_estimable(f"CDI needs two attacks and 20 pictures a side ({counts})")
-    if max(1, tests) * max(smallest_p(suspects, unseen), 1 / (1 + PERMUTATIONS)) >= LEVEL:
+    if max(1, tests) * max(smallest_p(suspects, unseen), 1 / (1 + rules.deals.permutations)) >= LEVEL:
         return _not_estimable(f"no outcome could give a p-value below {LEVEL} ({counts})")
     measured = f"the p-value of the set is {evidence.p_value_holm:.2g}"
     if not is_found(evidence):
@@ -87,7 +96,34 @@ def claim(
     if randomised:
         return Claim(level=4, sentence=RANDOMISED, because=f"{measured}, and every coin was checked")
     sentence = f"{CONSISTENT} {rests_on}".strip()
-    return Claim(level=3, sentence=sentence, because=f"{measured}, and {rules.unrefuted}")
+    assumption: Literal["exchangeable"] | None = "exchangeable" if rules.tells_assumption else None
+    return Claim(level=3, sentence=sentence, because=f"{measured}, and {rules.unrefuted}", assumption=assumption)
+
+
+def claim_by_mirror(test: MirrorTest | None, obstacles: Sequence[Obstacle], *, suspects: int) -> Claim:
+    """The claim that the mirror test carries; `test` is None where no suspect has a sign. `obstacles`: see `claim`."""
+    if suspects == 0:
+        return _not_estimable("no suspect picture could be scored")
+    if test is None:
+        return _not_estimable("no suspect picture differs from its mirror image under this attack")
+    least = (test.odds / (1 + test.odds)) ** test.n
+    if least >= LEVEL:
+        return _not_estimable(f"{test.n} pictures all ahead of their mirror images would give p = {least:.2g}")
+    measured = (
+        f"{test.n_positive} of {test.n} pictures are ahead of their mirror images, which has p = {test.p_value:.2g} "
+        f"where chance favours that {test.odds:.3g} to 1"
+    )
+    if not test.finds:
+        return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
+    for obstacle in obstacles:
+        return Claim(level=2, sentence=obstacle.sentence, because=f"{measured}, but {obstacle.because}")
+    sentence = MIRRORED.format(most=_times(test.odds_explaining))
+    return Claim(level=3, sentence=sentence, because=measured, assumption="mirror")
+
+
+def _times(odds: float | None) -> str:
+    assert odds is not None  # a finding has some
+    return f"{odds:.0f}" if odds >= 10 else f"{odds:.2g}"
 
 
 def _not_estimable(because: str) -> Claim:

@@ -19,7 +19,13 @@ LEVEL = 0.001
 LISTED = 20
 
 
-def unseen_control(calibration: np.ndarray, evaluation: np.ndarray, tells_detectable: bool = True) -> UnseenControl:
+def unseen_control(
+    calibration: np.ndarray,
+    evaluation: np.ndarray,
+    deals: pvalues.Deals = pvalues.DEALS,
+    seed: int = pvalues.SEED,
+    tells_detectable: bool = True,
+) -> UnseenControl:
     """One half of the unseen pictures against the other, by the test that suspects are put to, in both directions.
 
     The halves are drawn by digest, so a difference between them comes from chance, or from something wrong in the
@@ -28,7 +34,7 @@ def unseen_control(calibration: np.ndarray, evaluation: np.ndarray, tells_detect
     m, n = len(calibration), len(evaluation)
     if min(m, n) == 0 or 2 * pvalues.smallest_p(m, n) >= LEVEL:
         return UnseenControl(p_value=None, level=LEVEL, finds=None)
-    p_value = pvalues.permutation_test(calibration, evaluation).two_sided
+    p_value = pvalues.permutation_test(calibration, evaluation, deals, seed).two_sided
     least = detectable(null_spread(m, n), LEVEL / 2) if tells_detectable else None
     return UnseenControl(p_value=p_value, level=LEVEL, finds=p_value < LEVEL, detectable=least)
 
