@@ -53,7 +53,8 @@ def _spread(counts: np.ndarray) -> list[float]:
 def _quantiles(counts: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     """The smallest values that so many of the numbers 0, 1, ... are at or below; counts: how many there are of each."""
     below = np.cumsum(counts)
-    return np.searchsorted(below, np.maximum(1, np.array(shares) * below[-1])).astype(float)
+    values: np.ndarray = np.searchsorted(below, np.maximum(1, np.array(shares) * below[-1])).astype(float)
+    return values
 
 
 def _correlations(d: np.ndarray) -> list[float]:
@@ -104,7 +105,8 @@ def borders(rgb: np.ndarray) -> np.ndarray:
     top, bottom, left, right = sides
     apart = [np.abs(side[k] - side[k + 1]).mean() for side in sides for k in (0, 1)]
     apart += [np.abs(top[0] - bottom[0]).mean(), np.abs(left[0] - right[0]).mean()]
-    return np.log((np.array(apart) + 0.5) / (usual + 0.5)).astype(np.float32)
+    logs: np.ndarray = np.log((np.array(apart) + 0.5) / (usual + 0.5))
+    return logs.astype(np.float32)
 
 
 def _middle(rgb: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ class Blind(Document):
     n_unseen: Count
     reason: str | None = Field(description="why it was not run; null when it was")
     detectable: Unit | None = Field(
-        None,
+        default=None,
         exclude_if=_is_empty,
         description="whichever view saw a difference of this AUC, it would have been found in four cases of five; "
         "missing where not run, and in documents of standard-1",
@@ -85,7 +85,7 @@ class UnseenControl(Document):
     level: Unit
     finds: bool | None
     detectable: Unit | None = Field(
-        None,
+        default=None,
         exclude_if=_is_empty,
         description="AUC of a difference that would have been found in four cases of five; missing where none would, "
         "and in documents of standard-1",

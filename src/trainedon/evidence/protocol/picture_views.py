@@ -43,7 +43,8 @@ def shapes(thumbnail: np.ndarray) -> np.ndarray:
     """Thumbnails, uint8 (n, side^2), each with its mean and spread taken off: float64 (n, side^2)."""
     grey = thumbnail.astype(float)
     centred = grey - grey.mean(axis=1, keepdims=True)
-    return centred / (centred.std(axis=1, keepdims=True) + 1)
+    shape: np.ndarray = centred / (centred.std(axis=1, keepdims=True) + 1)
+    return shape
 
 
 def position(thumbnail: np.ndarray) -> np.ndarray:
@@ -61,8 +62,9 @@ def position(thumbnail: np.ndarray) -> np.ndarray:
     scatter[np.diag_indices_from(scatter)] += RIDGE * np.trace(scatter) / len(scatter) + 1e-9
     solved = np.linalg.solve(scatter, np.concatenate([moves, centred]).T).T
     filters, leverage = solved[: len(moves)], (solved[len(moves) :] * centred).sum(axis=1, keepdims=True)
-    lie = centred @ filters.T / (1 - leverage) / ((moves * filters).sum(axis=1) + 1e-9)
-    return lie - np.median(lie, axis=0)
+    lie: np.ndarray = centred @ filters.T / (1 - leverage) / ((moves * filters).sum(axis=1) + 1e-9)
+    lie -= np.median(lie, axis=0)
+    return lie
 
 
 def _moves(x: np.ndarray) -> np.ndarray:
@@ -79,4 +81,5 @@ def _kept(x: np.ndarray, change: np.ndarray) -> np.ndarray:
     """What is left of a small change to pictures whose mean and spread are taken off afterwards: (n, d)."""
     change = change - change.mean(axis=1, keepdims=True)
     size = (x**2).sum(axis=1, keepdims=True) + 1e-9
-    return change - (change * x).sum(axis=1, keepdims=True) / size * x
+    change -= (change * x).sum(axis=1, keepdims=True) / size * x
+    return change
