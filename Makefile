@@ -14,8 +14,10 @@ env: .venv/ready
 demo: env
 	$(BIN)/trainedon demo
 
-# One thread a worker: two workers share two cores, and small networks are slower on more.
+# One thread a worker: two workers share two cores, and small networks are slower on more. Modules are compiled once, not
+# by every process that a test starts.
 test test-all: export OMP_NUM_THREADS = 1
+unexport PYTHONDONTWRITEBYTECODE
 
 test: env lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trainedon.api.choosing import Means, chosen, possible
 from trainedon.api.opening import opened
-from trainedon.api.options import MACHINE, READING, Machine, Reading
+from trainedon.api.options import MACHINE, READING, Machine, Reading, check_call
 
 if TYPE_CHECKING:
     from trainedon.api.choosing import Attacks
@@ -23,6 +23,7 @@ def plan(
     attacks: Attacks = "drc",
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
+    controls: bool = True,
     pictures: str | Path | None = None,
     bytes_per_picture: int | None = None,
     machine: Machine = MACHINE,
@@ -35,14 +36,16 @@ def plan(
     `audit`.
     """
     from trainedon.attacks.core.pool import Pool
-    from trainedon.attacks.wrappers.recaptioned import controls
+    from trainedon.attacks.wrappers.recaptioned import controls as with_other_captions
     from trainedon.planning import forecast
 
+    places = {"shadows": shadows, "reference": reference, "pictures": pictures}
+    check_call(model, {}, places, machine=machine, reading=reading)
     means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base)
     named = chosen(attacks, means)
     target = opened(model, machine)
     named = possible(named, attacks, target)
-    named += controls(target, named, Pool.of(("one", "another")))
+    named += with_other_captions(target, named, Pool.of(("one", "another"))) if controls else []
     return forecast.plan(
         target,
         named,

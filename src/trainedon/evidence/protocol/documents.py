@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from trainedon.evidence.protocol.rules import Protocol
 from trainedon.evidence.table.lazy import LazySequence
-from trainedon.formats.run_record import OtherCaptions
+from trainedon.formats.other_captions import OtherCaptions
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
