@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainedon.evidence import FeatureTable
-from trainedon.evidence.protocol.picture_views import picture_views, position, shapes
+from trainedon.evidence.protocol.picture_views import RIDGE, _against_scatter, picture_views, position, shapes
 from trainedon.evidence.statistics.two_sample import classifier_two_sample_test
 from trainedon.pictures.appearance import layout
 from trainedon.pictures.traces import borders, grain, levels, thumbnail
@@ -53,6 +53,17 @@ def test_position_knows_no_sets_and_no_order():
     pictures = thumbnails(40, 0)
     order = np.random.default_rng(0).permutation(40)
     np.testing.assert_allclose(position(pictures[order]), position(pictures)[order], atol=1e-8)
+
+
+def test_the_smaller_matrix_says_the_same():
+    rng = np.random.default_rng(0)
+    x, v = rng.normal(size=(30, 50)), rng.normal(size=(4, 50))
+    ridge = RIDGE * (x**2).sum() / 50
+    for rows in (x, x.T):
+        expected = v[:, : rows.shape[1]] @ np.linalg.inv(
+            rows.T @ rows + ridge * 50 / rows.shape[1] * np.eye(rows.shape[1])
+        )
+        np.testing.assert_allclose(_against_scatter(rows, v[:, : rows.shape[1]]), expected, rtol=1e-6)
 
 
 def test_what_has_no_structure_has_a_place_all_the_same():

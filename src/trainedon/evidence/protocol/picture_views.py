@@ -58,13 +58,23 @@ def position(thumbnail: np.ndarray) -> np.ndarray:
     """
     x = shapes(thumbnail)
     centred, moves = x - x.mean(axis=0), _moves(x)
-    scatter = centred.T @ centred
-    scatter[np.diag_indices_from(scatter)] += RIDGE * np.trace(scatter) / len(scatter) + 1e-9
-    solved = np.linalg.solve(scatter, np.concatenate([moves, centred]).T).T
+    solved = _against_scatter(centred, np.concatenate([moves, centred]))
     filters, leverage = solved[: len(moves)], (solved[len(moves) :] * centred).sum(axis=1, keepdims=True)
     lie: np.ndarray = centred @ filters.T / (1 - leverage) / ((moves * filters).sum(axis=1) + 1e-9)
     lie -= np.median(lie, axis=0)
     return lie
+
+
+def _against_scatter(x: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """v C^-1 with C = x'x + ridge: (k, d), by the smaller of two matrices. x: (n, d). v: (k, d)."""
+    n, d = x.shape
+    ridge = RIDGE * (x**2).sum() / d + 1e-9
+    found: np.ndarray
+    if d <= n:
+        found = np.linalg.solve(x.T @ x + ridge * np.eye(d), v.T).T
+    else:
+        found = (v - np.linalg.solve(x @ x.T + ridge * np.eye(n), x @ v.T).T @ x) / ridge
+    return found
 
 
 def _moves(x: np.ndarray) -> np.ndarray:
