@@ -12,7 +12,7 @@ from pathlib import Path
 from trainedon.attacks import Attack
 from trainedon.errors import UserError
 from trainedon.pictures import Rendering
-from trainedon.pictures.rendering import DEFAULT
+from trainedon.pictures.pixels.rendering import DEFAULT
 from trainedon.planning.measuring import (
     Clock,
     Demand,
@@ -25,7 +25,7 @@ from trainedon.planning.measuring import (
     row_bytes,
     sample_pictures,
 )
-from trainedon.runs.engine import SHARD
+from trainedon.runs.scoring.engine import SHARD
 from trainedon.targets import Target
 
 LARGEST = 10**15  # of a count; beyond it one has mistyped
