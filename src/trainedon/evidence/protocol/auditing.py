@@ -96,7 +96,7 @@ def audit_table(
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
     recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)), rules)
-    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None)
+    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules)
     copies = duplicates(scores, listed)
     given_unseen = scores.has("unseen")
     mirror = None

@@ -69,6 +69,12 @@ class Blind(Document):
     n_pictures: Count = Field(description="suspects or members that it looked at")
     n_unseen: Count
     reason: str | None = Field(description="why it was not run; null when it was")
+    detectable: Unit | None = Field(
+        default=None,
+        exclude_if=_is_empty,
+        description="whichever view saw a difference of this AUC, it would have been found in four cases of five; "
+        "missing where not run, and in documents of standard-1",
+    )
 
 
 class UnseenControl(Document):
@@ -78,6 +84,12 @@ class UnseenControl(Document):
     p_value: Unit | None = Field(description="two-sided permutation test")
     level: Unit
     finds: bool | None
+    detectable: Unit | None = Field(
+        default=None,
+        exclude_if=_is_empty,
+        description="AUC of a difference that would have been found in four cases of five; missing where none would, "
+        "and in documents of standard-1",
+    )
 
 
 class NearCopy(Document):

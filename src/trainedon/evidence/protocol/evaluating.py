@@ -66,7 +66,7 @@ def evaluate_table(
     )
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
     recaptioned = evaluated(every, circumstances.prompts, jointly(len(attacks)), rules)
-    findings = baseline.run(listed, "member", features, circumstances.prompts is not None)
+    findings = baseline.run(listed, "member", features, circumstances.prompts is not None, rules)
     copies = duplicates(scores, listed)
     raised = (
         flags.of_controls(findings)

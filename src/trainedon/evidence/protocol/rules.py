@@ -24,6 +24,8 @@ class Rules:
     cautious_share: whether the estimate of the member share is too high in at most one case of two.
     learnt: by how much the standard error of the AUC of an attack that learnt from labels is multiplied.
     tells_assumption: whether a claim of level 3 names what it rests on.
+    looks: whether the blind baseline also compares how pictures look without an encoder.
+    tells_detectable: whether controls say which difference they would have found.
     turned: the symmetries of the picture plane by which an audit's pictures are turned for a control."""
 
     name: Protocol
@@ -37,6 +39,8 @@ class Rules:
     cautious_share: bool
     learnt: float
     tells_assumption: bool
+    looks: bool
+    tells_detectable: bool
     turned: tuple[str, ...]
 
 
@@ -52,6 +56,8 @@ STANDARD_1 = Rules(
     cautious_share=False,
     learnt=1.0,
     tells_assumption=False,
+    looks=False,
+    tells_detectable=False,
     turned=(),
 )
 STANDARD_2 = Rules(
@@ -66,6 +72,8 @@ STANDARD_2 = Rules(
     cautious_share=True,
     learnt=LEARNT,
     tells_assumption=True,
+    looks=True,
+    tells_detectable=True,
     turned=("mirror",),
 )
 CURRENT = STANDARD_2
