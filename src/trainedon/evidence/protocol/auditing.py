@@ -115,10 +115,16 @@ def audit_table(
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
+    leading = scores.attacks[0].repr if lead == "first" else lead
+    on_control = control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks)))
+    of_turned = sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks)))
     obstacles = (
         hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
         hindrance.of_conditioning(control),
         hindrance.of_blind(findings.blind),
+        hindrance.of_control_model(on_control, leading),
+        hindrance.of_turned([] if on_control else of_turned, leading),
+        hindrance.of_power(len(suspects), len(unseen)) if rules.needs_power and randomised is None else None,
     )
     return Audit(
         schema_version=rules.schema_version,
@@ -135,8 +141,9 @@ def audit_table(
             # a picture of the draw that has no score could have been left out for what it would have said
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
             rules=rules,
+            rests_on=hindrance.rests_on(findings.blind, on_control, leading) if rules.tells_assumption else "",
         ),
-        lead=scores.attacks[0].repr if lead == "first" else lead,
+        lead=leading,
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
@@ -150,8 +157,8 @@ def audit_table(
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
-        control_models=control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks))),
-        sensitivity=sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks))),
+        control_models=on_control,
+        sensitivity=of_turned,
         flags=tuple(raised),
     )
 

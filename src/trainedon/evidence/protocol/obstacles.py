@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainedon.evidence.protocol.documents import Blind, ConditioningControl, UnseenControl
+from trainedon.evidence.protocol.detectable import too_weak
+from trainedon.evidence.protocol.documents import (
+    Blind,
+    ConditioningControl,
+    Counterpart,
+    ModelControl,
+    Sensitivity,
+    UnseenControl,
+)
 
 DIFFERENT = (
     "The suspect pictures score higher than the unseen ones, but the two sets also differ by themselves, without the "
@@ -21,6 +30,20 @@ ASKED_DIFFERENTLY = (
 UNSTEADY = (
     "The suspect pictures score higher than the unseen ones, but the unseen ones also differ among themselves where "
     "chance divided them, so something is wrong with the scores and the difference cannot be put down to training."
+)
+
+NOT_OF_THIS_MODEL = (
+    "The suspect pictures score higher than the unseen ones, but a control model that cannot have seen any of them "
+    "shows that too, or leaves nothing of it, so the difference cannot be put down to training."
+)
+NOT_OF_MEMORY = (
+    "The suspect pictures score higher than the unseen ones, but their mirror images do too, or leave nothing of it: "
+    "either the model was trained on mirrored copies as well, which a control model would show, or something else sets "
+    "the two apart. So the difference cannot be put down to training."
+)
+TOO_FEW = (
+    "The suspect pictures score higher than the unseen ones, but with so few pictures it could hardly be found out "
+    "whether the two sets differ by themselves, so the difference cannot be put down to training."
 )
 
 
@@ -57,3 +80,43 @@ def of_blind(blind: Blind) -> Obstacle | None:
     if blind.separates is None:
         return Obstacle(UNCHECKED, f"the blind baseline was not run: {blind.reason}")
     return None
+
+
+def of_control_model(found: Sequence[ModelControl], lead: str) -> Obstacle | None:
+    """A control model shows the difference too. lead: the test that a claim speaks of, by its repr, or `cdi`."""
+    return _capping(found, lead, NOT_OF_THIS_MODEL, "the control model")
+
+
+def of_turned(found: Sequence[Sensitivity], lead: str) -> Obstacle | None:
+    """Mirrored or turned pictures show the difference too. lead: as above."""
+    return _capping(found, lead, NOT_OF_MEMORY, "mirror images")
+
+
+def _capping(found: Sequence[Counterpart], lead: str, sentence: str, where: str) -> Obstacle | None:
+    one = next((one for one in found if one.of == lead and one.caps), None)
+    if one is None:
+        return None
+    if one.finds:
+        return Obstacle(sentence, f"that of {where} is {one.p_value:.2g}")
+    return Obstacle(sentence, f"that of the difference to {where} is {one.left_p_value:.2g}")
+
+
+def of_power(suspects: int, unseen: int) -> Obstacle | None:
+    """The controls could hardly find anything. Counts are of pictures that count."""
+    because = too_weak(suspects, unseen)
+    return None if because is None else Obstacle(TOO_FEW, because)
+
+
+def rests_on(blind: Blind, models: Sequence[ModelControl], lead: str) -> str:
+    """What a claim of level 3 rests on, as a sentence: who was asked, and what would have been seen."""
+    asked = next((one for one in models if one.of == lead and one.finds is False), None)
+    if asked is not None:
+        return f"A control model that cannot have seen any of them shows no such difference{_seen(asked.detectable)}."
+    return (
+        "No control model was asked: that rests on comparisons of the pictures themselves, which found no difference"
+        f"{_seen(blind.detectable)}."
+    )
+
+
+def _seen(least: float | None) -> str:
+    return "" if least is None else f"; one of AUC {least:.2f} or more would have been seen in four cases of five"
