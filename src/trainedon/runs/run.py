@@ -27,6 +27,7 @@ from trainedon.pictures import (
     take_inventory,
     write_inventory,
 )
+from trainedon.runs import earlier_runs
 from trainedon.runs import exhibit_files as exhibits
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.features import write_features
@@ -67,7 +68,9 @@ def run(
         evidence.check_draw(draw, items.table)
     with locked(out):
         identity = identity_of(target, plan, others, items, version, draw.commitment if draw else None)
-        record = check_same(out, identity) or record_of(target, plan, others, settled, identity, passed)
+        record = check_same(out, identity)
+        if record is None:  # the lists are settled here, before anything is scored
+            record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
         if not record.is_complete:
             write_record(out, record)
             record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
@@ -87,6 +90,7 @@ def run(
                     keep(out / name)
             attacks = [*plan.attacks, *others]
             texts = [spelled(attack, version) for attack in attacks]
+            keep = earlier_runs.Told(record, items, keep)
             score_all(target, attacks, texts, items, entries, out, progress, engine, keep, rendering)
             shutil.rmtree(out / run_files.SHARDS, ignore_errors=True)
             present = [name for name in run_files.INPUTS if (out / name).exists()]
@@ -99,6 +103,7 @@ def run(
             write_record(out, record)
         _tell(out, documents)
         write_record(out, record.but(status="complete"))
+        earlier_runs.tell(record, items, documents.first)
         return documents.first
 
 
@@ -152,6 +157,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
         conditioned_on=_conditioned_on(record),
         rendering=record.rendering,
         distilled=record.model.distilled,
+        listed=record.listed,
     )
 
 

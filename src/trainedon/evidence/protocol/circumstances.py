@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainedon.evidence.protocol.prompts import Prompts
-from trainedon.formats.run_record import RenderingEntry
+from trainedon.formats.run_record import ListedEntry, RenderingEntry
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,15 @@ class Circumstances:
 
     prompts: of a model that is conditioned on captions, which attacks of the table are controls with other captions.
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
-    has it. distilled: why the model is taken for a few-step student, if it is.
+    has it. distilled: why the model is taken for a few-step student, if it is. listed: when the lists of pictures were
+    settled, and what earlier runs had scored of them, as `run.json` has it.
     """
 
     prompts: Prompts | None = None
     conditioned_on: str | None = None
     rendering: RenderingEntry | None = None
     distilled: str | None = None
+    listed: ListedEntry | None = None
 
 
 UNKNOWN = Circumstances()

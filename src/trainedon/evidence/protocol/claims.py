@@ -11,6 +11,7 @@ from trainedon.evidence.protocol.documents import Blind, Cdi, Claim, Conditionin
 from trainedon.evidence.statistics.pvalues import PERMUTATIONS, smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
+FOUND = 3  # the level of claims from which on one speaks of training
 
 NOTHING = "No sign of training was found; this does not show that the pictures were not used."
 ALONE = (

@@ -320,6 +320,30 @@ class PictureEvidence(Document):
     reason: str | None = Field(description="why it was not scored; null when it was")
 
 
+class Chosen(Document):
+    """Suspects that are some of those that earlier runs on the model scored without a finding, and the test as if they
+    had been chosen by these scores."""
+
+    kept: Count = Field(description="suspects that were scored before")
+    left_out: Count = Field(description="other pictures of the same runs, which are no suspects here")
+    way: Literal["dropped", "added"] = Field(
+        description="dropped: as many suspects as were scored before, those with the highest scores; added: as many as "
+        "were left out, below all others"
+    )
+    p_value: Unit = Field(description="of the claim's test made so, times the number of tests; 1 where it cannot be made")
+
+
+class Listed(Document):
+    """When the lists of pictures were settled, before any was scored, and what was known of earlier runs on the model:
+    those in folders beside this one and those in the user's own record."""
+
+    at: str = Field(description="UTC")
+    suspects: str | None = Field(description="digest of the list")
+    unseen: str | None = Field(description="digest of the list")
+    asked: Count = Field(description="earlier runs that asked about more than half of these suspects")
+    chosen: Chosen | None = Field(description="null where no suspect was chosen out of pictures with scores")
+
+
 class Audit(Document):
     """`audit.json`: whether suspect pictures were used. Set and pictures speak of the first attack."""
 
@@ -339,6 +363,7 @@ class Audit(Document):
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    listing: Listed | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
     flags: tuple[Flag, ...]
 
 
