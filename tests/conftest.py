@@ -1,6 +1,8 @@
 """Fixtures that every test may use."""
 
 import hashlib
+import itertools
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,15 @@ from PIL import Image
 from trainedon.pictures import Batch, scan
 from trainedon.targets import Identity, NoisePath
 from trainedon.targets.networks.unet import PixelUNet
+
+os.environ["TRAINEDON_STATE"] = "off"  # no test touches a user's record of runs, and fixtures keep none
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _own_record(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each test has a record of runs of its own, empty at first; no folder is made until a run is written into it."""
+    monkeypatch.setenv("TRAINEDON_STATE", str(tmp_path_factory.getbasetemp() / "state" / str(next(_numbers))))
 
 
 @pytest.fixture(scope="session")

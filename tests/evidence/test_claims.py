@@ -7,6 +7,8 @@ import pytest
 from trainedon.evidence.protocol.claims import claim
 from trainedon.evidence.protocol.documents import Blind, ConditioningControl, SetEvidence, UnseenControl
 from trainedon.evidence.protocol.flag_words import KNOWN, flag
+from trainedon.evidence.protocol.obstacles import of_blind, of_conditioning, of_unseen
+from trainedon.evidence.protocol.rules import STANDARD_1, STANDARD_2
 from trainedon.evidence.statistics.pvalues import smallest_p
 
 NEVER = ("prove", "contain", "was copied", "were copied", "probability", "likely", "member")
@@ -39,14 +41,8 @@ def level(
     conditioning=None,
 ):
     counts = {"suspects": suspects, "unseen": unseen, "given_unseen": given_unseen, "tests": tests}
-    return claim(
-        evidence(p),
-        control or blind(),
-        unseen_control(again),
-        **counts,
-        randomised=randomised,
-        conditioning=conditioning,
-    )
+    found = (of_unseen(unseen_control(again)), of_conditioning(conditioning), of_blind(control or blind()))
+    return claim(evidence(p), [*filter(None, found)], **counts, rules=STANDARD_2, randomised=randomised)
 
 
 def test_zero_when_nothing_could_be_found():
@@ -109,8 +105,17 @@ def test_four_needs_coins_and_a_finding_and_no_control_that_failed():
 
 def test_zero_when_the_test_of_all_attacks_cannot_be_made():
     counts = {"suspects": 40, "unseen": 200, "given_unseen": True}
-    found = claim(None, blind(), unseen_control(), **counts)
+    found = claim(None, [], **counts, rules=STANDARD_2)
     assert (found.level, "CDI needs two attacks" in found.because) == (0, True)
+
+
+def test_a_difference_against_the_direction_of_training_is_told_and_claims_nothing():
+    lower = evidence(0.9).model_copy(update={"effect": 0.2, "effect_ci": (0.1, 0.3)})
+    counts = {"suspects": 40, "unseen": 200, "given_unseen": True}
+    found = claim(lower, [], **counts, rules=STANDARD_2)
+    assert found.level == 1
+    assert "speaks against training" in found.sentence
+    assert "No sign" in claim(lower, [], **counts, rules=STANDARD_1).sentence
 
 
 def test_three_needs_a_finding_and_every_control():

@@ -230,7 +230,7 @@ def test_json_is_strict_ordered_and_says_no_forbidden_word(asked, known):
         assert set(codes(document)) <= set(KNOWN)
         assert not re.search(r"\bprove|\bcontain|was copied|probability", text)
     data = strict(to_json(audit_table(Scores.from_rows(asked))))
-    for change in ({"unknown": 1}, {"schema_version": 2}, {"protocol": "standard-2"}, {"false_discovery_rate": "0.05"}):
+    for change in ({"unknown": 1}, {"schema_version": 3}, {"protocol": "standard-3"}, {"false_discovery_rate": "0.05"}):
         with pytest.raises(ValidationError):
             Audit.model_validate_json(json.dumps(data | change))
 

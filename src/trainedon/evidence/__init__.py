@@ -1,10 +1,12 @@
 """Stage 7: scores in, claims out. Knows neither models nor pictures; see docs/evidence.md for every formula."""
 
+from trainedon.evidence.protocol.auditing import audit_scores, audit_table
 from trainedon.evidence.protocol.circumstances import Circumstances
 from trainedon.evidence.protocol.documents import Audit, Claim, Document, Evaluation, Flag, as_data, json_parts, to_json
 from trainedon.evidence.protocol.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
+from trainedon.evidence.protocol.evaluating import evaluate_scores, evaluate_table
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
-from trainedon.evidence.protocol.standard1 import audit_scores, audit_table, evaluate_scores, evaluate_table
+from trainedon.evidence.protocol.rules import CURRENT, STANDARD_1, STANDARD_2, Rules, rules_of
 from trainedon.evidence.schemas import schemas
 from trainedon.evidence.statistics import (
     Auc,
@@ -27,6 +29,9 @@ from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores, read_scores
 
 __all__ = [
+    "CURRENT",
+    "STANDARD_1",
+    "STANDARD_2",
     "STUDY",
     "AttackKey",
     "Auc",
@@ -43,6 +48,7 @@ __all__ = [
     "PassedOver",
     "Peaks",
     "Pictures",
+    "Rules",
     "Scores",
     "SetAside",
     "SetTest",
@@ -68,6 +74,7 @@ __all__ = [
     "read_draw",
     "read_features",
     "read_scores",
+    "rules_of",
     "schemas",
     "sweep",
     "to_json",

@@ -77,6 +77,7 @@ class RunIdentity(_Entry):
     rendering: dict[str, str] = Field(default={}, description="how pictures become pixels, where it is not the default")
     sweep: list[str] = Field(default=[], description="titles of the questions of a sweep")
     draw: str | None = Field(default=None, description="commitment of the coins that decided who was a member")
+    protocol: str = Field(default="standard-1", description="by whose rules scores become claims; missing: standard-1")
 
 
 class Choices(_Entry):

@@ -89,7 +89,7 @@ def _known(identity: RunIdentity, out: Path) -> tuple[list[Remembered], list[str
     found, damaged = remembered(model)
     every = {run.key: run for run in (*found, *_beside(model, out))}  # a folder knows best
     every.pop(own, None)
-    notes = [f"{damaged} entries of the user's record of earlier runs could not be read"] if damaged else []
+    notes = [f"{damaged} of the runs in the user's own record could not be read"] if damaged else []
     return [*every.values()], notes
 
 
@@ -165,14 +165,11 @@ def _listed_in(run: Path) -> Sketch:
 
 def _has_found(run: Path) -> bool:
     """Whether a run has a finding, by the beginning of its document."""
-    for name, known, is_found in (
-        (run_files.AUDIT, LEVEL, lambda said: int(said) >= FOUND),
-        (run_files.EVALUATION, EFFECT, lambda said: float(said) > 0.5),
-    ):
+    for name, known, least in ((run_files.AUDIT, LEVEL, FOUND), (run_files.EVALUATION, EFFECT, 0.5 + 1e-12)):
         if (run / name).exists():
             with open_regular(run / name) as stream:
                 said = known.search(stream.read(HEAD))
-            return said is not None and is_found(said[1])
+            return said is not None and float(said[1]) >= least
     return False
 
 

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from trainedon import run_files
 from trainedon.checks import check_lock, refuse_strangers
 from trainedon.errors import UserError
+from trainedon.evidence import CURRENT, Rules, rules_of
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunIdentity
 
@@ -48,6 +49,11 @@ def version_of(out: Path) -> int:
     """The schema version of the run that `out` holds, or is going to hold."""
     refuse_strangers(out)
     return (read_record(out).schema_version or 1) if (out / run_files.RUN).exists() else SCHEMA_VERSION
+
+
+def protocol_of(out: Path) -> Rules:
+    """The protocol of the run that `out` holds, or is going to hold. Raises UserError for an unknown one."""
+    return rules_of(read_record(out).identity.protocol) if (out / run_files.RUN).exists() else CURRENT
 
 
 def check_begun(out: Path, known: RunIdentity) -> None:

@@ -68,9 +68,9 @@ def folder() -> Path | None:
     said = os.environ.get(PLACE)
     if said is not None:
         return None if said.lower() in OFF else Path(said)
-    base = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:
-        return (Path(base) if os.path.isabs(base) else Path("~/.local/state").expanduser()) / "trainedon" / "runs"
+        return (base if base.is_absolute() else Path("~/.local/state").expanduser()) / "trainedon" / "runs"
     except RuntimeError:  # a user without a home
         return None
 
@@ -100,8 +100,8 @@ def remembered(model: str) -> tuple[list[Remembered], int]:
     place, found, damaged = folder(), [], 0
     for path in () if place is None or not place.is_dir() else sorted(place.glob(f"{model[:16]}-*")):
         try:
-            if (name := OURS.fullmatch(path.name)) and (told := read_json(path, LARGEST))["model"] == model:
-                found.append(_read(name[1], told))
+            if name := OURS.fullmatch(path.name):
+                found.append(_read(name[1], read_json(path, LARGEST), model))
         except FileNotFoundError:  # another process has just pruned it
             continue
         except (OSError, UserError, ValueError, KeyError, TypeError):
@@ -109,11 +109,11 @@ def remembered(model: str) -> tuple[list[Remembered], int]:
     return found, damaged
 
 
-def _read(key: str, told: Any) -> Remembered:
+def _read(key: str, told: Any, model: str) -> Remembered:
     """Raises ValueError, KeyError or TypeError for what is no run of this record."""
     prefixes = np.frombuffer(base64.b64decode(told["prefixes"], validate=True), ">u8").astype(np.uint64)
     found, total = told["found"], told["pictures"]
-    if type(found) is not bool or type(total) is not int or total < len(prefixes):
+    if type(found) is not bool or type(total) is not int or total < len(prefixes) or told["model"] != model:
         raise ValueError(key)
     return Remembered(key, Sketch(prefixes, total), found)
 

@@ -56,11 +56,17 @@ def begun(target: Target, plan: Plan, version: int) -> RunIdentity:
 
 
 def identity_of(
-    target: Target, plan: Plan, others: Sequence[Attack], items: Inventory, version: int, draw: str | None = None
+    target: Target,
+    plan: Plan,
+    others: Sequence[Attack],
+    items: Inventory,
+    version: int,
+    protocol: str,
+    draw: str | None = None,
 ) -> RunIdentity:
     """What makes two runs of a schema version the same one; what is usual is left out, as before there was a choice.
 
-    draw: the commitment of the coins, where there were any.
+    protocol: the name of the rules. draw: the commitment of the coins, where there were any.
     """
     identity = RunIdentity(
         kind=plan.kind,
@@ -75,8 +81,9 @@ def identity_of(
         rendering=plan.rendering.said(),
         sweep=[group.title for group in plan.sweep.groups] if plan.sweep else [],
         draw=draw,
+        protocol=protocol,
     )
-    return identity.sparing("precision", "compiled", "lead", "controls", "rendering", "sweep", "draw")
+    return identity.sparing("precision", "compiled", "lead", "controls", "rendering", "sweep", "draw", "protocol")
 
 
 def record_of(

@@ -31,7 +31,7 @@ from trainedon.runs import earlier_runs
 from trainedon.runs import exhibit_files as exhibits
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.features import write_features
-from trainedon.runs.folder import check_begun, check_same, locked, version_of
+from trainedon.runs.folder import check_begun, check_same, locked, protocol_of, version_of
 from trainedon.runs.labels import INFERRED, settle, with_inferred
 from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, identity_of, now, record_of
@@ -55,7 +55,7 @@ def run(
     nothing else. keep: called with each file that a later run of the same plan can go on from. Returns the statistics.
     Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
-    version = version_of(out)
+    version, rules = version_of(out), protocol_of(out)
     check_begun(out, begun(target, plan, version))
     for attack in plan.attacks:
         attack.check(target)
@@ -67,7 +67,7 @@ def run(
     if draw:
         evidence.check_draw(draw, items.table)
     with locked(out):
-        identity = identity_of(target, plan, others, items, version, draw.commitment if draw else None)
+        identity = identity_of(target, plan, others, items, version, rules.name, draw.commitment if draw else None)
         record = check_same(out, identity)
         if record is None:  # the lists are settled here, before anything is scored
             record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
@@ -141,12 +141,15 @@ def recompute(out: Path, record: RunRecord) -> Documents:
         pictures = out / run_files.PICTURES
         features = evidence.read_features(out / run_files.LOOKS)
     draw, circumstances = _draw_of(out, record), _circumstances(record)
+    rules = evidence.rules_of(record.identity.protocol)
     if record.kind == "audit":
-        return Documents(evidence.audit_table(scores, pictures, features, draw, record.choices.lead, circumstances))
+        return Documents(
+            evidence.audit_table(scores, pictures, features, draw, record.choices.lead, circumstances, rules)
+        )
     return Documents(
-        evidence.evaluate_table(scores, pictures, features, draw, circumstances),
+        evidence.evaluate_table(scores, pictures, features, draw, circumstances, rules),
         evidence.peaks(scores, record.study, pictures, features) if record.study else None,
-        evidence.sweep(scores, record.sweep, record.costs, pictures, features) if record.sweep else None,
+        evidence.sweep(scores, record.sweep, record.costs, pictures, features, rules) if record.sweep else None,
     )
 
 

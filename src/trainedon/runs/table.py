@@ -15,7 +15,7 @@ from trainedon.files import file_digest
 from trainedon.formats import SCHEMA_VERSION, RunRecord, write_record
 from trainedon.formats.arrow_schemas import GIVEN_SCORES, written
 from trainedon.formats.run_record import Choices, InputEntry, Kind, RunIdentity
-from trainedon.runs.folder import check_same, locked
+from trainedon.runs.folder import check_same, locked, protocol_of
 from trainedon.runs.record import now
 from trainedon.runs.run import conclude
 
@@ -37,8 +37,8 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
         raise UserError(f"{table} has {found}: the column set says suspect and unseen, or member and unseen")
     if kinds == ["evaluate"]:
         scores.require("unseen")
-    identity = RunIdentity(kind=kinds[0], table=file_digest(table))
     refuse_strangers(out)
+    identity = RunIdentity(kind=kinds[0], table=file_digest(table), protocol=protocol_of(out).name).sparing("protocol")
     with locked(out):
         check_same(out, identity)
         with written(out / run_files.SCORES, GIVEN_SCORES) as writer:

@@ -7,7 +7,11 @@ the model was given.
 
 from __future__ import annotations
 
-from trainedon.evidence.protocol.documents import Blind, Cdi, Claim, ConditioningControl, SetEvidence, UnseenControl
+from collections.abc import Sequence
+
+from trainedon.evidence.protocol.documents import Cdi, Claim, SetEvidence
+from trainedon.evidence.protocol.obstacles import Obstacle
+from trainedon.evidence.protocol.rules import Rules
 from trainedon.evidence.statistics.pvalues import PERMUTATIONS, smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
@@ -18,21 +22,9 @@ ALONE = (
     "These are scores alone: without pictures that the model cannot have seen there is nothing to compare them with, "
     "so they do not say whether the pictures were used for training."
 )
-DIFFERENT = (
-    "The suspect pictures score higher than the unseen ones, but the two sets also differ by themselves, without the "
-    "model, so the difference cannot be put down to training."
-)
-UNCHECKED = (
-    "The suspect pictures score higher than the unseen ones, but it could not be checked whether the two sets differ "
-    "by themselves, so the difference cannot be put down to training."
-)
-ASKED_DIFFERENTLY = (
-    "The suspect pictures score higher than the unseen ones, but the model was not asked alike about the two sets, so "
-    "the difference cannot be put down to training."
-)
-UNSTEADY = (
-    "The suspect pictures score higher than the unseen ones, but the unseen ones also differ among themselves where "
-    "chance divided them, so something is wrong with the scores and the difference cannot be put down to training."
+OPPOSITE = (
+    "The suspect pictures score lower than the unseen ones: the two sets differ, in the direction that speaks against "
+    "training. This does not show that the pictures were not used."
 )
 CONSISTENT = (
     "The scores are consistent with training on at least some of the suspect pictures, given that nothing else sets "
@@ -50,23 +42,30 @@ def is_found(evidence: SetEvidence | Cdi | None) -> bool:
     return evidence is not None and evidence.p_value_holm is not None and evidence.p_value_holm < LEVEL
 
 
+def is_opposite(evidence: SetEvidence | Cdi) -> bool:
+    """Whether the suspects as a set score lower than unseen pictures: the interval of the effect lies below 0.5."""
+    return evidence.effect_ci is not None and evidence.effect_ci[1] < 0.5
+
+
 def claim(
     evidence: SetEvidence | Cdi | None,
-    blind: Blind,
-    control: UnseenControl,
+    obstacles: Sequence[Obstacle],
     *,
     suspects: int,
     unseen: int,
     given_unseen: bool,
+    rules: Rules,
+    rests_on: str = "",
     tests: int = 1,
     randomised: bool = False,
-    conditioning: ConditioningControl | None = None,
+    besides: str = "",
 ) -> Claim:
     """The claim that one of `tests` tests carries; `evidence` is None where it could not be made.
 
+    `obstacles`: why a finding would be no sign of training, if there is any such reason; the first one is told.
     `suspects` and `unseen` count the pictures that count in it; `given_unseen`: whether any unseen pictures were given;
-    `randomised`: whether coins, checked, decided which pictures are suspects; `conditioning`: the control of what
-    the model was conditioned on, if there is one.
+    `rests_on`: what level 3 rests on, as sentences; `randomised`: whether coins, checked, decided which pictures are
+    suspects; `besides`: what else was known before, as a clause.
     """
     if suspects == 0:
         return _not_estimable("no suspect picture could be scored")
@@ -79,29 +78,18 @@ def claim(
         return _not_estimable(f"CDI needs two attacks and 20 pictures a side ({counts})")
     if max(1, tests) * max(smallest_p(suspects, unseen), 1 / (1 + PERMUTATIONS)) >= LEVEL:
         return _not_estimable(f"no outcome could give a p-value below {LEVEL} ({counts})")
-    measured = f"the p-value of the set is {evidence.p_value_holm:.2g}"
+    measured = f"the p-value of the set is {evidence.p_value_holm:.2g}{besides and f' ({besides})'}"
     if not is_found(evidence):
+        if rules.tells_opposite and is_opposite(evidence):
+            return Claim(level=1, sentence=OPPOSITE, because=f"{measured}, not below {LEVEL}")
         return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
-    if control.finds:
-        because = f"{measured}, but unseen pictures differ from unseen pictures too (p = {control.p_value:.2g})"
-        return Claim(level=2, sentence=UNSTEADY, because=because)
-    if conditioning is not None and conditioning.differs:
-        return Claim(level=2, sentence=ASKED_DIFFERENTLY, because=f"{measured}, but {conditioning.because}")
-    failed = {
-        "the blind baseline separates the sets": blind.separates,
-        "file formats differ": blind.codec_mismatch,
-        "sizes differ": blind.resolution_mismatch,
-    }
-    if any(failed.values()):
-        because = f"{measured}, but {', '.join(words for words, failing in failed.items() if failing)}"
-        return Claim(level=2, sentence=DIFFERENT, because=because)
-    if blind.separates is None:
-        because = f"{measured}, but the blind baseline was not run: {blind.reason}"
-        return Claim(level=2, sentence=UNCHECKED, because=because)
+    for obstacle in obstacles:
+        return Claim(level=2, sentence=obstacle.sentence, because=f"{measured}, but {obstacle.because}")
     # Only after all controls: whoever knows the pictures can search for a secret whose coins deal out sets that differ.
     if randomised:
         return Claim(level=4, sentence=RANDOMISED, because=f"{measured}, and every coin was checked")
-    return Claim(level=3, sentence=CONSISTENT, because=f"{measured}, and the blind baseline does not separate the sets")
+    sentence = f"{CONSISTENT} {rests_on}".strip()
+    return Claim(level=3, sentence=sentence, because=f"{measured}, and {rules.unrefuted}")
 
 
 def _not_estimable(because: str) -> Claim:

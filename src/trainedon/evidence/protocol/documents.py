@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from trainedon.evidence.protocol.rules import Protocol
 from trainedon.evidence.table.lazy import LazySequence
 from trainedon.formats.run_record import OtherCaptions
 
@@ -228,8 +229,8 @@ class Randomised(Document):
 class Evaluation(Document):
     """`evaluation.json`: how much a model leaks, ground truth known."""
 
-    schema_version: Literal[1] = 1
-    protocol: Literal["standard-1"] = "standard-1"
+    schema_version: Literal[1, 2]
+    protocol: Protocol
     interval_level: Unit = Field(description="of all intervals of one kind together, over the attacks")
     attacks: tuple[AttackEvaluation, ...]
     agreement: Agreement | None = None
@@ -330,7 +331,7 @@ class Chosen(Document):
         description="dropped: as many suspects as were scored before, those with the highest scores; added: as many as "
         "were left out, below all others"
     )
-    p_value: Unit = Field(description="of the claim's test made so, times the number of tests; 1 where it cannot be made")
+    p_value: Unit = Field(description="of the claim's test made so, times the tests; 1 where it cannot be made")
 
 
 class Listed(Document):
@@ -347,8 +348,8 @@ class Listed(Document):
 class Audit(Document):
     """`audit.json`: whether suspect pictures were used. Set and pictures speak of the first attack."""
 
-    schema_version: Literal[1] = 1
-    protocol: Literal["standard-1"] = "standard-1"
+    schema_version: Literal[1, 2]
+    protocol: Protocol
     claim: Claim
     lead: str = Field(description="the test that the claim speaks of: the first attack's repr, or cdi")
     set: SetEvidence

@@ -48,8 +48,8 @@ def kind_of(suspects: Groups, unseen: Groups) -> Kind:
     return "within" if 2 * np.isin(suspects, unseen).sum() > len(suspects) else "between"
 
 
-def test_between(score: np.ndarray, is_suspect: np.ndarray, source: Groups, seed: int) -> SourceTest | None:
-    """Whole sources are dealt: one that is in question against K that are not gives p = (1 + sources as high) / (K + 1).
+def between_test(score: np.ndarray, is_suspect: np.ndarray, source: Groups, seed: int) -> SourceTest | None:
+    """Whole sources are dealt: one in question against K that are not gives p = (1 + sources as high) / (K + 1).
 
     score: float64 (n,). is_suspect: bool (n,), alike within a source. source: int (n,). None without sources of both
     kinds. A source counts by the mean normal score of its pictures, over what such a mean spreads by for its number of
@@ -78,7 +78,7 @@ def test_between(score: np.ndarray, is_suspect: np.ndarray, source: Groups, seed
 
 
 def source_values(score: np.ndarray, place: Groups) -> np.ndarray:
-    """What each source counts by, float64 (k,): see `test_between`. place: the source of each picture, in 0..k - 1."""
+    """What each source counts by, float64 (k,): see `between_test`. place: the source of each picture, in 0..k - 1."""
     n = np.bincount(place)
     normal = norm.ppf(rankdata(score) / (len(score) + 1))
     mean = np.bincount(place, normal) / n
@@ -102,10 +102,10 @@ def intraclass(value: np.ndarray, place: Groups) -> float:
     return min(1.0, max(0.0, (between - within) / spread)) if spread > 0 else 0.0
 
 
-def test_within(score: np.ndarray, is_suspect: np.ndarray, source: Groups, seed: int) -> SourceTest | None:
+def within_test(score: np.ndarray, is_suspect: np.ndarray, source: Groups, seed: int) -> SourceTest | None:
     """Labels are dealt within each source that has pictures of both kinds; the others have no part in it.
 
-    Shapes as of `test_between`. None without such a source. The statistic is van Elteren's sum of ranks within sources,
+    Shapes as of `between_test`. None without such a source. The statistic is van Elteren's sum of ranks within sources,
     each over the size of its source plus one (Bulletin of the International Statistical Institute 37, 1960).
     """
     among = shared(is_suspect, source)
@@ -150,7 +150,7 @@ def auc_within(
 ) -> WithinAuc | None:
     """The mean of the AUCs within sources, each weighted by its number of pairs; None without a source of both kinds.
 
-    Shapes as of `test_between`. The interval holds all q from which the value lies no further than z standard errors at
+    Shapes as of `between_test`. The interval holds all q from which the value lies no further than z standard errors at
     q, those of Hanley and McNeil for each source (Newcombe, Statistics in Medicine 25, 2006, part 2, method 5).
     """
     among = shared(is_suspect, source)
@@ -179,7 +179,7 @@ def auc_within(
 
 def deal_between(is_suspect: np.ndarray, source: Groups, deals: int, rng: np.random.Generator) -> np.ndarray:
     """Labels with whole sources dealt anew, bool (n, deals): each deal once where there are no more, and then without
-    the deal as it fell. Shapes as of `test_between`."""
+    the deal as it fell. Shapes as of `between_test`."""
     groups, place = np.unique(source, return_inverse=True)
     first = np.zeros(len(groups), dtype=bool)
     first[place[is_suspect]] = True
@@ -195,7 +195,7 @@ def deal_between(is_suspect: np.ndarray, source: Groups, deals: int, rng: np.ran
 
 
 def deal_within(is_suspect: np.ndarray, source: Groups, deals: int, rng: np.random.Generator) -> np.ndarray:
-    """Labels dealt anew within each source, bool (n, deals). Shapes as of `test_between`."""
+    """Labels dealt anew within each source, bool (n, deals). Shapes as of `between_test`."""
     labels = np.empty((len(source), deals), dtype=bool)
     for group in np.unique(source):
         rows = np.flatnonzero(source == group)

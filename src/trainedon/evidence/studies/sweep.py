@@ -16,6 +16,7 @@ from pydantic import Field
 from trainedon.errors import UserError
 from trainedon.evidence.protocol.documents import Count, Document, Interval, IntervalMethod, Unit
 from trainedon.evidence.protocol.paired import Difference, auc_difference, scored_by_both
+from trainedon.evidence.protocol.rules import STANDARD_2, Protocol, Rules
 from trainedon.evidence.statistics import pvalues, roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
 from trainedon.evidence.table.deduplicate import deduplicate
@@ -76,8 +77,8 @@ class Group(Document):
 class Sweep(Document):
     """`sweep.json`: what was found under every setting, and what may be said of the best ones."""
 
-    schema_version: Literal[1] = 1
-    protocol: Literal["standard-1"] = "standard-1"
+    schema_version: Literal[1, 2]
+    protocol: Protocol
     alpha: Unit = ALPHA
     attack: str = Field(description="the attack whose parameters were varied, with what it was given besides")
     groups: tuple[Group, ...]
@@ -90,17 +91,20 @@ def sweep(
     costs: Sequence[CostEntry] = (),
     pictures: Pictures | None = None,
     features: FeatureTable | None = None,
+    rules: Rules = STANDARD_2,
 ) -> Sweep:
     """What the scores say of every setting of a sweep, and which is best for each question.
 
     plan: what was varied, each setting with its `repr` as in the scores. costs: those of `run.json`. pictures,
-    features: as for `evaluate`, so that the same pictures count here as there. Raises UserError without members or
-    unseen pictures, and when the scores lack a setting.
+    features: as for `evaluate`, so that the same pictures count here as there. rules: of which protocol.
+    Raises UserError without members or unseen pictures, and when the scores lack a setting.
     """
     scores.require(*SETS)
     scores = deduplicate(scores, SETS, pictures, features)
     passes = {cost.attack: cost.forward_per_picture + 2 * cost.backward_per_picture for cost in costs}
     return Sweep(
+        schema_version=rules.schema_version,
+        protocol=rules.name,
         attack=plan.attack,
         groups=tuple(_group(scores, group, passes) for group in plan.groups),
         notes=tuple(plan.notes),

@@ -1,47 +1,44 @@
-"""Protocol "standard-1": from a table of scores to `evaluation.json` or `audit.json`."""
+"""From a table of scores to `audit.json`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
-from trainedon.evidence.protocol.agreement import agreement
+from trainedon.evidence.protocol import obstacles as hindrance
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim
 from trainedon.evidence.protocol.conditioning import conditioning_control
-from trainedon.evidence.protocol.controls import duplicates, unseen_control
+from trainedon.evidence.protocol.controls import duplicates
 from trainedon.evidence.protocol.documents import (
     AttackAudit,
-    AttackEvaluation,
     Audit,
     Cdi,
-    Evaluation,
     PictureEvidence,
-    Rate,
     SetEvidence,
-    Unscored,
     UnseenControl,
 )
 from trainedon.evidence.protocol.draw import Draw, check_draw
+from trainedon.evidence.protocol.listed import listed_before, of_earlier
 from trainedon.evidence.protocol.member_share import member_share
-from trainedon.evidence.protocol.one_run import one_run
 from trainedon.evidence.protocol.power import pictures_needed
-from trainedon.evidence.protocol.prompts import audited, evaluated
-from trainedon.evidence.statistics import pvalues, roc, thresholds
-from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
+from trainedon.evidence.protocol.prompts import audited
+from trainedon.evidence.protocol.rules import STANDARD_2, Rules
+from trainedon.evidence.protocol.sides import common, halves
+from trainedon.evidence.statistics import pvalues, roc
+from trainedon.evidence.statistics.intervals import jointly
 from trainedon.evidence.table.deduplicate import deduplicated
 from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.lazy import LazySequence
 from trainedon.evidence.table.picture_table import Pictures
 from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
-from trainedon.evidence.table.scores import Sample, Scores, count_reasons
-from trainedon.evidence.table.split import calibration_mask
+from trainedon.evidence.table.scores import Sample, Scores
 from trainedon.formats.run_record import Lead
 
 FALSE_DISCOVERY_RATE = 0.05
@@ -59,116 +56,12 @@ NO_SET = SetEvidence(
 )
 
 
-def evaluate_scores(members: ArrayLike, unseen: ArrayLike) -> Evaluation:
-    """How much a model leaks, from one attack's scores alone: float (m,) and (n,), higher = member.
-
-    That is `evaluate_table` of `Scores.from_arrays`; without the pictures there is no blind baseline.
-    """
-    return evaluate_table(Scores.from_arrays(member=members, unseen=unseen))
-
-
 def audit_scores(suspects: ArrayLike, unseen: ArrayLike | None = None) -> Audit:
     """What one attack's scores say of suspects, float (m,), higher = member, beside unseen pictures, float (n,).
 
     That is `audit_table` of `Scores.from_arrays`; without the pictures there is no blind baseline.
     """
     return audit_table(Scores.from_arrays(suspect=suspects, unseen=unseen))
-
-
-def evaluate_table(
-    scores: Scores,
-    pictures: Pictures | None = None,
-    features: FeatureTable | None = None,
-    draw: Draw | None = None,
-    circumstances: Circumstances = UNKNOWN,
-) -> Evaluation:
-    """How much a model leaks, from scores of members and unseen pictures.
-
-    `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
-    `features`: those of an encoder. `draw`: the coins that decided which pictures were used. `circumstances`:
-    what is known of the model and its conditioning. Suspects in the table are passed over. Raises UserError when
-    members or unseen pictures are missing, and when the pictures are not those of the draw.
-    """
-    sets = ("member", "unseen")
-    scores.require(*sets)
-    randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
-    every, listed = deduplicated(scores, sets, pictures, features)
-    scores = every.without(circumstances.prompts or ())
-    attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
-    control = conditioning_control(listed, sets, circumstances.conditioned_on)
-    recaptioned = evaluated(every, circumstances.prompts, jointly(len(attacks)))
-    findings = baseline.run(listed, "member", features, circumstances.prompts is not None)
-    copies = duplicates(scores, listed)
-    raised = (
-        flags.of_controls(findings)
-        + flags.of_inputs(scores, listed, sets)
-        + flags.of_duplicates(copies)
-        + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])
-        + flags.of_conditioning(control)
-        + flags.of_pixels(listed, sets, circumstances.rendering)
-        + flags.of_model(circumstances.distilled)
-        + flags.of_evaluation(attacks)
-        + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
-    )
-    return Evaluation(
-        interval_level=CONFIDENCE,
-        attacks=attacks,
-        agreement=agreement(scores, attacks),
-        blind=findings.blind,
-        duplicates=copies,
-        randomised=randomised,
-        prompt_controls=recaptioned,
-        asked=control,
-        flags=tuple(raised),
-    )
-
-
-def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEvaluation:
-    members, unseen = (scores.sample(attack, name) for name in ("member", "unseen"))
-    halves = _halves(unseen)
-    level = jointly(len(scores.attacks))
-    rates = {name: _rate(members.score, *halves, name, level) for name in thresholds.LEVELS}
-    area, alone, points = None, None, np.empty((0, 2))
-    if len(members) and len(unseen):
-        area, alone = (roc.auc(members.score, unseen.score, level=level) for level in (level, CONFIDENCE))
-        points = roc.curve(members.score, unseen.score)
-    return AttackEvaluation(
-        name=attack.name,
-        repr=attack.repr,
-        auc=area and area.value,
-        auc_ci=area and area.interval,
-        auc_ci_alone=alone and alone.interval,
-        auc_ci_method=area and area.method,
-        asr=roc.best_accuracy(points) if len(points) else None,
-        tpr_at_fpr=rates,
-        roc=tuple((x, y) for x, y in roc.thin(points).tolist()),
-        n_members=len(members),
-        n_unseen=len(unseen),
-        n_calibration=len(halves[0]),
-        n_evaluation=len(halves[1]),
-        one_run=one_run(members, unseen) if drawn else None,
-        **_common(members, unseen),
-    )
-
-
-def _rate(members: np.ndarray, calibration: np.ndarray, evaluation: np.ndarray, level: str, joint: float) -> Rate:
-    n, enough = len(calibration) + len(evaluation), thresholds.unseen_needed(level)
-    counted = thresholds.tpr_at_fpr(members, calibration, evaluation, level)
-    note = None
-    if counted is None:
-        note = f"not estimable (n = {n}, need {enough})" if n < enough else "not estimable (no member was scored)"
-    return Rate(
-        tpr=counted and counted.tpr,
-        tpr_ci=counted and counted.tpr_ci(joint),
-        tpr_ci_alone=counted and counted.tpr_ci(CONFIDENCE),
-        fpr=counted and counted.fpr,
-        fpr_ci=counted and counted.fpr_ci(joint),
-        threshold=counted and counted.threshold,
-        estimable=counted is not None,
-        n=n,
-        needed=enough,
-        note=note,
-    )
 
 
 def audit_table(
@@ -178,13 +71,15 @@ def audit_table(
     draw: Draw | None = None,
     lead: Lead = "first",
     circumstances: Circumstances = UNKNOWN,
+    rules: Rules = STANDARD_2,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
     `pictures`, `features`, `circumstances`: as in `evaluate_table`; without pictures there is no blind baseline, and no
     claim above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
-    `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together.
+    `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together. `rules`: of
+    which protocol.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
     of the draw.
     """
@@ -213,20 +108,32 @@ def audit_table(
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
         + flags.of_audit(attacks, together, given_unseen)
+        + flags.of_listing(circumstances.listed)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
+    made = sum(test is not None and test.p_value is not None for test in (*tests, together))
+    again = (np.empty(0), np.empty(0)) if lead == "cdi" else (suspects.score, unseen.score)
+    listing = listed_before(circumstances.listed, *again, made)
+    obstacles = (
+        hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
+        hindrance.of_conditioning(control),
+        hindrance.of_blind(findings.blind),
+        hindrance.of_listing(listing, LEVEL),
+    )
     return Audit(
+        schema_version=rules.schema_version,
+        protocol=rules.name,
         claim=claim(
             together if lead == "cdi" else tests[0],
-            findings.blind,
-            _control(attacks if lead == "cdi" else attacks[:1]),
+            [*filter(None, obstacles)],
             suspects=len(suspects),
             unseen=len(unseen),
             given_unseen=given_unseen,
-            tests=sum(test is not None and test.p_value is not None for test in (*tests, together)),
+            tests=made,
             # a picture of the draw that has no score could have been left out for what it would have said
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
-            conditioning=control,
+            rules=rules,
+            besides=of_earlier(listing),
         ),
         lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
         set=tests[0],
@@ -241,6 +148,7 @@ def audit_table(
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
+        listing=listing,
         flags=tuple(raised),
     )
 
@@ -275,7 +183,7 @@ def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidenc
         effect_ci=effect.interval,
         effect_ci_method=effect.method,
         needed=pictures_needed(effect.value, len(unseen), LEVEL),
-        part=member_share(suspects.score, *_halves(unseen)),
+        part=member_share(suspects.score, *halves(unseen)),
     )
 
 
@@ -287,7 +195,7 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
         set=evidence,
         n_suspects=len(suspects),
         n_unseen=len(unseen),
-        **_common(suspects, unseen),
+        **common(suspects, unseen),
     )
 
 
@@ -336,29 +244,3 @@ def _quantiles(score: np.ndarray) -> dict[str, float]:
     if not len(score):
         return {}
     return {name: float(np.quantile(score, float(name), method="inverted_cdf")) for name in QUANTILES}
-
-
-def _halves(unseen: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """The scores that set thresholds, and those that count alarms."""
-    calibrates = calibration_mask(unseen.rows)
-    return unseen.score[calibrates], unseen.score[~calibrates]
-
-
-def _common(first: Sample, unseen: Sample) -> dict[str, Any]:
-    """What both kinds of attack record say of cost, ties, the control and pictures without a score."""
-    unscored = Rows(first.rows.columns, np.concatenate([first.unscored.indices, unseen.unscored.indices]))
-    shared = np.intersect1d(first.score, unseen.score)
-    return {
-        "nfe_per_picture": _mean("nfe", first, unseen),
-        "seconds_per_picture": _mean("seconds", first, unseen),
-        "n_tied": int(np.isin(first.score, shared).sum() + np.isin(unseen.score, shared).sum()),
-        "unseen_control": unseen_control(*_halves(unseen)),
-        "n_not_scored": len(unscored),
-        "not_scored": tuple(Unscored(reason=reason, n=n) for reason, n in count_reasons(unscored)),
-    }
-
-
-def _mean(cost: str, *samples: Sample) -> float | None:
-    values = np.concatenate([sample.rows.column(cost) for sample in samples])
-    known = values[~np.isnan(values)]
-    return float(np.mean(known)) if len(known) else None

@@ -1,0 +1,80 @@
+"""Why a difference between suspects and unseen pictures may be no sign of training: what the controls found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainedon.evidence.protocol.documents import Blind, ConditioningControl, Listed, UnseenControl
+
+DIFFERENT = (
+    "The suspect pictures score higher than the unseen ones, but the two sets also differ by themselves, without the "
+    "model, so the difference cannot be put down to training."
+)
+UNCHECKED = (
+    "The suspect pictures score higher than the unseen ones, but it could not be checked whether the two sets differ "
+    "by themselves, so the difference cannot be put down to training."
+)
+ASKED_DIFFERENTLY = (
+    "The suspect pictures score higher than the unseen ones, but the model was not asked alike about the two sets, so "
+    "the difference cannot be put down to training."
+)
+UNSTEADY = (
+    "The suspect pictures score higher than the unseen ones, but the unseen ones also differ among themselves where "
+    "chance divided them, so something is wrong with the scores and the difference cannot be put down to training."
+)
+CHOSEN = (
+    "The suspect pictures score higher than the unseen ones, but they were chosen out of pictures that had been scored "
+    "before, and that choice alone can explain the difference, so it cannot be put down to training."
+)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """A control that stands between a finding and a claim of training: what is said then, and what it found, as a
+    clause."""
+
+    sentence: str
+    because: str
+
+
+def of_unseen(control: UnseenControl) -> Obstacle | None:
+    """Unseen pictures differ from unseen pictures."""
+    if not control.finds:
+        return None
+    return Obstacle(UNSTEADY, f"unseen pictures differ from unseen pictures too (p = {control.p_value:.2g})")
+
+
+def of_conditioning(control: ConditioningControl | None) -> Obstacle | None:
+    """The model is not conditioned alike for both sets."""
+    return Obstacle(ASKED_DIFFERENTLY, str(control.because)) if control is not None and control.differs else None
+
+
+def of_blind(blind: Blind) -> Obstacle | None:
+    """The sets differ without the model, or that could not be looked at."""
+    failed = {
+        "the blind baseline separates the sets": blind.separates,
+        "file formats differ": blind.codec_mismatch,
+        "sizes differ": blind.resolution_mismatch,
+    }
+    if any(failed.values()):
+        return Obstacle(DIFFERENT, ", ".join(words for words, failing in failed.items() if failing))
+    if blind.separates is None:
+        return Obstacle(UNCHECKED, f"the blind baseline was not run: {blind.reason}")
+    return None
+
+
+def of_listing(listing: Listed | None, level: float) -> Obstacle | None:
+    """Suspects are some of those that earlier runs scored without a finding, and this finding does not outlast that."""
+    chosen = listing and listing.chosen
+    if not chosen or chosen.p_value < level:
+        return None
+    how = (
+        f"without the {chosen.kept} suspects that score highest, which is how many were scored before"
+        if chosen.way == "dropped"
+        else f"with the {chosen.left_out} that were left out counted below all others"
+    )
+    return Obstacle(
+        CHOSEN,
+        f"{chosen.kept} of the suspects were scored by earlier runs that found nothing, with {chosen.left_out} others "
+        f"that are not asked about here; {how}, the p-value is {chosen.p_value:.2g}",
+    )

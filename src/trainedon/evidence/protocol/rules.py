@@ -1,0 +1,46 @@
+"""The protocols: by which rules scores become claims. Each is frozen; a change of a rule gets a new name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trainedon.errors import UserError
+
+Protocol = Literal["standard-1", "standard-2"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What distinguishes one protocol from another. schema_version: of the documents that are written under it.
+    unrefuted: why a claim of level 3 is made, as a clause.
+    tells_opposite: whether a difference against the direction of training has a sentence of its own."""
+
+    name: Protocol
+    schema_version: Literal[1, 2]
+    unrefuted: str
+    tells_opposite: bool
+
+
+STANDARD_1 = Rules(
+    name="standard-1",
+    schema_version=1,
+    unrefuted="the blind baseline does not separate the sets",
+    tells_opposite=False,
+)
+STANDARD_2 = Rules(
+    name="standard-2",
+    schema_version=2,
+    unrefuted="no control found another reason",
+    tells_opposite=True,
+)
+CURRENT = STANDARD_2
+_BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
+
+
+def rules_of(name: str) -> Rules:
+    """The rules of that name. Raises UserError where this version does not know them."""
+    for known, rules in _BY_NAME.items():
+        if known == name:
+            return rules
+    raise UserError(f"protocol {str(name)[:60]!r} is not known here: a later version of trainedon wrote it")
