@@ -11,6 +11,7 @@ from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.pictures import Rendering
+    from trainedon.pictures.works import SourceFrom
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ class Reading:
 
     alpha: `white`, `black` or `drop`, or `auto`, which asks the model where it matters. orientation: `exif`, `stored`
     or `auto`. fit: `crop`, `squash` or `pad`. resample: `lanczos`, `bicubic`, `bilinear`, `box` or `nearest`.
-    follow_links: whether links that lead out of a folder of pictures are followed.
+    follow_links: whether links that lead out of a folder of pictures are followed. source_from: what says whose work a
+    picture is, where scores depend on that: `folder`, the first one below the folder that is given; or `column`, that
+    of a parquet table called source, artist or author. Raises UserError for another one.
     """
 
     alpha: str = "auto"
@@ -75,6 +78,13 @@ class Reading:
     fit: str = "crop"
     resample: str = "lanczos"
     follow_links: bool = False
+    source_from: SourceFrom | None = None
+
+    def __post_init__(self) -> None:
+        if self.source_from is not None:
+            from trainedon.pictures.works import check_source_from
+
+            check_source_from(self.source_from)
 
     @property
     def rendering(self) -> Rendering:

@@ -96,6 +96,9 @@ class Choices(_Entry):
     labels: str | None = Field(default=None, description="auto, folders or infer")
     pictures: str | None = Field(default=None, description="how pictures were brought to the model's size, in words")
     follow_links: bool = Field(default=False, description="missing where links out of a folder were left out")
+    source_from: Literal["folder", "column"] | None = Field(
+        default=None, description="what said whose work each picture is; missing where that was not asked"
+    )
 
 
 class ModelEntry(_Entry):

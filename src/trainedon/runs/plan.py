@@ -9,6 +9,7 @@ from pathlib import Path
 from trainedon.attacks import Attack
 from trainedon.formats.run_record import Kind, Lead, StudyEntry, SweepEntry
 from trainedon.pictures import Rendering
+from trainedon.pictures.works import SourceFrom
 from trainedon.runs.labels import check_choice
 
 
@@ -24,7 +25,7 @@ class Plan:
     caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
     from, one of `labels.CHOICES`. controls: whether attacks on a model that is conditioned on captions are made with
     other captions too. rendering: how pictures become pixels. follow_links: whether links that lead out of a set's
-    folder are followed.
+    folder are followed. source_from: what says whose work each picture is, as of `pictures.works`.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Plan:
     labels: str = "auto"
     rendering: Rendering = field(default_factory=Rendering)
     follow_links: bool = False
+    source_from: SourceFrom | None = None
 
     def __post_init__(self) -> None:
         check_choice(self.labels)

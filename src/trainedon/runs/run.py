@@ -27,6 +27,7 @@ from trainedon.pictures import (
     take_inventory,
     write_inventory,
 )
+from trainedon.pictures.works import source_of
 from trainedon.runs import earlier_runs
 from trainedon.runs import exhibit_files as exhibits
 from trainedon.runs.engine import Engine, Keep, forget, score_all
@@ -203,11 +204,14 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
             partial(progress, f"reading {name}"),
             plan.caption,
             plan.rendering.settled,
+            source_of(plan.source_from, source),
         )
         if not len(found.usable):
             first = found[0]
             raise UserError(f"{shown(source)} holds no picture that can be used ({first.picture}: {first.reason})")
         items, entries, passed[name] = items + found, Listing(entries, listed), listed.passed
+    if plan.source_from and not items.take(items.usable).column("source").is_valid().to_numpy().any():
+        raise UserError("no table has a column source, artist or author: leave out --source-from, or say folder")
     items = cross_duplicates(items)
     if "unseen" in plan.sets and not len(items.of_set("unseen").usable):
         raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
