@@ -1,0 +1,181 @@
+"""Tests of signs: are differences as likely to be positive as negative, or at most G times likelier?
+
+For a picture that a model never saw, and a kind of picture that is as likely as its mirror image, score minus score of
+the mirror image is symmetric about zero. These functions take such differences, of whatever origin.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.stats import norm, rankdata
+
+from trainedon.errors import UserError
+from trainedon.evidence.statistics.finite import finite
+from trainedon.evidence.statistics.intervals import CONFIDENCE, clopper_pearson
+
+WORK = 2 * 10**8  # terms; where more would have to be added up, neighbouring ranks are joined
+CLASSES = 64  # weights that are left then
+SMALLEST = 1e-12  # below this the Fourier transform, which takes over where that is not enough, has no digits left
+MOST_ODDS = 1e6
+POWER = 0.8
+
+
+@final
+@dataclass(frozen=True)
+class SignTest:
+    """One-sided p-value of "the signs are coins that fall positive at most `odds` times as often as negative".
+
+    n: units with a sign. positive: how many are positive. exact: whether the p-value is that of the distribution
+    itself; else it is the bound `SMALLEST`, which lies above it.
+    """
+
+    p_value: float
+    odds: float
+    n: int
+    positive: int
+    exact: bool
+
+
+def sign_flip_test(differences: ArrayLike, odds: float = 1.0, units: ArrayLike | None = None) -> SignTest:
+    """Do differences, float64 (n,), lie above zero further than coins that fall positive `odds` : 1 explain?
+
+    The statistic is the sum of the ranks of |difference| over positive ones (Wilcoxon, Biometrics Bulletin 1, 1945), a
+    zero counting for nothing, ties sharing their mean rank. Given the sizes, the signs of pictures that a model never
+    saw are independent coins, each positive with a chance of at most odds / (1 + odds): p is the exact probability of a
+    sum as high when all are that, which is the worst case (Rosenbaum, Biometrika 74, 1987). `odds` 1 is plain symmetry.
+
+    units: (n,), what belongs together and is flipped as one, such as the works of a source: the signed ranks of a unit
+    are added up. The distribution is summed up term by term, to full relative precision. Of many units (about 700)
+    ranks are joined into CLASSES weights, which leaves it exact; of thousands the sum is made by Fourier transform.
+    Raises UserError for differences that are not finite, or odds below 1.
+    """
+    if not 1 <= odds < math.inf:
+        raise UserError(f"odds {odds!r}: give 1 (as likely positive as negative) or more")
+    signed = _signed_weights(finite(differences, "differences"), units)
+    signed = signed[signed != 0]
+    weights, chance = np.abs(signed), odds / (1 + odds)
+    observed, positive = int(signed[signed > 0].sum()), int((signed > 0).sum())
+    if _work(signed) <= WORK:
+        return SignTest(min(1.0, _tail(weights, observed, chance)), odds, len(signed), positive, exact=True)
+    p = _tail_by_transform(weights, observed, chance)
+    return SignTest(min(1.0, max(p, SMALLEST)), odds, len(signed), positive, exact=p >= SMALLEST)
+
+
+def _signed_weights(differences: np.ndarray, units: ArrayLike | None) -> np.ndarray:
+    """Whole numbers, one a unit: twice the signed rank of each difference, added up over those of a unit."""
+    size = np.abs(differences)
+    doubled = np.zeros(len(size))
+    kept = size > 0
+    doubled[kept] = 2 * rankdata(size[kept])
+    signed = np.sign(differences) * doubled
+    if units is not None:
+        _, unit = np.unique(np.asarray(units), return_inverse=True)
+        signed = np.bincount(unit, signed, minlength=unit.max(initial=-1) + 1)
+    if _work(signed) > WORK:
+        signed = np.sign(signed) * np.ceil(np.abs(signed) * (CLASSES / np.abs(signed).max()))
+    whole: np.ndarray = np.rint(signed).astype(np.int64)
+    return whole // max(1, int(np.gcd.reduce(whole)))
+
+
+def _work(weights: np.ndarray) -> float:
+    return float(np.count_nonzero(weights) * np.abs(weights).sum())
+
+
+def _tail(weights: np.ndarray, observed: int, chance: float) -> float:
+    """P(sum of weights of heads >= observed), each coin heads by `chance`; no term is negative, so nothing cancels."""
+    mass = np.zeros(int(weights.sum()) + 1)
+    mass[0], top = 1.0, 0
+    for weight in np.sort(weights).tolist():
+        heads = mass[: top + 1] * chance
+        mass[: top + 1] *= 1 - chance
+        mass[weight : top + weight + 1] += heads
+        top += weight
+    return float(mass[observed:].sum())
+
+
+def _tail_by_transform(weights: np.ndarray, observed: int, chance: float) -> float:
+    """The same through the characteristic function, to about 1e-14."""
+    kinds, counts = np.unique(weights, return_counts=True)
+    length = 1 << int(weights.sum()).bit_length()
+    angle = 2 * np.pi * np.arange(length // 2 + 1) / length
+    logs = np.zeros(len(angle), dtype=complex)
+    for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+        logs += count * np.log1p(chance * np.expm1(-1j * kind * angle))
+    mass = np.fft.irfft(np.exp(logs), length)
+    return float(mass[observed:].sum())
+
+
+def most_odds(differences: ArrayLike, level: float, units: ArrayLike | None = None) -> float | None:
+    """The largest odds under which `sign_flip_test` still gives p <= level; None where it does not even at 1.
+
+    "To explain this without training, unseen pictures would have to come out positive so many times as often as
+    negative" (Rosenbaum, Observational Studies, 2002, section 4.3). At most MOST_ODDS.
+    """
+    if sign_flip_test(differences, 1.0, units).p_value > level:
+        return None
+
+    def excess(log_odds: float) -> float:
+        return sign_flip_test(differences, math.exp(log_odds), units).p_value - level
+
+    top = math.log(MOST_ODDS)
+    return MOST_ODDS if excess(top) <= 0 else math.exp(float(brentq(excess, 0.0, top, xtol=1e-6)))
+
+
+def positive_share(differences: ArrayLike, level: float = CONFIDENCE) -> tuple[float, tuple[float, float]] | None:
+    """The share of the differences, float64 (n,), that is positive, zeros left out, with its exact interval; None where
+    all are zero (Clopper and Pearson, Biometrika 26, 1934)."""
+    signs = np.sign(finite(differences, "differences"))
+    signs = signs[signs != 0]
+    if not len(signs):
+        return None
+    positive = int((signs > 0).sum())
+    return positive / len(signs), clopper_pearson(positive, len(signs), level)
+
+
+def knockoff_q(differences: ArrayLike, odds: float = 1.0) -> np.ndarray:
+    """q-values, float64 (n,) in [0, 1]: naming every difference with q <= f keeps the expected share of wrong names at
+    or below f. 1 for what is not positive.
+
+    The knockoff+ filter (Barber and Candès, Annals of Statistics 43, 2015, arXiv 1404.5609): among differences of size
+    t or more, the negative ones count what the positive ones hold by chance, so the share of wrong names is estimated
+    as (1 + negative) / positive. Where unseen pictures may be positive `odds` times as often as negative, each negative
+    one stands for so many: odds (1 + negative) / positive. Signs of unseen pictures must be independent: of
+    near-duplicates one takes part. Raises UserError for differences that are not finite.
+    """
+    differences = finite(differences, "differences")
+    order = np.argsort(-np.abs(differences), kind="stable")
+    size, positive = np.abs(differences)[order], differences[order] > 0
+    negative = differences[order] < 0
+    ends = np.append(np.diff(size) != 0, True)  # equal sizes are passed together
+    estimate = odds * (1 + np.cumsum(negative)) / np.maximum(1, np.cumsum(positive))
+    estimate = np.where(ends, estimate, np.inf)
+    best = np.minimum.accumulate(estimate[::-1])[::-1]  # over all thresholds that still name it
+    q = np.ones(len(differences))
+    q[order] = np.where(positive, np.minimum(1, best), 1)
+    return q
+
+
+def signs_needed(differences: ArrayLike, level: float) -> int | None:
+    """How many pictures a sign-flip test needs to reach p < `level` in four cases out of five, if their differences are
+    like these; None where these lie no further above zero than below.
+
+    With p' = P(D + D' > 0) for two of them: (z(level) + z(power))^2 / (3 (p' - 1/2)^2) (Noether, JASA 82, 1987), and
+    never fewer than all-positive signs need.
+    """
+    differences = np.sort(finite(differences, "differences"))
+    n = len(differences)
+    least = math.ceil(-math.log2(level))
+    if n < 2:
+        return None
+    above = n - np.searchsorted(differences, -differences, side="right")
+    both = (int(above.sum()) - int((differences > 0).sum())) / (n * (n - 1))
+    if both <= 0.5:
+        return None
+    z = float(norm.isf(level) + norm.ppf(POWER))
+    return max(least, math.ceil(z**2 / (3 * (both - 0.5) ** 2)))
