@@ -31,6 +31,7 @@ from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
 from trainedon.evidence.protocol.sides import common, halves
+from trainedon.evidence.protocol.source_evidence import NO_SET, Works, set_evidence, source_evidence, works_of
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
 from trainedon.evidence.table.deduplicate import deduplicated
@@ -44,16 +45,6 @@ from trainedon.formats.run_record import Lead
 FALSE_DISCOVERY_RATE = 0.05
 QUANTILES = ("0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1")
 LEADS: tuple[Lead, ...] = get_args(Lead)
-NO_SET = SetEvidence(
-    p_value=None,
-    p_value_holm=None,
-    n_permutations=None,
-    effect=None,
-    effect_ci=None,
-    effect_ci_method=None,
-    needed=None,
-    part=None,
-)
 
 
 def audit_scores(suspects: ArrayLike, unseen: ArrayLike | None = None) -> Audit:
@@ -90,7 +81,8 @@ def audit_table(
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(circumstances.prompts or ())
-    tests, together = _tests(scores)
+    works = works_of(scores) if rules.by_source else None
+    tests, together = _tests(scores, works)
     attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
@@ -111,8 +103,9 @@ def audit_table(
         + flags.of_listing(circumstances.listed)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
+    sources = source_evidence(works[0]) if works and works[0] else None
     made = sum(test is not None and test.p_value is not None for test in (*tests, together))
-    again = (np.empty(0), np.empty(0)) if lead == "cdi" else (suspects.score, unseen.score)
+    again = (np.empty(0), np.empty(0)) if lead == "cdi" or works else (suspects.score, unseen.score)
     listing = listed_before(circumstances.listed, *again, made)
     obstacles = (
         hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
@@ -134,6 +127,7 @@ def audit_table(
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
             rules=rules,
             besides=of_earlier(listing),
+            sources=sources,
         ),
         lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
         set=tests[0],
@@ -149,6 +143,7 @@ def audit_table(
         prompt_controls=recaptioned,
         asked=control,
         listing=listing,
+        sources=sources,
         flags=tuple(raised),
     )
 
@@ -158,11 +153,14 @@ def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:
     return min((attack.unseen_control for attack in attacks), key=lambda c: 1 if c.p_value is None else c.p_value)
 
 
-def _tests(scores: Scores) -> tuple[list[SetEvidence], Cdi | None]:
-    """One set test an attack and one of all attacks together, their p-values corrected together."""
+def _tests(scores: Scores, works: Sequence[Works | None] | None) -> tuple[list[SetEvidence], Cdi | None]:
+    """One set test an attack and one of all attacks together, their p-values corrected together. works: of each attack,
+    where labels are dealt by whose works they are; there is no test of all attacks together then."""
     level = jointly(len(scores.attacks))
-    found = [_set_evidence(scores, attack, level) for attack in scores.attacks]
-    together = cdi(scores)
+    if works is None:
+        found, together = [_set_evidence(scores, attack, level) for attack in scores.attacks], cdi(scores)
+    else:
+        found, together = [set_evidence(one, level) for one in works], None
     every = [test for test in (*found, together) if test is not None and test.p_value is not None]
     corrected = iter(pvalues.holm(np.array([test.p_value for test in every])).tolist())
     found = [t if t.p_value is None else t.model_copy(update={"p_value_holm": next(corrected)}) for t in found]

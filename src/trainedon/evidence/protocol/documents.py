@@ -18,7 +18,7 @@ from trainedon.formats.run_record import OtherCaptions
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Interval = tuple[Unit, Unit]
-IntervalMethod = Literal["delong", "bound"]
+IntervalMethod = Literal["delong", "bound", "newcombe"]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
 NUMBERS = re.compile(r"\[\n[-+.,eEnul\d\s]*\]")  # a list of numbers and nulls; no string holds a line break
 
@@ -321,6 +321,27 @@ class PictureEvidence(Document):
     reason: str | None = Field(description="why it was not scored; null when it was")
 
 
+class SourceEvidence(Document):
+    """How labels were dealt where scores depend on whose work a picture is, for the first attack."""
+
+    by: Literal["between", "within"] = Field(
+        description="between: whole sources are dealt; within: pictures within their source, where most suspects have "
+        "unseen pictures of their own source"
+    )
+    n_suspect_sources: Count
+    n_unseen_sources: Count
+    n_suspects: Count = Field(description="pictures in the test")
+    n_unseen: Count
+    n_left_out: Count = Field(
+        description="within: of sources without pictures of both kinds; between: unseen ones of suspects' sources"
+    )
+    intraclass: Unit = Field(description="intra-class correlation of the scores")
+    p_value: Unit | None = Field(description="null where labels cannot be dealt")
+    smallest_p: Unit | None = Field(description="what it could have been at best")
+    deals: Count | None
+    exact: bool | None = Field(description="whether these are all the ways to deal")
+
+
 class Chosen(Document):
     """Suspects that are some of those that earlier runs on the model scored without a finding, and the test as if they
     had been chosen by these scores."""
@@ -365,6 +386,7 @@ class Audit(Document):
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
     listing: Listed | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    sources: SourceEvidence | None = Field(None, exclude_if=_is_empty, description="missing where none are known")
     flags: tuple[Flag, ...]
 
 

@@ -14,12 +14,14 @@ Protocol = Literal["standard-1", "standard-2"]
 class Rules:
     """What distinguishes one protocol from another. schema_version: of the documents that are written under it.
     unrefuted: why a claim of level 3 is made, as a clause.
-    tells_opposite: whether a difference against the direction of training has a sentence of its own."""
+    tells_opposite: whether a difference against the direction of training has a sentence of its own.
+    by_source: whether labels are dealt by whose work a picture is, where that is known."""
 
     name: Protocol
     schema_version: Literal[1, 2]
     unrefuted: str
     tells_opposite: bool
+    by_source: bool
 
 
 STANDARD_1 = Rules(
@@ -27,12 +29,14 @@ STANDARD_1 = Rules(
     schema_version=1,
     unrefuted="the blind baseline does not separate the sets",
     tells_opposite=False,
+    by_source=False,
 )
 STANDARD_2 = Rules(
     name="standard-2",
     schema_version=2,
     unrefuted="no control found another reason",
     tells_opposite=True,
+    by_source=True,
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}

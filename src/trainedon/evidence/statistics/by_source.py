@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ Kind = Literal["between", "within"]
 Groups = npt.NDArray[np.integer]
 
 
+@final
 @dataclass(frozen=True)
 class SourceTest:
     """One-sided: do suspects score higher? p_value in (0, 1]; smallest: what it could have been at best.
@@ -80,11 +81,29 @@ def between_test(score: np.ndarray, is_suspect: np.ndarray, source: Groups, seed
 def source_values(score: np.ndarray, place: Groups) -> np.ndarray:
     """What each source counts by, float64 (k,): see `between_test`. place: the source of each picture, in 0..k - 1."""
     n = np.bincount(place)
-    normal = norm.ppf(rankdata(score) / (len(score) + 1))
+    normal = _normal(score)
     mean = np.bincount(place, normal) / n
     r = intraclass(normal, place)
     value: np.ndarray = mean / np.sqrt(r + (1 - r) / n)
     return value
+
+
+def _normal(score: np.ndarray) -> npt.NDArray[np.float64]:
+    """The ranks of scores as normal quantiles: one wild score does not count for more than its place."""
+    quantiles: npt.NDArray[np.float64] = norm.ppf(rankdata(score) / (len(score) + 1))
+    return quantiles
+
+
+def intraclass_of_ranks(score: np.ndarray, source: Groups) -> float:
+    """The intra-class correlation of the normal scores. source: int (n,)."""
+    return intraclass(_normal(score), np.unique(source, return_inverse=True)[1])
+
+
+def design_effect(score: np.ndarray, source: Groups) -> float:
+    """How much larger the variance of a mean is than that of independent scores: 1 + (n - 1) r, n the mean over
+    pictures of the size of their source, r the intra-class correlation (Kish, Survey Sampling, 1965). At least 1."""
+    n = np.unique(source, return_counts=True)[1]
+    return 1 + (float((n**2).sum() / n.sum()) - 1) * intraclass_of_ranks(score, source)
 
 
 def intraclass(value: np.ndarray, place: Groups) -> float:
@@ -136,13 +155,14 @@ def shared(is_suspect: np.ndarray, source: Groups) -> npt.NDArray[np.bool_]:
     return np.isin(source, both)
 
 
+@final
 @dataclass(frozen=True)
 class WithinAuc:
     """P(suspect > unseen picture of the same source) + P(equal) / 2, and an interval inside [0, 1]."""
 
     value: float
-    low: float
-    high: float
+    interval: tuple[float, float]
+    method: Literal["newcombe"] = "newcombe"
 
 
 def auc_within(
@@ -174,7 +194,7 @@ def auc_within(
     tiny = 1e-12
     low_end = brentq(excess, tiny, value) if value > tiny and excess(tiny) > 0 else 0.0
     high_end = brentq(excess, value, 1 - tiny) if value < 1 - tiny and excess(1 - tiny) > 0 else 1.0
-    return WithinAuc(value, float(low_end), float(high_end))
+    return WithinAuc(value, (float(low_end), float(high_end)))
 
 
 def deal_between(is_suspect: np.ndarray, source: Groups, deals: int, rng: np.random.Generator) -> np.ndarray:
