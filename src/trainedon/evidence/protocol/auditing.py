@@ -87,7 +87,7 @@ def audit_table(
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
     recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)))
-    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None)
+    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, works is not None)
     copies = duplicates(scores, listed)
     rows, n_named = _picture_evidence(suspects, unseen)
     given_unseen = scores.has("unseen")

@@ -17,9 +17,10 @@ import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
 
 from trainedon.evidence.protocol import caption_views as said
+from trainedon.evidence.protocol.blind_by_source import dealt, dealt_p
 from trainedon.evidence.protocol.documents import Blind, BlindView
 from trainedon.evidence.statistics.roc import auc
-from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, discriminant
+from trainedon.evidence.statistics.two_sample import Deal, View, classifier_two_sample_test, discriminant
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.deduplicate import near_duplicate_clusters
 from trainedon.evidence.table.feature_table import FeatureTable
@@ -36,7 +37,7 @@ SEED = 20240619
 LOGGED = ("width", "height", "bytes", "sharpness")
 PLAIN = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b")
 LATER = ("jpeg_trace", "detail")  # not in inventories of earlier versions
-COLUMNS = ("set", "picture", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption")
+COLUMNS = ("set", "picture", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption", "source")
 CAPTIONS = (said.WRITTEN, said.SAY)  # the views of them
 
 
@@ -54,23 +55,30 @@ def run(
     set_name: str,
     features: FeatureTable | None = None,
     captions: bool = False,
+    by_source: bool = False,
 ) -> Findings:
     """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
 
     pictures: the inventory, or None. features: of an encoder; pictures without any are left out. captions: whether the
-    model is conditioned on them. Where any picture has one, those without count as having an empty one.
+    model is conditioned on them. Where any picture has one, those without count as having an empty one. by_source:
+    whether labels are dealt by whose works the pictures are.
     """
     if pictures is None:
         return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
     listed = pictures if isinstance(pictures, PictureTable) else PictureTable.read(pictures)
     first, unseen = _chosen(listed, (set_name, "unseen"), features)
-    codec = resolution = None
+    codec = resolution = deal = None
+    if by_source and first and unseen:
+        found = dealt(first, unseen, PERMUTATIONS, SEED)
+        if isinstance(found, str):
+            return _not_run(found, len(first), len(unseen), None, None)
+        first, unseen, deal = found.first, found.unseen, found.deal
     if first and unseen:
-        codec, resolution = codec_mismatch(first, unseen), resolution_mismatch(first, unseen)
+        codec, resolution = codec_mismatch(first, unseen, deal), resolution_mismatch(first, unseen, deal)
     if min(len(first), len(unseen)) < FEWEST:
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
-    return Findings(_compared(first, unseen, features, captions, codec, resolution), codec, resolution)
+    return Findings(_compared(first, unseen, features, captions, codec, resolution, deal), codec, resolution)
 
 
 def _chosen(listed: PictureTable, sets: tuple[str, str], features: FeatureTable | None) -> list[Sequence[Facts]]:
@@ -99,6 +107,7 @@ def _compared(
     captions: bool,
     codec: str | None,
     resolution: str | None,
+    deal: Deal | None = None,
 ) -> Blind:
     """Every view of the pictures, tested together; the AUC printed is that of the view that separates best."""
     views = {"files and colours": View(file_features(first, unseen), discriminant())}
@@ -110,7 +119,7 @@ def _compared(
         views[said.WRITTEN] = View(said.form(texts), discriminant())
         views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
     release_unused()  # the permutations take the most
-    found, p_value, _ = classifier_two_sample_test(list(views.values()), len(first), PERMUTATIONS, SEED)
+    found, p_value, _ = classifier_two_sample_test(list(views.values()), len(first), PERMUTATIONS, SEED, deal=deal)
     areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen) for one in found]
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
     return Blind(
@@ -175,12 +184,16 @@ def file_features(*parts: Sequence[Facts]) -> np.ndarray:
     return np.hstack(columns)
 
 
-def codec_mismatch(first: Sequence[Facts], unseen: Sequence[Facts]) -> str | None:
+def codec_mismatch(first: Sequence[Facts], unseen: Sequence[Facts], deal: Deal | None = None) -> str | None:
     """In words how file formats differ, or None: no format in common, or Fisher's exact test below the level for one of
-    them (Bonferroni over formats)."""
+    them (Bonferroni over formats). deal: how labels are dealt instead, where that is not picture by picture."""
     a, b = (Counter(str(p.get("format")) for p in pictures) for pictures in (first, unseen))
     kinds = sorted(a | b)
-    p = {kind: _fisher(a[kind], len(first), b[kind], len(unseen)) for kind in kinds}
+    if deal is None:
+        p = {kind: _fisher(a[kind], len(first), b[kind], len(unseen)) for kind in kinds}
+    else:
+        every = np.array([str(picture.get("format")) for part in (first, unseen) for picture in part])
+        p = {kind: dealt_p((every == kind).astype(float), len(first), deal) for kind in kinds}
     kind = min(kinds, key=lambda kind: p[kind])
     if a & b and p[kind] * len(kinds) >= MISMATCH_LEVEL:
         return None
@@ -192,14 +205,16 @@ def _fisher(a: int, m: int, b: int, n: int) -> float:
     return float(fisher_exact([[a, m - a], [b, n - b]]).pvalue)
 
 
-def resolution_mismatch(first: Sequence[Facts], unseen: Sequence[Facts]) -> str | None:
+def resolution_mismatch(first: Sequence[Facts], unseen: Sequence[Facts], deal: Deal | None = None) -> str | None:
     """In words how sizes differ, or None: ranges of width or height that do not meet, or a Kolmogorov-Smirnov test
-    below the level for one of them (Bonferroni over the two)."""
+    below the level for one of them (Bonferroni over the two). deal: how labels are dealt instead."""
     for side in ("width", "height"):
         a, b = (np.array([float(p[side]) for p in pictures]) for pictures in (first, unseen))
         if np.ptp(np.concatenate([a, b])) == 0:
             continue
         apart = a.max() < b.min() or b.max() < a.min()
-        if apart or ks_2samp(a, b, method="asymp").pvalue * 2 < MISMATCH_LEVEL:
+        both = np.concatenate([a, b])
+        p = ks_2samp(a, b, method="asymp").pvalue if deal is None else dealt_p(both, len(a), deal)
+        if apart or p * 2 < MISMATCH_LEVEL:
             return f"the median {side} is {np.median(a):.0f} pixels here and {np.median(b):.0f} among the unseen ones"
     return None

@@ -18,7 +18,7 @@ from trainedon.formats.run_record import OtherCaptions
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Interval = tuple[Unit, Unit]
-IntervalMethod = Literal["delong", "bound", "newcombe"]
+IntervalMethod = Literal["delong", "bound"]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
 NUMBERS = re.compile(r"\[\n[-+.,eEnul\d\s]*\]")  # a list of numbers and nulls; no string holds a line break
 
@@ -275,7 +275,7 @@ class SetEvidence(Document):
     n_permutations: Count | None
     effect: Unit | None = Field(description="P(suspect > unseen), ties half")
     effect_ci: Interval | None
-    effect_ci_method: IntervalMethod | None
+    effect_ci_method: IntervalMethod | Literal["newcombe"] | None
     needed: PowerAnalysis | None
     part: MemberShare | None
 

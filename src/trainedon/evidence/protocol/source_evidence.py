@@ -28,7 +28,6 @@ NO_SET = SetEvidence(
     needed=None,
     part=None,
 )
-FEWEST_LIKE = 0.5  # an unseen source with less than this share of the pictures of a suspects' one is left out
 
 
 @dataclass(frozen=True)

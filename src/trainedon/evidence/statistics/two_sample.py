@@ -178,5 +178,6 @@ def _out_of_fold(view: View, fold: np.ndarray, labels: np.ndarray) -> np.ndarray
 def aucs(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """AUC of each column, (b,), for scores and bool labels (n, b)."""
     m = labels.sum(axis=0)
-    ranks: np.ndarray = (rankdata(score.round(12), axis=0) * labels).sum(axis=0)
-    return (ranks - m * (m + 1) / 2) / (m * (len(labels) - m))
+    ranks = (rankdata(score.round(12), axis=0) * labels).sum(axis=0)
+    found: np.ndarray = (ranks - m * (m + 1) / 2) / (m * (len(labels) - m))
+    return found
