@@ -26,7 +26,7 @@ def rows(score, is_suspect, source):
         {
             "picture": f"{i}",
             "set": "suspect" if mine else "unseen",
-            "attack": attack,
+            "attack": "a",
             "score": value,
             "source": f"s{of}",
         }

@@ -33,6 +33,7 @@ from trainedon.runs import exhibit_files as exhibits
 from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_same, locked, protocol_of, version_of
+from trainedon.runs.foretold import foretold
 from trainedon.runs.labels import INFERRED, settle, with_inferred
 from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, identity_of, now, record_of
@@ -72,6 +73,7 @@ def run(
         record = check_same(out, identity)
         if record is None:  # the lists are settled here, before anything is scored
             record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
+            record = foretold(record, plan, items)
         if not record.is_complete:
             write_record(out, record)
             record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
