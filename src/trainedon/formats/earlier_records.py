@@ -22,4 +22,5 @@ def read_off(name: str, attack: str) -> DeclaredEntry | None:
     return DeclaredEntry(
         shown_as="noised" if "Diffuse(" in attack or "Fade(" in attack else "hidden",
         relative_to="self" if "symmetries=" in attack and "symmetries=()" not in attack else None,
+        null_view="mirror" if "symmetries=('mirror',)" in attack and "share=1.0" in attack else None,
     )

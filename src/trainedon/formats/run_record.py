@@ -34,7 +34,7 @@ Count = Annotated[int, Field(ge=0)]
 Moment = Annotated[str, AfterValidator(_moment)]
 Shape = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)]
 Kind = Literal["audit", "evaluate"]
-Lead = Literal["first", "cdi"]  # of all tests of an audit, the one that its claim speaks of
+Lead = Literal["first", "cdi", "mirror"]  # of all tests of an audit, the one that its claim speaks of
 Question = Literal["alpha", "orientation"]
 Counted = Literal["usable", "alpha", "orientation"]  # pictures, in each of which ways
 OtherCaptions = Literal["fixed", "shuffled"]
@@ -188,6 +188,11 @@ class DeclaredEntry(_Entry):
         default=None,
         description="what the score is the difference to: the same model, symmetry-conjugated, or a reference model; "
         "null where it stands by itself",
+    )
+    null_view: Literal["mirror"] | None = Field(
+        default=None,
+        description="view whose score is taken off, so that the sign of what is left is a coin for pictures that the "
+        "model never saw, if they are as likely so as the other way round; missing where there is none",
     )
 
 

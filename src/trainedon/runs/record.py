@@ -113,9 +113,7 @@ def record_of(
         labels={repr(attack): short(attack) for attack in attacks},
         controls={repr(one): _control(one) for one in others},
         costs=[_cost(attack, target) for attack in attacks],
-        declared={
-            repr(attack): DeclaredEntry(shown_as=attack.shown_as, relative_to=attack.relative_to) for attack in attacks
-        },
+        declared={repr(attack): _declared(attack) for attack in attacks},
         reported=[entry for attack in plan.attacks for entry in _reported(attack, plan.dataset)],
         study=[*plan.study],
         sweep=plan.sweep,
@@ -129,6 +127,11 @@ def record_of(
         attribution=plan.attribution,
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
+
+
+def _declared(attack: Attack) -> DeclaredEntry:
+    entry = DeclaredEntry(shown_as=attack.shown_as, relative_to=attack.relative_to, null_view=attack.null_view)
+    return entry.sparing("null_view")
 
 
 def _control(one: Recaptioned) -> ControlEntry:

@@ -164,6 +164,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
         rendering=record.rendering,
         distilled=record.model.distilled,
         listed=record.listed,
+        null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},
     )
 
 

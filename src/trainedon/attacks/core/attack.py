@@ -19,6 +19,7 @@ from trainedon.targets import Reference, Shadows, Target
 
 ShownAs = Literal["hidden", "noised"]
 RelativeTo = Literal["self", "reference"]
+NullView = Literal["mirror"]
 Need = Literal["gradients", "unseen", "labels", "captions", "shadows", "reference"]
 
 # Needs that no option has to meet: model and pictures bring them, and `check` or `conclude` say where they do not.
@@ -128,6 +129,12 @@ class Attack(Part, ABC):
     def relative_to(self) -> RelativeTo | None:
         """What the score is the difference to: the audited model `self`, symmetry-conjugated; a `reference` model;
         None for a score that stands by itself."""
+        return None
+
+    @property
+    def null_view(self) -> NullView | None:
+        """The view of the picture whose score is taken off, and nothing else: of pictures that the model never saw, of
+        a kind that is as likely in this view, scores are as likely positive as negative. None for other scores."""
         return None
 
     @property

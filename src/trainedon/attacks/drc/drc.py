@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trainedon.attacks.core.answers import Cost, Scored
-from trainedon.attacks.core.attack import NOT_FINITE, Attack, Need, RelativeTo, ShownAs
+from trainedon.attacks.core.attack import NOT_FINITE, Attack, Need, NullView, RelativeTo, ShownAs
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.comparison import Comparing
 from trainedon.attacks.drc.exhibits import exhibits
@@ -96,6 +96,10 @@ class DRC(Attack):
     @property
     def relative_to(self) -> RelativeTo | None:
         return "self" if self.symmetries else None
+
+    @property
+    def null_view(self) -> NullView | None:
+        return "mirror" if self.symmetries == ("mirror",) and self.share == 1 else None
 
     @property
     def needs(self) -> tuple[Need, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
-from trainedon.attacks.core.attack import Attack, RelativeTo
+from trainedon.attacks.core.attack import Attack, NullView, RelativeTo
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
@@ -46,6 +46,10 @@ class SymmetryCalibrated(Wrapper):
     @property
     def unscored(self) -> str:
         return f"{self.attack.unscored}, or {NO_REFERENCE}"
+
+    @property
+    def null_view(self) -> NullView | None:
+        return "mirror" if self.symmetries == ("mirror",) else None
 
     def views(self, target: Target) -> Iterator[Target]:
         """The symmetry-conjugated models."""

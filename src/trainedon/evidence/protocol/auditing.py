@@ -13,7 +13,7 @@ from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol import obstacles as hindrance
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
-from trainedon.evidence.protocol.claims import LEVEL, claim
+from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror
 from trainedon.evidence.protocol.conditioning import conditioning_control
 from trainedon.evidence.protocol.controls import duplicates
 from trainedon.evidence.protocol.documents import (
@@ -27,6 +27,7 @@ from trainedon.evidence.protocol.documents import (
 from trainedon.evidence.protocol.draw import Draw, check_draw
 from trainedon.evidence.protocol.listed import listed_before, of_earlier
 from trainedon.evidence.protocol.member_share import member_share
+from trainedon.evidence.protocol.mirror_test import mirror_test, named_by_sign
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
@@ -69,8 +70,8 @@ def audit_table(
     `pictures`, `features`, `circumstances`: as in `evaluate_table`; without pictures there is no blind baseline, and no
     claim above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
-    `lead`: whether the claim speaks of the `first` attack or of `cdi`, the test of all attacks together. `rules`: of
-    which protocol.
+    `lead`: whether the claim speaks of the `first` attack against unseen pictures, of `cdi`, the test of all attacks
+    together, or of `mirror`, the signs of the first attack's scores. `rules`: of which protocol.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
     of the draw.
     """
@@ -89,8 +90,12 @@ def audit_table(
     recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)))
     findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, works is not None)
     copies = duplicates(scores, listed)
-    rows, n_named = _picture_evidence(suspects, unseen)
     given_unseen = scores.has("unseen")
+    mirror = None
+    if scores.attacks[0].repr in circumstances.null_views:
+        mirror = mirror_test(suspects.score, unseen.score if len(unseen) else None)
+    by_sign = named_by_sign(suspects.score, mirror.odds) if lead == "mirror" and mirror else None
+    rows, n_named = _picture_evidence(suspects, unseen, by_sign)
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
@@ -105,18 +110,21 @@ def audit_table(
     )
     sources = source_evidence(works[0]) if works and works[0] else None
     made = sum(test is not None and test.p_value is not None for test in (*tests, together))
-    again = (np.empty(0), np.empty(0)) if lead == "cdi" or works else (suspects.score, unseen.score)
+    again = (np.empty(0), np.empty(0)) if lead != "first" or works else (suspects.score, unseen.score)
     listing = listed_before(circumstances.listed, *again, made)
+    chosen = hindrance.of_listing(listing, LEVEL)
     obstacles = (
         hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
         hindrance.of_conditioning(control),
         hindrance.of_blind(findings.blind),
-        hindrance.of_listing(listing, LEVEL),
+        chosen,
     )
     return Audit(
         schema_version=rules.schema_version,
         protocol=rules.name,
-        claim=claim(
+        claim=claim_by_mirror(mirror, [chosen] if chosen else [], suspects=len(suspects))
+        if lead == "mirror"
+        else claim(
             together if lead == "cdi" else tests[0],
             [*filter(None, obstacles)],
             suspects=len(suspects),
@@ -129,16 +137,17 @@ def audit_table(
             besides=of_earlier(listing),
             sources=sources,
         ),
-        lead="cdi" if lead == "cdi" else scores.attacks[0].repr,
+        lead=scores.attacks[0].repr if lead == "first" else lead,
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
-        n_named=n_named if len(unseen) else None,
+        n_named=n_named if len(unseen) or by_sign is not None else None,
         pictures=rows,
         unseen_score_quantiles=_quantiles(unseen.score),
         attacks=attacks,
         blind=findings.blind,
         duplicates=copies,
+        mirror=mirror,
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
@@ -197,17 +206,21 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
     )
 
 
-def _picture_evidence(suspects: Sample, unseen: Sample) -> tuple[LazySequence[PictureEvidence], int]:
+def _picture_evidence(
+    suspects: Sample, unseen: Sample, by_sign: np.ndarray | None
+) -> tuple[LazySequence[PictureEvidence], int]:
     """Every suspect, the highest score first, those without a score last, and how many of them are named. One that a
     near-duplicate stands for has no p-value: unseen pictures of its kind were left out in the same way, and it would be
-    compared with other kinds."""
+    compared with other kinds. by_sign: q-values of the mirror test, in place of those of the unseen pictures."""
     n, scored = len(suspects), len(suspects) + len(suspects.copies)
     rows = Rows(
         suspects.rows.columns,
         np.concatenate([suspects.rows.indices, suspects.copies.indices, suspects.unscored.indices]),
     )
     p, q = np.full((2, len(rows)), np.nan)
-    if n and len(unseen):
+    if by_sign is not None:
+        q[:n] = by_sign
+    elif n and len(unseen):
         p[:n] = pvalues.conformal_p(suspects.score, unseen.score)
         q[:n] = pvalues.benjamini_hochberg(p[:n])
     order = np.arange(len(rows))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from trainedon.evidence.protocol.prompts import Prompts
 from trainedon.formats.run_record import ListedEntry, RenderingEntry
@@ -16,6 +17,7 @@ class Circumstances:
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
     has it. distilled: why the model is taken for a few-step student, if it is. listed: when the lists of pictures were
     settled, and what earlier runs had scored of them, as `run.json` has it.
+    null_views: repr of an attack -> the view whose score it takes off, which makes its sign a coin.
     """
 
     prompts: Prompts | None = None
@@ -23,6 +25,7 @@ class Circumstances:
     rendering: RenderingEntry | None = None
     distilled: str | None = None
     listed: ListedEntry | None = None
+    null_views: Mapping[str, str] = field(default_factory=dict)
 
 
 UNKNOWN = Circumstances()

@@ -8,8 +8,9 @@ the model was given.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from trainedon.evidence.protocol.documents import Cdi, Claim, SetEvidence, SourceEvidence
+from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence, SourceEvidence
 from trainedon.evidence.protocol.obstacles import Obstacle
 from trainedon.evidence.protocol.rules import Rules
 from trainedon.evidence.statistics.pvalues import PERMUTATIONS, smallest_p
@@ -29,6 +30,11 @@ OPPOSITE = (
 CONSISTENT = (
     "The scores are consistent with training on at least some of the suspect pictures, given that nothing else sets "
     "these apart from the unseen pictures (that the two are exchangeable)."
+)
+MIRRORED = (
+    "The scores are consistent with training on at least some of the suspect pictures, given that mirror images of "
+    "such pictures are about as likely as the pictures: to explain it otherwise, pictures that the model never saw "
+    "would have to come out ahead of their mirror images more than {most} times as often as behind."
 )
 RANDOMISED = (
     "The auditor's coin decided which pictures the model was to be given, and those that it chose score higher than "
@@ -96,7 +102,34 @@ def claim(
     if randomised:
         return Claim(level=4, sentence=RANDOMISED, because=f"{measured}, and every coin was checked")
     sentence = f"{CONSISTENT} {rests_on}".strip()
-    return Claim(level=3, sentence=sentence, because=f"{measured}, and {rules.unrefuted}")
+    assumption: Literal["exchangeable"] | None = "exchangeable" if rules.tells_assumption else None
+    return Claim(level=3, sentence=sentence, because=f"{measured}, and {rules.unrefuted}", assumption=assumption)
+
+
+def claim_by_mirror(test: MirrorTest | None, obstacles: Sequence[Obstacle], *, suspects: int) -> Claim:
+    """The claim that the mirror test carries; `test` is None where no suspect has a sign. `obstacles`: see `claim`."""
+    if suspects == 0:
+        return _not_estimable("no suspect picture could be scored")
+    if test is None:
+        return _not_estimable("no suspect picture differs from its mirror image under this attack")
+    least = (test.odds / (1 + test.odds)) ** test.n
+    if least >= LEVEL:
+        return _not_estimable(f"{test.n} pictures all ahead of their mirror images would give p = {least:.2g}")
+    measured = (
+        f"{test.n_positive} of {test.n} pictures are ahead of their mirror images, which has p = {test.p_value:.2g} "
+        f"where chance favours that {test.odds:.3g} to 1"
+    )
+    if not test.finds:
+        return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
+    for obstacle in obstacles:
+        return Claim(level=2, sentence=obstacle.sentence, because=f"{measured}, but {obstacle.because}")
+    sentence = MIRRORED.format(most=_times(test.odds_explaining))
+    return Claim(level=3, sentence=sentence, because=measured, assumption="mirror")
+
+
+def _times(odds: float | None) -> str:
+    assert odds is not None  # a finding has some
+    return f"{odds:.0f}" if odds >= 10 else f"{odds:.2g}"
 
 
 def _not_estimable(because: str) -> Claim:

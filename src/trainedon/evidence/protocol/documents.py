@@ -248,6 +248,32 @@ class Claim(Document):
     level: Annotated[int, Field(ge=0, le=4)]
     sentence: str
     because: str
+    assumption: Literal["exchangeable", "mirror"] | None = Field(
+        default=None,
+        exclude_if=_is_empty,
+        description="what level 3 rests on: unseen pictures or mirror images that are alike",
+    )
+
+
+class MirrorTest(Document):
+    """Every suspect against its own mirror image: the signs of the first attack's scores, which are differences to the
+    model in a mirror."""
+
+    n: Count = Field(description="suspects with a sign, of near-duplicates one")
+    n_positive: Count
+    share: Unit = Field(description="of positive ones")
+    share_ci: Interval
+    p_value: Unit = Field(description="where chance favours positive signs by at most `odds` to one")
+    p_value_alike: Unit = Field(description="where mirror images are exactly as likely")
+    odds: Annotated[float, Field(ge=1)] = Field(description="as often as negative, unseen pictures may be positive")
+    odds_from: Literal["assumed", "reference"]
+    n_reference: Count = Field(description="pictures that the odds were learnt from")
+    odds_explaining: Annotated[float, Field(ge=1)] | None = Field(
+        description="the largest odds under which p stays at or below `level`; null where there are none"
+    )
+    level: Unit
+    finds: bool
+    needed: Count | None = Field(description="suspects for p below `level` in four cases of five, if they are as these")
 
 
 class MemberShare(Document):
@@ -382,6 +408,7 @@ class Audit(Document):
     attacks: tuple[AttackAudit, ...]
     blind: Blind
     duplicates: Duplicates
+    mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="missing where the first attack has none")
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")

@@ -15,13 +15,15 @@ class Rules:
     """What distinguishes one protocol from another. schema_version: of the documents that are written under it.
     unrefuted: why a claim of level 3 is made, as a clause.
     tells_opposite: whether a difference against the direction of training has a sentence of its own.
-    by_source: whether labels are dealt by whose work a picture is, where that is known."""
+    by_source: whether labels are dealt by whose work a picture is, where that is known.
+    tells_assumption: whether a claim of level 3 names what it rests on."""
 
     name: Protocol
     schema_version: Literal[1, 2]
     unrefuted: str
     tells_opposite: bool
     by_source: bool
+    tells_assumption: bool
 
 
 STANDARD_1 = Rules(
@@ -30,6 +32,7 @@ STANDARD_1 = Rules(
     unrefuted="the blind baseline does not separate the sets",
     tells_opposite=False,
     by_source=False,
+    tells_assumption=False,
 )
 STANDARD_2 = Rules(
     name="standard-2",
@@ -37,6 +40,7 @@ STANDARD_2 = Rules(
     unrefuted="no control found another reason",
     tells_opposite=True,
     by_source=True,
+    tells_assumption=True,
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
