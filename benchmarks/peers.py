@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from trainedon.attacks import DRC, Attack, attacks, parse_attacks, short
+from trainedon.attacks import DRC, Attack, attacks, parse_attacks
 from trainedon.attacks.core.registry import works_alone
 from trainedon.attacks.learned.fusion import Fusion
 from trainedon.errors import UserError
@@ -86,7 +86,7 @@ def is_peer(attack: Attack) -> bool:
 def is_usual(attack: Attack) -> bool:
     """Whether all parameters but seeds and helpers are at their defaults, which for peers are those of their papers."""
     kind = type(attack)
-    return works_alone(kind) and short(attack) == short(kind())
+    return works_alone(kind) and attack.spelled() == kind().spelled()
 
 
 def setting(attack: Attack) -> str:

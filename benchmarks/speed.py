@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from benchmarks import footprint, repaint
-from trainedon.attacks import Attack, parse_attacks, short
+from trainedon.attacks import Attack, parse_attacks
 from trainedon.attacks.core.answers import Progress
 from trainedon.attacks.core.execute import run
 from trainedon.errors import UserError
@@ -153,7 +153,7 @@ def raced(
     for k, attack in enumerate(attacks):
         value, interval, n = _auc(scores[k], pictures.members)
         wall = statistics.median(times[k]) / len(pictures.batch)
-        found.append(Scored(short(attack), counts[k], statistics.median(ratios[k]), wall, value, interval, n))
+        found.append(Scored(attack.spelled(), counts[k], statistics.median(ratios[k]), wall, value, interval, n))
     return found, statistics.median(floors)
 
 

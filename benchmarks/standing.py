@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import peers
-from trainedon.attacks import Attack, Cost, short
+from trainedon.attacks import Attack, Cost
 from trainedon.evidence import Evaluation, Scores, read_features, read_scores
 from trainedon.evidence.protocol.documents import AttackEvaluation
 from trainedon.evidence.protocol.paired import Sides, auc_difference, scored_by_both
@@ -31,11 +31,11 @@ def rows(
     """One row an attack, the highest AUC first, ready for JSON.
 
     scores: those that the document was made from, as `counted` gives them. costs: by the attacks' repr. lead: the
-    attack, as `short` writes it, whose AUC each row's `lead` compares with the row's own: (difference, low, high).
+    attack, as `spelled` says it, whose AUC each row's `lead` compares with the row's own: (difference, low, high).
     These intervals hold together with 95 %, since readers look at the nearest rival.
     """
     by_repr = {repr(attack): attack for attack in attacks}
-    keys = {short(by_repr[key.repr]): key for key in scores.attacks}
+    keys = {by_repr[key.repr].spelled(): key for key in scores.attacks}
     level = jointly(max(1, len(keys) - 1))
     found = []
     for measured in document.attacks:
@@ -51,7 +51,7 @@ def _row(measured: AttackEvaluation, attack: Attack, cost: Cost) -> dict:
     rate = measured.tpr_at_fpr[LEVEL]
     set_by = peers.setting(attack)
     return {
-        "attack": short(attack),
+        "attack": attack.spelled(),
         "repr": measured.repr,
         "setting": set_by,
         "peer": peers.is_peer(attack),

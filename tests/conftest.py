@@ -147,6 +147,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for base in (Attack, Roi, Degradation, Restorer, Similarity):
         monkeypatch.setattr(base.noun, "makers", dict(base.noun.makers))
         monkeypatch.setattr(base.noun, "left_out", {})
+        monkeypatch.setattr(base.noun, "tried", set())
     yield
     for module in ("sample_attack", "broken_parts", "frame"):
         sys.modules.pop(module, None)

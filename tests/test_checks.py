@@ -31,7 +31,7 @@ def test_a_folder_that_cannot_take_the_run_is_named(pictures, tmp_path):
     with pytest.raises(UserError, match=r"one\.png is a file"):
         check_places("audit", sets, str(pictures / "one.png"))
     out.mkdir()
-    (out / "run.json").write_text(json.dumps({"identity": {"kind": "evaluate"}}))
+    (out / "run.json").write_text(json.dumps({"kind": "evaluate", "identity": {"kind": "evaluate"}}))
     with pytest.raises(UserError, match="other choices \\(kind was 'evaluate', is 'audit'\\)"):
         check_places("audit", sets, str(out))
     check_places("evaluate", sets, str(out))

@@ -10,7 +10,6 @@ from trainedon.checks import check_lock, refuse_strangers
 from trainedon.errors import UserError
 from trainedon.files import write_text
 from trainedon.runs.folder import locked
-from trainedon.runs.labels import read_labels
 from trainedon.runs.unfinished import load
 from trainedon.targets import Journal, Pace
 
@@ -70,13 +69,6 @@ def test_a_journal_that_leads_to_somebodys_file(tmp_path):
     path.symlink_to(tmp_path / "mine.txt")
     assert not [*Journal(path, Pace(0.0)).read()]
     assert (tmp_path / "mine.txt").read_text() == "mine" and not path.is_symlink()
-
-
-@pytest.mark.parametrize("text", ["[]", '{"a": "b"}', '{"a": -1}', '{"a": 7}', '{"a": true}', "{"])
-def test_labels_that_are_none(tmp_path, text):
-    (tmp_path / "labels.json").write_text(text)
-    with pytest.raises(UserError, match=r"labels\.json"):
-        read_labels(tmp_path / "labels.json", 1, classes=3)
 
 
 def test_parts_that_are_none(tmp_path):

@@ -7,11 +7,13 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainedon import run_files
 from trainedon.errors import UserError
-from trainedon.reading import read_json
+
+if TYPE_CHECKING:
+    from trainedon.formats.run_record import RunIdentity
 
 # Words in names of folders that say what is in them.
 UNSEEN = (
@@ -39,9 +41,9 @@ def check_places(kind: str, sets: Mapping[str, str | Path], out: str) -> None:
     folder = Path(out)
     refuse_strangers(folder)
     earlier = _earlier(folder)
-    if earlier.get("kind", kind) != kind:
+    if earlier and earlier.kind not in (None, kind):
         raise UserError(
-            f"{out} holds a run with other choices (kind was {earlier['kind']!r}, is {kind!r}): "
+            f"{out} holds a run with other choices (kind was {earlier.kind!r}, is {kind!r}): "
             "repeat them, or choose another --out"
         )
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
@@ -97,8 +99,8 @@ def check_links(out: Path) -> None:
 
 def device_of(out: str) -> str | None:
     """The type of device on which the run in a local folder was begun, if there is one."""
-    device = None if _is_url(out) else _earlier(Path(out)).get("device")
-    return device if isinstance(device, str) else None
+    earlier = None if _is_url(out) else _earlier(Path(out))
+    return earlier.device if earlier else None
 
 
 def swapped(sets: Mapping[str, str | Path]) -> str | None:
@@ -133,12 +135,16 @@ def _apart(source: Path, out: Path) -> None:
         raise UserError(f"{source} lies in --out {out}, to which the run is written: choose another --out")
 
 
-def _earlier(out: Path) -> dict[str, Any]:
-    """The identity of the run in a folder; empty where there is none that can be read."""
+def _earlier(out: Path) -> RunIdentity | None:
+    """The identity of the run in a folder; None where there is none that can be read."""
+    if not (out / run_files.RUN).is_file():
+        return None
+    from trainedon.formats import read_record  # pydantic takes time, and mostly there is no run yet
+
     try:
-        return dict(read_json(out / run_files.RUN)["identity"])
-    except (OSError, UserError, ValueError, KeyError, TypeError):
-        return {}
+        return read_record(out).identity
+    except UserError:  # of which more is said when the run is opened
+        return None
 
 
 def _is_url(source: str | Path) -> bool:

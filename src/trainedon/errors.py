@@ -10,6 +10,14 @@ class UserError(Exception):
     """Bad input. The message is one line that says what is wrong and what to do; the command line exits with 2."""
 
 
+class PartError(Exception):
+    """A part, such as an attack, answered what it must not; whose package is to blame is told by its class."""
+
+    def __init__(self, part: object, what: str) -> None:
+        super().__init__(what)
+        self.module = type(part).__module__
+
+
 class PictureError(Exception):
     """One picture cannot be used. The message is the reason, recorded beside the picture's name."""
 

@@ -15,9 +15,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from trainedon import run_files
-from trainedon.errors import PictureError, UserError
+from trainedon.errors import PartError, PictureError, UserError
 from trainedon.files import write_text
 from trainedon.redact import redacted, redacted_argument
+from trainedon.spec import offered_by
 
 LOG = "error.log"
 # What a system says of a disk that is full, forbidden, broken or asked for a name that it cannot have.
@@ -60,9 +61,24 @@ def kept(error: Exception, run: Path | None = None) -> str:
     file takes it.
     """
     what = redacted(" ".join(traceback.format_exception_only(error)[-1].split()))[:300]
-    path = _written(_text(error), run)
+    other = _other_package(error)
+    path = _written(_text(error, other), run)
     where = f"the details are in {path}" if path else "the details could not be written anywhere"
-    return f"a fault of trainedon itself, not of your input ({what}); {where}: please report it, with that file"
+    whose, to = (f"the package {other}", " to its authors") if other else ("trainedon itself", "")
+    return f"a fault of {whose}, not of your input ({what}); {where}: please report it{to}, with that file"
+
+
+def _other_package(error: BaseException) -> str | None:
+    """The package whose code, with parts that it offers, was the last to run before libraries; None where ours was."""
+    if isinstance(error, PartError):
+        return offered_by(error.module)
+    for frame, _ in reversed([*traceback.walk_tb(error.__traceback__)]):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] == "trainedon":
+            return None
+        if package := offered_by(module):
+            return package
+    return None
 
 
 def _written(text: str, run: Path | None) -> Path | None:
@@ -82,12 +98,12 @@ def _written(text: str, run: Path | None) -> Path | None:
         return None
 
 
-def _text(error: Exception) -> str:
+def _text(error: Exception, other: str | None) -> str:
     lines = [
         datetime.now(UTC).isoformat(timespec="seconds"),
         " ".join(["trainedon", *map(redacted_argument, sys.argv[1:])]),
         f"Python {platform.python_version()} on {platform.platform()}, {sys.byteorder}-endian",
-        ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+        ", ".join(f"{name} {_version(name)}" for name in (*PACKAGES, *filter(None, [other]))),
         "",
         redacted("".join(traceback.format_exception(error))),
     ]

@@ -8,7 +8,7 @@ import pytest
 import tiny
 import torch
 
-from trainedon.attacks import Loss, attacks, parse_attacks, short
+from trainedon.attacks import Loss, attacks, parse_attacks
 from trainedon.attacks.core.execute import run
 from trainedon.attacks.drc.drc_hide import DRCHide, hidden_centre
 from trainedon.errors import UserError
@@ -204,7 +204,7 @@ def test_repr_names_every_parameter_and_the_class_declares_itself(spec, helpers)
     assert all(f"{name}={value!r}" in repr(attack) for name, value in parameters.items())
     assert attack.title and attack.paper
     assert type(attack)(**parameters) == attack
-    assert short(attack).startswith(attack.name)
+    assert attack.spelled().startswith(attack.name)
 
 
 LEARNING = [

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from trainedon.attacks import parse_attacks, short
+from trainedon.attacks import parse_attacks
 from trainedon.attacks.core.execute import run
 from trainedon.attacks.drc.drc import DRC
 from trainedon.attacks.drc.drc_hide import DRCHide
@@ -124,7 +124,7 @@ def test_a_path_leads_to_the_parameter_of_a_part():
     (one,) = settings("encoder.t=200", "region.roi.ratio=0.1", spec="drc-hide(roi=inverted(center))")
     assert one.attack == DRCHide(roi=Inverted(Center(0.1)), encoder=Own(t=200))
     (one,) = settings("attack.attack.t=50", spec="flip(repeat(loss))", seed=3)
-    assert short(one.attack) == "flip(repeat(loss(t=50)))" and one.attack.attack.attack.seed == 3
+    assert one.attack.spelled() == "flip(repeat(loss(t=50)))" and one.attack.attack.attack.seed == 3
 
 
 def test_what_a_chart_has_across():
@@ -302,7 +302,7 @@ def test_a_region_without_a_ratio_gives_way_to_the_centre_in_questions_about_the
     made = sweep("drc-hide(roi=full, steps=2)", (), ["mask-ratio"])
     assert made.groups[0].settings[0].attack == DRCHide(roi=Center(0.05), steps=2)
     assert made.notes == (
-        "How much to hide: the region of drc-hide(roi=Full(), steps=2) has no ratio, so the centre is hidden instead",
+        "How much to hide: the region of drc-hide(roi=full, steps=2) has no ratio, so the centre is hidden instead",
     )
 
 

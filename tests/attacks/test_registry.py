@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from trainedon.attacks import DRC, Loss, attacks, parse_attacks, short
+from trainedon.attacks import DRC, Loss, attacks, parse_attacks
 from trainedon.attacks.single.pia import PIA
 from trainedon.attacks.wrappers.flip import Flip
 from trainedon.attacks.wrappers.fremia import FreMIA
@@ -99,12 +99,12 @@ def test_attacks_stand_inside_others():
     ]
     (attack,) = parse_attacks("flip(timesteps(loss(draws=2), t=100+200))", seed=3)
     assert attack == Flip(Timesteps(Loss(draws=2, seed=3), t=(100, 200)))
-    assert short(attack) == "flip(timesteps(loss(draws=2), t=100+200))"
+    assert attack.spelled() == "flip(timesteps(loss(draws=2), t=100+200))"
     for text in (
         *("symmetric(pia)", "symmetric(pia, symmetries=mirror)", "timesteps(pia)", "repeat(loss)"),
         *("drc(symmetries=none)", "drc(symmetries=mirror+half-turn)"),
     ):
-        assert [short(attack) for attack in parse_attacks(text)] == [text]
+        assert [attack.spelled() for attack in parse_attacks(text)] == [text]
 
 
 def test_needs_are_checked_when_attacks_are_named():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trainedon.attacks import DRC, parse_attacks, short
+from trainedon.attacks import DRC, parse_attacks
 from trainedon.attacks.core.execute import run
 from trainedon.attacks.drc.comparison import Comparing
 from trainedon.errors import UserError
@@ -107,7 +107,7 @@ def test_its_parameters_stand_in_the_text_of_the_attack():
     plain, hasty = both(2.5, pivot=0.5)
     assert repr(plain).endswith("share=1.0, settle=0.0, pivot=0.0)") and hasty != plain
     assert repr(hasty) == repr(plain).replace("settle=0.0, pivot=0.0", "settle=2.5, pivot=0.5")
-    assert parse_attacks("drc(settle=2.5)") == [DRC(settle=2.5)] and short(DRC(settle=2.5)) == "drc(settle=2.5)"
+    assert parse_attacks("drc(settle=2.5)") == [DRC(settle=2.5)] and DRC(settle=2.5).spelled() == "drc(settle=2.5)"
     assert repr(parse_attacks("drc-fast")[0]).startswith("DRCFast(roi=Full(), ")
 
 

@@ -70,3 +70,18 @@ class Everything(Untitled):
 
     name: ClassVar[str] = "all"
     title: ClassVar[str] = "Everything"
+
+
+@dataclass(frozen=True)
+class Failing(Untitled):
+    """An attack that fails as soon as it is run, or answers for no picture."""
+
+    empty: bool = False
+
+    name: ClassVar[str] = "failing"
+    title: ClassVar[str] = "Failing"
+
+    def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
+        if self.empty:
+            return torch.zeros(0)
+        raise RuntimeError("no score")

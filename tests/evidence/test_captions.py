@@ -8,6 +8,7 @@ from trainedon.evidence.protocol import blind
 from trainedon.evidence.protocol.caption_views import SAY, WRITTEN, form, words
 from trainedon.evidence.protocol.flags import of_prompts
 from trainedon.evidence.protocol.prompts import evaluated
+from trainedon.evidence.protocol.rules import STANDARD_2
 from trainedon.formats.run_record import ControlEntry
 
 WORDS = [f"{colour} {thing}" for colour in ("red", "blue", "old") for thing in ("cat", "dog", "sea", "house", "tree")]
@@ -129,11 +130,11 @@ def test_what_is_lost_is_counted_on_pictures_that_both_scored():
     rows = table({"member": 30, "unseen": 30}, {ATTACK: 1.0, CONTROLS["fixed"]: 1.0})
     gone = [row | {"score": None, "reason": "no caption"} if row["picture"] == "3.png" else row for row in rows[:30]]
     scores = Scores.from_rows(gone + rows[30:])
-    (control,) = evaluated(scores, PROMPTS, 0.95)
+    (control,) = evaluated(scores, PROMPTS, 0.95, STANDARD_2)
     one, other = ([r["score"] for r in rows if r["attack_repr"] == a] for a in (ATTACK, CONTROLS["fixed"]))
     kept = [i for i in range(30) if i != 3]
     areas = [np.mean([[a[i] > a[30 + j] for j in range(30)] for i in kept]) for a in (one, other)]
     assert control.n_pictures == 30 and control.lost == pytest.approx(areas[0] - areas[1])
     empty = Scores.from_rows([row | {"score": None, "reason": "none"} for row in rows[30:]] + rows[:30])
-    (control,) = evaluated(empty, PROMPTS, 0.95)
+    (control,) = evaluated(empty, PROMPTS, 0.95, STANDARD_2)
     assert (control.auc, control.lost) == (None, None) and of_prompts({ATTACK: (0.6, 0.9)}, [control]) == []

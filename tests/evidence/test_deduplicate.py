@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainedon.evidence import Scores, audit_table, evaluate_table
-from trainedon.evidence.statistics.pvalues import permutation_test
+from trainedon.evidence.statistics.pvalues import Deals, permutation_test
 from trainedon.evidence.table.deduplicate import deduplicate, one_per_cluster
 
 SETS = ("suspect", "unseen")
@@ -109,7 +109,7 @@ def test_motifs_that_come_in_pairs_raise_no_false_alarm(twins):
             same = [hashlib.sha256(f"{i // 2}".encode()).hexdigest() for i in range(240)]
             table = [r | {"sha256": d, "cluster": None} if m else r for r, d, m in zip(table, same, motif)]
         scores = deduplicate(Scores.from_rows(table), SETS)
-        p.append(permutation_test(*(scores.sample(scores.attacks[0], name).score for name in SETS), 199).p_value)
+        p.append(permutation_test(*(scores.sample(scores.attacks[0], name).score for name in SETS), Deals(199)).p_value)
     assert np.mean(np.array(p) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
 
 

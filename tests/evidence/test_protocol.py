@@ -91,7 +91,7 @@ def test_evaluation_has_the_fields_of_the_protocol_and_sound_numbers(known):
 def test_audit_of_used_pictures_reaches_level_three(asked):
     found = audit_table(Scores.from_rows(asked), inventory(asked))
     assert found.claim.level == 3
-    assert found.set.p_value == 1e-4
+    assert found.set.p_value == 1e-5
     assert found.set.effect_ci[0] > 0.5
     scores = [one.score for one in found.pictures]
     assert scores == sorted(scores, reverse=True)

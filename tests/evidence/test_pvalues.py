@@ -4,9 +4,19 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control, mannwhitneyu, rankdata
+from scipy.stats import chisquare, false_discovery_control, mannwhitneyu, rankdata
 
-from trainedon.evidence.statistics.pvalues import benjamini_hochberg, conformal_p, holm, permutation_test, smallest_p
+from trainedon.evidence.statistics.pvalues import (
+    FEWER,
+    Deals,
+    _without_replacement,
+    benjamini_hochberg,
+    conformal_p,
+    holm,
+    permutation_test,
+    smallest_p,
+)
+from trainedon.evidence.table.split import seed_of
 
 
 def test_conformal_by_hand_and_by_counting():
@@ -89,12 +99,13 @@ def test_permutation_agrees_with_mann_whitney_when_classes_are_joined(m, n):
 def test_permutation_is_never_zero_and_repeats():
     x, y = np.arange(50.0) + 1000, np.arange(200.0)
     first = permutation_test(x, y)
-    assert first.p_value == 1 / 10_000
-    assert first.permutations == 9_999
+    assert first.p_value == 1 / 100_000
+    assert first.permutations == 99_999
+    assert permutation_test(x, y, FEWER).p_value == 1 / 10_000
     rng = np.random.default_rng(0)
     assert permutation_test(rng.permutation(x), rng.permutation(y)) == first
     assert permutation_test(y[:50], x).p_value == 1.0
-    assert permutation_test(y[:50], x).two_sided == first.two_sided == 2 / 10_000
+    assert permutation_test(y[:50], x).two_sided == first.two_sided == 2 / 100_000
     assert permutation_test(np.ones(5), np.ones(50)).p_value == 1.0
 
 
@@ -104,7 +115,7 @@ def test_permutation_is_valid_under_the_null(m, n):
     p = []
     for i in range(300):
         x = rng.normal(size=m + n) if i % 2 else rng.integers(0, 6, m + n).astype(float)
-        p.append(permutation_test(x[:m], x[m:], permutations=199).p_value)
+        p.append(permutation_test(x[:m], x[m:], Deals(199)).p_value)
     for level in (0.05, 0.2):
         assert np.mean(np.array(p) <= level) <= level + 3 * np.sqrt(level / len(p))
     assert np.mean(p) > 0.4  # and not merely because it never finds anything
@@ -114,3 +125,28 @@ def test_permutation_is_valid_under_the_null(m, n):
 def test_smallest_p_counts_the_ways(m, n, ways):
     assert smallest_p(m, n) == 1 / ways
     assert smallest_p(5000, 90_000) < 1e-9
+
+
+def test_the_seed_follows_from_the_pictures_whatever_their_order():
+    first, second = ["aa", "bb"], ["cc"]
+    assert seed_of(first, second) == seed_of(reversed(first), second)
+    assert (
+        len({seed_of(first, second), seed_of(first + second), seed_of(second, first), seed_of(first[:1], second)}) == 4
+    )
+    x, y = np.arange(10.0), np.arange(10.0) + 1.5
+    assert permutation_test(x, y, Deals(999), 1) != permutation_test(x, y, Deals(999), 2)
+
+
+def test_every_set_of_pictures_is_dealt_equally_often():
+    drawn = _without_replacement(6, 3, 20_000, np.random.default_rng(0))
+    assert drawn.shape == (3, 20_000)
+    counts = np.unique(np.sort(drawn, axis=0), axis=1, return_counts=True)[1]
+    assert len(counts) == 20 and chisquare(counts).pvalue > 0.001
+
+
+@pytest.mark.parametrize(("m", "n"), [(65, 300), (64, 300)])
+def test_a_set_that_is_dealt_over_classes_has_about_the_same_p_value(m, n):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(0.3, 1, m), rng.normal(size=n)
+    joined, single = (permutation_test(x, y, Deals(one_by_one=k)).p_value for k in (0, 100))
+    assert joined == pytest.approx(single, rel=0.2)

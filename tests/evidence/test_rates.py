@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
+from trainedon.evidence import Circumstances, evaluate_table
 from trainedon.evidence.statistics.intervals import bounded_mean, clopper_pearson
 from trainedon.evidence.statistics.thresholds import conformal_threshold, tpr_at_fpr, unseen_needed
 from trainedon.evidence.table.scores import Scores
@@ -141,3 +142,16 @@ def test_bounded_mean_meets_clopper_pearson_at_the_ends_and_mirrors():
         low, high = bounded_mean(0.3, n)
         assert 0 <= low < 0.3 < high <= 1
         assert bounded_mean(0.7, n) == pytest.approx((1 - high, 1 - low))
+
+
+def test_the_interval_of_an_attack_that_learnt_from_labels_is_wider():
+    rng = np.random.default_rng(0)
+    scores = Scores.from_arrays(member=rng.normal(size=60), unseen=rng.normal(size=60), attack="learnt")
+    (attack,) = scores.attacks
+    plain, learnt = (
+        evaluate_table(scores, circumstances=Circumstances(learnt=names)).attacks[0]
+        for names in (frozenset(), frozenset({attack.repr}))
+    )
+    low, high = learnt.auc_ci
+    assert (high - low) / (plain.auc_ci[1] - plain.auc_ci[0]) == pytest.approx(1.45, abs=0.1)
+    assert learnt.tpr_at_fpr == plain.tpr_at_fpr

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from trainedon.evidence.statistics.intervals import bounded_mean
 from trainedon.evidence.statistics.roc import auc, best_accuracy, curve, thin
 
 SHAPES = [(1, 1), (1, 9), (4, 3), (30, 50)]
@@ -36,7 +37,7 @@ def test_error_agrees_with_the_definition():
     rng = np.random.default_rng(2)
     x, y = rng.normal(0, 1, 60) + 4 * (rng.random(60) < 0.2), rng.normal(0, 1, 300)
     value, variance = naive_delong(x, y)
-    found = auc(x, y)
+    found = auc(x, y, one_more=False)
     logits = np.log(np.array(found.interval) / (1 - np.array(found.interval)))
     reach = np.diff(logits)[0] / 2 * value * (1 - value)
     assert found.method == "delong"
@@ -121,3 +122,51 @@ def test_thinning_a_short_curve_only_drops_what_lies_on_a_line():
     points = curve(np.array([5.0, 4, 3]), np.array([2.0, 1]))
     assert thin(points).tolist() == [[0, 0], [0, 1], [1, 1]]
     assert thin(points[:1]).tolist() == [[0, 0]]
+
+
+def test_the_interval_covers_where_one_set_spreads_wider():
+    """Members ten times as wide, AUC .95: the interval of DeLong lies too high in one case of twelve."""
+    rng, truth = np.random.default_rng(5), 0.95
+    shift = norm.ppf(truth) * np.hypot(1, 10)
+    pairs = [(shift + 10 * rng.normal(size=40), rng.normal(size=200)) for _ in range(200)]
+    without = np.mean([auc(x, y, one_more=False).low > truth for x, y in pairs])
+    assert without > 0.06
+    for found in ([auc(x, y) for x, y in pairs], [auc(-y, -x) for x, y in pairs]):
+        assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.94
+
+
+def test_one_more_goes_no_further_than_what_assumes_nothing():
+    for x, y in draws(30, 50):
+        plain, found = auc(x, y, one_more=False), auc(x, y)
+        low, high = bounded_mean(found.value, 30, 0.95)
+        assert min(plain.low, low) <= found.low <= plain.low
+        assert max(plain.high, high) >= found.high >= plain.high
+
+
+def test_groups_of_one_change_nothing_and_copies_count_once():
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(1, 1, 30), rng.normal(size=40)
+    found = auc(x, y)
+    alone = auc(x, y, groups=(np.arange(30), np.arange(30, 70)))
+    assert (alone.low, alone.high) == pytest.approx(found.interval, abs=1e-12)
+    copied = auc(
+        np.repeat(x, 5), np.repeat(y, 5), groups=(np.repeat(np.arange(30), 5), np.repeat(np.arange(30, 70), 5))
+    )
+    assert (copied.value, copied.low, copied.high) == pytest.approx((found.value, *found.interval), abs=0.003)
+    names = auc(x, y, groups=([f"a{i % 6}" for i in range(30)], [f"b{i % 8}" for i in range(40)]))
+    assert names.value == found.value
+    with pytest.raises(ValueError, match="group"):
+        auc(x, y, groups=(np.arange(30), np.arange(30)))
+
+
+def test_the_interval_covers_with_groups():
+    rng = np.random.default_rng(9)
+    of, other = np.repeat(np.arange(12), 10), np.repeat(np.arange(12, 42), 10)
+    hits = {"groups": 0, "none": 0}
+    for _ in range(200):
+        level = rng.normal(size=42) * np.sqrt(0.25)
+        x, y = (level[part] + np.sqrt(0.75) * rng.normal(size=len(part)) for part in (of, other))
+        for name, found in (("groups", auc(x, y, groups=(of, other))), ("none", auc(x, y))):
+            hits[name] += found.low <= 0.5 <= found.high
+    assert hits["groups"] >= 184
+    assert hits["none"] < 170

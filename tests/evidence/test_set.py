@@ -4,14 +4,15 @@ import hashlib
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import beta, norm
 
 from trainedon.evidence import Scores, audit_table
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.controls import unseen_control
 from trainedon.evidence.protocol.member_share import member_share
 from trainedon.evidence.protocol.power import pictures_needed
-from trainedon.evidence.statistics.pvalues import permutation_test, smallest_p
+from trainedon.evidence.protocol.rules import STANDARD_1, STANDARD_2
+from trainedon.evidence.statistics.pvalues import Deals, permutation_test, smallest_p
 
 
 def table(shift, m=40, n=120, attacks=3, seed=0):
@@ -53,11 +54,15 @@ def test_the_lower_end_of_the_part_holds_although_used_pictures_score_like_other
 
 
 def test_part_by_hand():
-    found = member_share(np.array([0.0, 9, 9, 9]), np.arange(10.0), np.arange(10.0) - 0.5)
+    found = member_share(np.array([0.0, 9, 9, 9]), np.arange(10.0), np.arange(10.0) - 0.5, cautious=False)
     # One of four suspects lies below each threshold; below the highest, t = 8, lie nine of ten unseen pictures. That is
     # the estimate since all lower ends are 0 here.
     assert found.estimate == pytest.approx(1 - 0.25 / 0.9)
     assert found.ci[0] == 0
+    cautious = member_share(np.array([0.0, 9, 9, 9]), np.arange(10.0), np.arange(10.0) - 0.5)
+    assert cautious.ci == found.ci
+    # its ends are those of intervals at 1 / 3: a third of the chance lies beyond each
+    assert cautious.estimate == pytest.approx(1 - beta.isf(1 / 3, 2, 3) / beta.ppf(1 / 3, 9, 2))
 
 
 @pytest.mark.parametrize(("shift", "n"), [(0.5, 200), (1.0, 60)])
@@ -66,7 +71,7 @@ def test_as_many_as_needed_find_the_effect_in_about_four_cases_of_five(shift, n)
     found = pictures_needed(effect, n, 0.01)
     rng = np.random.default_rng(2)
     for m, other in ((found.suspects, n), (found.each, found.each)):
-        p = [permutation_test(rng.normal(shift, 1, m), rng.normal(size=other), 499).p_value for _ in range(200)]
+        p = [permutation_test(rng.normal(shift, 1, m), rng.normal(size=other), Deals(499)).p_value for _ in range(200)]
         assert 0.68 < np.mean(np.array(p) < 0.01) < 0.92
 
 
@@ -86,18 +91,20 @@ def test_cdi_sees_more_than_each_attack_alone():
     assert found.cdi.effect > max(attack.set.effect for attack in found.attacks)
     assert (found.cdi.n_suspects, found.cdi.n_unseen, len(found.cdi.attacks)) == (60, 120, 6)
     assert found.cdi.effect_ci[0] < found.cdi.effect < found.cdi.effect_ci[1]
-    assert found.cdi.p_value_holm == pytest.approx(7 * found.cdi.p_value)
+    assert found.cdi.p_value_holm == pytest.approx(
+        1e-4 * (1 + sum(attack.set.p_value > 1e-4 for attack in found.attacks))
+    )
 
 
 @pytest.mark.parametrize("repeats", [40, pytest.param(100, marks=pytest.mark.slow)])
 def test_cdi_is_valid(repeats):
-    p = np.array([cdi(table(0, attacks=4, seed=seed)).p_value for seed in range(repeats)])
+    p = np.array([cdi(table(0, attacks=4, seed=seed), STANDARD_2).p_value for seed in range(repeats)])
     assert np.mean(p <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
 
 
 def test_cdi_needs_two_attacks_and_twenty_pictures_a_side():
-    assert cdi(table(1, attacks=1)) is None
-    assert cdi(table(1, m=19)) is None
+    assert cdi(table(1, attacks=1), STANDARD_2) is None
+    assert cdi(table(1, m=19), STANDARD_2) is None
     assert audit_table(table(1, attacks=1)).cdi is None
 
 
@@ -162,3 +169,23 @@ def test_ties_between_the_sets_are_counted_and_flagged():
     assert found.attacks[0].n_tied == 60
     assert "ties" in [flag.code for flag in found.flags]
     assert "ties" not in [flag.code for flag in audit_table(table(0)).flags]
+
+
+@pytest.mark.parametrize("used", [0.0, 0.25])
+def test_the_estimated_part_is_too_high_in_less_than_half_of_cases(used):
+    rng = np.random.default_rng(7)
+    found = [
+        member_share(rng.normal(size=40) + 4 * (np.arange(40) < 40 * used), *rng.normal(size=(2, 60))).estimate
+        for _ in range(200)
+    ]
+    assert np.mean(np.array(found) > used) < 0.5
+    assert np.mean(found) < used + 0.04
+
+
+def test_cdi_claims_nothing_where_suspects_score_lower_in_every_attack():
+    found = audit_table(table(-0.6, m=60, n=120, attacks=4), lead="cdi")
+    assert (found.claim.level, found.cdi.p_value > 0.2, found.cdi.opposite < 0.01) == (1, True, True)
+    assert "score lower" in found.claim.sentence
+    higher = audit_table(table(0.6, m=60, n=120, attacks=4), lead="cdi")
+    assert higher.cdi.opposite > 0.2
+    assert audit_table(table(-0.6, m=60, n=120), lead="cdi", rules=STANDARD_1).cdi.opposite is None

@@ -14,7 +14,7 @@ from commandline import call
 from trainedon.attacks import DRC, parse_attacks
 from trainedon.embedded.demo import model_folder
 from trainedon.runs.run import conclude
-from trainedon.runs.spelling import spelled
+from trainedon.runs.spelling import in_full
 from trainedon.runs.verify import verify
 
 RUNS = Path(__file__).parents[1] / "data" / "runs"
@@ -106,10 +106,10 @@ def test_another_value_of_such_a_parameter_is_another_run(tmp_path):
 def test_texts_of_version_1_and_of_now():
     texts = json.loads((RUNS / "unmerged" / "run.json").read_text("utf-8"))["choices"]["attacks"]
     attacks = parse_attacks(LEFT_OUT)
-    assert [spelled(attack, 1) for attack in attacks] == texts
-    assert [spelled(attack, 2) for attack in attacks] == [*map(repr, attacks)]
+    assert [in_full(attack, 1) for attack in attacks] == texts
+    assert [in_full(attack, 2) for attack in attacks] == [*map(repr, attacks)]
     assert all("share=" in repr(attack) and "pivot=" in repr(attack) for attack in attacks)
-    assert spelled(DRC(), 1).endswith("seed=0)") and repr(DRC()).endswith("seed=0, share=1.0, settle=0.0, pivot=0.0)")
+    assert in_full(DRC(), 1).endswith("seed=0)") and repr(DRC()).endswith("seed=0, share=1.0, settle=0.0, pivot=0.0)")
 
 
 def test_a_stopped_run_has_no_page_yet(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Optional
 import pytest
 
 from trainedon.errors import UserError
-from trainedon.spec import Call, Noun, Part, parameters, read, register, spelled, split
+from trainedon.spec import Call, Noun, Parameter, Part, parameters, read, register, spelled, split
 from trainedon.spec.call import joined
 
 
@@ -61,15 +61,23 @@ def test_what_is_joined_by_plus():
     assert joined("a+") == ["a", ""]
 
 
-def value(hint: Any, text: str) -> Any:
-    return read(hint, text, "loss: seed" if text == "9" * 18 else "loss: t", lambda base, text: base.parse(text))
+def value(hint: Any, text: str, name: str = "t") -> Any:
+    most = Parameter(name, hint, None).most
+    return read(hint, text, f"loss: {name}", lambda base, text: base.parse(text), most)
+
+
+def test_a_seed_counts_nothing():
+    assert value(int, "9" * 18, "seed") == int("9" * 18)
+    with pytest.raises(UserError, match="seed=9223372036854775808 is too many"):
+        value(int, str(2**63), "seed")
+    with pytest.raises(UserError, match="reseed=1000001 is too many"):
+        value(int, "1000001", "reseed")
 
 
 @pytest.mark.parametrize(
     ("hint", "text", "expected"),
     [
         (int, "0x10", 16),
-        (int, "9" * 18, int("9" * 18)),
         (float, "1e-3", 0.001),
         (float, "2", 2.0),
         (bool, "True", True),

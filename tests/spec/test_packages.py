@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from examples import blocks
 
-from trainedon.attacks import Attack, attacks, parse_attacks, short
+from trainedon.attacks import Attack, attacks, parse_attacks
 from trainedon.attacks.core.pool import Pool
 from trainedon.cli.catalogue import listing
 from trainedon.compare import Similarity
 from trainedon.degrade import Degradation, Roi
-from trainedon.errors import UserError
+from trainedon.errors import PartError, UserError
 from trainedon.restore import Restorer
 from trainedon.spec import LeftOut, left_out
 from trainedon.sweeps.grid import plan
 from trainedon.targets import Shadows, load_target
+from trainedon.unforeseen import kept
 
 TESTS = Path(__file__).parent.parent
 HAVE = ("gradients", "unseen", "labels", "captions")
@@ -93,8 +94,52 @@ def test_wrappers_hold_attacks_and_take_what_is_given_to_all(target_folders, bat
     np.testing.assert_array_equal(highest.score(target, batch), np.abs(plain.score(target, batch)))
     (given,) = parse_attacks("minus(minus(loss(t=50)))", seed=7)
     assert (given.seed, given.attack.seed, given.attack.attack.seed) == (7, 7, 7)
-    assert short(given) == "minus(minus(loss(t=50)))"
+    assert given.spelled() == "minus(minus(loss(t=50)))"
     assert plan("minus(flatness)", ["attack.power=1,2"], (), HAVE).attacks[1].attack.power == 2.0
+
+
+@pytest.mark.usefixtures("package")
+def test_what_is_spelled_is_read_back():
+    for text in (
+        "flatness(power=2.5, upside_down=True, channel=1, title_of='it, (x', steps=5+6+7, limits=0.5+2.0)",
+        "flatness(title_of='', steps=none)",
+        "highest(flatness(draws=2), minus(loss(t=50, seed=3), seed=4))",
+        "named(word='None')",
+    ):
+        (attack,) = parse_attacks(text)
+        assert attack.spelled({}) == text and parse_attacks(attack.spelled({})) == [attack]
+
+
+@pytest.mark.usefixtures("package")
+def test_what_another_package_offers_is_made_once_to_see_that_it_can_be(monkeypatch):
+    attacks()
+    made = []
+    kind = attacks()["flatness"]
+    monkeypatch.setattr(kind, "__post_init__", lambda self: made.append(self), raising=False)
+    attacks()
+    left_out()
+    assert not made
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.filterwarnings("ignore::trainedon.spec.LeftOut")
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("failing", "RuntimeError: no score"),
+        ("flip(failing)", "RuntimeError: no score"),
+        ("failing(empty=true)", "trainedon.errors.PartError: failing answered (0,) for 2 pictures"),
+    ],
+)
+def test_a_fault_of_another_package_is_told_as_its_own(text, what, target_folders, batch_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (attack,) = parse_attacks(text)
+    with pytest.raises((RuntimeError, PartError)) as raised:
+        attack.score(load_target(target_folders["epsilon"]), batch_of(2))
+    said = kept(raised.value)
+    assert said.startswith(f"a fault of the package broken-parts, not of your input ({what}); the details are in ")
+    (log,) = tmp_path.glob("trainedon-error-*.log")
+    assert "broken-parts 1.0" in log.read_text() and said.endswith("report it to its authors, with that file")
 
 
 @pytest.mark.usefixtures("package")
@@ -111,7 +156,7 @@ def test_all_and_the_list_have_them_beside_our_own():
 def test_a_region_degradation_restorer_and_similarity_are_one_class_each(target_folders, batch_of):
     text = "drc-hide(roi=stripe:2+inverted(stripe(14)), degradation=negative, restorer=lazy:factor=0.5, encoder=grey)"
     (attack,) = parse_attacks(text)
-    assert [part.spelled() for part in attack.roi.parts] == ["stripe:2", "inverted(roi=stripe:14)"]
+    assert [part.spelled() for part in attack.roi.parts] == ["stripe:2", "inverted(stripe:14)"]
     assert attack.restorer.factor == 0.5 and attack.encoder.name == "grey"
     assert np.isfinite(attack.score(load_target(target_folders["epsilon"]), batch_of(3))).all()
     made = plan(text, ["factor=0.1,0.2", "encoder=grey,pixel"], (), HAVE).attacks

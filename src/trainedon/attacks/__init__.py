@@ -8,7 +8,7 @@ from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.compared import Compared
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.pool import Pool
-from trainedon.attacks.core.registry import attacks, parse_attacks, register, short
+from trainedon.attacks.core.registry import attacks, parse_attacks, register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.attacks.drc.drc import DRC
 from trainedon.attacks.single.loss import Loss
@@ -32,5 +32,4 @@ __all__ = [
     "parse_attacks",
     "register",
     "run_batch",
-    "short",
 ]

@@ -9,7 +9,7 @@ from torch import nn
 
 from trainedon.attacks.core.answers import Reported
 from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.registry import attacks, short
+from trainedon.attacks.core.registry import attacks
 from trainedon.attacks.single.loss import Loss
 from trainedon.spec import Parameter, parameters, spelled
 from trainedon.targets import Identity, NoisePath, Target
@@ -74,7 +74,7 @@ def _parameter(attack: Attack, parameter: Parameter) -> str:
     """A parameter with its default, as one would type it; an attack inside stands without its name."""
     value = getattr(attack, parameter.name)
     if parameter.kind is Attack:
-        return "ATTACK" if parameter.required else ", ".join(map(short, value if parameter.many else [value]))
+        return "ATTACK" if parameter.required else ", ".join(map(spelled, value if parameter.many else [value]))
     return f"{parameter.name}={parameter.kind.written if parameter.is_opened else spelled(value)}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,7 @@ import torch
 from trainedon.compare.scope import SCOPES, apply_scope, check_scope
 from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
-from trainedon.spec import Noun, Part, parameters
+from trainedon.spec import Noun, Part, parameters, register, spelled
 
 if TYPE_CHECKING:
     from trainedon.targets import Target
@@ -154,6 +154,7 @@ class Encoder(Similarity):
         return (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1)).sqrt()
 
 
+@register
 @dataclass(frozen=True)
 class Ensemble(Similarity):
     """The plain mean of several similarities, each on its own scale."""
@@ -168,8 +169,8 @@ class Ensemble(Similarity):
     def scoped(self, scope: str) -> Ensemble:
         return Ensemble(tuple(member.scoped(scope) for member in self.members))
 
-    def spelled(self) -> str:
-        return "+".join(member.spelled() for member in self.members)
+    def spelled(self, given: Mapping[str, Any] | None = None) -> str:
+        return spelled(self.members)
 
     def check_installed(self) -> None:
         for member in self.members:

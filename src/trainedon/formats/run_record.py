@@ -189,6 +189,11 @@ class DeclaredEntry(_Entry):
         description="what the score is the difference to: the same model, symmetry-conjugated, or a reference model; "
         "null where it stands by itself",
     )
+    learns_from: Literal["labels"] | None = Field(
+        default=None,
+        description="labels: it learnt from pictures of which it was known whether they are members, so that scores "
+        "depend on each other and intervals are wider; missing where it did not",
+    )
     null_view: Literal["mirror"] | None = Field(
         default=None,
         description="view whose score is taken off, so that the sign of what is left is a coin for pictures that the "

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from trainedon.attacks import Attack, Cost, short
+from trainedon.attacks import Attack, Cost
 from trainedon.condition import UNCONDITIONAL, Classes
 from trainedon.errors import UserError
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES
@@ -78,7 +78,8 @@ def demand(target: Target, attack: Attack) -> Demand:
     """What an attack asks of this target. A shard has SHARD pictures, and an attack goes over it in parts that fill
     about `target.batching.rows` rows of the network."""
     at_once = min(SHARD, attack.together(target.batching.rows))
-    return Demand(short(attack), repr(attack), attack.cost(target), min(target.batching.rows, at_once * attack.rows()))
+    rows = min(target.batching.rows, at_once * attack.rows())
+    return Demand(attack.spelled(), repr(attack), attack.cost(target), rows)
 
 
 def measure_all(target: Target, asked: Sequence[Demand], clock: Clock = time.perf_counter) -> tuple[Speed, ...]:

@@ -22,8 +22,9 @@ from trainedon.formats import RunRecord, read_record
 from trainedon.formats.earlier_records import declared
 from trainedon.formats.exhibit_json import read_exhibit
 from trainedon.formats.run_record import DeclaredEntry, Kind
+from trainedon.formats.truth_json import read_truth
 from trainedon.parquet import opened
-from trainedon.reading import read_bytes, read_json
+from trainedon.reading import read_bytes
 
 DOCUMENTS = {"audit": run_files.AUDIT, "evaluate": run_files.EVALUATION}
 ASKED = {"audit": "suspect", "evaluate": "member"}
@@ -187,7 +188,7 @@ def read(path: Path, document: Audit | Evaluation | None = None) -> RunFolder:
             f"`trainedon report {path}`"
         )
     attacks = tuple(_attack(scores, key, declared(record, key.name, key.repr)) for key in scores.attacks)
-    return RunFolder(path, record, document, attacks, _truth(path / run_files.TRUTH))
+    return RunFolder(path, record, document, attacks, read_truth(path / run_files.TRUTH))
 
 
 def read_document(path: Path, kind: type[D]) -> D:
@@ -206,16 +207,6 @@ def _document(path: Path, kind: Kind) -> Audit | Evaluation:
     if kind == "audit":
         return read_document(path / DOCUMENTS[kind], Audit)
     return read_document(path / DOCUMENTS[kind], Evaluation)
-
-
-def _truth(path: Path) -> dict[str, bool] | None:
-    """Suspect -> whether the model was trained on it, where the demo knows."""
-    if not path.is_file():
-        return None
-    found = read_json(path)
-    if not isinstance(found, dict) or not all(isinstance(known, bool) for known in found.values()):
-        raise UserError(f"{path} says something else than whether pictures were used: take it away")
-    return found
 
 
 def _file(folder: Path, name: str) -> Path | None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainedon import run_files
-from trainedon.attacks import Attack, Progress, short
+from trainedon.attacks import Attack, Progress
 from trainedon.errors import UserError
 from trainedon.files import write_atomically
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, ScoreRow, written
@@ -178,7 +178,7 @@ def _counts(
 
 def _advance(attacks: Sequence[Attack], total: int, progress: Progress, done: Sequence[int]) -> None:
     for attack, count in zip(attacks, done, strict=True):
-        progress(short(attack), count, total)
+        progress(attack.spelled(), count, total)
 
 
 def _merge(
@@ -194,10 +194,10 @@ def _merge(
         for number, (attack, text) in enumerate(zip(attacks, texts, strict=True)):
             paths = [_folder(out, number, attack) / f"{name}.parquet" for name in names]
             if attack.learns:
-                progress(f"{short(attack)} learning", 0, 1)
+                progress(f"{attack.spelled()} learning", 0, 1)
                 rows = _concluded(attack, items, [_read_shard(path) for path in paths])
                 writer.write_table(_under(text, pa.Table.from_pylist(rows, schema=SCORES)))
-                progress(f"{short(attack)} learning", 1, 1)
+                progress(f"{attack.spelled()} learning", 1, 1)
             else:
                 for start in range(0, len(paths), MERGED):
                     tables = [_read_shard(path) for path in paths[start : start + MERGED]]

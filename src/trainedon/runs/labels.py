@@ -16,13 +16,12 @@ from trainedon import run_files
 from trainedon.attacks import Progress
 from trainedon.condition import Classes
 from trainedon.errors import UserError
-from trainedon.files import write_json
+from trainedon.formats.label_json import read_labels, write_labels
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Entry, Inventory, Item
 from trainedon.pictures.names import number
 from trainedon.pictures.rendering import DEFAULT, Rendering
 from trainedon.precise import double
-from trainedon.reading import read_json
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch
 from trainedon.targets import PAD, Target
@@ -193,31 +192,16 @@ def with_inferred(
         def keep(labels: dict[str, int]) -> None:
             nonlocal kept
             if time.monotonic() - kept >= interval:
-                write_json(part, known | labels)
+                write_labels(part, known | labels)
                 kept = time.monotonic()
 
-        write_json(store, known | infer_labels(target, items, entries, missing, progress, rendering, keep))
+        write_labels(store, known | infer_labels(target, items, entries, missing, progress, rendering, keep))
         part.unlink(missing_ok=True)
     labels = read_labels(store, len(items), target.classes)
     if any(digests[place].as_py() not in labels for place in places):
         raise UserError(f"{store} lacks pictures of this run: delete it; the same command goes on")
     found = items.replaced("label", {place: labels[digests[place].as_py()] for place in places})
     return found.replaced("label_from", dict.fromkeys(places, INFERRED))
-
-
-def read_labels(path: Path, pictures: int, classes: int | None = None) -> dict[str, int]:
-    """Digest -> class, as `with_inferred` keeps them of at most so many pictures.
-
-    Raises UserError when it cannot be read, is something else, or names a class that the model does not know.
-    """
-    try:
-        found = read_json(path, 1024 + 256 * pictures)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    known = range(2**31 if classes is None else classes)
-    if not isinstance(found, dict) or not all(type(label) is int and label in known for label in found.values()):
-        raise UserError(f"{path} does not hold a class for each picture: delete it; the same command goes on")
-    return found
 
 
 def infer_labels(

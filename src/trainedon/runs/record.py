@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from trainedon.attacks import Attack, short
+from trainedon.attacks import Attack
 from trainedon.attacks.wrappers.recaptioned import Recaptioned
 from trainedon.checks import swapped
 from trainedon.formats import SCHEMA_VERSION, RunRecord
@@ -27,7 +27,7 @@ from trainedon.pictures import Inventory, Passed, inventory_digest, shown
 from trainedon.redact import redacted
 from trainedon.runs.labels import Settled, condition_origins
 from trainedon.runs.plan import Plan
-from trainedon.runs.spelling import spelled
+from trainedon.runs.spelling import in_full
 from trainedon.targets import Target
 
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
@@ -52,7 +52,7 @@ def begun(target: Target, plan: Plan, version: int) -> RunIdentity:
     known = RunIdentity(kind=plan.kind, model=target.identity.digest, device=target.device.type)
     if target.conditioning == "caption":  # its attacks may have captions of the run in them
         return known
-    return known.but(attacks=[spelled(attack, version) for attack in plan.attacks])
+    return known.but(attacks=[in_full(attack, version) for attack in plan.attacks])
 
 
 def identity_of(
@@ -72,12 +72,12 @@ def identity_of(
         kind=plan.kind,
         model=target.identity.digest,
         pictures={name: inventory_digest(items.of_set(name)) for name in plan.sets},
-        attacks=[spelled(attack, version) for attack in plan.attacks],
+        attacks=[in_full(attack, version) for attack in plan.attacks],
         device=target.device.type,
         precision=target.precision,
         compiled=target.batching.compiled,
         lead=plan.lead,
-        controls=[spelled(control, version) for control in others],
+        controls=[in_full(control, version) for control in others],
         rendering=plan.rendering.said(),
         sweep=[group.title for group in plan.sweep.groups] if plan.sweep else [],
         draw=draw,
@@ -110,7 +110,7 @@ def record_of(
             name: _input(source, identity.pictures[name], len(settled.items.of_set(name)), passed[name])
             for name, source in plan.sets.items()
         },
-        labels={repr(attack): short(attack) for attack in attacks},
+        labels={repr(attack): attack.spelled({"seed": plan.seed}) for attack in attacks},
         controls={repr(one): _control(one) for one in others},
         costs=[_cost(attack, target) for attack in attacks],
         declared={repr(attack): _declared(attack) for attack in attacks},
@@ -130,8 +130,13 @@ def record_of(
 
 
 def _declared(attack: Attack) -> DeclaredEntry:
-    entry = DeclaredEntry(shown_as=attack.shown_as, relative_to=attack.relative_to, null_view=attack.null_view)
-    return entry.sparing("null_view")
+    entry = DeclaredEntry(
+        shown_as=attack.shown_as,
+        relative_to=attack.relative_to,
+        learns_from="labels" if "labels" in attack.needs else None,
+        null_view=attack.null_view,
+    )
+    return entry.sparing("learns_from", "null_view")
 
 
 def _control(one: Recaptioned) -> ControlEntry:
@@ -202,7 +207,7 @@ def _reported(attack: Attack, dataset: str | None) -> list[ReportedEntry]:
     return [
         ReportedEntry(attack=repr(attack), paper=attack.paper, **asdict(figures))
         for figures in attack.reported
-        if figures.data == dataset and short(attack) == attack.name
+        if figures.data == dataset and attack.spelled() == attack.name
     ]
 
 

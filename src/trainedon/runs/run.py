@@ -14,8 +14,9 @@ from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_p
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
 from trainedon.evidence.table.memory import release_unused
-from trainedon.files import file_digest, write_json, write_text
+from trainedon.files import file_digest, write_text
 from trainedon.formats import RunRecord, read_record, write_record
+from trainedon.formats.truth_json import write_truth
 from trainedon.pictures import (
     Inventory,
     Listing,
@@ -39,7 +40,7 @@ from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, identity_of, now, record_of
 from trainedon.runs.rendering_choice import notes as rendering_notes
 from trainedon.runs.rendering_choice import settle as settle_rendering
-from trainedon.runs.spelling import spelled
+from trainedon.runs.spelling import in_full
 from trainedon.targets import Target
 
 
@@ -81,7 +82,7 @@ def run(
             if settled.origin == INFERRED:
                 items = with_inferred(target, items, entries, out, progress, rendering)
             if plan.truth is not None:
-                write_json(out / run_files.TRUTH, plan.truth)
+                write_truth(out / run_files.TRUTH, plan.truth)
             if draw:
                 write_text(out / run_files.DRAW, evidence.to_json(draw))
             if not (out / run_files.PICTURES).exists():
@@ -92,7 +93,7 @@ def run(
                 if (out / name).exists():
                     keep(out / name)
             attacks = [*plan.attacks, *others]
-            texts = [spelled(attack, version) for attack in attacks]
+            texts = [in_full(attack, version) for attack in attacks]
             keep = earlier_runs.Told(record, items, keep)
             score_all(target, attacks, texts, items, entries, out, progress, engine, keep, rendering)
             shutil.rmtree(out / run_files.SHARDS, ignore_errors=True)
@@ -164,6 +165,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
         rendering=record.rendering,
         distilled=record.model.distilled,
         listed=record.listed,
+        learnt=frozenset(name for name, told in (record.declared or {}).items() if told.learns_from == "labels"),
         null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from trainedon.attacks import Attack, Exhibit, Progress, Scored, short
+from trainedon.attacks import Attack, Exhibit, Progress, Scored
 from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.execute import run, run_in_chunks
 from trainedon.attacks.drc.drc_hide import hidden_centre
@@ -143,7 +143,7 @@ class Scorer:
             made = now.forward - start.forward + under_way + 2 * (now.backward - start.backward)
             share = min(0.99, made / (passes * len(places))) if passes else 0.0  # all of it is done once it is kept
             furthest = max(furthest, share)
-            progress(short(attack), before + furthest * len(places), task.total)
+            progress(attack.spelled(), before + furthest * len(places), task.total)
 
         while True:
             began = time.perf_counter()

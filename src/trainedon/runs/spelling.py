@@ -10,8 +10,8 @@ from trainedon.attacks import DRC, Attack
 LEFT_OUT = ("share", "settle", "pivot")
 
 
-def spelled(attack: Attack, version: int) -> str:
-    """The text of an attack in the files of a run of this schema version."""
+def in_full(attack: Attack, version: int) -> str:
+    """The text of an attack with every parameter, as it stands in the files of a run of this schema version."""
     return repr(attack) if version > 1 else _of_version_1(attack)
 
 

@@ -23,6 +23,7 @@ from trainedon.evidence.table.deduplicate import joined
 from trainedon.evidence.table.rows import Rows
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.exhibit_json import ExhibitRecord, read_exhibit
+from trainedon.formats.label_json import read_labels
 from trainedon.formats.reasons import PASSED
 from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
@@ -32,7 +33,6 @@ from trainedon.runs.consistency import disagreements
 from trainedon.runs.contents import contents, digest_in
 from trainedon.runs.differences import differences
 from trainedon.runs.exhibit_files import RESTORED, check_sizes, shown_files
-from trainedon.runs.labels import read_labels
 from trainedon.runs.run import Documents, recompute
 
 LISTED = 5

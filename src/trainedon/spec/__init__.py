@@ -7,9 +7,10 @@ knows objects.
 
 from trainedon.spec.call import Call, names, split
 from trainedon.spec.limits import check_spelling, cut
-from trainedon.spec.nouns import LeftOut, Noun, left_out, register
+from trainedon.spec.nouns import LeftOut, Noun, left_out, offered_by, register
 from trainedon.spec.parameters import Parameter, is_required, parameters
-from trainedon.spec.parts import Part, spelled
+from trainedon.spec.parts import Part
+from trainedon.spec.texts import spelled
 from trainedon.spec.values import read
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "is_required",
     "left_out",
     "names",
+    "offered_by",
     "parameters",
     "read",
     "register",

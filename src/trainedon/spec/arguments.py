@@ -31,20 +31,21 @@ class Arguments:
 
     def of(self, call: Call) -> dict[str, Any]:
         """Name -> value. Raises UserError for what does not fit."""
-        arguments = {key: value for key, value in self.given.items() if key in self.known}
-        for key, said in self._said(call).items():
-            arguments[key] = self._value(self.known[key], said)
+        said = {key: self._value(self.known[key], text) for key, text in self._said(call).items()}
+        arguments = {**self.unsaid(), **said}
         for key, parameter in self.known.items():
-            if key in arguments:
-                continue
-            if parameter.make_default is None:
+            if parameter.required and key not in arguments:
                 raise self._lacking(parameter)
-            if self._is_inside(parameter) and self.given:
-                arguments[key] = self._given_to(parameter.make_default())
         return arguments
 
-    def _is_inside(self, parameter: Parameter) -> bool:
-        return parameter.is_part and parameter.kind.noun is self.noun
+    def unsaid(self) -> dict[str, Any]:
+        """What is given to all, to it and to the parts inside it, where nothing is said: name -> value."""
+        arguments = {key: value for key, value in self.given.items() if key in self.known}
+        for key, parameter in self.known.items():
+            usual = parameter.make_default
+            if key not in arguments and usual is not None and self.given and parameter.is_inside(self.noun):
+                arguments[key] = self._given_to(usual())
+        return arguments
 
     def _said(self, call: Call) -> Said:
         named: dict[str, str] = {}
@@ -76,7 +77,7 @@ class Arguments:
         last = self.known[self.unnamed[-1]]
         if place < len(self.unnamed) or last.many:
             return self.unnamed[min(place, len(self.unnamed) - 1)]
-        if self._is_inside(last):
+        if last.is_inside(self.noun):
             raise UserError(f"{self.name} works on one {self.noun.title}, not on {count}")
         raise UserError(f"{self.name}: {cut(text)!r} is one value too many: write {self.noun.usage(self.maker)}")
 
@@ -84,7 +85,7 @@ class Arguments:
         if isinstance(said, list) and parameter.many:
             return tuple(self._part(parameter.kind, text) for text in said)
         text = said if isinstance(said, str) else said[0]
-        return read(parameter.hint, text, f"{self.name}: {parameter.name}", self._part)
+        return read(parameter.hint, text, f"{self.name}: {parameter.name}", self._part, parameter.most)
 
     def _part(self, base: Any, text: str) -> Any:
         return base.noun.read(text, self.given if base.noun is self.noun else {})
@@ -97,12 +98,12 @@ class Arguments:
         return replace(usual, **{key: value for key, value in self.given.items() if key in known})
 
     def _no_parameter(self, key: str) -> UserError:
-        known = [one.name for one in self.known.values() if not self._is_inside(one)]
+        known = [one.name for one in self.known.values() if not one.is_inside(self.noun)]
         has = f"it has {', '.join(known)} (quote a value with commas)" if known else "it has none"
         return UserError(f"{self.name} has no parameter {cut(key)!r}{meant(cut(key), known)}: {has}")
 
     def _lacking(self, parameter: Parameter) -> UserError:
-        if self._is_inside(parameter):
+        if parameter.is_inside(self.noun):
             title, example = self.noun.title, self.noun.example
             return UserError(f"{self.name} works on another {title}: name it, such as {self.name}({example})")
         return UserError(f"{self.name}: {parameter.name} is missing: write {self.noun.usage(self.maker)}")

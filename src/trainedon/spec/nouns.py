@@ -36,6 +36,7 @@ class Noun:
         self.base: Any = None
         self.makers: dict[str, Maker] = {}
         self.left_out: dict[str, str] = {}  # entry point -> why it cannot be loaded
+        self.tried: set[EntryPoint] = set()
         _nouns.append(self)
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -56,15 +57,17 @@ class Noun:
         return dict(sorted(self.makers.items()))
 
     def load(self) -> None:
-        """Registers what other packages offer. What cannot be loaded is left out, with a warning, once."""
+        """Registers what other packages offer, each once. What cannot be loaded is left out, with a warning."""
         for point in entry_points(group=self.group):
-            if point.name not in self.left_out:
-                before = dict(self.makers)
-                try:
-                    self._load(point)
-                except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code may raise anything)
-                    self.makers = before  # also without what a module registered before it failed
-                    self.say_without(point.name, error)
+            if point in self.tried:
+                continue
+            self.tried.add(point)
+            before = dict(self.makers)
+            try:
+                self._load(point)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's code may raise anything)
+                self.makers = before  # also without what a module registered before it failed
+                self.say_without(point.name, error)
 
     def leave_out(self, name: str, error: BaseException) -> None:
         """A part of another package, which raised this, is known no more; a warning says so."""
@@ -154,6 +157,13 @@ def left_out() -> list[str]:
     for noun in _nouns:
         noun.load()
     return [noun.without(name) for noun in _nouns for name in noun.left_out]
+
+
+def offered_by(module: str) -> str | None:
+    """The package that a module is of, as it is installed, if it offers parts; None for all else."""
+    package = module.partition(".")[0]
+    points = (point for noun in _nouns for point in noun.tried if point.module.partition(".")[0] == package)
+    return next((point.dist.name if point.dist else package for point in points), None)
 
 
 def noun_of(maker: Any) -> Noun:

@@ -9,6 +9,8 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from trainedon.spec.limits import LARGEST_SEED, MOST
+
 REQUIRED: Any = MISSING
 
 
@@ -40,6 +42,10 @@ class Parameter:
         """Whether it holds parts that have names of their own."""
         return isinstance(self.kind, type) and hasattr(self.kind, "noun")
 
+    def is_inside(self, noun: object) -> bool:
+        """Whether it holds parts of this noun."""
+        return self.is_part and self.kind.noun is noun
+
     @property
     def is_opened(self) -> bool:
         """Whether it is a helper, which lies in a file or a folder."""
@@ -48,6 +54,11 @@ class Parameter:
     @property
     def takes_text(self) -> bool:
         return str in alternatives(self.hint)
+
+    @property
+    def most(self) -> int:
+        """How large its whole numbers may be: a seed is any number, and all others count something."""
+        return LARGEST_SEED if self.name == "seed" else MOST
 
 
 def alternatives(hint: Any) -> tuple[Any, ...]:
@@ -105,7 +116,7 @@ def unnamed(maker: Callable[..., Any], noun: object) -> list[str]:
     known = parameters(maker)
     if not isinstance(maker, type):
         return list(known)
-    inside = [key for key, one in known.items() if one.is_part and one.kind.noun is noun]
+    inside = [key for key, one in known.items() if one.is_inside(noun)]
     return list(getattr(maker, "unnamed", ())) or inside
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from trainedon.errors import UserError
 from trainedon.spec.limits import check_spelling, cut
 from trainedon.spec.nouns import Noun
 from trainedon.spec.parameters import parameters
+from trainedon.spec.texts import of_part
 from trainedon.spec.values import read
 
 
@@ -51,29 +53,10 @@ class Part:
                 found = read(parameter.hint, value.strip(), f"{self.name}: {key}", lambda base, text: base.parse(text))
                 object.__setattr__(self, key, found)
 
-    def spelled(self) -> str:
-        """The part as one would write it: its name, and what differs from its defaults."""
-        said = {
-            key: spelled(getattr(self, key))
-            for key, parameter in parameters(type(self)).items()
-            if parameter.make_default is None or getattr(self, key) != parameter.make_default()
-        }
-        short = self.unnamed[: len(said)]
-        if said and set(said) == set(short):
-            return f"{self.name}:{':'.join(said[key] for key in short)}"
-        return f"{self.name}({', '.join(f'{key}={text}' for key, text in said.items())})" if said else self.name
+    def spelled(self, given: Mapping[str, Any] | None = None) -> str:
+        """The part as one would write it: its name, and what differs from its defaults.
 
-
-def spelled(value: Any) -> str:
-    """A value of a parameter as one would write it: several joined by `+`, a name that they share said once."""
-    if isinstance(value, Part):
-        return value.spelled()
-    if not isinstance(value, tuple):
-        return str(value)
-    texts = [spelled(one) for one in value]
-    heads = ["", *(text[: text.find(":") + 1] for text in texts)]
-    short = [
-        text[len(head) :] if head and head == before and text[len(head) : len(head) + 1].isdigit() else text
-        for text, head, before in zip(texts, heads[1:], heads, strict=False)
-    ]
-    return "+".join(short) or "none"
+        given: what is not said, as it is given to all (`seed`); `noun.read` with the same makes the same part again.
+        What is opened, such as shadow models, has no text that holds elsewhere, and must be given.
+        """
+        return of_part(self, given)

@@ -11,17 +11,18 @@ from typing import Any, get_args, get_origin
 
 from trainedon.errors import UserError
 from trainedon.spec.call import joined
-from trainedon.spec.limits import LARGEST_SEED, MOST, cut
+from trainedon.spec.limits import MOST, cut
 from trainedon.spec.parameters import alternatives, opens
 
 ReadPart = Callable[[Any, str], Any]  # the base class of a part, its text -> the part
 
 
-def read(hint: Any, text: str, where: str, part: ReadPart) -> Any:
+def read(hint: Any, text: str, where: str, part: ReadPart, most: int = MOST) -> Any:
     """The value that `text` says.
 
     hint: bool, int, float, str, Path, a tuple of such (joined by `+`, or `none`), what is opened (see `opens`), a part,
-    or a union of these, of which the first that fits is taken. where: the parameter as messages call it.
+    or a union of these, of which the first that fits is taken. where: the parameter as messages call it. most: how
+    large a whole number may be.
     Raises UserError for a text that says no such value; TypeError for a type that no text can give.
     """
     kinds = alternatives(hint)
@@ -30,10 +31,10 @@ def read(hint: Any, text: str, where: str, part: ReadPart) -> Any:
     kinds = tuple(kind for kind in kinds if kind is not NoneType)
     for kind in kinds[:-1]:
         try:
-            return _one(kind, text, where, part)
+            return _one(kind, text, where, part, most)
         except UserError:
             continue
-    return _one(kinds[-1], text, where, part)
+    return _one(kinds[-1], text, where, part, most)
 
 
 def unquoted(text: str) -> str:
@@ -42,9 +43,9 @@ def unquoted(text: str) -> str:
     return value if isinstance(value, str) else text
 
 
-def _one(kind: Any, text: str, where: str, part: ReadPart) -> Any:
+def _one(kind: Any, text: str, where: str, part: ReadPart, most: int) -> Any:
     if get_origin(kind) is tuple:
-        return _several(kind, text, where, part)
+        return _several(kind, text, where, part, most)
     if isinstance(kind, type) and hasattr(kind, "noun"):
         return part(kind, unquoted(text))
     if opens(kind):
@@ -52,13 +53,13 @@ def _one(kind: Any, text: str, where: str, part: ReadPart) -> Any:
     if kind is bool:
         return _truth(text, where)
     if kind in (int, float):
-        return _number(kind, text, where)
+        return _number(kind, text, where, most)
     if kind in (str, Path, Any, object):
         return Path(unquoted(text)) if kind is Path else unquoted(text)
     raise TypeError(f"{where} is of type {kind!r}, which no text can give")
 
 
-def _several(kind: Any, text: str, where: str, part: ReadPart) -> tuple[Any, ...]:
+def _several(kind: Any, text: str, where: str, part: ReadPart, most: int) -> tuple[Any, ...]:
     """What is joined by `+`: any number of one type, or one of each."""
     first, *others = get_args(kind)
     text = unquoted(text)
@@ -67,7 +68,7 @@ def _several(kind: Any, text: str, where: str, part: ReadPart) -> tuple[Any, ...
         raise UserError(f"{where} takes {1 + len(others)} values joined by +, not {cut(text)!r}")
     kinds = [first] * len(pieces) if others == [...] else [first, *others]
     try:
-        return tuple(_one(one, piece, where, part) for one, piece in zip(kinds, pieces, strict=True))
+        return tuple(_one(one, piece, where, part, most) for one, piece in zip(kinds, pieces, strict=True))
     except UserError as error:
         if first is int:
             raise UserError(f"{where} takes whole numbers joined by +, such as 100+200, not {cut(text)!r}") from None
@@ -80,15 +81,15 @@ def _truth(text: str, where: str) -> bool:
     return text.lower() == "true"
 
 
-def _number(kind: type, text: str, where: str) -> int | float:
+def _number(kind: type, text: str, where: str, most: int) -> int | float:
     value = _literal(text)
     whole = kind is int
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
         raise UserError(f"{where} takes a {'whole ' if whole else ''}number, not {cut(text)!r}")
     if not whole:
         return float(value)
-    if abs(value) > (LARGEST_SEED if where.endswith("seed") else MOST):
-        raise UserError(f"{where}={value} is too many: at most {MOST:,} can be asked for")
+    if abs(value) > most:
+        raise UserError(f"{where}={value} is too many: at most {most:,} can be asked for")
     return int(value)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from trainedon.attacks.core.attack import HAVE, Attack
-from trainedon.attacks.core.registry import parse_attacks, short
+from trainedon.attacks.core.registry import parse_attacks
 from trainedon.attacks.drc.drc import DRC
 from trainedon.degrade import Center, Roi
 from trainedon.errors import UserError, meant
 from trainedon.formats.run_record import GroupEntry, SettingEntry, SweepEntry
-from trainedon.spec import check_spelling, cut, spelled
-from trainedon.sweeps.varied import SAME, Setting, names, only, setting, values, with_ratio
+from trainedon.spec import check_spelling, cut
+from trainedon.sweeps.varied import SAME, Setting, as_text, names, only, setting, values, with_ratio
 from trainedon.targets import Target
 
 NOMINAL = ("seed",)  # numbers that have no order worth drawing
@@ -137,7 +137,7 @@ class Sweep:
             )
             for group in self.groups
         ]
-        return SweepEntry(attack=short(self.base), groups=groups, notes=[*self.notes])
+        return SweepEntry(attack=self.base.spelled(), groups=groups, notes=[*self.notes])
 
 
 def plan(
@@ -229,7 +229,7 @@ def _answering(name: str, base: Attack, have: Sequence[str]) -> tuple[Group, lis
     question, notes, settings = QUESTIONS[name], [], []
     varied = tuple(key for key, _ in question.vary)
     if "mask-ratio" in varied and isinstance(base, DRC) and not _has_ratio(base.roi):
-        notes.append(f"{question.title}: the region of {short(base)} has no ratio, so the centre is hidden instead")
+        notes.append(f"{question.title}: the region of {base.spelled()} has no ratio, so the centre is hidden instead")
         base = replace(base, roi=Center())
     for combined in _combinations(question.vary):
         try:
@@ -278,4 +278,4 @@ def _left_out(title: str, combined: Mapping[str, object], reason: str) -> str:
 
 
 def _listed(combined: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={spelled(value)}" for name, value in combined.items())
+    return ", ".join(f"{name}={as_text(value)}" for name, value in combined.items())

@@ -86,23 +86,30 @@ def valued(parameter: Parameter, value: object, where: str) -> Any:
     """
     several = tuple(value) if isinstance(value, list | tuple) else (value,)
     if not any(isinstance(one, Part) for one in several):
-        return read(parameter.hint, spelled(several if isinstance(value, list) else value), where, _parse)
+        return read(parameter.hint, as_text(value), where, _parse, parameter.most)
     fits = parameter.is_part and all(isinstance(one, parameter.kind) for one in several)
     if not fits or (len(several) > 1 and not parameter.many):
-        raise UserError(f"{where} does not take {cut(spelled(several))}")
+        raise UserError(f"{where} does not take {cut(as_text(several))}")
     return several if parameter.many else several[0]
 
 
 def _told(made: object, value: object) -> Value:
     """A value as a run records it: the number that it made, or its text."""
-    return made if isinstance(made, int | float) else spelled(value)
+    return made if isinstance(made, int | float) else as_text(value)
+
+
+def as_text(value: object) -> str:
+    """A value as it is written; what is text is written already."""
+    if isinstance(value, list | tuple):
+        return "+".join(map(as_text, value)) if any(isinstance(one, str) for one in value) else spelled(tuple(value))
+    return value if isinstance(value, str) else spelled(value)
 
 
 def _changed(attack: Attack, name: str, value: object) -> tuple[Attack, Value]:
     """The attack with one other value for a part of it, and that value."""
     if isinstance(attack, DRC) and name in OF_REGION:
         change, kind = OF_REGION[name]
-        made: Value = read(kind, spelled(value), name, _parse)
+        made: Value = read(kind, as_text(value), name, _parse)
         return replace(attack, roi=change(attack.roi, made)), made
     path = name.split(".") if "." in name else ["restorer", name]
     return along(attack, [SAME.get(path[0], path[0]), *path[1:]], value, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields
 from typing import Any, ClassVar, Literal, get_args
 
@@ -14,7 +14,7 @@ from trainedon.attacks.core import execute
 from trainedon.attacks.core.answers import Cost, Progress, Reported, Scored, silent
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.spec import Noun, Part
+from trainedon.spec import Noun, Part, parameters
 from trainedon.targets import Reference, Shadows, Target
 
 ShownAs = Literal["hidden", "noised"]
@@ -141,6 +141,23 @@ class Attack(Part, ABC):
     def learns(self) -> bool:
         """Whether a score also depends on which other pictures of the run are unseen, or members."""
         return not {"labels", "unseen"}.isdisjoint(self.needs)
+
+    def inside(self) -> list[Attack]:
+        """The attacks that it is made of, of those that are its parameters."""
+        held: list[Attack] = []
+        for name, parameter in parameters(type(self)).items():
+            if parameter.kind is Attack:
+                value = getattr(self, name)
+                held += value if parameter.many else [value]
+        return held
+
+    def spelled(self, given: Mapping[str, Any] | None = None) -> str:
+        """As `Part.spelled`. Where nothing is given its own seed is, or the first of those inside."""
+        return super().spelled({"seed": self._seed()} if given is None else given)
+
+    def _seed(self) -> int | None:
+        own: int | None = getattr(self, "seed", None)
+        return own if own is not None else next((one._seed() for one in self.inside()), None)
 
     def rows(self) -> int:
         """How many rows one picture fills in a batch of the network."""

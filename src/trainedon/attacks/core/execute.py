@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from trainedon.attacks.core.answers import Scored
-from trainedon.errors import UserError
+from trainedon.errors import PartError, UserError
 from trainedon.pictures import Batch
 from trainedon.targets import PAD, Target
 from trainedon.targets.core.asking import ran_out
@@ -62,7 +62,7 @@ def run_batch(attack: Attack, target: Target, batch: Batch) -> Scored:
     answer = attack.score_batch(target, batch)
     scored = answer if isinstance(answer, Scored) else Scored(answer.cpu().double().numpy())
     if len(scored.scores) != len(batch) or scored.scores.ndim != 1 + attack.learns:
-        raise AssertionError(f"{attack.name} answered {scored.scores.shape} for {len(batch)} pictures")
+        raise PartError(attack, f"{attack.name} answered {scored.scores.shape} for {len(batch)} pictures")
     return scored
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 from trainedon.attacks.core.attack import HAVE, Attack
 from trainedon.errors import UserError
-from trainedon.spec import check_spelling, is_required, names, parameters, register, split
+from trainedon.spec import check_spelling, is_required, names, register, split
 
-__all__ = ["attacks", "inside", "parse_attacks", "register", "several", "short", "works_alone"]
+__all__ = ["attacks", "parse_attacks", "register", "several", "works_alone"]
 
 LEAD = "drc"  # the first of all: the one that an audit's claim speaks of
 # Several attacks under one name. `cdi`: scores that dataset inference puts together (arXiv 2411.12858, section 5).
@@ -55,35 +55,9 @@ def several(text: str) -> bool:
     return not {"all", *GROUPS}.isdisjoint(names(text))
 
 
-def short(attack: Attack) -> str:
-    """The attack about as one would type it: its name, the attacks inside it, and what differs from its defaults."""
-    kind = type(attack)
-    known = parameters(kind)
-    required = {name: getattr(attack, name) for name, parameter in known.items() if parameter.required}
-    usual = kind(**required)  # its defaults as it reads them
-    said: list[str] = []
-    for name, parameter in known.items():
-        value = getattr(attack, name)
-        if parameter.kind is Attack:
-            said += map(short, value if parameter.many else [value])
-        elif name != "seed" and not parameter.is_opened and (parameter.required or value != getattr(usual, name)):
-            said.append(f"{name}={'+'.join(map(str, value)) or 'none' if isinstance(value, tuple) else value}")
-    return f"{attack.name}({', '.join(said)})" if said else attack.name
-
-
 def works_alone(attack: type[Attack]) -> bool:
     """Whether the attack can be made from defaults; a wrapper needs the attack that it wraps."""
     return not is_required(attack)
-
-
-def inside(attack: Attack) -> list[Attack]:
-    """The attacks that it holds."""
-    held: list[Attack] = []
-    for name, parameter in parameters(type(attack)).items():
-        if parameter.kind is Attack:
-            value: Any = getattr(attack, name)
-            held += value if parameter.many else [value]
-    return held
 
 
 def _everything(have: Sequence[str], given: Mapping[str, object]) -> Iterator[Attack]:

@@ -73,17 +73,17 @@ class DRC(Attack):
             object.__setattr__(self, "scope_given", scope)
         object.__setattr__(self, "symmetries", named_symmetries(self.symmetries))
         if self.steps < 1 or self.restorations < 1:
-            raise UserError("drc: steps and restorations must be 1 or more")
+            raise UserError(f"{self.name}: steps and restorations must be 1 or more")
         if not self.degradation:
-            raise UserError("drc: name at least one degradation, such as hide")
+            raise UserError(f"{self.name}: name at least one degradation, such as hide")
         if self.pooling == "energy" and len(self.degradation) > 1:
-            raise UserError("drc: pooling=energy compares restorations of one degradation: name a single one")
+            raise UserError(f"{self.name}: pooling=energy compares restorations of one degradation: name a single one")
         check_pooling(self.pooling, self.restorations)
         if not 0 <= self.share <= 1:
-            raise UserError("drc: share, of the symmetry-conjugated model, must lie between 0 and 1")
+            raise UserError(f"{self.name}: share, of the symmetry-conjugated model, must lie between 0 and 1")
         if self.restorations > 1 and any(one.still for one in self.degradation):
-            raise UserError("drc: fade draws no noise, so that all restorations are the same: take restorations=1")
-        check_settling(self.settle, self.pivot, self.restorations, self.pooling)
+            raise UserError(f"{self.name}: fade draws no noise, so all restorations are the same: take restorations=1")
+        check_settling(self.name, self.settle, self.pivot, self.restorations, self.pooling)
 
     @property
     def unscored(self) -> str:

@@ -16,15 +16,15 @@ FEWEST = 2  # rounds after which a picture may stop, the first number that has a
 MEANS = ("mean-log", "mean")  # those whose score is the mean over rounds
 
 
-def check_settling(settle: float, pivot: float, restorations: int, pooling: str) -> None:
-    """Raises UserError for values that mean nothing, alone or together."""
+def check_settling(name: str, settle: float, pivot: float, restorations: int, pooling: str) -> None:
+    """Raises UserError for values that mean nothing, alone or together. name: of the attack."""
     if not (0 <= settle < math.inf and math.isfinite(pivot)):
-        raise UserError("drc: settle is a number of standard errors, 0 or more, and pivot a score")
+        raise UserError(f"{name}: settle is a number of standard errors, 0 or more, and pivot a score")
     if pivot and not settle:
-        raise UserError("drc: pivot is what settle=Z compares with: give settle as well")
+        raise UserError(f"{name}: pivot is what settle=Z compares with: give settle as well")
     if settle and (restorations < 3 or pooling not in MEANS):
         raise UserError(
-            f"drc: settle stops after 2 or more restorations, where a score is a mean over them: take "
+            f"{name}: settle stops after 2 or more restorations, where a score is a mean over them: take "
             f"restorations=3 or more and pooling={' or '.join(MEANS)}"
         )
 

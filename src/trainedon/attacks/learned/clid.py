@@ -54,7 +54,7 @@ class CLiD(Attack):
         if isinstance(self.t, int):  # a single one, such as `timesteps` gives
             object.__setattr__(self, "t", (self.t,))
         if not self.t or not all(0 <= one < 1000 for one in self.t) or not 0 <= self.a <= 1:
-            raise UserError("clid: every t must lie in 0..999, and a in 0..1")
+            raise UserError(f"{self.name}: every t must lie in 0..999, and a in 0..1")
 
     def cost(self, target: Target) -> Cost:
         return Cost(len(self.t) * (1 + len(SHARES)))

@@ -56,9 +56,9 @@ class Quantile(Wrapper):
 
     def __post_init__(self) -> None:
         if self.bag < 1:
-            raise UserError("quantile: bag must be 1 or more")
+            raise UserError(f"{self.name}: bag must be 1 or more")
         if self.attack.learns:  # its scores were learnt from the very sets that cross-fitting has to keep apart
-            raise UserError(f"quantile: {self.attack.name} learns from the other pictures itself: take another one")
+            raise UserError(f"{self.name}: {self.attack.name} learns from the other pictures itself: take another one")
 
     @property
     def unscored(self) -> str:

@@ -50,7 +50,7 @@ class SecMINN(Compared):
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
-            raise UserError("secmi-nn: epochs must be 1 or more")
+            raise UserError(f"{self.name}: epochs must be 1 or more")
         self._secmi()
 
     def _secmi(self) -> SecMI:

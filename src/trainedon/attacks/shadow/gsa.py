@@ -53,7 +53,7 @@ class GSA(Shadowed):
 
     def __post_init__(self) -> None:
         if self.pictures < 2:
-            raise UserError("gsa: pictures must be 2 or more, half of which each shadow model was trained on")
+            raise UserError(f"{self.name}: pictures must be 2 or more, half of which each shadow model was trained on")
 
     def cost(self, target: Target) -> Cost:
         pictures = self.pictures if self.shadows is None else sum(len(rows) for rows in self._of_pool())

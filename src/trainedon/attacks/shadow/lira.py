@@ -53,9 +53,9 @@ class LiRA(Shadowed):
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
-            raise UserError(f"lira: form {self.form!r} is not known: choose one of {', '.join(FORMS)}")
+            raise UserError(f"{self.name}: form {self.form!r} is not known: choose one of {', '.join(FORMS)}")
         if self.pictures < 2:
-            raise UserError("lira: pictures must be 2 or more")
+            raise UserError(f"{self.name}: pictures must be 2 or more")
         self._loss()
 
     def cost(self, target: Target) -> Cost:

@@ -43,7 +43,7 @@ class RMIA(Shadowed):
 
     def __post_init__(self) -> None:
         if self.gamma <= 0 or self.population < 2:
-            raise UserError("rmia: gamma must be above 0 and population 2 or more")
+            raise UserError(f"{self.name}: gamma must be above 0 and population 2 or more")
         self._loss()
 
     def cost(self, target: Target) -> Cost:

@@ -46,7 +46,7 @@ class Curvature(Attack):
 
     def __post_init__(self) -> None:
         if not 0 <= self.t < 1000 or self.probes < 1:
-            raise UserError("curvature: t must lie in 0..999 and probes must be 1 or more")
+            raise UserError(f"{self.name}: t must lie in 0..999 and probes must be 1 or more")
 
     def cost(self, target: Target) -> Cost:
         return Cost(1, self.probes)

@@ -51,7 +51,7 @@ class GANLeaks(Attack):
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.steps < 1:
-            raise UserError("gan-leaks: samples and steps must be 1 or more")
+            raise UserError(f"{self.name}: samples and steps must be 1 or more")
 
     def cost(self, target: Target) -> Cost:
         return Cost(0, setup=self.samples * self.steps)

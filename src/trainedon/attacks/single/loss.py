@@ -40,7 +40,7 @@ class Loss(Compared):
 
     def __post_init__(self) -> None:
         if not 0 <= self.t < 1000 or self.draws < 1:
-            raise UserError("loss: t must lie in 0..999 and draws must be 1 or more")
+            raise UserError(f"{self.name}: t must lie in 0..999 and draws must be 1 or more")
 
     def cost(self, target: Target) -> Cost:
         return Cost(self.draws)

@@ -40,7 +40,7 @@ class PFAMI(Compared):
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.stride < 1 or (self.steps - 1) * self.stride > 999 or not 0 < self.crop < 1:
-            raise UserError("pfami: (steps - 1) * stride must lie in 0..999, and crop between 0 and 1")
+            raise UserError(f"{self.name}: (steps - 1) * stride must lie in 0..999, and crop between 0 and 1")
 
     def cost(self, target: Target) -> Cost:
         return Cost(2 * self.steps)

@@ -47,9 +47,9 @@ class ReDiffuse(Compared):
 
     def __post_init__(self) -> None:
         if not 0 < self.k <= self.t < 1000 or self.t % self.k or self.n < 1:
-            raise UserError("rediffuse: t must lie in 1..999 and be a multiple of k, n must be 1 or more")
+            raise UserError(f"{self.name}: t must lie in 1..999 and be a multiple of k, n must be 1 or more")
         if self.metric not in METRICS:
-            raise UserError(f"rediffuse: metric {self.metric!r} is not known: choose one of {', '.join(METRICS)}")
+            raise UserError(f"{self.name}: metric {self.metric!r} is not known: choose one of {', '.join(METRICS)}")
 
     def cost(self, target: Target) -> Cost:
         return Cost(self.n * self.t // self.k if target.predicts else self.n)

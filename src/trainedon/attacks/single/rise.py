@@ -51,9 +51,9 @@ class Rise(Compared):
 
     def __post_init__(self) -> None:
         if self.move not in MOVES:
-            raise UserError(f"rise: move {self.move!r} is not known: choose one of {', '.join(MOVES)}")
+            raise UserError(f"{self.name}: move {self.move!r} is not known: choose one of {', '.join(MOVES)}")
         if not 0 <= self.t < 1000 or self.radius <= 0 or self.directions < 1:
-            raise UserError("rise: t must lie in 0..999, radius must be above 0, and directions 1 or more")
+            raise UserError(f"{self.name}: t must lie in 0..999, radius must be above 0, and directions 1 or more")
 
     def cost(self, target: Target) -> Cost:
         return Cost(1 + self.used)

@@ -35,7 +35,7 @@ class SimA(Compared):
 
     def __post_init__(self) -> None:
         if not 0 <= self.t < 1000 or self.p <= 0:
-            raise UserError("sima: t must lie in 0..999 and p must be above 0")
+            raise UserError(f"{self.name}: t must lie in 0..999 and p must be above 0")
 
     def cost(self, target: Target) -> Cost:
         return Cost(1)

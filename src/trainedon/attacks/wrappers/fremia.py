@@ -39,9 +39,9 @@ class FreMIA(Wrapper):
 
     def __post_init__(self) -> None:
         if not isinstance(self.attack, Compared):
-            raise UserError(f"fremia: {self.attack.name} does not compare two pictures, so there is nothing to filter")
+            raise UserError(f"{self.name}: {self.attack.name} compares no two pictures, so there is nothing to filter")
         if self.radius <= 0 or not 0 <= self.damping <= 1:
-            raise UserError("fremia: radius must be above 0, damping must lie in 0..1")
+            raise UserError(f"{self.name}: radius must be above 0, damping must lie in 0..1")
 
     def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
         assert isinstance(self.attack, Compared)  # others are refused when it is made

@@ -12,7 +12,7 @@ from trainedon.attacks.core.answers import Scored
 from trainedon.attacks.core.attack import Attack, Need
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.pool import Pool
-from trainedon.attacks.core.registry import inside, register
+from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.condition import Captions
 from trainedon.errors import UserError
@@ -49,9 +49,9 @@ class Recaptioned(Wrapper):
 
     def __post_init__(self) -> None:
         if self.captions not in KINDS:
-            raise UserError(f"recaptioned: captions={self.captions!r}: choose one of {', '.join(KINDS)}")
+            raise UserError(f"{self.name}: captions={self.captions!r}: choose one of {', '.join(KINDS)}")
         if not self.text.strip():
-            raise UserError("recaptioned: text must say something; captions=none asks with the empty prompt")
+            raise UserError(f"{self.name}: text must say something; captions=none asks with the empty prompt")
 
     @property
     def unscored(self) -> str:
@@ -70,7 +70,7 @@ class Recaptioned(Wrapper):
         if self.captions != "shuffled":
             return ({"fixed": self.text, "none": ""}[self.captions],) * len(batch)
         if self.pool is None:
-            raise UserError("recaptioned: shuffled captions come from a whole run: give pool=FILE, one caption a line")
+            raise UserError(f"{self.name}: shuffled captions come from a whole run: give pool=FILE, one caption a line")
         own = batch.captions or [None] * len(batch)
         return tuple(self.pool.other(caption, sha, self.seed) for caption, sha in zip(own, batch.sha256, strict=True))
 
@@ -88,7 +88,7 @@ def controls(target: Target, attacks: Sequence[Attack], pool: Pool) -> list[Reca
 def draws_captions(attack: Attack) -> bool:
     """Whether the attack, or one inside it, draws captions of the run."""
     own = isinstance(attack, Recaptioned) and attack.captions == "shuffled" and attack.pool is None
-    return own or any(map(draws_captions, inside(attack)))
+    return own or any(map(draws_captions, attack.inside()))
 
 
 def with_pool(attack: A, pool: Pool) -> A:

@@ -27,9 +27,9 @@ class Repeat(Wrapper):
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise UserError("repeat: n must be 1 or more")
+            raise UserError(f"{self.name}: n must be 1 or more")
         if self.n > MOST:
-            raise UserError(f"repeat: n is at most {MOST:,}")
+            raise UserError(f"{self.name}: n is at most {MOST:,}")
         self.runs()
 
     def runs(self) -> list[Attack]:

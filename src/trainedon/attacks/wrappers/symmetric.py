@@ -39,9 +39,9 @@ class SymmetryCalibrated(Wrapper):
         self.read_texts()
         object.__setattr__(self, "symmetries", named_symmetries(self.symmetries))
         if not self.symmetries:
-            raise UserError("symmetric: name at least one symmetry, or all")
+            raise UserError(f"{self.name}: name at least one symmetry, or all")
         if not {"shadows", "reference"}.isdisjoint(self.attack.needs) or self.attack.learns:
-            raise UserError(f"symmetric: {self.attack.name} needs more than the audited model: leave it out")
+            raise UserError(f"{self.name}: {self.attack.name} needs more than the audited model: leave it out")
 
     @property
     def unscored(self) -> str:

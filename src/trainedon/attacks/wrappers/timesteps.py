@@ -26,7 +26,7 @@ class Timesteps(Wrapper):
     def __post_init__(self) -> None:
         self.read_texts()
         if not self.t:
-            raise UserError("timesteps: name one t at least, or several joined by +")
+            raise UserError(f"{self.name}: name one t at least, or several joined by +")
         self.runs()
 
     def runs(self) -> list[Attack]:

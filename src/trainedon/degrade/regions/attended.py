@@ -63,6 +63,7 @@ class Words(Share):
         return places.salient(saliency, self.ratio).to(batch.pixels.device)
 
 
+@register
 @dataclass(frozen=True)
 class Ranked(Roi):
     """Of `n` x `n` equal parts the one that draws the `rank`-th most of the audited model's attention, 0 the most."""
@@ -72,6 +73,7 @@ class Ranked(Roi):
     t: int = T
 
     name: ClassVar[str] = "rank"
+    unnamed: ClassVar[tuple[str, ...]] = ("rank", "n")
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.n**2:

@@ -34,6 +34,9 @@ class MaskFolder(Roi):
     unnamed: ClassVar[tuple[str, ...]] = ("path",)
     takes_rest: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", str(self.path))
+
     def check_installed(self) -> None:
         if not self.path or not Path(self.path).is_dir():
             raise UserError(f"{self.path} is not a folder: give the folder that holds the masks, as masks:PATH")

@@ -66,6 +66,7 @@ class Quadrant(Roi):
         return alike(batch, (lower == bool(self.k & 2)) & (right == bool(self.k & 1)))
 
 
+@register
 @dataclass(frozen=True)
 class Tile(Roi):
     """One of `n` x `n` equal parts, the k-th in reading order."""
@@ -74,6 +75,7 @@ class Tile(Roi):
     n: int
 
     name: ClassVar[str] = "tile"
+    unnamed: ClassVar[tuple[str, ...]] = ("k", "n")
 
     def __post_init__(self) -> None:
         if not (self.n >= 1 and 0 <= self.k < self.n**2):

@@ -6,13 +6,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 
 from trainedon.degrade import places
 from trainedon.errors import UserError
-from trainedon.spec import Noun, Part, register
+from trainedon.spec import Noun, Part, register, spelled
 
 if TYPE_CHECKING:
     from trainedon.pictures import Batch
@@ -92,9 +92,9 @@ class Share(Roi):
     def __post_init__(self) -> None:
         places.check_ratio(self.ratio)
 
-    def spelled(self) -> str:
+    def spelled(self, given: Mapping[str, Any] | None = None) -> str:
         """With its ratio, even if it is the usual one: it is what a reader asks first."""
-        said = super().spelled()
+        said = super().spelled(given)
         return f"{said}:{self.ratio}" if said == self.name else said
 
 
@@ -121,6 +121,7 @@ class Inverted(Roi):
         return self.roi.notes(batch)
 
 
+@register
 @dataclass(frozen=True)
 class Several(Roi):
     """Several regions, hidden one after another; its mask is all of them together. Written joined by `+`."""
@@ -143,8 +144,9 @@ class Several(Roi):
         by_region = zip(*(roi.notes(batch) for roi in self.rois), strict=True)
         return tuple("; ".join(dict.fromkeys(filter(None, texts))) for texts in by_region)
 
-    def spelled(self) -> str:
-        return "+".join(roi.spelled() for roi in self.rois)
+    def spelled(self, given: Mapping[str, Any] | None = None) -> str:
+        plain = len(self.rois) > 1 and not any(isinstance(roi, Several) for roi in self.rois)  # these `joined` melts
+        return spelled(self.rois) if plain else super().spelled(given)
 
 
 def attention(target: Target, batch: Batch, ask: Ask) -> torch.Tensor:

@@ -31,7 +31,7 @@ from trainedon.evidence.protocol.mirror_test import mirror_test, named_by_sign
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
-from trainedon.evidence.protocol.sides import common, halves
+from trainedon.evidence.protocol.sides import common, halves, set_test
 from trainedon.evidence.protocol.source_evidence import NO_SET, Works, set_evidence, source_evidence, works_of
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
@@ -83,11 +83,11 @@ def audit_table(
     every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(circumstances.prompts or ())
     works = works_of(scores) if rules.by_source else None
-    tests, together = _tests(scores, works)
-    attacks = tuple(_audit_attack(scores, *pair) for pair in zip(scores.attacks, tests))
+    tests, together = _tests(scores, rules, works)
+    attacks = tuple(_audit_attack(scores, *pair, rules) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
-    recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)))
+    recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)), rules)
     findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, works is not None)
     copies = duplicates(scores, listed)
     given_unseen = scores.has("unseen")
@@ -110,8 +110,8 @@ def audit_table(
     )
     sources = source_evidence(works[0]) if works and works[0] else None
     made = sum(test is not None and test.p_value is not None for test in (*tests, together))
-    again = (np.empty(0), np.empty(0)) if lead != "first" or works else (suspects.score, unseen.score)
-    listing = listed_before(circumstances.listed, *again, made)
+    again = (suspects, unseen) if lead == "first" and not works else None
+    listing = listed_before(circumstances.listed, again, made, rules)
     chosen = hindrance.of_listing(listing, LEVEL)
     obstacles = (
         hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
@@ -162,12 +162,13 @@ def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:
     return min((attack.unseen_control for attack in attacks), key=lambda c: 1 if c.p_value is None else c.p_value)
 
 
-def _tests(scores: Scores, works: Sequence[Works | None] | None) -> tuple[list[SetEvidence], Cdi | None]:
+def _tests(scores: Scores, rules: Rules, works: Sequence[Works | None] | None) -> tuple[list[SetEvidence], Cdi | None]:
     """One set test an attack and one of all attacks together, their p-values corrected together. works: of each attack,
     where labels are dealt by whose works they are; there is no test of all attacks together then."""
     level = jointly(len(scores.attacks))
     if works is None:
-        found, together = [_set_evidence(scores, attack, level) for attack in scores.attacks], cdi(scores)
+        found = [_set_evidence(scores, attack, level, rules) for attack in scores.attacks]
+        together = cdi(scores, rules)
     else:
         found, together = [set_evidence(one, level) for one in works], None
     every = [test for test in (*found, together) if test is not None and test.p_value is not None]
@@ -176,12 +177,12 @@ def _tests(scores: Scores, works: Sequence[Works | None] | None) -> tuple[list[S
     return found, together and together.model_copy(update={"p_value_holm": next(corrected)})
 
 
-def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidence:
+def _set_evidence(scores: Scores, attack: AttackKey, level: float, rules: Rules) -> SetEvidence:
     suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
     if not (len(suspects) and len(unseen)):
         return NO_SET
-    test = pvalues.permutation_test(suspects.score, unseen.score)
-    effect = roc.auc(suspects.score, unseen.score, level=level)
+    test = set_test(suspects, unseen, rules)
+    effect = roc.auc(suspects.score, unseen.score, level=level, one_more=rules.one_more)
     return SetEvidence(
         p_value=test.p_value,
         p_value_holm=test.p_value,
@@ -190,11 +191,11 @@ def _set_evidence(scores: Scores, attack: AttackKey, level: float) -> SetEvidenc
         effect_ci=effect.interval,
         effect_ci_method=effect.method,
         needed=pictures_needed(effect.value, len(unseen), LEVEL),
-        part=member_share(suspects.score, *halves(unseen)),
+        part=member_share(suspects.score, *halves(unseen), cautious=rules.cautious_share),
     )
 
 
-def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> AttackAudit:
+def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence, rules: Rules) -> AttackAudit:
     suspects, unseen = (scores.sample(attack, name) for name in ("suspect", "unseen"))
     return AttackAudit(
         name=attack.name,
@@ -202,7 +203,7 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence) -> A
         set=evidence,
         n_suspects=len(suspects),
         n_unseen=len(unseen),
-        **common(suspects, unseen),
+        **common(suspects, unseen, rules),
     )
 
 

@@ -120,7 +120,7 @@ def _compared(
         views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
     release_unused()  # the permutations take the most
     found, p_value, _ = classifier_two_sample_test(list(views.values()), len(first), PERMUTATIONS, SEED, deal=deal)
-    areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen) for one in found]
+    areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen, one_more=False) for one in found]
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
     return Blind(
         auc=areas[best].value,

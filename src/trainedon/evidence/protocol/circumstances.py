@@ -16,7 +16,8 @@ class Circumstances:
     prompts: of a model that is conditioned on captions, which attacks of the table are controls with other captions.
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
     has it. distilled: why the model is taken for a few-step student, if it is. listed: when the lists of pictures were
-    settled, and what earlier runs had scored of them, as `run.json` has it.
+    settled, and what earlier runs had scored of them, as `run.json` has it. learnt: the reprs of attacks that learnt
+    from pictures of which it was known whether they are members.
     null_views: repr of an attack -> the view whose score it takes off, which makes its sign a coin.
     """
 
@@ -25,6 +26,7 @@ class Circumstances:
     rendering: RenderingEntry | None = None
     distilled: str | None = None
     listed: ListedEntry | None = None
+    learnt: frozenset[str] = frozenset()
     null_views: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence, SourceEvidence
 from trainedon.evidence.protocol.obstacles import Obstacle
 from trainedon.evidence.protocol.rules import Rules
-from trainedon.evidence.statistics.pvalues import PERMUTATIONS, smallest_p
+from trainedon.evidence.statistics.pvalues import smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
 FOUND = 3  # the level of claims from which on one speaks of training
@@ -49,7 +49,10 @@ def is_found(evidence: SetEvidence | Cdi | None) -> bool:
 
 
 def is_opposite(evidence: SetEvidence | Cdi) -> bool:
-    """Whether the suspects as a set score lower than unseen pictures: the interval of the effect lies below 0.5."""
+    """Whether the suspects as a set score lower than unseen pictures: by CDI's test of that, or because the interval of
+    the effect lies below 0.5."""
+    if isinstance(evidence, Cdi) and evidence.opposite is not None:
+        return evidence.opposite < LEVEL
     return evidence.effect_ci is not None and evidence.effect_ci[1] < 0.5
 
 
@@ -82,7 +85,7 @@ def claim(
     if unseen == 0:
         return _not_estimable("no unseen picture could be scored")
     counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, tests made: {tests}"
-    smallest = max(smallest_p(suspects, unseen), 1 / (1 + PERMUTATIONS))
+    smallest = max(smallest_p(suspects, unseen), 1 / (1 + rules.deals.permutations))
     if sources is not None:
         smallest = sources.smallest_p or 1.0
         counts += f", sources of suspects: {sources.n_suspect_sources}, of unseen pictures: {sources.n_unseen_sources}"

@@ -17,7 +17,12 @@ LEVEL = 0.001
 LISTED = 20
 
 
-def unseen_control(calibration: np.ndarray, evaluation: np.ndarray) -> UnseenControl:
+def unseen_control(
+    calibration: np.ndarray,
+    evaluation: np.ndarray,
+    deals: pvalues.Deals = pvalues.DEALS,
+    seed: int = pvalues.SEED,
+) -> UnseenControl:
     """One half of the unseen pictures against the other, by the test that suspects are put to, in both directions.
 
     The halves are drawn by digest, so a difference between them comes from chance, or from something wrong in the
@@ -26,7 +31,7 @@ def unseen_control(calibration: np.ndarray, evaluation: np.ndarray) -> UnseenCon
     m, n = len(calibration), len(evaluation)
     if min(m, n) == 0 or 2 * pvalues.smallest_p(m, n) >= LEVEL:
         return UnseenControl(p_value=None, level=LEVEL, finds=None)
-    p_value = pvalues.permutation_test(calibration, evaluation).two_sided
+    p_value = pvalues.permutation_test(calibration, evaluation, deals, seed).two_sided
     return UnseenControl(p_value=p_value, level=LEVEL, finds=p_value < LEVEL)
 
 

@@ -29,6 +29,10 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 def _is_empty(value: object) -> bool:
     return not value
 
@@ -314,6 +318,9 @@ class Cdi(Document):
     effect_ci: Interval
     p_value: Unit
     p_value_holm: Unit
+    opposite: Unit | None = Field(
+        None, exclude_if=_is_none, description="two-sided p-value of suspects scoring lower; missing in standard-1"
+    )
     n_permutations: Count
     n_suspects: Count
     n_unseen: Count

@@ -59,9 +59,12 @@ def evaluate_table(
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(circumstances.prompts or ())
-    attacks = tuple(_evaluate_attack(scores, attack, draw is not None) for attack in scores.attacks)
+    attacks = tuple(
+        _evaluate_attack(scores, attack, draw is not None, attack.repr in circumstances.learnt, rules)
+        for attack in scores.attacks
+    )
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
-    recaptioned = evaluated(every, circumstances.prompts, jointly(len(attacks)))
+    recaptioned = evaluated(every, circumstances.prompts, jointly(len(attacks)), rules)
     findings = baseline.run(listed, "member", features, circumstances.prompts is not None)
     copies = duplicates(scores, listed)
     raised = (
@@ -90,14 +93,18 @@ def evaluate_table(
     )
 
 
-def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEvaluation:
+def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool, learnt: bool, rules: Rules) -> AttackEvaluation:
     members, unseen = (scores.sample(attack, name) for name in ("member", "unseen"))
     parts = halves(unseen)
     level = jointly(len(scores.attacks))
     rates = {name: _rate(members.score, *parts, name, level) for name in thresholds.LEVELS}
     area, alone, points = None, None, np.empty((0, 2))
     if len(members) and len(unseen):
-        area, alone = (roc.auc(members.score, unseen.score, level=level) for level in (level, CONFIDENCE))
+        widen = rules.learnt if learnt else 1.0
+        area, alone = (
+            roc.auc(members.score, unseen.score, level=level, widen=widen, one_more=rules.one_more)
+            for level in (level, CONFIDENCE)
+        )
         points = roc.curve(members.score, unseen.score)
     return AttackEvaluation(
         name=attack.name,
@@ -114,7 +121,7 @@ def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool) -> AttackEv
         n_calibration=len(parts[0]),
         n_evaluation=len(parts[1]),
         one_run=one_run(members, unseen) if drawn else None,
-        **common(members, unseen),
+        **common(members, unseen, rules),
     )
 
 

@@ -12,15 +12,21 @@ from typing import Literal
 import numpy as np
 
 from trainedon.evidence.protocol.documents import Chosen, Listed
-from trainedon.evidence.statistics import pvalues
+from trainedon.evidence.protocol.rules import Rules
+from trainedon.evidence.statistics.pvalues import permutation_test
+from trainedon.evidence.table.rows import picture_ids
+from trainedon.evidence.table.scores import Sample
+from trainedon.evidence.table.split import seed_of
 from trainedon.formats.run_record import ListedEntry
 
 
-def listed_before(entry: ListedEntry | None, suspects: np.ndarray, unseen: np.ndarray, tests: int) -> Listed | None:
+def listed_before(
+    entry: ListedEntry | None, sides: tuple[Sample, Sample] | None, tests: int, rules: Rules
+) -> Listed | None:
     """What the record says of the lists; None of a run that does not say it, and of scores alone.
 
-    suspects, unseen: float64 (m,) and (n,), scores of the pictures that count in the test that the claim speaks of;
-    without any where it cannot be made again. tests: how many are made, for which the p-value is corrected.
+    sides: suspects and unseen pictures under the attack that the claim speaks of; None where its test cannot be made
+    again. tests: how many are made, for which the p-value is corrected. rules: of which protocol.
     """
     if entry is None:
         return None
@@ -29,23 +35,26 @@ def listed_before(entry: ListedEntry | None, suspects: np.ndarray, unseen: np.nd
         suspects=entry.suspects,
         unseen=entry.unseen,
         asked=entry.asked,
-        chosen=_chosen(entry, suspects, unseen, tests) if entry.kept and entry.left_out else None,
+        chosen=_chosen(entry, sides, tests, rules) if entry.kept and entry.left_out else None,
     )
 
 
-def _chosen(entry: ListedEntry, suspects: np.ndarray, unseen: np.ndarray, tests: int) -> Chosen:
+def _chosen(entry: ListedEntry, sides: tuple[Sample, Sample] | None, tests: int, rules: Rules) -> Chosen:
     """Two ways hold however the suspects were chosen, and that which changes fewer pictures is taken. Those that were
     scored before may be dropped, taking the highest scores for theirs: what is left was never scored before. Or those
     that were left out may be added, below all others: then all that was scored before is asked about."""
-    way: Literal["dropped", "added"]
-    if entry.kept <= entry.left_out:
-        way, counted = "dropped", np.sort(suspects)[: max(0, len(suspects) - entry.kept)]
-    else:
-        lowest = min((*suspects, *unseen), default=0.0)
-        way, counted = "added", np.concatenate([suspects, np.full(entry.left_out, np.nextafter(lowest, -np.inf))])
+    way: Literal["dropped", "added"] = "dropped" if entry.kept <= entry.left_out else "added"
     p_value = 1.0
-    if len(suspects) and len(counted) and len(unseen):
-        p_value = min(1.0, tests * pvalues.permutation_test(counted, unseen).p_value)
+    if sides is not None and len(sides[0]) and len(sides[1]):
+        suspects, unseen = (side.score for side in sides)
+        if way == "dropped":
+            counted = np.sort(suspects)[: max(0, len(suspects) - entry.kept)]
+        else:
+            lowest = np.nextafter(min(suspects.min(), unseen.min()), -np.inf)
+            counted = np.concatenate([suspects, np.full(entry.left_out, lowest)])
+        if len(counted):
+            seed = seed_of(*(picture_ids(side.rows) for side in sides))
+            p_value = min(1.0, tests * permutation_test(counted, unseen, rules.deals, seed).p_value)
     return Chosen(kept=entry.kept, left_out=entry.left_out, way=way, p_value=p_value)
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from trainedon.evidence.protocol.documents import AuditPromptControl, PromptControl
 from trainedon.evidence.protocol.paired import auc_difference, scored_by_both
-from trainedon.evidence.statistics import pvalues, roc
+from trainedon.evidence.protocol.rules import Rules
+from trainedon.evidence.protocol.sides import set_test
+from trainedon.evidence.statistics import roc
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Scores
 from trainedon.formats.run_record import ControlEntry
@@ -18,17 +20,19 @@ from trainedon.formats.run_record import ControlEntry
 Prompts = Mapping[str, ControlEntry]
 
 
-def evaluated(scores: Scores, prompts: Prompts | None, level: float) -> tuple[PromptControl, ...]:
+def evaluated(scores: Scores, prompts: Prompts | None, level: float, rules: Rules) -> tuple[PromptControl, ...]:
     """The controls among the attacks of `scores`, as they were prepared. level: of the intervals."""
     sets = ("member", "unseen")
-    return tuple(PromptControl(**_facts(scores, key, told, sets, level)) for key, told in _among(scores, prompts))
+    return tuple(
+        PromptControl(**_facts(scores, key, told, sets, level, rules)) for key, told in _among(scores, prompts)
+    )
 
 
-def audited(scores: Scores, prompts: Prompts | None, level: float) -> tuple[AuditPromptControl, ...]:
+def audited(scores: Scores, prompts: Prompts | None, level: float, rules: Rules) -> tuple[AuditPromptControl, ...]:
     """The same with the test that the suspects as a set are put to."""
     sets = ("suspect", "unseen")
     return tuple(
-        AuditPromptControl(**_facts(scores, key, told, sets, level), **_test(scores, key, sets))
+        AuditPromptControl(**_facts(scores, key, told, sets, level, rules), **_test(scores, key, sets, rules))
         for key, told in _among(scores, prompts)
     )
 
@@ -38,12 +42,16 @@ def _among(scores: Scores, prompts: Prompts | None) -> list[tuple[AttackKey, Con
     return [(known[name], told) for name, told in (prompts or {}).items() if name in known]
 
 
-def _facts(scores: Scores, key: AttackKey, told: ControlEntry, sets: tuple[str, str], level: float) -> dict[str, Any]:
+def _facts(
+    scores: Scores, key: AttackKey, told: ControlEntry, sets: tuple[str, str], level: float, rules: Rules
+) -> dict[str, Any]:
     first, unseen = (scores.sample(key, name) for name in sets)
     own = next((other for other in scores.attacks if other.repr == told.of), None)
     both = None if own is None else scored_by_both(scores, own, key, sets)
     lost = None if both is None else auc_difference(*both, level=level)
-    area = roc.auc(first.score, unseen.score, level=level) if len(first) and len(unseen) else None
+    area = (
+        roc.auc(first.score, unseen.score, level=level, one_more=rules.one_more) if len(first) and len(unseen) else None
+    )
     return {
         "attack": own.name if own else told.of,
         "of": told.of,
@@ -59,7 +67,7 @@ def _facts(scores: Scores, key: AttackKey, told: ControlEntry, sets: tuple[str, 
     }
 
 
-def _test(scores: Scores, key: AttackKey, sets: tuple[str, str]) -> dict[str, Any]:
-    first, unseen = (scores.sample(key, name).score for name in sets)
-    test = pvalues.permutation_test(first, unseen) if len(first) and len(unseen) else None
+def _test(scores: Scores, key: AttackKey, sets: tuple[str, str], rules: Rules) -> dict[str, Any]:
+    first, unseen = (scores.sample(key, name) for name in sets)
+    test = set_test(first, unseen, rules) if len(first) and len(unseen) else None
     return {"p_value": test and test.p_value, "n_permutations": test and test.permutations}

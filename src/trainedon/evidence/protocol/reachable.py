@@ -10,8 +10,9 @@ import numpy as np
 
 from trainedon.evidence.protocol import blind, blind_by_source, cdi
 from trainedon.evidence.protocol.claims import FOUND, LEVEL
+from trainedon.evidence.protocol.rules import CURRENT
 from trainedon.evidence.statistics import by_source
-from trainedon.evidence.statistics.pvalues import PERMUTATIONS, smallest_p
+from trainedon.evidence.statistics.pvalues import smallest_p
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def reachable(given: Given) -> Reachable:
     """The highest level that the claim of an audit can have, whatever the scores will be."""
     if not given.unseen:
         return Reachable(1, ("There are no unseen pictures to compare with: give --unseen.",))
-    smallest = max(smallest_p(given.suspects, given.unseen), 1 / (1 + PERMUTATIONS))
+    smallest = max(smallest_p(given.suspects, given.unseen), 1 / (1 + CURRENT.deals.permutations))
     if given.sources is not None:
         smallest = given.sources.smallest_p
     if given.suspects < 1 or given.tests * smallest >= LEVEL:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainedon.errors import UserError
+from trainedon.evidence.statistics.pvalues import DEALS, FEWER, Deals
+from trainedon.evidence.statistics.roc import LEARNT
 
 Protocol = Literal["standard-1", "standard-2"]
 
@@ -13,9 +15,15 @@ Protocol = Literal["standard-1", "standard-2"]
 @dataclass(frozen=True)
 class Rules:
     """What distinguishes one protocol from another. schema_version: of the documents that are written under it.
+
     unrefuted: why a claim of level 3 is made, as a clause.
     tells_opposite: whether a difference against the direction of training has a sentence of its own.
     by_source: whether labels are dealt by whose work a picture is, where that is known.
+    deals: of set tests. seeded: whether the seed of deals follows from the pictures' digests.
+    one_more: whether each end of an AUC's interval is also taken with one more picture on the wrong side.
+    directed: whether CDI finds only what runs in the attacks' own direction.
+    cautious_share: whether the estimate of the member share is too high in at most one case of two.
+    learnt: by how much the standard error of the AUC of an attack that learnt from labels is multiplied.
     tells_assumption: whether a claim of level 3 names what it rests on."""
 
     name: Protocol
@@ -23,6 +31,12 @@ class Rules:
     unrefuted: str
     tells_opposite: bool
     by_source: bool
+    deals: Deals
+    seeded: bool
+    one_more: bool
+    directed: bool
+    cautious_share: bool
+    learnt: float
     tells_assumption: bool
 
 
@@ -32,6 +46,12 @@ STANDARD_1 = Rules(
     unrefuted="the blind baseline does not separate the sets",
     tells_opposite=False,
     by_source=False,
+    deals=FEWER,
+    seeded=False,
+    one_more=False,
+    directed=False,
+    cautious_share=False,
+    learnt=1.0,
     tells_assumption=False,
 )
 STANDARD_2 = Rules(
@@ -40,6 +60,12 @@ STANDARD_2 = Rules(
     unrefuted="no control found another reason",
     tells_opposite=True,
     by_source=True,
+    deals=DEALS,
+    seeded=True,
+    one_more=True,
+    directed=True,
+    cautious_share=True,
+    learnt=LEARNT,
     tells_assumption=True,
 )
 CURRENT = STANDARD_2

@@ -6,7 +6,6 @@ dealt within their source: the best comparison that there is. Elsewhere whole so
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from trainedon.evidence.statistics import by_source, roc
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.rows import Rows, picture_ids
 from trainedon.evidence.table.scores import Sample, Scores
+from trainedon.evidence.table.split import seed_of
 
 NO_SET = SetEvidence(
     p_value=None,
@@ -55,7 +55,7 @@ class Works:
             score=rows.column("score"),
             is_suspect=is_suspect,
             source=source,
-            seed=seed_of(rows),
+            seed=seed_of(picture_ids(suspects.rows), picture_ids(unseen.rows)),
         )
 
     @property
@@ -69,12 +69,6 @@ class Works:
         made = by_source.within_test if self.kind == "within" else by_source.between_test
         among = self.counts
         return made(self.score[among], self.is_suspect[among], self.source[among], self.seed)
-
-
-def seed_of(rows: Rows) -> int:
-    """A seed that nobody chooses: it follows from the digests of the pictures, in any order."""
-    digest = hashlib.sha256("\n".join(sorted(picture_ids(rows))).encode()).digest()
-    return int.from_bytes(digest[:8], "big")
 
 
 def set_evidence(works: Works | None, level: float) -> SetEvidence:

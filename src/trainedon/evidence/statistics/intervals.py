@@ -32,7 +32,7 @@ def clopper_pearson(successes: int, n: int, level: float = CONFIDENCE) -> tuple[
     return low, high
 
 
-def bounded_mean(mean: float, n: int, level: float = CONFIDENCE) -> tuple[float, float]:
+def bounded_mean(mean: float, n: float, level: float = CONFIDENCE) -> tuple[float, float]:
     """An interval for the expectation of a mean of n independent numbers in [0, 1], whatever their distribution.
 
     All q with n KL(mean || q) <= log(2 / alpha) (Hoeffding, JASA 58, 1963, eq. 2.1). Section 5 of that paper carries it

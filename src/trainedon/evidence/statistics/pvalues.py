@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import rankdata
 
 from trainedon.evidence.statistics.finite import finite, p_values
 
-PERMUTATIONS = 9_999
-GROUPS = 128
-CHUNK = 1_000
-# The draw is part of the protocol, so that everybody gets the same p-value from the same scores.
-SEED = 20240313
+CHUNK = 10_000  # deals made at once
+SEED = 20240313  # where nothing else says which
 
 
 def conformal_p(scores: ArrayLike, unseen: ArrayLike) -> np.ndarray:
@@ -65,36 +64,79 @@ class SetTest:
     permutations: int
 
 
-def permutation_test(suspects: ArrayLike, unseen: ArrayLike, permutations: int = PERMUTATIONS) -> SetTest:
+@final
+@dataclass(frozen=True)
+class Deals:
+    """How labels are dealt anew: how many times; picture by picture where the smaller set has at most `one_by_one`,
+    otherwise over ranks that are joined into about `classes` classes."""
+
+    permutations: int = 99_999
+    one_by_one: int = 64
+    classes: int = 32
+
+
+DEALS = Deals()
+FEWER = Deals(9_999, one_by_one=0, classes=128)
+
+
+def permutation_test(suspects: ArrayLike, unseen: ArrayLike, deals: Deals = DEALS, seed: int = SEED) -> SetTest:
     """One-sided permutation test of the difference of mean ranks: do suspects, float64 (m,), lie above unseen, (n,)?
 
-    p = (1 + #{permuted >= observed}) / (1 + permutations), valid and never 0 (Phipson & Smyth, SAGMB 9, 2010).
-    Raises UserError for scores that are not finite.
+    p = (1 + #{permuted >= observed}) / (1 + permutations), valid and never 0 (Phipson & Smyth, SAGMB 9, 2010). seed: of
+    the deals; it must have nothing to do with the scores. Raises UserError for scores that are not finite.
 
     With the pooled scores and both sizes fixed, the difference of mean ranks depends on the rank sum of the smaller
-    set alone. So a permutation need only say how many of that set fall into each class of equal rank, which is one
-    multivariate hypergeometric draw. Above GROUPS classes neighbouring ones are joined first; labels are permuted over
-    the same joined ranks, so the test stays valid, and time and memory do not grow with n. Twice the mean rank of a
-    class is whole: sums are exact.
+    set alone. A small set is dealt picture by picture. Of a large one a permutation need only say how many fall into
+    each class of equal rank, which is one multivariate hypergeometric draw; where there are more distinct scores than
+    classes neighbouring ones are joined first, and labels are permuted over the same joined ranks, so the test stays
+    valid, and time and memory do not grow with n. Twice a mean rank is whole: sums are exact.
     """
     suspects, unseen = finite(suspects, "suspects' scores"), finite(unseen, "unseen scores")
     m, n = len(suspects), len(unseen)
-    kind = _rank_classes(np.concatenate([suspects, unseen]))
-    sizes = np.bincount(kind)
-    last = np.cumsum(sizes)
-    doubled = 2 * last - sizes + 1  # first + last rank of a class
-    small, sign = (kind[:m], 1) if m <= n else (kind[m:], -1)
-    observed = sign * int(doubled[small].sum())
-    rng = np.random.Generator(np.random.Philox(SEED))
+    smaller, sign = (slice(None, m), 1) if m <= n else (slice(m, None), -1)
+    pooled, rng = np.concatenate([suspects, unseen]), np.random.Generator(np.random.Philox(seed))
+    dealt = _over_pictures(pooled, rng) if min(m, n) <= deals.one_by_one else _over_classes(pooled, deals.classes, rng)
+    observed = sign * int(dealt.doubled[smaller].sum())
     as_high = as_low = 0
-    for start in range(0, permutations, CHUNK):
-        size = min(CHUNK, permutations - start)
-        drawn = rng.multivariate_hypergeometric(sizes, len(small), size=size, method="marginals")  # (size, classes)
-        sums = sign * (drawn @ doubled)
+    for start in range(0, deals.permutations, CHUNK):
+        sums = sign * dealt.sums(min(m, n), min(CHUNK, deals.permutations - start))
         as_high += int((sums >= observed).sum())
         as_low += int((sums <= observed).sum())
-    high, low = ((1 + count) / (1 + permutations) for count in (as_high, as_low))
-    return SetTest(high, min(1.0, 2 * min(high, low)), permutations)
+    high, low = ((1 + count) / (1 + deals.permutations) for count in (as_high, as_low))
+    return SetTest(high, min(1.0, 2 * min(high, low)), deals.permutations)
+
+
+@dataclass(frozen=True)
+class _Dealt:
+    """doubled: twice the mean rank of each score, int64 (n,). sums: (k, size) -> the sum of these over k of the
+    pictures, int64 (size,), for `size` deals."""
+
+    doubled: np.ndarray
+    sums: Callable[[int, int], np.ndarray]
+
+
+def _over_pictures(pooled: np.ndarray, rng: np.random.Generator) -> _Dealt:
+    doubled = (2 * rankdata(pooled)).astype(np.int64)
+    return _Dealt(doubled, lambda k, size: doubled[_without_replacement(len(pooled), k, size, rng)].sum(axis=0))
+
+
+def _over_classes(pooled: np.ndarray, classes: int, rng: np.random.Generator) -> _Dealt:
+    kind = _rank_classes(pooled, classes)
+    sizes = np.bincount(kind)
+    doubled = 2 * np.cumsum(sizes) - sizes + 1  # first + last rank of a class
+    return _Dealt(
+        doubled[kind],
+        lambda k, size: rng.multivariate_hypergeometric(sizes, k, size=size, method="marginals") @ doubled,
+    )
+
+
+def _without_replacement(n: int, k: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`size` sets of k of the numbers below n, all equally likely: int32 (k, size) (Floyd; Bentley, CACM 30, 1987)."""
+    chosen = np.empty((k, size), dtype=np.int32)
+    for row, last in enumerate(range(n - k, n)):
+        drawn = rng.integers(0, last + 1, size=size, dtype=np.int32)
+        chosen[row] = np.where((chosen[:row] == drawn).any(axis=0), last, drawn)
+    return chosen
 
 
 def smallest_p(m: int, n: int) -> float:
@@ -107,12 +149,12 @@ def smallest_p(m: int, n: int) -> float:
     return 1 / ways
 
 
-def _rank_classes(pooled: np.ndarray) -> np.ndarray:
-    """The class of each score, 0 for the lowest: equal scores share one, and there are at most GROUPS + 1 of them."""
+def _rank_classes(pooled: np.ndarray, classes: int) -> np.ndarray:
+    """The class of each score, 0 for the lowest: equal scores share one, and there are at most classes + 1 of them."""
     _, distinct, sizes = np.unique(pooled, return_inverse=True, return_counts=True)
-    if len(sizes) <= GROUPS:
+    if len(sizes) <= classes:
         return distinct
     first = np.cumsum(sizes) - sizes
-    joined = first * GROUPS // len(pooled)
+    joined = first * classes // len(pooled)
     groups: np.ndarray = np.unique(joined, return_inverse=True)[1]
     return groups[distinct]

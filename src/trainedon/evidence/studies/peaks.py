@@ -154,8 +154,8 @@ def _compared(scores: Scores, entry: StudyEntry, level: float) -> dict[str, Any]
         raise UserError(f"the scores lack {entry.repr}, which belongs to the study: run it again")
     members, unseen = (scores.sample(attack, name) for name in ("member", "unseen"))
     both = len(members) and len(unseen)
-    test = pvalues.permutation_test(members.score, unseen.score) if both else None
-    area = roc.auc(members.score, unseen.score, level=level) if both else None
+    test = pvalues.permutation_test(members.score, unseen.score, pvalues.FEWER) if both else None
+    area = roc.auc(members.score, unseen.score, level=level, one_more=False) if both else None
     return {
         **{key: getattr(entry, key) for key in ("repr", "kind", "move", "radius", "t")},
         "member": _level(members),

@@ -106,7 +106,7 @@ def sweep(
         schema_version=rules.schema_version,
         protocol=rules.name,
         attack=plan.attack,
-        groups=tuple(_group(scores, group, passes) for group in plan.groups),
+        groups=tuple(_group(scores, group, passes, rules) for group in plan.groups),
         notes=tuple(plan.notes),
     )
 
@@ -122,14 +122,14 @@ def _named(name: str, value: Value) -> str:
     return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
-def _group(scores: Scores, plan: GroupEntry, passes: Mapping[str, int]) -> Group:
+def _group(scores: Scores, plan: GroupEntry, passes: Mapping[str, int], rules: Rules) -> Group:
     known = {attack.repr: attack for attack in scores.attacks}
     missing = [one.repr for one in plan.settings if one.repr not in known]
     if missing:
         raise UserError(f"the scores lack {missing[0]}, which belongs to the sweep: run it again")
     attacks = [known[one.repr] for one in plan.settings]
     facts = [
-        {"setting": dict(one.setting), "passes": passes.get(one.repr)} | _measured(scores, attack)
+        {"setting": dict(one.setting), "passes": passes.get(one.repr)} | _measured(scores, attack, rules)
         for one, attack in zip(plan.settings, attacks, strict=True)
     ]
     best = _best(facts)
@@ -145,14 +145,14 @@ def _group(scores: Scores, plan: GroupEntry, passes: Mapping[str, int]) -> Group
         best=best,
         pairs=pairs,
         clear=_clear(points, best),
-        sentence=_sentence(points, best, pairs, axis, _like_a_coin(scores, attacks, best)),
+        sentence=_sentence(points, best, pairs, axis, _like_a_coin(scores, attacks, best, rules)),
     )
 
 
-def _measured(scores: Scores, attack: AttackKey) -> dict[str, Any]:
+def _measured(scores: Scores, attack: AttackKey, rules: Rules) -> dict[str, Any]:
     """What a point says of one attack: as the protocol counts it, with the intervals for this one alone."""
     members, unseen = (scores.sample(attack, name) for name in SETS)
-    area = roc.auc(members.score, unseen.score) if len(members) and len(unseen) else None
+    area = roc.auc(members.score, unseen.score, one_more=rules.one_more) if len(members) and len(unseen) else None
     first = calibration_mask(unseen.rows)
     counted = thresholds.tpr_at_fpr(members.score, unseen.score[first], unseen.score[~first], LEVEL)
     return {
@@ -203,12 +203,13 @@ def _difference(scores: Scores, first: AttackKey, second: AttackKey) -> Differen
     return both and auc_difference(*both)
 
 
-def _like_a_coin(scores: Scores, attacks: Sequence[AttackKey], best: int | None) -> bool:
+def _like_a_coin(scores: Scores, attacks: Sequence[AttackKey], best: int | None, rules: Rules) -> bool:
     """Whether even the best cannot be told from guessing, with an interval that holds for all of the group."""
     if best is None:
         return False
     members, unseen = (scores.sample(attacks[best], name) for name in SETS)
-    return roc.auc(members.score, unseen.score, level=jointly(len(attacks))).low <= 0.5
+    area = roc.auc(members.score, unseen.score, level=jointly(len(attacks)), one_more=rules.one_more)
+    return area.low <= 0.5
 
 
 def _runner_up(points: Sequence[Point], best: int | None) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from trainedon.evidence.table.rows import Row, Rows, picture_ids
 
 # Named apart from every other use of a digest (noise keys above all), so that the halves depend on nothing else.
 SALT = b"trainedon/standard-1/calibration\x1f"
+SEEDS = b"trainedon/standard-2/seed\x1f"
 
 
 def calibration_mask(rows: Sequence[Row]) -> npt.NDArray[np.bool_]:
@@ -35,6 +36,17 @@ def salted(rows: Sequence[Row]) -> npt.NDArray[np.bytes_]:
     """SHA-256(salt + digest) of each picture: bytes (n,), 32 each."""
     hashes = (hashlib.sha256(SALT + picture.encode()).digest() for picture in picture_ids(rows))
     return np.fromiter(hashes, dtype="S32", count=len(rows))
+
+
+def seed_of(*sides: Iterable[str]) -> int:
+    """A seed in [0, 2^128) for deals between sets of pictures, from their digests whatever their order.
+
+    So nobody can choose it but by choosing other pictures, and the same pictures always meet the same deals.
+    """
+    found = hashlib.sha256(SEEDS)
+    for digests in sides:
+        found.update("\n".join(sorted(digests)).encode() + b"\x1f")
+    return int.from_bytes(found.digest()[:16], "big")
 
 
 def _names(rows: Sequence[Row]) -> npt.NDArray[np.int32] | npt.NDArray[np.str_]:
