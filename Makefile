@@ -9,13 +9,16 @@ env: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,face,efficientnet,ray,heif,jxl,seal,test]'
+	$(BIN)/python -m compileall -q src
 	touch $@
 
 demo: env
 	$(BIN)/trainedon demo
 
-# One thread a worker: two workers share two cores, and small networks are slower on more.
+# One thread a worker: two workers share two cores, and small networks are slower on more. Modules are compiled once, not
+# by every process that a test starts.
 test test-all: export OMP_NUM_THREADS = 1
+unexport PYTHONDONTWRITEBYTECODE
 
 test: env lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"

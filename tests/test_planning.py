@@ -15,8 +15,8 @@ from trainedon.planning.measuring import (
     REPETITIONS,
     SAMPLED,
     Demand,
+    PictureSample,
     RowBytes,
-    Sample,
     Speed,
     demand,
     measure,
@@ -94,7 +94,7 @@ def test_what_is_not_known_is_none():
 
 
 def test_taking_stock_is_one_process_however_many_devices():
-    sample = Sample(64, 1e5, inventory=0.01, reading=0.005)
+    sample = PictureSample(64, 1e5, inventory=0.01, reading=0.005)
     assert estimate([asked()], [Speed(64, 1.0)], SIZES, 360_000, 50, sample=sample).inventory_hours == pytest.approx(
         1.0
     )

@@ -61,3 +61,9 @@ def test_rooms_import_one_another_in_one_direction():
 def test_no_two_files_have_one_name():
     names = Counter(path.name for path in FILES if path.name != "__init__.py")
     assert not [name for name, times in names.items() if times > 1]
+
+
+def test_no_two_classes_have_one_name():
+    bodies = (ast.parse(path.read_text("utf-8")).body for path in FILES)
+    names = Counter(node.name for body in bodies for node in body if isinstance(node, ast.ClassDef))
+    assert not [name for name, times in names.items() if times > 1 and not name.startswith("_")]

@@ -38,10 +38,20 @@ def narrow(target, most, error=ERRORS[0]):
     return given
 
 
+@pytest.fixture(scope="module")
+def attack():
+    (attack,) = parse_attacks("drc(restorations=1, degradation=diffuse:100, symmetries=mirror)")
+    return attack
+
+
+@pytest.fixture(scope="module")
+def expected(attack, target_folders, batch_of):
+    """Scores where there was memory enough."""
+    return run(attack, load_target(target_folders["epsilon"], rows=8), batch_of(40)).scores
+
+
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{type(error).__name__}: {error}"[:30])
-def test_batches_are_halved_until_they_fit_and_scores_stay(error, target, target_folders, batch_of):
-    (attack,) = parse_attacks("drc(restorations=2, degradation=diffuse:100, symmetries=mirror)")
-    expected = run(attack, load_target(target_folders["epsilon"], rows=8), batch_of(40)).scores
+def test_batches_are_halved_until_they_fit_and_scores_stay(error, attack, expected, target, batch_of):
     narrow(target, 16, error)
     with target.counted() as spent:
         scores = run(attack, target, batch_of(40)).scores

@@ -57,13 +57,13 @@ def parity(record, folder, model, chosen):
 def embedded():
     """The model that comes with the package, on pictures of our own."""
     data = Path(__file__).parents[1] / "data"
-    return parity(data / "parity" / "embedded.json", data / "runs", model_folder(), range(20))
+    return parity(data / "parity" / "embedded.json", data / "runs", model_folder(), [*range(5), *range(10, 15)])
 
 
 @pytest.fixture(scope="module")
 def faces_of_celeba(shared):
-    """A model of faces, on 16 members and 16 unseen pictures."""
-    chosen = [*range(16), *range(128, 144)]
+    """A model of faces, on 6 members and 6 unseen pictures."""
+    chosen = [*range(6), *range(128, 134)]
     model, pictures = shared / "targets" / "celeba32", shared / "data" / "celeba32"
     return parity(shared / "parity" / "celeba32.json", pictures, model, chosen)
 
@@ -75,7 +75,7 @@ def test_scores_are_those_of_the_released_code(key, record, request):
     np.testing.assert_allclose(-ours(RELEASED[key]), theirs[key], rtol=1e-3)
 
 
-@dataclass
+@dataclass(eq=False)
 class Oracle:
     """A diffusers model in double precision, one picture (c, h, w) at a time, nothing of this package but its noise."""
 
@@ -83,6 +83,7 @@ class Oracle:
     scheduler: DDPMScheduler
 
     @classmethod
+    @cache
     def open(cls, folder: Path) -> "Oracle":
         unet = UNet2DModel.from_pretrained(folder, subfolder="unet", low_cpu_mem_usage=False).double().eval()
         return cls(unet, DDPMScheduler.from_pretrained(folder, subfolder="scheduler"))
@@ -173,6 +174,12 @@ def pfami(o, x, digest):
 
 def variation(o, x, digest):
     """The mean picture of ReDiffuse."""
+    return mean_of_variations(o, x.tobytes(), x.shape, digest)
+
+
+@cache
+def mean_of_variations(o, pixels, shape, digest):
+    x = np.frombuffer(pixels).reshape(shape)
     variations = []
     for draw in range(10):
         y = o.noised(x, o.step(200), noise(x, digest, draw))

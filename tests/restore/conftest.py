@@ -54,9 +54,16 @@ def gaussian() -> Gaussian:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Target]:
-    """`toy(unet={}, **scheduler)`: a small real network with weights drawn at random, loaded from its folder."""
+    """`toy(unet={}, **scheduler)`: a small real network with weights drawn at random, loaded from its folder, once."""
+    made: dict[str, Target] = {}
 
-    def make(unet: dict | None = None, **scheduler) -> Target:
+    def toy(unet: dict | None = None, **scheduler) -> Target:
+        key = repr((unet, scheduler))
+        if key not in made:
+            made[key] = make(unet, scheduler)
+        return made[key]
+
+    def make(unet: dict | None, scheduler: dict) -> Target:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = UNet2DModel(
@@ -73,7 +80,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Target]:
         DDPMPipeline(unet=network, scheduler=DDPMScheduler(**scheduler)).save_pretrained(folder)
         return load_target(folder)
 
-    return make
+    return toy
 
 
 @pytest.fixture

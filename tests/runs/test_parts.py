@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.learned import quantile
 from trainedon.runs import Plan, run
 from trainedon.runs import unfinished as parts
 from trainedon.runs.engine import Local
@@ -45,6 +46,14 @@ def slow(folder, clock, seconds=1.0):
 
     target.network.register_forward_hook(pass_by)
     return target
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hasty():
+    """What quantile learns does not matter here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantile, "STEPS", 12)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,8 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
     assert evidence_pictures(out) == evidence_pictures(whole)
 
 
-def test_an_attack_that_learns_scores_in_a_run_as_it_does_in_python(model, toy_pictures, tmp_path):
+def test_an_attack_that_learns_scores_in_a_run_as_it_does_in_python(model, toy_pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainedon.attacks.learned.quantile.STEPS", 12)
     run(load_target(model), evaluation(toy_pictures, "logistic(loss, pia), quantile"), tmp_path / "run", silent)
     rows, target = table(tmp_path / "run"), load_target(model)
     batches = [load_pictures(toy_pictures[name], target) for name in ("members", "unseen")]

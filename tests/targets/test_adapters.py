@@ -432,7 +432,7 @@ def test_original_names_are_those_that_diffusers_converts(family):
     """A checkpoint written by our table is, converted by diffusers, the network that it was written from."""
     from diffusers.loaders import single_file_utils
 
-    from trainedon.targets.adapters.layer_names import Place
+    from trainedon.targets.adapters.layer_names import LayerPlace
     from trainedon.targets.adapters.originals import originals
 
     pipeline = made(family)
@@ -441,8 +441,8 @@ def test_original_names_are_those_that_diffusers_converts(family):
     checkpoint = {}
     for name, layers in originals(network).items():
         for kind in ("weight", "bias"):
-            if Place(part, layers).parameters(pipeline, kind):
-                checkpoint[f"{name}.{kind}"] = Place(part, layers).read(pipeline, kind)
+            if LayerPlace(part, layers).parameters(pipeline, kind):
+                checkpoint[f"{name}.{kind}"] = LayerPlace(part, layers).read(pipeline, kind)
     if part == "unet":
         convert = single_file_utils.convert_ldm_unet_checkpoint
         named = {f"model.diffusion_model.{key}": value for key, value in checkpoint.items()}

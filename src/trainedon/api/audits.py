@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trainedon.api.choosing import chosen, lead_of, possible
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
-from trainedon.api.running import Asked, Finished, Order, checked, finished
+from trainedon.api.running import Asked, FinishedRun, Order, checked, finished
 
 if TYPE_CHECKING:
     from trainedon.api.choosing import Attacks
@@ -49,20 +49,7 @@ def audit(
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """
     sets = {"suspect": suspects} | ({} if unseen is None else {"unseen": unseen})
-    order = Order(
-        kind="audit",
-        model=model,
-        sets=sets,
-        out=out,
-        choices=choices,
-        machine=machine,
-        reading=reading,
-        progress=progress,
-        command=_command,
-        drawn=drawn,
-        shadows=shadows,
-        reference=reference,
-    )
+    order = Order.of("audit", locals())
     lead = lead_of(attacks, unseen is not None)
     return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead)))
 
@@ -93,20 +80,7 @@ def evaluate(
     from trainedon.api.results import EvaluationRun, of_run
 
     sets = {"member": members, "unseen": unseen}
-    order = Order(
-        kind="evaluate",
-        model=model,
-        sets=sets,
-        out=out,
-        choices=choices,
-        machine=machine,
-        reading=reading,
-        progress=progress,
-        command=_command,
-        drawn=drawn,
-        shadows=shadows,
-        reference=reference,
-    )
+    order = Order.of("evaluate", locals())
     done = _executed(order, attacks, Asked(controls=controls, dataset=dataset))
     return of_run(EvaluationRun, done.document, done.kept)
 
@@ -140,7 +114,7 @@ def demo(
     return _audited(done), truth
 
 
-def _executed(order: Order, attacks: Attacks, asked: Asked, *, name: str | None = None) -> Finished:
+def _executed(order: Order, attacks: Attacks, asked: Asked, *, name: str | None = None) -> FinishedRun:
     """name: of the model, on the page."""
     engine = checked(order)
     named = chosen(attacks, order.means)
@@ -150,7 +124,7 @@ def _executed(order: Order, attacks: Attacks, asked: Asked, *, name: str | None 
     return finished(order, target, possible(named, attacks, target), engine, asked)
 
 
-def _audited(done: Finished) -> AuditRun:
+def _audited(done: FinishedRun) -> AuditRun:
     from trainedon.api.results import AuditRun, of_run
 
     return of_run(AuditRun, done.document, done.kept)

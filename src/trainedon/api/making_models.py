@@ -13,7 +13,7 @@ from trainedon.checks import check_sources
 if TYPE_CHECKING:
     from trainedon.attacks import Progress
     from trainedon.evidence import Draw
-    from trainedon.training import Manifest, Pace, Recipe
+    from trainedon.training import AnyRecipe, Manifest, Recipe
 
 
 def draw(
@@ -39,7 +39,7 @@ def draw(
 def train(
     pictures: str | Path,
     out: str | Path,
-    recipe: Pace | None = None,
+    recipe: AnyRecipe | None = None,
     *,
     draw: int | None = None,
     autoencoder: str | Path | None = None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainedon.errors import UserError
+from trainedon.spec import check_fields, shown
 
 if TYPE_CHECKING:
     from trainedon.pictures import Rendering
@@ -29,6 +30,7 @@ class Choices:
     labels: str = "auto"
 
     def __post_init__(self) -> None:
+        check_fields(self, "Choices")
         _at_least_one("limit", self.limit)
 
 
@@ -59,6 +61,7 @@ class Machine:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self, "Machine")
         _at_least_one("batch_size", self.batch_size)
 
 
@@ -78,13 +81,20 @@ class Reading:
     fit: str = "crop"
     resample: str = "lanczos"
     follow_links: bool = False
-    source_from: SourceFrom | None = None
+    source_from: str | None = None
 
     def __post_init__(self) -> None:
-        if self.source_from is not None:
-            from trainedon.pictures.works import check_source_from
+        check_fields(self, "Reading")
+        _ = self.sources  # a wrong one is refused at once
 
-            check_source_from(self.source_from)
+    @property
+    def sources(self) -> SourceFrom | None:
+        """What says whose work a picture is. Raises UserError for a choice that there is not."""
+        if self.source_from is None:
+            return None
+        from trainedon.pictures.works import known_source
+
+        return known_source(self.source_from)
 
     @property
     def rendering(self) -> Rendering:
@@ -100,3 +110,26 @@ def _at_least_one(name: str, number: int | None) -> None:
 
 
 CHOICES, MACHINE, READING = Choices(), Machine(), Reading()
+EXAMPLES = {Choices: "Choices(seed=1)", Machine: 'Machine(device="cpu")', Reading: 'Reading(fit="pad")'}
+
+
+def check_call(model: object, sets: Mapping[str, object], places: Mapping[str, object], **options: object) -> None:
+    """What a function was called with, before anything is done with it.
+
+    sets: name -> its pictures. places: name of an argument -> what it names; None where it is not given. options:
+    `choices`, `machine`, `reading`. Raises UserError, with what to give, for another type.
+    """
+    if not isinstance(model, str | Path) and not hasattr(model, "denoise"):
+        raise UserError(f"the model is {shown(model)}: give its path or hub id, or what load_target returned")
+    for name, place in sets.items():
+        if not isinstance(place, str | Path):
+            raise UserError(
+                f"the {name} pictures are {shown(place)}: give a path or a URL of a folder, parquet, .npz or .tar file"
+            )
+    for name, place in places.items():
+        if place is not None and not isinstance(place, str | Path):
+            raise UserError(f"{name} is {shown(place)}: give a path, or None")
+    for name, given in options.items():
+        kind = next(kind for kind in EXAMPLES if kind.__name__.lower() == name)
+        if not isinstance(given, kind):
+            raise UserError(f"{name} is {shown(given)}: give {name}={EXAMPLES[kind]}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainedon.api.choosing import Means, chosen, possible
 from trainedon.api.opening import opened
-from trainedon.api.options import MACHINE, READING, Machine, Reading
+from trainedon.api.options import MACHINE, READING, Machine, Reading, check_call
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def plan(
     attacks: Attacks = "drc",
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
+    controls: bool = True,
     pictures: str | Path | None = None,
     bytes_per_picture: int | None = None,
     suspects: int | None = None,
@@ -41,10 +42,12 @@ def plan(
     are to be dealt by that. All else, and errors, as of `audit`.
     """
     from trainedon.attacks.core.pool import Pool
-    from trainedon.attacks.wrappers.recaptioned import controls
+    from trainedon.attacks.wrappers.recaptioned import controls as with_other_captions
     from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
     from trainedon.planning import forecast
 
+    places = {"shadows": shadows, "reference": reference, "pictures": pictures}
+    check_call(model, {}, places, machine=machine, reading=reading)
     if suspects is not None and not 0 < suspects <= n:
         raise UserError(f"{suspects} suspects of {n} pictures: give from 1 to {n}")
     if sources is not None and (suspects is None or not 0 < sources <= n - suspects):
@@ -54,7 +57,7 @@ def plan(
     target = opened(model, machine)
     named = possible(named, attacks, target)
     tests = len(named)
-    named += controls(target, named, Pool.of(("one", "another")))
+    named += with_other_captions(target, named, Pool.of(("one", "another"))) if controls else []
     estimate = forecast.plan(
         target,
         named,

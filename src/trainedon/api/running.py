@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainedon import run_files
 from trainedon.api.choosing import Means
 from trainedon.api.opening import engine_of
-from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
+from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading, check_call
 from trainedon.checks import check_places, check_sources, swapped
 from trainedon.errors import UserError
 
@@ -45,6 +45,16 @@ class Order:
     shadows: str | Path | None = None
     reference: str | Path | None = None
 
+    def __post_init__(self) -> None:
+        places = {"out": self.out, "drawn": self.drawn, "shadows": self.shadows, "reference": self.reference}
+        check_call(self.model, self.sets, places, choices=self.choices, machine=self.machine, reading=self.reading)
+
+    @classmethod
+    def of(cls, kind: Kind, call: Mapping[str, Any]) -> Order:
+        """call: the `locals()` of a function whose arguments have the names that they have here, with its `sets`."""
+        taken = {field.name: call[field.name] for field in fields(cls) if field.name in call}
+        return cls(kind=kind, command=call["_command"], **taken)
+
     @property
     def means(self) -> Means:
         """What its attacks have to work with."""
@@ -70,7 +80,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """The statistics of a run, where it lies, and what it says of the question that it was made for, if there was."""
 
     document: Audit | Evaluation
@@ -96,7 +106,7 @@ def checked(order: Order) -> Engine | None:
     return engine
 
 
-def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> Finished:
+def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> FinishedRun:
     """Run the attacks, or go on. Raises UserError as `runs.run`."""
     from trainedon.attacks.core.answers import silent
     from trainedon.runs import Plan, run
@@ -114,7 +124,7 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
         draw=None if order.drawn is None else Path(order.drawn),
         rendering=order.reading.rendering,
         follow_links=order.reading.follow_links,
-        source_from=order.reading.source_from,
+        source_from=order.reading.sources,
         command=order.command,
         dataset=asked.dataset,
         lead=asked.lead,
@@ -138,12 +148,12 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
     return _finished(document, place.path, stays=True)
 
 
-def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> Finished:
+def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> FinishedRun:
     from trainedon.api.results import Kept
     from trainedon.evidence import Peaks, Sweep
 
     peaks, sweep = folder / run_files.PEAKS, folder / run_files.SWEEP
-    return Finished(
+    return FinishedRun(
         document,
         Kept.of(folder, stays=stays),
         Peaks.model_validate_json(peaks.read_bytes()) if peaks.exists() else None,

@@ -39,17 +39,7 @@ def peaks(
     from trainedon.evidence import STUDY
 
     sets = {"member": members, "unseen": unseen}
-    order = Order(
-        kind="evaluate",
-        model=model,
-        sets=sets,
-        out=out,
-        choices=choices,
-        machine=machine,
-        reading=reading,
-        progress=progress,
-        command=_command,
-    )
+    order = Order.of("evaluate", locals())
     engine = checked(order)
     attacks = chosen(", ".join(STUDY), order.means)
     target = opened(model, machine, order.place)
@@ -85,19 +75,7 @@ def sweep(
     from trainedon.sweeps.grid import plan
 
     sets = {"member": members, "unseen": unseen}
-    order = Order(
-        kind="evaluate",
-        model=model,
-        sets=sets,
-        out=out,
-        choices=choices,
-        machine=machine,
-        reading=reading,
-        progress=progress,
-        command=_command,
-        shadows=shadows,
-        reference=reference,
-    )
+    order = Order.of("evaluate", locals())
     engine = checked(order)
     settings = plan(attack, vary, question, order.means.needs_met(), **order.means.parameters())
     target = opened(model, machine, order.place)

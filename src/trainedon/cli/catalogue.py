@@ -19,7 +19,7 @@ HEADS = ("attack", "what it is", "paper", "needs", "parameters", "passes a pictu
 
 
 @dataclass(frozen=True)
-class Row:
+class CatalogueRow:
     """One attack, as text."""
 
     name: str
@@ -31,7 +31,7 @@ class Row:
     reported: str
 
 
-def listing() -> list[Row]:
+def listing() -> list[CatalogueRow]:
     """All attacks in the order of their names, but for those of other packages that fail when they are asked."""
     target, rows = _example(), []
     for name, kind in attacks().items():
@@ -51,7 +51,7 @@ def markdown() -> str:
     return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
 
 
-def _row(kind: type[Attack], target: Target) -> Row:
+def _row(kind: type[Attack], target: Target) -> CatalogueRow:
     required = [parameter for parameter in parameters(kind).values() if parameter.required]
     around = [parameter for parameter in required if parameter.kind is Attack]
     others = {parameter.name: parameter.name.upper() for parameter in required if parameter.kind is not Attack}
@@ -59,7 +59,7 @@ def _row(kind: type[Attack], target: Target) -> Row:
     attack = kind(**inside, **others)
     needs = (*attack.needs, *(["an attack inside"] if around else []))
     passes = "as its parameters have it" if others else _factor(attack, target) if around else _passes(attack, target)
-    return Row(
+    return CatalogueRow(
         name=kind.name,
         title=kind.title,
         paper=kind.paper,

@@ -18,6 +18,7 @@ from trainedon.cli.option_groups import (
     Base,
     BatchSize,
     Compile,
+    Controls,
     Device,
     Model,
     Precision,
@@ -66,6 +67,7 @@ def plan(
     attacks: Attacks = "drc",
     shadows: Shadows = None,
     reference: Reference = None,
+    controls: Controls = True,
     pictures: Annotated[
         str | None, typer.Option(help="Some of the pictures: their size, and how fast they are read, is measured.")
     ] = None,
@@ -95,6 +97,7 @@ def plan(
         attacks=attacks,
         shadows=shadows,
         reference=reference,
+        controls=controls,
         pictures=pictures,
         bytes_per_picture=None if bytes_per_picture is None else count(bytes_per_picture, "--bytes-per-picture"),
         suspects=suspects,

@@ -7,9 +7,11 @@ are not written back.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from trainedon.formats.other_captions import OtherCaptions
 
 # Version 1 leaves parameters out of the texts of attacks, and does not say what attacks declare of their scores.
 SCHEMA_VERSION = 2
@@ -37,8 +39,6 @@ Kind = Literal["audit", "evaluate"]
 Lead = Literal["first", "cdi", "mirror"]  # of all tests of an audit, the one that its claim speaks of
 Question = Literal["alpha", "orientation"]
 Counted = Literal["usable", "alpha", "orientation"]  # pictures, in each of which ways
-OtherCaptions = Literal["fixed", "shuffled"]
-CONTROLS: tuple[OtherCaptions, ...] = get_args(OtherCaptions)  # with which every run of captions is made again
 
 
 class _Entry(BaseModel):
@@ -80,7 +80,7 @@ class RunIdentity(_Entry):
     protocol: str = Field(default="standard-1", description="by whose rules scores become claims; missing: standard-1")
 
 
-class Choices(_Entry):
+class ChoicesEntry(_Entry):
     """What was chosen, given or by default."""
 
     attacks: list[str] | None = Field(default=None, description="repr of each, in the order named")
@@ -288,7 +288,7 @@ class RunRecord(_Entry):
     started: Moment | None = Field(default=None, description="UTC")
     finished: Moment | None = Field(default=None, description="UTC, when the last score was written; null before")
     identity: RunIdentity = RunIdentity()
-    choices: Choices = Choices()
+    choices: ChoicesEntry = ChoicesEntry()
     model: ModelEntry = ModelEntry()
     inputs: dict[str, Annotated[InputEntry, BeforeValidator(_source)]] = Field(default={}, description="by set")
     listed: ListedEntry | None = Field(default=None, description="missing in runs of earlier versions and of tables")

@@ -15,7 +15,6 @@ from PIL import Image
 from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.pictures.picture import Picture
 from trainedon.pictures.rendering import DEFAULT, Rendering
-from trainedon.pictures.sources import scan
 
 if TYPE_CHECKING:
     from trainedon.targets import Target
@@ -166,5 +165,7 @@ def load_pictures(path: str | Path, target: Target, limit: int | None = None, re
 
     Raises PictureError for one that cannot be used, UserError when there is none.
     """
+    from trainedon.pictures.sources import scan  # and with it Arrow, which attacks alone do not need
+
     pictures = [entry.read(rendering) for entry in scan(path, limit)]
     return Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering)

@@ -46,7 +46,7 @@ _REPEATS = re.compile(r"\d+_.*[^\W\d_].*")  # how kohya's trainer has folders ca
 
 
 @dataclass
-class Contents:
+class FolderContents:
     """What a folder holds, by names relative to it, sorted. texts: those that lie beside pictures."""
 
     pictures: pa.ChunkedArray  # binary
@@ -110,7 +110,7 @@ class _Looker:
             return unreadable(str(error))
 
 
-def contents(place: Place, folder: str) -> Contents:
+def contents(place: Place, folder: str) -> FolderContents:
     """Go through a folder. Raises OSError or UserError where that cannot be done."""
     walked, passed = _walked(place, folder), Passed()
     kept = {sort: in_order(column.array()) for sort, column in walked.items() if sort != "picture"}
@@ -133,10 +133,10 @@ def contents(place: Place, folder: str) -> Contents:
     for name in each(kept["metadata"]):
         if _tells(place, folder, name, passed):
             metadata.append(name)
-    return Contents(in_order(pictures.array()), kept["table"], metadata.array(), texts, passed)
+    return FolderContents(in_order(pictures.array()), kept["table"], metadata.array(), texts, passed)
 
 
-def found_captions(holds: Contents) -> pa.ChunkedArray | None:
+def found_captions(holds: FolderContents) -> pa.ChunkedArray | None:
     """Which of `captions.beside` each picture's caption is, int8 (n,), null for none; None where none has any."""
     if not len(holds.texts):
         return None

@@ -17,7 +17,7 @@ from trainedon.pictures import captions
 from trainedon.pictures.columns import each
 from trainedon.pictures.disk import Disk
 from trainedon.pictures.entries import METADATA, Listing, Passed, Single
-from trainedon.pictures.folders import TABLES, Contents, contents, found_captions, note_repeats
+from trainedon.pictures.folders import TABLES, FolderContents, contents, found_captions, note_repeats
 from trainedon.pictures.metadata import CaptionColumns, Metadata
 from trainedon.pictures.names import has, is_picture, is_text, number, raw, spelled, text
 from trainedon.pictures.ours import EVIDENCE, MARKS, OWN_MIXED, made_here, seems_own
@@ -200,7 +200,7 @@ def _scan_folder(place: Place, folder: str, where: str, limit: int | None) -> Li
     return Listing(*parts, passed=passed)
 
 
-def _pictures(place: Place, folder: str, holds: Contents, shards: Shards) -> _Folder:
+def _pictures(place: Place, folder: str, holds: FolderContents, shards: Shards) -> _Folder:
     forms, told = found_captions(holds), CaptionColumns()
     files = [Metadata(text(name), File.at(place, place.within(folder, spelled(name)))) for name in each(holds.metadata)]
     told.read([*files, *shards.metadata(holds.pictures)])

@@ -14,11 +14,13 @@ SourceFrom = Literal["folder", "column"]
 LONGEST = 500  # characters
 
 
-def check_source_from(asked: str | None) -> None:
-    """Raises UserError for a value of `--source-from` that there is not."""
-    known = get_args(SourceFrom)
-    if asked is not None and asked not in known:
-        raise UserError(f"--source-from {asked!r} is not known{meant(asked, known)}: choose from {', '.join(known)}")
+def known_source(asked: str) -> SourceFrom:
+    """A value of `--source-from`. Raises UserError for one that there is not."""
+    known: tuple[SourceFrom, ...] = get_args(SourceFrom)
+    for one in known:
+        if one == asked:
+            return one
+    raise UserError(f"--source-from {asked!r} is not known{meant(asked, known)}: choose from {', '.join(known)}")
 
 
 def source_of(asked: SourceFrom | None, where: str | Path) -> Callable[[Entry], str | None]:

@@ -17,8 +17,8 @@ from trainedon.pictures.rendering import DEFAULT
 from trainedon.planning.measuring import (
     Clock,
     Demand,
+    PictureSample,
     RowBytes,
-    Sample,
     Speed,
     demand,
     describe,
@@ -34,7 +34,7 @@ SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 
 
 @dataclass(frozen=True)
-class Line:
+class AttackEstimate:
     """One attack, or all together. forward, backward: passes a picture. setup: forward passes, once on each device.
     passes: for all pictures, forward and backward and set-up."""
 
@@ -69,14 +69,14 @@ class Estimate:
     pictures: int
     devices: int
     device: str
-    attacks: tuple[Line, ...]
-    together: Line
+    attacks: tuple[AttackEstimate, ...]
+    together: AttackEstimate
     wall_hours: float
     inventory_hours: float | None
     bytes_written: Written
     bytes_read: int | None
     speeds: tuple[Speed, ...]
-    sample: Sample | None
+    sample: PictureSample | None
     rests_on: tuple[str, ...]
     reachable: Reachable | None = None
 
@@ -136,7 +136,7 @@ def estimate(
     pictures: int,
     devices: int = 1,
     bytes_per_picture: int | None = None,
-    sample: Sample | None = None,
+    sample: PictureSample | None = None,
 ) -> Estimate:
     """Arithmetic alone. speeds: one for the `rows` of each demand. Raises UserError for fewer than one picture or
     device."""
@@ -175,11 +175,11 @@ def _check(pictures: int, devices: int) -> None:
         raise UserError(f"{pictures} pictures on {devices} devices: give 1 or more of each")
 
 
-def _line(asked: Demand, speed: Speed, pictures: int, devices: int) -> Line:
+def _line(asked: Demand, speed: Speed, pictures: int, devices: int) -> AttackEstimate:
     cost = asked.cost
     passes = pictures * (cost.forward + cost.backward) + devices * cost.setup
     hours = _seconds(asked, speed, pictures, devices) / 3600
-    return Line(asked.name, cost.forward, cost.backward, cost.setup, passes, hours)
+    return AttackEstimate(asked.name, cost.forward, cost.backward, cost.setup, passes, hours)
 
 
 def _seconds(asked: Demand, speed: Speed, pictures: int, devices: int) -> float:
@@ -189,9 +189,9 @@ def _seconds(asked: Demand, speed: Speed, pictures: int, devices: int) -> float:
     return pictures * picture + devices * cost.setup * speed.forward
 
 
-def _together(lines: Iterable[Line]) -> Line:
+def _together(lines: Iterable[AttackEstimate]) -> AttackEstimate:
     rows = [(line.forward, line.backward, line.setup, line.passes, line.device_hours) for line in lines]
-    return Line("together", *(sum(column) for column in zip(*rows, strict=True)))
+    return AttackEstimate("together", *(sum(column) for column in zip(*rows, strict=True)))
 
 
 def _cautions(target: Target, attacks: Sequence[Attack]) -> list[str]:

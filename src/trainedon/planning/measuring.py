@@ -54,7 +54,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Sample:
+class PictureSample:
     """Some of the pictures. bytes: mean size of one as it is stored. inventory, reading: seconds a picture, for taking
     stock of it and for reading and decoding it again to be scored."""
 
@@ -139,7 +139,7 @@ def sample_pictures(
     clock: Clock = time.perf_counter,
     rendering: Rendering = DEFAULT,
     follow_links: bool = False,
-) -> Sample:
+) -> PictureSample:
     """Read the first SAMPLED pictures of a source as a run does. Raises UserError when none can be used."""
     entries = scan(source, SAMPLED, follow_links)
     began = clock()
@@ -153,7 +153,7 @@ def sample_pictures(
     Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering)
     read = clock()
     size = statistics.fmean(item.bytes or 0 for _, item in usable)
-    return Sample(len(usable), size, (inventoried - began) / len(entries), (read - again) / len(usable))
+    return PictureSample(len(usable), size, (inventoried - began) / len(entries), (read - again) / len(usable))
 
 
 def row_bytes(asked: Sequence[Demand]) -> RowBytes:

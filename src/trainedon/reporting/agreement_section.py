@@ -12,7 +12,7 @@ from trainedon import run_files
 from trainedon.evidence import Evaluation
 from trainedon.evidence.protocol.documents import Named, NamedBy
 from trainedon.reporting import words
-from trainedon.reporting.attack_table import Entry, ranked
+from trainedon.reporting.attack_table import TableEntry, ranked
 from trainedon.reporting.figures import Figure, figure, load
 from trainedon.reporting.run_folder import Restored, RunFolder
 
@@ -65,7 +65,7 @@ class Listed:
 class AgreementSection:
     """What the section shows. `counts` and `lists` are empty where no two attacks can name pictures."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[TableEntry, ...]
     heat: tuple[tuple[Warmth, ...], ...]
     extremes: str
     level: str
@@ -107,7 +107,7 @@ def coefficient(value: float | None) -> str:
     return f"−{text}" if value < 0 and text != ".00" else text
 
 
-def _heat(entries: Sequence[Entry], matrix: Sequence[Sequence[float | None]]) -> tuple[tuple[Warmth, ...], ...]:
+def _heat(entries: Sequence[TableEntry], matrix: Sequence[Sequence[float | None]]) -> tuple[tuple[Warmth, ...], ...]:
     return tuple(
         tuple(
             Warmth("" if i == j else coefficient(value), _kind(value, i == j), f"{one.label}, {other.label}")
@@ -123,7 +123,7 @@ def _kind(value: float | None, same: bool) -> str:
     return f"{'w' if value >= 0 else 'k'}{round(10 * abs(value))}"
 
 
-def _extremes(entries: Sequence[Entry], matrix: Sequence[Sequence[float | None]]) -> str:
+def _extremes(entries: Sequence[TableEntry], matrix: Sequence[Sequence[float | None]]) -> str:
     """The two attacks that are most alike and the two that are least alike, where there are three or more."""
     pairs = [(value, i, j) for i, row in enumerate(matrix) for j, value in enumerate(row[:i]) if value is not None]
     if len(pairs) < 2:

@@ -16,7 +16,7 @@ Show = Callable[[float | None], str]
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """One attack. number: its place by AUC in an evaluation, the order of naming in an audit; from 1."""
 
     number: int
@@ -50,17 +50,17 @@ class Cell:
 class Line:
     """One row of the table of attacks; `cost` is in words, and empty where it was not recorded."""
 
-    entry: Entry
+    entry: TableEntry
     cells: tuple[Cell, ...]
     cost: str
 
 
-def entries(run: RunFolder) -> list[Entry]:
+def entries(run: RunFolder) -> list[TableEntry]:
     """Every attack in the order named. Labels are those that the run recorded, or names; equal ones are numbered."""
     known = {found.repr: found for found in run.document.attacks}
     labels = [words.shorten(run.record.labels.get(attack.repr) or attack.name, LABEL) for attack in run.attacks]
     named = [
-        Entry(
+        TableEntry(
             number=i + 1,
             label=label if labels.count(label) == 1 else f"{label} {labels[: i + 1].count(label)}",
             attack=attack,
@@ -75,7 +75,7 @@ def entries(run: RunFolder) -> list[Entry]:
     return [replace(entry, number=places.index(entry.number) + 1) for entry in named]
 
 
-def ranked(run: RunFolder) -> list[Entry]:
+def ranked(run: RunFolder) -> list[TableEntry]:
     """Every attack by its number."""
     return sorted(entries(run), key=lambda entry: entry.number)
 
@@ -117,11 +117,11 @@ def _cost(cost: CostEntry) -> str:
     return f"{words.count(cost.forward_per_picture)} forward{also} passes of the network a picture{once}"
 
 
-def _reported(run: RunFolder, entry: Entry) -> list[ReportedEntry]:
+def _reported(run: RunFolder, entry: TableEntry) -> list[ReportedEntry]:
     return [figures for figures in run.record.reported if figures.attack == entry.attack.repr]
 
 
-def _cells(run: RunFolder, entry: Entry) -> tuple[Cell, ...]:
+def _cells(run: RunFolder, entry: TableEntry) -> tuple[Cell, ...]:
     attack, found = entry.attack, entry.found
     unseen = len(attack.rows("unseen"))
     nfe, seconds = found.nfe_per_picture, found.seconds_per_picture
@@ -139,7 +139,7 @@ def _cells(run: RunFolder, entry: Entry) -> tuple[Cell, ...]:
 
 
 def _measured(
-    found: AttackEvaluation, entry: Entry, unseen: int, reported: Sequence[ReportedEntry]
+    found: AttackEvaluation, entry: TableEntry, unseen: int, reported: Sequence[ReportedEntry]
 ) -> tuple[Cell, ...]:
     """How well an attack does, with what papers print. unseen: how many unseen pictures it scored."""
     one, tenth = (words.rate(level, entry.rate(level), unseen) for level in LEVELS)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainedon.evidence.protocol.documents import AttackAudit, AuditPromptControl, PromptControl
-from trainedon.formats.run_record import CONTROLS
+from trainedon.formats.other_captions import CONTROLS
 from trainedon.reporting import words
-from trainedon.reporting.attack_table import Cell, Entry, ranked
+from trainedon.reporting.attack_table import Cell, TableEntry, ranked
 from trainedon.reporting.run_folder import RunFolder
 
 
@@ -43,7 +43,7 @@ def captions(run: RunFolder) -> CaptionsSection | None:
     return CaptionsSection(tuple(lines), _sentence(lines)) if lines else None
 
 
-def _right(entry: Entry) -> Cell:
+def _right(entry: TableEntry) -> Cell:
     p_value = entry.found.set.p_value if isinstance(entry.found, AttackAudit) else None
     return _cell(entry.auc, entry.auc_ci, p_value)
 

@@ -57,7 +57,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Group:
+class CardGroup:
     """Cards under one heading: `cards` are open, `folded` are behind a line that the reader opens."""
 
     title: str
@@ -79,11 +79,11 @@ class Cards:
         self.choices = self._choices()
         self.findings = self._findings()
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[CardGroup]:
         """The groups of the page, strongest first, then the fair samples."""
         side = longest_side(sum(self._pictures(row) for row in self._shown_rows()))
         return [
-            Group(title, note, self._cards(rows, side), self._cards(folded, side), label)
+            CardGroup(title, note, self._cards(rows, side), self._cards(folded, side), label)
             for title, note, rows, folded, label in self.choices
         ]
 

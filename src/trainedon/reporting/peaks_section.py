@@ -25,7 +25,7 @@ MOVES = {
 
 
 @dataclass(frozen=True)
-class Chart:
+class PeaksChart:
     """One way of moving the pictures."""
 
     title: str
@@ -51,7 +51,7 @@ class PeaksSection:
     """What the section shows."""
 
     sentence: str
-    charts: tuple[Chart, ...]
+    charts: tuple[PeaksChart, ...]
     lines: tuple[MeasurementLine, ...]
     alpha: str
     fades: bool
@@ -70,7 +70,7 @@ def peaks(run: RunFolder) -> PeaksSection | None:
     drawn = {move: rows for move, rows in moved.items() if any(row.member.n and row.unseen.n for row in rows)}
     return PeaksSection(
         sentence=found.sentence,
-        charts=tuple(Chart(*MOVES.get(move, (move, "")), chart(move, rows)) for move, rows in drawn.items()),
+        charts=tuple(PeaksChart(*MOVES.get(move, (move, "")), chart(move, rows)) for move, rows in drawn.items()),
         lines=tuple(_line(one, found.alpha) for one in found.measurements),
         alpha=words.p_value(found.alpha),
         fades="fade" in drawn,

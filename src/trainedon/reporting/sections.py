@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from trainedon import evidence, run_files
 from trainedon.reporting import words
-from trainedon.reporting.attack_table import LEVELS, Entry, entries, ranked
+from trainedon.reporting.attack_table import LEVELS, TableEntry, entries, ranked
 from trainedon.reporting.charts import histogram
 from trainedon.reporting.roc_chart import MOST_CURVES, roc, swatch
 from trainedon.reporting.run_folder import RunFolder
@@ -138,7 +138,7 @@ def choices(run: RunFolder) -> list[tuple[str, str]]:
 class Stroke:
     """One line of the legend."""
 
-    entry: Entry
+    entry: TableEntry
     swatch: Markup
     auc: str
     tpr: str

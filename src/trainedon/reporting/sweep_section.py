@@ -40,7 +40,7 @@ TPR = Measure("tpr_1", "TPR at 1 % FPR", 0.01, words.share)
 
 
 @dataclass(frozen=True)
-class Chart:
+class SweepChart:
     """One measure under every setting that has it."""
 
     title: str
@@ -68,7 +68,7 @@ class QuestionSection:
     title: str
     question: str
     sentence: str
-    charts: tuple[Chart, ...]
+    charts: tuple[SweepChart, ...]
     keys: tuple[tuple[Markup, str], ...]  # of the lines, where there are several
     left_out: int  # lines for which there are no more strokes
     heads: tuple[str, ...]
@@ -108,7 +108,7 @@ def _section(group: Group, alpha: float) -> QuestionSection:
         question=group.question,
         sentence=group.sentence,
         charts=tuple(
-            Chart(measure.title, chart(group, measure))
+            SweepChart(measure.title, chart(group, measure))
             for measure in (AUC, TPR)
             if any(getattr(point, measure.name) is not None for point in group.points)
         ),

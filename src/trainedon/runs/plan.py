@@ -20,7 +20,7 @@ class Plan:
     dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside.
     draw: the `draw.json` whose coins decided which pictures the model was given. lead: the test that an audit's claim
     speaks of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters.
-    sweep: the questions whose settings the attacks are, as `sweeps.grid.Sweep.entry` tells them.
+    sweep: the questions whose settings the attacks are, as `sweeps.grid.SweepPlan.entry` tells them.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
     from, one of `labels.CHOICES`. controls: whether attacks on a model that is conditioned on captions are made with

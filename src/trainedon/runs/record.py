@@ -14,7 +14,7 @@ from trainedon.attacks.wrappers.recaptioned import Recaptioned
 from trainedon.checks import swapped
 from trainedon.formats import SCHEMA_VERSION, RunRecord
 from trainedon.formats.run_record import (
-    Choices,
+    ChoicesEntry,
     ControlEntry,
     CostEntry,
     DeclaredEntry,
@@ -143,8 +143,8 @@ def _control(one: Recaptioned) -> ControlEntry:
     return ControlEntry.model_validate({"of": repr(one.attack), "captions": one.captions})
 
 
-def _choices(target: Target, plan: Plan, identity: RunIdentity) -> Choices:
-    choices = Choices(
+def _choices(target: Target, plan: Plan, identity: RunIdentity) -> ChoicesEntry:
+    choices = ChoicesEntry(
         attacks=identity.attacks,
         seed=plan.seed,
         limit=plan.limit,

@@ -32,7 +32,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILES, SIGNER = "files are those that were sealed", "who sealed it is known"
 
 
-class File(BaseModel):
+class SealedFile(BaseModel):
     """One file of a run folder: its name below it with `/`, its size in bytes, and the sha256 of its bytes, hex."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -53,7 +53,7 @@ class Seal(BaseModel):
     trainedon: Word
     model: Word
     digest: Digest
-    files: list[File]
+    files: list[SealedFile]
     statement: str
     public_key: str | None = None
     signature: str | None = None
@@ -97,10 +97,10 @@ def seal(run: Path, out: Path | None = None, key: Any = None) -> Path:
     return path
 
 
-def listed(run: Path) -> list[File]:
+def listed(run: Path) -> list[SealedFile]:
     """Every file of a run folder but locks and seals, by name. Raises UserError for what is no regular file, and names
     that a list cannot hold."""
-    found: list[File] = []
+    found: list[SealedFile] = []
     for folder, folders, names in os.walk(run, onerror=_unread):
         for name in names + [name for name in folders if Path(folder, name).is_symlink()]:
             path = Path(folder, name)
@@ -112,7 +112,7 @@ def listed(run: Path) -> list[File]:
             sha256 = digest_in(run, below)
             if sha256 is None:
                 raise UserError(f"{path} is no regular file, or cannot be read: take it away")
-            found.append(File(name=below, bytes=path.stat().st_size, sha256=sha256))
+            found.append(SealedFile(name=below, bytes=path.stat().st_size, sha256=sha256))
     return sorted(found, key=lambda file: file.name)
 
 
@@ -120,7 +120,7 @@ def _unread(error: OSError) -> None:
     raise UserError(f"{error.filename} cannot be read ({error.strerror}): take it away") from None
 
 
-def digest(files: list[File]) -> str:
+def digest(files: list[SealedFile]) -> str:
     """sha256, hex, over a line of each file: its sha256, two blanks, its size, two blanks, its name, a line break."""
     text = "".join(f"{file.sha256}  {file.bytes}  {file.name}\n" for file in files)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -173,7 +173,7 @@ def check_seal(run: Path, path: Path | None = None, signer: Any = None) -> list[
     return [Check(FILES, not differing, said), Check(SIGNER, *_vouched(found, signer))]
 
 
-def _differing(seal: Seal, here: list[File], model: str) -> str:
+def _differing(seal: Seal, here: list[SealedFile], model: str) -> str:
     """What is not as it was sealed, in words; empty where all is."""
     before, now = ({file.name: file for file in files} for files in (seal.files, here))
     names = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]

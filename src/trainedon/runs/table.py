@@ -14,7 +14,7 @@ from trainedon.evidence.table.rows import Row
 from trainedon.files import file_digest
 from trainedon.formats import SCHEMA_VERSION, RunRecord, write_record
 from trainedon.formats.arrow_schemas import GIVEN_SCORES, written
-from trainedon.formats.run_record import Choices, InputEntry, Kind, RunIdentity
+from trainedon.formats.run_record import ChoicesEntry, InputEntry, Kind, RunIdentity
 from trainedon.runs.folder import check_same, locked, protocol_of
 from trainedon.runs.record import now
 from trainedon.runs.run import conclude
@@ -64,7 +64,7 @@ def _record(table: Path, out: Path, kind: Kind, identity: RunIdentity, scores: e
         started=moment,
         finished=moment,
         identity=identity,
-        choices=Choices(attacks=[key.repr for key in scores.attacks], lead="first"),
+        choices=ChoicesEntry(attacks=[key.repr for key in scores.attacks], lead="first"),
         inputs={"scores": InputEntry(path=str(table), digest=identity.table)},
         files={run_files.SCORES: file_digest(out / run_files.SCORES)},
         notes=[NOTE],

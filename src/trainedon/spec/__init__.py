@@ -6,6 +6,7 @@ knows objects.
 """
 
 from trainedon.spec.call import Call, names, split
+from trainedon.spec.fitting import check_fields, fits, shown
 from trainedon.spec.limits import check_spelling, cut
 from trainedon.spec.nouns import LeftOut, Noun, left_out, offered_by, register
 from trainedon.spec.parameters import Parameter, is_required, parameters
@@ -19,8 +20,10 @@ __all__ = [
     "Noun",
     "Parameter",
     "Part",
+    "check_fields",
     "check_spelling",
     "cut",
+    "fits",
     "is_required",
     "left_out",
     "names",
@@ -28,6 +31,7 @@ __all__ = [
     "parameters",
     "read",
     "register",
+    "shown",
     "spelled",
     "split",
 ]

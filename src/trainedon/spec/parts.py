@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import wraps
 from typing import Any, ClassVar, Self
 
 from trainedon.errors import UserError
+from trainedon.spec.fitting import check_fields
 from trainedon.spec.limits import check_spelling, cut
 from trainedon.spec.nouns import Noun
 from trainedon.spec.parameters import parameters
@@ -45,13 +47,30 @@ class Part:
     def check_installed(self) -> None:
         """Raises UserError when a package or a folder that the part needs is missing. Loads nothing."""
 
-    def read_texts(self) -> None:
-        """For `__post_init__`: parameters that were given as text, and hold something else, are read."""
+    def __init_subclass__(cls, **options: Any) -> None:
+        """What a class says in its own `__post_init__` is said of values of the types that it declares."""
+        super().__init_subclass__(**options)
+        own = vars(cls).get("__post_init__")
+        if own is not None:
+
+            @wraps(own)
+            def settled(self: Part) -> None:
+                Part.__post_init__(self)
+                own(self)
+
+            cls.__post_init__ = settled  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:
+        """Parameters that were given as text, and hold something else, are read.
+
+        Raises UserError for values of other types than are declared.
+        """
         for key, parameter in parameters(type(self)).items():
             value = getattr(self, key)
             if isinstance(value, str) and not parameter.takes_text:
                 found = read(parameter.hint, value.strip(), f"{self.name}: {key}", lambda base, text: base.parse(text))
                 object.__setattr__(self, key, found)
+        check_fields(self, self.name)
 
     def spelled(self, given: Mapping[str, Any] | None = None) -> str:
         """The part as one would write it: its name, and what differs from its defaults.

@@ -23,7 +23,7 @@ Varied = Sequence[tuple[str, Sequence[object]]]
 
 
 @dataclass(frozen=True)
-class Group:
+class SettingGroup:
     """Settings that answer one question. axis: the varied number that a chart has across, `passes`, or None for words.
 
     asked: whether a person named each of the settings, so that none may be left out.
@@ -90,11 +90,11 @@ QUESTIONS = {
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepPlan:
     """One attack under many settings. notes: what was left out of a question, and why."""
 
     base: Attack
-    groups: tuple[Group, ...]
+    groups: tuple[SettingGroup, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -104,7 +104,7 @@ class Sweep:
         first = every.pop(repr(self.base), None)
         return [*([first] if first else []), *every.values()]
 
-    def possible(self, target: Target) -> Sweep:
+    def possible(self, target: Target) -> SweepPlan:
         """Without what `target` cannot do, but for settings that a person named: of those a run says what is wrong.
 
         Raises UserError when nothing is left.
@@ -123,7 +123,7 @@ class Sweep:
                 groups.append(replace(group, settings=tuple(kept)))
         if not groups:
             raise UserError(f"nothing is left to sweep over: {notes[-1]}")
-        return Sweep(self.base, tuple(groups), tuple(notes))
+        return SweepPlan(self.base, tuple(groups), tuple(notes))
 
     def entry(self) -> SweepEntry:
         """What a run records, and `evidence.sweep` reads."""
@@ -142,7 +142,7 @@ class Sweep:
 
 def plan(
     attack: str | Attack, vary: Vary, questions: Sequence[str], have: Sequence[str] = HAVE, **given: object
-) -> Sweep:
+) -> SweepPlan:
     """The settings of a sweep over one attack.
 
     vary: texts such as `mask-ratio=0.1,0.25`, or name -> values, which are texts, numbers or parts; together they are
@@ -164,7 +164,7 @@ def plan(
             f"nothing is to be varied{f' ({notes[-1]})' if notes else ''}: give --vary NAME=V1,V2,... or --question "
             f"({', '.join(QUESTIONS)}, all)"
         )
-    return Sweep(base, tuple(groups), tuple(notes))
+    return SweepPlan(base, tuple(groups), tuple(notes))
 
 
 def _read(vary: Vary, base: Attack) -> Varied:
@@ -192,7 +192,7 @@ def _written(text: str) -> tuple[str, list[str]]:
     return name, values(rest)
 
 
-def _grid(vary: Varied, base: Attack, have: Sequence[str]) -> Group:
+def _grid(vary: Varied, base: Attack, have: Sequence[str]) -> SettingGroup:
     """All combinations of what a person asked for."""
     varied = tuple(name for name, _ in vary)
     settings: dict[str, Setting] = {}
@@ -209,7 +209,7 @@ def _grid(vary: Varied, base: Attack, have: Sequence[str]) -> Group:
             )
     question = f"How does accuracy change with {' and '.join(varied)}?"
     chosen = tuple(settings.values())
-    return Group(" × ".join(varied), question, varied, _axis(varied, chosen), chosen, asked=True)
+    return SettingGroup(" × ".join(varied), question, varied, _axis(varied, chosen), chosen, asked=True)
 
 
 def _named_questions(asked: Sequence[str], base: Attack) -> list[str]:
@@ -224,7 +224,7 @@ def _named_questions(asked: Sequence[str], base: Attack) -> list[str]:
     return list(QUESTIONS) if "all" in asked else list(dict.fromkeys(asked))
 
 
-def _answering(name: str, base: Attack, have: Sequence[str]) -> tuple[Group, list[str]]:
+def _answering(name: str, base: Attack, have: Sequence[str]) -> tuple[SettingGroup, list[str]]:
     """The grid of a question, and what is left out of it because a package is missing or it does not go together."""
     question, notes, settings = QUESTIONS[name], [], []
     varied = tuple(key for key, _ in question.vary)
@@ -237,7 +237,7 @@ def _answering(name: str, base: Attack, have: Sequence[str]) -> tuple[Group, lis
         except UserError as error:
             notes.append(_left_out(question.title, combined, str(error)))
     axis = question.axis or _axis(varied, settings)
-    return Group(question.title, question.question, varied, axis, tuple(settings)), notes
+    return SettingGroup(question.title, question.question, varied, axis, tuple(settings)), notes
 
 
 def _combinations(vary: Varied) -> Iterator[dict[str, object]]:

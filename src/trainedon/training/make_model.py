@@ -10,7 +10,7 @@ from pathlib import Path
 from trainedon.errors import UserError
 from trainedon.pictures import Rendering
 from trainedon.pictures.rendering import DEFAULT
-from trainedon.training.families import AdapterRecipe, AutoencoderRecipe, LatentRecipe, Material, Pace, Recipe
+from trainedon.training.families import AdapterRecipe, AnyRecipe, AutoencoderRecipe, LatentRecipe, Material, Recipe
 from trainedon.training.families.adapter import adapted
 from trainedon.training.families.autoencoder import autoencoder_digest, open_autoencoder
 from trainedon.training.manifest import Manifest, draw_members, read_named
@@ -23,7 +23,7 @@ Progress = Callable[[str, int, int], None]
 def make(
     source: str | Path,
     out: Path,
-    recipe: Pace,
+    recipe: AnyRecipe,
     *,
     draw: int | None = None,
     autoencoder: Path | None = None,

@@ -23,7 +23,7 @@ from trainedon.errors import UserError
 from trainedon.files import write_json, write_text
 from trainedon.reading import open_regular, read_bytes
 from trainedon.targets.reading.components import quiet
-from trainedon.training.families import Lesson, Material, Pace, Recipe
+from trainedon.training.families import AnyRecipe, Lesson, Material, Recipe
 from trainedon.training.our_folders import RECIPE, check_ours, clear, read_object
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -48,7 +48,7 @@ def train(
 def learn(
     material: Material,
     out: Path,
-    recipe: Pace,
+    recipe: AnyRecipe,
     snapshots: Sequence[int] = (),
     checkpoint_every: int = 200,
     progress: Callable[[int, int, float], None] | None = None,
@@ -115,7 +115,7 @@ def learn(
     return out
 
 
-def _learning_rate(recipe: Pace, step: int, steps: int) -> float:
+def _learning_rate(recipe: AnyRecipe, step: int, steps: int) -> float:
     if step < recipe.warmup:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
@@ -201,7 +201,7 @@ def _snapshot(out: Path, passes: int) -> Path:
     return out / f"after-{passes}-passes"
 
 
-def _check_recipe(out: Path, recipe: Pace, whole: str) -> None:
+def _check_recipe(out: Path, recipe: AnyRecipe, whole: str) -> None:
     path = out / RECIPE
     now = recorded(recipe)
     if path.exists():
@@ -218,7 +218,7 @@ def _check_recipe(out: Path, recipe: Pace, whole: str) -> None:
     write_json(path, now)
 
 
-def recorded(recipe: Pace) -> dict[str, Any]:
+def recorded(recipe: AnyRecipe) -> dict[str, Any]:
     """A recipe as `recipe.json` has it; one without a family is of the first, which had none."""
     named = {} if recipe.family == Recipe.family else {"family": recipe.family}
     record: dict[str, Any] = json.loads(json.dumps(named | asdict(recipe)))

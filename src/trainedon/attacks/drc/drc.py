@@ -63,9 +63,6 @@ class DRC(Attack):
     repeats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        self.read_texts()
-        if isinstance(self.degradation, Degradation):
-            object.__setattr__(self, "degradation", (self.degradation,))
         if self.scope is not None:
             scope = self.scope
             object.__setattr__(self, "encoder", self.encoder.scoped(scope))

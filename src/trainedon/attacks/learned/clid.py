@@ -50,9 +50,6 @@ class CLiD(Attack):
     unscored: ClassVar[str] = f"it has no caption that could lose words, or {TOO_FEW}"
 
     def __post_init__(self) -> None:
-        self.read_texts()
-        if isinstance(self.t, int):  # a single one, such as `timesteps` gives
-            object.__setattr__(self, "t", (self.t,))
         if not self.t or not all(0 <= one < 1000 for one in self.t) or not 0 <= self.a <= 1:
             raise UserError(f"{self.name}: every t must lie in 0..999, and a in 0..1")
 

@@ -16,7 +16,7 @@ from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.condition import Captions
 from trainedon.errors import UserError
-from trainedon.formats.run_record import CONTROLS
+from trainedon.formats.other_captions import CONTROLS
 from trainedon.pictures import Batch
 from trainedon.spec import parameters
 from trainedon.targets import Target

@@ -36,7 +36,6 @@ class SymmetryCalibrated(Wrapper):
     paper: ClassVar[str] = "after arXiv 2111.08440"
 
     def __post_init__(self) -> None:
-        self.read_texts()
         object.__setattr__(self, "symmetries", named_symmetries(self.symmetries))
         if not self.symmetries:
             raise UserError(f"{self.name}: name at least one symmetry, or all")

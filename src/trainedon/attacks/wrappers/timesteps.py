@@ -24,7 +24,6 @@ class Timesteps(Wrapper):
     paper: ClassVar[str] = "averaging over timesteps"
 
     def __post_init__(self) -> None:
-        self.read_texts()
         if not self.t:
             raise UserError(f"{self.name}: name one t at least, or several joined by +")
         self.runs()

@@ -18,7 +18,7 @@ FEWEST = 10  # pictures scored by both attacks; with fewer a correlation is most
 
 
 @dataclass(frozen=True)
-class Table:
+class AlignedScores:
     """One set under all attacks, a column a picture: float64 (attacks, pictures), NaN where it was not scored.
 
     `counted` (same shape) is False for unseen pictures that set an attack's threshold, and so cannot test it.
@@ -81,7 +81,7 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float | None:
     return float(np.clip(x @ y / spread, -1, 1)) if spread > 0 else None
 
 
-def _table(scores: Scores, set_name: str) -> Table:
+def _table(scores: Scores, set_name: str) -> AlignedScores:
     columns = scores.columns
     places = np.flatnonzero(columns.set == SETS.index(set_name))[::-1]
     pictures, last = np.unique(columns.picture[places], return_index=True)
@@ -93,7 +93,7 @@ def _table(scores: Scores, set_name: str) -> Table:
         score[i, at] = sample.score
         if set_name == "unseen":
             counted[i, at] = ~calibration_mask(sample.rows)
-    return Table(Rows(columns, places[last]), score, counted)
+    return AlignedScores(Rows(columns, places[last]), score, counted)
 
 
 def _level(attacks: Sequence[AttackEvaluation]) -> tuple[str | None, tuple[int, ...]]:
@@ -110,7 +110,7 @@ def _level(attacks: Sequence[AttackEvaluation]) -> tuple[str | None, tuple[int, 
     return "0.01" if able["0.01"] == able["0.05"] else "0.05", able["0.05"]
 
 
-def _named(table: Table, naming: Sequence[int], thresholds: np.ndarray) -> tuple[Rows, np.ndarray]:
+def _named(table: AlignedScores, naming: Sequence[int], thresholds: np.ndarray) -> tuple[Rows, np.ndarray]:
     """The pictures that every naming attack scored (and none set its threshold on), and who names them.
 
     thresholds: float64 (attacks,). Returns bool (attacks, pictures) as the second: score above the threshold.

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from trainedon.evidence.protocol.rules import Protocol
 from trainedon.evidence.table.lazy import LazySequence
-from trainedon.formats.run_record import OtherCaptions
+from trainedon.formats.other_captions import OtherCaptions
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -388,7 +388,7 @@ class Chosen(Document):
     p_value: Unit = Field(description="of the claim's test made so, times the tests; 1 where it cannot be made")
 
 
-class Listed(Document):
+class SettledLists(Document):
     """When the lists of pictures were settled, before any was scored, and what was known of earlier runs on the model:
     those in folders beside this one and those in the user's own record."""
 
@@ -419,7 +419,7 @@ class Audit(Document):
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
-    listing: Listed | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    listing: SettledLists | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
     sources: SourceEvidence | None = Field(None, exclude_if=_is_empty, description="missing where none are known")
     flags: tuple[Flag, ...]
 

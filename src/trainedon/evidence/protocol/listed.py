@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from trainedon.evidence.protocol.documents import Chosen, Listed
+from trainedon.evidence.protocol.documents import Chosen, SettledLists
 from trainedon.evidence.protocol.rules import Rules
 from trainedon.evidence.statistics.pvalues import permutation_test
 from trainedon.evidence.table.rows import picture_ids
@@ -22,7 +22,7 @@ from trainedon.formats.run_record import ListedEntry
 
 def listed_before(
     entry: ListedEntry | None, sides: tuple[Sample, Sample] | None, tests: int, rules: Rules
-) -> Listed | None:
+) -> SettledLists | None:
     """What the record says of the lists; None of a run that does not say it, and of scores alone.
 
     sides: suspects and unseen pictures under the attack that the claim speaks of; None where its test cannot be made
@@ -30,7 +30,7 @@ def listed_before(
     """
     if entry is None:
         return None
-    return Listed(
+    return SettledLists(
         at=entry.at,
         suspects=entry.suspects,
         unseen=entry.unseen,
@@ -58,7 +58,7 @@ def _chosen(entry: ListedEntry, sides: tuple[Sample, Sample] | None, tests: int,
     return Chosen(kept=entry.kept, left_out=entry.left_out, way=way, p_value=p_value)
 
 
-def of_earlier(listing: Listed | None) -> str:
+def of_earlier(listing: SettledLists | None) -> str:
     """What a claim says besides, as a clause: that the same suspects were asked about before."""
     if listing is None or not listing.asked:
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainedon.evidence.protocol.documents import Blind, ConditioningControl, Listed, UnseenControl
+from trainedon.evidence.protocol.documents import Blind, ConditioningControl, SettledLists, UnseenControl
 
 DIFFERENT = (
     "The suspect pictures score higher than the unseen ones, but the two sets also differ by themselves, without the "
@@ -63,7 +63,7 @@ def of_blind(blind: Blind) -> Obstacle | None:
     return None
 
 
-def of_listing(listing: Listed | None, level: float) -> Obstacle | None:
+def of_listing(listing: SettledLists | None, level: float) -> Obstacle | None:
     """Suspects are some of those that earlier runs scored without a finding, and this finding does not outlast that."""
     chosen = listing and listing.chosen
     if not chosen or chosen.p_value < level:

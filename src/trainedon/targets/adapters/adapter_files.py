@@ -27,7 +27,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 
 
 @dataclass(frozen=True)
-class Contents:
+class AdapterContents:
     """What an adapter's files hold. metadata: of the header. config: peft's. digest: of the files as they were read."""
 
     tensors: dict[str, torch.Tensor]
@@ -51,14 +51,14 @@ class Adapter:
         with closing(self._opened()) as tensors:
             return self._digest(tensors.sha256, self._settings())
 
-    def read(self) -> Contents:
+    def read(self) -> AdapterContents:
         """What it holds, each file opened once. Raises UserError when one cannot be read."""
         settings = self._settings()
         with closing(self._opened()) as opened:
             tensors = dict(opened.read())
             digest = self._digest(opened.sha256, settings)
         config = None if settings is None or self.config is None else object_of(settings, self.config)
-        return Contents(tensors, opened.metadata, config, digest)
+        return AdapterContents(tensors, opened.metadata, config, digest)
 
     def _opened(self) -> Tensors:
         try:

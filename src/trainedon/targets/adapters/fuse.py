@@ -17,7 +17,7 @@ from trainedon.errors import UserError
 from trainedon.targets.adapters.adapter_files import OF_PEFT, Adapter
 from trainedon.targets.adapters.deltas import BIASES, MAGNITUDES, DoesNotFit, Factors, changed, kind_of, rank_of
 from trainedon.targets.adapters.foreign import seems
-from trainedon.targets.adapters.layer_names import PEFT, Names, Place, own, split
+from trainedon.targets.adapters.layer_names import PEFT, LayerPlace, Names, own, split
 from trainedon.targets.adapters.originals import Layers
 from trainedon.targets.adapters.scales import Scales, of_diffusers, of_kohya
 from trainedon.targets.networks.families import Opened
@@ -101,7 +101,7 @@ def _changes(file: Path, tensors: dict[str, torch.Tensor]) -> list[_Change]:
     return list(found.values())
 
 
-def _placed(file: Path, names: Names, changes: list[_Change], tensors: dict[str, torch.Tensor]) -> list[Place]:
+def _placed(file: Path, names: Names, changes: list[_Change], tensors: dict[str, torch.Tensor]) -> list[LayerPlace]:
     """Where each belongs. Raises UserError when the model lacks a layer."""
     if file.name == OF_PEFT and any(change.name.startswith(PEFT) for change in changes):
         raise UserError(f"{file}: adapter_config.json is missing beside it, which says how strongly it counts")
@@ -128,7 +128,7 @@ def _all_found(file: Path, lost: list[str], changes: list[_Change], tensors: dic
 
 def _of_peft(
     adapter: Adapter, config: dict[str, Any], names: Names, changes: list[_Change]
-) -> tuple[list[Place], dict[str, Scales]]:
+) -> tuple[list[LayerPlace], dict[str, Scales]]:
     """Where each change belongs by peft's rules: behind one prefix the names of the part, and nothing else."""
     file = adapter.file
     scales = Scales.read(config, str(adapter.config))
@@ -154,7 +154,7 @@ def _of_peft(
     _whole(adapter, config, names.parts[fitting[0]], {layers[layer] for layer in inner})
     if not scales.saves and any({"weight", "bias"} & set(change.factors) for change in changes):
         raise UserError(f"{file} holds whole weights that its configuration does not name")
-    return [Place(fitting[0], Layers((layers[layer],))) for layer in inner], {fitting[0]: scales}
+    return [LayerPlace(fitting[0], Layers((layers[layer],))) for layer in inner], {fitting[0]: scales}
 
 
 def _whole(adapter: Adapter, config: dict[str, Any], part: torch.nn.Module, given: set[str]) -> None:
@@ -170,7 +170,7 @@ def _whole(adapter: Adapter, config: dict[str, Any], part: torch.nn.Module, give
             )
 
 
-def _once(file: Path, pipeline: Any, places: list[Place]) -> None:
+def _once(file: Path, pipeline: Any, places: list[LayerPlace]) -> None:
     """Raises UserError when two changes are for one weight, such as the same layer under two of its names."""
     seen: set[int] = set()
     for place in places:
@@ -181,7 +181,7 @@ def _once(file: Path, pipeline: Any, places: list[Place]) -> None:
 
 
 def _apply(
-    pipeline: Any, change: _Change, place: Place, scales: Scales | None, metadata: dict[str, str], times: float
+    pipeline: Any, change: _Change, place: LayerPlace, scales: Scales | None, metadata: dict[str, str], times: float
 ) -> bool:
     """W + times * (W' - W), and the bias alike. True when a weight moved. Raises ValueError when it does not fit."""
     factors = dict(change.factors)
@@ -207,7 +207,7 @@ def _apply(
     return moved
 
 
-def _write(place: Place, pipeline: Any, value: torch.Tensor, kind: str) -> bool:
+def _write(place: LayerPlace, pipeline: Any, value: torch.Tensor, kind: str) -> bool:
     moved = place.write(pipeline, value, kind)
     if not all(torch.isfinite(parameter).all() for parameter in place.parameters(pipeline, kind)):
         raise DoesNotFit("the changed weight is no finite number in the model's precision")
@@ -215,7 +215,7 @@ def _write(place: Place, pipeline: Any, value: torch.Tensor, kind: str) -> bool:
 
 
 def _scale(
-    change: _Change, kind: str, place: Place, scales: Scales | None, metadata: dict[str, str], wide: bool
+    change: _Change, kind: str, place: LayerPlace, scales: Scales | None, metadata: dict[str, str], wide: bool
 ) -> float:
     """alpha / r of a change. Raises ValueError when that is not clear."""
     if kind in ("difference", "weight", "bias"):

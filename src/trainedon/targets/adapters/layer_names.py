@@ -53,7 +53,7 @@ def split(key: str) -> tuple[str, str] | None:
 
 
 @dataclass(frozen=True)
-class Place:
+class LayerPlace:
     """A weight that an adapter may change. part: of the pipeline. layers: of that part."""
 
     part: str
@@ -109,7 +109,7 @@ class Names:
             if (part := getattr(pipeline, name, None)) is not None
         }
         self.network = network
-        self._places: dict[str, Place | None] = {}
+        self._places: dict[str, LayerPlace | None] = {}
         for name, part in self.parts.items():
             inner = {alias: Layers((layer,)) for alias, layer in own(part).items()}
             inner |= {alias: Layers((layer,)) for alias, layer in _attention(own(part)) if alias not in inner}
@@ -117,18 +117,18 @@ class Names:
                 inner = originals(part) | inner
             for alias, layers in inner.items():
                 for prefix in self._dotted(name):
-                    self._add(prefix + alias, Place(name, layers))
+                    self._add(prefix + alias, LayerPlace(name, layers))
                 for prefix in self._flat(name):
-                    self._add(prefix + alias.replace(".", "_"), Place(name, layers))
+                    self._add(prefix + alias.replace(".", "_"), LayerPlace(name, layers))
 
-    def find(self, layer: str) -> Place | None:
+    def find(self, layer: str) -> LayerPlace | None:
         """None where the model has no such layer. Raises LookupError where two could be meant."""
         place = self._places.get(layer)
         if place is None and layer in self._places:
             raise LookupError(f"two layers of the model could be meant by {layer}")
         return place
 
-    def _add(self, name: str, place: Place) -> None:
+    def _add(self, name: str, place: LayerPlace) -> None:
         known = self._places.setdefault(name, place)
         if known != place:
             self._places[name] = None

@@ -76,19 +76,19 @@ def single_digest(path: Path, base: Path | None) -> str:
 
 
 @contextmanager
-def opened_single(path: Path, base: Path | None) -> Iterator[Single]:
+def opened_single(path: Path, base: Path | None) -> Iterator[SingleFile]:
     """The file, open inside the block, and where each part of its model comes from. Raises UserError; see
     `open_single`."""
     file = Checkpoint.open(path)
     try:
         with Ledger(*([] if base is None else [base])) as files:
-            yield Single.of(file, base, files)
+            yield SingleFile.of(file, base, files)
     finally:
         file.close()
 
 
 @dataclass(frozen=True)
-class Single:
+class SingleFile:
     """A file, and where each part of its model comes from.
 
     files: those of `base`. held: of the parts that are in the file, the names of their tensors, by what follows the
@@ -106,7 +106,7 @@ class Single:
     scheduler: tuple[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, file: Checkpoint, base: Path | None, files: Ledger) -> Single:
+    def of(cls, file: Checkpoint, base: Path | None, files: Ledger) -> SingleFile:
         """Reads of `base` what is JSON. Raises UserError; see `open_single`."""
         design, prefix = design_of(file, base, files)
         index = _index(files, base, design)

@@ -29,7 +29,7 @@ _OTHERS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, 
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """One tensor in the file: its type as the file calls it, and where its bytes begin and end behind the header."""
 
     kind: str
@@ -89,7 +89,7 @@ class Tensors:
         self._stream.seek(self._start + self.entries[name].begin)
         return self._tensor(self.entries[name], None)
 
-    def _tensor(self, entry: Entry, digest: Any) -> torch.Tensor:
+    def _tensor(self, entry: TensorEntry, digest: Any) -> torch.Tensor:
         if entry.kind not in _TYPES:
             raise UserError(f"{self.path} holds numbers of the type {entry.kind}, which is not supported")
         raw = torch.empty(entry.end - entry.begin, dtype=torch.uint8)
@@ -127,7 +127,7 @@ def stamp(stream: IO[bytes]) -> Stamp:
     return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _described(header: bytes, start: int, room: int) -> tuple[dict[str, Entry], dict[str, str]]:
+def _described(header: bytes, start: int, room: int) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     """The tensors and the metadata that a header speaks of. start: where their bytes begin. room: how many
     there are."""
     if header[:1] != b"{" or max(map(header.count, (b"{", b"["))) > 3 * MOST or header.count(b",") > 20 * MOST:
@@ -151,7 +151,7 @@ def _described(header: bytes, start: int, room: int) -> tuple[dict[str, Entry], 
     return entries, metadata
 
 
-def _entry(name: str, value: Any) -> Entry:
+def _entry(name: str, value: Any) -> TensorEntry:
     try:
         kind, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]
         numbers = [begin, end, *shape]
@@ -162,4 +162,4 @@ def _entry(name: str, value: Any) -> Entry:
         raise ValueError(f"{name[:100]!r} is not described as safetensors are") from None
     if 8 * (end - begin) != bits * prod(shape):
         raise ValueError(f"{name[:100]!r} has another size than its shape")
-    return Entry(kind, tuple(shape), begin, end)
+    return TensorEntry(kind, tuple(shape), begin, end)

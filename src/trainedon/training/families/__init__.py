@@ -8,7 +8,7 @@ from trainedon.training.families.adapter import AdapterRecipe
 from trainedon.training.families.autoencoder import AutoencoderRecipe
 from trainedon.training.families.dit import DitRecipe
 from trainedon.training.families.latent_family import LatentRecipe
-from trainedon.training.families.lesson import Lesson, Material, Pace
+from trainedon.training.families.lesson import AnyRecipe, Lesson, Material
 from trainedon.training.families.pixel_family import Recipe
 from trainedon.training.families.text_family import TextRecipe
 
@@ -19,19 +19,19 @@ FAMILIES = {
 __all__ = [
     "FAMILIES",
     "AdapterRecipe",
+    "AnyRecipe",
     "AutoencoderRecipe",
     "DitRecipe",
     "LatentRecipe",
     "Lesson",
     "Material",
-    "Pace",
     "Recipe",
     "TextRecipe",
     "recipe_of",
 ]
 
 
-def recipe_of(family: str, **given: Any) -> Pace:
+def recipe_of(family: str, **given: Any) -> AnyRecipe:
     """The recipe of a family with what is given; the rest, and what is None, as the family has it.
 
     Raises UserError for another family, and for something that this one knows nothing of.

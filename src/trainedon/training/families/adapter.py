@@ -42,7 +42,7 @@ class AdapterRecipe:
     seed: int = 0
 
     def lesson(self, material: Material) -> Lesson:
-        return Adapter(self, material)
+        return AdapterLesson(self, material)
 
 
 def adapted(recipe: AdapterRecipe, folder: Path) -> AdapterRecipe:
@@ -82,7 +82,7 @@ def _check_base(folder: Path) -> dict[str, Any]:
     return found
 
 
-class Adapter(Lesson):
+class AdapterLesson(Lesson):
     """A LoRA file as diffusers writes and reads it, which holds what was added to the U-Net and nothing else."""
 
     whole = "pytorch_lora_weights.safetensors"

@@ -41,7 +41,7 @@ class LatentRecipe(Recipe):
         )
 
     def lesson(self, material: Material) -> Lesson:
-        return Latent(self, material)
+        return PlainLatentLesson(self, material)
 
 
 class LatentLesson(Lesson):
@@ -61,7 +61,7 @@ class LatentLesson(Lesson):
         self.rows, self.scheduler = len(self.latents), recipe.scheduler()
 
 
-class Latent(LatentLesson):
+class PlainLatentLesson(LatentLesson):
     """An `LDMPipeline` folder."""
 
     def __init__(self, recipe: LatentRecipe, material: Material) -> None:

@@ -26,7 +26,7 @@ NEEDED = {
 }
 
 
-class Pace(Protocol):
+class AnyRecipe(Protocol):
     """What the loop itself asks of a recipe, a frozen dataclass; the rest of it is the family's.
 
     condition: what of NEEDED each member must have. size, channels: of the pictures; None where they follow from a
@@ -99,7 +99,7 @@ class Lesson(ABC):
         """Write the model with the weights of `network`, a copy of `self.network`, into an empty folder."""
 
 
-def batch_rows(pace: Pace, n: int, step: int) -> torch.Tensor:
+def batch_rows(pace: AnyRecipe, n: int, step: int) -> torch.Tensor:
     """The rows of a step, int64 (b,): every pass goes over all of them once, in an order of its own."""
     epoch, batch = divmod(step, math.ceil(n / pace.batch_size))
     order = generator(pace.seed, "order", epoch).permutation(n)
@@ -107,7 +107,7 @@ def batch_rows(pace: Pace, n: int, step: int) -> torch.Tensor:
 
 
 def noised_batch(
-    pace: Pace, clean: torch.Tensor, scheduler: Any, step: int
+    pace: AnyRecipe, clean: torch.Tensor, scheduler: Any, step: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """What one step trains on: rows (b,), timesteps (b,), noised rows of `clean` and what the network is to answer.
 
@@ -132,7 +132,7 @@ def regression_target(prediction: str, x0: torch.Tensor, eps: torch.Tensor, ab: 
     return ab.sqrt() * eps - (1 - ab).sqrt() * x0  # v, Salimans & Ho, arXiv 2202.00512
 
 
-def dropped(pace: Pace, rows: int, share: float, step: int) -> torch.Tensor:
+def dropped(pace: AnyRecipe, rows: int, share: float, step: int) -> torch.Tensor:
     """Which rows of a step go without their condition, bool (rows,), as classifier-free guidance needs."""
     return torch.from_numpy(generator(pace.seed, "dropped", step).random(rows) < share)
 

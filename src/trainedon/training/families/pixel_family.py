@@ -70,7 +70,7 @@ class Recipe:
         )
 
     def lesson(self, material: Material) -> Lesson:
-        return Pixel(self, material)
+        return PixelLesson(self, material)
 
 
 def small_unet(recipe: Recipe, size: int, channels: int, classes: int | None = None) -> UNet2DModel:
@@ -94,7 +94,7 @@ def small_unet(recipe: Recipe, size: int, channels: int, classes: int | None = N
         )
 
 
-class Pixel(Lesson):
+class PixelLesson(Lesson):
     """A `DDPMPipeline` folder."""
 
     def __init__(self, recipe: Recipe, material: Material) -> None:

@@ -47,10 +47,10 @@ class TextRecipe(LatentRecipe):
             raise UserError(f"captions come in by attention: give widths that {HEADS} divides, without --no-attention")
 
     def lesson(self, material: Material) -> Lesson:
-        return Text(self, material)
+        return TextLesson(self, material)
 
 
-class Text(LatentLesson):
+class TextLesson(LatentLesson):
     """A `StableDiffusionPipeline` folder."""
 
     recipe: TextRecipe
