@@ -31,7 +31,7 @@ from trainedon.errors import PictureError, UserError
 from trainedon.files import write_json
 from trainedon.pictures import scan
 from trainedon.runs.folder import locked
-from trainedon.training import Pace, Recipe, recipe_of
+from trainedon.training import AnyRecipe, Recipe, recipe_of
 from trainedon.training import make as make_model
 
 NAME = re.compile(r"[\w.@+-]+")
@@ -47,7 +47,7 @@ class Made:
 
     pictures: str
     draw: int | None
-    recipe: Pace
+    recipe: AnyRecipe
     snapshots: tuple[int, ...] = ()
     autoencoder: str | None = None
     base: str | None = None

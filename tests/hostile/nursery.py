@@ -7,6 +7,7 @@ It reads one job a line, JSON with `place`, `arguments` and `report`, and answer
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -101,6 +102,9 @@ def main() -> None:
 
     Image.preinit()
     _ = DDIMScheduler().compatibles  # imports all schedulers
+
+    gc.collect()
+    gc.freeze()  # else a collection in a copy walks through all of this, and copies every page that it is on
 
     for line in sys.stdin:
         job = json.loads(line)

@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import Rendering, apart, decode
-from trainedon.pictures.apart import BROKE, TOO_LARGE, TOO_LONG, decode_safely
-from trainedon.pictures.content import is_plain
+from trainedon.pictures import Rendering, decode
+from trainedon.pictures.pixels import apart
+from trainedon.pictures.pixels.apart import BROKE, TOO_LARGE, TOO_LONG, decode_safely
+from trainedon.pictures.pixels.content import is_plain
 
-WITH = apart._PROGRAM.replace("import serve; serve()", "import serve; import trainedon.pictures.apart as a; ")
+WITH = apart._PROGRAM.replace("import serve; serve()", "import serve; import trainedon.pictures.pixels.apart as a; ")
 WITH += "a.{}; a.serve()"
 FORMATS = ("WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 
@@ -135,7 +136,7 @@ def test_a_copy_of_the_process_has_another_one_of_its_own(encoded, other):
 def test_the_other_process_ends_with_the_one_that_asks(encoded):
     stream = io.BytesIO(encoded("WEBP"))
     asks = (
-        "import sys, os, signal; from trainedon.pictures import apart;"
+        "import sys, os, signal; from trainedon.pictures.pixels import apart;"
         "apart.decode_safely(sys.stdin.buffer.read()); print(apart._OTHER._process.pid, flush=True);"
     )
     for end in ("pass", "os.kill(os.getpid(), signal.SIGKILL)"):

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from trainedon.pictures.columns import AT_ONCE, Column, each, repeated
+from trainedon.pictures.listing.columns import AT_ONCE, Column, each, repeated
 
 
 def test_values_come_back_in_order():
@@ -24,5 +24,5 @@ def test_equal_texts_are_found_among_some_places(monkeypatch):
     everything = np.arange(7)
     assert repeated(texts, everything) == [[0, 2, 6], [1, 5]]
     assert repeated(texts, np.array([0, 1, 3, 6])) == [[0, 6]] and repeated(texts, everything[3:5]) == []
-    monkeypatch.setattr("trainedon.pictures.columns.hash", lambda text: 7, raising=False)  # all numbers collide
+    monkeypatch.setattr("trainedon.pictures.listing.columns.hash", lambda text: 7, raising=False)  # all numbers collide
     assert repeated(texts, everything) == [[0, 2, 6], [1, 5]] and repeated(texts, everything[3:5]) == []

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image, ImageFile
 
 from trainedon.errors import PictureError
-from trainedon.pictures import Rendering, content, decode
-from trainedon.pictures.decoding import check_pixels
+from trainedon.pictures import Rendering, decode
 from trainedon.pictures.inventory import statistics
-from trainedon.pictures.picture import unpack
+from trainedon.pictures.pixels import content
+from trainedon.pictures.pixels.decoding import check_pixels
+from trainedon.pictures.pixels.picture import unpack
 
 WHITE, BLACK = [255, 255, 255], [0, 0, 0]
 
@@ -417,7 +418,7 @@ def test_large_pictures_are_converted_in_parts_to_the_same_pixels(encoded, monke
     rgba, deep = rng.integers(0, 256, (40, 30, 4), np.uint8), rng.integers(0, 2**16, (40, 30), np.uint16)
     files = [encoded("PNG", rgba), encoded("PNG", deep), encoded("TIFF", deep.astype(np.float32)), encoded("JPEG")]
     whole = [decode(data)[0] for data in files]
-    monkeypatch.setattr("trainedon.pictures.decoding.BAND", 100)
+    monkeypatch.setattr("trainedon.pictures.pixels.decoding.BAND", 100)
     for data, pixels in zip(files, whole, strict=True):
         np.testing.assert_array_equal(decode(data)[0], pixels)
 
@@ -426,9 +427,9 @@ def test_a_very_large_jpeg_is_decoded_at_half_its_size(encoded, monkeypatch):
     y, x = np.mgrid[:64, :96]
     data = encoded("JPEG", np.stack([x * 2, y * 3, x + y], axis=-1).astype(np.uint8), quality=95)
     whole, _ = decode(data)
-    monkeypatch.setattr("trainedon.pictures.decoding.REDUCED", 64 * 96 - 1)
+    monkeypatch.setattr("trainedon.pictures.pixels.decoding.REDUCED", 64 * 96 - 1)
     assert decode(data)[0].shape == whole.shape  # no model would get enough of it
-    monkeypatch.setattr("trainedon.pictures.decoding.ENOUGH", 32)
+    monkeypatch.setattr("trainedon.pictures.pixels.decoding.ENOUGH", 32)
     half, facts = decode(data)
     assert half.shape == (32, 48, 3) and (facts["width"], facts["height"]) == (96, 64)
     means = whole.reshape(32, 2, 48, 2, 3).astype(float).mean(axis=(1, 3))
@@ -474,7 +475,7 @@ def test_pixel_bombs_are_refused_before_they_are_unpacked(png, side):
 
 def test_a_file_beyond_the_byte_ceiling_is_refused(encoded, monkeypatch):
     data = encoded("PNG")
-    monkeypatch.setattr("trainedon.pictures.decoding.MAX_BYTES", len(data) - 1)
+    monkeypatch.setattr("trainedon.pictures.pixels.decoding.MAX_BYTES", len(data) - 1)
     with pytest.raises(PictureError, match="larger than"):
         decode(data)
 

@@ -9,7 +9,7 @@ import pytest
 
 from trainedon.errors import UserError
 from trainedon.pictures import scan
-from trainedon.pictures.faults import explanation
+from trainedon.pictures.places.faults import explanation
 
 
 class Answered(Exception):

@@ -155,7 +155,7 @@ def test_real_faces_pass_through_untouched(shared):
 def test_copies_are_told_by_all_of_their_digest(monkeypatch):
     items = Inventory.of([Item(str(i), str(i % 5), "unseen" if i % 2 else "member", None) for i in range(20)])
     marked = cross_duplicates(items)
-    monkeypatch.setattr("trainedon.pictures.columns.hash", lambda text: 7, raising=False)  # all numbers collide
+    monkeypatch.setattr("trainedon.pictures.listing.columns.hash", lambda text: 7, raising=False)  # all numbers collide
     assert cross_duplicates(items) == marked
     assert {item.reason for item in marked if item.set == "unseen"} == {"also among the members"}
     apart = [Item(str(i), str(i), "unseen" if i % 2 else "member", None) for i in range(20)]

@@ -8,7 +8,8 @@ import pytest
 from trainedon import pages
 from trainedon.errors import UserError
 from trainedon.pages import chunks, dictionary_size, largest_page
-from trainedon.pictures import cells, scan
+from trainedon.pictures import scan
+from trainedon.pictures.listing import cells
 
 
 def same(value, rows: int) -> pa.DictionaryArray:

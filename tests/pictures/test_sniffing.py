@@ -9,8 +9,8 @@ from PIL import Image
 
 from trainedon.errors import PictureError
 from trainedon.formats.reasons import PASSED
-from trainedon.pictures.decoding import decode
-from trainedon.pictures.sniffing import HEAD, is_raw, kind_of, seems
+from trainedon.pictures.pixels.decoding import decode
+from trainedon.pictures.pixels.sniffing import HEAD, is_raw, kind_of, seems
 
 
 def tiff(order, *tags):

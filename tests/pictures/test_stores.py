@@ -12,8 +12,8 @@ import pytest
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import scan, shown, take_inventory
-from trainedon.pictures.disk import Disk
-from trainedon.pictures.stores import File, Store, _file_system, is_url, locate
+from trainedon.pictures.places.disk import Disk
+from trainedon.pictures.places.stores import File, Store, _file_system, is_url, locate
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_faults_of_a_file_are_reasons_and_faults_of_the_store_end_the_run(memory
     entries = scan(stored("a.png", "b.png", "c.png", "d.png"))
     memory.pipe("/bucket/pictures/b.png", b"")
     memory.rm("/bucket/pictures/c.png")
-    monkeypatch.setattr("trainedon.pictures.decoding.MAX_BYTES", 70)
+    monkeypatch.setattr("trainedon.pictures.pixels.decoding.MAX_BYTES", 70)
     reasons = [item.reason for item in take_inventory(entries, "suspect")]
     assert reasons == [
         "larger than 0 MiB",

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import arrays, scan, take_inventory
+from trainedon.pictures import scan, take_inventory
+from trainedon.pictures.containers import arrays
 
 
 @pytest.fixture
@@ -441,7 +442,7 @@ def test_parquet_labels_beyond_all_classes_are_named(parquet, files):
 
 
 def test_parquet_names_as_a_whole_have_a_bound(parquet, files, monkeypatch):
-    monkeypatch.setattr("trainedon.pictures.cells.MOST_NAMES", 2**20)
+    monkeypatch.setattr("trainedon.pictures.listing.cells.MOST_NAMES", 2**20)
     with pytest.raises(UserError, match="name holds more than 1 MiB; split the file"):
         scan(parquet({"image": [b"x"] * 3000, "name": [f"{'x' * 400}{i}" for i in range(3000)]}, rows=3000))
 

@@ -11,7 +11,7 @@ import pytest
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures import scan, take_inventory
-from trainedon.pictures.tars import TarEntry
+from trainedon.pictures.containers.tars import TarEntry
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_noise_never_does_more_than_refuse(tar, files, tmp_path):
 
 def test_an_oversized_member_is_not_even_read(tar, files, monkeypatch):
     path = tar([("a.png", files[0]), ("b.png", files[1])])
-    monkeypatch.setattr("trainedon.pictures.tars.MAX_BYTES", len(files[0]) - 1)
+    monkeypatch.setattr("trainedon.pictures.containers.tars.MAX_BYTES", len(files[0]) - 1)
     with pytest.raises(PictureError, match="larger than"):
         scan(path)[0].data()
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainedon.pictures.batch import Batch, fit, from_levels, load_pictures, to_levels
-    from trainedon.pictures.decoding import decode
-    from trainedon.pictures.entries import Listing, Passed
     from trainedon.pictures.inventory import cross_duplicates, take_inventory
     from trainedon.pictures.items import (
         Inventory,
@@ -18,22 +16,24 @@ if TYPE_CHECKING:
         read_inventory,
         write_inventory,
     )
-    from trainedon.pictures.picture import Entry, Picture
-    from trainedon.pictures.rendering import Rendering
+    from trainedon.pictures.listing.entries import Listing, Passed
+    from trainedon.pictures.pixels.decoding import decode
+    from trainedon.pictures.pixels.picture import Entry, Picture
+    from trainedon.pictures.pixels.rendering import Rendering
+    from trainedon.pictures.places.stores import shown
     from trainedon.pictures.sources import scan
-    from trainedon.pictures.stores import shown
 
 # where each name is; imported on first use, so that the process that only decodes starts quickly and stays small
 _PUBLIC = {
     "batch": ("Batch", "fit", "from_levels", "load_pictures", "to_levels"),
-    "decoding": ("decode",),
+    "pixels.decoding": ("decode",),
     "items": ("Inventory", "Item", "inventory_digest", "passed_items", "read_inventory", "write_inventory"),
-    "entries": ("Listing", "Passed"),
-    "picture": ("Entry", "Picture"),
-    "rendering": ("Rendering",),
+    "listing.entries": ("Listing", "Passed"),
+    "pixels.picture": ("Entry", "Picture"),
+    "pixels.rendering": ("Rendering",),
     "sources": ("scan",),
     "inventory": ("cross_duplicates", "take_inventory"),
-    "stores": ("shown",),
+    "places.stores": ("shown",),
 }
 
 __all__ = [

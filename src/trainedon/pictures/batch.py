@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
-from trainedon.pictures.picture import Picture
-from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.pictures.pixels.picture import Picture
+from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 
 if TYPE_CHECKING:
     from trainedon.targets import Target

@@ -11,14 +11,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import PictureError
-from trainedon.pictures import captions, disk
-from trainedon.pictures.columns import Column, each
-from trainedon.pictures.disk import Disk
-from trainedon.pictures.entries import DATA, READ, Passed
-from trainedon.pictures.metadata import FILES, SHEET, misfit
-from trainedon.pictures.names import ARRAYS, COMPRESSED_TARS, PARQUET, TAR, has, is_picture, is_text, raw, spelled, text
-from trainedon.pictures.ours import OWN, seems_own
-from trainedon.pictures.sniffing import (
+from trainedon.pictures.listing import captions
+from trainedon.pictures.listing.columns import Column, each
+from trainedon.pictures.listing.entries import DATA, READ, Passed
+from trainedon.pictures.listing.metadata import FILES, SHEET, misfit
+from trainedon.pictures.listing.strays import SECOND
+from trainedon.pictures.pixels.names import (
+    ARRAYS,
+    COMPRESSED_TARS,
+    PARQUET,
+    TAR,
+    has,
+    is_picture,
+    is_text,
+    raw,
+    spelled,
+    text,
+)
+from trainedon.pictures.pixels.sniffing import (
     BLANK,
     BROKEN,
     HIDDEN,
@@ -32,8 +42,10 @@ from trainedon.pictures.sniffing import (
     seems,
     unreadable,
 )
-from trainedon.pictures.stores import Place
-from trainedon.pictures.strays import SECOND
+from trainedon.pictures.places import disk
+from trainedon.pictures.places.disk import Disk
+from trainedon.pictures.places.ours import OWN, seems_own
+from trainedon.pictures.places.stores import Place
 
 TABLES = (PARQUET, ARRAYS, TAR, *COMPRESSED_TARS)
 # what is passed over for what it is, whatever it is called

@@ -11,12 +11,12 @@ from PIL import Image
 
 from trainedon.errors import PictureError, UserError
 from trainedon.pictures.appearance import detail, jpeg_trace, perceptual_hash
-from trainedon.pictures.captions import paragraph
-from trainedon.pictures.columns import repeated
-from trainedon.pictures.entries import BLANK, Listing
 from trainedon.pictures.items import Inventory, Item
-from trainedon.pictures.picture import Entry, digest, unpack
-from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.pictures.listing.captions import paragraph
+from trainedon.pictures.listing.columns import repeated
+from trainedon.pictures.listing.entries import BLANK, Listing
+from trainedon.pictures.pixels.picture import Entry, digest, unpack
+from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 
 _SHARPNESS_SIDE = 256  # pixels
 _LEVELS = np.arange(256) / 255

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from trainedon.formats.arrow_schemas import LATER, PICTURES, opened_pictures, written
 from trainedon.formats.reasons import PASSED
-from trainedon.pictures.columns import AT_ONCE, Column, each
+from trainedon.pictures.listing.columns import AT_ONCE, Column, each
 
 _GROUP = 4 * AT_ONCE  # rows of the file that are written at once
 

@@ -13,18 +13,18 @@ import pyarrow as pa
 
 from trainedon.errors import PictureError, UserError
 from trainedon.formats.reasons import PASSED
-from trainedon.pictures import captions
-from trainedon.pictures.columns import each
-from trainedon.pictures.disk import Disk
-from trainedon.pictures.entries import METADATA, Listing, Passed, Single
+from trainedon.pictures.containers.shards import Shards, distinctly_named
 from trainedon.pictures.folders import TABLES, FolderContents, contents, found_captions, note_repeats
-from trainedon.pictures.metadata import CaptionColumns, Metadata
-from trainedon.pictures.names import has, is_picture, is_text, number, raw, spelled, text
-from trainedon.pictures.ours import EVIDENCE, MARKS, OWN_MIXED, made_here, seems_own
-from trainedon.pictures.picture import Entry
-from trainedon.pictures.shards import Shards, distinctly_named
-from trainedon.pictures.sniffing import OUTSIDE, Seems, seems, unreadable
-from trainedon.pictures.stores import File, Place, locate, shown
+from trainedon.pictures.listing import captions
+from trainedon.pictures.listing.columns import each
+from trainedon.pictures.listing.entries import METADATA, Listing, Passed, Single
+from trainedon.pictures.listing.metadata import CaptionColumns, Metadata
+from trainedon.pictures.pixels.names import has, is_picture, is_text, number, raw, spelled, text
+from trainedon.pictures.pixels.picture import Entry
+from trainedon.pictures.pixels.sniffing import OUTSIDE, Seems, seems, unreadable
+from trainedon.pictures.places.disk import Disk
+from trainedon.pictures.places.ours import EVIDENCE, MARKS, OWN_MIXED, made_here, seems_own
+from trainedon.pictures.places.stores import File, Place, locate, shown
 
 
 @dataclass(frozen=True, slots=True)

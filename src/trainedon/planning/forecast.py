@@ -13,7 +13,7 @@ from trainedon.attacks import Attack
 from trainedon.errors import UserError
 from trainedon.evidence.protocol.reachable import Reachable
 from trainedon.pictures import Rendering
-from trainedon.pictures.rendering import DEFAULT
+from trainedon.pictures.pixels.rendering import DEFAULT
 from trainedon.planning.measuring import (
     Clock,
     Demand,

@@ -22,7 +22,7 @@ from trainedon.condition import UNCONDITIONAL, Classes
 from trainedon.errors import UserError
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES
 from trainedon.pictures import Batch, Item, Rendering, scan, shown, take_inventory, write_inventory
-from trainedon.pictures.rendering import DEFAULT
+from trainedon.pictures.pixels.rendering import DEFAULT
 from trainedon.runs.engine import MERGED, SHARD
 from trainedon.targets import Target
 

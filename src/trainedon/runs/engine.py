@@ -21,7 +21,7 @@ from trainedon.files import write_atomically
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, ScoreRow, written
 from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
-from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.runs import unfinished as parts
 from trainedon.runs.exhibit_files import Exhibits, Selection
 from trainedon.runs.scorer import Finished, Scorer, Task, row, scored

@@ -20,7 +20,7 @@ from trainedon.degrade.vision import ROWS
 from trainedon.formats.arrow_schemas import FEATURES, written
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.appearance import layout
-from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.runs.scorer import read_again
 
 MOST = 1024  # pictures of each set

@@ -19,8 +19,8 @@ from trainedon.errors import UserError
 from trainedon.formats.label_json import read_labels, write_labels
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Entry, Inventory, Item
-from trainedon.pictures.names import number
-from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.pictures.pixels.names import number
+from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.precise import double
 from trainedon.runs.engine import SHARD
 from trainedon.runs.scorer import read_batch

@@ -16,7 +16,7 @@ from typing import Any
 
 from trainedon import run_files
 from trainedon.errors import UserError
-from trainedon.pictures.stores import Store, is_url, shown
+from trainedon.pictures.places.stores import Store, is_url, shown
 
 # The files of a run folder. Nothing else in a store is fetched, written or removed, whatever it is called.
 _OURS = re.compile(

@@ -27,9 +27,9 @@ from trainedon.errors import UserError
 from trainedon.formats import RunRecord, write_record
 from trainedon.formats.run_record import AnswerEntry, Counted, Question, RenderingEntry
 from trainedon.pictures import Inventory, Listing, Rendering
-from trainedon.pictures.decoding import QUARTERS
 from trainedon.pictures.inventory import restated
-from trainedon.pictures.rendering import ALPHAS, AUTO, ORIENTATIONS
+from trainedon.pictures.pixels.decoding import QUARTERS
+from trainedon.pictures.pixels.rendering import ALPHAS, AUTO, ORIENTATIONS
 from trainedon.runs.labels import infer_labels
 from trainedon.runs.scorer import read_batch
 from trainedon.targets import Symmetric, Target, changed, relative

@@ -19,8 +19,8 @@ from trainedon.attacks.drc.drc_hide import hidden_centre
 from trainedon.errors import PictureError, UserError
 from trainedon.formats.arrow_schemas import SHARD_SCORES, ScoreRow
 from trainedon.pictures import Batch, Entry, Item, Picture
-from trainedon.pictures.picture import digest, unpack
-from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.pictures.pixels.picture import digest, unpack
+from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.runs.exhibit_files import Selection, Shown
 from trainedon.runs.unfinished import PartialShard
 from trainedon.targets import Evaluations, Journal, Pace, Target

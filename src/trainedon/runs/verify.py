@@ -27,7 +27,7 @@ from trainedon.formats.label_json import read_labels
 from trainedon.formats.reasons import PASSED
 from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
-from trainedon.pictures.sniffing import kind_of
+from trainedon.pictures.pixels.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
 from trainedon.runs.consistency import disagreements
 from trainedon.runs.contents import contents, digest_in

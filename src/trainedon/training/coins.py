@@ -12,8 +12,8 @@ from trainedon.errors import UserError
 from trainedon.evidence import Draw, DrawnPicture, SetAside, coin, commitment, near_duplicates
 from trainedon.files import write_atomically, write_text
 from trainedon.pictures import Entry, Item, scan, shown, take_inventory
-from trainedon.pictures.captions import METADATA
-from trainedon.pictures.names import is_picture
+from trainedon.pictures.listing.captions import METADATA
+from trainedon.pictures.pixels.names import is_picture
 from trainedon.safe_names import safe_name
 
 FOLDERS = {True: "included", False: "held-out"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trainedon.errors import UserError
 from trainedon.pictures import Rendering
-from trainedon.pictures.rendering import DEFAULT
+from trainedon.pictures.pixels.rendering import DEFAULT
 from trainedon.training.families import AdapterRecipe, AnyRecipe, AutoencoderRecipe, LatentRecipe, Material, Recipe
 from trainedon.training.families.adapter import adapted
 from trainedon.training.families.autoencoder import autoencoder_digest, open_autoencoder

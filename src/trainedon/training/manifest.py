@@ -13,7 +13,7 @@ from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.noise import generator
 from trainedon.pictures import Batch, Item, Rendering, scan, shown, take_inventory
-from trainedon.pictures.rendering import DEFAULT
+from trainedon.pictures.pixels.rendering import DEFAULT
 from trainedon.training.families.lesson import NEEDED
 from trainedon.training.our_folders import MANIFEST, check_ours, read_object
 

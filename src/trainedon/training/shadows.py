@@ -17,7 +17,7 @@ from trainedon.errors import UserError
 from trainedon.files import write_atomically, write_json
 from trainedon.noise import generator
 from trainedon.pictures import Batch, Rendering, scan, take_inventory, to_levels
-from trainedon.pictures.rendering import DEFAULT
+from trainedon.pictures.pixels.rendering import DEFAULT
 from trainedon.targets.helpers import POOL, SHADOWS, pool_digest, read_pool
 from trainedon.targets.load import model_digest
 from trainedon.training.families import Recipe

@@ -9,16 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import UserError
-from trainedon.pictures.arrays import NoPictureArray, array_entries
-from trainedon.pictures.cells import Bare
-from trainedon.pictures.columns import Column, repeated
-from trainedon.pictures.entries import METADATA, Listing, Passed
-from trainedon.pictures.metadata import Metadata
-from trainedon.pictures.names import ARRAYS, PARQUET, TAR, has, raw, stem, text
-from trainedon.pictures.sniffing import Seems, by_suffix
-from trainedon.pictures.stores import File
-from trainedon.pictures.tables import Table, describe, no_pictures, table_entries
-from trainedon.pictures.tars import no_members, tar_entries
+from trainedon.pictures.containers.arrays import NoPictureArray, array_entries
+from trainedon.pictures.containers.tables import Table, describe, no_pictures, table_entries
+from trainedon.pictures.containers.tars import no_members, tar_entries
+from trainedon.pictures.listing.cells import Bare
+from trainedon.pictures.listing.columns import Column, repeated
+from trainedon.pictures.listing.entries import METADATA, Listing, Passed
+from trainedon.pictures.listing.metadata import Metadata
+from trainedon.pictures.pixels.names import ARRAYS, PARQUET, TAR, has, raw, stem, text
+from trainedon.pictures.pixels.sniffing import Seems, by_suffix
+from trainedon.pictures.places.stores import File
 
 _NO_COLUMN = Seems("table without pictures", remedy="to be read, it needs a column of picture files as bytes")
 

@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from typing import IO, cast
 
-from trainedon.pictures.names import is_hidden
+from trainedon.pictures.pixels.names import is_hidden
 
 _MOST_HEADER = 2**20  # bytes; a header that asks for more is no honest one
 _MOST_HEADERS = 2**22  # bytes of all headers of one member, lists of its holes among them

@@ -22,9 +22,9 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from trainedon.errors import PictureError
-from trainedon.pictures.content import check_effort, jxl_size, opened_by
-from trainedon.pictures.rendering import DEFAULT, Rendering
-from trainedon.pictures.sniffing import hint
+from trainedon.pictures.pixels.content import check_effort, jxl_size, opened_by
+from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
+from trainedon.pictures.pixels.sniffing import hint
 
 MAX_PIXELS = 200_000_000  # A2 at 600 dpi is 139 megapixels, the largest camera of a telephone has 200
 MOST = dict.fromkeys(("WEBP", "JPEG2000", "AVIF", "HEIF", "JXL"), 100_000_000)  # whose readers hold several copies

@@ -24,10 +24,10 @@ from trainedon.pages import (
     dictionary_size,
     largest_page,
 )
-from trainedon.pictures import captions
-from trainedon.pictures.columns import AT_ONCE, Column, each
-from trainedon.pictures.disk import Disk
-from trainedon.pictures.stores import File, readable
+from trainedon.pictures.listing import captions
+from trainedon.pictures.listing.columns import AT_ONCE, Column, each
+from trainedon.pictures.places.disk import Disk
+from trainedon.pictures.places.stores import File, readable
 
 MOST_NAME = 4096  # bytes
 MOST_NAMES = 2**29  # bytes of all names of a table, and of all captions that a table names of others' pictures

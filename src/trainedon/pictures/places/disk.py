@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures.decoding import MAX_BYTES
-from trainedon.pictures.names import is_hidden
-from trainedon.pictures.ours import MARKS, made_here
-from trainedon.pictures.sniffing import HEAD
+from trainedon.pictures.pixels.decoding import MAX_BYTES
+from trainedon.pictures.pixels.names import is_hidden
+from trainedon.pictures.pixels.sniffing import HEAD
+from trainedon.pictures.places.ours import MARKS, made_here
 from trainedon.reading import open_regular
 
 # what there can be in a folder, besides folders, and what `own` says of one

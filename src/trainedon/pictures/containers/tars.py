@@ -18,16 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import captions
-from trainedon.pictures.columns import Column, each, repeated
-from trainedon.pictures.decoding import MAX_BYTES
-from trainedon.pictures.entries import DATA, READ, Listing, Passed
-from trainedon.pictures.headers import members
-from trainedon.pictures.names import TAR, has, is_picture, number, picture_stem, raw, text
-from trainedon.pictures.picture import MAX_ROWS, Entry
-from trainedon.pictures.sniffing import HEAD, HIDDEN, NO_FILE, Seems, seems
-from trainedon.pictures.stores import File, readable
-from trainedon.pictures.strays import Strays
+from trainedon.pictures.containers.headers import members
+from trainedon.pictures.listing import captions
+from trainedon.pictures.listing.columns import Column, each, repeated
+from trainedon.pictures.listing.entries import DATA, READ, Listing, Passed
+from trainedon.pictures.listing.strays import Strays
+from trainedon.pictures.pixels.decoding import MAX_BYTES
+from trainedon.pictures.pixels.names import TAR, has, is_picture, number, picture_stem, raw, text
+from trainedon.pictures.pixels.picture import MAX_ROWS, Entry
+from trainedon.pictures.pixels.sniffing import HEAD, HIDDEN, NO_FILE, Seems, seems
+from trainedon.pictures.places.stores import File, readable
 
 _CLASS = ".cls"  # of webdataset: the class number of the members that have its name up to the first dot
 _DATA = ".json"  # of img2dataset: where a member came from; not read

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 
 from trainedon.formats.reasons import PASSED
-from trainedon.pictures.content import is_raw
-from trainedon.pictures.names import COMPRESSED_TARS, has
+from trainedon.pictures.pixels.content import is_raw
+from trainedon.pictures.pixels.names import COMPRESSED_TARS, has
 
 HEAD = 4096  # bytes that are looked at: the tags of a camera's raw file lie within
 

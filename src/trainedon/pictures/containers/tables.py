@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import captions
-from trainedon.pictures.cells import (
+from trainedon.pictures.listing import captions
+from trainedon.pictures.listing.cells import (
     DAMAGE,
     Bare,
     intact,
@@ -27,11 +27,11 @@ from trainedon.pictures.cells import (
     small,
     text_size,
 )
-from trainedon.pictures.columns import each, repeated
-from trainedon.pictures.decoding import MAX_BYTES
-from trainedon.pictures.entries import Listing
-from trainedon.pictures.picture import MAX_ROWS, Entry
-from trainedon.pictures.stores import File
+from trainedon.pictures.listing.columns import each, repeated
+from trainedon.pictures.listing.entries import Listing
+from trainedon.pictures.pixels.decoding import MAX_BYTES
+from trainedon.pictures.pixels.picture import MAX_ROWS, Entry
+from trainedon.pictures.places.stores import File
 
 KEYED_COLUMNS = ("jpg", "png", "webp")  # of img2dataset and webdataset, whose pictures have a key for a name
 IMAGE_COLUMNS = ("image", "img", "picture", *KEYED_COLUMNS)

@@ -14,12 +14,12 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 import fsspec
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures.decoding import MAX_BYTES
-from trainedon.pictures.disk import FILE, HIDDEN, Disk
-from trainedon.pictures.faults import explanation
-from trainedon.pictures.names import is_hidden
-from trainedon.pictures.ours import made_here
-from trainedon.pictures.sniffing import HEAD
+from trainedon.pictures.pixels.decoding import MAX_BYTES
+from trainedon.pictures.pixels.names import is_hidden
+from trainedon.pictures.pixels.sniffing import HEAD
+from trainedon.pictures.places.disk import FILE, HIDDEN, Disk
+from trainedon.pictures.places.faults import explanation
+from trainedon.pictures.places.ours import made_here
 from trainedon.redact import redacted, redacted_address
 
 if TYPE_CHECKING:

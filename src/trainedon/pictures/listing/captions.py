@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import PictureError
-from trainedon.pictures.columns import Column, each
-from trainedon.pictures.names import picture_stem, raw, spelled
-from trainedon.pictures.stores import Place
+from trainedon.pictures.listing.columns import Column, each
+from trainedon.pictures.pixels.names import picture_stem, raw, spelled
+from trainedon.pictures.places.stores import Place
 
 MOST = 10_000  # characters; what is longer is no caption
 MOST_BYTES = 2**20  # of a file of text

@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from trainedon.errors import PictureError
-from trainedon.pictures.apart import decode_safely
-from trainedon.pictures.decoding import check_pixels
-from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.pictures.pixels.apart import decode_safely
+from trainedon.pictures.pixels.decoding import check_pixels
+from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 
 Facts = dict[str, int | float | str]
 

@@ -25,9 +25,9 @@ from typing import IO, Any
 import numpy as np
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures.content import is_plain
-from trainedon.pictures.decoding import check_file, check_pixels, decode
-from trainedon.pictures.rendering import DEFAULT, Rendering
+from trainedon.pictures.pixels.content import is_plain
+from trainedon.pictures.pixels.decoding import check_file, check_pixels, decode
+from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 
 MEMORY = 3 * 2**30  # bytes that the process may take, on systems that know such a limit
 SECONDS, MOST_SECONDS = 5.0, 28.0  # of a processor: to open a file, and for all of one
@@ -38,9 +38,8 @@ TOO_LARGE = f"takes more than {MEMORY // 2**30} GiB to decode"
 BROKE = "its decoder broke down over it"
 _LONGEST = 200  # characters of a reason
 _FACTS = {"format": str, "mode": str, "width": int, "height": int, "bytes": int, "alpha": bool, "orientation": int}
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from trainedon.pictures.apart import serve; serve()"
-)
+_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+_PROGRAM += " from trainedon.pictures.pixels.apart import serve; serve()"
 # native readers that start a thread a core are to take their room from few arenas
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 

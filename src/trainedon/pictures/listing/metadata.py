@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures.captions import COLUMNS, METADATA, MOST_BYTES, paragraph
-from trainedon.pictures.cells import MOST_NAMES, Bare
-from trainedon.pictures.columns import Column, each
-from trainedon.pictures.names import picture_stem, raw, spelled, stem, text
-from trainedon.pictures.sniffing import Seems
-from trainedon.pictures.stores import File, Place
+from trainedon.pictures.listing.captions import COLUMNS, METADATA, MOST_BYTES, paragraph
+from trainedon.pictures.listing.cells import MOST_NAMES, Bare
+from trainedon.pictures.listing.columns import Column, each
+from trainedon.pictures.pixels.names import picture_stem, raw, spelled, stem, text
+from trainedon.pictures.pixels.sniffing import Seems
+from trainedon.pictures.places.stores import File, Place
 
 SHEET = "metadata.csv"
 FILES = (METADATA, SHEET)  # by what they are called

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from trainedon import run_files
 from trainedon.errors import PictureError
-from trainedon.pictures.sniffing import Seems
+from trainedon.pictures.pixels.sniffing import Seems
 
 _REMEDY = "give {} by itself if its pictures are meant"
 # name of a file that tells of the folder it is in -> how it begins, and what such a folder is

@@ -11,9 +11,9 @@ from typing import Protocol, overload
 
 import pyarrow as pa
 
-from trainedon.pictures.columns import Column, each
-from trainedon.pictures.picture import Entry
-from trainedon.pictures.sniffing import Seems
+from trainedon.pictures.listing.columns import Column, each
+from trainedon.pictures.pixels.picture import Entry
+from trainedon.pictures.pixels.sniffing import Seems
 
 EXAMPLES = 3  # names that are told of each kind
 # companions, as they are counted

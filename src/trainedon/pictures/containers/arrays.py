@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow as pa
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import captions
-from trainedon.pictures.columns import AT_ONCE, Column
-from trainedon.pictures.decoding import MAX_PIXELS
-from trainedon.pictures.entries import Listing
-from trainedon.pictures.picture import MAX_ROWS, Entry
-from trainedon.pictures.stores import File, readable
+from trainedon.pictures.listing import captions
+from trainedon.pictures.listing.columns import AT_ONCE, Column
+from trainedon.pictures.listing.entries import Listing
+from trainedon.pictures.pixels.decoding import MAX_PIXELS
+from trainedon.pictures.pixels.picture import MAX_ROWS, Entry
+from trainedon.pictures.places.stores import File, readable
 
 IMAGE_ARRAYS = ("images", "arr_0", "x")
 LABEL_ARRAY, CAPTION_ARRAY = "labels", "captions"

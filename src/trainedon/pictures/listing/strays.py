@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainedon.pictures.columns import Column, each
-from trainedon.pictures.entries import READ, Passed
-from trainedon.pictures.names import picture_stem, stem
-from trainedon.pictures.sniffing import Seems
+from trainedon.pictures.listing.columns import Column, each
+from trainedon.pictures.listing.entries import READ, Passed
+from trainedon.pictures.pixels.names import picture_stem, stem
+from trainedon.pictures.pixels.sniffing import Seems
 
 SECOND = Seems("caption beside another one that is read")
 

@@ -1,0 +1,1 @@
+"""Files with many pictures in them: arrays, tables, tars, and several of these together."""

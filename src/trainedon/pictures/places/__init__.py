@@ -1,0 +1,1 @@
+"""Where pictures lie: on this disk, or in a store."""
