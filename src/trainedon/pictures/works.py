@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from trainedon.errors import UserError, meant
-from trainedon.pictures.picture import Entry
-from trainedon.pictures.stores import shown
+from trainedon.pictures.pixels.picture import Entry
+from trainedon.pictures.places.stores import shown
 
 SourceFrom = Literal["folder", "column"]
 LONGEST = 500  # characters

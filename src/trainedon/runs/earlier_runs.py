@@ -37,9 +37,9 @@ log = logging.getLogger("trainedon")
 
 
 def listed(record: RunRecord, items: Inventory, out: Path) -> RunRecord:
-    """The record with the lists of the run's pictures, as they stand before any is scored, and with notes of what of
-    them earlier runs had scored. items: all sets. out: the run folder."""
-    known, notes = _known(record.identity, out)
+    """The record with the lists of the run's pictures, as they stand before any is scored, and of an audit with what of
+    the suspects earlier runs had scored. items: all sets. out: the run folder."""
+    known, notes = _known(record.identity, out) if record.kind == "audit" else ([], [])
     digests = record.identity.pictures
     entry = ListedEntry(
         at=now(),

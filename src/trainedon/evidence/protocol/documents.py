@@ -389,10 +389,9 @@ class Chosen(Document):
 
 
 class SettledLists(Document):
-    """When the lists of pictures were settled, before any was scored, and what was known of earlier runs on the model:
-    those in folders beside this one and those in the user's own record."""
+    """The lists of pictures as they were settled before any was scored, at the moment that `run.json` names, and what
+    was known of earlier runs on the model: those in folders beside this one and those in the user's own record."""
 
-    at: str = Field(description="UTC")
     suspects: str | None = Field(description="digest of the list")
     unseen: str | None = Field(description="digest of the list")
     asked: Count = Field(description="earlier runs that asked about more than half of these suspects")

@@ -31,7 +31,6 @@ def listed_before(
     if entry is None:
         return None
     return SettledLists(
-        at=entry.at,
         suspects=entry.suspects,
         unseen=entry.unseen,
         asked=entry.asked,
