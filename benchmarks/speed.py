@@ -39,8 +39,8 @@ from trainedon.errors import UserError
 from trainedon.evidence.statistics.roc import auc
 from trainedon.files import write_json
 from trainedon.pictures import Batch, scan, take_inventory
-from trainedon.runs.exhibit_files import Selection
-from trainedon.runs.scorer import Scorer, Task
+from trainedon.runs.scoring.exhibit_files import Selection
+from trainedon.runs.scoring.scorer import Scorer, Task
 from trainedon.targets import load_target
 from trainedon.targets.networks.unet import PixelUNet
 
@@ -159,7 +159,7 @@ def raced(
 
 def through_the_engine(target: PixelUNet, attack: Attack, task: Task) -> np.ndarray:
     """Scores (n,): read, decoded, scored and made rows of, shard by shard, but not written."""
-    from trainedon.runs.engine import SHARD
+    from trainedon.runs.scoring.engine import SHARD
 
     scorer, scores = Scorer(target, [attack], _Nothing()), []
     for start in range(0, len(task.items), SHARD):

@@ -16,7 +16,7 @@ from forked import Forked
 
 from trainedon.errors import UserError
 from trainedon.runs import Plan, conclude, run, verify
-from trainedon.runs.scorer import Scorer
+from trainedon.runs.scoring.scorer import Scorer
 from trainedon.sweeps.grid import plan
 from trainedon.targets import load_target
 
@@ -244,13 +244,13 @@ def test_a_sweep_is_printed_drawn_reported_and_verified(swept, tmp_path):
 def test_a_sweep_that_was_killed_goes_on_and_ends_as_if_it_had_not(swept, tmp_path, monkeypatch):
     command, finished, printed = swept
     out = tmp_path / "killed"
-    code = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
+    code = "import trainedon.runs.scoring.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
     process = Forked(code, [*command, "--out", out], tmp_path)
     process.until(lambda: len(list(out.glob("shards/*/*.parquet"))) >= 3)
     process.kill()
     assert not (out / "scores.parquet").exists()
     done = {path: path.stat().st_mtime_ns for path in out.glob("shards/*/*.parquet")}
-    monkeypatch.setattr("trainedon.runs.engine.SHARD", 4)
+    monkeypatch.setattr("trainedon.runs.scoring.engine.SHARD", 4)
     again = call(*command, "--out", out)
     assert again.returncode == 0, again.stderr
     assert done and again.stdout.replace(str(out), str(finished)) == printed
@@ -288,7 +288,7 @@ def test_an_interrupt_ends_a_run_with_130_and_the_same_command_goes_on(
     command += ["--unseen", toy_pictures["unseen"], "--attacks", "loss", "--out", out]
     code = """
 import os, signal
-import trainedon.runs.engine as e
+import trainedon.runs.scoring.engine as e
 from trainedon.cli import main
 from trainedon.cli.terminal import Bars
 e.SHARD = 12
@@ -299,7 +299,7 @@ main()
     assert (ended.returncode, ended.stderr.splitlines()[-1]) == (130, LINE) and "Traceback" not in ended.stderr
     assert not (out / "scores.parquet").exists() and not list(out.rglob(".*.tmp"))
     assert len(list(out.glob("shards/*/*.parquet"))) == 2
-    monkeypatch.setattr("trainedon.runs.engine.SHARD", 12)
+    monkeypatch.setattr("trainedon.runs.scoring.engine.SHARD", 12)
     scored = []
     monkeypatch.setattr(Scorer, "__call__", _recorded(Scorer.__call__, scored))
     assert call(*command).returncode == 0

@@ -10,7 +10,7 @@ from trainedon.checks import check_lock, refuse_strangers
 from trainedon.errors import UserError
 from trainedon.files import write_text
 from trainedon.runs.folder import locked
-from trainedon.runs.unfinished import load
+from trainedon.runs.scoring.unfinished import load
 from trainedon.targets import Journal, Pace
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from trainedon.evidence import Draw, Scores, read_scores
     from trainedon.pictures import Batch, load_pictures, scan
     from trainedon.planning.forecast import Estimate
-    from trainedon.runs.verify import Check
+    from trainedon.runs.checking.verify import Check
     from trainedon.targets import Service, Target, load_target
     from trainedon.training import Manifest, Recipe, recipe_of
 
@@ -65,7 +65,7 @@ _HOMES = {
     "evidence": "Draw Scores read_scores",
     "pictures": "Batch load_pictures scan",
     "planning.forecast": "Estimate",
-    "runs.verify": "Check",
+    "runs.checking.verify": "Check",
     "targets": "Service Target load_target",
     "training": "Manifest Recipe recipe_of",
 }

@@ -6,7 +6,7 @@ import pytest
 
 import trainedon as to
 from trainedon.errors import UserError
-from trainedon.runs.seal import read_seal
+from trainedon.runs.checking.seal import read_seal
 
 FEW = to.Choices(limit=3)
 

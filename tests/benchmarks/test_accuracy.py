@@ -243,7 +243,7 @@ def test_the_figure_holds_every_attack_and_is_well_formed():
 
 
 def test_a_command_that_stopped_goes_on(one, tmp_path, monkeypatch):
-    from trainedon.runs.scorer import Scorer
+    from trainedon.runs.scoring.scorer import Scorer
 
     scored, usual = [], Scorer._score
 

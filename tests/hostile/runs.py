@@ -204,7 +204,7 @@ def somebody_elses_file_in_a_run_folder(place: Path) -> list[str]:
 
 @hostile("it was changed after it was made", 1, "verify")
 def a_seal_that_was_changed(place: Path) -> list[str]:
-    from trainedon.runs.seal import seal
+    from trainedon.runs.checking.seal import seal
 
     path = seal(_copy(place, _table()))
     path.write_text(path.read_text().replace("sealed 2", "sealed 1"))

@@ -9,7 +9,7 @@ import pytest
 from trainedon.attacks import parse_attacks
 from trainedon.pictures import scan, take_inventory
 from trainedon.runs import Plan, run, verify
-from trainedon.runs.scorer import read_batch
+from trainedon.runs.scoring.scorer import read_batch
 from trainedon.targets import load_target
 
 

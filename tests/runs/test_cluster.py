@@ -13,7 +13,7 @@ import pytest
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 from trainedon.runs import Plan, run
-from trainedon.runs.cluster import Cluster
+from trainedon.runs.scoring.cluster import Cluster
 from trainedon.targets import load_target
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'trainedon[ray]'")
@@ -21,7 +21,7 @@ cluster_utils = pytest.importorskip("ray.cluster_utils", reason="this Ray starts
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray warns of itself
 ATTACKS = "drc-fast, loss, quantile(loss)"
-CODE = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
+CODE = "import trainedon.runs.scoring.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
 WORKER = b"ray::MapWorker"
 
 

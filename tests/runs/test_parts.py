@@ -11,9 +11,9 @@ import pytest
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.learned import quantile
 from trainedon.runs import Plan, run
-from trainedon.runs import unfinished as parts
-from trainedon.runs.engine import Local
-from trainedon.runs.unfinished import PartialShard
+from trainedon.runs.scoring import unfinished as parts
+from trainedon.runs.scoring.engine import Local
+from trainedon.runs.scoring.unfinished import PartialShard
 from trainedon.targets import load_target
 
 ATTACKS = "drc-hide(steps=2, restorations=1, restorer=join), loss, quantile(loss)"

@@ -134,7 +134,7 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
     finished, model, toy_pictures, tmp_path, monkeypatch
 ):
     """An exception at every moment at which progress is told, each time gone on with."""
-    monkeypatch.setattr("trainedon.runs.engine.SHARD", 12)
+    monkeypatch.setattr("trainedon.runs.scoring.engine.SHARD", 12)
     whole = tmp_path / "whole"
     run(load_target(model), evaluation(toy_pictures), whole, silent)
     assert table(whole) == table(finished)
@@ -177,7 +177,7 @@ def command(model, toy_pictures, tmp_path):
     out = tmp_path / "run"
     arguments = ["evaluate", model, "--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
     arguments += ["--attacks", ATTACKS, "--out", out, "--device", "cpu"]
-    code = "import trainedon.runs.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
+    code = "import trainedon.runs.scoring.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
     return lambda before="": Forked(before + code, arguments, tmp_path), out
 
 

@@ -9,8 +9,9 @@ import subprocess
 import pytest
 
 from trainedon.errors import UserError
-from trainedon.runs import conclude, conclude_table, keys, verify
-from trainedon.runs.seal import FILES, SIGNER, check_seal, read_seal, seal
+from trainedon.runs import conclude, conclude_table, verify
+from trainedon.runs.checking import keys
+from trainedon.runs.checking.seal import FILES, SIGNER, check_seal, read_seal, seal
 
 
 @pytest.fixture

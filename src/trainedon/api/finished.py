@@ -10,7 +10,7 @@ from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.api.results import AuditRun, EvaluationRun
-    from trainedon.runs.verify import Check
+    from trainedon.runs.checking.verify import Check
 
 
 def report(run: str | Path, out: str | Path | None = None) -> AuditRun | EvaluationRun:
@@ -45,8 +45,8 @@ def verify(
     Raises UserError for a key that cannot be read.
     """
     from trainedon.runs import verify as check
-    from trainedon.runs.keys import public_key
-    from trainedon.runs.seal import check_seal
+    from trainedon.runs.checking.keys import public_key
+    from trainedon.runs.checking.seal import check_seal
 
     expected = None if signer is None else public_key(Path(signer))
     checks = check(Path(run))
@@ -67,8 +67,8 @@ def seal(
     out: where it is written, if not `RUN/seal.json`. key: an Ed25519 key, PEM or as ssh-keygen makes it, that signs it;
     passphrase: called where the key is encrypted. Raises UserError for an unfinished run and a key that does not open.
     """
-    from trainedon.runs import keys
-    from trainedon.runs.seal import seal as seal_run
+    from trainedon.runs.checking import keys
+    from trainedon.runs.checking.seal import seal as seal_run
 
     opened = None if key is None else keys.private_key(Path(key), passphrase or _no_passphrase)
     return seal_run(Path(run), None if out is None else Path(out), opened)

@@ -11,7 +11,7 @@ from trainedon.checks import device_of
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
-    from trainedon.runs.engine import Engine
+    from trainedon.runs.scoring.engine import Engine
     from trainedon.targets import Target
 
 log = logging.getLogger("trainedon")
@@ -42,7 +42,7 @@ def engine_of(model: str | Path | Target, machine: Machine) -> Engine | None:
     if machine.engine == "ray":
         if not isinstance(model, str | Path):
             raise UserError("workers open the model themselves: give its path or hub id, and no loaded one")
-        from trainedon.runs.cluster import Cluster
+        from trainedon.runs.scoring.cluster import Cluster
 
         return Cluster(str(model), _loading(machine), machine.address, machine.workers)
     if machine.engine != "local":

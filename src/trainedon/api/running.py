@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trainedon.attacks import Attack, Progress
     from trainedon.evidence import Audit, Evaluation, Peaks, Sweep
     from trainedon.formats.run_record import Kind, Lead, StudyEntry, SweepEntry
-    from trainedon.runs.engine import Engine
+    from trainedon.runs.scoring.engine import Engine
     from trainedon.targets import Target
 
 log = logging.getLogger("trainedon")

@@ -166,8 +166,8 @@ def seal(
     new_key: Annotated[Path | None, typer.Option(help="Make a key in this file, and FILE.pub to give away.")] = None,
 ) -> None:
     """Vouch for a run: one digest over everything in its folder, with the date, signed where a key is given."""
-    from trainedon.runs import keys
-    from trainedon.runs.seal import read_seal
+    from trainedon.runs.checking import keys
+    from trainedon.runs.checking.seal import read_seal
 
     if new_key is not None:
         say(f"Key: {new_key}, for you alone. Publish {keys.new_key(new_key)}, so that others know your seals.")

@@ -26,7 +26,7 @@ from trainedon.planning.measuring import (
     row_bytes,
     sample_pictures,
 )
-from trainedon.runs.engine import SHARD
+from trainedon.runs.scoring.engine import SHARD
 from trainedon.targets import Target
 
 LARGEST = 10**15  # of a count; beyond it one has mistyped

@@ -23,7 +23,7 @@ from trainedon.errors import UserError
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES
 from trainedon.pictures import Batch, Item, Rendering, scan, shown, take_inventory, write_inventory
 from trainedon.pictures.pixels.rendering import DEFAULT
-from trainedon.runs.engine import MERGED, SHARD
+from trainedon.runs.scoring.engine import MERGED, SHARD
 from trainedon.targets import Target
 
 Clock = Callable[[], float]

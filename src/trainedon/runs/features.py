@@ -21,7 +21,7 @@ from trainedon.formats.arrow_schemas import FEATURES, written
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.appearance import layout
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
-from trainedon.runs.scorer import read_again
+from trainedon.runs.scoring.scorer import read_again
 
 MOST = 1024  # pictures of each set
 SIDE = 128  # pixels; 224 costs five times as much and finds few more copies

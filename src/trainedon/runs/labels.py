@@ -22,8 +22,8 @@ from trainedon.pictures import Entry, Inventory, Item
 from trainedon.pictures.pixels.names import number
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.precise import double
-from trainedon.runs.engine import SHARD
-from trainedon.runs.scorer import read_batch
+from trainedon.runs.scoring.engine import SHARD
+from trainedon.runs.scoring.scorer import read_batch
 from trainedon.targets import PAD, Target
 from trainedon.targets.core.pace import INTERVAL
 

@@ -31,7 +31,7 @@ from trainedon.pictures.inventory import restated
 from trainedon.pictures.pixels.decoding import QUARTERS
 from trainedon.pictures.pixels.rendering import ALPHAS, AUTO, ORIENTATIONS
 from trainedon.runs.labels import infer_labels
-from trainedon.runs.scorer import read_batch
+from trainedon.runs.scoring.scorer import read_batch
 from trainedon.targets import Symmetric, Target, changed, relative
 
 SAMPLED = 64  # pictures

@@ -30,8 +30,6 @@ from trainedon.pictures import (
 )
 from trainedon.pictures.works import source_of
 from trainedon.runs import earlier_runs
-from trainedon.runs import exhibit_files as exhibits
-from trainedon.runs.engine import Engine, Keep, forget, score_all
 from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_same, locked, protocol_of, version_of
 from trainedon.runs.foretold import foretold
@@ -40,6 +38,8 @@ from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, identity_of, now, record_of
 from trainedon.runs.rendering_choice import notes as rendering_notes
 from trainedon.runs.rendering_choice import settle as settle_rendering
+from trainedon.runs.scoring import exhibit_files as exhibits
+from trainedon.runs.scoring.engine import Engine, Keep, forget, score_all
 from trainedon.runs.spelling import in_full
 from trainedon.targets import Target
 

@@ -14,7 +14,7 @@ from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.files import file_digest
 from trainedon.reading import kind_of
-from trainedon.runs.exhibit_files import RESTORED
+from trainedon.runs.scoring.exhibit_files import RESTORED
 
 MOST = 100_000  # files; a run folder has some hundred
 LARGE = 2**30  # bytes, above which a file is looked at for holes

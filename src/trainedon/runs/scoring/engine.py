@@ -22,9 +22,9 @@ from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, ScoreRow, writ
 from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
-from trainedon.runs import unfinished as parts
-from trainedon.runs.exhibit_files import Exhibits, Selection
-from trainedon.runs.scorer import Finished, Scorer, Task, row, scored
+from trainedon.runs.scoring import unfinished as parts
+from trainedon.runs.scoring.exhibit_files import Exhibits, Selection
+from trainedon.runs.scoring.scorer import Finished, Scorer, Task, row, scored
 from trainedon.targets import Pace, Target
 from trainedon.targets.core.pace import INTERVAL, Clock
 

@@ -21,8 +21,8 @@ from trainedon.formats.arrow_schemas import SHARD_SCORES, ScoreRow
 from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.pixels.picture import digest, unpack
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
-from trainedon.runs.exhibit_files import Selection, Shown
-from trainedon.runs.unfinished import PartialShard
+from trainedon.runs.scoring.exhibit_files import Selection, Shown
+from trainedon.runs.scoring.unfinished import PartialShard
 from trainedon.targets import Evaluations, Journal, Pace, Target
 from trainedon.targets.core.journal import worthwhile
 

@@ -24,8 +24,8 @@ import torch
 
 from trainedon.attacks import Attack, Progress
 from trainedon.errors import UserError
-from trainedon.runs.exhibit_files import Selection
-from trainedon.runs.scorer import Finished, Scorer, Task
+from trainedon.runs.scoring.exhibit_files import Selection
+from trainedon.runs.scoring.scorer import Finished, Scorer, Task
 from trainedon.targets import Target, load_target
 
 REMEDY = "check --address, and that `ray start` ran there"

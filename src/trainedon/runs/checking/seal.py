@@ -20,10 +20,10 @@ from trainedon.errors import UserError
 from trainedon.files import write_json
 from trainedon.formats import RunRecord, read_record
 from trainedon.reading import json_of, read_bytes, read_json
-from trainedon.runs import keys
-from trainedon.runs.contents import MOST, digest_in
+from trainedon.runs.checking import keys
+from trainedon.runs.checking.contents import MOST, digest_in
+from trainedon.runs.checking.verify import Check, verify
 from trainedon.runs.record import now
-from trainedon.runs.verify import Check, verify
 
 FORMAT: Final = "trainedon-seal-1"
 MOST_BYTES = 2**24  # of a seal

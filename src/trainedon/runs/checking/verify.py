@@ -29,11 +29,11 @@ from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
 from trainedon.pictures.pixels.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
-from trainedon.runs.consistency import disagreements
-from trainedon.runs.contents import contents, digest_in
-from trainedon.runs.differences import differences
-from trainedon.runs.exhibit_files import RESTORED, check_sizes, shown_files
+from trainedon.runs.checking.consistency import disagreements
+from trainedon.runs.checking.contents import contents, digest_in
+from trainedon.runs.checking.differences import differences
 from trainedon.runs.run import Documents, recompute
+from trainedon.runs.scoring.exhibit_files import RESTORED, check_sizes, shown_files
 
 LISTED = 5
 MOST_ATTACKS = 300  # of a table that is computed again

@@ -1,0 +1,1 @@
+"""What scores the shards of a run: here, or by a pool of workers."""
