@@ -114,8 +114,9 @@ def _too_few(given: Given) -> str:
     if sources.by == "within":
         return f"The sources with pictures of both kinds have too few for {tests}: give more of them."
     needed = math.ceil(given.tests / LEVEL)
+    mine = "One source" if sources.suspects == 1 else f"{sources.suspects} sources"
     return (
-        f"{sources.suspects} sources of suspects against {sources.unseen} others cannot give a p-value below {LEVEL} "
+        f"{mine} of suspects against {sources.unseen} others cannot give a p-value below {LEVEL} "
         f"with {tests}: one against others needs {needed} of these; or give unseen works of the same source."
     )
 
