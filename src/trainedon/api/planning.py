@@ -25,6 +25,7 @@ def plan(
     attacks: Attacks = "drc",
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
+    control: str | Path | None = None,
     controls: bool = True,
     pictures: str | Path | None = None,
     bytes_per_picture: int | None = None,
@@ -42,22 +43,24 @@ def plan(
     are to be dealt by that. All else, and errors, as of `audit`.
     """
     from trainedon.attacks.core.pool import Pool
+    from trainedon.attacks.wrappers.on_control import on_control
     from trainedon.attacks.wrappers.recaptioned import controls as with_other_captions
     from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
     from trainedon.planning import forecast
 
-    places = {"shadows": shadows, "reference": reference, "pictures": pictures}
+    places = {"shadows": shadows, "reference": reference, "control": control, "pictures": pictures}
     check_call(model, {}, places, machine=machine, reading=reading)
     if suspects is not None and not 0 < suspects <= n:
         raise UserError(f"{suspects} suspects of {n} pictures: give from 1 to {n}")
     if sources is not None and (suspects is None or not 0 < sources <= n - suspects):
         raise UserError(f"{sources} sources: say how many are suspects, and of how many artists the unseen ones are")
-    means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base)
+    means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base, control=control)
     named = chosen(attacks, means)
     target = opened(model, machine)
     named = possible(named, attacks, target)
+    recaptioned = with_other_captions(target, named, Pool.of(("one", "another"))) if controls else []
     tests = len(named)
-    named += with_other_captions(target, named, Pool.of(("one", "another"))) if controls else []
+    named += [*recaptioned, *on_control(named, means.control_model())]
     estimate = forecast.plan(
         target,
         named,

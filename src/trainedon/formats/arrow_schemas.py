@@ -53,6 +53,16 @@ PART_SCORES = pa.schema([("place", pa.int64()), ("answer", pa.list_(pa.float64()
 FEATURES = pa.schema(
     [("set", pa.string()), ("picture", pa.string()), ("sha256", pa.string()), ("features", pa.list_(pa.float32()))]
 )
+# How those pictures look without an encoder; files of earlier versions have none of these.
+LOOKS = pa.schema(
+    [
+        ("layout", pa.list_(pa.float32())),
+        ("thumbnail", pa.list_(pa.uint8())),
+        ("grain", pa.list_(pa.float32())),
+        ("levels", pa.list_(pa.float32())),
+        ("borders", pa.list_(pa.float32())),
+    ]
+)
 PICTURES = pa.schema(
     [
         ("picture", pa.string()),

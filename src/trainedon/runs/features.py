@@ -1,6 +1,7 @@
 """Features of a sample of a run's pictures (`looks.parquet`), by an encoder that has nothing to do with the model.
 
-They serve to find near-duplicates, and to test whether the sets differ without the model.
+They serve to find near-duplicates, and to test whether the sets differ without the model. For the second the same
+pictures are also described without an encoder, which does not see small shifts, noise or other levels.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from trainedon import run_files
 from trainedon.attacks import Progress
 from trainedon.compare.efficientnet import PACKAGES, EfficientNetLite0, feature_maps
 from trainedon.degrade.vision import ROWS
-from trainedon.formats.arrow_schemas import FEATURES, written
+from trainedon.formats.arrow_schemas import FEATURES, LOOKS, written
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.appearance import layout
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
+from trainedon.pictures.traces import borders, grain, levels, thumbnail
 from trainedon.runs.scoring.scorer import read_again
 
 MOST = 1024  # pictures of each set
 SIDE = 128  # pixels; 224 costs five times as much and finds few more copies
 BUILT_IN = "layout"
+LOOKED_AT = {"layout": layout, "thumbnail": thumbnail, "grain": grain, "levels": levels, "borders": borders}
 
 
 def write_features(
@@ -47,14 +50,21 @@ def write_features(
     name, encode = encoder()
     chosen = _chosen(items)
     features: dict[int, np.ndarray] = {}
+    looks: dict[int, dict[str, np.ndarray]] = {}
+
+    def looked_at(place: int) -> np.ndarray:
+        rgb = read_again(items[place], entries[place], rendering).rgb
+        looks[place] = {column: look(rgb) for column, look in LOOKED_AT.items()}
+        return rgb
+
     for places in _parts(sorted(chosen)):  # as they are stored, since some sources are only read forward
-        features |= zip(places, encode(read_again(items[i], entries[i], rendering).rgb for i in places), strict=True)
+        features |= zip(places, encode(map(looked_at, places)), strict=True)
         progress("looking at pictures", len(features), len(chosen))
     rows = [
-        {"set": item.set, "picture": item.picture, "sha256": item.sha256, "features": features[i]}
+        {"set": item.set, "picture": item.picture, "sha256": item.sha256, "features": features[i], **looks[i]}
         for i, item in ((i, items[i]) for i in chosen)
     ]
-    schema = FEATURES.with_metadata({"encoder": name})
+    schema = pa.schema([*FEATURES, *LOOKS], {"encoder": name})
     with written(path, schema) as writer:
         writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 

@@ -16,6 +16,7 @@ from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror
 from trainedon.evidence.protocol.conditioning import conditioning_control
 from trainedon.evidence.protocol.controls import duplicates
+from trainedon.evidence.protocol.counterparts import control_models, sensitivity
 from trainedon.evidence.protocol.documents import (
     AttackAudit,
     Audit,
@@ -81,14 +82,14 @@ def audit_table(
     scores.require("suspect")
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
-    scores = every.without(circumstances.prompts or ())
+    scores = every.without(circumstances.controls)
     works = works_of(scores) if rules.by_source else None
     tests, together = _tests(scores, rules, works)
     attacks = tuple(_audit_attack(scores, *pair, rules) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
     recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)), rules)
-    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, works is not None)
+    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules, works is not None)
     copies = duplicates(scores, listed)
     given_unseen = scores.has("unseen")
     mirror = None
@@ -153,6 +154,8 @@ def audit_table(
         asked=control,
         listing=listing,
         sources=sources,
+        control_models=control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks))),
+        sensitivity=sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks))),
         flags=tuple(raised),
     )
 

@@ -18,26 +18,35 @@ from scipy.stats import fisher_exact, ks_2samp
 
 from trainedon.evidence.protocol import caption_views as said
 from trainedon.evidence.protocol.blind_by_source import dealt, dealt_p
+from trainedon.evidence.protocol.detectable import BASELINE_LEVEL, detectable
 from trainedon.evidence.protocol.documents import Blind, BlindView
+from trainedon.evidence.protocol.picture_views import picture_views, stacked
+from trainedon.evidence.protocol.rules import STANDARD_2, Rules
 from trainedon.evidence.statistics.roc import auc
-from trainedon.evidence.statistics.two_sample import Deal, View, classifier_two_sample_test, discriminant
+from trainedon.evidence.statistics.two_sample import (
+    Deal,
+    View,
+    classifier_two_sample_test,
+    discriminant,
+    null_spread,
+)
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.deduplicate import near_duplicate_clusters
 from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.memory import release_unused
 from trainedon.evidence.table.picture_table import Facts, Pictures, PictureTable
 from trainedon.evidence.table.rows import BY_NAME, SETS
+from trainedon.evidence.table.split import seed_of
 
-LEVEL = 0.05  # of the permutation test; higher would be more cautious, and spoil more honest audits
 MISMATCH_LEVEL = 0.01
 FEWEST = 10  # pictures a side
 MOST = 4096  # pictures a side, chosen by digest: enough to see any difference that matters
 PERMUTATIONS = 999
-SEED = 20240619
+SEED = 20240619  # of standard-1; later the seed follows from the digests
 LOGGED = ("width", "height", "bytes", "sharpness")
 PLAIN = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b")
 LATER = ("jpeg_trace", "detail")  # not in inventories of earlier versions
-COLUMNS = ("set", "picture", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption", "source")
+COLUMNS = ("set", "picture", "sha256", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption", "source")
 CAPTIONS = (said.WRITTEN, said.SAY)  # the views of them
 
 
@@ -55,13 +64,15 @@ def run(
     set_name: str,
     features: FeatureTable | None = None,
     captions: bool = False,
+    rules: Rules = STANDARD_2,
     by_source: bool = False,
 ) -> Findings:
     """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
 
     pictures: the inventory, or None. features: of an encoder; pictures without any are left out. captions: whether the
-    model is conditioned on them. Where any picture has one, those without count as having an empty one. by_source:
-    whether labels are dealt by whose works the pictures are.
+    model is conditioned on them. Where any picture has one, those without count as having an empty one. rules: whether
+    how pictures look without an encoder is compared too, and whether to say which difference would have been found.
+    by_source: whether labels are dealt by whose works the pictures are.
     """
     if pictures is None:
         return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
@@ -69,16 +80,19 @@ def run(
     first, unseen = _chosen(listed, (set_name, "unseen"), features)
     codec = resolution = deal = None
     if by_source and first and unseen:
-        found = dealt(first, unseen, PERMUTATIONS, SEED)
-        if isinstance(found, str):
-            return _not_run(found, len(first), len(unseen), None, None)
-        first, unseen, deal = found.first, found.unseen, found.deal
+        alike = dealt(first, unseen, PERMUTATIONS, SEED)
+        if isinstance(alike, str):
+            return _not_run(alike, len(first), len(unseen), None, None)
+        first, unseen, deal = alike.first, alike.unseen, alike.deal
     if first and unseen:
         codec, resolution = codec_mismatch(first, unseen, deal), resolution_mismatch(first, unseen, deal)
     if min(len(first), len(unseen)) < FEWEST:
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
-    return Findings(_compared(first, unseen, features, captions, codec, resolution, deal), codec, resolution)
+    views = _views(first, unseen, features, captions, rules.looks)
+    seed = seed_of(*([str(p["sha256"]) for p in part] for part in (first, unseen))) if rules.seeded else SEED
+    found = _compared(views, len(first), len(unseen), codec, resolution, rules, seed, deal)
+    return Findings(found, codec, resolution)
 
 
 def _chosen(listed: PictureTable, sets: tuple[str, str], features: FeatureTable | None) -> list[Sequence[Facts]]:
@@ -100,43 +114,59 @@ def _chosen(listed: PictureTable, sets: tuple[str, str], features: FeatureTable 
     return [facts[: len(parts[0])], facts[len(parts[0]) :]]
 
 
-def _compared(
-    first: Sequence[Facts],
-    unseen: Sequence[Facts],
-    features: FeatureTable | None,
-    captions: bool,
-    codec: str | None,
-    resolution: str | None,
-    deal: Deal | None = None,
-) -> Blind:
-    """Every view of the pictures, tested together; the AUC printed is that of the view that separates best."""
+def _views(
+    first: Sequence[Facts], unseen: Sequence[Facts], features: FeatureTable | None, captions: bool, looks: bool
+) -> dict[str, View]:
+    """Every way in which the pictures are compared, by name."""
     views = {"files and colours": View(file_features(first, unseen), discriminant())}
     if features:
-        vectors = np.array([features.vectors[_key(p)] for rows in (first, unseen) for p in rows], dtype=float)
+        keys = [_key(p) for rows in (first, unseen) for p in rows]
+        vectors = stacked(features.vectors, keys).astype(float)
         views["what they show"] = View(vectors, discriminant(ridge=vectors.shape[1]))
+        if looks and features.looks:
+            views |= picture_views(features, keys)
     texts: list[Any] = [p["caption"] for rows in (first, unseen) for p in rows] if captions else []
     if any(texts):
         views[said.WRITTEN] = View(said.form(texts), discriminant())
         views[said.SAY] = View(said.words(texts), discriminant(ridge=2 * said.HASHED))
+    return views
+
+
+def _compared(
+    views: Mapping[str, View],
+    m: int,
+    n: int,
+    codec: str | None,
+    resolution: str | None,
+    rules: Rules,
+    seed: int,
+    deal: Deal | None,
+) -> Blind:
+    """Every view of m pictures and n unseen ones, tested together; the AUC printed is that of the view that separates
+    best."""
     release_unused()  # the permutations take the most
-    found, p_value, _ = classifier_two_sample_test(list(views.values()), len(first), PERMUTATIONS, SEED, deal=deal)
-    areas = [auc(one.score[: len(first)], one.score[len(first) :], widen=one.widen, one_more=False) for one in found]
+    found, p_value, _ = classifier_two_sample_test([*views.values()], m, PERMUTATIONS, seed, deal=deal)
+    areas = [auc(one.score[:m], one.score[m:], widen=one.widen, one_more=rules.one_more) for one in found]
+    # correction over k views costs no more than testing each at 1/k of the level
+    spread = max(one.widen for one in found) * null_spread(m, n)
+    least = detectable(spread, BASELINE_LEVEL / len(views)) if rules.tells_detectable else None
     best = min(range(len(found)), key=lambda i: (found[i].p_value, -found[i].auc))
     return Blind(
         auc=areas[best].value,
         auc_ci=areas[best].interval,
         p_value=p_value,
-        level=LEVEL,
-        separates=p_value < LEVEL,
+        level=BASELINE_LEVEL,
+        separates=p_value < BASELINE_LEVEL,
         views=tuple(
             BlindView(name=name, auc=area.value, auc_ci=area.interval, p_value=one.p_value)
             for name, area, one in zip(views, areas, found, strict=True)
         ),
         codec_mismatch=codec is not None,
         resolution_mismatch=resolution is not None,
-        n_pictures=len(first),
-        n_unseen=len(unseen),
+        n_pictures=m,
+        n_unseen=n,
         reason=None,
+        detectable=least,
     )
 
 
@@ -150,7 +180,7 @@ def _not_run(reason: str, m: int, n: int, codec: str | None, resolution: str | N
         auc=None,
         auc_ci=None,
         p_value=None,
-        level=LEVEL,
+        level=BASELINE_LEVEL,
         separates=None,
         views=(),
         codec_mismatch=codec is not None if compared else None,

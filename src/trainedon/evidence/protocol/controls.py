@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainedon.evidence.protocol.detectable import detectable
 from trainedon.evidence.protocol.documents import Duplicates, NearCopy, UnseenControl
 from trainedon.evidence.statistics import pvalues
+from trainedon.evidence.statistics.two_sample import null_spread
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.rows import BY_NAME, Rows
@@ -22,6 +24,7 @@ def unseen_control(
     evaluation: np.ndarray,
     deals: pvalues.Deals = pvalues.DEALS,
     seed: int = pvalues.SEED,
+    tells_detectable: bool = True,
 ) -> UnseenControl:
     """One half of the unseen pictures against the other, by the test that suspects are put to, in both directions.
 
@@ -32,7 +35,8 @@ def unseen_control(
     if min(m, n) == 0 or 2 * pvalues.smallest_p(m, n) >= LEVEL:
         return UnseenControl(p_value=None, level=LEVEL, finds=None)
     p_value = pvalues.permutation_test(calibration, evaluation, deals, seed).two_sided
-    return UnseenControl(p_value=p_value, level=LEVEL, finds=p_value < LEVEL)
+    least = detectable(null_spread(m, n), LEVEL / 2) if tells_detectable else None
+    return UnseenControl(p_value=p_value, level=LEVEL, finds=p_value < LEVEL, detectable=least)
 
 
 def duplicates(scores: Scores, listed: PictureTable | None) -> Duplicates:

@@ -24,7 +24,10 @@ class Rules:
     directed: whether CDI finds only what runs in the attacks' own direction.
     cautious_share: whether the estimate of the member share is too high in at most one case of two.
     learnt: by how much the standard error of the AUC of an attack that learnt from labels is multiplied.
-    tells_assumption: whether a claim of level 3 names what it rests on."""
+    tells_assumption: whether a claim of level 3 names what it rests on.
+    looks: whether the blind baseline also compares how pictures look without an encoder.
+    tells_detectable: whether controls say which difference they would have found.
+    turned: the symmetries of the picture plane by which an audit's pictures are turned for a control."""
 
     name: Protocol
     schema_version: Literal[1, 2]
@@ -38,6 +41,9 @@ class Rules:
     cautious_share: bool
     learnt: float
     tells_assumption: bool
+    looks: bool
+    tells_detectable: bool
+    turned: tuple[str, ...]
 
 
 STANDARD_1 = Rules(
@@ -53,6 +59,9 @@ STANDARD_1 = Rules(
     cautious_share=False,
     learnt=1.0,
     tells_assumption=False,
+    looks=False,
+    tells_detectable=False,
+    turned=(),
 )
 STANDARD_2 = Rules(
     name="standard-2",
@@ -67,6 +76,9 @@ STANDARD_2 = Rules(
     cautious_share=True,
     learnt=LEARNT,
     tells_assumption=True,
+    looks=True,
+    tells_detectable=True,
+    turned=("mirror",),
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}

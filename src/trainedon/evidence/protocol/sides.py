@@ -40,7 +40,7 @@ def common(first: Sample, unseen: Sample, rules: Rules) -> dict[str, Any]:
         "nfe_per_picture": _mean("nfe", first, unseen),
         "seconds_per_picture": _mean("seconds", first, unseen),
         "n_tied": int(np.isin(first.score, shared).sum() + np.isin(unseen.score, shared).sum()),
-        "unseen_control": unseen_control(*halves(unseen), rules.deals, _seed(rules, unseen)),
+        "unseen_control": unseen_control(*halves(unseen), rules.deals, _seed(rules, unseen), rules.tells_detectable),
         "n_not_scored": len(unscored),
         "not_scored": tuple(Unscored(reason=reason, n=n) for reason, n in count_reasons(unscored)),
     }

@@ -2,7 +2,7 @@
 
 Scores of different folds share training rows, so their AUC spreads more than the usual formulas say: a test that treats
 them as independent raises false alarms. Here labels are dealt anew within the folds and every fit is repeated, which is
-exact whatever the classifier, as long as it is the same one each time.
+valid whatever the classifier, as long as it is the same one each time.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def classifier_two_sample_test(
             as_high += int((null[-1][0] >= observed[0] - 1e-12).sum())
     drawn = np.concatenate(null, axis=1)  # (views, permutations)
     together, made = _together(drawn, observed, enough)
-    plain = math.sqrt((n + 1) / (12 * m * (n - m)))  # standard error of a null AUC (Mann & Whitney, 1947)
+    plain = null_spread(m, n - m)
     found = [
         ClassifierTest(score, float(value), _p_value(row[:made], value), max(1.0, float(row.std()) / plain))
         for score, value, row in zip(scores, observed, drawn, strict=True)
@@ -165,6 +165,12 @@ def _together(drawn: np.ndarray, observed: np.ndarray, enough: int | None) -> tu
     share = np.stack([rankdata(-row, method="max") for row in every]) / every.shape[1]
     striking = share.min(axis=0)
     return float((striking <= striking[0] + 1e-12).mean()), drawn.shape[1]
+
+
+def null_spread(m: int, n: int) -> float:
+    """Standard deviation of the AUC of m against n independent scores that are spread alike (Mann and Whitney, Annals
+    of Mathematical Statistics 18, 1947)."""
+    return math.sqrt((m + n + 1) / (12 * m * n))
 
 
 def _p_value(null: np.ndarray, observed: float) -> float:
