@@ -16,6 +16,7 @@ from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
         (Given(40, 200), 3, "A claim of level 3 can be reached"),
         (Given(40, 200, drawn=True), 4, "A claim of level 4 can be reached"),
         (Given(40, 0), 1, "give --unseen"),
+        (Given(12, 200), 2, "sets that differ by themselves are found out"),
         (Given(2, 7), 0, "2 suspects and 7 unseen pictures cannot give a p-value below 0.01 with one test"),
         (Given(3, 8), 2, "The blind baseline needs 10 pictures a side"),
         (Given(3, 8, attacks=2), 0, "with 2 tests: give more pictures, or name fewer attacks"),

@@ -79,8 +79,9 @@ def run(
     listed = pictures if isinstance(pictures, PictureTable) else PictureTable.read(pictures)
     first, unseen = _chosen(listed, (set_name, "unseen"), features)
     codec = resolution = deal = None
+    seed = seed_of(*([str(p["sha256"]) for p in part] for part in (first, unseen))) if rules.seeded else SEED
     if by_source and first and unseen:
-        alike = dealt(first, unseen, PERMUTATIONS, SEED)
+        alike = dealt(first, unseen, PERMUTATIONS, seed)
         if isinstance(alike, str):
             return _not_run(alike, len(first), len(unseen), None, None)
         first, unseen, deal = alike.first, alike.unseen, alike.deal
@@ -90,7 +91,6 @@ def run(
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
     views = _views(first, unseen, features, captions, rules.looks)
-    seed = seed_of(*([str(p["sha256"]) for p in part] for part in (first, unseen))) if rules.seeded else SEED
     found = _compared(views, len(first), len(unseen), codec, resolution, rules, seed, deal)
     return Findings(found, codec, resolution)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainedon.evidence.protocol import blind, blind_by_source, cdi
 from trainedon.evidence.protocol.claims import FOUND, LEVEL
+from trainedon.evidence.protocol.detectable import too_weak
 from trainedon.evidence.protocol.rules import CURRENT
 from trainedon.evidence.statistics import by_source
 from trainedon.evidence.statistics.pvalues import smallest_p
@@ -132,4 +133,6 @@ def _unchecked(given: Given) -> str | None:
             f"The blind baseline needs {blind_by_source.FEWEST_DEALS} unseen sources with about as many pictures as "
             f"the suspects' one has, and there are {given.sources.alike}: give more works of each."
         )
+    if given.sources is None and (weak := too_weak(given.suspects, given.unseen)):
+        return f"{weak[:1].upper()}{weak[1:]}."
     return None
