@@ -2,7 +2,10 @@
 
 import pytest
 
-from benchmarks.coverage import Bound, condition, kept, markdown
+from benchmarks.coverage import condition
+from benchmarks.coverage_page import BEGIN, END, chance_of_finding, kept, markdown, summary, write
+from benchmarks.coverage_parts import COVERS, Bound
+from trainedon.errors import UserError
 
 
 @pytest.mark.slow
@@ -14,11 +17,15 @@ from benchmarks.coverage import Bound, condition, kept, markdown
         ("clusters", 20, 40),
         ("best of 8", 20, 6),
         ("pictures", 20, 10),
-        ("remembered", 60, 30),
         ("half used", 60, 12),
         ("uneven", 60, 12),
         ("motifs", 60, 20),
         ("plain", 300, 5),
+        ("spreads", "40+200", 10),
+        ("sources", "12x10+40x10", 20),
+        ("learnt", "60+60", 10),
+        ("direction", "20", 5),
+        ("part", "40+120", 20),
     ],
 )
 def test_every_share_is_on_the_right_side_of_its_bound(kind, n, replicates):
@@ -27,10 +34,30 @@ def test_every_share_is_on_the_right_side_of_its_bound(kind, n, replicates):
     assert not [row for row in rows if not kept(row)]
 
 
+def row(hits, of=100, bound="at most 0.05"):
+    return {"kind": "plain", "n": 20, "what": "p", "bound": bound, "hits": hits, "of": of}
+
+
 def test_a_share_out_of_bounds_is_seen():
-    assert not Bound("at most", 0.05).kept(14, 100)
-    assert Bound("at most", 0.05).kept(13, 100)
-    assert not Bound("at least", 0.95).kept(86, 100)
-    assert Bound("at least", 0.95).kept(87, 100)
-    row = {"kind": "plain", "n": 20, "what": "p", "bound": "at most 0.05", "hits": 14, "of": 100}
-    assert "| p | at most 0.05 | 0.140 (!) |" in markdown([row])
+    assert not kept(row(14)) and kept(row(13))
+    assert not kept(row(86, bound="at least 0.95")) and kept(row(87, bound="at least 0.95"))
+    assert "| p | at most 0.05 | 0.140 (!) |" in markdown([row(14)])
+    assert "1 of the 1 shares out of bounds (plain, 20: p)" in summary([row(14)])
+
+
+def test_it_is_said_what_so_many_data_sets_could_not_show():
+    assert chance_of_finding(COVERS, 600) > 0.95 > chance_of_finding(COVERS, 500)
+    assert chance_of_finding(Bound("at most", 0.01), 1100) > 0.95 > chance_of_finding(Bound("at most", 0.01), 900)
+    assert chance_of_finding(Bound("at most", 0.5), 900) is None
+    few, many = (summary([row(95, of, "at least 0.95")]) for of in (100, 1100))
+    assert "Less than 95% is that in plain 20." in few and "Less than" not in many
+
+
+def test_the_tables_are_written_between_the_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write(page, "new\n")
+    assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    page.write_text("nothing")
+    with pytest.raises(UserError, match="add them"):
+        write(page, "new\n")

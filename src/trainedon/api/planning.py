@@ -23,6 +23,7 @@ def plan(
     attacks: Attacks = "drc",
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
+    control: str | Path | None = None,
     controls: bool = True,
     pictures: str | Path | None = None,
     bytes_per_picture: int | None = None,
@@ -36,16 +37,18 @@ def plan(
     `audit`.
     """
     from trainedon.attacks.core.pool import Pool
+    from trainedon.attacks.wrappers.on_control import on_control
     from trainedon.attacks.wrappers.recaptioned import controls as with_other_captions
     from trainedon.planning import forecast
 
-    places = {"shadows": shadows, "reference": reference, "pictures": pictures}
+    places = {"shadows": shadows, "reference": reference, "control": control, "pictures": pictures}
     check_call(model, {}, places, machine=machine, reading=reading)
-    means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base)
+    means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base, control=control)
     named = chosen(attacks, means)
     target = opened(model, machine)
     named = possible(named, attacks, target)
-    named += with_other_captions(target, named, Pool.of(("one", "another"))) if controls else []
+    recaptioned = with_other_captions(target, named, Pool.of(("one", "another"))) if controls else []
+    named += [*recaptioned, *on_control(named, means.control_model())]
     return forecast.plan(
         target,
         named,

@@ -18,6 +18,7 @@ from trainedon.cli.option_groups import (
     Base,
     BatchSize,
     Compile,
+    Control,
     Controls,
     Device,
     Model,
@@ -67,6 +68,7 @@ def plan(
     attacks: Attacks = "drc",
     shadows: Shadows = None,
     reference: Reference = None,
+    control: Control = None,
     controls: Controls = True,
     pictures: Annotated[
         str | None, typer.Option(help="Some of the pictures: their size, and how fast they are read, is measured.")
@@ -90,6 +92,7 @@ def plan(
         attacks=attacks,
         shadows=shadows,
         reference=reference,
+        control=control,
         controls=controls,
         pictures=pictures,
         bytes_per_picture=None if bytes_per_picture is None else count(bytes_per_picture, "--bytes-per-picture"),

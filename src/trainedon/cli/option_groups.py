@@ -95,6 +95,13 @@ Shadows = Annotated[Path | None, typer.Option(help="Shadow models, for attacks t
 Reference = Annotated[
     str | None, typer.Option(help="A model that never saw the pictures, for attacks that compare with one.")
 ]
+Control = Annotated[
+    str | None,
+    typer.Option(
+        help="A model that cannot have seen any of the pictures: each attack is run on it too, and what it finds there "
+        "is no memory of them."
+    ),
+]
 Drawn = Annotated[
     Path | None,
     typer.Option(help="The draw.json of `trainedon draw`, if its coins decided which pictures the model was given."),

@@ -73,7 +73,7 @@ class RunIdentity(_Entry):
     precision: str = Field(default="float32", description="missing where it is float32")
     compiled: bool = Field(default=False, description="missing where it is not")
     lead: str = Field(default="first", description="missing where it is the first attack")
-    controls: list[str] = Field(default=[], description="repr of each attack with other captions; missing without any")
+    controls: list[str] = Field(default=[], description="repr of each control; missing without any")
     rendering: dict[str, str] = Field(default={}, description="how pictures become pixels, where it is not the default")
     sweep: list[str] = Field(default=[], description="titles of the questions of a sweep")
     draw: str | None = Field(default=None, description="commitment of the coins that decided who was a member")
@@ -138,10 +138,19 @@ class InputEntry(_Entry):
 
 
 class ControlEntry(_Entry):
-    """An attack that was made with other captions than the pictures' own."""
+    """An attack that was made once more in another way: with other captions than the pictures' own, on a control model,
+    or on changed pictures. Exactly one of these is said."""
 
     of: str = Field(description="repr of the attack")
-    captions: OtherCaptions
+    captions: OtherCaptions | None = Field(default=None, description="missing where they are the pictures' own")
+    model: str | None = Field(default=None, description="digest of the control model; missing where none was asked")
+    change: str | None = Field(default=None, description="what was done to all pictures; missing where nothing was")
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if sum(said is not None for said in (self.captions, self.model, self.change)) != 1:
+            raise ValueError("a control has either captions, a model or a change")
+        return self
 
 
 class CostEntry(_Entry):
@@ -270,7 +279,10 @@ class RunRecord(_Entry):
     inputs: dict[str, Annotated[InputEntry, BeforeValidator(_source)]] = Field(default={}, description="by set")
     labels: dict[str, str] = Field(default={}, description="repr of an attack -> its short name")
     controls: dict[str, ControlEntry] = Field(
-        default={}, description="repr of an attack with other captions -> of what it is"
+        default={}, description="repr of each control (an attack made in another way) -> of what it is"
+    )
+    control_model: ModelEntry | None = Field(
+        default=None, description="the model that cannot have seen any picture; missing where none was given"
     )
     costs: list[CostEntry] = []
     declared: dict[str, DeclaredEntry] | None = Field(

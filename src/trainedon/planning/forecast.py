@@ -196,8 +196,8 @@ def _cautions(target: Target, attacks: Sequence[Attack]) -> list[str]:
     said = []
     if len(attacks) > 1:
         said.append("each attack as if it were alone: answers that several ask for are computed once")
-    if any({"shadows", "reference"} & set(attack.needs) for attack in attacks):
-        said.append("shadow and reference models as fast as the audited one")
+    if any({"shadows", "reference", "control"} & set(attack.needs) for attack in attacks):
+        said.append("shadow, reference and control models as fast as the audited one")
     if target.classes is not None:
         said.append(f"pictures with class labels: to find one takes {4 * target.classes} forward passes a picture more")
     return said

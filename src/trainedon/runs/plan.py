@@ -10,6 +10,7 @@ from trainedon.attacks import Attack
 from trainedon.formats.run_record import Kind, Lead, StudyEntry, SweepEntry
 from trainedon.pictures import Rendering
 from trainedon.runs.labels import check_choice
+from trainedon.targets import ControlModel
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Plan:
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
     from, one of `labels.CHOICES`. controls: whether attacks on a model that is conditioned on captions are made with
-    other captions too. rendering: how pictures become pixels. follow_links: whether links that lead out of a set's
-    folder are followed.
+    other captions too. control: a model that cannot have seen any picture, on which every attack is made too.
+    rendering: how pictures become pixels. follow_links: whether links that lead out of a set's folder are followed.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class Plan:
     truth: dict[str, bool] | None = None
     caption: str | None = None
     controls: bool = True
+    control: ControlModel | None = None
     labels: str = "auto"
     rendering: Rendering = field(default_factory=Rendering)
     follow_links: bool = False

@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from trainedon import evidence, reporting, run_files
-from trainedon.attacks import Progress
+from trainedon.attacks import Attack, Progress
 from trainedon.attacks.core.pool import Pool
-from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
+from trainedon.attacks.wrappers.on_control import on_control
+from trainedon.attacks.wrappers.recaptioned import controls, with_pool
+from trainedon.attacks.wrappers.turned import Turned, turned
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
 from trainedon.evidence.table.memory import release_unused
 from trainedon.files import file_digest, write_text
 from trainedon.formats import RunRecord, read_record, write_record
+from trainedon.formats.run_record import ControlEntry
 from trainedon.formats.truth_json import write_truth
 from trainedon.pictures import (
     Inventory,
@@ -57,10 +60,10 @@ def run(
     """
     version, rules = version_of(out), protocol_of(out)
     check_begun(out, begun(target, plan, version))
-    for attack in plan.attacks:
+    for attack in (*plan.attacks, *on_control(plan.attacks, plan.control)):
         attack.check(target)
     items, entries, passed = _take_inventories(plan, progress)
-    plan, others = _recaptioned(target, plan, items)
+    plan, others = _with_controls(target, plan, items, rules)
     settled = settle(target, items, plan.labels)
     items = settled.items
     draw = plan.draw and evidence.read_draw(plan.draw)
@@ -152,13 +155,20 @@ def recompute(out: Path, record: RunRecord) -> Documents:
 def _circumstances(record: RunRecord) -> evidence.Circumstances:
     """What a run records of its model and of how it was asked; runs of earlier versions record less."""
     return evidence.Circumstances(
-        prompts=record.controls if record.model.is_conditioned_on_captions else None,
+        prompts=_of_kind(record, "captions") if record.model.is_conditioned_on_captions else None,
+        on_control=_of_kind(record, "model"),
+        turned=_of_kind(record, "change"),
         conditioned_on=_conditioned_on(record),
         rendering=record.rendering,
         distilled=record.model.distilled,
         learnt=frozenset(name for name, told in (record.declared or {}).items() if told.learns_from == "labels"),
         null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},
     )
+
+
+def _of_kind(record: RunRecord, kind: str) -> dict[str, ControlEntry]:
+    """The controls of a run that are made with other `captions`, on another `model`, or after a `change`."""
+    return {name: entry for name, entry in record.controls.items() if getattr(entry, kind) is not None}
 
 
 def _conditioned_on(record: RunRecord) -> str | None:
@@ -211,10 +221,28 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
     return items, entries, passed
 
 
-def _recaptioned(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, list[Recaptioned]]:
-    """The plan, its attacks with the run's captions where they draw some, and the controls with other captions."""
+def _with_controls(target: Target, plan: Plan, items: Inventory, rules: evidence.Rules) -> tuple[Plan, list[Attack]]:
+    """The plan, its attacks with the run's captions where they draw some, and its controls, which are attacks too.
+
+    Raises UserError for a control model that is known to have seen pictures of the run.
+    """
     if plan.study or plan.sweep:
         return plan, []
+    if plan.control is not None:
+        seen = len(plan.control.known_members() & {*items.column("sha256").to_pylist()})
+        if seen:
+            raise UserError(
+                f"the control model was trained on {seen} of these pictures: give one that cannot have seen them"
+            )
     pool = Pool.of(items.take(items.usable).column("caption").unique().to_pylist())
     plan = replace(plan, attacks=[with_pool(attack, pool) for attack in plan.attacks])
-    return plan, controls(target, plan.attacks, pool) if plan.controls else []
+    recaptioned = controls(target, plan.attacks, pool) if plan.controls else []
+    return plan, [*recaptioned, *on_control(plan.attacks, plan.control), *_turned(plan, rules)]
+
+
+def _turned(plan: Plan, rules: evidence.Rules) -> list[Turned]:
+    """The attacks that an audit's claim rests on, on turned pictures. A control model says the same and more, also of
+    models that were trained on mirrored pictures."""
+    if not plan.controls or plan.kind != "audit" or "unseen" not in plan.sets or plan.control is not None:
+        return []
+    return turned(plan.attacks if plan.lead == "cdi" else plan.attacks[:1], rules.turned)

@@ -16,6 +16,7 @@ from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror
 from trainedon.evidence.protocol.conditioning import conditioning_control
 from trainedon.evidence.protocol.controls import duplicates
+from trainedon.evidence.protocol.counterparts import control_models, sensitivity
 from trainedon.evidence.protocol.documents import (
     AttackAudit,
     Audit,
@@ -89,7 +90,7 @@ def audit_table(
     scores.require("suspect")
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
-    scores = every.without(circumstances.prompts or ())
+    scores = every.without(circumstances.controls)
     tests, together = _tests(scores, rules)
     attacks = tuple(_audit_attack(scores, *pair, rules) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
@@ -149,6 +150,8 @@ def audit_table(
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
+        control_models=control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks))),
+        sensitivity=sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks))),
         flags=tuple(raised),
     )
 

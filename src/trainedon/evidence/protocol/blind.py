@@ -29,16 +29,17 @@ from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.memory import release_unused
 from trainedon.evidence.table.picture_table import Facts, Pictures, PictureTable
 from trainedon.evidence.table.rows import BY_NAME, SETS
+from trainedon.evidence.table.split import seed_of
 
 MISMATCH_LEVEL = 0.01
 FEWEST = 10  # pictures a side
 MOST = 4096  # pictures a side, chosen by digest: enough to see any difference that matters
 PERMUTATIONS = 999
-SEED = 20240619
+SEED = 20240619  # of standard-1; later the seed follows from the digests
 LOGGED = ("width", "height", "bytes", "sharpness")
 PLAIN = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b")
 LATER = ("jpeg_trace", "detail")  # not in inventories of earlier versions
-COLUMNS = ("set", "picture", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption")
+COLUMNS = ("set", "picture", "sha256", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption")
 CAPTIONS = (said.WRITTEN, said.SAY)  # the views of them
 
 
@@ -75,7 +76,8 @@ def run(
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
     views = _views(first, unseen, features, captions, rules.looks)
-    found = _compared(views, len(first), len(unseen), codec, resolution, rules)
+    seed = seed_of(*([str(p["sha256"]) for p in part] for part in (first, unseen))) if rules.seeded else SEED
+    found = _compared(views, len(first), len(unseen), codec, resolution, rules, seed)
     return Findings(found, codec, resolution)
 
 
@@ -117,13 +119,13 @@ def _views(
 
 
 def _compared(
-    views: Mapping[str, View], m: int, n: int, codec: str | None, resolution: str | None, rules: Rules
+    views: Mapping[str, View], m: int, n: int, codec: str | None, resolution: str | None, rules: Rules, seed: int
 ) -> Blind:
     """Every view of m pictures and n unseen ones, tested together; the AUC printed is that of the view that separates
     best."""
     release_unused()  # the permutations take the most
-    found, p_value, _ = classifier_two_sample_test([*views.values()], m, PERMUTATIONS, SEED)
-    areas = [auc(one.score[:m], one.score[m:], widen=one.widen, one_more=False) for one in found]
+    found, p_value, _ = classifier_two_sample_test([*views.values()], m, PERMUTATIONS, seed)
+    areas = [auc(one.score[:m], one.score[m:], widen=one.widen, one_more=rules.one_more) for one in found]
     # correction over k views costs no more than testing each at 1/k of the level
     spread = max(one.widen for one in found) * null_spread(m, n)
     least = detectable(spread, BASELINE_LEVEL / len(views)) if rules.tells_detectable else None

@@ -234,6 +234,37 @@ class ConditioningControl(Document):
     because: str | None = Field(description="what differs; null where nothing does")
 
 
+class Counterpart(Document):
+    """One attack, or all of them together as CDI, where nothing can be remembered: a control, which enters no
+    correction. What it finds is no memory."""
+
+    attack: str = Field(description="the name of the attack that it belongs to")
+    of: str = Field(description="the repr of that attack, or cdi")
+    repr: str = Field(description="of the control, or cdi")
+    effect: Unit | None = Field(description="P(suspect or member > unseen) there")
+    effect_ci: Interval | None
+    p_value: Unit | None = Field(description="one-sided, as of the attack")
+    level: Unit
+    finds: bool | None = Field(description="whether a difference is found there too; null where not made")
+    detectable: Unit | None = Field(description="AUC that would have been found in four cases of five; null without")
+    left: Unit | None = Field(description="AUC of the difference of both (normal scores), as in difficulty calibration")
+    left_p_value: Unit | None
+    caps: bool = Field(description="whether a claim that rests on this attack stays at level 2")
+    n_pictures: Count = Field(description="suspects or members scored")
+    n_unseen: Count
+
+
+class ModelControl(Counterpart):
+    """On a model that cannot have seen any picture of the run."""
+
+
+class Sensitivity(Counterpart):
+    """On the audited model, but with pictures that were changed so that memory is lost and what else sets the two sets
+    apart is kept."""
+
+    change: str = Field(description="what was done to all pictures: mirror, upside-down or half-turn")
+
+
 class Randomised(Document):
     """A split that was drawn by coin before training, and holds for every picture of the run."""
 
@@ -255,6 +286,8 @@ class Evaluation(Document):
     randomised: Randomised | None = None
     prompt_controls: tuple[PromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    control_models: tuple[ModelControl, ...] = Field((), exclude_if=_is_empty, description="missing without a model")
+    sensitivity: tuple[Sensitivity, ...] = Field((), exclude_if=_is_empty, description="missing where not made")
     flags: tuple[Flag, ...]
 
 
@@ -386,6 +419,8 @@ class Audit(Document):
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    control_models: tuple[ModelControl, ...] = Field((), exclude_if=_is_empty, description="missing without a model")
+    sensitivity: tuple[Sensitivity, ...] = Field((), exclude_if=_is_empty, description="missing where not made")
     flags: tuple[Flag, ...]
 
 

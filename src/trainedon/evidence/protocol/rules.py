@@ -25,7 +25,8 @@ class Rules:
     learnt: by how much the standard error of the AUC of an attack that learnt from labels is multiplied.
     tells_assumption: whether a claim of level 3 names what it rests on.
     looks: whether the blind baseline also compares how pictures look without an encoder.
-    tells_detectable: whether controls say which difference they would have found."""
+    tells_detectable: whether controls say which difference they would have found.
+    turned: the symmetries of the picture plane by which an audit's pictures are turned for a control."""
 
     name: Protocol
     schema_version: Literal[1, 2]
@@ -40,6 +41,7 @@ class Rules:
     tells_assumption: bool
     looks: bool
     tells_detectable: bool
+    turned: tuple[str, ...]
 
 
 STANDARD_1 = Rules(
@@ -56,6 +58,7 @@ STANDARD_1 = Rules(
     tells_assumption=False,
     looks=False,
     tells_detectable=False,
+    turned=(),
 )
 STANDARD_2 = Rules(
     name="standard-2",
@@ -71,6 +74,7 @@ STANDARD_2 = Rules(
     tells_assumption=True,
     looks=True,
     tells_detectable=True,
+    turned=("mirror",),
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}

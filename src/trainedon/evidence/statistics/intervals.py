@@ -20,7 +20,7 @@ def jointly(intervals: int) -> float:
 
 
 def clopper_pearson(successes: int, n: int, level: float = CONFIDENCE) -> tuple[float, float]:
-    """The exact two-sided interval of a proportion, in [0, 1] (Clopper & Pearson, Biometrika 26, 1934).
+    """The two-sided interval of a proportion that holds at every n, in [0, 1] (Clopper & Pearson, Biometrika 26, 1934).
 
     Never zero wide: 0 of n gives [0, 1 - (alpha/2)^(1/n)]. Raises ValueError unless 0 <= successes <= n and n > 0.
     """

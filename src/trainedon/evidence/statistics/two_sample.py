@@ -2,7 +2,7 @@
 
 Scores of different folds share training rows, so their AUC spreads more than the usual formulas say: a test that treats
 them as independent raises false alarms. Here labels are dealt anew within the folds and every fit is repeated, which is
-exact whatever the classifier, as long as it is the same one each time.
+valid whatever the classifier, as long as it is the same one each time.
 """
 
 from __future__ import annotations

@@ -52,6 +52,8 @@ def _of_model(record: RunRecord) -> Pairs:
     yield "the pictures", {name: given.digest for name, given in record.inputs.items()}, identity.pictures
     if {*identity.pictures} not in SETS.get(str(identity.kind), ()):
         yield "the sets", sorted(identity.pictures), f"those of kind {identity.kind}"
+    models = {entry.model for entry in record.controls.values() if entry.model is not None}
+    yield "the control model", {record.control_model.digest} if record.control_model else set(), models
     yield from _of_attacks(record, [*identity.attacks, *identity.controls])
     varied = {one.repr for group in groups for one in group.settings}
     yield "what is varied", sorted(varied - {*identity.attacks}), []

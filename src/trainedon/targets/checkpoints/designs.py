@@ -341,7 +341,6 @@ FLUX_SCHNELL = replace(
     },
     scheduler=_FLOW_SCHNELL,
 )
-DESIGNS = (SD1, SD2, SDXL, REFINER, SD3, SD35_MEDIUM, SD35_LARGE, FLUX_DEV, FLUX_SCHNELL)
 
 
 def inpainting(design: Design) -> Design:

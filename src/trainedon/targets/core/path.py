@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -12,7 +12,8 @@ from trainedon.errors import UserError
 from trainedon.targets.reading.configs import defaults, effective
 from trainedon.targets.reading.schedulers import PATH
 
-PREDICTIONS = ("epsilon", "sample", "v_prediction")
+Prediction = Literal["epsilon", "sample", "v_prediction", "flow", "none"]  # what a network answers; a service, none
+PREDICTIONS: tuple[Prediction, ...] = ("epsilon", "sample", "v_prediction")  # those that a scheduler names
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +97,13 @@ class NoisePath:
         return int((ratios - wanted).abs().argmin())
 
 
-def prediction_of(config: dict[str, Any]) -> str:
+def prediction_of(config: dict[str, Any]) -> Prediction:
     """What a network answers, one of PREDICTIONS, by its scheduler's configuration. Raises UserError for another."""
-    prediction: str = config.get("prediction_type", "epsilon")
-    if prediction not in PREDICTIONS:
-        raise UserError(f"prediction type {prediction!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
-    return prediction
+    said = config.get("prediction_type", "epsilon")
+    found = next((one for one in PREDICTIONS if one == said), None)
+    if found is None:
+        raise UserError(f"prediction type {said!r} is not supported: one of {', '.join(PREDICTIONS)} is needed")
+    return found
 
 
 def _alpha_bars(arguments: dict[str, Any], kind: str) -> torch.Tensor:

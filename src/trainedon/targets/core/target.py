@@ -28,7 +28,7 @@ from trainedon.targets.core.batching import Batching, Rows
 from trainedon.targets.core.evaluations import Evaluations
 from trainedon.targets.core.journal import Journal
 from trainedon.targets.core.memo import Memo, Timed, remembering
-from trainedon.targets.core.path import NoisePath
+from trainedon.targets.core.path import NoisePath, Prediction
 
 if TYPE_CHECKING:
     from trainedon.pictures import Batch
@@ -82,7 +82,7 @@ class Target(ABC):
     identity: Identity
     shape: tuple[int, int, int]
     path: NoisePath
-    prediction: str
+    prediction: Prediction
     classes: int | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: str = "float32"
