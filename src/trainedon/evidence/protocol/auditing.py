@@ -115,10 +115,15 @@ def audit_table(
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
+    elsewhere = control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks)))
+    mirrored = sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks)))
+    of = "cdi" if lead == "cdi" else scores.attacks[0].repr
     obstacles = (
         hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
         hindrance.of_conditioning(control),
         hindrance.of_blind(findings.blind),
+        hindrance.of_control_model(elsewhere, of),
+        hindrance.of_sensitivity(mirrored, of),
     )
     return Audit(
         schema_version=rules.schema_version,
@@ -150,8 +155,8 @@ def audit_table(
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
-        control_models=control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks))),
-        sensitivity=sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks))),
+        control_models=elsewhere,
+        sensitivity=mirrored,
         flags=tuple(raised),
     )
 
