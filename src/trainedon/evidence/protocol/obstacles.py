@@ -66,13 +66,13 @@ def of_conditioning(control: ConditioningControl | None) -> Obstacle | None:
 def of_control_model(found: Sequence[ModelControl], lead: str) -> Obstacle | None:
     """A model that cannot have seen the pictures shows the difference too. lead: `of` of what a claim rests on."""
     caps = next((one for one in found if one.of == lead and one.caps), None)
-    return caps and Obstacle(ON_CONTROL, _because(caps, "on the control model"))
+    return None if caps is None else Obstacle(ON_CONTROL, _because(caps, "on the control model"))
 
 
 def of_sensitivity(found: Sequence[Sensitivity], lead: str) -> Obstacle | None:
     """The difference is there when memory is lost."""
     caps = next((one for one in found if one.of == lead and one.caps), None)
-    return caps and Obstacle(TURNED, _because(caps, "on mirrored pictures"))
+    return None if caps is None else Obstacle(TURNED, _because(caps, "on mirrored pictures"))
 
 
 def _because(one: Counterpart, where: str) -> str:
