@@ -114,10 +114,15 @@ def audit_table(
     again = (suspects, unseen) if lead == "first" and not works else None
     listing = listed_before(circumstances.listed, again, made, rules)
     chosen = hindrance.of_listing(listing, LEVEL)
+    elsewhere = control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks)))
+    mirrored = sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks)))
+    of = "cdi" if lead == "cdi" else scores.attacks[0].repr
     obstacles = (
         hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
         hindrance.of_conditioning(control),
         hindrance.of_blind(findings.blind),
+        hindrance.of_control_model(elsewhere, of),
+        hindrance.of_sensitivity(mirrored, of),
         chosen,
     )
     return Audit(
@@ -154,8 +159,8 @@ def audit_table(
         asked=control,
         listing=listing,
         sources=sources,
-        control_models=control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks))),
-        sensitivity=sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks))),
+        control_models=elsewhere,
+        sensitivity=mirrored,
         flags=tuple(raised),
     )
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainedon.evidence.protocol.documents import Blind, ConditioningControl, SettledLists, UnseenControl
+from trainedon.evidence.protocol.documents import (
+    Blind,
+    ConditioningControl,
+    Counterpart,
+    ModelControl,
+    Sensitivity,
+    SettledLists,
+    UnseenControl,
+)
 
 DIFFERENT = (
     "The suspect pictures score higher than the unseen ones, but the two sets also differ by themselves, without the "
@@ -27,6 +36,16 @@ CHOSEN = (
     "before, and that choice alone can explain the difference, so it cannot be put down to training."
 )
 
+ON_CONTROL = (
+    "The suspect pictures score higher than the unseen ones, but much the same is found on a model that cannot have "
+    "seen either, so the difference cannot be put down to training."
+)
+TURNED = (
+    "The suspect pictures score higher than the unseen ones, but so they do when all pictures are mirrored, which a "
+    "model that was not trained on mirrored pictures does not remember, so the difference cannot be put down to "
+    "training."
+)
+
 
 @dataclass(frozen=True)
 class Obstacle:
@@ -47,6 +66,24 @@ def of_unseen(control: UnseenControl) -> Obstacle | None:
 def of_conditioning(control: ConditioningControl | None) -> Obstacle | None:
     """The model is not conditioned alike for both sets."""
     return Obstacle(ASKED_DIFFERENTLY, str(control.because)) if control is not None and control.differs else None
+
+
+def of_control_model(found: Sequence[ModelControl], lead: str) -> Obstacle | None:
+    """A model that cannot have seen the pictures shows the difference too. lead: `of` of what a claim rests on."""
+    caps = next((one for one in found if one.of == lead and one.caps), None)
+    return None if caps is None else Obstacle(ON_CONTROL, _because(caps, "on the control model"))
+
+
+def of_sensitivity(found: Sequence[Sensitivity], lead: str) -> Obstacle | None:
+    """The difference is there when memory is lost."""
+    caps = next((one for one in found if one.of == lead and one.caps), None)
+    return None if caps is None else Obstacle(TURNED, _because(caps, "on mirrored pictures"))
+
+
+def _because(one: Counterpart, where: str) -> str:
+    if one.finds:
+        return f"a difference is found {where} too (p = {one.p_value:.2g})"
+    return f"what is left of it beyond the one {where} has p = {one.left_p_value:.2g}"
 
 
 def of_blind(blind: Blind) -> Obstacle | None:
