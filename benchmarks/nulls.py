@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
+from trainedon.runs.scorer import read_batch
 
 from benchmarks.shifts import compressed, saved
 from trainedon.attacks import Attack, parse_attacks, short
@@ -31,7 +32,6 @@ from trainedon.files import write_json, write_text
 from trainedon.formats.run_record import ControlEntry
 from trainedon.pictures import Entry, Item, scan, take_inventory
 from trainedon.runs.features import write_features
-from trainedon.runs.scorer import read_batch
 from trainedon.targets import ControlModel, Target, load_target
 
 CHANGED, FIXED = 96, 160  # unseen pictures: those that are changed in some rows, and those that never are

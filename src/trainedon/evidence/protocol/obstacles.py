@@ -12,6 +12,7 @@ from trainedon.evidence.protocol.documents import (
     Counterpart,
     ModelControl,
     Sensitivity,
+    SettledLists,
     UnseenControl,
 )
 
@@ -31,16 +32,21 @@ UNSTEADY = (
     "The suspect pictures score higher than the unseen ones, but the unseen ones also differ among themselves where "
     "chance divided them, so something is wrong with the scores and the difference cannot be put down to training."
 )
+CHOSEN = (
+    "The suspect pictures score higher than the unseen ones, but they were chosen out of pictures that had been scored "
+    "before, and that choice alone can explain the difference, so it cannot be put down to training."
+)
 
-NOT_OF_THIS_MODEL = (
-    "The suspect pictures score higher than the unseen ones, but a control model that cannot have seen any of them "
-    "shows that too, or leaves nothing of it, so the difference cannot be put down to training."
+ON_CONTROL = (
+    "The suspect pictures score higher than the unseen ones, but much the same is found on a model that cannot have "
+    "seen either, so the difference cannot be put down to training."
 )
-NOT_OF_MEMORY = (
-    "The suspect pictures score higher than the unseen ones, but their mirror images do too, or leave nothing of it: "
-    "either the model was trained on mirrored copies as well, which a control model would show, or something else sets "
-    "the two apart. So the difference cannot be put down to training."
+TURNED = (
+    "The suspect pictures score higher than the unseen ones, but so do their mirror images, or leave nothing of it: "
+    "either the model was trained on mirrored copies too, which a control model would show, or something else sets the "
+    "two apart. So the difference cannot be put down to training."
 )
+
 TOO_FEW = (
     "The suspect pictures score higher than the unseen ones, but with so few pictures it could hardly be found out "
     "whether the two sets differ by themselves, so the difference cannot be put down to training."
@@ -68,6 +74,24 @@ def of_conditioning(control: ConditioningControl | None) -> Obstacle | None:
     return Obstacle(ASKED_DIFFERENTLY, str(control.because)) if control is not None and control.differs else None
 
 
+def of_control_model(found: Sequence[ModelControl], lead: str) -> Obstacle | None:
+    """A model that cannot have seen the pictures shows the difference too. lead: `of` of what a claim rests on."""
+    caps = next((one for one in found if one.of == lead and one.caps), None)
+    return None if caps is None else Obstacle(ON_CONTROL, _because(caps, "on the control model"))
+
+
+def of_sensitivity(found: Sequence[Sensitivity], lead: str) -> Obstacle | None:
+    """The difference is there when memory is lost."""
+    caps = next((one for one in found if one.of == lead and one.caps), None)
+    return None if caps is None else Obstacle(TURNED, _because(caps, "on mirrored pictures"))
+
+
+def _because(one: Counterpart, where: str) -> str:
+    if one.finds:
+        return f"a difference is found {where} too (p = {one.p_value:.2g})"
+    return f"what is left of it beyond the one {where} has p = {one.left_p_value:.2g}"
+
+
 def of_blind(blind: Blind) -> Obstacle | None:
     """The sets differ without the model, or that could not be looked at."""
     failed = {
@@ -82,23 +106,21 @@ def of_blind(blind: Blind) -> Obstacle | None:
     return None
 
 
-def of_control_model(found: Sequence[ModelControl], lead: str) -> Obstacle | None:
-    """A control model shows the difference too. lead: the test that a claim speaks of, by its repr, or `cdi`."""
-    return _capping(found, lead, NOT_OF_THIS_MODEL, "the control model")
-
-
-def of_turned(found: Sequence[Sensitivity], lead: str) -> Obstacle | None:
-    """Mirrored or turned pictures show the difference too. lead: as above."""
-    return _capping(found, lead, NOT_OF_MEMORY, "mirror images")
-
-
-def _capping(found: Sequence[Counterpart], lead: str, sentence: str, where: str) -> Obstacle | None:
-    one = next((one for one in found if one.of == lead and one.caps), None)
-    if one is None:
+def of_listing(listing: SettledLists | None, level: float) -> Obstacle | None:
+    """Suspects are some of those that earlier runs scored without a finding, and this finding does not outlast that."""
+    chosen = listing and listing.chosen
+    if not chosen or chosen.p_value < level:
         return None
-    if one.finds:
-        return Obstacle(sentence, f"that of {where} is {one.p_value:.2g}")
-    return Obstacle(sentence, f"that of the difference to {where} is {one.left_p_value:.2g}")
+    how = (
+        f"without the {chosen.kept} suspects that score highest, which is how many were scored before"
+        if chosen.way == "dropped"
+        else f"with the {chosen.left_out} that were left out counted below all others"
+    )
+    return Obstacle(
+        CHOSEN,
+        f"{chosen.kept} of the suspects were scored by earlier runs that found nothing, with {chosen.left_out} others "
+        f"that are not asked about here; {how}, the p-value is {chosen.p_value:.2g}",
+    )
 
 
 def of_power(suspects: int, unseen: int) -> Obstacle | None:
