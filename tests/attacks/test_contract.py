@@ -15,7 +15,7 @@ from trainedon.attacks.drc.drc_hide import DRCHide, hidden_centre
 from trainedon.attacks.learned import quantile
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
-from trainedon.targets import NoisePath, Reference, Shadows, Target, load_target
+from trainedon.targets import ControlModel, NoisePath, Reference, Shadows, Target, load_target
 
 ATTACKS = [
     *("loss", "loss(t=50, draws=3)"),
@@ -34,7 +34,7 @@ ATTACKS = [
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
     *("symmetric(pia)", "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)"),
     *("calibrated(pfami(steps=2))", "calibrated(lira(form=offline, draws=1))", "timesteps(lira(draws=1), t=50+100)"),
-    "repeat(rmia(draws=1, population=8), n=2)",
+    *("repeat(rmia(draws=1, population=8), n=2)", "on-control(loss)", "turned(loss)"),
     *("clid", "timesteps(clid, t=440+450)", "recaptioned(loss, captions=fixed)", "recaptioned(clid)"),
     "drc-hide(roi=words:0.3, steps=2)",
     "drc-hide(restorer=inpaint, steps=2)",
@@ -48,7 +48,7 @@ EVERY_ROW = ["epsilon", "stable diffusion"]
 SOME = [*EVERY_ROW, "class-conditional", "latent, KL"]
 ON_SOME = {
     *("rank-average", "logistic", "quantile", "fremia", "flip", "repeat", "timesteps", "symmetric", "calibrated"),
-    *("recaptioned", "gsa"),
+    *("recaptioned", "on-control", "turned", "gsa"),
 }
 FEWEST = {  # where the first row of an attack asks much
     "drc-fast": "drc-fast(degradation=diffuse:100, restorations=1)",
@@ -117,11 +117,12 @@ def target(kind, loaded):
 
 @pytest.fixture(scope="module")
 def opened(shadow_folders, shadows_of):
-    """opened(kind): shadow models, and a reference model, which take the target's pictures."""
+    """opened(kind): shadow models, a reference and a control model, which take the target's pictures."""
 
     def opened(kind):
         folder = shadow_folders[SHADOWS.get(kind, "rgb")] if kind in PIXEL else shadows_of(kind)
-        return {"shadows": Shadows.open(folder), "reference": Reference.open(folder / "000")}
+        beside = {"reference": Reference.open(folder / "000"), "control": ControlModel.open(folder / "000")}
+        return {"shadows": Shadows.open(folder), **beside}
 
     return lru_cache(None)(opened)
 
@@ -282,10 +283,11 @@ DIRECTION = {
 
 def test_every_attack_that_works_alone_has_a_direction():
     with_shadows = {"gsa", "lira", "rmia", "calibrated"}  # see test_shadow_attacks.py and test_formulas.py
+    controls = {"on-control", "turned"}  # see targets/test_control_model.py and test_turned.py
     by_eye = {"gan-leaks", "fremia"}  # see test_gan_leaks.py; fremia is its host
     at_chance = {"drc-paper"}  # its encoder of photographs sees little in blobs of 16 pixels; see docs/accuracy.md
     with_captions = {"clid", "recaptioned"}  # see test_clid.py
-    elsewhere = with_shadows | by_eye | at_chance | with_captions
+    elsewhere = with_shadows | controls | by_eye | at_chance | with_captions
     assert {spec.partition("(")[0] for spec in DIRECTION} >= set(attacks()) - REVERSED - elsewhere
 
 

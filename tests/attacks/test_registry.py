@@ -64,7 +64,7 @@ PLAIN = {
 UNSEEN = {"clid", "quantile", "rank-average"}
 SHADOWS = {"gsa", "lira", "rmia"}
 LABELS = {"logistic", "secmi-nn"}
-AROUND_ANOTHER = {"calibrated", "flip", "recaptioned", "repeat", "symmetric", "timesteps"}
+AROUND_ANOTHER = {"calibrated", "flip", "on-control", "turned", "recaptioned", "repeat", "symmetric", "timesteps"}
 
 
 def names(text, *options, **given):

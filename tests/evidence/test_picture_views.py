@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from trainedon.evidence import FeatureTable
 from trainedon.evidence.protocol.picture_views import RIDGE, _against_scatter, picture_views, position, shapes
@@ -122,3 +123,14 @@ def test_what_an_encoder_saw_already_is_not_looked_at_twice():
     every = [*picture_views(*table(pictures[:4], pictures[4:]))]
     assert every == ["composition", "place", "position", "jitter", "grain", "levels", "borders"]
     assert [*picture_views(*table(pictures[:4], pictures[4:], "layout"))] == every[1:]
+
+
+@pytest.mark.slow
+def test_all_views_together_separate_like_sets_in_one_case_of_twenty():
+    repeats, found = 300, 0
+    for seed in range(repeats):
+        rng = np.random.default_rng([9, seed])
+        views = picture_views(*table([jittered(rng) for _ in range(15)], [jittered(rng) for _ in range(30)]))
+        _, p_value, _ = classifier_two_sample_test([*views.values()], 15, 299, seed)
+        found += p_value < 0.05
+    assert binom.cdf(found, repeats, 0.05) > 0.001 and binom.sf(found - 1, repeats, 0.05) > 0.001

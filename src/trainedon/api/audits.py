@@ -28,6 +28,7 @@ def audit(
     drawn: str | Path | None = None,
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
+    control: str | Path | None = None,
     controls: bool = True,
     choices: Choices = CHOICES,
     machine: Machine = MACHINE,
@@ -43,8 +44,10 @@ def audit(
     several of both; `cdi` as the first has the claim speak of it.
     out: the run folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing.
     drawn: the `draw.json` whose coins decided which pictures the model was given. shadows: a folder of shadow models;
-    reference: a model that never saw the pictures; both for attacks that need them. controls: whether attacks on a
-    model that is conditioned on captions are run with other ones too. progress: called with (what, done, total).
+    reference: a model that never saw the pictures; both for attacks that need them. control: a model that cannot have
+    seen any of the pictures, on which every attack is run too: what it finds there is no memory. controls: whether
+    attacks on a model that is conditioned on captions are run with other ones too. progress: called with (what, done,
+    total).
 
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """
@@ -64,6 +67,7 @@ def evaluate(
     drawn: str | Path | None = None,
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
+    control: str | Path | None = None,
     dataset: str | None = None,
     controls: bool = True,
     choices: Choices = CHOICES,

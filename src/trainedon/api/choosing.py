@@ -14,7 +14,7 @@ from trainedon.spec import check_spelling, names
 if TYPE_CHECKING:
     from trainedon.attacks import Attack
     from trainedon.formats.run_record import Lead
-    from trainedon.targets import Target
+    from trainedon.targets import ControlModel, Target
 
     Attacks: TypeAlias = str | Attack | Sequence[str | Attack]  # `drc, loss(t=100)`, an attack, or several of both
 
@@ -23,8 +23,9 @@ log = logging.getLogger("trainedon")
 
 @dataclass(frozen=True)
 class Means:
-    """What attacks have to work with. kind: `audit` or `evaluate`. sets: names of the sets. shadows, reference: models
-    beside the audited one. seed: of their noise. base: as `Machine.base`, for the reference."""
+    """What attacks have to work with. kind: `audit` or `evaluate`. sets: names of the sets. shadows, reference,
+    control: models beside the audited one; a control model is also the reference where no other is given. seed: of
+    their noise. base: as `Machine.base`, for the models beside it."""
 
     kind: str
     sets: Collection[str]
@@ -32,6 +33,7 @@ class Means:
     reference: str | Path | None = None
     seed: int = 0
     base: Path | None = None
+    control: str | Path | None = None
 
     def needs_met(self) -> list[str]:
         """The needs of attacks that are met besides those that are parameters."""
@@ -39,12 +41,20 @@ class Means:
         return ["gradients", "captions", *["unseen"] * unseen, *["labels"] * labels]
 
     def parameters(self) -> dict[str, Any]:
-        """What attacks that take it are given. Raises UserError where shadow or reference models cannot be opened."""
+        """What attacks that take it are given. Raises UserError where a model beside the audited one cannot be
+        opened."""
         from trainedon.targets import Reference, Shadows
 
         shadows = None if self.shadows is None else Shadows.open(self.shadows)
-        reference = None if self.reference is None else Reference.open(self.reference, self.base)
-        return {"seed": self.seed, "shadows": shadows, "reference": reference}
+        beside = self.control if self.reference is None else self.reference
+        reference = None if beside is None else Reference.open(beside, self.base)
+        return {"seed": self.seed, "shadows": shadows, "reference": reference, "control": self.control_model()}
+
+    def control_model(self) -> ControlModel | None:
+        """The control model. Raises UserError where it cannot be opened."""
+        from trainedon.targets import ControlModel
+
+        return None if self.control is None else ControlModel.open(self.control, self.base)
 
 
 def chosen(asked: Attacks, means: Means) -> list[Attack]:

@@ -44,9 +44,16 @@ class Order:
     drawn: str | Path | None = None
     shadows: str | Path | None = None
     reference: str | Path | None = None
+    control: str | Path | None = None
 
     def __post_init__(self) -> None:
-        places = {"out": self.out, "drawn": self.drawn, "shadows": self.shadows, "reference": self.reference}
+        places = {
+            "out": self.out,
+            "drawn": self.drawn,
+            "shadows": self.shadows,
+            "reference": self.reference,
+            "control": self.control,
+        }
         check_call(self.model, self.sets, places, choices=self.choices, machine=self.machine, reading=self.reading)
 
     @classmethod
@@ -58,7 +65,9 @@ class Order:
     @property
     def means(self) -> Means:
         """What its attacks have to work with."""
-        return Means(self.kind, self.sets, self.shadows, self.reference, self.choices.seed, self.machine.base)
+        return Means(
+            self.kind, self.sets, self.shadows, self.reference, self.choices.seed, self.machine.base, self.control
+        )
 
     @property
     def place(self) -> str | None:
@@ -124,6 +133,7 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
         draw=None if order.drawn is None else Path(order.drawn),
         rendering=order.reading.rendering,
         follow_links=order.reading.follow_links,
+        source_from=order.reading.sources,
         command=order.command,
         dataset=asked.dataset,
         lead=asked.lead,
@@ -132,6 +142,7 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
         truth=asked.truth,
         attribution=asked.attribution,
         controls=asked.controls,
+        control=order.means.control_model(),
     )
     progress = order.progress or silent
     if order.out is not None and not str(order.out):

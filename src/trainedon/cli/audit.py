@@ -13,7 +13,19 @@ import typer
 
 from trainedon import api
 from trainedon.api import Choices, Machine, Reading
-from trainedon.cli.option_groups import Attacks, Controls, Drawn, Model, Out, Reference, Seed, Shadows, Unseen, here
+from trainedon.cli.option_groups import (
+    Attacks,
+    Control,
+    Controls,
+    Drawn,
+    Model,
+    Out,
+    Reference,
+    Seed,
+    Shadows,
+    Unseen,
+    here,
+)
 from trainedon.cli.printing import print_audit, print_evaluation, print_passed, print_sweep
 from trainedon.cli.terminal import Bars, say
 from trainedon.errors import PictureError, UserError
@@ -39,6 +51,7 @@ def audit(
     drawn: Drawn = None,
     shadows: Shadows = None,
     reference: Reference = None,
+    control: Control = None,
     choices: Choices,
     controls: Controls = True,
     machine: Machine,
@@ -55,6 +68,7 @@ def audit(
             drawn=drawn,
             shadows=shadows,
             reference=reference,
+            control=control,
             controls=controls,
             choices=choices,
             machine=machine,
@@ -77,6 +91,7 @@ def evaluate(
     drawn: Drawn = None,
     shadows: Shadows = None,
     reference: Reference = None,
+    control: Control = None,
     dataset: Annotated[
         str | None, typer.Option(help="What papers call these pictures (cifar10, ...): prints what they report beside.")
     ] = None,
@@ -96,6 +111,7 @@ def evaluate(
             drawn=drawn,
             shadows=shadows,
             reference=reference,
+            control=control,
             dataset=dataset,
             controls=controls,
             choices=choices,

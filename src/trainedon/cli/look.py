@@ -18,6 +18,7 @@ from trainedon.cli.option_groups import (
     Base,
     BatchSize,
     Compile,
+    Control,
     Controls,
     Device,
     Model,
@@ -67,11 +68,19 @@ def plan(
     attacks: Attacks = "drc",
     shadows: Shadows = None,
     reference: Reference = None,
+    control: Control = None,
     controls: Controls = True,
     pictures: Annotated[
         str | None, typer.Option(help="Some of the pictures: their size, and how fast they are read, is measured.")
     ] = None,
     bytes_per_picture: Annotated[str | None, typer.Option(help="How large a stored picture is, such as 100k.")] = None,
+    suspects: Annotated[
+        int | None, typer.Option(help="How many of the N are suspects, of an audit: says which claim it can reach.")
+    ] = None,
+    sources: Annotated[
+        int | None,
+        typer.Option(help="With --suspects, all works of one artist: how many others the unseen ones are of."),
+    ] = None,
     batch_size: BatchSize = None,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
@@ -90,9 +99,12 @@ def plan(
         attacks=attacks,
         shadows=shadows,
         reference=reference,
+        control=control,
         controls=controls,
         pictures=pictures,
         bytes_per_picture=None if bytes_per_picture is None else count(bytes_per_picture, "--bytes-per-picture"),
+        suspects=suspects,
+        sources=sources,
         machine=Machine(batch_size, device, precision, compiled, base=base),
         reading=reading,
     )

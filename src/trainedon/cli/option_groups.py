@@ -95,6 +95,13 @@ Shadows = Annotated[Path | None, typer.Option(help="Shadow models, for attacks t
 Reference = Annotated[
     str | None, typer.Option(help="A model that never saw the pictures, for attacks that compare with one.")
 ]
+Control = Annotated[
+    str | None,
+    typer.Option(
+        help="A model that cannot have seen any of the pictures: each attack is run on it too, and what it finds there "
+        "is no memory of them."
+    ),
+]
 Drawn = Annotated[
     Path | None,
     typer.Option(help="The draw.json of `trainedon draw`, if its coins decided which pictures the model was given."),
@@ -111,6 +118,13 @@ Orientation = Annotated[
 ]
 Fit = Annotated[str, typer.Option(help="crop, squash or pad: how training brought pictures to the model's shape.")]
 Resample = Annotated[str, typer.Option(help="lanczos, bicubic, bilinear, box or nearest.")]
+SourceFrom = Annotated[
+    str | None,
+    typer.Option(
+        help="Whose work each picture is, where one artist's works are compared with others: folder (the first one "
+        "below the one given) or column (source, artist or author of a parquet table)."
+    ),
+]
 Unseen = Annotated[str | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")]
 
 # Field of a group -> how it stands on the command line.
@@ -136,6 +150,7 @@ OF_GROUPS: dict[str, Any] = {
     "fit": Fit,
     "resample": Resample,
     "follow_links": FollowLinks,
+    "source_from": SourceFrom,
 }
 
 

@@ -73,7 +73,7 @@ class RunIdentity(_Entry):
     precision: str = Field(default="float32", description="missing where it is float32")
     compiled: bool = Field(default=False, description="missing where it is not")
     lead: str = Field(default="first", description="missing where it is the first attack")
-    controls: list[str] = Field(default=[], description="repr of each attack with other captions; missing without any")
+    controls: list[str] = Field(default=[], description="repr of each control; missing without any")
     rendering: dict[str, str] = Field(default={}, description="how pictures become pixels, where it is not the default")
     sweep: list[str] = Field(default=[], description="titles of the questions of a sweep")
     draw: str | None = Field(default=None, description="commitment of the coins that decided who was a member")
@@ -96,6 +96,9 @@ class ChoicesEntry(_Entry):
     labels: str | None = Field(default=None, description="auto, folders or infer")
     pictures: str | None = Field(default=None, description="how pictures were brought to the model's size, in words")
     follow_links: bool = Field(default=False, description="missing where links out of a folder were left out")
+    source_from: Literal["folder", "column"] | None = Field(
+        default=None, description="what said whose work each picture is; missing where that was not asked"
+    )
 
 
 class ModelEntry(_Entry):
@@ -137,11 +140,40 @@ class InputEntry(_Entry):
     companions: dict[str, Count] = Field(default={}, description="kind -> captions and the like; missing without any")
 
 
+class ListedEntry(_Entry):
+    """The lists of pictures as they were settled, before any was scored, and what earlier runs had scored of them.
+
+    Earlier runs are those on the same model that are known: those in folders beside this one, and those of which the
+    user's own record tells. One has no finding unless its own claim was of level 3 or above.
+    """
+
+    at: Moment = Field(description="UTC, before anything was scored")
+    suspects: str | None = Field(default=None, description="digest of the list; missing in an evaluation")
+    members: str | None = Field(default=None, description="digest of the list; missing in an audit")
+    unseen: str | None = Field(default=None, description="digest of the list; missing where none were given")
+    asked: Count = Field(default=0, description="earlier runs that asked about more than half of these suspects")
+    kept: Count = Field(
+        default=0, description="of these suspects, how many are among those that earlier runs without a finding scored"
+    )
+    left_out: Count = Field(
+        default=0, description="of those that the same earlier runs scored, how many are not among these suspects"
+    )
+
+
 class ControlEntry(_Entry):
-    """An attack that was made with other captions than the pictures' own."""
+    """An attack that was made once more in another way: with other captions than the pictures' own, on a control model,
+    or on changed pictures. Exactly one of these is said."""
 
     of: str = Field(description="repr of the attack")
-    captions: OtherCaptions
+    captions: OtherCaptions | None = Field(default=None, description="missing where they are the pictures' own")
+    model: str | None = Field(default=None, description="digest of the control model; missing where none was asked")
+    change: str | None = Field(default=None, description="what was done to all pictures; missing where nothing was")
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if sum(said is not None for said in (self.captions, self.model, self.change)) != 1:
+            raise ValueError("a control has either captions, a model or a change")
+        return self
 
 
 class CostEntry(_Entry):
@@ -268,9 +300,13 @@ class RunRecord(_Entry):
     choices: ChoicesEntry = ChoicesEntry()
     model: ModelEntry = ModelEntry()
     inputs: dict[str, Annotated[InputEntry, BeforeValidator(_source)]] = Field(default={}, description="by set")
+    listed: ListedEntry | None = Field(default=None, description="missing in runs of earlier versions and of tables")
     labels: dict[str, str] = Field(default={}, description="repr of an attack -> its short name")
     controls: dict[str, ControlEntry] = Field(
-        default={}, description="repr of an attack with other captions -> of what it is"
+        default={}, description="repr of each control (an attack made in another way) -> of what it is"
+    )
+    control_model: ModelEntry | None = Field(
+        default=None, description="the model that cannot have seen any picture; missing where none was given"
     )
     costs: list[CostEntry] = []
     declared: dict[str, DeclaredEntry] | None = Field(

@@ -46,7 +46,13 @@ def _blind(blind: Blind) -> Control:
         f"by {view.name}: AUC {words.number(view.auc)} ({words.interval(view.auc_ci)})" for view in blind.views
     )
     p = f"; p = {words.p_value(blind.p_value)}" if blind.p_value is not None else ""
-    return Control(question, found + p, FAILED if blind.separates else PASSED)
+    missed = "" if blind.separates else _detectable(blind.detectable)
+    return Control(question, found + p + missed, FAILED if blind.separates else PASSED)
+
+
+def _detectable(auc: float | None) -> str:
+    """What a control that found nothing would have found; older documents do not say."""
+    return f"; a difference of AUC {words.number(auc)} would have been found in four cases of five" if auc else ""
 
 
 def _mismatch(blind: Blind) -> list[Control]:
@@ -66,6 +72,7 @@ def _unseen(control: UnseenControl) -> Control:
     if control.finds is None:
         return Control(question, "too few of them to say", NOT_RUN)
     finding = f"p = {words.p_value(control.p_value)}; it fails below {control.level:g}"
+    finding += "" if control.finds else _detectable(control.detectable)
     return Control(question, finding, FAILED if control.finds else PASSED)
 
 

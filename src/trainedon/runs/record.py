@@ -10,7 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from trainedon.attacks import Attack
+from trainedon.attacks.wrappers.on_control import OnControl
 from trainedon.attacks.wrappers.recaptioned import Recaptioned
+from trainedon.attacks.wrappers.turned import Turned
 from trainedon.checks import swapped
 from trainedon.formats import SCHEMA_VERSION, RunRecord
 from trainedon.formats.run_record import (
@@ -89,14 +91,14 @@ def identity_of(
 def record_of(
     target: Target,
     plan: Plan,
-    others: Sequence[Recaptioned],
+    others: Sequence[Attack],
     settled: Settled,
     identity: RunIdentity,
     passed: dict[str, Passed],
 ) -> RunRecord:
     """What `run.json` says of a run that begins."""
     attacks = (*plan.attacks, *others)
-    return RunRecord(
+    record = RunRecord(
         schema_version=SCHEMA_VERSION,
         status="running",
         kind=plan.kind,
@@ -112,6 +114,7 @@ def record_of(
         },
         labels={repr(attack): attack.spelled({"seed": plan.seed}) for attack in attacks},
         controls={repr(one): _control(one) for one in others},
+        control_model=_control_model(target, plan),
         costs=[_cost(attack, target) for attack in attacks],
         declared={repr(attack): _declared(attack) for attack in attacks},
         reported=[entry for attack in plan.attacks for entry in _reported(attack, plan.dataset)],
@@ -127,6 +130,7 @@ def record_of(
         attribution=plan.attribution,
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
+    return record.sparing("control_model")
 
 
 def _declared(attack: Attack) -> DeclaredEntry:
@@ -139,8 +143,19 @@ def _declared(attack: Attack) -> DeclaredEntry:
     return entry.sparing("learns_from", "null_view")
 
 
-def _control(one: Recaptioned) -> ControlEntry:
-    return ControlEntry.model_validate({"of": repr(one.attack), "captions": one.captions})
+def _control(one: Attack) -> ControlEntry:
+    """What a control is made of. Raises AssertionError for an attack that is none."""
+    if isinstance(one, Recaptioned):
+        return ControlEntry.model_validate({"of": repr(one.attack), "captions": one.captions})
+    if isinstance(one, OnControl):
+        return ControlEntry(of=repr(one.attack), model=one.model.digest)
+    if isinstance(one, Turned):
+        return ControlEntry(of=repr(one.attack), change=one.symmetry)
+    raise AssertionError(f"{one.name} is no control")
+
+
+def _control_model(target: Target, plan: Plan) -> ModelEntry | None:
+    return None if plan.control is None else _model(plan.control.target(target), None)
 
 
 def _choices(target: Target, plan: Plan, identity: RunIdentity) -> ChoicesEntry:
@@ -158,8 +173,9 @@ def _choices(target: Target, plan: Plan, identity: RunIdentity) -> ChoicesEntry:
         labels=plan.labels,
         pictures=plan.rendering.words(*target.picture[1:]),
         follow_links=plan.follow_links,
+        source_from=plan.source_from,
     )
-    return choices.sparing("follow_links")
+    return choices.sparing("follow_links", "source_from")
 
 
 def _model(target: Target, asked: dict[str, dict[str, int]] | None) -> ModelEntry:

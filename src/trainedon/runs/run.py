@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from trainedon import evidence, reporting, run_files
-from trainedon.attacks import Progress
+from trainedon.attacks import Attack, Progress
 from trainedon.attacks.core.pool import Pool
-from trainedon.attacks.wrappers.recaptioned import Recaptioned, controls, with_pool
+from trainedon.attacks.wrappers.on_control import on_control
+from trainedon.attacks.wrappers.recaptioned import controls, with_pool
+from trainedon.attacks.wrappers.turned import Turned, turned
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
 from trainedon.evidence.table.memory import release_unused
 from trainedon.files import file_digest, write_text
 from trainedon.formats import RunRecord, read_record, write_record
+from trainedon.formats.run_record import ControlEntry
 from trainedon.formats.truth_json import write_truth
 from trainedon.pictures import (
     Inventory,
@@ -28,8 +31,11 @@ from trainedon.pictures import (
     take_inventory,
     write_inventory,
 )
+from trainedon.pictures.works import source_of
+from trainedon.runs import earlier_runs
 from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_same, locked, protocol_of, version_of
+from trainedon.runs.foretold import foretold
 from trainedon.runs.labels import INFERRED, settle, with_inferred
 from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, identity_of, now, record_of
@@ -57,10 +63,10 @@ def run(
     """
     version, rules = version_of(out), protocol_of(out)
     check_begun(out, begun(target, plan, version))
-    for attack in plan.attacks:
+    for attack in (*plan.attacks, *on_control(plan.attacks, plan.control)):
         attack.check(target)
     items, entries, passed = _take_inventories(plan, progress)
-    plan, others = _recaptioned(target, plan, items)
+    plan, others = _with_controls(target, plan, items, rules)
     settled = settle(target, items, plan.labels)
     items = settled.items
     draw = plan.draw and evidence.read_draw(plan.draw)
@@ -68,7 +74,10 @@ def run(
         evidence.check_draw(draw, items.table)
     with locked(out):
         identity = identity_of(target, plan, others, items, version, rules.name, draw.commitment if draw else None)
-        record = check_same(out, identity) or record_of(target, plan, others, settled, identity, passed)
+        record = check_same(out, identity)
+        if record is None:  # the lists are settled here, before anything is scored
+            record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
+            record = foretold(record, plan, items)
         if not record.is_complete:
             write_record(out, record)
             record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
@@ -88,6 +97,7 @@ def run(
                     keep(out / name)
             attacks = [*plan.attacks, *others]
             texts = [in_full(attack, version) for attack in attacks]
+            keep = earlier_runs.Told(record, items, keep)
             score_all(target, attacks, texts, items, entries, out, progress, engine, keep, rendering)
             shutil.rmtree(out / run_files.SHARDS, ignore_errors=True)
             present = [name for name in run_files.INPUTS if (out / name).exists()]
@@ -100,6 +110,7 @@ def run(
             write_record(out, record)
         _tell(out, documents)
         write_record(out, record.but(status="complete"))
+        earlier_runs.tell(record, items, documents.first)
         return documents.first
 
 
@@ -152,13 +163,21 @@ def recompute(out: Path, record: RunRecord) -> Documents:
 def _circumstances(record: RunRecord) -> evidence.Circumstances:
     """What a run records of its model and of how it was asked; runs of earlier versions record less."""
     return evidence.Circumstances(
-        prompts=record.controls if record.model.is_conditioned_on_captions else None,
+        prompts=_of_kind(record, "captions") if record.model.is_conditioned_on_captions else None,
+        on_control=_of_kind(record, "model"),
+        turned=_of_kind(record, "change"),
         conditioned_on=_conditioned_on(record),
         rendering=record.rendering,
         distilled=record.model.distilled,
+        listed=record.listed,
         learnt=frozenset(name for name, told in (record.declared or {}).items() if told.learns_from == "labels"),
         null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},
     )
+
+
+def _of_kind(record: RunRecord, kind: str) -> dict[str, ControlEntry]:
+    """The controls of a run that are made with other `captions`, on another `model`, or after a `change`."""
+    return {name: entry for name, entry in record.controls.items() if getattr(entry, kind) is not None}
 
 
 def _conditioned_on(record: RunRecord) -> str | None:
@@ -200,21 +219,44 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
             partial(progress, f"reading {name}"),
             plan.caption,
             plan.rendering.settled,
+            source_of(plan.source_from, source),
         )
         if not len(found.usable):
             first = found[0]
             raise UserError(f"{shown(source)} holds no picture that can be used ({first.picture}: {first.reason})")
         items, entries, passed[name] = items + found, Listing(entries, listed), listed.passed
+    if plan.source_from and not items.take(items.usable).column("source").is_valid().to_numpy().any():
+        raise UserError("no table has a column source, artist or author: leave out --source-from, or say folder")
     items = cross_duplicates(items)
     if "unseen" in plan.sets and not len(items.of_set("unseen").usable):
         raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
     return items, entries, passed
 
 
-def _recaptioned(target: Target, plan: Plan, items: Inventory) -> tuple[Plan, list[Recaptioned]]:
-    """The plan, its attacks with the run's captions where they draw some, and the controls with other captions."""
+def _with_controls(target: Target, plan: Plan, items: Inventory, rules: evidence.Rules) -> tuple[Plan, list[Attack]]:
+    """The plan, its attacks with the run's captions where they draw some, and its controls, which are attacks too.
+
+    Raises UserError for a control model that is known to have seen pictures of the run.
+    """
     if plan.study or plan.sweep:
         return plan, []
+    if plan.control is not None:
+        seen = len(plan.control.known_members() & {*items.column("sha256").to_pylist()})
+        if seen:
+            raise UserError(
+                f"the control model was trained on {seen} of these pictures: give one that cannot have seen them"
+            )
     pool = Pool.of(items.take(items.usable).column("caption").unique().to_pylist())
     plan = replace(plan, attacks=[with_pool(attack, pool) for attack in plan.attacks])
-    return plan, controls(target, plan.attacks, pool) if plan.controls else []
+    recaptioned = controls(target, plan.attacks, pool) if plan.controls else []
+    return plan, [*recaptioned, *on_control(plan.attacks, plan.control), *_turned(plan, rules)]
+
+
+def _turned(plan: Plan, rules: evidence.Rules) -> list[Turned]:
+    """The attacks that an audit's claim rests on, on turned pictures. A control model says the same and more, also of
+    models that were trained on mirrored pictures."""
+    if not plan.controls or "unseen" not in plan.sets or plan.control is not None:
+        return []
+    if plan.kind != "audit" or plan.lead == "mirror":  # the mirror test compares with mirror images itself
+        return []
+    return turned(plan.attacks if plan.lead == "cdi" else plan.attacks[:1], rules.turned)

@@ -15,7 +15,7 @@ from trainedon.targets.core.symmetry import (
     relative,
 )
 from trainedon.targets.core.target import Denoised, Identity, Target
-from trainedon.targets.helpers import Reference, Shadows
+from trainedon.targets.helpers import ControlModel, Reference, Shadows
 from trainedon.targets.load import load_target
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "PAD",
     "SYMMETRIES",
     "Batching",
+    "ControlModel",
     "Denoised",
     "Evaluations",
     "Identity",

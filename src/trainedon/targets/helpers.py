@@ -1,4 +1,4 @@
-"""Models beside the one under audit: shadow models, whose members are known, and a reference model."""
+"""Models beside the one under audit: shadow models, whose members are known, a reference model, a control model."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hashlib
 import re
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, from_levels
@@ -24,8 +25,10 @@ from trainedon.targets.reading.tensors import stamp
 
 SHADOWS = "shadows.json"
 POOL = "pool.npz"
+MANIFEST = "manifest.json"
 # Of the pool's arrays: what they hold, as numpy abbreviates it, and how many dimensions they have.
 ARRAYS = {"pixels": ("u", 4), "sha256": ("U", 1), "members": ("b", 2), "labels": ("i", 1)}
+OTHER_CONTROL = "give one that cannot have seen the pictures"
 NAME = re.compile(r"\w[\w.-]{0,99}")
 MOST = 10_000  # shadow models
 
@@ -139,17 +142,18 @@ class Reference:
     model: str = field(compare=False, repr=False)
 
     written: ClassVar[str] = "MODEL"
+    role: ClassVar[str] = "reference model"  # what messages call it
 
     @classmethod
-    def open(cls, model: str | Path, base: Path | None = None) -> Reference:
+    def open(cls, model: str | Path, base: Path | None = None) -> Self:
         """Hashes a local folder or file, or loads a model from the hub; base: see `load_target`. Raises UserError when
         it cannot be read."""
         path = Path(model)
         digest = model_digest(path, base=base) if path.exists() else load_target(model).identity.digest
-        return cls(digest, str(model))
+        return cls(digest, str(path.absolute()) if path.exists() else str(model))
 
     def __repr__(self) -> str:
-        return f"Reference({self.digest[:16]})"
+        return f"{type(self).__name__}({self.digest[:16]})"
 
     def check(self, target: Target) -> None:
         """Raises UserError when the reference model does not take the target's pictures, or is the target."""
@@ -159,12 +163,62 @@ class Reference:
 
     def target(self, beside: Target) -> Target:
         """The model, loaded once for each audited model; see `Shadows.targets`. Raises UserError when it is no longer
-        the one that was hashed."""
+        there, or no longer the one that was hashed."""
+        if Path(self.model).is_absolute() and not Path(self.model).exists():
+            raise UserError(f"the {self.role} {self.model} is no longer there: put it back, and give the command again")
         found = _beside(self.model, beside)
-        size = beside.options.get("size")
-        if found.identity.digest != sized(self.digest, size):
-            raise UserError(f"the reference model {self.model} was changed while it was read: start again")
+        if found.identity.digest not in (self.digest, sized(self.digest, beside.options.get("size"))):
+            raise UserError(f"the {self.role} {self.model} was changed while it was read: start again")
         return found
+
+
+@dataclass(frozen=True, repr=False)
+class ControlModel(Reference):
+    """One model that cannot have seen any picture of the run, of whatever family and size: what an attack finds there
+    is no memory of them."""
+
+    role: ClassVar[str] = "control model"
+
+    def check(self, target: Target) -> None:
+        """Raises UserError when the control model is the target, or cannot be asked about the target's pictures."""
+        if self.digest == target.identity.digest:
+            raise UserError(f"the control model is the audited model itself: {OTHER_CONTROL}")
+        checked = ("control model is checked", self.digest)
+        if checked in target.kept:
+            return
+        other = self.target(target)
+        channels, due = other.picture[0], target.picture[0]
+        if channels != due:
+            raise UserError(
+                f"the control model takes pictures of {channels} channels, the audited model of {due}: {OTHER_CONTROL}"
+            )
+        if other.classes is not None and other.classes != target.classes:
+            raise UserError(
+                f"the control model is conditioned on {other.classes} classes, the audited model on "
+                f"{target.classes or 'none'}: give an unconditional control model, or one with the same classes"
+            )
+        if _same_weights(other, target):
+            raise UserError(f"the control model has the same weights as the audited model: {OTHER_CONTROL}")
+        target.kept[checked] = True
+
+    def known_members(self) -> frozenset[str]:
+        """Digests of the pictures that it was trained on, where it lies in a folder that `trainedon train` wrote; of
+        other models none are known."""
+        if not (Path(self.model) / MANIFEST).is_file():
+            return frozenset()
+        try:
+            rows = read_json(Path(self.model) / MANIFEST)["pictures"]
+            return frozenset(str(row["sha256"]) for row in rows if row["member"])
+        except (OSError, ValueError, KeyError, TypeError):  # of a model from elsewhere
+            return frozenset()
+
+    def fitted(self, batch: Batch, beside: Target) -> Batch:
+        """The pictures at the control model's own size, resampled where it is another than the audited model's."""
+        size = self.target(beside).picture[1:]
+        if tuple(batch.pixels.shape[2:]) == size:
+            return batch
+        pixels = F.interpolate(batch.pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
+        return replace(batch, pixels=pixels.clamp(-1, 1))
 
 
 def pool_digest(pool: bytes, models: Sequence[str]) -> str:
@@ -232,3 +286,21 @@ def _check_alike(other: Target, target: Target, what: str) -> None:
             f"the {what} pictures of {other.picture} and {other.classes or 'no'} classes, the audited model "
             f"{target.picture} and {target.classes or 'no'}: give what was trained as the audited model was"
         )
+
+
+def _same_weights(first: Target, second: Target) -> bool:
+    """Whether two models that were read from different files have the same weights, as a copy in another format or in
+    half precision has. Models whose weights are not at hand differ."""
+    networks = [getattr(one, "network", None) for one in (first, second)]
+    if not all(isinstance(network, torch.nn.Module) for network in networks):
+        return False
+    pairs = [[*network.parameters()] for network in networks if network is not None]
+    if [one.shape for one in pairs[0]] != [one.shape for one in pairs[1]]:
+        return False
+    alike = (_equal(one, other) for one, other in zip(*pairs, strict=True))
+    return all(alike)
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two parameters are equal in one of the precisions in which weights are stored."""
+    return any(torch.equal(one.to(kind), other.to(one.device, kind)) for kind in (torch.float16, torch.bfloat16))

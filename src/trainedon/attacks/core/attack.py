@@ -20,7 +20,7 @@ from trainedon.targets import Reference, Shadows, Target
 ShownAs = Literal["hidden", "noised"]
 RelativeTo = Literal["self", "reference"]
 NullView = Literal["mirror"]
-Need = Literal["gradients", "unseen", "labels", "captions", "shadows", "reference"]
+Need = Literal["gradients", "unseen", "labels", "captions", "shadows", "reference", "control"]
 
 # Needs that no option has to meet: model and pictures bring them, and `check` or `conclude` say where they do not.
 HAVE: tuple[Need, ...] = ("gradients", "unseen", "labels", "captions")
@@ -30,6 +30,7 @@ REMEDIES: dict[Need, str] = {
     "unseen": "unseen pictures: give --unseen DIR",
     "shadows": "shadow models: give --shadows DIR, which `trainedon train PICTURES --shadows 8 --out DIR` makes",
     "reference": "a reference model, which never saw the pictures: give --reference MODEL",
+    "control": "a control model, which cannot have seen any of the pictures: give --control MODEL",
     "captions": "a model conditioned on captions, and this one is not: leave it out, or audit a text-to-image model",
 }
 NOT_FINITE = "the score is not a finite number"
@@ -100,8 +101,8 @@ class Attack(Part, ABC):
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """What it uses beyond the noise prediction: gradients, unseen, labels, captions, shadows, reference. A need
-        that is also a parameter (`shadows`, `reference`) is met when that parameter is given."""
+        """What it uses beyond the noise prediction: gradients, unseen, labels, captions, shadows, reference,
+        control. A need that is also a parameter (the last three) is met when that parameter is given."""
         return ()
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trainedon.evidence.protocol.prompts import Prompts
-from trainedon.formats.run_record import RenderingEntry
+from trainedon.evidence.protocol.prompts import Controls
+from trainedon.formats.run_record import ListedEntry, RenderingEntry
 
 
 @dataclass(frozen=True)
@@ -14,18 +14,29 @@ class Circumstances:
     """Each None where nothing is known of it, as for scores that were given as a table.
 
     prompts: of a model that is conditioned on captions, which attacks of the table are controls with other captions.
+    on_control: which are controls on a model that cannot have seen the pictures. turned: which are controls on
+    mirrored or turned pictures.
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
-    has it. distilled: why the model is taken for a few-step student, if it is. learnt: the reprs of attacks that learnt
+    has it. distilled: why the model is taken for a few-step student, if it is. listed: when the lists of pictures were
+    settled, and what earlier runs had scored of them, as `run.json` has it. learnt: the reprs of attacks that learnt
     from pictures of which it was known whether they are members.
     null_views: repr of an attack -> the view whose score it takes off, which makes its sign a coin.
     """
 
-    prompts: Prompts | None = None
+    prompts: Controls | None = None
     conditioned_on: str | None = None
     rendering: RenderingEntry | None = None
     distilled: str | None = None
+    listed: ListedEntry | None = None
     learnt: frozenset[str] = frozenset()
     null_views: Mapping[str, str] = field(default_factory=dict)
+    on_control: Controls | None = None
+    turned: Controls | None = None
+
+    @property
+    def controls(self) -> Controls:
+        """All attacks of the table that are controls: they enter no correction and carry no claim."""
+        return {**(self.prompts or {}), **(self.on_control or {}), **(self.turned or {})}
 
 
 UNKNOWN = Circumstances()

@@ -11,6 +11,7 @@ from trainedon.evidence.protocol.agreement import agreement
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.conditioning import conditioning_control
 from trainedon.evidence.protocol.controls import duplicates
+from trainedon.evidence.protocol.counterparts import control_models, sensitivity
 from trainedon.evidence.protocol.documents import (
     AttackEvaluation,
     Evaluation,
@@ -58,7 +59,7 @@ def evaluate_table(
     scores.require(*sets)
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
-    scores = every.without(circumstances.prompts or ())
+    scores = every.without(circumstances.controls)
     attacks = tuple(
         _evaluate_attack(scores, attack, draw is not None, attack.repr in circumstances.learnt, rules)
         for attack in scores.attacks
@@ -89,6 +90,8 @@ def evaluate_table(
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
+        control_models=control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks))),
+        sensitivity=sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks))),
         flags=tuple(raised),
     )
 

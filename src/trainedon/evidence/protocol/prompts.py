@@ -17,10 +17,10 @@ from trainedon.formats.run_record import ControlEntry
 
 # repr of each control -> of which attack it is. Empty where a model is conditioned on captions and controls were
 # switched off, None where it is not conditioned on captions.
-Prompts = Mapping[str, ControlEntry]
+Controls = Mapping[str, ControlEntry]
 
 
-def evaluated(scores: Scores, prompts: Prompts | None, level: float, rules: Rules) -> tuple[PromptControl, ...]:
+def evaluated(scores: Scores, prompts: Controls | None, level: float, rules: Rules) -> tuple[PromptControl, ...]:
     """The controls among the attacks of `scores`, as they were prepared. level: of the intervals."""
     sets = ("member", "unseen")
     return tuple(
@@ -28,7 +28,7 @@ def evaluated(scores: Scores, prompts: Prompts | None, level: float, rules: Rule
     )
 
 
-def audited(scores: Scores, prompts: Prompts | None, level: float, rules: Rules) -> tuple[AuditPromptControl, ...]:
+def audited(scores: Scores, prompts: Controls | None, level: float, rules: Rules) -> tuple[AuditPromptControl, ...]:
     """The same with the test that the suspects as a set are put to."""
     sets = ("suspect", "unseen")
     return tuple(
@@ -37,7 +37,7 @@ def audited(scores: Scores, prompts: Prompts | None, level: float, rules: Rules)
     )
 
 
-def _among(scores: Scores, prompts: Prompts | None) -> list[tuple[AttackKey, ControlEntry]]:
+def _among(scores: Scores, prompts: Controls | None) -> list[tuple[AttackKey, ControlEntry]]:
     known = {key.repr: key for key in scores.attacks}
     return [(known[name], told) for name, told in (prompts or {}).items() if name in known]
 

@@ -18,6 +18,7 @@ class Rules:
 
     unrefuted: why a claim of level 3 is made, as a clause.
     tells_opposite: whether a difference against the direction of training has a sentence of its own.
+    by_source: whether labels are dealt by whose work a picture is, where that is known.
     deals: of set tests. seeded: whether the seed of deals follows from the pictures' digests.
     one_more: whether each end of an AUC's interval is also taken with one more picture on the wrong side.
     directed: whether CDI finds only what runs in the attacks' own direction.
@@ -25,12 +26,14 @@ class Rules:
     learnt: by how much the standard error of the AUC of an attack that learnt from labels is multiplied.
     tells_assumption: whether a claim of level 3 names what it rests on.
     looks: whether the blind baseline also compares how pictures look without an encoder.
-    tells_detectable: whether controls say which difference they would have found."""
+    tells_detectable: whether controls say which difference they would have found.
+    turned: the symmetries of the picture plane by which an audit's pictures are turned for a control."""
 
     name: Protocol
     schema_version: Literal[1, 2]
     unrefuted: str
     tells_opposite: bool
+    by_source: bool
     deals: Deals
     seeded: bool
     one_more: bool
@@ -40,6 +43,7 @@ class Rules:
     tells_assumption: bool
     looks: bool
     tells_detectable: bool
+    turned: tuple[str, ...]
 
 
 STANDARD_1 = Rules(
@@ -47,6 +51,7 @@ STANDARD_1 = Rules(
     schema_version=1,
     unrefuted="the blind baseline does not separate the sets",
     tells_opposite=False,
+    by_source=False,
     deals=FEWER,
     seeded=False,
     one_more=False,
@@ -56,12 +61,14 @@ STANDARD_1 = Rules(
     tells_assumption=False,
     looks=False,
     tells_detectable=False,
+    turned=(),
 )
 STANDARD_2 = Rules(
     name="standard-2",
     schema_version=2,
     unrefuted="no control found another reason",
     tells_opposite=True,
+    by_source=True,
     deals=DEALS,
     seeded=True,
     one_more=True,
@@ -71,6 +78,7 @@ STANDARD_2 = Rules(
     tells_assumption=True,
     looks=True,
     tells_detectable=True,
+    turned=("mirror",),
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}

@@ -1,0 +1,57 @@
+"""Another attack on the pictures turned or mirrored: what it finds where memory is lost and difficulty is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from trainedon.attacks.core.answers import Scored
+from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.execute import run_batch
+from trainedon.attacks.core.registry import register
+from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.errors import UserError
+from trainedon.pictures import Batch
+from trainedon.targets import SYMMETRIES, Target, changed
+
+
+@register
+@dataclass(frozen=True)
+class Turned(Wrapper):
+    """Score of the attack on the picture moved by a symmetry of the picture plane, in place of the picture: a control
+    of the run. A model that was not trained on such views has no memory of them, and whatever else sets pictures apart
+    (a shift, noise, contrast, compression) is moved along.
+
+    symmetry: `mirror`, `upside-down` or `half-turn`.
+    """
+
+    attack: Attack
+    symmetry: str = "mirror"
+
+    name: ClassVar[str] = "turned"
+    title: ClassVar[str] = "On mirrored or turned pictures (control)"
+    paper: ClassVar[str] = "after arXiv 2111.08440"
+
+    def __post_init__(self) -> None:
+        if self.symmetry not in SYMMETRIES:
+            raise UserError(f"turned: symmetry={self.symmetry!r}: choose one of {', '.join(SYMMETRIES)}")
+
+    @property
+    def unscored(self) -> str:
+        return f"{self.attack.unscored}, or the picture is its own mirror image"
+
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
+        turned = replace(batch, pixels=SYMMETRIES[self.symmetry](batch.pixels))
+        scores = run_batch(self.attack, target, turned).scores.copy()
+        scores[~changed(batch.pixels, self.symmetry)] = np.nan
+        return Scored(scores)
+
+
+def turned(attacks: Sequence[Attack], symmetries: Sequence[str]) -> list[Turned]:
+    """The controls of these attacks, but those that are among the attacks themselves."""
+    plain = [attack for attack in attacks if not isinstance(attack, Turned)]
+    made = (Turned(attack, symmetry) for attack in plain for symmetry in symmetries)
+    return [one for one in made if one not in attacks]

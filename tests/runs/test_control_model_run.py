@@ -1,0 +1,80 @@
+"""A control model in a run: its attacks are scored beside the others, recorded, resumed, verified, and kept apart."""
+
+import hashlib
+import json
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+from safetensors.torch import load_file, save_file
+
+import trainedon as to
+from trainedon.errors import UserError
+
+FEW, CPU = to.Choices(limit=8), to.Machine(device="cpu", batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def other(target_folders, tmp_path_factory):
+    """A control model: the tiny one with other weights."""
+    folder = tmp_path_factory.mktemp("control") / "model"
+    shutil.copytree(target_folders["epsilon"], folder)
+    weights = next((folder / "unet").glob("*.safetensors"))
+    save_file({name: value + 0.01 for name, value in load_file(weights).items()}, weights)
+    return folder
+
+
+@pytest.fixture
+def audit(target_folders, toy_pictures, tmp_path):
+    def audit(**asked):
+        model, suspects, unseen = target_folders["epsilon"], toy_pictures["members"], toy_pictures["unseen"]
+        asked = {"attacks": "loss, pia", "choices": FEW, "machine": CPU, "out": tmp_path / "run"} | asked
+        return to.audit(model, suspects, unseen=unseen, **asked)
+
+    return audit
+
+
+def test_a_run_makes_every_attack_on_its_control_model_too(audit, other, tmp_path):
+    found, out = audit(control=other), tmp_path / "run"
+    record = json.loads((out / "run.json").read_text())
+    loss, pia = record["identity"]["attacks"]
+    digest = record["control_model"]["digest"]
+    assert list(record["controls"].values()) == [{"of": loss, "model": digest}, {"of": pia, "model": digest}]
+    assert record["identity"]["controls"] == [*record["controls"]]
+    assert all(digest[:16] in name for name in record["controls"])
+    assert [attack.repr for attack in found.attacks] == [loss, pia]
+    assert [one.of for one in found.control_models][:2] == [loss, pia]
+    assert len(pq.read_table(out / "scores.parquet")) == 4 * 16
+    alone = audit(out=None)
+    assert [one.set for one in alone.attacks] == [one.set for one in found.attacks], "a control enters no correction"
+    assert all(check.ok is not False for check in to.verify(out))
+
+
+def test_the_same_run_goes_on_wherever_its_control_model_lies(audit, other, tmp_path):
+    first = audit(control=other)
+    shutil.copytree(other, tmp_path / "copy")
+    assert audit(control=tmp_path / "copy").control_models == first.control_models
+    with pytest.raises(UserError, match="other choices"):
+        audit()
+
+
+def test_what_the_record_says_of_the_control_model_is_checked(audit, other, tmp_path):
+    audit(control=other)
+    path = tmp_path / "run" / "run.json"
+    record = json.loads(path.read_text())
+    record["control_model"]["digest"] = "0" * 64
+    path.write_text(json.dumps(record))
+    failed = [check.name for check in to.verify(tmp_path / "run") if check.ok is False]
+    assert failed == ["the record agrees with itself"]
+
+
+def test_a_control_model_that_has_seen_the_pictures_is_refused(audit, other, toy_pictures, tmp_path):
+    shutil.copytree(other, tmp_path / "seen")
+    rows = [
+        {"picture": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "member": True}
+        for path in sorted(toy_pictures["unseen"].iterdir())[:3]
+    ]
+    (tmp_path / "seen" / "manifest.json").write_text(json.dumps({"pictures": rows}))
+    with pytest.raises(UserError, match="was trained on 3 of these pictures"):
+        audit(control=tmp_path / "seen")
+    assert not (tmp_path / "run").exists()
