@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainedon.evidence import Audit
-from trainedon.evidence.protocol.documents import Blind, ConditioningControl, Duplicates, UnseenControl
+from trainedon.evidence.protocol.claims import LEVEL as CLAIM_LEVEL
+from trainedon.evidence.protocol.documents import (
+    Blind,
+    ConditioningControl,
+    Counterpart,
+    Duplicates,
+    ModelControl,
+    Sensitivity,
+    SettledLists,
+    SourceEvidence,
+    UnseenControl,
+)
 from trainedon.reporting import words
 from trainedon.reporting.run_folder import RunFolder
 
@@ -31,6 +42,13 @@ def controls(run: RunFolder) -> list[Control]:
     rows.append(_copies(document.duplicates))
     if document.asked is not None:
         rows.append(_conditioning(document.asked))
+    lead = document.lead if isinstance(document, Audit) else document.attacks[0].repr
+    rows += [_on_control(one) for one in document.control_models if one.of == lead]
+    rows += [_mirrored(one, bool(document.control_models)) for one in document.sensitivity if one.of == lead]
+    if isinstance(document, Audit) and document.listing is not None:
+        rows.append(_listing(document.listing))
+    if isinstance(document, Audit) and document.sources is not None:
+        rows.append(_sources(document.sources))
     if drawn is not None:
         finding = f"{words.count(drawn.n_included)} included, {words.count(drawn.n_held_out)} held out; commitment "
         finding += drawn.commitment[:16]
@@ -95,6 +113,57 @@ def _conditioning(control: ConditioningControl) -> Control:
     if control.classes_p_value is not None:
         said.append(f"classes spread alike, p = {words.p_value(control.classes_p_value)}")
     return Control(question, "; ".join(said), FAILED if control.differs else PASSED)
+
+
+def _on_control(one: ModelControl) -> Control:
+    question = "Does a control model, which cannot have seen any picture, show the difference too?"
+    return _counterpart(question, one, FAILED)
+
+
+def _mirrored(one: Sensitivity, asked_elsewhere: bool) -> Control:
+    question = "Is the difference there too when all pictures are mirrored, as the model was not trained on them?"
+    # a model that was trained on mirrored copies remembers them too; a control model tells that apart
+    return _counterpart(question, one, NOTED if asked_elsewhere else FAILED)
+
+
+def _counterpart(question: str, one: Counterpart, otherwise: str) -> Control:
+    if one.finds is None:
+        return Control(question, "too few pictures could be scored there", NOT_RUN)
+    finding = (
+        f"AUC {words.number(one.effect)} ({words.interval(one.effect_ci)}), p = {words.p_value(one.p_value)} there"
+    )
+    if one.left_p_value is not None:
+        finding += f"; what is left beyond it: AUC {words.number(one.left)}, p = {words.p_value(one.left_p_value)}"
+    return Control(
+        question, finding + ("" if one.finds else _detectable(one.detectable)), otherwise if one.caps else PASSED
+    )
+
+
+def _listing(listing: SettledLists) -> Control:
+    question = "Were the pictures listed before any was scored?"
+    told = "their lists were settled first"
+    if listing.asked:
+        told += f"; {words.plural(listing.asked, 'earlier run')} asked about most of them"
+    chosen = listing.chosen
+    if chosen is None:
+        return Control(question, told, PASSED)
+    told += (
+        f"; but {words.count(chosen.kept)} of them had been scored before without a finding, with "
+        f"{words.count(chosen.left_out)} that are left out here; as if chosen by these scores, "
+        f"p = {words.p_value(chosen.p_value)}"
+    )
+    return Control(question, told, NOTED if chosen.p_value < CLAIM_LEVEL else FAILED)
+
+
+def _sources(sources: SourceEvidence) -> Control:
+    question = "Are works of one source compared as one?"
+    m, n = sources.n_suspect_sources, sources.n_unseen_sources
+    how = "within each source" if sources.by == "within" else "by whole sources"
+    finding = f"{words.plural(m, 'source')} among the suspects, {words.count(n)} among the unseen; labels dealt {how}"
+    if sources.smallest_p is None:
+        return Control(question, f"{finding}, which leaves no test", NOT_RUN)
+    finding += f", at best p = {words.p_value(sources.smallest_p)}; correlation of scores within a source "
+    return Control(question, finding + words.number(sources.intraclass, 2), PASSED)
 
 
 def _copies(copies: Duplicates) -> Control:
