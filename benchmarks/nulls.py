@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from trainedon.targets import ControlModel, Target, load_target
 
 SETS = ("suspect", "unseen")
 CHANGED, FIXED = 96, 160  # unseen pictures: those that are changed in some rows, and those that never are
+REMEMBERED = 64  # members
 BEGIN, END = "<!-- nulls: begin -->", "<!-- nulls: end -->"
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -121,34 +122,19 @@ def pair_of(name: str, folder: Path, groups: dict[str, tuple[str, Sequence[Path]
     return Pair(name, tuple(items), tuple(entries), read_features(folder / "looks.parquet"), sizes)
 
 
-def pairs(unseen: Sequence[Path], members: Sequence[Path], folder: Path, m: int, n: int) -> list[Pair]:
-    """Every pair of sets: members, half of them, and each change on either side."""
+def pairs(unseen: Sequence[Path], members: Sequence[Path], target: str, folder: Path, m: int, n: int) -> Iterator[Pair]:
+    """Every pair of sets: members, half of them, and each change on either side, one after the other."""
     some, fixed, same = unseen[:CHANGED], unseen[CHANGED : CHANGED + FIXED], CHANGES["nothing"]
-    found = [
-        pair_of(
-            "members",
-            folder / "members",
-            {"m": ("suspect", members, same, m), "u": ("unseen", fixed, same, n)},
-        ),
-        pair_of(
-            "members and as many others",
-            folder / "half",
-            {"m": ("suspect", members, same, m // 2), "o": ("suspect", some, same, m - m // 2)}
-            | {"u": ("unseen", fixed, same, n)},
-        ),
-    ]
+    others = {"u": ("unseen", fixed, same, n)}
+    yield pair_of("members", folder / f"{target} members", {"m": ("suspect", members, same, m)} | others)
+    half = {"m": ("suspect", members, same, m // 2), "o": ("suspect", some, same, m - m // 2)}
+    yield pair_of("members and as many others", folder / f"{target} half", half | others)
     for number, (name, change) in enumerate(CHANGES.items()):
-        for side, there, files in (("suspects", "suspect", (some, fixed)), ("unseen", "unseen", (fixed, some))):
-            if name == "nothing" and side == "unseen":
-                continue
-            done = {"suspects": change if there == "suspect" else same, "unseen": change if there == "unseen" else same}
-            groups = {
-                "s": ("suspect", files[0], done["suspects"], m),
-                "u": ("unseen", files[1], done["unseen"], n),
-            }
-            title = name if name == "nothing" else f"{side} {name}"
-            found.append(pair_of(title, folder / f"{number}-{side}", groups))
-    return found
+        suspects = {"s": ("suspect", some, change, m), "u": ("unseen", fixed, same, n)}
+        yield pair_of(name if name == "nothing" else f"suspects {name}", folder / f"{number} suspects", suspects)
+        if name != "nothing":
+            changed = {"s": ("suspect", fixed, same, m), "u": ("unseen", some, change, n)}
+            yield pair_of(f"unseen {name}", folder / f"{number} unseen", changed)
 
 
 class Bank:
@@ -290,8 +276,8 @@ def main() -> None:
     for name, model, members in given.target:
         target = load_target(model)
         attacks = parse_attacks(given.attacks, seed=0)
-        folder = given.out / name
-        for pair in pairs(unseen, sorted(Path(members).glob("*.png"))[:64], folder, given.suspects, given.others):
+        known = sorted(Path(members).glob("*.png"))[:REMEMBERED]
+        for pair in pairs(unseen, known, name, given.out / "pictures", given.suspects, given.others):
             for side in sides(attacks, control):
                 key = f"{name}|{side.name}|{pair.name}"
                 if key not in rows:
