@@ -11,6 +11,7 @@ from trainedon.evidence.protocol.documents import (
     Counterpart,
     ModelControl,
     Sensitivity,
+    SettledLists,
     UnseenControl,
 )
 
@@ -29,6 +30,10 @@ ASKED_DIFFERENTLY = (
 UNSTEADY = (
     "The suspect pictures score higher than the unseen ones, but the unseen ones also differ among themselves where "
     "chance divided them, so something is wrong with the scores and the difference cannot be put down to training."
+)
+CHOSEN = (
+    "The suspect pictures score higher than the unseen ones, but they were chosen out of pictures that had been scored "
+    "before, and that choice alone can explain the difference, so it cannot be put down to training."
 )
 
 ON_CONTROL = (
@@ -93,3 +98,20 @@ def of_blind(blind: Blind) -> Obstacle | None:
     if blind.separates is None:
         return Obstacle(UNCHECKED, f"the blind baseline was not run: {blind.reason}")
     return None
+
+
+def of_listing(listing: SettledLists | None, level: float) -> Obstacle | None:
+    """Suspects are some of those that earlier runs scored without a finding, and this finding does not outlast that."""
+    chosen = listing and listing.chosen
+    if not chosen or chosen.p_value < level:
+        return None
+    how = (
+        f"without the {chosen.kept} suspects that score highest, which is how many were scored before"
+        if chosen.way == "dropped"
+        else f"with the {chosen.left_out} that were left out counted below all others"
+    )
+    return Obstacle(
+        CHOSEN,
+        f"{chosen.kept} of the suspects were scored by earlier runs that found nothing, with {chosen.left_out} others "
+        f"that are not asked about here; {how}, the p-value is {chosen.p_value:.2g}",
+    )
