@@ -97,6 +97,7 @@ def audit_table(
         mirror = mirror_test(suspects.score, unseen.score if len(unseen) else None)
     by_sign = named_by_sign(suspects.score, mirror.odds) if lead == "mirror" and mirror else None
     rows, n_named = _picture_evidence(suspects, unseen, by_sign)
+    sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
@@ -107,23 +108,24 @@ def audit_table(
         + flags.of_model(circumstances.distilled)
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_listing(circumstances.listed)
+        + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
-    sources = source_evidence(works[0]) if works and works[0] else None
+    leading = scores.attacks[0].repr if lead == "first" else lead
     made = sum(test is not None and test.p_value is not None for test in (*tests, together))
     again = (suspects, unseen) if lead == "first" and not works else None
     listing = listed_before(circumstances.listed, again, made, rules)
     chosen = hindrance.of_listing(listing, LEVEL)
     elsewhere = control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks)))
     mirrored = sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks)))
-    of = "cdi" if lead == "cdi" else scores.attacks[0].repr
     obstacles = (
         hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
         hindrance.of_conditioning(control),
         hindrance.of_blind(findings.blind),
-        hindrance.of_control_model(elsewhere, of),
-        hindrance.of_sensitivity(mirrored, of),
+        hindrance.of_control_model(elsewhere, leading),
+        hindrance.of_sensitivity([] if elsewhere else mirrored, leading),
         chosen,
+        hindrance.of_power(len(suspects), len(unseen)) if rules.needs_power and randomised is None else None,
     )
     return Audit(
         schema_version=rules.schema_version,
@@ -140,10 +142,11 @@ def audit_table(
             # a picture of the draw that has no score could have been left out for what it would have said
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
             rules=rules,
+            rests_on=hindrance.rests_on(findings.blind, elsewhere, leading) if rules.tells_assumption else "",
             besides=of_earlier(listing),
             sources=sources,
         ),
-        lead=scores.attacks[0].repr if lead == "first" else lead,
+        lead=leading,
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,

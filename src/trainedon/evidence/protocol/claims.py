@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence, SourceEvidence
 from trainedon.evidence.protocol.obstacles import Obstacle
 from trainedon.evidence.protocol.rules import Rules
@@ -94,7 +96,7 @@ def claim(
         return _not_estimable(f"CDI needs {needs} ({counts})")
     if max(1, tests) * smallest >= LEVEL:
         return _not_estimable(f"no outcome could give a p-value below {LEVEL} ({counts})")
-    measured = f"the p-value of the set is {evidence.p_value_holm:.2g}{besides and f' ({besides})'}"
+    measured = f"the p-value of the set is {_told(evidence.p_value_holm)}{besides and f' ({besides})'}"
     if not is_found(evidence):
         if rules.tells_opposite and is_opposite(evidence):
             return Claim(level=1, sentence=OPPOSITE, because=f"{measured}, not below {LEVEL}")
@@ -133,6 +135,11 @@ def claim_by_mirror(test: MirrorTest | None, obstacles: Sequence[Obstacle], *, s
 def _times(odds: float | None) -> str:
     assert odds is not None  # a finding has some
     return f"{odds:.0f}" if odds >= 10 else f"{odds:.2g}"
+
+
+def _told(p: float | None) -> str:
+    """To two digits, never as a power of ten."""
+    return "none" if p is None else np.format_float_positional(float(f"{p:.2g}"), trim="-")
 
 
 def _not_estimable(because: str) -> Claim:

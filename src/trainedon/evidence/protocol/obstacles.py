@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainedon.evidence.protocol.detectable import too_weak
 from trainedon.evidence.protocol.documents import (
     Blind,
     ConditioningControl,
@@ -41,9 +42,14 @@ ON_CONTROL = (
     "seen either, so the difference cannot be put down to training."
 )
 TURNED = (
-    "The suspect pictures score higher than the unseen ones, but so they do when all pictures are mirrored, which a "
-    "model that was not trained on mirrored pictures does not remember, so the difference cannot be put down to "
-    "training."
+    "The suspect pictures score higher than the unseen ones, but so do their mirror images, or leave nothing of it: "
+    "either the model was trained on mirrored copies too, which a control model would show, or something else sets the "
+    "two apart. So the difference cannot be put down to training."
+)
+
+TOO_FEW = (
+    "The suspect pictures score higher than the unseen ones, but with so few pictures it could hardly be found out "
+    "whether the two sets differ by themselves, so the difference cannot be put down to training."
 )
 
 
@@ -115,3 +121,24 @@ def of_listing(listing: SettledLists | None, level: float) -> Obstacle | None:
         f"{chosen.kept} of the suspects were scored by earlier runs that found nothing, with {chosen.left_out} others "
         f"that are not asked about here; {how}, the p-value is {chosen.p_value:.2g}",
     )
+
+
+def of_power(suspects: int, unseen: int) -> Obstacle | None:
+    """The controls could hardly find anything. Counts are of pictures that count."""
+    because = too_weak(suspects, unseen)
+    return None if because is None else Obstacle(TOO_FEW, because)
+
+
+def rests_on(blind: Blind, models: Sequence[ModelControl], lead: str) -> str:
+    """What a claim of level 3 rests on, as a sentence: who was asked, and what would have been seen."""
+    asked = next((one for one in models if one.of == lead and one.finds is False), None)
+    if asked is not None:
+        return f"A control model that cannot have seen any of them shows no such difference{_seen(asked.detectable)}."
+    return (
+        "No control model was asked: that rests on comparisons of the pictures themselves, which found no difference"
+        f"{_seen(blind.detectable)}."
+    )
+
+
+def _seen(least: float | None) -> str:
+    return "" if least is None else f"; one of AUC {least:.2f} or more would have been seen in four cases of five"

@@ -27,7 +27,8 @@ class Rules:
     tells_assumption: whether a claim of level 3 names what it rests on.
     looks: whether the blind baseline also compares how pictures look without an encoder.
     tells_detectable: whether controls say which difference they would have found.
-    turned: the symmetries of the picture plane by which an audit's pictures are turned for a control."""
+    turned: the symmetries of the picture plane by which an audit's pictures are turned for a control.
+    needs_power: whether level 3 needs controls that could have found something."""
 
     name: Protocol
     schema_version: Literal[1, 2]
@@ -44,6 +45,7 @@ class Rules:
     looks: bool
     tells_detectable: bool
     turned: tuple[str, ...]
+    needs_power: bool
 
 
 STANDARD_1 = Rules(
@@ -62,6 +64,7 @@ STANDARD_1 = Rules(
     looks=False,
     tells_detectable=False,
     turned=(),
+    needs_power=False,
 )
 STANDARD_2 = Rules(
     name="standard-2",
@@ -79,6 +82,7 @@ STANDARD_2 = Rules(
     looks=True,
     tells_detectable=True,
     turned=("mirror",),
+    needs_power=True,
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
