@@ -2,6 +2,8 @@
 
 import gc
 import hashlib
+import itertools
+import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -18,6 +20,15 @@ from trainedon.compare import efficientnet
 from trainedon.pictures import Batch, scan
 from trainedon.targets import Identity, NoisePath
 from trainedon.targets.networks.unet import PixelUNet
+
+os.environ["TRAINEDON_STATE"] = "off"  # no test touches a user's record of runs, and fixtures keep none
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _own_record(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each test has a record of runs of its own, empty at first; no folder is made until a run is written into it."""
+    monkeypatch.setenv("TRAINEDON_STATE", str(tmp_path_factory.getbasetemp() / "state" / str(next(_numbers))))
 
 
 def pytest_collection_finish() -> None:

@@ -63,7 +63,7 @@ def given(seed):
 
 def plain(rows, sets, listed, features):
     """The steps of `prepare` as one would write them for a few rows. Returns rows as mappings."""
-    rows = [dict(row, near=None, reason=row["reason"] if row["score"] is None else None) for row in rows]
+    rows = [dict(row, near=None, source=None, reason=row["reason"] if row["score"] is None else None) for row in rows]
     for row in rows:
         row["reason"] = row["reason"] or (None if row["score"] is not None else "no score was given")
     if listed is not None:
@@ -78,7 +78,7 @@ def plain(rows, sets, listed, features):
                 why = OTHER_DIGEST
             row.update({"score": None, "reason": why} if why else {})
         had = {(row["attack"], row["set"], row["picture"]) for row in rows}
-        empty = {"score": None, "nfe": None, "seconds": None, "cluster": None, "near": None}
+        empty = {"score": None, "nfe": None, "seconds": None, "cluster": None, "near": None, "source": None}
         for attack in attacks:
             for (name, picture), item in items.items():
                 if (attack, name, picture) not in had:

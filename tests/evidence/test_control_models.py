@@ -7,6 +7,7 @@ from scipy.stats import mannwhitneyu
 from trainedon.evidence import Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.circumstances import Circumstances
 from trainedon.evidence.protocol.counterparts import LEVEL, beyond, detectable
+from trainedon.evidence.protocol.obstacles import of_control_model, of_sensitivity
 from trainedon.formats.run_record import ControlEntry
 
 MODEL, MIRRORED = "OnControl(A)", "Turned(A)"
@@ -50,6 +51,16 @@ def test_what_the_control_model_finds_too_caps_the_claim_and_memory_does_not():
     assert other.finds is False and not other.caps and other.left_p_value < 0.001
     assert other.left > remembered.set.effect, "difficulty that both models see is taken off"
     assert (one.n_pictures, one.n_unseen, one.of, one.attack) == (40, 200, "A", "A")
+
+
+def test_a_claim_that_rests_on_the_attack_meets_an_obstacle():
+    shifted, remembered = audited(*drawn(7, 0, 1)), audited(*drawn(7, 2, 0))
+    assert "on the control model too" in of_control_model(shifted.control_models, "A").because
+    assert "on mirrored pictures too" in of_sensitivity(shifted.sensitivity, "A").because
+    assert of_control_model(shifted.control_models, "cdi") is None, "it rests on something else"
+    for document in (remembered, audit_table(table(*drawn(7, 0, 1)))):
+        assert of_control_model(document.control_models, "A") is None
+        assert of_sensitivity(document.sensitivity, "A") is None
 
 
 def test_controls_are_no_attacks_and_enter_no_correction():

@@ -22,7 +22,7 @@ from trainedon.pictures import (
 
 COLUMNS = ["picture", "sha256", "set", "label", "reason", "format", "mode", "width", "height", "bytes"]
 COLUMNS += ["mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b", "sharpness"]
-LATER = ["phash", "jpeg_trace", "detail", "caption", "label_from", "alpha", "orientation"]
+LATER = ["phash", "jpeg_trace", "detail", "caption", "label_from", "alpha", "orientation", "source"]
 COLUMNS += LATER
 
 

@@ -47,10 +47,10 @@ def test_each_reader_finds_a_sentence(found):
     named = build.document["n_named"]
     assert said["For whoever made the pictures"].startswith(f"{named} of your 30 pictures stand out")
     assert "That may have another cause than training." in said["For whoever made the pictures"]
-    assert "Claim level 2 of 4, because the p-value of the set is 0.0003" in said["For a lawyer"]
+    assert "Claim level 2 of 4, because the p-value of the set is 0.00003" in said["For a lawyer"]
     statistician = said["For a statistician"]
     assert "30 suspects against 120 unseen pictures" in statistician
-    assert "p = 0.0001 (9\u202f999 permutations; 0.0003 after Holm's correction for 3 tests)" in statistician
+    assert "p = 1.0e−5 (99\u202f999 permutations; 3.0e−5 after Holm's correction for 3 tests)" in statistician
     assert "All attacks together (CDI): AUC" in statistician
     assert "suspects would reach p < 0.01 in 80\u00a0% of cases" in statistician
 

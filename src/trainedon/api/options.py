@@ -12,6 +12,7 @@ from trainedon.spec import check_fields, shown
 
 if TYPE_CHECKING:
     from trainedon.pictures import Rendering
+    from trainedon.pictures.works import SourceFrom
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class Reading:
 
     alpha: `white`, `black` or `drop`, or `auto`, which asks the model where it matters. orientation: `exif`, `stored`
     or `auto`. fit: `crop`, `squash` or `pad`. resample: `lanczos`, `bicubic`, `bilinear`, `box` or `nearest`.
-    follow_links: whether links that lead out of a folder of pictures are followed.
+    follow_links: whether links that lead out of a folder of pictures are followed. source_from: what says whose work a
+    picture is, where scores depend on that: `folder`, the first one below the folder that is given; or `column`, that
+    of a parquet table called source, artist or author. Raises UserError for another one.
     """
 
     alpha: str = "auto"
@@ -78,9 +81,20 @@ class Reading:
     fit: str = "crop"
     resample: str = "lanczos"
     follow_links: bool = False
+    source_from: str | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "Reading")
+        _ = self.sources  # a wrong one is refused at once
+
+    @property
+    def sources(self) -> SourceFrom | None:
+        """What says whose work a picture is. Raises UserError for a choice that there is not."""
+        if self.source_from is None:
+            return None
+        from trainedon.pictures.works import known_source
+
+        return known_source(self.source_from)
 
     @property
     def rendering(self) -> Rendering:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainedon.api.choosing import Means, chosen, possible
 from trainedon.api.opening import opened
 from trainedon.api.options import MACHINE, READING, Machine, Reading, check_call
+from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.api.choosing import Attacks
@@ -27,29 +29,39 @@ def plan(
     controls: bool = True,
     pictures: str | Path | None = None,
     bytes_per_picture: int | None = None,
+    suspects: int | None = None,
+    sources: int | None = None,
     machine: Machine = MACHINE,
     reading: Reading = READING,
 ) -> Estimate:
     """What would an evaluation of n pictures take? Measures one batch of the network here.
 
     gpus: how many devices like this one share the work. pictures: some of the pictures, whose size, and how fast they
-    are read, is measured. bytes_per_picture: how large a stored one is, if not measured. All else, and errors, as of
-    `audit`.
+    are read, is measured. bytes_per_picture: how large a stored one is, if not measured. suspects: how many of the n
+    are in question, of an audit whose other pictures are unseen; the estimate then says which claim it can reach.
+    sources: of how many artists, or other sources, the unseen ones are, where the suspects are works of one and labels
+    are to be dealt by that. All else, and errors, as of `audit`.
     """
     from trainedon.attacks.core.pool import Pool
     from trainedon.attacks.wrappers.on_control import on_control
     from trainedon.attacks.wrappers.recaptioned import controls as with_other_captions
+    from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
     from trainedon.planning import forecast
 
     places = {"shadows": shadows, "reference": reference, "control": control, "pictures": pictures}
     check_call(model, {}, places, machine=machine, reading=reading)
+    if suspects is not None and not 0 < suspects <= n:
+        raise UserError(f"{suspects} suspects of {n} pictures: give from 1 to {n}")
+    if sources is not None and (suspects is None or not 0 < sources <= n - suspects):
+        raise UserError(f"{sources} sources: say how many are suspects, and of how many artists the unseen ones are")
     means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base, control=control)
     named = chosen(attacks, means)
     target = opened(model, machine)
     named = possible(named, attacks, target)
     recaptioned = with_other_captions(target, named, Pool.of(("one", "another"))) if controls else []
+    tests = len(named)
     named += [*recaptioned, *on_control(named, means.control_model())]
-    return forecast.plan(
+    estimate = forecast.plan(
         target,
         named,
         n,
@@ -59,3 +71,8 @@ def plan(
         rendering=reading.rendering,
         follow_links=reading.follow_links,
     )
+    if suspects is None:
+        return estimate
+    works = None if sources is None else SourcesGiven.one_against(sources)
+    given = Given(suspects=suspects, unseen=n - suspects, attacks=tests, sources=works)
+    return replace(estimate, reachable=reachable(given))

@@ -133,6 +133,7 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
         draw=None if order.drawn is None else Path(order.drawn),
         rendering=order.reading.rendering,
         follow_links=order.reading.follow_links,
+        source_from=order.reading.sources,
         command=order.command,
         dataset=asked.dataset,
         lead=asked.lead,

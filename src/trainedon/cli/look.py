@@ -74,6 +74,13 @@ def plan(
         str | None, typer.Option(help="Some of the pictures: their size, and how fast they are read, is measured.")
     ] = None,
     bytes_per_picture: Annotated[str | None, typer.Option(help="How large a stored picture is, such as 100k.")] = None,
+    suspects: Annotated[
+        int | None, typer.Option(help="How many of the N are suspects, of an audit: says which claim it can reach.")
+    ] = None,
+    sources: Annotated[
+        int | None,
+        typer.Option(help="With --suspects, all works of one artist: how many others the unseen ones are of."),
+    ] = None,
     batch_size: BatchSize = None,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
@@ -96,6 +103,8 @@ def plan(
         controls=controls,
         pictures=pictures,
         bytes_per_picture=None if bytes_per_picture is None else count(bytes_per_picture, "--bytes-per-picture"),
+        suspects=suspects,
+        sources=sources,
         machine=Machine(batch_size, device, precision, compiled, base=base),
         reading=reading,
     )

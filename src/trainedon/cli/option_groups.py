@@ -118,6 +118,13 @@ Orientation = Annotated[
 ]
 Fit = Annotated[str, typer.Option(help="crop, squash or pad: how training brought pictures to the model's shape.")]
 Resample = Annotated[str, typer.Option(help="lanczos, bicubic, bilinear, box or nearest.")]
+SourceFrom = Annotated[
+    str | None,
+    typer.Option(
+        help="Whose work each picture is, where one artist's works are compared with others: folder (the first one "
+        "below the one given) or column (source, artist or author of a parquet table)."
+    ),
+]
 Unseen = Annotated[str | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")]
 
 # Field of a group -> how it stands on the command line.
@@ -143,6 +150,7 @@ OF_GROUPS: dict[str, Any] = {
     "fit": Fit,
     "resample": Resample,
     "follow_links": FollowLinks,
+    "source_from": SourceFrom,
 }
 
 

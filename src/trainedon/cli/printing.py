@@ -93,6 +93,8 @@ def print_plan(estimate: Estimate) -> None:
     unknown = "unknown: give --bytes-per-picture, or some of them with --pictures"
     read = unknown if estimate.bytes_read is None else f"{_bytes(estimate.bytes_read)}, every picture twice"
     say(f"Read: {read}")
+    if estimate.reachable is not None:
+        say(estimate.reachable.sentence)
     _print_measured(estimate)
 
 

@@ -28,8 +28,8 @@ SCORES = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
-# A table of scores that was given may say which pictures are near-duplicates of each other.
-GIVEN_SCORES = SCORES.append(pa.field("cluster", pa.string()))
+# A table of scores that was given may say which pictures are near-duplicates of each other, and whose works they are.
+GIVEN_SCORES = SCORES.append(pa.field("cluster", pa.string())).append(pa.field("source", pa.string()))
 # A shard also holds what an attack that learns has observed, until all shards are there.
 SHARD_SCORES = SCORES.append(pa.field("observed", pa.list_(pa.float64())))
 
@@ -89,9 +89,11 @@ PICTURES = pa.schema(
         ("label_from", pa.string()),
         ("alpha", pa.bool_()),
         ("orientation", pa.int64()),
+        ("source", pa.string()),
     ]
 )
-LATER = ("phash", "jpeg_trace", "detail", "caption", "label_from", "alpha", "orientation")  # older lists lack them
+# older lists lack them
+LATER = ("phash", "jpeg_trace", "detail", "caption", "label_from", "alpha", "orientation", "source")
 TEXT = tuple(field.name for field in PICTURES if pa.types.is_string(field.type))  # every other column holds numbers
 
 

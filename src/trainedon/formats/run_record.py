@@ -96,6 +96,9 @@ class ChoicesEntry(_Entry):
     labels: str | None = Field(default=None, description="auto, folders or infer")
     pictures: str | None = Field(default=None, description="how pictures were brought to the model's size, in words")
     follow_links: bool = Field(default=False, description="missing where links out of a folder were left out")
+    source_from: Literal["folder", "column"] | None = Field(
+        default=None, description="what said whose work each picture is; missing where that was not asked"
+    )
 
 
 class ModelEntry(_Entry):
@@ -135,6 +138,26 @@ class InputEntry(_Entry):
         default={}, description="kind -> files that are no pictures; missing without any"
     )
     companions: dict[str, Count] = Field(default={}, description="kind -> captions and the like; missing without any")
+
+
+class ListedEntry(_Entry):
+    """The lists of pictures as they were settled, before any was scored, and what earlier runs had scored of them.
+
+    Earlier runs are those on the same model that are known: those in folders beside this one, and those of which the
+    user's own record tells. One has no finding unless its own claim was of level 3 or above.
+    """
+
+    at: Moment = Field(description="UTC, before anything was scored")
+    suspects: str | None = Field(default=None, description="digest of the list; missing in an evaluation")
+    members: str | None = Field(default=None, description="digest of the list; missing in an audit")
+    unseen: str | None = Field(default=None, description="digest of the list; missing where none were given")
+    asked: Count = Field(default=0, description="earlier runs that asked about more than half of these suspects")
+    kept: Count = Field(
+        default=0, description="of these suspects, how many are among those that earlier runs without a finding scored"
+    )
+    left_out: Count = Field(
+        default=0, description="of those that the same earlier runs scored, how many are not among these suspects"
+    )
 
 
 class ControlEntry(_Entry):
@@ -277,6 +300,7 @@ class RunRecord(_Entry):
     choices: ChoicesEntry = ChoicesEntry()
     model: ModelEntry = ModelEntry()
     inputs: dict[str, Annotated[InputEntry, BeforeValidator(_source)]] = Field(default={}, description="by set")
+    listed: ListedEntry | None = Field(default=None, description="missing in runs of earlier versions and of tables")
     labels: dict[str, str] = Field(default={}, description="repr of an attack -> its short name")
     controls: dict[str, ControlEntry] = Field(
         default={}, description="repr of each control (an attack made in another way) -> of what it is"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,17 +29,19 @@ def take_inventory(
     progress: Callable[[int, int], None] | None = None,
     caption: str | None = None,
     rendering: Rendering = DEFAULT,
+    source_of: Callable[[Entry], str | None] = lambda entry: None,
 ) -> Inventory:
     """Read and decode every picture of a source once. entries: as `scan` gives them.
 
     set_name: `suspect`, `unseen` or `member`. progress: called with (done, total) after each picture.
     caption: of all pictures, whatever their source says; None for what it says. Raises PictureError for one that is no
     caption. rendering: how they are decoded; statistics are those of the pixels that it gives.
+    source_of: whose work each picture is.
     Pictures that cannot be used stay in the list, with the reason; of exact duplicates the first is used. Blank
     captions are counted in what `entries` say of their source.
     """
     caption = None if caption is None else paragraph(caption) or ""
-    items = Inventory.of(_examined(entries, set_name, progress, caption, rendering))
+    items = Inventory.of(_examined(entries, set_name, progress, caption, rendering, source_of))
     if caption is None and isinstance(entries, Listing):
         entries.passed.companions[BLANK] = _blank(items, entries)
     names = items.column("picture")
@@ -60,9 +63,10 @@ def _examined(
     progress: Callable[[int, int], None] | None,
     caption: str | None,
     rendering: Rendering,
+    source_of: Callable[[Entry], str | None],
 ) -> Iterator[Item]:
     for done, entry in enumerate(entries, start=1):
-        yield _examine(entry, set_name, caption, rendering)
+        yield replace(_examine(entry, set_name, caption, rendering), source=source_of(entry))
         if progress is not None:
             progress(done, len(entries))
 

@@ -37,6 +37,7 @@ class Item:
     label_from: where the label comes from: `given` (a table, an array, a tar), `folders` (the number of the file's
     folder), `inferred` (by the model); None without one.
     alpha: whether a pixel is not fully opaque. orientation: what EXIF says, 1..8; None where it says nothing.
+    source: whose work it is, or what else it has in common with others of that name; None where that was not asked.
     """
 
     picture: str
@@ -63,10 +64,12 @@ class Item:
     label_from: str | None = None
     alpha: bool | None = None
     orientation: int | None = None
+    source: str | None = None
 
 
 # How the columns are held: smaller, where that is enough for all that there can be.
 _SMALL = dict.fromkeys(("set", "format", "mode", "label_from"), pa.dictionary(pa.int8(), pa.string()))
+_SMALL["source"] = pa.dictionary(pa.int32(), pa.string())
 _SMALL |= dict.fromkeys(("width", "height", "bytes"), pa.int32()) | {"orientation": pa.int8()}
 _HELD = pa.schema([field.with_type(_SMALL.get(field.name, field.type)) for field in PICTURES])
 
@@ -175,7 +178,8 @@ class Inventory(Sequence[Item]):
 
 
 def inventory_digest(items: Iterable[Item]) -> str:
-    """sha256, hex, over the (set, picture, sha256, label) rows, with the caption where there is one, in any order.
+    """sha256, hex, over the (set, picture, sha256, label) rows, with caption and source where there are any, in any
+    order.
 
     It is that of the rows as JSON lines, sorted, without those of what was passed over.
     """
@@ -195,10 +199,10 @@ def inventory_digest(items: Iterable[Item]) -> str:
 
 def _lines(items: Inventory, order: np.ndarray) -> Iterator[tuple[str, str]]:
     """(set and picture, the row as JSON), in this order."""
-    columns = [items.column(name) for name in ("set", "picture", "sha256", "label", "caption")]
+    columns = [items.column(name) for name in ("set", "picture", "sha256", "label", "caption", "source")]
     for place in map(int, order):
         row = [column[place].as_py() for column in columns]
-        if row[-1] is None:  # so that lists from before captions are known again
+        while len(row) > 4 and row[-1] is None:  # so that lists from before captions and sources are known again
             row.pop()
         yield json.dumps(row[:2]), json.dumps(row)
 
@@ -211,7 +215,7 @@ def passed_items(passed: Iterable[tuple[str, str]], set_name: str) -> Inventory:
 def write_inventory(items: Iterable[Item], path: Path) -> None:
     """Write `pictures.parquet`, whole or not at all."""
     items = Inventory.of(items)
-    repeating = ["set", "reason", "format", "mode", "label_from"]
+    repeating = ["set", "reason", "format", "mode", "label_from", "source"]
     with written(path, PICTURES, repeating) as writer:
         for start in range(0, len(items), _GROUP):
             writer.write_table(items[start : start + _GROUP].table)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trainedon.attacks import Attack
 from trainedon.errors import UserError
+from trainedon.evidence.protocol.reachable import Reachable
 from trainedon.pictures import Rendering
 from trainedon.pictures.pixels.rendering import DEFAULT
 from trainedon.planning.measuring import (
@@ -61,7 +62,8 @@ class Estimate:
 
     device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices. bytes_read:
     every picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, in
-    one process; None without a sample of the pictures.
+    one process; None without a sample of the pictures. reachable: the highest claim that an audit can reach; None where
+    it is not said how many of the pictures are suspects.
     """
 
     pictures: int
@@ -76,6 +78,7 @@ class Estimate:
     speeds: tuple[Speed, ...]
     sample: PictureSample | None
     rests_on: tuple[str, ...]
+    reachable: Reachable | None = None
 
 
 def plan(

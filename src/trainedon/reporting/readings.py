@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainedon.evidence import Audit, Claim
+from trainedon.evidence.protocol.claims import LEVEL
 from trainedon.evidence.protocol.documents import PowerAnalysis
 from trainedon.reporting import words
 from trainedon.reporting.run_folder import RunFolder
@@ -81,6 +82,8 @@ def _statistician(document: Audit) -> str:
     )
     if cdi is not None:
         text += f" All attacks together (CDI): AUC {words.number(cdi.effect)}, p = {words.p_value(cdi.p_value_holm)}."
+        if cdi.opposite is not None and cdi.opposite < LEVEL:
+            text += f" By all attacks together the suspects score lower: p = {words.p_value(cdi.opposite)}, two-sided."
     return f"{text} {_needed(test.needed)}".rstrip()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from trainedon.attacks import Attack
 from trainedon.formats.run_record import Kind, Lead, StudyEntry, SweepEntry
 from trainedon.pictures import Rendering
+from trainedon.pictures.works import SourceFrom
 from trainedon.runs.labels import check_choice
 from trainedon.targets import ControlModel
 
@@ -26,6 +27,7 @@ class Plan:
     from, one of `labels.CHOICES`. controls: whether attacks on a model that is conditioned on captions are made with
     other captions too. control: a model that cannot have seen any picture, on which every attack is made too.
     rendering: how pictures become pixels. follow_links: whether links that lead out of a set's folder are followed.
+    source_from: what says whose work each picture is, as of `pictures.works`.
     """
 
     kind: Kind
@@ -47,6 +49,7 @@ class Plan:
     labels: str = "auto"
     rendering: Rendering = field(default_factory=Rendering)
     follow_links: bool = False
+    source_from: SourceFrom | None = None
 
     def __post_init__(self) -> None:
         check_choice(self.labels)

@@ -173,8 +173,9 @@ def _choices(target: Target, plan: Plan, identity: RunIdentity) -> ChoicesEntry:
         labels=plan.labels,
         pictures=plan.rendering.words(*target.picture[1:]),
         follow_links=plan.follow_links,
+        source_from=plan.source_from,
     )
-    return choices.sparing("follow_links")
+    return choices.sparing("follow_links", "source_from")
 
 
 def _model(target: Target, asked: dict[str, dict[str, int]] | None) -> ModelEntry:

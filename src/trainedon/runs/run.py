@@ -31,8 +31,11 @@ from trainedon.pictures import (
     take_inventory,
     write_inventory,
 )
+from trainedon.pictures.works import source_of
+from trainedon.runs import earlier_runs
 from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_same, locked, protocol_of, version_of
+from trainedon.runs.foretold import foretold
 from trainedon.runs.labels import INFERRED, settle, with_inferred
 from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, identity_of, now, record_of
@@ -71,7 +74,10 @@ def run(
         evidence.check_draw(draw, items.table)
     with locked(out):
         identity = identity_of(target, plan, others, items, version, rules.name, draw.commitment if draw else None)
-        record = check_same(out, identity) or record_of(target, plan, others, settled, identity, passed)
+        record = check_same(out, identity)
+        if record is None:  # the lists are settled here, before anything is scored
+            record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
+            record = foretold(record, plan, items)
         if not record.is_complete:
             write_record(out, record)
             record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
@@ -91,6 +97,7 @@ def run(
                     keep(out / name)
             attacks = [*plan.attacks, *others]
             texts = [in_full(attack, version) for attack in attacks]
+            keep = earlier_runs.Told(record, items, keep)
             score_all(target, attacks, texts, items, entries, out, progress, engine, keep, rendering)
             shutil.rmtree(out / run_files.SHARDS, ignore_errors=True)
             present = [name for name in run_files.INPUTS if (out / name).exists()]
@@ -103,6 +110,7 @@ def run(
             write_record(out, record)
         _tell(out, documents)
         write_record(out, record.but(status="complete"))
+        earlier_runs.tell(record, items, documents.first)
         return documents.first
 
 
@@ -161,6 +169,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
         conditioned_on=_conditioned_on(record),
         rendering=record.rendering,
         distilled=record.model.distilled,
+        listed=record.listed,
         learnt=frozenset(name for name, told in (record.declared or {}).items() if told.learns_from == "labels"),
         null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},
     )
@@ -210,11 +219,14 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
             partial(progress, f"reading {name}"),
             plan.caption,
             plan.rendering.settled,
+            source_of(plan.source_from, source),
         )
         if not len(found.usable):
             first = found[0]
             raise UserError(f"{shown(source)} holds no picture that can be used ({first.picture}: {first.reason})")
         items, entries, passed[name] = items + found, Listing(entries, listed), listed.passed
+    if plan.source_from and not items.take(items.usable).column("source").is_valid().to_numpy().any():
+        raise UserError("no table has a column source, artist or author: leave out --source-from, or say folder")
     items = cross_duplicates(items)
     if "unseen" in plan.sets and not len(items.of_set("unseen").usable):
         raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
@@ -243,6 +255,8 @@ def _with_controls(target: Target, plan: Plan, items: Inventory, rules: evidence
 def _turned(plan: Plan, rules: evidence.Rules) -> list[Turned]:
     """The attacks that an audit's claim rests on, on turned pictures. A control model says the same and more, also of
     models that were trained on mirrored pictures."""
-    if not plan.controls or plan.kind != "audit" or "unseen" not in plan.sets or plan.control is not None:
+    if not plan.controls or "unseen" not in plan.sets or plan.control is not None:
+        return []
+    if plan.kind != "audit" or plan.lead == "mirror":  # the mirror test compares with mirror images itself
         return []
     return turned(plan.attacks if plan.lead == "cdi" else plan.attacks[:1], rules.turned)

@@ -26,12 +26,14 @@ from trainedon.evidence.protocol.documents import (
     UnseenControl,
 )
 from trainedon.evidence.protocol.draw import Draw, check_draw
+from trainedon.evidence.protocol.listed import listed_before, of_earlier
 from trainedon.evidence.protocol.member_share import member_share
 from trainedon.evidence.protocol.mirror_test import mirror_test, named_by_sign
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
 from trainedon.evidence.protocol.sides import common, halves, set_test
+from trainedon.evidence.protocol.source_evidence import NO_SET, Works, set_evidence, source_evidence, works_of
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
 from trainedon.evidence.table.deduplicate import deduplicated
@@ -45,16 +47,6 @@ from trainedon.formats.run_record import Lead
 FALSE_DISCOVERY_RATE = 0.05
 QUANTILES = ("0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1")
 LEADS: tuple[Lead, ...] = get_args(Lead)
-NO_SET = SetEvidence(
-    p_value=None,
-    p_value_holm=None,
-    n_permutations=None,
-    effect=None,
-    effect_ci=None,
-    effect_ci_method=None,
-    needed=None,
-    part=None,
-)
 
 
 def audit_scores(suspects: ArrayLike, unseen: ArrayLike | None = None) -> Audit:
@@ -91,12 +83,13 @@ def audit_table(
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
     every, listed = deduplicated(scores, sets, pictures, features)
     scores = every.without(circumstances.controls)
-    tests, together = _tests(scores, rules)
+    works = works_of(scores) if rules.by_source else None
+    tests, together = _tests(scores, rules, works)
     attacks = tuple(_audit_attack(scores, *pair, rules) for pair in zip(scores.attacks, tests))
     suspects, unseen = (scores.sample(scores.attacks[0], name) for name in sets)
     control = conditioning_control(listed, sets, circumstances.conditioned_on)
     recaptioned = audited(every, circumstances.prompts, jointly(len(attacks)), rules)
-    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules)
+    findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules, works is not None)
     copies = duplicates(scores, listed)
     given_unseen = scores.has("unseen")
     mirror = None
@@ -113,17 +106,30 @@ def audit_table(
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
         + flags.of_audit(attacks, together, given_unseen)
+        + flags.of_listing(circumstances.listed)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
+    leading = scores.attacks[0].repr if lead == "first" else lead
+    sources = source_evidence(works[0]) if works and works[0] else None
+    made = sum(test is not None and test.p_value is not None for test in (*tests, together))
+    again = (suspects, unseen) if lead == "first" and not works else None
+    listing = listed_before(circumstances.listed, again, made, rules)
+    chosen = hindrance.of_listing(listing, LEVEL)
+    elsewhere = control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks)))
+    mirrored = sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks)))
     obstacles = (
         hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
         hindrance.of_conditioning(control),
         hindrance.of_blind(findings.blind),
+        hindrance.of_control_model(elsewhere, leading),
+        hindrance.of_sensitivity([] if elsewhere else mirrored, leading),
+        chosen,
+        hindrance.of_power(len(suspects), len(unseen)) if rules.needs_power and randomised is None else None,
     )
     return Audit(
         schema_version=rules.schema_version,
         protocol=rules.name,
-        claim=claim_by_mirror(mirror, [], suspects=len(suspects))
+        claim=claim_by_mirror(mirror, [chosen] if chosen else [], suspects=len(suspects))
         if lead == "mirror"
         else claim(
             together if lead == "cdi" else tests[0],
@@ -131,12 +137,15 @@ def audit_table(
             suspects=len(suspects),
             unseen=len(unseen),
             given_unseen=given_unseen,
-            tests=sum(test is not None and test.p_value is not None for test in (*tests, together)),
+            tests=made,
             # a picture of the draw that has no score could have been left out for what it would have said
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
             rules=rules,
+            rests_on=hindrance.rests_on(findings.blind, elsewhere, leading) if rules.tells_assumption else "",
+            besides=of_earlier(listing),
+            sources=sources,
         ),
-        lead=scores.attacks[0].repr if lead == "first" else lead,
+        lead=leading,
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
@@ -150,8 +159,10 @@ def audit_table(
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
-        control_models=control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks))),
-        sensitivity=sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks))),
+        listing=listing,
+        sources=sources,
+        control_models=elsewhere,
+        sensitivity=mirrored,
         flags=tuple(raised),
     )
 
@@ -161,11 +172,15 @@ def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:
     return min((attack.unseen_control for attack in attacks), key=lambda c: 1 if c.p_value is None else c.p_value)
 
 
-def _tests(scores: Scores, rules: Rules) -> tuple[list[SetEvidence], Cdi | None]:
-    """One set test an attack and one of all attacks together, their p-values corrected together."""
+def _tests(scores: Scores, rules: Rules, works: Sequence[Works | None] | None) -> tuple[list[SetEvidence], Cdi | None]:
+    """One set test an attack and one of all attacks together, their p-values corrected together. works: of each attack,
+    where labels are dealt by whose works they are; there is no test of all attacks together then."""
     level = jointly(len(scores.attacks))
-    found = [_set_evidence(scores, attack, level, rules) for attack in scores.attacks]
-    together = cdi(scores, rules)
+    if works is None:
+        found = [_set_evidence(scores, attack, level, rules) for attack in scores.attacks]
+        together = cdi(scores, rules)
+    else:
+        found, together = [set_evidence(one, level) for one in works], None
     every = [test for test in (*found, together) if test is not None and test.p_value is not None]
     corrected = iter(pvalues.holm(np.array([test.p_value for test in every])).tolist())
     found = [t if t.p_value is None else t.model_copy(update={"p_value_holm": next(corrected)}) for t in found]

@@ -17,12 +17,19 @@ import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
 
 from trainedon.evidence.protocol import caption_views as said
+from trainedon.evidence.protocol.blind_by_source import dealt, dealt_p
 from trainedon.evidence.protocol.detectable import BASELINE_LEVEL, detectable
 from trainedon.evidence.protocol.documents import Blind, BlindView
 from trainedon.evidence.protocol.picture_views import picture_views, stacked
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
 from trainedon.evidence.statistics.roc import auc
-from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, discriminant, null_spread
+from trainedon.evidence.statistics.two_sample import (
+    Deal,
+    View,
+    classifier_two_sample_test,
+    discriminant,
+    null_spread,
+)
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.deduplicate import near_duplicate_clusters
 from trainedon.evidence.table.feature_table import FeatureTable
@@ -39,7 +46,7 @@ SEED = 20240619  # of standard-1; later the seed follows from the digests
 LOGGED = ("width", "height", "bytes", "sharpness")
 PLAIN = ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b")
 LATER = ("jpeg_trace", "detail")  # not in inventories of earlier versions
-COLUMNS = ("set", "picture", "sha256", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption")
+COLUMNS = ("set", "picture", "sha256", *LOGGED, *PLAIN, *LATER, "format", "mode", "caption", "source")
 CAPTIONS = (said.WRITTEN, said.SAY)  # the views of them
 
 
@@ -58,26 +65,33 @@ def run(
     features: FeatureTable | None = None,
     captions: bool = False,
     rules: Rules = STANDARD_2,
+    by_source: bool = False,
 ) -> Findings:
     """Compare the usable pictures of `set_name` with the unseen ones, near-duplicates counted once.
 
     pictures: the inventory, or None. features: of an encoder; pictures without any are left out. captions: whether the
     model is conditioned on them. Where any picture has one, those without count as having an empty one. rules: whether
     how pictures look without an encoder is compared too, and whether to say which difference would have been found.
+    by_source: whether labels are dealt by whose works the pictures are.
     """
     if pictures is None:
         return _not_run("no facts about the pictures were given, only scores", 0, 0, None, None)
     listed = pictures if isinstance(pictures, PictureTable) else PictureTable.read(pictures)
     first, unseen = _chosen(listed, (set_name, "unseen"), features)
-    codec = resolution = None
+    codec = resolution = deal = None
+    seed = seed_of(*([str(p["sha256"]) for p in part] for part in (first, unseen))) if rules.seeded else SEED
+    if by_source and first and unseen:
+        alike = dealt(first, unseen, PERMUTATIONS, seed)
+        if isinstance(alike, str):
+            return _not_run(alike, len(first), len(unseen), None, None)
+        first, unseen, deal = alike.first, alike.unseen, alike.deal
     if first and unseen:
-        codec, resolution = codec_mismatch(first, unseen), resolution_mismatch(first, unseen)
+        codec, resolution = codec_mismatch(first, unseen, deal), resolution_mismatch(first, unseen, deal)
     if min(len(first), len(unseen)) < FEWEST:
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
     views = _views(first, unseen, features, captions, rules.looks)
-    seed = seed_of(*([str(p["sha256"]) for p in part] for part in (first, unseen))) if rules.seeded else SEED
-    found = _compared(views, len(first), len(unseen), codec, resolution, rules, seed)
+    found = _compared(views, len(first), len(unseen), codec, resolution, rules, seed, deal)
     return Findings(found, codec, resolution)
 
 
@@ -119,12 +133,19 @@ def _views(
 
 
 def _compared(
-    views: Mapping[str, View], m: int, n: int, codec: str | None, resolution: str | None, rules: Rules, seed: int
+    views: Mapping[str, View],
+    m: int,
+    n: int,
+    codec: str | None,
+    resolution: str | None,
+    rules: Rules,
+    seed: int,
+    deal: Deal | None,
 ) -> Blind:
     """Every view of m pictures and n unseen ones, tested together; the AUC printed is that of the view that separates
     best."""
     release_unused()  # the permutations take the most
-    found, p_value, _ = classifier_two_sample_test([*views.values()], m, PERMUTATIONS, seed)
+    found, p_value, _ = classifier_two_sample_test([*views.values()], m, PERMUTATIONS, seed, deal=deal)
     areas = [auc(one.score[:m], one.score[m:], widen=one.widen, one_more=rules.one_more) for one in found]
     # correction over k views costs no more than testing each at 1/k of the level
     spread = max(one.widen for one in found) * null_spread(m, n)
@@ -193,12 +214,16 @@ def file_features(*parts: Sequence[Facts]) -> np.ndarray:
     return np.hstack(columns)
 
 
-def codec_mismatch(first: Sequence[Facts], unseen: Sequence[Facts]) -> str | None:
+def codec_mismatch(first: Sequence[Facts], unseen: Sequence[Facts], deal: Deal | None = None) -> str | None:
     """In words how file formats differ, or None: no format in common, or Fisher's exact test below the level for one of
-    them (Bonferroni over formats)."""
+    them (Bonferroni over formats). deal: how labels are dealt instead, where that is not picture by picture."""
     a, b = (Counter(str(p.get("format")) for p in pictures) for pictures in (first, unseen))
     kinds = sorted(a | b)
-    p = {kind: _fisher(a[kind], len(first), b[kind], len(unseen)) for kind in kinds}
+    if deal is None:
+        p = {kind: _fisher(a[kind], len(first), b[kind], len(unseen)) for kind in kinds}
+    else:
+        every = np.array([str(picture.get("format")) for part in (first, unseen) for picture in part])
+        p = {kind: dealt_p((every == kind).astype(float), len(first), deal) for kind in kinds}
     kind = min(kinds, key=lambda kind: p[kind])
     if a & b and p[kind] * len(kinds) >= MISMATCH_LEVEL:
         return None
@@ -210,14 +235,16 @@ def _fisher(a: int, m: int, b: int, n: int) -> float:
     return float(fisher_exact([[a, m - a], [b, n - b]]).pvalue)
 
 
-def resolution_mismatch(first: Sequence[Facts], unseen: Sequence[Facts]) -> str | None:
+def resolution_mismatch(first: Sequence[Facts], unseen: Sequence[Facts], deal: Deal | None = None) -> str | None:
     """In words how sizes differ, or None: ranges of width or height that do not meet, or a Kolmogorov-Smirnov test
-    below the level for one of them (Bonferroni over the two)."""
+    below the level for one of them (Bonferroni over the two). deal: how labels are dealt instead."""
     for side in ("width", "height"):
         a, b = (np.array([float(p[side]) for p in pictures]) for pictures in (first, unseen))
         if np.ptp(np.concatenate([a, b])) == 0:
             continue
         apart = a.max() < b.min() or b.max() < a.min()
-        if apart or ks_2samp(a, b, method="asymp").pvalue * 2 < MISMATCH_LEVEL:
+        both = np.concatenate([a, b])
+        p = ks_2samp(a, b, method="asymp").pvalue if deal is None else dealt_p(both, len(a), deal)
+        if apart or p * 2 < MISMATCH_LEVEL:
             return f"the median {side} is {np.median(a):.0f} pixels here and {np.median(b):.0f} among the unseen ones"
     return None

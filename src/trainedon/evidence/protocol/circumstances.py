@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trainedon.evidence.protocol.prompts import Controls
-from trainedon.formats.run_record import RenderingEntry
+from trainedon.formats.run_record import ListedEntry, RenderingEntry
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Circumstances:
     on_control: which are controls on a model that cannot have seen the pictures. turned: which are controls on
     mirrored or turned pictures.
     conditioned_on: `class`, `caption`, or `one caption` for all. rendering: how the pictures were read, as `run.json`
-    has it. distilled: why the model is taken for a few-step student, if it is. learnt: the reprs of attacks that learnt
+    has it. distilled: why the model is taken for a few-step student, if it is. listed: when the lists of pictures were
+    settled, and what earlier runs had scored of them, as `run.json` has it. learnt: the reprs of attacks that learnt
     from pictures of which it was known whether they are members.
     null_views: repr of an attack -> the view whose score it takes off, which makes its sign a coin.
     """
@@ -26,6 +27,7 @@ class Circumstances:
     conditioned_on: str | None = None
     rendering: RenderingEntry | None = None
     distilled: str | None = None
+    listed: ListedEntry | None = None
     learnt: frozenset[str] = frozenset()
     null_views: Mapping[str, str] = field(default_factory=dict)
     on_control: Controls | None = None

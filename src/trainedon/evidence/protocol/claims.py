@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence
+import numpy as np
+
+from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence, SourceEvidence
 from trainedon.evidence.protocol.obstacles import Obstacle
 from trainedon.evidence.protocol.rules import Rules
 from trainedon.evidence.statistics.pvalues import smallest_p
 
 LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
+FOUND = 3  # the level of claims from which on one speaks of training
 
 NOTHING = "No sign of training was found; this does not show that the pictures were not used."
 ALONE = (
@@ -66,13 +69,16 @@ def claim(
     rests_on: str = "",
     tests: int = 1,
     randomised: bool = False,
+    besides: str = "",
+    sources: SourceEvidence | None = None,
 ) -> Claim:
     """The claim that one of `tests` tests carries; `evidence` is None where it could not be made.
 
     `obstacles`: why a finding would be no sign of training, if there is any such reason; the first one is told.
     `suspects` and `unseen` count the pictures that count in it; `given_unseen`: whether any unseen pictures were given;
     `rests_on`: what level 3 rests on, as sentences; `randomised`: whether coins, checked, decided which pictures are
-    suspects.
+    suspects; `besides`: what else was known before, as a clause;
+    `sources`: by which labels were dealt, where they were.
     """
     if suspects == 0:
         return _not_estimable("no suspect picture could be scored")
@@ -81,11 +87,16 @@ def claim(
     if unseen == 0:
         return _not_estimable("no unseen picture could be scored")
     counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, tests made: {tests}"
+    smallest = max(smallest_p(suspects, unseen), 1 / (1 + rules.deals.permutations))
+    if sources is not None:
+        smallest = sources.smallest_p or 1.0
+        counts += f", sources of suspects: {sources.n_suspect_sources}, of unseen pictures: {sources.n_unseen_sources}"
     if evidence is None:
-        return _not_estimable(f"CDI needs two attacks and 20 pictures a side ({counts})")
-    if max(1, tests) * max(smallest_p(suspects, unseen), 1 / (1 + rules.deals.permutations)) >= LEVEL:
+        needs = "two attacks and 20 pictures a side" if sources is None else "pictures whose sources do not matter"
+        return _not_estimable(f"CDI needs {needs} ({counts})")
+    if max(1, tests) * smallest >= LEVEL:
         return _not_estimable(f"no outcome could give a p-value below {LEVEL} ({counts})")
-    measured = f"the p-value of the set is {evidence.p_value_holm:.2g}"
+    measured = f"the p-value of the set is {_told(evidence.p_value_holm)}{besides and f' ({besides})'}"
     if not is_found(evidence):
         if rules.tells_opposite and is_opposite(evidence):
             return Claim(level=1, sentence=OPPOSITE, because=f"{measured}, not below {LEVEL}")
@@ -124,6 +135,11 @@ def claim_by_mirror(test: MirrorTest | None, obstacles: Sequence[Obstacle], *, s
 def _times(odds: float | None) -> str:
     assert odds is not None  # a finding has some
     return f"{odds:.0f}" if odds >= 10 else f"{odds:.2g}"
+
+
+def _told(p: float | None) -> str:
+    """To two digits, never as a power of ten."""
+    return "none" if p is None else np.format_float_positional(float(f"{p:.2g}"), trim="-")
 
 
 def _not_estimable(because: str) -> Claim:

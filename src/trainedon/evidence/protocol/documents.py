@@ -350,7 +350,7 @@ class SetEvidence(Document):
     n_permutations: Count | None
     effect: Unit | None = Field(description="P(suspect > unseen), ties half")
     effect_ci: Interval | None
-    effect_ci_method: IntervalMethod | None
+    effect_ci_method: IntervalMethod | Literal["newcombe"] | None
     needed: PowerAnalysis | None
     part: MemberShare | None
 
@@ -399,6 +399,50 @@ class PictureEvidence(Document):
     reason: str | None = Field(description="why it was not scored; null when it was")
 
 
+class SourceEvidence(Document):
+    """How labels were dealt where scores depend on whose work a picture is, for the first attack."""
+
+    by: Literal["between", "within"] = Field(
+        description="between: whole sources are dealt; within: pictures within their source, where most suspects have "
+        "unseen pictures of their own source"
+    )
+    n_suspect_sources: Count
+    n_unseen_sources: Count
+    n_suspects: Count = Field(description="pictures in the test")
+    n_unseen: Count
+    n_left_out: Count = Field(
+        description="within: of sources without pictures of both kinds; between: unseen ones of suspects' sources"
+    )
+    intraclass: Unit = Field(description="intra-class correlation of the scores")
+    p_value: Unit | None = Field(description="null where labels cannot be dealt")
+    smallest_p: Unit | None = Field(description="what it could have been at best")
+    deals: Count | None
+    exact: bool | None = Field(description="whether these are all the ways to deal")
+
+
+class Chosen(Document):
+    """Suspects that are some of those that earlier runs on the model scored without a finding, and the test as if they
+    had been chosen by these scores."""
+
+    kept: Count = Field(description="suspects that were scored before")
+    left_out: Count = Field(description="other pictures of the same runs, which are no suspects here")
+    way: Literal["dropped", "added"] = Field(
+        description="dropped: as many suspects as were scored before, those with the highest scores; added: as many as "
+        "were left out, below all others"
+    )
+    p_value: Unit = Field(description="of the claim's test made so, times the tests; 1 where it cannot be made")
+
+
+class SettledLists(Document):
+    """The lists of pictures as they were settled before any was scored, at the moment that `run.json` names, and what
+    was known of earlier runs on the model: those in folders beside this one and those in the user's own record."""
+
+    suspects: str | None = Field(description="digest of the list")
+    unseen: str | None = Field(description="digest of the list")
+    asked: Count = Field(description="earlier runs that asked about more than half of these suspects")
+    chosen: Chosen | None = Field(description="null where no suspect was chosen out of pictures with scores")
+
+
 class Audit(Document):
     """`audit.json`: whether suspect pictures were used. Set and pictures speak of the first attack."""
 
@@ -419,6 +463,8 @@ class Audit(Document):
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    listing: SettledLists | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
+    sources: SourceEvidence | None = Field(None, exclude_if=_is_empty, description="missing where none are known")
     control_models: tuple[ModelControl, ...] = Field((), exclude_if=_is_empty, description="missing without a model")
     sensitivity: tuple[Sensitivity, ...] = Field((), exclude_if=_is_empty, description="missing where not made")
     flags: tuple[Flag, ...]

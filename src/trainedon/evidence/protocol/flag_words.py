@@ -45,6 +45,14 @@ KNOWN = {
         "Pictures of other sizes are resized by other amounts, which an attack can mistake for training.",
         "Choose unseen pictures of the same sizes, or take both sets from the same source.",
     ),
+    "chosen-after-scoring": (
+        "Whoever has seen scores can choose pictures by them: the best of many that were never used look used.",
+        "Ask about the whole list that was asked about first, or about pictures that were never scored.",
+    ),
+    "asked-before": (
+        "Each further run on the same pictures is another try at finding something; no p-value is corrected for it.",
+        "Decide on the attacks beforehand and name them all in one run, which corrects for their number.",
+    ),
     "excluded-pictures": (
         "Pictures that could not be used have no part in any number.",
         "Look up the reasons in pictures.parquet and repair or replace the files.",

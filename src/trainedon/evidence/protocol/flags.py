@@ -30,7 +30,7 @@ from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Scores, count_reasons, is_duplicate
-from trainedon.formats.run_record import RenderingEntry
+from trainedon.formats.run_record import ListedEntry, RenderingEntry
 
 FEW_FOR_RATES = thresholds.unseen_needed("0.01")  # 299
 MANY_TIES = 0.1  # share of all pictures
@@ -220,6 +220,20 @@ def of_inputs(scores: Scores, listed: PictureTable | None, sets: Sequence[str]) 
             )
             flags.append(flag("not-scored", because))
     return flags
+
+
+def of_listing(listed: ListedEntry | None) -> list[Flag]:
+    """Flags about what earlier runs on the model had scored of the suspects."""
+    raised = []
+    if listed and listed.kept and listed.left_out:
+        because = (
+            f"Suspects that earlier runs without a finding scored: {listed.kept}; others that the same runs scored and "
+            f"that are not asked about here: {listed.left_out}."
+        )
+        raised.append(flag("chosen-after-scoring", because))
+    if listed and listed.asked:
+        raised.append(flag("asked-before", f"Earlier runs that asked about more than half of them: {listed.asked}."))
+    return raised
 
 
 def _of_passed(found: Sequence[PassedOver]) -> list[Flag]:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainedon.evidence.protocol.documents import Blind, ConditioningControl, UnseenControl
+from trainedon.evidence.protocol.detectable import too_weak
+from trainedon.evidence.protocol.documents import (
+    Blind,
+    ConditioningControl,
+    Counterpart,
+    ModelControl,
+    Sensitivity,
+    SettledLists,
+    UnseenControl,
+)
 
 DIFFERENT = (
     "The suspect pictures score higher than the unseen ones, but the two sets also differ by themselves, without the "
@@ -21,6 +31,25 @@ ASKED_DIFFERENTLY = (
 UNSTEADY = (
     "The suspect pictures score higher than the unseen ones, but the unseen ones also differ among themselves where "
     "chance divided them, so something is wrong with the scores and the difference cannot be put down to training."
+)
+CHOSEN = (
+    "The suspect pictures score higher than the unseen ones, but they were chosen out of pictures that had been scored "
+    "before, and that choice alone can explain the difference, so it cannot be put down to training."
+)
+
+ON_CONTROL = (
+    "The suspect pictures score higher than the unseen ones, but much the same is found on a model that cannot have "
+    "seen either, so the difference cannot be put down to training."
+)
+TURNED = (
+    "The suspect pictures score higher than the unseen ones, but so do their mirror images, or leave nothing of it: "
+    "either the model was trained on mirrored copies too, which a control model would show, or something else sets the "
+    "two apart. So the difference cannot be put down to training."
+)
+
+TOO_FEW = (
+    "The suspect pictures score higher than the unseen ones, but with so few pictures it could hardly be found out "
+    "whether the two sets differ by themselves, so the difference cannot be put down to training."
 )
 
 
@@ -45,6 +74,24 @@ def of_conditioning(control: ConditioningControl | None) -> Obstacle | None:
     return Obstacle(ASKED_DIFFERENTLY, str(control.because)) if control is not None and control.differs else None
 
 
+def of_control_model(found: Sequence[ModelControl], lead: str) -> Obstacle | None:
+    """A model that cannot have seen the pictures shows the difference too. lead: `of` of what a claim rests on."""
+    caps = next((one for one in found if one.of == lead and one.caps), None)
+    return None if caps is None else Obstacle(ON_CONTROL, _because(caps, "on the control model"))
+
+
+def of_sensitivity(found: Sequence[Sensitivity], lead: str) -> Obstacle | None:
+    """The difference is there when memory is lost."""
+    caps = next((one for one in found if one.of == lead and one.caps), None)
+    return None if caps is None else Obstacle(TURNED, _because(caps, "on mirrored pictures"))
+
+
+def _because(one: Counterpart, where: str) -> str:
+    if one.finds:
+        return f"a difference is found {where} too (p = {one.p_value:.2g})"
+    return f"what is left of it beyond the one {where} has p = {one.left_p_value:.2g}"
+
+
 def of_blind(blind: Blind) -> Obstacle | None:
     """The sets differ without the model, or that could not be looked at."""
     failed = {
@@ -57,3 +104,41 @@ def of_blind(blind: Blind) -> Obstacle | None:
     if blind.separates is None:
         return Obstacle(UNCHECKED, f"the blind baseline was not run: {blind.reason}")
     return None
+
+
+def of_listing(listing: SettledLists | None, level: float) -> Obstacle | None:
+    """Suspects are some of those that earlier runs scored without a finding, and this finding does not outlast that."""
+    chosen = listing and listing.chosen
+    if not chosen or chosen.p_value < level:
+        return None
+    how = (
+        f"without the {chosen.kept} suspects that score highest, which is how many were scored before"
+        if chosen.way == "dropped"
+        else f"with the {chosen.left_out} that were left out counted below all others"
+    )
+    return Obstacle(
+        CHOSEN,
+        f"{chosen.kept} of the suspects were scored by earlier runs that found nothing, with {chosen.left_out} others "
+        f"that are not asked about here; {how}, the p-value is {chosen.p_value:.2g}",
+    )
+
+
+def of_power(suspects: int, unseen: int) -> Obstacle | None:
+    """The controls could hardly find anything. Counts are of pictures that count."""
+    because = too_weak(suspects, unseen)
+    return None if because is None else Obstacle(TOO_FEW, because)
+
+
+def rests_on(blind: Blind, models: Sequence[ModelControl], lead: str) -> str:
+    """What a claim of level 3 rests on, as a sentence: who was asked, and what would have been seen."""
+    asked = next((one for one in models if one.of == lead and one.finds is False), None)
+    if asked is not None:
+        return f"A control model that cannot have seen any of them shows no such difference{_seen(asked.detectable)}."
+    return (
+        "No control model was asked: that rests on comparisons of the pictures themselves, which found no difference"
+        f"{_seen(blind.detectable)}."
+    )
+
+
+def _seen(least: float | None) -> str:
+    return "" if least is None else f"; one of AUC {least:.2f} or more would have been seen in four cases of five"

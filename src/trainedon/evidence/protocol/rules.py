@@ -18,6 +18,7 @@ class Rules:
 
     unrefuted: why a claim of level 3 is made, as a clause.
     tells_opposite: whether a difference against the direction of training has a sentence of its own.
+    by_source: whether labels are dealt by whose work a picture is, where that is known.
     deals: of set tests. seeded: whether the seed of deals follows from the pictures' digests.
     one_more: whether each end of an AUC's interval is also taken with one more picture on the wrong side.
     directed: whether CDI finds only what runs in the attacks' own direction.
@@ -26,12 +27,14 @@ class Rules:
     tells_assumption: whether a claim of level 3 names what it rests on.
     looks: whether the blind baseline also compares how pictures look without an encoder.
     tells_detectable: whether controls say which difference they would have found.
-    turned: the symmetries of the picture plane by which an audit's pictures are turned for a control."""
+    turned: the symmetries of the picture plane by which an audit's pictures are turned for a control.
+    needs_power: whether level 3 needs controls that could have found something."""
 
     name: Protocol
     schema_version: Literal[1, 2]
     unrefuted: str
     tells_opposite: bool
+    by_source: bool
     deals: Deals
     seeded: bool
     one_more: bool
@@ -42,6 +45,7 @@ class Rules:
     looks: bool
     tells_detectable: bool
     turned: tuple[str, ...]
+    needs_power: bool
 
 
 STANDARD_1 = Rules(
@@ -49,6 +53,7 @@ STANDARD_1 = Rules(
     schema_version=1,
     unrefuted="the blind baseline does not separate the sets",
     tells_opposite=False,
+    by_source=False,
     deals=FEWER,
     seeded=False,
     one_more=False,
@@ -59,12 +64,14 @@ STANDARD_1 = Rules(
     looks=False,
     tells_detectable=False,
     turned=(),
+    needs_power=False,
 )
 STANDARD_2 = Rules(
     name="standard-2",
     schema_version=2,
     unrefuted="no control found another reason",
     tells_opposite=True,
+    by_source=True,
     deals=DEALS,
     seeded=True,
     one_more=True,
@@ -75,6 +82,7 @@ STANDARD_2 = Rules(
     looks=True,
     tells_detectable=True,
     turned=("mirror",),
+    needs_power=True,
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}

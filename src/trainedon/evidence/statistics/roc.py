@@ -106,13 +106,10 @@ class Placed:
         return min(_counted(len(self.above), self.above_of), _counted(len(self.below), self.below_of))
 
     def with_one_more(self) -> Placed:
-        """With one more positive below all negatives; of groups, one more of the usual size."""
-        m, more = len(self.above), 1
-        above_of = self.above_of
-        if above_of is not None:
-            more = math.ceil(m / len(np.unique(above_of)))
-            above_of = np.append(above_of, np.full(more, -1))
-        return Placed(np.append(self.above, np.zeros(more)), self.below * m / (m + more), above_of, self.below_of)
+        """With one more positive, of a group of its own, below all negatives."""
+        m = len(self.above)
+        above_of = None if self.above_of is None else np.append(self.above_of, -1)
+        return Placed(np.append(self.above, 0.0), self.below * m / (m + 1), above_of, self.below_of)
 
 
 def _counted(n: int, of: np.ndarray | None) -> float:

@@ -35,6 +35,15 @@ class View:
 
 
 @dataclass(frozen=True)
+class Deal:
+    """How labels are dealt where that is not picture by picture. fold: of each row, int (n,). labels: the dealt ones,
+    bool (n, deals), none of them as the labels are."""
+
+    fold: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
 class ClassifierTest:
     """How well the classifier of one view tells the two sets apart: out-of-fold scores float64 (n,), their AUC, the
     p-value of that AUC alone, and how much wider than a plain AUC it spreads when there is no difference."""
@@ -96,7 +105,12 @@ def one_sided(ridge: float = RIDGE) -> Classifier:
 
 
 def classifier_two_sample_test(
-    views: Sequence[View], m: int, permutations: int, seed: int, enough: int | None = None
+    views: Sequence[View],
+    m: int,
+    permutations: int,
+    seed: int,
+    enough: int | None = None,
+    deal: Deal | None = None,
 ) -> tuple[list[ClassifierTest], float, int]:
     """How well the first m rows are told from the rest by each view, and one p-value for all views together.
 
@@ -104,11 +118,13 @@ def classifier_two_sample_test(
     compares the smallest single p-value with what it is under the same permutations (Westfall & Young, 1993), so
     looking in several ways costs no validity. enough: of a single view, stop once so many permutations are as striking
     as what was observed; the p-value is then that number over the permutations made, and stays valid (Besag & Clifford,
-    Biometrika 78, 1991).
+    Biometrika 78, 1991). deal: in place of `permutations` dealt within folds.
     """
     n = len(views[0].x)
     truth = np.arange(n) < m
     fold = np.concatenate([np.arange(m), np.arange(n - m)]) % FOLDS
+    if deal is not None:
+        fold, permutations = deal.fold, deal.labels.shape[1]
     scores = [_out_of_fold(view, fold, truth[:, None].astype(float))[:, 0] for view in views]
     observed = np.array([aucs(score[:, None], truth[:, None])[0] for score in scores])
     rng = np.random.Generator(np.random.Philox(seed))
@@ -116,7 +132,8 @@ def classifier_two_sample_test(
     # Thousands of small products: threads that share them wait for each other longer than they work.
     with threadpool_limits(1, "blas"):
         while made < permutations and (enough is None or as_high < enough):
-            labels = _dealt(truth, fold, min(CHUNK, permutations - made), rng)
+            size = min(CHUNK, permutations - made)
+            labels = _dealt(truth, fold, size, rng) if deal is None else deal.labels[:, made : made + size]
             null.append(np.stack([_null(view, fold, labels) for view in views]))
             made += labels.shape[1]
             as_high += int((null[-1][0] >= observed[0] - 1e-12).sum())
@@ -185,7 +202,8 @@ def _out_of_fold(view: View, fold: np.ndarray, labels: np.ndarray) -> np.ndarray
 
 
 def aucs(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """AUC of each column, (b,), for scores and bool labels (n, b) with equally many True in each column."""
-    m = int(labels[:, 0].sum())
-    ranks: np.ndarray = (rankdata(score.round(12), axis=0) * labels).sum(axis=0)
-    return (ranks - m * (m + 1) / 2) / (m * (len(labels) - m))
+    """AUC of each column, (b,), for scores and bool labels (n, b)."""
+    m = labels.sum(axis=0)
+    ranks = (rankdata(score.round(12), axis=0) * labels).sum(axis=0)
+    found: np.ndarray = (ranks - m * (m + 1) / 2) / (m * (len(labels) - m))
+    return found

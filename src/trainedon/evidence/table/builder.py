@@ -31,9 +31,10 @@ class ColumnsBuilder:
         self.n = 0
         self._attacks: Codebook[tuple[str, str]] = Codebook()  # name and repr
         self._reasons: Codebook[str] = Codebook()
+        self._sources: Codebook[str] = Codebook()
         self._texts = {name: DictionaryBuilder() for name in TEXTS}
         self._numbers: dict[str, list[Floats]] = {name: [] for name in NUMBERS}
-        self._codes: dict[str, list[Codes]] = {name: [] for name in ("set", "attack", "reason")}
+        self._codes: dict[str, list[Codes]] = {name: [] for name in ("set", "attack", "reason", "source")}
 
     def add(self, given: Sequence[Mapping[str, object]]) -> None:
         """Some rows, at least one. Raises UserError for what `Scores.from_rows` refuses."""
@@ -44,6 +45,7 @@ class ColumnsBuilder:
             "set": [SETS.index(name) for name in columns["set"]],
             "attack": [self._attacks[attack] for attack in attacks],
             "reason": [MISSING if reason is None else self._reasons[reason] for reason in columns["reason"]],
+            "source": [MISSING if source is None else self._sources[source] for source in columns["source"]],
         }
         if len(self._attacks) > MOST_ATTACKS:
             raise UserError(f"the table of scores has more than {MOST_ATTACKS} attacks: give a part of them at once")
@@ -67,6 +69,7 @@ class ColumnsBuilder:
             digests=digests,
             attacks=tuple(AttackKey(*attack) for attack in self._attacks),
             reasons=tuple(self._reasons),
+            sources=tuple(self._sources),
             picture=picture,
             set=np.concatenate(self._codes.pop("set"), dtype=np.int8),
             attack=np.concatenate(self._codes.pop("attack")),
@@ -77,6 +80,7 @@ class ColumnsBuilder:
             seconds=seconds,
             cluster=lookup(named, cluster),
             near=np.full(self.n, MISSING, np.int32),
+            source=np.concatenate(self._codes.pop("source")),
         )
 
 
@@ -101,6 +105,7 @@ def _row(row: Mapping[str, object], number: int) -> Row:
         nfe,
         seconds,
         _text(row.get("cluster")),
+        source=_text(row.get("source")),
     )
 
 

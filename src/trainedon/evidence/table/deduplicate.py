@@ -46,6 +46,7 @@ def deduplicated(
         scores, listed = joined(scores, pictures)
         release_unused()
         scores = _with_clusters(with_twins(_complete(scores, listed, sets)), listed, listed.in_sets(sets), features)
+        scores = _with_sources(scores, listed)
     scores = one_per_cluster(without_duplicates(scores))
     release_unused()
     return scores, listed
@@ -128,6 +129,7 @@ def _unscored(columns: Columns, listed: PictureTable, rows: Indices, attack: int
         seconds=unknown,
         cluster=nothing,
         near=nothing,
+        source=nothing,
     )
 
 
@@ -136,6 +138,17 @@ def _with_clusters(scores: Scores, listed: PictureTable, among: Mask, features: 
     columns = scores.columns
     found = lookup(near_duplicate_clusters(listed, among, features), listed.rows_of(columns.set, columns.picture))
     return Scores(replace(columns, cluster=np.where(columns.cluster == MISSING, found, columns.cluster)))
+
+
+def _with_sources(scores: Scores, listed: PictureTable) -> Scores:
+    """Rows to which the table gives no source with that of their picture."""
+    if not listed.sources:
+        return scores
+    columns, sources = scores.columns, Codebook.of(scores.columns.sources)
+    known = _codes(listed.sources, sources)
+    found = lookup(known, lookup(listed.whose, listed.rows_of(columns.set, columns.picture)))
+    source = np.where(columns.source == MISSING, found, columns.source)
+    return Scores(replace(columns, source=source, sources=tuple(sources)))
 
 
 def near_duplicates(pictures: Sequence[Facts], features: FeatureTable | None = None) -> dict[tuple[str, str], str]:

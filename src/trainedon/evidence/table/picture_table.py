@@ -27,7 +27,7 @@ from trainedon.parquet import BATCH, opened
 
 HASH = re.compile(r"[0-9a-fA-F]{1,16}")  # 64 bits
 COLOURS = ("mean_r", "mean_g", "mean_b")
-KINDS = {"set": np.int8, "reason": np.int32, "hashed": np.bool_, "phash": np.uint64}
+KINDS = {"set": np.int8, "reason": np.int32, "whose": np.int32, "hashed": np.bool_, "phash": np.uint64}
 Facts = Mapping[str, Any]
 Pictures: TypeAlias = Path | pa.Table | Sequence[Facts]  # `pictures.parquet`, or its rows
 Mask = npt.NDArray[np.bool_]
@@ -41,10 +41,12 @@ class PictureTable:
     names: Dictionary
     digests: Dictionary
     reasons: tuple[str, ...]
+    sources: tuple[str, ...]
     picture: Codes  # of names
     set: npt.NDArray[np.int8]  # of SETS; MISSING for any other
     sha256: Codes  # of digests
     reason: Codes  # of reasons
+    whose: Codes  # of sources
     hashed: Mask  # has a perceptual hash
     phash: npt.NDArray[np.uint64]
     colour: npt.NDArray[np.int32]  # (n, 3), thousandths of the range
@@ -57,16 +59,18 @@ class PictureTable:
 
         Raises UserError when it is a path of no list of pictures.
         """
-        names, digests, reasons = names or DictionaryBuilder(), digests or DictionaryBuilder(), Codebook[str]()
+        names, digests = names or DictionaryBuilder(), digests or DictionaryBuilder()
+        reasons, sources = Codebook[str](), Codebook[str]()
         numbers: dict[str, list[Column]] = {name: [np.empty(0, kind)] for name, kind in KINDS.items()}
         colour = [np.empty((0, 3), np.int32)]
-        for batch in batches(pictures, ("picture", "sha256", "set", "reason", "phash", *COLOURS)):
+        for batch in batches(pictures, ("picture", "sha256", "set", "reason", "phash", "source", *COLOURS)):
             names.add(batch["picture"])
             digests.add(batch["sha256"])
             hashes = batch["phash"].to_pylist()
             found = {
                 "set": [SETS.index(name) if name in SETS else MISSING for name in batch["set"].to_pylist()],
                 "reason": [reasons[why] if why else MISSING for why in batch["reason"].to_pylist()],
+                "whose": [sources[name] if name else MISSING for name in batch["source"].to_pylist()],
                 "hashed": [bool(text) for text in hashes],
                 "phash": [_hash(text, pictures) if text else 0 for text in hashes],
             }
@@ -76,7 +80,9 @@ class PictureTable:
         columns: dict[str, Any] = {name: np.concatenate(parts) for name, parts in numbers.items()}
         columns |= dict(zip(("names", "picture"), names.build(), strict=True))
         columns |= dict(zip(("digests", "sha256"), digests.build(), strict=True))
-        return cls(source=pictures, reasons=tuple(reasons), colour=np.concatenate(colour), **columns)
+        return cls(
+            source=pictures, reasons=tuple(reasons), sources=tuple(sources), colour=np.concatenate(colour), **columns
+        )
 
     def __len__(self) -> int:
         return len(self.picture)

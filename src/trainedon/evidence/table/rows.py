@@ -25,6 +25,7 @@ class Row(NamedTuple):
     """One picture under one attack. `score` is finite, or None with a `reason`.
 
     cluster: pictures of one name are near-duplicates of each other. near: the picture that counts in this one's place.
+    source: whose work the picture is.
     """
 
     picture: str
@@ -38,6 +39,7 @@ class Row(NamedTuple):
     seconds: float | None
     cluster: str | None = None
     near: str | None = None
+    source: str | None = None
 
 
 class AttackKey(NamedTuple):
@@ -58,6 +60,7 @@ class Columns:
     digests: Dictionary
     attacks: tuple[AttackKey, ...]
     reasons: tuple[str, ...]
+    sources: tuple[str, ...]
     picture: Codes  # of names
     set: npt.NDArray[np.int8]  # of SETS
     attack: Codes  # of attacks
@@ -68,6 +71,7 @@ class Columns:
     seconds: Floats
     cluster: Codes  # of digests
     near: Codes  # of names
+    source: Codes  # of sources
 
     def __len__(self) -> int:
         return len(self.picture)
@@ -94,7 +98,7 @@ class Columns:
         )
 
 
-COLUMNS = tuple(field.name for field in fields(Columns))[4:]
+COLUMNS = tuple(field.name for field in fields(Columns))[5:]
 
 
 class Rows(Sequence[Row]):
@@ -146,6 +150,7 @@ def _decoded(columns: Columns, indices: Indices) -> list[Row]:
             none_for_nan(values["seconds"]),
             columns.digests.decode(values["cluster"]),
             columns.names.decode(values["near"]),
+            [None if code == MISSING else columns.sources[code] for code in values["source"].tolist()],
             strict=True,
         )
     ]

@@ -27,7 +27,7 @@ from trainedon.parquet import opened
 from trainedon.reading import open_regular
 
 REQUIRED = ("picture", "set", "score")
-OPTIONAL = ("sha256", "attack", "attack_repr", "reason", "nfe", "seconds", "cluster")
+OPTIONAL = ("sha256", "attack", "attack_repr", "reason", "nfe", "seconds", "cluster", "source")
 REASONS_LISTED = 20
 PART = 512  # rows that are objects at once
 NO_ROW = "the table of scores has no row for it"

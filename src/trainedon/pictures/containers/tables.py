@@ -6,6 +6,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -36,13 +37,16 @@ KEYED_COLUMNS = ("jpg", "png", "webp")  # of img2dataset and webdataset, whose p
 IMAGE_COLUMNS = ("image", "img", "picture", *KEYED_COLUMNS)
 NAME_COLUMNS = ("name", "file_name", "filename", "path")
 KEY_COLUMNS = ("key", "__key__")
+SOURCE_COLUMNS = ("source", "artist", "author")
 _BATCH_ROWS = 4
 _LARGE = 2**26  # bytes of a page, beyond which its rows are taken one by one, as each may be as large
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetEntry(Entry):
-    """A row of a parquet file. column: as pyarrow selects it. row: within the group. words: the column of captions."""
+    """A row of a parquet file. column: as pyarrow selects it. row: within the group. words: the column of captions.
+    place: the row within the file. sources: the column that says whose work it is.
+    """
 
     name: str
     label: int | None
@@ -51,6 +55,8 @@ class ParquetEntry(Entry):
     group: int
     row: int
     words: str | None = None
+    place: int = 0
+    sources: str | None = None
 
     def data(self) -> bytes:
         """The cell's bytes. Raises PictureError when it holds none, or cannot be read."""
@@ -63,6 +69,11 @@ class ParquetEntry(Entry):
     def caption(self) -> str | None:
         value = None if self.words is None else self._cell(self.words, captions.MOST_BYTES)
         return None if value is None else captions.paragraph(value.decode())
+
+    @property
+    def source(self) -> str | None:
+        found: str | None = None if self.sources is None else _texts(self.file, self.sources)[self.place].as_py()
+        return found
 
     def _cell(self, column: str, most: int) -> bytes | None:
         try:
@@ -123,6 +134,7 @@ class Table:
     """The rows of one parquet file. ends: rows up to the end of each group. names, labels: None where there are none.
 
     column: as pyarrow selects it: "image", or "image.bytes" inside a struct. words: the column of captions.
+    sources: the column that says whose works they are.
     """
 
     shown: str
@@ -132,6 +144,7 @@ class Table:
     names: pa.ChunkedArray | None
     labels: pa.ChunkedArray | None
     words: str | None
+    sources: str | None = None
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
@@ -141,7 +154,7 @@ class Table:
         row = place - (self.ends[group - 1] if group else 0)
         name = f"{self.shown}#{place}" if self.names is None else self.names[place].as_py()
         label = None if self.labels is None else self.labels[place].as_py()
-        return ParquetEntry(name, label, self.file, self.column, group, row, self.words)
+        return ParquetEntry(name, label, self.file, self.column, group, row, self.words, place, self.sources)
 
     def apart(self) -> Table:
         """The same, named by file and number."""
@@ -175,7 +188,8 @@ def table_entries(tables: list[Table], limit: int | None) -> Listing:
     The picture column holds files as bytes, or structs {bytes, path} as Hugging Face datasets write them; it is called
     image, img or picture, or is the only such column. Names come from a column name, file_name, filename or path, or
     from the struct's path, if every row has its own; otherwise `file.parquet#12`. Integers in a column `label`, and
-    texts in a column `caption` or `text`, stay. A column `jpg`, `png` or `webp` has names in `key` or `__key__`.
+    texts in a column `caption` or `text`, and in `source`, `artist` or `author`, stay. A column `jpg`, `png` or `webp`
+    has names in `key` or `__key__`.
     Raises UserError when there are too many rows.
     """
     rows = sum(map(len, tables))
@@ -211,7 +225,15 @@ def _describe(shown: str, file: File, opened: pq.ParquetFile) -> Table:
             names=None if names is None else small(texts, names, pa.string(), file),
             labels=_labels(opened, schema, file),
             words=_words(schema),
+            sources=next((name for name in SOURCE_COLUMNS if is_text_column(schema, name)), None),
         )
+
+
+@lru_cache(maxsize=4)
+def _texts(file: File, column: str) -> pa.ChunkedArray:
+    """A column of a file, read when it is first asked for."""
+    with intact(file), open_table(file, column) as opened:
+        return small(opened, column, pa.string(), file)
 
 
 def _words(schema: pa.Schema) -> str | None:

@@ -57,6 +57,11 @@ class Entry(ABC):
         return None
 
     @property
+    def source(self) -> str | None:
+        """Whose work the picture is, where a table says it."""
+        return None
+
+    @property
     def worded(self) -> bool:
         """Whether it has a file of its own for its caption, which may be blank."""
         return False

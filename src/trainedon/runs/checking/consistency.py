@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 
 from trainedon.formats.earlier_records import read_off
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunRecord
@@ -49,6 +50,7 @@ def _of_model(record: RunRecord) -> Pairs:
     yield "the controls", [*record.controls], identity.controls
     groups = record.sweep.groups if record.sweep else []
     yield "the sweep", [group.title for group in groups], identity.sweep
+    yield from _of_lists(record)
     yield "the pictures", {name: given.digest for name, given in record.inputs.items()}, identity.pictures
     if {*identity.pictures} not in SETS.get(str(identity.kind), ()):
         yield "the sets", sorted(identity.pictures), f"those of kind {identity.kind}"
@@ -58,6 +60,18 @@ def _of_model(record: RunRecord) -> Pairs:
     varied = {one.repr for group in groups for one in group.settings}
     yield "what is varied", sorted(varied - {*identity.attacks}), []
     yield from _of_rendering(record)
+
+
+def _of_lists(record: RunRecord) -> Pairs:
+    """When the lists of pictures were settled, and which."""
+    listed, pictures = record.listed, record.identity.pictures
+    if listed is None:
+        return
+    for name, said in (("suspect", listed.suspects), ("member", listed.members), ("unseen", listed.unseen)):
+        yield f"the list of {name}s" if name != "unseen" else "the list of unseen pictures", said, pictures.get(name)
+    times = [moment for moment in (record.started, listed.at, record.finished) if moment is not None]
+    in_order = sorted(times, key=datetime.fromisoformat)
+    yield "when the lists were settled", times, in_order
 
 
 def _of_attacks(record: RunRecord, attacks: list[str]) -> Pairs:

@@ -1,0 +1,138 @@
+"""Which claim can be reached with what is given: said before anything is scored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainedon.evidence.protocol import blind, blind_by_source, cdi
+from trainedon.evidence.protocol.claims import FOUND, LEVEL
+from trainedon.evidence.protocol.detectable import too_weak
+from trainedon.evidence.protocol.rules import CURRENT
+from trainedon.evidence.statistics import by_source
+from trainedon.evidence.statistics.pvalues import smallest_p
+
+
+@dataclass(frozen=True)
+class SourcesGiven:
+    """Whose works there are. by: how labels are dealt. suspects, unseen: how many sources; alike: how many unseen ones
+    have about as many pictures as the suspects' smallest. ways: to deal the labels."""
+
+    by: by_source.Kind
+    suspects: int
+    unseen: int
+    alike: int
+    ways: int
+
+    @classmethod
+    def of(cls, suspects: Sequence[str | None], unseen: Sequence[str | None]) -> SourcesGiven | None:
+        """The source of each picture; None where none has any. A picture without one is one by itself."""
+        if not any(suspects) and not any(unseen):
+            return None
+        named = [of or f"\0{i}" for i, of in enumerate((*suspects, *unseen))]
+        source = np.unique(np.array(named), return_inverse=True)[1]
+        m, k = len(suspects), int(source.max()) + 1
+        first, other = (np.bincount(part, minlength=k) for part in (source[:m], source[m:]))
+        both = (first > 0) & (other > 0)
+        if by_source.kind_of(source[:m], source[m:]) == "within":
+            ways = math.prod(math.comb(a + b, a) for a, b in zip(first[both].tolist(), other[both].tolist()))
+            return cls("within", int((first > 0).sum()), int((other > 0).sum()), int(both.sum()), ways)
+        mine, others = first[first > 0], other[(other > 0) & ~both]
+        alike = int((others >= blind_by_source.LIKE * mine.min()).sum())
+        return cls("between", len(mine), len(others), alike, math.comb(len(mine) + len(others), len(mine)))
+
+    @classmethod
+    def one_against(cls, others: int) -> SourcesGiven:
+        """One artist's works against those of so many others."""
+        return cls("between", 1, others, others, others + 1)
+
+    @property
+    def smallest_p(self) -> float:
+        """What a test can reach at best."""
+        return max(1 / max(1, self.ways), 1 / (1 + by_source.DEALS))
+
+
+@dataclass(frozen=True)
+class Given:
+    """What an audit has to work with. suspects, unseen: usable pictures. attacks: how many. pictures: whether there are
+    any, and not scores alone. sources: whose works they are, where that is known. drawn: whether coins decided which
+    pictures the model was given."""
+
+    suspects: int
+    unseen: int
+    attacks: int = 1
+    pictures: bool = True
+    sources: SourcesGiven | None = None
+    drawn: bool = False
+
+    @property
+    def tests(self) -> int:
+        """How many p-values are corrected for one another."""
+        together = self.attacks > 1 and min(self.suspects, self.unseen) >= cdi.FEWEST and self.sources is None
+        return self.attacks + together
+
+
+@dataclass(frozen=True)
+class Reachable:
+    """The highest claim that any outcome could give. because: what stands in the way of a higher one, as sentences
+    that say what would help."""
+
+    level: int
+    because: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        if not self.because:
+            return f"A claim of level {self.level} can be reached with this."
+        return f"No claim above level {self.level} can be reached with this. {' '.join(self.because)}"
+
+
+def reachable(given: Given) -> Reachable:
+    """The highest level that the claim of an audit can have, whatever the scores will be."""
+    if not given.unseen:
+        return Reachable(1, ("There are no unseen pictures to compare with: give --unseen.",))
+    smallest = max(smallest_p(given.suspects, given.unseen), 1 / (1 + CURRENT.deals.permutations))
+    if given.sources is not None:
+        smallest = given.sources.smallest_p
+    if given.suspects < 1 or given.tests * smallest >= LEVEL:
+        return Reachable(0, (_too_few(given),))
+    because = [why for why in (_unchecked(given),) if why]
+    return Reachable(2 if because else FOUND + given.drawn, tuple(because))
+
+
+def _too_few(given: Given) -> str:
+    tests = f"{given.tests} tests" if given.tests > 1 else "one test"
+    sources = given.sources
+    if sources is None:
+        return (
+            f"{given.suspects} suspects and {given.unseen} unseen pictures cannot give a p-value below {LEVEL} with "
+            f"{tests}: give more pictures, or name fewer attacks."
+        )
+    if sources.by == "within":
+        return f"The sources with pictures of both kinds have too few for {tests}: give more of them."
+    needed = math.ceil(given.tests / LEVEL)
+    mine = "One source" if sources.suspects == 1 else f"{sources.suspects} sources"
+    return (
+        f"{mine} of suspects against {sources.unseen} others cannot give a p-value below {LEVEL} "
+        f"with {tests}: one against others needs {needed} of these; or give unseen works of the same source."
+    )
+
+
+def _unchecked(given: Given) -> str | None:
+    """Why it could not be checked whether the sets differ by themselves, if so."""
+    if not given.pictures:
+        return "Scores alone do not show whether the two sets differ by themselves: give the pictures."
+    if min(given.suspects, given.unseen) < blind.FEWEST:
+        return f"The blind baseline needs {blind.FEWEST} pictures a side: give more."
+    if given.sources and given.sources.by == "between" and given.sources.alike < blind_by_source.FEWEST_DEALS:
+        return (
+            f"The blind baseline needs {blind_by_source.FEWEST_DEALS} unseen sources with about as many pictures as "
+            f"the suspects' one has, and there are {given.sources.alike}: give more works of each."
+        )
+    if given.sources is None and (weak := too_weak(given.suspects, given.unseen)):
+        return f"{weak[:1].upper()}{weak[1:]}."
+    return None
