@@ -41,7 +41,10 @@ def chance_of_finding(bound: Bound, n: int) -> float | None:
 
 
 def markdown(rows: list[dict]) -> str:
-    """One table a kind: what is counted by row, the number of pictures (and of data sets) by column; a share out of bounds is marked."""
+    """One table a kind: what is counted by row, the number of pictures, and of data sets, by column.
+
+    A share out of bounds is marked.
+    """
     lines = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
         cells = {(row["what"], row["bound"], row["n"]): row for row in rows if row["kind"] == kind}
