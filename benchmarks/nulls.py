@@ -203,7 +203,6 @@ KINDS: dict[str, tuple[str, ...]] = {
     "alone": (),
     "mirrored": ("change",),
     "control model": ("model",),
-    "both": ("change", "model"),
 }
 
 
@@ -218,7 +217,7 @@ def row(side: Side, pair: Pair, scores: dict[Attack, list[float]], draws: int) -
         counts["found"] += level > 1
         if level > 2:
             counts["alone"] += 1
-            for name in [name for name in KINDS if name != "alone"]:
+            for name in ("mirrored", "control model"):
                 counts[name] += side.level(pair, places, scores, KINDS[name]) > 2
     return counts
 
