@@ -41,16 +41,20 @@ def chance_of_finding(bound: Bound, n: int) -> float | None:
 
 
 def markdown(rows: list[dict]) -> str:
-    """One table a kind: what is counted by row, the number of pictures by column; a share out of bounds is marked."""
+    """One table a kind: what is counted by row, the number of pictures, and of data sets, by column.
+
+    A share out of bounds is marked.
+    """
     lines = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
         cells = {(row["what"], row["bound"], row["n"]): row for row in rows if row["kind"] == kind}
         sizes = [*dict.fromkeys(n for _, _, n in cells)]
+        most = {n: max(row["of"] for key, row in cells.items() if key[2] == n) for n in sizes}
         lines += [
             "",
             f"**{kind}**",
             "",
-            f"| | should be | {' | '.join(map(str, sizes))} |",
+            f"| | should be | {' | '.join(f'{n} (of {most[n]})' for n in sizes)} |",
             "|---" * (2 + len(sizes)) + "|",
         ]
         for what, bound in dict.fromkeys(key[:2] for key in cells):

@@ -14,27 +14,33 @@ row share their pictures, so that a row is worth far less than so many experimen
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
-from trainedon.runs.scorer import read_batch
+from scipy.stats import mannwhitneyu
 
 from benchmarks.shifts import compressed, saved
-from trainedon.attacks import Attack, parse_attacks, short
+from trainedon.attacks import Attack, parse_attacks
 from trainedon.attacks.wrappers.on_control import on_control
+from trainedon.attacks.wrappers.turned import turned
 from trainedon.errors import UserError
-from trainedon.evidence import Circumstances, FeatureTable, Scores, audit_table, read_features
+from trainedon.evidence import STANDARD_2, Circumstances, FeatureTable, Scores, audit_table, read_features
+from trainedon.evidence.protocol.claims import LEVEL
 from trainedon.files import write_json, write_text
 from trainedon.formats.run_record import ControlEntry
 from trainedon.pictures import Entry, Item, scan, take_inventory
 from trainedon.runs.features import write_features
+from trainedon.runs.scoring.scorer import read_batch
 from trainedon.targets import ControlModel, Target, load_target
 
+SETS = ("suspect", "unseen")
 CHANGED, FIXED = 96, 160  # unseen pictures: those that are changed in some rows, and those that never are
+REMEMBERED = 64  # members
 BEGIN, END = "<!-- nulls: begin -->", "<!-- nulls: end -->"
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -78,8 +84,8 @@ CHANGES: dict[str, Change] = {
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sets of pictures in folders, with what an audit knows of them. half: how many of the suspects' places are
-    left for pictures of the set `others`, which no model has seen; sizes: suspects and unseen pictures of a draw."""
+    """Two sets of pictures in folders, with what an audit knows of them. sizes: how many pictures a draw takes of each
+    group, which is what their names begin with."""
 
     name: str
     items: tuple[Item, ...]
@@ -88,7 +94,7 @@ class Pair:
     sizes: tuple[tuple[str, int], ...]
 
     def drawn(self, number: int) -> list[int]:
-        """Places of the pictures of a draw. A name of a picture begins with the group that it is of."""
+        """Places of the pictures of a draw."""
         rng = np.random.Generator(np.random.Philox(key=[number, 0]))
         chosen: list[int] = []
         for group, n in self.sizes:
@@ -101,7 +107,7 @@ def pair_of(name: str, folder: Path, groups: dict[str, tuple[str, Sequence[Path]
     """groups: name -> the set that it stands in, its files, what is done to them, and how many a draw takes."""
     items: list[Item] = []
     entries: list[Entry] = []
-    for set_name in ("suspect", "unseen"):
+    for set_name in SETS:
         for group, (there, files, change, _) in groups.items():
             for path in files if there == set_name else ():
                 rng = np.random.Generator(np.random.Philox(key=[int(path.stem), 1]))
@@ -116,34 +122,19 @@ def pair_of(name: str, folder: Path, groups: dict[str, tuple[str, Sequence[Path]
     return Pair(name, tuple(items), tuple(entries), read_features(folder / "looks.parquet"), sizes)
 
 
-def pairs(unseen: Sequence[Path], members: Sequence[Path], folder: Path, m: int, n: int) -> list[Pair]:
-    """Every pair of sets: members, half of them, and each change on either side."""
+def pairs(unseen: Sequence[Path], members: Sequence[Path], target: str, folder: Path, m: int, n: int) -> Iterator[Pair]:
+    """Every pair of sets: members, half of them, and each change on either side, one after the other."""
     some, fixed, same = unseen[:CHANGED], unseen[CHANGED : CHANGED + FIXED], CHANGES["nothing"]
-    found = [
-        pair_of(
-            "members",
-            folder / "members",
-            {"m": ("suspect", members, same, m), "u": ("unseen", fixed, same, n)},
-        ),
-        pair_of(
-            "members and as many others",
-            folder / "half",
-            {"m": ("suspect", members, same, m // 2), "o": ("suspect", some, same, m - m // 2)}
-            | {"u": ("unseen", fixed, same, n)},
-        ),
-    ]
+    others = {"u": ("unseen", fixed, same, n)}
+    yield pair_of("members", folder / f"{target} members", {"m": ("suspect", members, same, m)} | others)
+    half = {"m": ("suspect", members, same, m // 2), "o": ("suspect", some, same, m - m // 2)}
+    yield pair_of("members and as many others", folder / f"{target} half", half | others)
     for number, (name, change) in enumerate(CHANGES.items()):
-        for side, there, files in (("suspects", "suspect", (some, fixed)), ("unseen", "unseen", (fixed, some))):
-            if name == "nothing" and side == "unseen":
-                continue
-            done = {"suspects": change if there == "suspect" else same, "unseen": change if there == "unseen" else same}
-            groups = {
-                "s": ("suspect", files[0], done["suspects"], m),
-                "u": ("unseen", files[1], done["unseen"], n),
-            }
-            title = name if name == "nothing" else f"{side} {name}"
-            found.append(pair_of(title, folder / f"{number}-{side}", groups))
-    return found
+        suspects = {"s": ("suspect", some, change, m), "u": ("unseen", fixed, same, n)}
+        yield pair_of(name if name == "nothing" else f"suspects {name}", folder / f"{number} suspects", suspects)
+        if name != "nothing":
+            changed = {"s": ("suspect", fixed, same, m), "u": ("unseen", some, change, n)}
+            yield pair_of(f"unseen {name}", folder / f"{number} unseen", changed)
 
 
 class Bank:
@@ -151,7 +142,8 @@ class Bank:
 
     def __init__(self, attack: Attack, target: Target, folder: Path) -> None:
         self._attack, self._target = attack, target
-        self._path = folder / f"{target.identity.digest[:16]} {short(attack)}.json"
+        key = hashlib.sha256(f"{target.identity.digest} {attack!r}".encode()).hexdigest()
+        self._path = folder / f"{key[:16]}.json"
         self._known: dict[str, float] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
     def of(self, pair: Pair) -> list[float]:
@@ -174,6 +166,13 @@ class Side:
     lead: str
     attacks: tuple[Attack, ...]
     controls: dict[Attack, ControlEntry]
+
+    def is_clearly_not_found(self, pair: Pair, places: Sequence[int], scores: dict[Attack, list[float]]) -> bool:
+        """Whether the blind baseline need not be run, as the first of the claim's tests is far from its level."""
+        if self.lead == "cdi":
+            return False
+        sets = [[scores[self.attacks[0]][i] for i in places if pair.items[i].set == name] for name in SETS]
+        return bool(mannwhitneyu(*sets, alternative="greater").pvalue > 2 * LEVEL)
 
     def level(self, pair: Pair, places: Sequence[int], scores: dict[Attack, list[float]], kinds: Sequence[str]) -> int:
         """The level of the claim of one draw, with these kinds of controls besides those that always run."""
@@ -204,7 +203,6 @@ KINDS: dict[str, tuple[str, ...]] = {
     "alone": (),
     "mirrored": ("change",),
     "control model": ("model",),
-    "both": ("change", "model"),
 }
 
 
@@ -213,25 +211,29 @@ def row(side: Side, pair: Pair, scores: dict[Attack, list[float]], draws: int) -
     counts = {"draws": draws, "found": 0} | dict.fromkeys(KINDS, 0)
     for number in range(draws):
         places = pair.drawn(number)
+        if side.is_clearly_not_found(pair, places, scores):
+            continue
         level = side.level(pair, places, scores, KINDS["alone"])
         counts["found"] += level > 1
         if level > 2:
             counts["alone"] += 1
-            for name in [name for name in KINDS if name != "alone"]:
+            for name in ("mirrored", "control model"):
                 counts[name] += side.level(pair, places, scores, KINDS[name]) > 2
     return counts
 
 
 def sides(attacks: Sequence[Attack], control: ControlModel | None) -> list[Side]:
     """Each attack alone, and CDI of all of them."""
-    everything = {
-        **{one: ControlEntry(of=repr(one.attack), model=one.model.digest) for one in on_control(attacks, control)},
+    everything: dict[Attack, ControlEntry] = {
+        one: ControlEntry(of=repr(one.attack), change=one.symmetry) for one in turned(attacks, STANDARD_2.turned)
     }
+    for one in on_control(attacks, control):
+        everything[one] = ControlEntry(of=repr(one.attack), model=one.model.digest)
 
     def of(*some: Attack) -> dict[Attack, ControlEntry]:
         return {one: entry for one, entry in everything.items() if entry.of in map(repr, some)}
 
-    each = [Side(short(attack), "first", (attack,), of(attack)) for attack in attacks]
+    each = [Side(attack.spelled(), "first", (attack,), of(attack)) for attack in attacks]
     return [*each, Side("cdi", "cdi", tuple(attacks), of(*attacks))] if len(attacks) > 1 else each
 
 
@@ -273,8 +275,8 @@ def main() -> None:
     for name, model, members in given.target:
         target = load_target(model)
         attacks = parse_attacks(given.attacks, seed=0)
-        folder = given.out / name
-        for pair in pairs(unseen, sorted(Path(members).glob("*.png"))[:64], folder, given.suspects, given.others):
+        known = sorted(Path(members).glob("*.png"))[:REMEMBERED]
+        for pair in pairs(unseen, known, name, given.out / "pictures", given.suspects, given.others):
             for side in sides(attacks, control):
                 key = f"{name}|{side.name}|{pair.name}"
                 if key not in rows:

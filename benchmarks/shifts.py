@@ -248,7 +248,7 @@ def audited(suspects: Sequence[Path], unseen: Sequence[Path], shift: Shift) -> A
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", nargs="+", metavar="NAME=PICTURES")
-    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--draws", type=int, default=12)
     parser.add_argument("--side", type=int, default=32, help="pixels of the pictures that are compared")
     parser.add_argument("--page", type=Path, help="written between its two marks; else printed alone")
     given = parser.parse_args()

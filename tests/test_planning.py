@@ -198,3 +198,16 @@ def test_what_a_class_costs_is_said(target_folders):
 
     found = plan(load_target(target_folders["class-conditional"], rows=8), parse_attacks("loss"), 10)
     assert any("takes 12 forward passes a picture more" in caution for caution in found.rests_on)
+
+
+def test_a_plan_says_which_claim_can_be_reached(target_folders):
+    import trainedon as to
+
+    asked = {"attacks": "loss", "machine": to.Machine(device="cpu", batch_size=8)}
+    assert to.plan(target_folders["epsilon"], 240, **asked).reachable is None
+    assert to.plan(target_folders["epsilon"], 240, suspects=40, **asked).reachable.level == 3
+    found = to.plan(target_folders["epsilon"], 1000, suspects=25, sources=39, **asked).reachable
+    assert found.level == 0 and "needs 100 of these" in found.sentence
+    for wrong in ({"suspects": 0}, {"suspects": 241}, {"sources": 5}, {"suspects": 40, "sources": 201}):
+        with pytest.raises(UserError, match=r"suspects of 240 pictures|sources: say how many are suspects"):
+            to.plan(target_folders["epsilon"], 240, **wrong, **asked)

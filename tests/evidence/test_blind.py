@@ -1,12 +1,14 @@
 """The blind baseline finds sets that differ by themselves, finds nothing otherwise, and says when it cannot run."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from trainedon.evidence import FeatureTable
 from trainedon.evidence.protocol import blind
+from trainedon.evidence.protocol.rules import STANDARD_1
 
 
 def pictures(set_name, n, seed, **fixed):
@@ -93,6 +95,31 @@ def test_what_pictures_show_separates_where_files_and_colours_do_not():
     assert other.auc == other.views[1].auc > 0.9
     assert other.views[0] == same.views[0], "one view changed another"
     assert other.p_value <= 2 * other.views[1].p_value
+
+
+def looks(listed, seed=0):
+    """How pictures look, at random, but that the suspects' grain differs."""
+    rng = np.random.default_rng(seed)
+    sizes = {"layout": 224, "thumbnail": 1024, "grain": 33, "levels": 42, "borders": 10}
+    keys = [(p["set"], p["picture"]) for p in listed]
+    found = {name: {key: rng.normal(128, 30, size).clip(0, 255) for key in keys} for name, size in sizes.items()}
+    found["thumbnail"] = {key: row.astype(np.uint8) for key, row in found["thumbnail"].items()}
+    for key in keys:
+        found["grain"][key][3] += 150 * (key[0] == "suspect")
+    return found
+
+
+def test_how_pictures_look_is_compared_beside_an_encoder_but_not_by_standard_1():
+    listed = pictures("suspect", 30, 1) + pictures("unseen", 60, 2)
+    table = replace(features(listed), looks=looks(listed))
+    found = blind.run(listed, "suspect", table).blind
+    views = {view.name: view for view in found.views}
+    assert [*views][2:] == ["composition", "place", "position", "jitter", "grain", "levels", "borders"]
+    assert found.separates and min(views, key=lambda name: views[name].p_value) == "grain"
+    assert 0.7 < found.detectable < 0.9
+    earlier = blind.run(listed, "suspect", table, rules=STANDARD_1).blind
+    assert [view.name for view in earlier.views] == ["files and colours", "what they show"]
+    assert earlier.separates is False and "detectable" not in earlier.model_dump()
 
 
 def test_pictures_that_the_encoder_did_not_see_are_left_out():

@@ -122,6 +122,7 @@ def test_an_audit_deals_by_source_where_the_table_says_whose_works_they_are():
     assert "sources of suspects: 1, of unseen pictures: 20" in found.claim.because
     assert found.set.part is None and found.set.needed is None and found.cdi is None
     assert found.set.p_value == found.sources.p_value
+    assert "dealt-by-source" in {flag.code for flag in found.flags}
     assert audited(*null, rules=STANDARD_1).sources is None
     alone = [dict(row, source=None) for row in rows(*null)]
     assert audit_table(Scores.from_rows(alone)).sources is None

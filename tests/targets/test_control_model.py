@@ -1,6 +1,7 @@
 """A control model is any model but the audited one: refused with a clear word where it cannot serve."""
 
 import json
+import pickle
 import shutil
 
 import pytest
@@ -62,6 +63,12 @@ def test_an_attack_on_it_is_the_attack_on_the_model_alone(target, other, batch_o
     there = load_target(other)
     assert attack.score(target, batch).tolist() == attack.attack.score(there, batch).tolist()
     assert attack.score(target, batch).tolist() != attack.attack.score(target, batch).tolist()
+
+
+def test_a_worker_gets_it_with_the_attack(target, other, batch_of):
+    (attack,) = parse_attacks("on-control(loss)", control=ControlModel.open(other))
+    again = pickle.loads(pickle.dumps(attack))  # noqa: S301 (our own)
+    assert again == attack and again.score(target, batch_of(2)).tolist() == attack.score(target, batch_of(2)).tolist()
 
 
 def test_pictures_are_fitted_to_the_control_models_size(target, batch_of, tmp_path):

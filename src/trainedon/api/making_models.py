@@ -59,6 +59,7 @@ def train(
     from trainedon.runs.folder import locked
     from trainedon.training import check_ours, make, recipe_of
 
+    reading.without_sources("a training")
     check_sources([pictures])
     check_ours(Path(out))
     with locked(Path(out)):
@@ -95,6 +96,7 @@ def train_shadows(
     from trainedon.attacks.core.answers import silent
     from trainedon.runs.folder import locked
 
+    reading.without_sources("a training")
     check_sources([pictures])
     training.check_shadows_folder(Path(out))
     with locked(Path(out)):

@@ -96,6 +96,11 @@ class Reading:
 
         return known_source(self.source_from)
 
+    def without_sources(self, what: str) -> None:
+        """Raises UserError, with `what` is asked, where it was said whose works the pictures are and nothing asks."""
+        if self.source_from is not None:
+            raise UserError(f"--source-from is for audits, which deal labels by it: leave it out for {what}")
+
     @property
     def rendering(self) -> Rendering:
         """What the reader of pictures takes. Raises UserError for a choice that there is not."""

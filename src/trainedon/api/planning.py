@@ -50,6 +50,7 @@ def plan(
 
     places = {"shadows": shadows, "reference": reference, "control": control, "pictures": pictures}
     check_call(model, {}, places, machine=machine, reading=reading)
+    reading.without_sources("a plan, and give --sources N")
     if suspects is not None and not 0 < suspects <= n:
         raise UserError(f"{suspects} suspects of {n} pictures: give from 1 to {n}")
     if sources is not None and (suspects is None or not 0 < sources <= n - suspects):

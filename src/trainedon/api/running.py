@@ -100,6 +100,8 @@ class FinishedRun:
 
 def checked(order: Order) -> Engine | None:
     """The engine, after all that can be refused before anything is loaded; what is odd but possible is logged."""
+    if order.kind != "audit":
+        order.reading.without_sources("an evaluation")
     engine = engine_of(order.model, order.machine)
     if order.place is None:
         check_sources(order.sets.values())

@@ -168,6 +168,11 @@ def _print_flags(document: Audit | Evaluation) -> None:
         controls.setdefault((one.of, one.attack), []).append(f"{one.captions} {area}")
     for (_, attack), areas in controls.items():
         say(f"AUC of {attack} with other captions: {', '.join(areas)}")
+    for where, found in (("the control model", document.control_models), ("mirrored pictures", document.sensitivity)):
+        for control in found:
+            area = "-" if control.effect is None else f"{control.effect:.4f} {_interval(control.effect_ci, 3)}"
+            left = f"{_number(control.left, 4)}, p {_number(control.left_p_value, 4)}"
+            say(f"AUC of {control.attack} on {where}: {area}, p {_number(control.p_value, 4)}; beyond it {left}")
     for flag in document.flags:
         say(f"flag {flag.code}: {flag.raised_because}")
     if says_opposite(document.flags):

@@ -97,6 +97,7 @@ def audit_table(
         mirror = mirror_test(suspects.score, unseen.score if len(unseen) else None)
     by_sign = named_by_sign(suspects.score, mirror.odds) if lead == "mirror" and mirror else None
     rows, n_named = _picture_evidence(suspects, unseen, by_sign)
+    sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
         flags.of_controls(findings)
         + flags.of_inputs(scores, listed, sets)
@@ -107,10 +108,10 @@ def audit_table(
         + flags.of_model(circumstances.distilled)
         + flags.of_audit(attacks, together, given_unseen)
         + flags.of_listing(circumstances.listed)
+        + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
     leading = scores.attacks[0].repr if lead == "first" else lead
-    sources = source_evidence(works[0]) if works and works[0] else None
     made = sum(test is not None and test.p_value is not None for test in (*tests, together))
     again = (suspects, unseen) if lead == "first" and not works else None
     listing = listed_before(circumstances.listed, again, made, rules)

@@ -45,6 +45,11 @@ KNOWN = {
         "Pictures of other sizes are resized by other amounts, which an attack can mistake for training.",
         "Choose unseen pictures of the same sizes, or take both sets from the same source.",
     ),
+    "dealt-by-source": (
+        "Pictures of one source are no independent observations. p-values of single pictures take each for the work of "
+        "somebody: all of one source share its luck, and the false discovery rate is not that of one artist's works.",
+        "Unseen works of the suspects' own sources compare best; else works of as many others as there are.",
+    ),
     "chosen-after-scoring": (
         "Whoever has seen scores can choose pictures by them: the best of many that were never used look used.",
         "Ask about the whole list that was asked about first, or about pictures that were never scored.",

@@ -22,6 +22,7 @@ from trainedon.evidence.protocol.documents import (
     Duplicates,
     Flag,
     PromptControl,
+    SourceEvidence,
 )
 from trainedon.evidence.protocol.flag_words import flag
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
@@ -220,6 +221,18 @@ def of_inputs(scores: Scores, listed: PictureTable | None, sets: Sequence[str]) 
             )
             flags.append(flag("not-scored", because))
     return flags
+
+
+def of_sources(sources: SourceEvidence | None) -> list[Flag]:
+    """The flag about scores that depend on whose work a picture is."""
+    if sources is None:
+        return []
+    how = {"between": "Whole sources were dealt", "within": "Pictures were dealt within their source"}[sources.by]
+    because = (
+        f"{how}: suspects of {sources.n_suspect_sources}, unseen pictures of {sources.n_unseen_sources}, "
+        f"intra-class correlation {sources.intraclass:.2f}."
+    )
+    return [flag("dealt-by-source", because)]
 
 
 def of_listing(listed: ListedEntry | None) -> list[Flag]:

@@ -133,6 +133,6 @@ def _unchecked(given: Given) -> str | None:
             f"The blind baseline needs {blind_by_source.FEWEST_DEALS} unseen sources with about as many pictures as "
             f"the suspects' one has, and there are {given.sources.alike}: give more works of each."
         )
-    if given.sources is None and (weak := too_weak(given.suspects, given.unseen)):
+    if weak := too_weak(given.suspects, given.unseen):
         return f"{weak[:1].upper()}{weak[1:]}."
     return None
