@@ -348,7 +348,8 @@ def test_folders_that_seem_swapped_are_suspected_before_and_after(target_folders
     assert result.returncode == 0
     doubt = "the suspects are called 'holdout' and the unseen pictures are called 'members'"
     assert f"note: {doubt}: were the folders given the wrong way round?" in result.stderr.replace("\n", " ")
-    (note,) = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    (note,) = (note for note in notes if "wrong way round" in note)
     assert note.startswith(f"T{doubt[1:]}") and note in (tmp_path / "run" / "report.html").read_text().replace(
         "&#39;", "'"
     )

@@ -129,7 +129,7 @@ def test_of_pictures_that_the_model_never_saw_it_says_nothing(spoilt, evaluated,
     assert answer["chosen"] is None and answer["p_value"] >= 0.01 and answer["pictures"] == 12
     assert record["rendering"]["alpha"] == "white"
     assert [flag.code for flag in document.flags if flag.code.startswith("pixels")] == ["pixels-uncertain"]
-    (note,) = record["notes"]
+    (note,) = (note for note in record["notes"] if "--alpha" in note)
     assert "6 of 6 (suspect), 6 of 6 (unseen)" in note and "could not be told" in note and "--alpha white or" in note
 
 

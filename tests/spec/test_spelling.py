@@ -30,6 +30,7 @@ WORDS = (
     "mean-log",
     "offline",
     "shuffled",
+    "half-turn",
     "ssim",
     "l2",
     "smooth",

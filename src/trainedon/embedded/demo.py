@@ -14,8 +14,8 @@ from trainedon.errors import UserError
 from trainedon.noise import generator
 
 ATTACK = "drc-fast"
-SUSPECTS = 10  # of each kind: seen by the model, and not
-UNSEEN = 100
+SUSPECTS = 20  # of each kind: seen by the model, and not
+UNSEEN = 104
 ATTRIBUTION = (
     "The artworks are designed by OpenMoji, the open-source emoji and icon project (openmoji.org), "
     "licence CC BY-SA 4.0; rendered here at 32 x 32 pixels. The embedded model was trained on 256 of them."

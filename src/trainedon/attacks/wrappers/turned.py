@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainedon.attacks.core.answers import Scored
+from trainedon.attacks.core.answers import Progress, Scored, silent
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
-from trainedon.targets import SYMMETRIES, Target, changed
+from trainedon.targets import SYMMETRIES, Symmetric, Target, changed
 
 
 @register
@@ -43,11 +43,27 @@ class Turned(Wrapper):
     def unscored(self) -> str:
         return f"{self.attack.unscored}, or the picture is its own mirror image"
 
+    def prepare(self, target: Target, progress: Progress = silent) -> None:
+        self.attack.prepare(self._asked(target), progress)
+
     def score_batch(self, target: Target, batch: Batch) -> Scored:
-        turned = replace(batch, pixels=SYMMETRIES[self.symmetry](batch.pixels))
-        scores = run_batch(self.attack, target, turned).scores.copy()
+        asked = self._asked(target)
+        if asked is target:
+            turned = replace(batch, pixels=SYMMETRIES[self.symmetry](batch.pixels))
+            scores = run_batch(self.attack, target, turned).scores.copy()
+        else:
+            scores = run_batch(self.attack, asked, batch).scores.copy()
         scores[~changed(batch.pixels, self.symmetry)] = np.nan
         return Scored(scores)
+
+    def _asked(self, target: Target) -> Target:
+        """The symmetry-conjugated model, asked about the pictures as they are: that is the model asked about turned
+        pictures, with noise that is turned too. An attack that is relative to it has asked just that before, and no
+        pass is made twice. The model itself, asked about turned pictures, where others beside it would not be
+        conjugated."""
+        if not {"shadows", "reference"}.isdisjoint(self.attack.needs) or self.attack.learns:
+            return target
+        return Symmetric.of(target, self.symmetry)
 
 
 def turned(attacks: Sequence[Attack], symmetries: Sequence[str]) -> list[Turned]:

@@ -27,7 +27,8 @@ SYMMETRIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "upside-down": lambda pixels: pixels.flip(-2),
     "half-turn": lambda pixels: pixels.flip(-1, -2),
 }
-
+# Two of them are as good as the third one; each undoes itself.
+_TOGETHER = {frozenset(SYMMETRIES) - {third}: third for third in SYMMETRIES}
 
 NO_REFERENCE = "the picture is its own mirror image, so that the model in a mirror says nothing new of it"
 
@@ -78,8 +79,12 @@ class Symmetric(Target):
     symmetry: str = ""
 
     @classmethod
-    def of(cls, through: Target, symmetry: str) -> Symmetric:
-        """symmetry: a name of SYMMETRIES."""
+    def of(cls, through: Target, symmetry: str) -> Target:
+        """symmetry: a name of SYMMETRIES. Of a model that is conjugated already, the one that both together make of the
+        model beneath; that one itself where they undo each other."""
+        if isinstance(through, Symmetric):
+            both = _TOGETHER.get(frozenset((through.symmetry, symmetry)))
+            return through.through if both is None else cls.of(through.through, both)
         alike = {field.name: getattr(through, field.name) for field in fields(Target)}
         # hashed, because memory and disk know a model by the first characters of its digest
         digest = hashlib.sha256(f"{symmetry} {through.identity.digest}".encode()).hexdigest()
