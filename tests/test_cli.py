@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from commandline import call
-from forked import Forked
+from forked import UNENDING, Forked
 
 from trainedon.errors import UserError
 from trainedon.runs import Plan, conclude, run, verify
@@ -245,7 +245,7 @@ def test_a_sweep_that_was_killed_goes_on_and_ends_as_if_it_had_not(swept, tmp_pa
     command, finished, printed = swept
     out = tmp_path / "killed"
     code = "import trainedon.runs.scoring.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
-    process = Forked(code, [*command, "--out", out], tmp_path)
+    process = Forked(UNENDING + code, [*command, "--out", out], tmp_path)
     process.until(lambda: len(list(out.glob("shards/*/*.parquet"))) >= 3)
     process.kill()
     assert not (out / "scores.parquet").exists()
@@ -338,6 +338,21 @@ with stoppable():
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (143, f"{LINE}\n")
+
+
+def test_a_signal_that_was_ignored_from_the_start_is_ignored_still():
+    """A shell starts so what a script puts into the background: Ctrl-C is for what is in the foreground."""
+    code = """
+import os, signal
+from trainedon.stopping import stoppable
+with stoppable():
+    os.kill(os.getpid(), signal.SIGINT)
+    print("goes on", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+    command = ["sh", "-c", '"$0" -c "$1" & wait $!', sys.executable, code]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "goes on\n", f"{LINE}\n")
 
 
 def test_folders_that_seem_swapped_are_suspected_before_and_after(target_folders, toy_pictures, tmp_path):

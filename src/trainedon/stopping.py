@@ -32,7 +32,8 @@ def stoppable() -> Iterator[None]:
         yield
         return
     caught = _Caught(sys.unraisablehook)
-    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup's stay ignored
+    # what was ignored from the start stays so, as Ctrl-C where a script has put this into the background
+    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, caught) for number in heeded}
     sys.unraisablehook = caught.lost
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from forked import Forked
+from forked import UNENDING, Forked
 from PIL import Image
 
 from trainedon.attacks import parse_attacks
@@ -185,7 +185,7 @@ def test_killed_at_any_moment_cut_short_and_run_again(finished, command):
     start, out = command
     rng = np.random.default_rng()  # other moments every time
     for left in (1, int(rng.integers(2, 12)), 12):
-        process = start()
+        process = start(UNENDING)
         process.until(lambda left=left: len(list(out.glob("shards/*/*.parquet"))) >= left)
         time.sleep(rng.uniform(0, 0.05))
         process.kill()
