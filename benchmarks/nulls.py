@@ -2,13 +2,16 @@
 
     python -m benchmarks.nulls UNSEEN --target NAME MODEL MEMBERS [--target ...] [--control MODEL] --out FOLDER
 
-From one folder of pictures that no model here has seen, suspects and unseen ones are drawn; one side is changed a
-little, so that the two differ in a way that has nothing to do with training. Besides, members are drawn as suspects, or
-as half of them, and nothing is changed. Each draw is a whole audit, from pictures, scores and controls to a claim.
-Scores and facts of each picture are computed once and kept in FOLDER; the same command goes on there. The draws of a
-row share their pictures, so that a row is worth far less than so many experiments.
+UNSEEN, MEMBERS: folders of square pictures of twice the model's side, named by numbers. They are brought to that side;
+one set is changed a little on the way, so that the two differ in a way that has nothing to do with training. Besides,
+members are drawn as suspects, or as half of them, and nothing is changed. Each draw is a whole audit, from pictures,
+scores and controls to a claim. What the controls need of the model is only made where a finding got past the blind
+baseline. Scores and facts of each picture are computed once and kept in FOLDER; the same command goes on there.
 
---page: write the table between the markers in that file.
+Draws divide the same pictures anew each time: a share of draws is that of these pictures, and its interval says how
+well the draws tell it, not how it would vary with other pictures.
+
+--page: write the tables between the markers in that file.
 """
 
 from __future__ import annotations
@@ -17,20 +20,32 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageEnhance
 from scipy.stats import mannwhitneyu
 
-from benchmarks.shifts import compressed, saved
+from benchmarks.shifts import mapped, saved
 from trainedon.attacks import Attack, parse_attacks
-from trainedon.attacks.wrappers.on_control import on_control
-from trainedon.attacks.wrappers.turned import turned
+from trainedon.attacks.wrappers.on_control import OnControl, on_control
+from trainedon.attacks.wrappers.turned import Turned, turned
 from trainedon.errors import UserError
-from trainedon.evidence import STANDARD_2, Circumstances, FeatureTable, Scores, audit_table, read_features
-from trainedon.evidence.protocol.claims import LEVEL
+from trainedon.evidence import (
+    STANDARD_2,
+    Circumstances,
+    FeatureTable,
+    Scores,
+    audit_table,
+    clopper_pearson,
+    read_features,
+)
+from trainedon.evidence.protocol import blind
+from trainedon.evidence.protocol.claims import FOUND, LEVEL
+from trainedon.evidence.protocol.obstacles import of_blind, of_power
 from trainedon.files import write_json, write_text
 from trainedon.formats.run_record import ControlEntry
 from trainedon.pictures import Entry, Item, scan, take_inventory
@@ -39,123 +54,182 @@ from trainedon.runs.scoring.scorer import read_batch
 from trainedon.targets import ControlModel, Target, load_target
 
 SETS = ("suspect", "unseen")
-CHANGED, FIXED = 96, 160  # unseen pictures: those that are changed in some rows, and those that never are
-REMEMBERED = 64  # members
 BEGIN, END = "<!-- nulls: begin -->", "<!-- nulls: end -->"
+TIMES = 2  # sides of the pictures that are given, in those of the model
+MARGIN = 4  # pixels of the model by which a picture can be moved
+BICUBIC, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.LANCZOS
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 
+def smaller(image: Image.Image, larger: float = 1, resample: Image.Resampling = LANCZOS) -> Image.Image:
+    """The picture at the model's side, enlarged about its middle and cropped."""
+    cut = image.width * (1 - 1 / larger) / 2
+    side = image.width // TIMES
+    return image.resize((side, side), resample, box=(cut, cut, image.width - cut, image.height - cut))
+
+
 def moved(image: Image.Image, right: int, down: int) -> Image.Image:
-    """Moved by whole pixels, the edge repeated."""
-    pixels = np.pad(np.asarray(image), ((4, 4), (4, 4), (0, 0)), mode="edge")
-    return Image.fromarray(pixels[4 - down : 4 - down + image.height, 4 - right : 4 - right + image.width])
+    """Cut so many pixels of the result off; what lies beyond the border is its mirror image."""
+    far = TIMES * MARGIN
+    x, y = far + TIMES * right, far + TIMES * down
+    wide = np.pad(np.asarray(image), ((far, far), (far, far), (0, 0)), mode="symmetric")
+    return smaller(Image.fromarray(wide[y : y + image.height, x : x + image.width]))
 
 
-def jittered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    return moved(image, *(int(by) for by in rng.integers(-1, 2, 2)))
-
-
-def levels(image: Image.Image, change: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
-    """The picture after a function of its levels, float64 (h, w, 3) in [0, 255]."""
-    return Image.fromarray(np.clip(np.rint(change(np.asarray(image, np.float64))), 0, 255).astype(np.uint8))
-
-
-def zoomed(image: Image.Image, share: float) -> Image.Image:
-    """Cropped about the middle to a share of its sides, and resized to what it was."""
-    x, y = (side * (1 - share) / 2 for side in image.size)
-    box = (x, y, image.width - x, image.height - y)
-    return image.resize(image.size, Image.Resampling.BICUBIC, box=box)
+def rotated(image: Image.Image, degrees: float) -> Image.Image:
+    """Turned about its middle; what lies beyond the border is its mirror image."""
+    far = TIMES * MARGIN
+    wide = np.pad(np.asarray(image), ((far, far), (far, far), (0, 0)), mode="symmetric")
+    whole = Image.fromarray(wide).rotate(degrees, BICUBIC)
+    return smaller(whole.crop((far, far, far + image.width, far + image.height)))
 
 
 CHANGES: dict[str, Change] = {
-    "nothing": lambda image, rng: image,
-    "moved by 1 pixel": lambda image, rng: moved(image, 1, 0),
+    "nothing": lambda image, rng: smaller(image),
     "moved by 2 pixels": lambda image, rng: moved(image, 2, 0),
-    "jittered by -1..1 pixels": jittered,
-    "noise of 1 level": lambda image, rng: levels(image, lambda x: x + rng.normal(0, 1, x.shape)),
-    "contrast -10 %": lambda image, rng: levels(image, lambda x: x.mean() + 0.9 * (x - x.mean())),
-    "gamma 0.9": lambda image, rng: levels(image, lambda x: 255 * (x / 255) ** 0.9),
-    "blur of 0.4 pixels": lambda image, rng: image.filter(ImageFilter.GaussianBlur(0.4)),
-    "cropped to 97 %": lambda image, rng: zoomed(image, 0.97),
-    "turned by 2 degrees": lambda image, rng: image.rotate(2, Image.Resampling.BICUBIC),
-    "JPEG, quality 90": lambda image, rng: compressed(image, 90),
+    "jittered by -1..1 pixels": lambda image, rng: moved(image, *(int(by) for by in rng.integers(-1, 2, 2))),
+    "moved by 1 pixel": lambda image, rng: moved(image, 1, 0),
+    "noise of 1 level": lambda image, rng: mapped(smaller(image), lambda x: x + rng.normal(0, 1, x.shape)),
+    "contrast -10 %": lambda image, rng: ImageEnhance.Contrast(smaller(image)).enhance(0.9),
+    "turned by -3..3 degrees": lambda image, rng: rotated(image, rng.uniform(-3, 3)),
+    "enlarged by 3 %": lambda image, rng: smaller(image, larger=1.03),
+    "sharpened by 20 %": lambda image, rng: ImageEnhance.Sharpness(smaller(image)).enhance(1.2),
+    "saturation -15 %": lambda image, rng: ImageEnhance.Color(smaller(image)).enhance(0.85),
+    "resized bicubically": lambda image, rng: smaller(image, resample=BICUBIC),
+    "mirrored": lambda image, rng: smaller(image).transpose(Image.Transpose.FLIP_LEFT_RIGHT),
 }
+PLAIN = "nothing"
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two sets of pictures in folders, with what an audit knows of them. sizes: how many pictures a draw takes of each
-    group, which is what their names begin with."""
+class Pool:
+    """Pictures that draws are taken from, with what a run would record of them."""
 
-    name: str
     items: tuple[Item, ...]
     entries: tuple[Entry, ...]
-    features: FeatureTable | None
-    sizes: tuple[tuple[str, int], ...]
-
-    def drawn(self, number: int) -> list[int]:
-        """Places of the pictures of a draw."""
-        rng = np.random.Generator(np.random.Philox(key=[number, 0]))
-        chosen: list[int] = []
-        for group, n in self.sizes:
-            places = [i for i, item in enumerate(self.items) if item.picture.startswith(group)]
-            chosen += sorted(rng.permutation(places)[:n].tolist())
-        return chosen
+    features: FeatureTable
 
 
-def pair_of(name: str, folder: Path, groups: dict[str, tuple[str, Sequence[Path], Change, int]]) -> Pair:
-    """groups: name -> the set that it stands in, its files, what is done to them, and how many a draw takes."""
-    items: list[Item] = []
-    entries: list[Entry] = []
-    for set_name in SETS:
-        for group, (there, files, change, _) in groups.items():
-            for path in files if there == set_name else ():
-                rng = np.random.Generator(np.random.Philox(key=[int(path.stem), 1]))
-                where = folder / set_name / f"{group}-{path.stem}.png"
-                where.parent.mkdir(parents=True, exist_ok=True)
-                where.write_bytes(saved(change(Image.open(path).convert("RGB"), rng)))
-        listed = scan(folder / set_name)
-        items += take_inventory(listed, set_name)
-        entries += listed
+def pool(files: Sequence[Path], change: Change, folder: Path) -> Pool:
+    """The files, changed, in that folder."""
+    where = folder / "unseen"
+    where.mkdir(parents=True, exist_ok=True)
+    for path in files:
+        rng = np.random.Generator(np.random.Philox(key=[int(path.stem), 1]))
+        (where / f"{path.stem}.png").write_bytes(saved(change(Image.open(path).convert("RGB"), rng)))
+    entries = scan(where)
+    items = take_inventory(entries, "unseen")
     write_features(items, entries, folder, lambda *_: None)
-    sizes = tuple((f"{group}-", n) for group, (*_, n) in groups.items())
-    return Pair(name, tuple(items), tuple(entries), read_features(folder / "looks.parquet"), sizes)
+    features = read_features(folder / "looks.parquet")
+    assert features is not None  # it was just written
+    return Pool(tuple(items), tuple(entries), features)
 
 
-def pairs(unseen: Sequence[Path], members: Sequence[Path], target: str, folder: Path, m: int, n: int) -> Iterator[Pair]:
-    """Every pair of sets: members, half of them, and each change on either side, one after the other."""
-    some, fixed, same = unseen[:CHANGED], unseen[CHANGED : CHANGED + FIXED], CHANGES["nothing"]
-    others = {"u": ("unseen", fixed, same, n)}
-    yield pair_of("members", folder / f"{target} members", {"m": ("suspect", members, same, m)} | others)
-    half = {"m": ("suspect", members, same, m // 2), "o": ("suspect", some, same, m - m // 2)}
-    yield pair_of("members and as many others", folder / f"{target} half", half | others)
-    for number, (name, change) in enumerate(CHANGES.items()):
-        suspects = {"s": ("suspect", some, change, m), "u": ("unseen", fixed, same, n)}
-        yield pair_of(name if name == "nothing" else f"suspects {name}", folder / f"{number} suspects", suspects)
-        if name != "nothing":
-            changed = {"s": ("suspect", fixed, same, m), "u": ("unseen", some, change, n)}
-            yield pair_of(f"unseen {name}", folder / f"{number} unseen", changed)
+@dataclass(frozen=True)
+class Case:
+    """One draw: from which pool and places pictures come, and in which set they stand."""
+
+    parts: tuple[tuple[Pool, tuple[int, ...], str], ...]
+
+    @cached_property
+    def pictures(self) -> list[dict[str, Any]]:
+        return [vars(replace(pool.items[i], set=name)) for pool, places, name in self.parts for i in places]
+
+    @cached_property
+    def features(self) -> FeatureTable:
+        keys = [(there.items[i], there.features, name) for there, places, name in self.parts for i in places]
+
+        def of(column: str | None) -> dict[tuple[str, str], Any]:
+            return {
+                (name, item.picture): (known.vectors if column is None else known.looks[column])[item.set, item.picture]
+                for item, known, name in keys
+            }
+
+        first = keys[0][1]
+        return FeatureTable(first.encoder, of(None), {column: of(column) for column in first.looks})
+
+    @cached_property
+    def told_apart(self) -> bool:
+        """Whether the blind baseline keeps a claim from level 3."""
+        return of_blind(blind.run(self.pictures, "suspect", self.features).blind) is not None
 
 
+@dataclass(frozen=True)
+class Design:
+    """How suspects and unseen pictures are drawn. Each part: a pool, which of the pictures' order it takes, the set."""
+
+    name: str
+    parts: tuple[tuple[Pool, int, int, str], ...]
+
+    def case(self, number: int) -> Case:
+        rng = np.random.Generator(np.random.Philox(key=[number, 0]))
+        orders: dict[int, list[int]] = {}
+        for pool, *_ in self.parts:
+            if len(pool.items) not in orders:
+                orders[len(pool.items)] = rng.permutation(len(pool.items)).tolist()
+        return Case(tuple((p, tuple(orders[len(p.items)][a:b]), name) for p, a, b, name in self.parts))
+
+
+def designs(
+    unseen: Sequence[Path], members: Sequence[Path], target: str, folder: Path, names: Sequence[str], m: int, n: int
+) -> Iterator[Design]:
+    """Members, half of them, and each change on either side. Pools of changed pictures hold the same pictures."""
+    plain = pool(unseen, CHANGES[PLAIN], folder / PLAIN)
+    known = pool(members, CHANGES[PLAIN], folder / f"members of {target}")
+    others = (plain, m, m + n, "unseen")
+    half = m // 2
+    yield Design("members", ((known, 0, m, "suspect"), others))
+    yield Design("members and as many others", ((known, 0, half, "suspect"), (plain, half, m, "suspect"), others))
+    for name in names:
+        changed = plain if name == PLAIN else pool(unseen, CHANGES[name], folder / name)
+        yield Design(name if name == PLAIN else f"suspects {name}", ((changed, 0, m, "suspect"), others))
+        if name != PLAIN:
+            yield Design(f"unseen {name}", ((plain, 0, m, "suspect"), (changed, m, m + n, "unseen")))
+
+
+@dataclass(frozen=True)
 class Bank:
-    """Scores of one attack on one target by the digest of the picture, kept in a file."""
+    """Scores on one target by attack and the digest of the picture, kept in files. attacks: those that are made
+    together, because they share restorations."""
 
-    def __init__(self, attack: Attack, target: Target, folder: Path) -> None:
-        self._attack, self._target = attack, target
-        key = hashlib.sha256(f"{target.identity.digest} {attack!r}".encode()).hexdigest()
-        self._path = folder / f"{key[:16]}.json"
-        self._known: dict[str, float] = json.loads(self._path.read_text()) if self._path.exists() else {}
+    target: Target
+    folder: Path
+    attacks: tuple[Attack, ...]
+    known: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def of(self, pair: Pair) -> list[float]:
-        """The score of each picture of a pair."""
-        missing = [i for i, item in enumerate(pair.items) if item.sha256 not in self._known]
-        if missing:
-            batch = read_batch(self._target, *([column[i] for i in missing] for column in (pair.items, pair.entries)))
-            with self._target.sharing():
-                found = self._attack.score(self._target, batch).tolist()
-            self._known |= zip(batch.sha256, found, strict=True)
-            write_json(self._path, self._known)
-        return [self._known[str(item.sha256)] for item in pair.items]
+    def of(self, case: Case, attack: Attack) -> list[float]:
+        """The score of each picture of a case."""
+        for there, _, _ in case.parts:
+            missing = [i for i, item in enumerate(there.items) if item.sha256 not in self._read(attack)]
+            if missing:
+                self._score(there, missing, attack)
+        known = self._read(attack)
+        return [known[str(picture["sha256"])] for picture in case.pictures]
+
+    def _score(self, there: Pool, places: Sequence[int], attack: Attack) -> None:
+        together = [one for one in self.attacks if _kind(one) == _kind(attack)]
+        batch = read_batch(self.target, [there.items[i] for i in places], [there.entries[i] for i in places])
+        with self.target.sharing():
+            for one in together if attack in together else [attack]:
+                found = one.score(self.target, batch).tolist()
+                self._read(one).update(zip(batch.sha256, found, strict=True))
+                write_json(self._path(one), self._read(one))
+
+    def _path(self, attack: Attack) -> Path:
+        on = "" if isinstance(attack, OnControl) else self.target.identity.digest  # a control asks no target
+        return self.folder / f"{hashlib.sha256(f'{on} {attack!r}'.encode()).hexdigest()[:16]}.json"
+
+    def _read(self, attack: Attack) -> dict[str, float]:
+        key = repr(attack)
+        if key not in self.known:
+            path = self._path(attack)
+            self.known[key] = json.loads(path.read_text()) if path.exists() else {}
+        return self.known[key]
+
+
+def _kind(attack: Attack) -> tuple[type, str]:
+    inner = attack.attack if isinstance(attack, OnControl | Turned) else attack
+    return type(attack), inner.name
 
 
 @dataclass(frozen=True)
@@ -163,66 +237,68 @@ class Side:
     """The attacks of a row, what a claim speaks of, and the controls of those attacks."""
 
     name: str
-    lead: str
     attacks: tuple[Attack, ...]
     controls: dict[Attack, ControlEntry]
 
-    def is_clearly_not_found(self, pair: Pair, places: Sequence[int], scores: dict[Attack, list[float]]) -> bool:
-        """Whether the blind baseline need not be run, as the first of the claim's tests is far from its level."""
-        if self.lead == "cdi":
-            return False
-        sets = [[scores[self.attacks[0]][i] for i in places if pair.items[i].set == name] for name in SETS]
-        return bool(mannwhitneyu(*sets, alternative="greater").pvalue > 2 * LEVEL)
+    @property
+    def lead(self) -> Any:
+        return "first" if len(self.attacks) == 1 else "cdi"
 
-    def level(self, pair: Pair, places: Sequence[int], scores: dict[Attack, list[float]], kinds: Sequence[str]) -> int:
-        """The level of the claim of one draw, with these kinds of controls besides those that always run."""
-        told = {a: entry for a, entry in self.controls.items() if any(getattr(entry, kind) for kind in kinds)}
+    def finds(self, case: Case, bank: Bank) -> bool:
+        """Whether the claim's own test finds a difference."""
+        scores = [bank.of(case, attack) for attack in self.attacks]
+        if len(scores) == 1:
+            sets = [[v for v, p in zip(scores[0], case.pictures, strict=True) if p["set"] == s] for s in SETS]
+            if mannwhitneyu(*sets, alternative="greater").pvalue > 2 * LEVEL:
+                return False  # far from the level that the permutations have to reach
+        return audit_table(self._table(case, bank, self.attacks), lead=self.lead).claim.level > 1
+
+    def stopped_by(self, case: Case, bank: Bank) -> list[str]:
+        """Which controls keep a finding that got past the blind baseline from level 3, by a whole audit."""
+        of = {kind: {repr(a): e for a, e in self.controls.items() if getattr(e, kind)} for kind in ("model", "change")}
+        table = self._table(case, bank, (*self.attacks, *self.controls))
+        circumstances = Circumstances(on_control=of["model"], turned=of["change"])
+        found = audit_table(table, case.pictures, case.features, lead=self.lead, circumstances=circumstances)
+        stops = {
+            "mirrored": any(one.caps for one in found.sensitivity or () if one.of == found.lead),
+            "control model": any(one.caps for one in found.control_models or () if one.of == found.lead),
+            "unseen": any(attack.unseen_control.finds for attack in found.attacks),
+            "too few": of_power(*(sum(p["set"] == name for p in case.pictures) for name in SETS)) is not None,
+        }
+        capped = stops["unseen"] or stops["too few"] or stops["control model" if of["model"] else "mirrored"]
+        assert (found.claim.level < FOUND) == capped, (found.claim, stops)
+        return [name for name, stopping in stops.items() if stopping]
+
+    def _table(self, case: Case, bank: Bank, attacks: Sequence[Attack]) -> Scores:
         rows = [
             {
-                "picture": pair.items[i].picture,
-                "set": pair.items[i].set,
-                "sha256": pair.items[i].sha256,
+                "picture": picture["picture"],
+                "set": picture["set"],
+                "sha256": picture["sha256"],
                 "attack": attack.name,
                 "attack_repr": repr(attack),
-                "score": scores[attack][i],
+                "score": score,
             }
-            for attack in (*self.attacks, *told)
-            for i in places
+            for attack in attacks
+            for picture, score in zip(case.pictures, bank.of(case, attack), strict=True)
         ]
-        named = {kind: {repr(a): e for a, e in told.items() if getattr(e, kind)} for kind in ("model", "change")}
-        circumstances = Circumstances(on_control=named["model"], turned=named["change"])
-        pictures = [vars(pair.items[i]) for i in places]
-        table = Scores.from_rows(rows)
-        document = audit_table(
-            table, pictures, pair.features, lead="cdi" if self.lead == "cdi" else "first", circumstances=circumstances
-        )
-        return document.claim.level
+        return Scores.from_rows(rows)
 
 
-KINDS: dict[str, tuple[str, ...]] = {
-    "alone": (),
-    "mirrored": ("change",),
-    "control model": ("model",),
-}
+Row = dict[str, Any]
 
 
-def row(side: Side, pair: Pair, scores: dict[Attack, list[float]], draws: int) -> dict[str, int]:
-    """Of how many draws a difference is found, and how many reach level 3, by the kinds of controls."""
-    counts = {"draws": draws, "found": 0} | dict.fromkeys(KINDS, 0)
-    for number in range(draws):
-        places = pair.drawn(number)
-        if side.is_clearly_not_found(pair, places, scores):
-            continue
-        level = side.level(pair, places, scores, KINDS["alone"])
-        counts["found"] += level > 1
-        if level > 2:
-            counts["alone"] += 1
-            for name in ("mirrored", "control model"):
-                counts[name] += side.level(pair, places, scores, KINDS[name]) > 2
-    return counts
+def row(side: Side, cases: Sequence[Case], bank: Bank, few: int) -> Row:
+    """What each finding among the draws was stopped by. few: up to so many findings that get past the blind baseline
+    are not put to the controls that ask a model."""
+    found = [case for case in cases if side.finds(case, bank)]
+    past = [case for case in found if not case.told_apart]
+    asked = len(past) > few
+    stops = [side.stopped_by(case, bank) if asked else ["not asked"] for case in past]
+    return {"draws": len(cases), "found": len(found), "past": stops}
 
 
-def sides(attacks: Sequence[Attack], control: ControlModel | None) -> list[Side]:
+def sides(attacks: Sequence[Attack], control: ControlModel | None, cdi: bool) -> list[Side]:
     """Each attack alone, and CDI of all of them."""
     everything: dict[Attack, ControlEntry] = {
         one: ControlEntry(of=repr(one.attack), change=one.symmetry) for one in turned(attacks, STANDARD_2.turned)
@@ -233,18 +309,41 @@ def sides(attacks: Sequence[Attack], control: ControlModel | None) -> list[Side]
     def of(*some: Attack) -> dict[Attack, ControlEntry]:
         return {one: entry for one, entry in everything.items() if entry.of in map(repr, some)}
 
-    each = [Side(attack.spelled(), "first", (attack,), of(attack)) for attack in attacks]
-    return [*each, Side("cdi", "cdi", tuple(attacks), of(*attacks))] if len(attacks) > 1 else each
+    each = [Side(attack.spelled(), (attack,), of(attack)) for attack in attacks]
+    return [*each, Side("cdi", tuple(attacks), of(*attacks))] if cdi else each
 
 
-def table(rows: dict[str, dict[str, int]], m: int, n: int) -> str:
-    """The rows as Markdown. A row's key: target, attack and pair, joined by bars."""
-    heads = ("target", "attack", f"{m} suspects, {n} unseen", "found", *KINDS)
+def counts(found: Row) -> dict[str, int]:
+    """How many draws found a difference, and how many reached level 3: as if no control asked a model, with mirrored
+    pictures, and with a control model."""
+    past = [stops for stops in found["past"] if not {"unseen", "too few"} & {*stops}]
+    return {
+        "found": found["found"],
+        "blind baseline alone": len(past),
+        "and mirrored pictures": sum("mirrored" not in stops for stops in past),
+        "and a control model": sum("control model" not in stops for stops in past),
+    }
+
+
+def table(rows: dict[str, Row]) -> str:
+    """The rows as Markdown, with exact 95 % intervals. A row's key: target, attack and design, joined by bars."""
+    heads = ("target", "attack", "difference", "draws", *counts({"found": 0, "past": []}))
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    for key, counts in rows.items():
-        shares = [f"{counts[name]} of {counts['draws']}" for name in ("found", *KINDS)]
-        lines.append(f"| {' | '.join([*key.split('|'), *shares])} |")
-    return "\n".join(lines)
+    silent: dict[tuple[str, str], list[str]] = {}
+    for key, found in rows.items():
+        target, attack, design = key.split("|")
+        if not found["found"]:
+            silent.setdefault((target, attack), []).append(design)
+            continue
+        shares = []
+        for hits in counts(found).values():
+            low, high = clopper_pearson(hits, found["draws"])
+            shares.append(f"{hits} ({low:.2f}-{high:.2f})" if hits else "0")
+        if ["not asked"] in found["past"]:
+            shares[-2:] = [f"at most {len(found['past'])}"] * 2
+        lines.append(f"| {target} | {attack} | {design} | {found['draws']} | {' | '.join(shares)} |")
+    nothing = [f"- {target}, {attack}: {', '.join(names)}" for (target, attack), names in silent.items()]
+    return "\n".join([*lines, "", "Nothing was found in any draw:", "", *nothing] if nothing else lines)
 
 
 def put(text: str, page: Path) -> None:
@@ -256,38 +355,65 @@ def put(text: str, page: Path) -> None:
     write_text(page, f"{before}{begin}\n{text}\n{end}{after}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("unseen", type=Path, help=f"a folder of at least {CHANGED + FIXED} PNG pictures, all numbered")
-    parser.add_argument("--target", nargs=3, action="append", metavar=("NAME", "MODEL", "MEMBERS"), required=True)
+    parser.add_argument("unseen", type=Path)
+    parser.add_argument("--target", nargs=3, action="append", metavar=("NAME", "MODEL", "MEMBERS"), default=[])
     parser.add_argument("--control")
-    parser.add_argument("--attacks", default="drc-fast, loss(t=100), pia, pian, sima")
+    parser.add_argument("--attacks", default="loss(t=100), pia, pian, sima")
+    parser.add_argument("--cdi", action="store_true", help="all attacks together too")
+    parser.add_argument("--changes", default=";".join(CHANGES), help="by name, with semicolons between")
+    parser.add_argument("--skip", type=int, default=0, help="pictures of UNSEEN that are left out")
     parser.add_argument("--suspects", type=int, default=40)
-    parser.add_argument("--others", type=int, default=90, help="unseen pictures of a draw")
-    parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--others", type=int, default=120, help="unseen pictures of a draw")
+    parser.add_argument("--pictures", type=int, default=160, help="from which a draw is taken")
+    parser.add_argument("--members", type=int, default=64)
+    parser.add_argument("--draws", type=int, default=60)
+    parser.add_argument("--few", type=int, default=0, help="so many findings are not put to a model's controls")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--page", type=Path)
-    given = parser.parse_args()
-    done = given.out / "rows.json"
-    rows: dict[str, dict[str, int]] = json.loads(done.read_text()) if done.exists() else {}
+    given = parser.parse_args(arguments)
+    names = [name.strip() for name in given.changes.split(";")]
     control = None if given.control is None else ControlModel.open(given.control)
-    unseen = sorted(given.unseen.glob("*.png"))
+    unseen = sorted(given.unseen.glob("*.png"))[given.skip :][: given.pictures]
     for name, model, members in given.target:
-        target = load_target(model)
-        attacks = parse_attacks(given.attacks, seed=0)
-        known = sorted(Path(members).glob("*.png"))[:REMEMBERED]
-        for pair in pairs(unseen, known, name, given.out / "pictures", given.suspects, given.others):
-            for side in sides(attacks, control):
-                key = f"{name}|{side.name}|{pair.name}"
-                if key not in rows:
-                    scores = {a: Bank(a, target, given.out).of(pair) for a in (*side.attacks, *side.controls)}
-                    rows[key] = row(side, pair, scores, given.draws)
-                    write_json(done, rows)
-                    print(key, rows[key], flush=True)  # noqa: T201 (a command of its own)
-    text = table(rows, given.suspects, given.others)
-    print(text)  # noqa: T201
+        attacks = tuple(parse_attacks(given.attacks, seed=0))
+        wanted = sides(attacks, control, given.cdi)
+        everything = tuple(one for side in wanted for one in (*side.attacks, *side.controls))
+        bank = Bank(load_target(model), given.out, tuple(dict.fromkeys(everything)))
+        known = sorted(Path(members).glob("*.png"))[: given.members]
+        for design in designs(unseen, known, name, given.out, names, given.suspects, given.others):
+            cases = [design.case(number) for number in range(given.draws)]
+            for side in wanted:
+                write_row(f"{name}|{side.name}|{design.name}", side, cases, bank, given.few)
+    text = table(read_rows(given.out))
+    print(text)  # noqa: T201 (a command of its own)
     if given.page is not None:
         put(text, given.page)
+
+
+def read_rows(folder: Path) -> dict[str, Row]:
+    """Every row that was made, in the order of targets and attacks."""
+    files = [json.loads(path.read_text()) for path in sorted(folder.glob("row-*.json"))]
+    order = {name: i for i, name in enumerate(("members", "members and as many others"))}
+    rank = {name: i for i, name in enumerate(CHANGES, len(order))}
+    order |= {f"{side}{name}": i for name, i in rank.items() for side in ("", "suspects ", "unseen ")}
+    keyed = {one["key"]: one for one in files}
+
+    def place(key: str) -> tuple[str, str, int]:
+        target, attack, design = key.split("|")
+        return target, attack, order.get(design, 0)
+
+    return {key: keyed[key] for key in sorted(keyed, key=place)}
+
+
+def write_row(key: str, side: Side, cases: Sequence[Case], bank: Bank, few: int) -> None:
+    """Make a row, unless it was made."""
+    path = bank.folder / f"row-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if not path.exists():
+        found = row(side, cases, bank, few)
+        write_json(path, {"key": key} | found)
+        print(key, counts(found), flush=True)  # noqa: T201 (a command of its own)
 
 
 if __name__ == "__main__":

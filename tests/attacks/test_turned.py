@@ -50,6 +50,7 @@ def test_controls_are_made_once_and_never_of_controls():
     loss, pia, known = parse_attacks("loss, pia, turned(loss)")
     assert turned([loss, pia, known], ["mirror"]) == [Turned(pia)]
     assert turned([loss], []) == []
+    assert turned([SymmetryCalibrated(loss, symmetries=("mirror",))], ["mirror"]) == [], "it is its own negative there"
 
 
 def test_an_unknown_symmetry_is_refused():

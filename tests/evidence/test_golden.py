@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from trainedon.evidence import STANDARD_1, Audit, Evaluation, audit_table, evaluate_table, read_scores, schemas, to_json
+from trainedon.evidence import (
+    STANDARD_1,
+    STANDARD_2,
+    Audit,
+    Evaluation,
+    audit_table,
+    evaluate_table,
+    read_scores,
+    schemas,
+    to_json,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas"
@@ -22,12 +32,13 @@ def close(first, second):
     return second == pytest.approx(first, rel=1e-9) if isinstance(first, float) else first == second
 
 
+@pytest.mark.parametrize("rules", [STANDARD_1, STANDARD_2], ids=lambda rules: rules.name)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_golden_document_is_read_and_computed_again(kind):
-    stored = (GOLDEN / f"{kind}-1.json").read_text()
+def test_the_golden_document_is_read_and_computed_again(kind, rules):
+    stored = (GOLDEN / f"{kind}-{rules.schema_version}.json").read_text()
     model, compute = KINDS[kind]
     assert to_json(model.model_validate_json(stored)) == stored
-    found = json.loads(to_json(compute(read_scores(GOLDEN / f"{kind}.csv"), rules=STANDARD_1)))
+    found = json.loads(to_json(compute(read_scores(GOLDEN / f"{kind}.csv"), rules=rules)))
     assert close(json.loads(stored), found)
 
 

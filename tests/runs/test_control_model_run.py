@@ -39,12 +39,13 @@ def test_a_run_makes_every_attack_on_its_control_model_too(audit, other, tmp_pat
     record = json.loads((out / "run.json").read_text())
     loss, pia = record["identity"]["attacks"]
     digest = record["control_model"]["digest"]
-    assert list(record["controls"].values()) == [{"of": loss, "model": digest}, {"of": pia, "model": digest}]
+    asked = [{"of": loss, "model": digest}, {"of": pia, "model": digest}, {"of": loss, "change": "mirror"}]
+    assert list(record["controls"].values()) == asked
     assert record["identity"]["controls"] == [*record["controls"]]
-    assert all(digest[:16] in name for name in record["controls"])
+    assert [digest[:16] in name for name in record["controls"]] == [True, True, False]
     assert [attack.repr for attack in found.attacks] == [loss, pia]
     assert [one.of for one in found.control_models][:2] == [loss, pia]
-    assert len(pq.read_table(out / "scores.parquet")) == 4 * 16
+    assert len(pq.read_table(out / "scores.parquet")) == 5 * 16
     alone = audit(out=None)
     assert [one.set for one in alone.attacks] == [one.set for one in found.attacks], "a control enters no correction"
     assert all(check.ok is not False for check in to.verify(out))

@@ -157,6 +157,10 @@ def print_audit(document: Audit) -> None:
     out_console.print(table)
     if len(document.pictures) > 12:
         say(f"... and {len(document.pictures) - 12} more, in audit.json")
+    if document.set.effect is not None:
+        area, p = f"{document.set.effect:.4f} {_interval(document.set.effect_ci, 3)}", document.set.p_value_holm
+        corrected = " (corrected for all tests)" if p != document.set.p_value else ""
+        say(f"All suspects together: AUC {area}, p {_p_value(p)}{corrected}")
     _print_flags(document)
     say(f"Claim level {document.claim.level}: {document.claim.sentence}")
 
@@ -171,8 +175,8 @@ def _print_flags(document: Audit | Evaluation) -> None:
     for where, found in (("the control model", document.control_models), ("mirrored pictures", document.sensitivity)):
         for control in found:
             area = "-" if control.effect is None else f"{control.effect:.4f} {_interval(control.effect_ci, 3)}"
-            left = f"{_number(control.left, 4)}, p {_number(control.left_p_value, 4)}"
-            say(f"AUC of {control.attack} on {where}: {area}, p {_number(control.p_value, 4)}; beyond it {left}")
+            left = f"{_number(control.left, 4)}, p {_p_value(control.left_p_value)}"
+            say(f"AUC of {control.attack} on {where}: {area}, p {_p_value(control.p_value)}; beyond it {left}")
     for flag in document.flags:
         say(f"flag {flag.code}: {flag.raised_because}")
     if says_opposite(document.flags):
@@ -181,6 +185,10 @@ def _print_flags(document: Audit | Evaluation) -> None:
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _p_value(p: float | None) -> str:
+    return "-" if p is None else f"{p:.2g}"
 
 
 def _rate(rate: Rate | None, *, interval: bool) -> str:

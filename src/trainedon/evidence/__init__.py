@@ -20,6 +20,8 @@ from trainedon.evidence.statistics import (
     permutation_test,
     tpr_at_fpr,
 )
+from trainedon.evidence.statistics.chirality import HandedView, chirality_test
+from trainedon.evidence.statistics.sign_flip import SignTest, knockoff_q, most_odds, sign_flip_test
 from trainedon.evidence.studies.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.studies.sweep import Sweep, sweep
 from trainedon.evidence.table.deduplicate import near_duplicates
@@ -45,6 +47,7 @@ __all__ = [
     "Evaluation",
     "FeatureTable",
     "Flag",
+    "HandedView",
     "PassedOver",
     "Peaks",
     "Pictures",
@@ -52,6 +55,7 @@ __all__ = [
     "Scores",
     "SetAside",
     "SetTest",
+    "SignTest",
     "Sweep",
     "as_data",
     "auc",
@@ -59,6 +63,7 @@ __all__ = [
     "audit_table",
     "benjamini_hochberg",
     "check_draw",
+    "chirality_test",
     "clopper_pearson",
     "coin",
     "commitment",
@@ -67,6 +72,8 @@ __all__ = [
     "evaluate_table",
     "holm",
     "json_parts",
+    "knockoff_q",
+    "most_odds",
     "near_duplicates",
     "passed_over",
     "peaks",
@@ -76,6 +83,7 @@ __all__ = [
     "read_scores",
     "rules_of",
     "schemas",
+    "sign_flip_test",
     "sweep",
     "to_json",
     "tpr_at_fpr",

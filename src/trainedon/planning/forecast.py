@@ -199,6 +199,10 @@ def _cautions(target: Target, attacks: Sequence[Attack]) -> list[str]:
     said = []
     if len(attacks) > 1:
         said.append("each attack as if it were alone: answers that several ask for are computed once")
+    if any(attack.relative_to is None for attack in attacks[:1]):
+        said.append(
+            "an audit asks its first attack about mirrored pictures too (--no-controls leaves it out): not in it"
+        )
     if any({"shadows", "reference", "control"} & set(attack.needs) for attack in attacks):
         said.append("shadow, reference and control models as fast as the audited one")
     if target.classes is not None:

@@ -121,7 +121,7 @@ def _on_control(one: ModelControl) -> Control:
 
 
 def _mirrored(one: Sensitivity, asked_elsewhere: bool) -> Control:
-    question = "Is the difference there too when all pictures are mirrored, as the model was not trained on them?"
+    question = "Do mirrored pictures, which only a model trained on mirrored copies remembers, show the difference too?"
     # a model that was trained on mirrored copies remembers them too; a control model tells that apart
     return _counterpart(question, one, NOTED if asked_elsewhere else FAILED)
 
@@ -134,9 +134,10 @@ def _counterpart(question: str, one: Counterpart, otherwise: str) -> Control:
     )
     if one.left_p_value is not None:
         finding += f"; what is left beyond it: AUC {words.number(one.left)}, p = {words.p_value(one.left_p_value)}"
-    return Control(
-        question, finding + ("" if one.finds else _detectable(one.detectable)), otherwise if one.caps else PASSED
-    )
+    if one.effect_ci is not None and one.effect_ci[1] < 0.5:
+        finding += ", so that it runs the other way there"
+    finding += "" if one.finds else _detectable(one.detectable)
+    return Control(question, finding, otherwise if one.caps else PASSED)
 
 
 def _listing(listing: SettledLists) -> Control:

@@ -27,7 +27,7 @@ LADDER = (
         "Scores alone, or nothing found",
         "There is nothing to compare with, or the comparison shows no sign of training.",
     ),
-    ("Different, but not only by training", "The sets may differ by themselves, without the model."),
+    ("Different, perhaps not by training", "The sets may differ by themselves, without the model."),
     ("Consistent with training", "The pictures stand out, and nothing else was found that sets them apart."),
     ("Randomised evidence", "Chance, drawn by the auditor, decided which pictures were used."),
 )
@@ -83,7 +83,7 @@ def interval(bounds: Bounds | None, show: Callable[[float | None], str] = number
 def p_value(p: float | None) -> str:
     """A p-value to two significant digits."""
     text = number(p, 2)
-    return text.rstrip("0") if "." in text and "e" not in text else text
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def odds(p: float) -> str:

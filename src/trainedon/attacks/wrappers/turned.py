@@ -67,7 +67,8 @@ class Turned(Wrapper):
 
 
 def turned(attacks: Sequence[Attack], symmetries: Sequence[str]) -> list[Turned]:
-    """The controls of these attacks, but those that are among the attacks themselves."""
+    """The controls of these attacks, but those that are among the attacks themselves. None of an attack that takes off
+    its score of that very view: there it is its own negative, and a difference is never found."""
     plain = [attack for attack in attacks if not isinstance(attack, Turned)]
-    made = (Turned(attack, symmetry) for attack in plain for symmetry in symmetries)
+    made = (Turned(attack, symmetry) for attack in plain for symmetry in symmetries if attack.null_view != symmetry)
     return [one for one in made if one not in attacks]

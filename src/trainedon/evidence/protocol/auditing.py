@@ -118,14 +118,17 @@ def audit_table(
     chosen = hindrance.of_listing(listing, LEVEL)
     elsewhere = control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks)))
     mirrored = sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks)))
+    due = bool(rules.turned) and circumstances.turned is not None
+    compared = (findings.blind.n_pictures, findings.blind.n_unseen)
     obstacles = (
         hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
         hindrance.of_conditioning(control),
         hindrance.of_blind(findings.blind),
-        hindrance.of_control_model(elsewhere, leading),
-        hindrance.of_sensitivity([] if elsewhere else mirrored, leading),
         chosen,
-        hindrance.of_power(len(suspects), len(unseen)) if rules.needs_power and randomised is None else None,
+        hindrance.of_control_model(elsewhere, leading),
+        # coins deal both ways of a difference: what a model knows of mirror images, too, and what few pictures miss
+        *([] if randomised else hindrance.of_memory(elsewhere, mirrored, leading, due=due)),
+        hindrance.of_power(*compared) if rules.needs_power and not randomised and all(compared) else None,
     )
     return Audit(
         schema_version=rules.schema_version,
@@ -142,7 +145,7 @@ def audit_table(
             # a picture of the draw that has no score could have been left out for what it would have said
             randomised=randomised is not None and not any(attack.n_not_scored for attack in attacks),
             rules=rules,
-            rests_on=hindrance.rests_on(findings.blind, elsewhere, leading) if rules.tells_assumption else "",
+            rests_on=hindrance.rests_on(findings.blind, elsewhere, mirrored, leading) if rules.tells_assumption else "",
             besides=of_earlier(listing),
             sources=sources,
         ),

@@ -74,7 +74,7 @@ def claim(
 ) -> Claim:
     """The claim that one of `tests` tests carries; `evidence` is None where it could not be made.
 
-    `obstacles`: why a finding would be no sign of training, if there is any such reason; the first one is told.
+    `obstacles`: why a finding would be no sign of training, if there is such a reason; the first has the sentence.
     `suspects` and `unseen` count the pictures that count in it; `given_unseen`: whether any unseen pictures were given;
     `rests_on`: what level 3 rests on, as sentences; `randomised`: whether coins, checked, decided which pictures are
     suspects; `besides`: what else was known before, as a clause;
@@ -101,8 +101,10 @@ def claim(
         if rules.tells_opposite and is_opposite(evidence):
             return Claim(level=1, sentence=OPPOSITE, because=f"{measured}, not below {LEVEL}")
         return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
-    for obstacle in obstacles:
-        return Claim(level=2, sentence=obstacle.sentence, because=f"{measured}, but {obstacle.because}")
+    if obstacles:
+        told = obstacles if rules.tells_every_obstacle else obstacles[:1]
+        reasons = "; and ".join(obstacle.because for obstacle in told)
+        return Claim(level=2, sentence=obstacles[0].sentence, because=f"{measured}, but {reasons}")
     # Only after all controls: whoever knows the pictures can search for a secret whose coins deal out sets that differ.
     if randomised:
         return Claim(level=4, sentence=RANDOMISED, because=f"{measured}, and every coin was checked")
@@ -126,8 +128,9 @@ def claim_by_mirror(test: MirrorTest | None, obstacles: Sequence[Obstacle], *, s
     )
     if not test.finds:
         return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
-    for obstacle in obstacles:
-        return Claim(level=2, sentence=obstacle.sentence, because=f"{measured}, but {obstacle.because}")
+    if obstacles:
+        reasons = "; and ".join(obstacle.because for obstacle in obstacles)
+        return Claim(level=2, sentence=obstacles[0].sentence, because=f"{measured}, but {reasons}")
     sentence = MIRRORED.format(most=_times(test.odds_explaining))
     return Claim(level=3, sentence=sentence, because=measured, assumption="mirror")
 

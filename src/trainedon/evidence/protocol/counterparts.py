@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ from trainedon.evidence.protocol.power import POWER
 from trainedon.evidence.protocol.prompts import Controls
 from trainedon.evidence.protocol.rules import Rules
 from trainedon.evidence.protocol.sides import set_test
+from trainedon.evidence.protocol.source_evidence import Works, set_evidence
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import CONFIDENCE
+from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Sample, Scores
 
@@ -110,22 +112,22 @@ def _of_attack(scores: Scores, pair: Pair, sets: Sets, rules: Rules, level: floa
     attack, counterpart = pair
     first, unseen = (scores.sample(counterpart, name) for name in sets)
     left = beyond(scores, [pair])
-    p_value, area = _tested(first, unseen, rules, level)
-    left_p, left_area = _tested(left.sample(attack, sets[0]), left.sample(attack, sets[1]), rules, level)
-    finds = None if p_value is None else p_value < LEVEL
+    found = _tested(first, unseen, rules, level)
+    beside = _tested(left.sample(attack, sets[0]), left.sample(attack, sets[1]), rules, level)
+    finds = None if found.p_value is None else found.p_value < LEVEL
     return {
         "attack": attack.name,
         "of": attack.repr,
         "repr": counterpart.repr,
-        "effect": area and area.value,
-        "effect_ci": area and area.interval,
-        "p_value": p_value,
+        "effect": found.effect,
+        "effect_ci": found.interval,
+        "p_value": found.p_value,
         "level": LEVEL,
         "finds": finds,
         "detectable": detectable(len(first), len(unseen)),
-        "left": left_area and left_area.value,
-        "left_p_value": left_p,
-        "caps": _caps(finds, left_p),
+        "left": beside.effect,
+        "left_p_value": beside.p_value,
+        "caps": _caps(finds, beside.p_value if beside.smallest < LEFT else None),
         "n_pictures": len(first),
         "n_unseen": len(unseen),
     }
@@ -155,12 +157,29 @@ def _of_all(scores: Scores, pairs: Sequence[Pair], rules: Rules) -> dict[str, An
     }
 
 
-def _tested(first: Sample, unseen: Sample, rules: Rules, level: float) -> tuple[float | None, roc.Auc | None]:
-    """The one-sided p-value of the set and its AUC; None for both without scored pictures on a side."""
-    if not (len(first) and len(unseen)):
-        return None, None
+@dataclass(frozen=True)
+class _Tested:
+    """A one-sided test of a set, with its AUC; none without scored pictures on a side, or where labels cannot be dealt.
+    smallest: p-value that it could have reached."""
+
+    p_value: float | None = None
+    effect: float | None = None
+    interval: tuple[float, float] | None = None
+    smallest: float = 1.0
+
+
+def _tested(first: Sample, unseen: Sample, rules: Rules, level: float) -> _Tested:
+    """As the set is tested under the attack itself: by sources where there are any."""
+    if not (len(first) and len(unseen)) or len({*first.score.tolist(), *unseen.score.tolist()}) == 1:
+        return _Tested()  # what is the same for every picture says nothing of any
+    sourced = any((one.rows.column("source") != MISSING).any() for one in (first, unseen))
+    if rules.by_source and sourced:
+        works = Works.of(first, unseen)
+        found, test = set_evidence(works, level), works and works.test()
+        return _Tested(found.p_value, found.effect, found.effect_ci, test.smallest if test else 1.0)
     area = roc.auc(first.score, unseen.score, level=level, one_more=rules.one_more)
-    return set_test(first, unseen, rules).p_value, area
+    smallest = pvalues.smallest_p(len(first), len(unseen))
+    return _Tested(set_test(first, unseen, rules).p_value, area.value, area.interval, smallest)
 
 
 def _caps(finds: bool | None, left: float | None) -> bool:

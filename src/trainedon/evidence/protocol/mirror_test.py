@@ -41,6 +41,8 @@ def mirror_test(
     share = positive_share(suspects)
     if share is None:
         return None
+    if reference is not None and not np.any(reference):
+        reference = None  # none has a sign to learn from
     odds = ASSUMED if reference is None else odds_of(reference)
     plain, bounded = (sign_flip_test(suspects, one, units) for one in (1.0, odds))
     p_value = min(1.0, bounded.p_value + (0.0 if reference is None else DOUBT))

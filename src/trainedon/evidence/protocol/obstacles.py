@@ -47,6 +47,10 @@ TURNED = (
     "two apart. So the difference cannot be put down to training."
 )
 
+UNASKED = (
+    "The suspect pictures score higher than the unseen ones, but nobody was asked who cannot remember them, so the "
+    "difference cannot be put down to training."
+)
 TOO_FEW = (
     "The suspect pictures score higher than the unseen ones, but with so few pictures it could hardly be found out "
     "whether the two sets differ by themselves, so the difference cannot be put down to training."
@@ -129,16 +133,45 @@ def of_power(suspects: int, unseen: int) -> Obstacle | None:
     return None if because is None else Obstacle(TOO_FEW, because)
 
 
-def rests_on(blind: Blind, models: Sequence[ModelControl], lead: str) -> str:
-    """What a claim of level 3 rests on, as a sentence: who was asked, and what would have been seen."""
+def of_memory(
+    models: Sequence[ModelControl], mirrored: Sequence[Sensitivity], lead: str, *, due: bool
+) -> list[Obstacle]:
+    """Nobody was asked who remembers nothing and shows no difference: a control model, or else mirrored pictures.
+
+    due: whether a run has made such controls, or could have.
+    """
+    if is_refuted_nowhere(models, lead):
+        return []
+    found = of_sensitivity(mirrored, lead)
+    if found is not None:
+        return [found]
+    if not due or any(one.of == lead and one.finds is not None for one in mirrored):
+        return []
+    because = "neither a control model nor mirrored pictures could be asked; give --control"
+    return [Obstacle(UNASKED, because)]
+
+
+def is_refuted_nowhere(models: Sequence[ModelControl], lead: str) -> bool:
+    """Whether a control model was asked about this test and shows no such difference."""
+    return any(one.of == lead and one.finds is False and not one.caps for one in models)
+
+
+def rests_on(blind: Blind, models: Sequence[ModelControl], mirrored: Sequence[Sensitivity], lead: str) -> str:
+    """What a claim of level 3 rests on, in sentences: who was asked, and what would have been seen."""
     asked = next((one for one in models if one.of == lead and one.finds is False), None)
     if asked is not None:
-        return f"A control model that cannot have seen any of them shows no such difference{_seen(asked.detectable)}."
+        told = "A control model that cannot have seen any of the pictures shows no such difference"
+        told += f"{_seen(asked.detectable)}."
+        if any(one.of == lead and one.caps for one in mirrored):
+            told += " Mirrored pictures show it too, as they do where a model was trained on mirrored copies as well."
+        return told
+    also = ", nor do their mirror images under the model" if any(one.of == lead for one in mirrored) else ""
     return (
-        "No control model was asked: that rests on comparisons of the pictures themselves, which found no difference"
+        f"No control model was asked; the pictures themselves show no difference without the model{also}"
         f"{_seen(blind.detectable)}."
     )
 
 
 def _seen(least: float | None) -> str:
-    return "" if least is None else f"; one of AUC {least:.2f} or more would have been seen in four cases of five"
+    """How large a difference would have been seen."""
+    return "" if least is None else f" (one of AUC {least:.2f} or more would have been seen in four cases of five)"

@@ -18,6 +18,7 @@ class Rules:
 
     unrefuted: why a claim of level 3 is made, as a clause.
     tells_opposite: whether a difference against the direction of training has a sentence of its own.
+    tells_every_obstacle: whether a claim of level 2 names all that stands against more, or the first alone.
     by_source: whether labels are dealt by whose work a picture is, where that is known.
     deals: of set tests. seeded: whether the seed of deals follows from the pictures' digests.
     one_more: whether each end of an AUC's interval is also taken with one more picture on the wrong side.
@@ -34,6 +35,7 @@ class Rules:
     schema_version: Literal[1, 2]
     unrefuted: str
     tells_opposite: bool
+    tells_every_obstacle: bool
     by_source: bool
     deals: Deals
     seeded: bool
@@ -53,6 +55,7 @@ STANDARD_1 = Rules(
     schema_version=1,
     unrefuted="the blind baseline does not separate the sets",
     tells_opposite=False,
+    tells_every_obstacle=False,
     by_source=False,
     deals=FEWER,
     seeded=False,
@@ -71,6 +74,7 @@ STANDARD_2 = Rules(
     schema_version=2,
     unrefuted="no control found another reason",
     tells_opposite=True,
+    tells_every_obstacle=True,
     by_source=True,
     deals=DEALS,
     seeded=True,

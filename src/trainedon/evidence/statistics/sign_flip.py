@@ -20,7 +20,8 @@ from trainedon.evidence.statistics.finite import finite
 from trainedon.evidence.statistics.intervals import CONFIDENCE, clopper_pearson
 
 WORK = 2 * 10**8  # terms; where more would have to be added up, neighbouring ranks are joined
-CLASSES = 64  # weights that are left then
+CLASSES = 64  # weights that are left then, at most
+LONGEST = 2**19  # sums that are told apart at most; of very many units fewer weights are left
 SMALLEST = 1e-12  # below this the Fourier transform, which takes over where that is not enough, has no digits left
 MOST_ODDS = 1e6
 POWER = 0.8
@@ -78,7 +79,8 @@ def _signed_weights(differences: np.ndarray, units: ArrayLike | None) -> np.ndar
         _, unit = np.unique(np.asarray(units), return_inverse=True)
         signed = np.bincount(unit, signed, minlength=unit.max(initial=-1) + 1)
     if _work(signed) > WORK:
-        signed = np.sign(signed) * np.ceil(np.abs(signed) * (CLASSES / np.abs(signed).max()))
+        classes = max(1, min(CLASSES, LONGEST // np.count_nonzero(signed)))
+        signed = np.sign(signed) * np.ceil(np.abs(signed) * (classes / np.abs(signed).max()))
     whole: np.ndarray = np.rint(signed).astype(np.int64)
     return whole // max(1, int(np.gcd.reduce(whole)))
 

@@ -56,6 +56,10 @@ def _of_model(record: RunRecord) -> Pairs:
         yield "the sets", sorted(identity.pictures), f"those of kind {identity.kind}"
     models = {entry.model for entry in record.controls.values() if entry.model is not None}
     yield "the control model", {record.control_model.digest} if record.control_model else set(), models
+    if identity.protocol == "standard-1":  # which knew neither of these, nor did the version that followed it
+        later = bool(record.listed or record.control_model or any(one.change for one in record.controls.values()))
+        writer = record.versions.get("trainedon", "0.1")
+        yield "the protocol", "standard-2" if later or not writer.startswith("0.1") else "standard-1", "standard-1"
     yield from _of_attacks(record, [*identity.attacks, *identity.controls])
     varied = {one.repr for group in groups for one in group.settings}
     yield "what is varied", sorted(varied - {*identity.attacks}), []
