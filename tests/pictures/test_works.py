@@ -1,5 +1,6 @@
 """Whose work a picture is: told by its folder or by a table, kept in the inventory, and part of the list's digest."""
 
+import shutil
 from dataclasses import replace
 
 import pyarrow as pa
@@ -8,8 +9,9 @@ import pytest
 
 import trainedon as to
 from trainedon.errors import UserError
+from trainedon.formats import read_record
 from trainedon.pictures import inventory_digest, read_inventory, scan, take_inventory, write_inventory
-from trainedon.pictures.works import known_source, source_of
+from trainedon.pictures.works import in_both, known_source, source_of
 
 
 def test_the_first_folder_says_it_and_else_the_one_that_was_given(folder, tmp_path):
@@ -24,6 +26,30 @@ def test_the_first_folder_says_it_and_else_the_one_that_was_given(folder, tmp_pa
     write_inventory(items, tmp_path / "pictures.parquet")
     assert read_inventory(tmp_path / "pictures.parquet") == items
     assert all(item.source is None for item in take_inventory(scan(path), "suspect"))
+
+
+def test_a_folder_has_its_name_however_it_is_written(folder, monkeypatch):
+    path = folder("vera/early/2.png", "3.png")
+    monkeypatch.chdir(path / "vera")
+    (entry,) = (entry for entry in scan(path) if entry.name == "3.png")
+    assert [source_of("folder", where)(entry) for where in (".", "..", "early/..", "/")] == [
+        "vera",
+        path.name,
+        "vera",
+        "/",
+    ]
+
+
+def test_sources_in_both_sets_are_told(target_folders, toy_pictures, tmp_path, caplog):
+    roots = [tmp_path / who / "images" for who in ("alice", "bob")]
+    for root, name in zip(roots, ("members", "unseen"), strict=True):
+        shutil.copytree(toy_pictures[name], root)
+    out, reading = tmp_path / "run", to.Reading(source_from="folder")
+    to.audit(target_folders["epsilon"], roots[0], unseen=roots[1], attacks="loss", out=out, reading=reading)
+    note = "sources in both sets, taken for the same: images; rename their folders if they are not"
+    assert note in read_record(out).notes and note in caplog.text
+    assert in_both(["a", None], ["b", None]) is None
+    assert "0, 1, 2, 3, 4 and 2 others;" in str(in_both("0123456", "0123456"))
 
 
 @pytest.mark.parametrize("name", ["source", "artist", "author"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,7 +32,7 @@ from trainedon.pictures import (
     take_inventory,
     write_inventory,
 )
-from trainedon.pictures.works import source_of
+from trainedon.pictures.works import in_both, source_of
 from trainedon.runs import earlier_runs
 from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_same, locked, protocol_of, version_of
@@ -45,6 +46,8 @@ from trainedon.runs.scoring import exhibit_files as exhibits
 from trainedon.runs.scoring.engine import Engine, Keep, forget, score_all
 from trainedon.runs.spelling import in_full
 from trainedon.targets import Target
+
+log = logging.getLogger("trainedon")
 
 
 def run(
@@ -77,7 +80,7 @@ def run(
         record = check_same(out, identity)
         if record is None:  # the lists are settled here, before anything is scored
             record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
-            record = foretold(record, plan, items)
+            record = foretold(_with_shared_sources(record, plan, items), plan, items)
         if not record.is_complete:
             write_record(out, record)
             record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
@@ -231,6 +234,18 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
     if "unseen" in plan.sets and not len(items.of_set("unseen").usable):
         raise UserError("every unseen picture is also among the others: give pictures that the model cannot have seen")
     return items, entries, passed
+
+
+def _with_shared_sources(record: RunRecord, plan: Plan, items: Inventory) -> RunRecord:
+    """The record, with a note of folders of one name in both sets, which is logged too."""
+    if plan.source_from != "folder":
+        return record
+    usable = items.take(items.usable)
+    note = in_both(*(usable.of_set(name).values("source") for name in ("suspect", "unseen")))
+    if note is None:
+        return record
+    log.warning("note: %s", note)
+    return record.noted(note)
 
 
 def _with_controls(target: Target, plan: Plan, items: Inventory, rules: evidence.Rules) -> tuple[Plan, list[Attack]]:
