@@ -72,6 +72,14 @@ def test_without_facts_it_does_not_run():
     assert blind.run(bare, "suspect").blind.n_unseen == 0
 
 
+def test_numbers_that_are_not_finite_are_no_difference_that_was_not_found():
+    listed = pictures("suspect", 30, 1) + pictures("unseen", 30, 2)
+    listed[3]["detail"] = float("inf")
+    found = blind.run(listed, "suspect").blind
+    assert found.separates is found.p_value is None
+    assert found.reason == "not all numbers of 'files and colours' are finite"
+
+
 def test_unusable_pictures_and_other_sets_have_no_part():
     good = pictures("suspect", 12, 1) + pictures("unseen", 12, 2)
     bad = pictures("suspect", 12, 3, reason="truncated") + pictures("unseen", 5, 4, mean_r=float("nan"))

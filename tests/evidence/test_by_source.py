@@ -12,6 +12,7 @@ from trainedon.evidence.protocol.blind_by_source import dealt
 from trainedon.evidence.protocol.rules import STANDARD_1
 from trainedon.evidence.statistics import by_source
 from trainedon.evidence.statistics.pvalues import permutation_test
+from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, discriminant
 
 
 def clustered(rng, sizes, r, shift=0.0, first=1):
@@ -192,6 +193,61 @@ def test_the_blind_baseline_by_source_needs_sources_like_that_in_question():
     assert len(found.first) == 20 and len(found.unseen) == 10 * 10 + 20 * 20
     assert found.deal.labels.shape == (520, 30), "each of thirty others in its place"
     assert set(np.bincount(found.deal.fold[:20])) == {4}
+
+
+def with_suspects(listed, sources, moved=0.0):
+    """The same pictures, those of some sources in question, and these brighter."""
+    return [
+        picture | {"set": "suspect", "mean_r": picture["mean_r"] + moved} if picture["source"] in sources else picture
+        for picture in listed
+    ]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_the_blind_baseline_sees_a_difference_where_each_source_has_few_pictures(size):
+    listed = facts(np.random.default_rng(0), [size] * 90)
+    suspects = {f"s{number}" for number in range(30)}
+    like = run(with_suspects(listed, suspects), "suspect", by_source=True).blind
+    assert like.separates is False and 0 < like.p_value < 1 and like.auc != 0.5
+    moved = run(with_suspects(listed, suspects, moved=0.3), "suspect", by_source=True).blind
+    assert moved.separates and moved.auc > 0.9
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_blind_baseline_sees_a_difference_within_sources_of_two_pictures():
+    listed = facts(np.random.default_rng(0), [1, *[2] * 60])[1:]
+    for moved in (0.0, 0.3):
+        pairs = [
+            picture | ({"set": "suspect", "mean_r": picture["mean_r"] + moved} if at % 2 else {})
+            for at, picture in enumerate(listed)
+        ]
+        assert run(pairs, "suspect", by_source=True).blind.separates is bool(moved)
+
+
+def test_the_blind_baseline_within_sources_raises_no_more_false_alarms_than_it_says():
+    """Folds that hold a fifth of the suspects of each source find a difference at 5 % in 11 of 100 lists like these."""
+    p_values, runs = [], 200
+    for number in range(runs):
+        rng = np.random.default_rng(number)
+        rows = [{"set": kind, "picture": f"{at}", "source": f"s{at // 5}"} for at, kind in enumerate("ffuuu" * 20)]
+        found = dealt(*([row for row in rows if row["set"] == kind] for kind in "fu"), 59, seed=number)
+        colour = dict(enumerate(rng.normal(size=(20, 6))))
+        among = [*found.first, *found.unseen]
+        x = np.array([0.6 * colour[int(row["source"][1:])] + rng.normal(size=6) for row in among])
+        p_values.append(classifier_two_sample_test([View(x, discriminant())], 40, 59, number, deal=found.deal)[1])
+    assert np.mean(np.array(p_values) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+    assert 0.42 < np.mean(p_values) < 0.6
+
+
+def test_a_blind_baseline_that_nothing_can_be_learnt_from_has_not_run():
+    listed = facts(np.random.default_rng(0), [1] * 60)
+    for at, picture in enumerate(listed):
+        picture["source"] = f"s{at:02d}"
+    found = run(with_suspects(listed, {f"s{at:02d}" for at in range(0, 60, 5)}, 0.3), "suspect", by_source=True).blind
+    assert found.separates is found.p_value is found.auc is None
+    assert "all pictures in question are in one of the 5 folds" in found.reason
+    assert (found.n_pictures, found.n_unseen) == (12, 48)
 
 
 def test_formats_and_sizes_are_compared_by_source_too():

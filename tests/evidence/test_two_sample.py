@@ -28,6 +28,13 @@ def test_constant_facts_separate_nothing():
     assert np.ptp(found.score) == 0
 
 
+def test_a_score_that_is_no_number_is_refused():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    x[7, 1] = np.nan
+    with pytest.raises(ValueError, match="no number"):
+        one(x, 15)
+
+
 @pytest.mark.parametrize("classifier", [discriminant(), discriminant(8.0), logistic])
 def test_permutation_p_value_is_valid_and_finds_a_shift(classifier):
     rng = np.random.default_rng(0)

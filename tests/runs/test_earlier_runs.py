@@ -1,5 +1,6 @@
 """The lists are settled before scoring, and a run knows what earlier ones had scored of its suspects."""
 
+import base64
 import json
 import os
 import shutil
@@ -170,7 +171,12 @@ def test_the_users_record_holds_digests_alone_and_can_be_switched_off(asked, pic
     assert own_record.folder() == tmp_path / ".local" / "state" / "trainedon" / "runs"
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"model": 1}', b"\xff", b'{"prefixes": "!"}'])
+DISORDER = json.dumps({"prefixes": base64.b64encode(bytes([2] * 8 + [1] * 8)).decode()}).encode()
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[]", b'{"model": 1}', b"\xff", b'{"prefixes": "!"}', b'{"prefixes": ""}', DISORDER]
+)
 def test_a_damaged_entry_is_told_and_passed_over(asked, pictures, damage, tmp_path):
     asked(pictures(0, 1, 2), "a/run")
     (path,) = state().glob("*.json")
@@ -182,11 +188,37 @@ def test_a_damaged_entry_is_told_and_passed_over(asked, pictures, damage, tmp_pa
     assert any("1 of the runs in the user's own record could not be read" in note for note in notes)
 
 
-def test_a_record_that_cannot_be_written_ends_no_run(asked, pictures, monkeypatch, tmp_path, caplog):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("TRAINEDON_STATE", str(tmp_path / "file"))
+def test_an_entry_that_is_a_link_to_nothing_is_told(tmp_path):
+    remember(MODEL, Remembered("0" * 32, Sketch.of(["1" * 64]), found=False))
+    (state() / f"{MODEL[:16]}-{'1' * 32}.json").symlink_to(tmp_path / "gone")
+    kept, damaged = remembered(MODEL)
+    assert len(kept) == damaged == 1
+
+
+@pytest.mark.parametrize("kind", ["file", "below a file", "loop", "link to nothing", "device", "too long"])
+def test_a_record_that_cannot_be_kept_is_told_and_ends_no_run(asked, pictures, kind, monkeypatch, tmp_path, caplog):
+    place = tmp_path / "state-of-mine"
+    if kind.endswith("file"):
+        place.touch()
+    elif kind == "loop":
+        place.symlink_to(place)
+    elif kind == "link to nothing":
+        place.symlink_to(tmp_path / "gone")
+    elif kind == "device":
+        place.symlink_to("/dev/null")
+    tail = {"below a file": "/runs", "too long": "x" * 5000}.get(kind, "")
+    monkeypatch.setenv("TRAINEDON_STATE", f"{place}{tail}")
     assert asked(pictures(0, 1, 2), "a/run").listing is not None
-    assert "the record of earlier runs cannot be written" in caplog.text
+    assert caplog.text.count("the record of earlier runs cannot be written") == 1
+    (note,) = (note for note in read_record(tmp_path / "a/run").notes if "earlier runs" in note)
+    assert note.startswith("no record of earlier runs could be read or kept (") and str(tmp_path) not in note
+
+
+def test_a_damaged_folder_beside_ends_no_run(asked, pictures, tmp_path):
+    asked(pictures(0, 1, 2), "a/run")
+    (tmp_path / "a/run/audit.json").unlink()
+    (tmp_path / "a/run/evaluation.json").write_text('{"auc_ci": [--]}')
+    assert asked(pictures(0, 1), "a/second").listing is not None
 
 
 def test_the_record_is_bounded_and_what_is_not_its_own_stays(monkeypatch):

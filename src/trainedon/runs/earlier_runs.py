@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def tell(record: RunRecord, items: Inventory, document: evidence.Audit | evidenc
     try:
         remember(model, run)
     except OSError as error:
-        log.warning("note: %s", _unwritten(error))
+        _warn(run.key, str(error), _unwritten(error))
 
 
 def key_of(identity: RunIdentity) -> str:
@@ -86,10 +87,18 @@ def key_of(identity: RunIdentity) -> str:
 def _known(identity: RunIdentity, out: Path) -> tuple[list[Remembered], list[str]]:
     """The other runs on the model of which scores are known, each once, and what could not be read of the record."""
     model, own = str(identity.model), key_of(identity)
-    found, damaged = remembered(model)
+    notes = []
+    try:
+        found, damaged = remembered(model)
+        if damaged:
+            notes.append(f"{damaged} of the runs in the user's own record could not be read")
+    except OSError as error:
+        found = []
+        notes.append(
+            f"no record of earlier runs could be read or kept ({_reason(error)}): set TRAINEDON_STATE to a folder"
+        )
     every = {run.key: run for run in (*found, *_beside(model, out))}  # a folder knows best
     every.pop(own, None)
-    notes = [f"{damaged} of the runs in the user's own record could not be read"] if damaged else []
     return [*every.values()], notes
 
 
@@ -147,7 +156,12 @@ def _beside(model: str, out: Path) -> Iterator[Remembered]:
             identity = read_record(path).identity
             if identity.model == model and _has_scores(path):
                 yield Remembered(key_of(identity), _listed_in(path), _has_found(path))
-        except (OSError, UserError):  # whatever is wrong with somebody's folder is not this run's matter
+        except (
+            OSError,
+            UserError,
+            ValueError,
+            KeyError,
+        ):  # whatever is wrong with somebody's folder is not this run's matter
             continue
 
 
@@ -180,8 +194,19 @@ def _finds(document: evidence.Audit | evidence.Evaluation) -> bool:
     return area is not None and area[0] > 0.5
 
 
+@cache
+def _warn(key: str, error: str, text: str) -> None:
+    """Say it, of one run and error once: a run is told of when it begins and when it ends."""
+    log.warning("note: %s", text)
+
+
+def _reason(error: OSError) -> str:
+    """Without the path: notes are published with the run."""
+    return error.strerror or type(error).__name__
+
+
 def _unwritten(error: OSError) -> str:
     return (
-        f"the record of earlier runs cannot be written ({error.strerror or error}): a later run will not know of this "
+        f"the record of earlier runs cannot be written ({_reason(error)}): a later run will not know of this "
         "one unless its folder lies beside it"
     )

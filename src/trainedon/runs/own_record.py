@@ -96,17 +96,30 @@ def remember(model: str, run: Remembered) -> None:
 
 
 def remembered(model: str) -> tuple[list[Remembered], int]:
-    """The runs on this model, and how many files of the record could not be read."""
+    """The runs on this model, and how many files of the record could not be read.
+
+    Raises OSError where a record is to be kept in what is no folder, or none that can be read.
+    """
     place, found, damaged = folder(), [], 0
-    for path in () if place is None or not place.is_dir() else sorted(place.glob(f"{model[:16]}-*")):
+    for path in [] if place is None else _files(place, f"{model[:16]}-"):
         try:
             if name := OURS.fullmatch(path.name):
                 found.append(_read(name[1], read_json(path, LARGEST), model))
-        except FileNotFoundError:  # another process has just pruned it
-            continue
+        except FileNotFoundError:  # another process has just pruned it, or it is a link that leads nowhere
+            damaged += path.is_symlink()
         except (OSError, UserError, ValueError, KeyError, TypeError):
             damaged += 1
     return found, damaged
+
+
+def _files(place: Path, prefix: str) -> list[Path]:
+    """What begins so in a folder, which need not be there yet."""
+    try:
+        return sorted(path for path in place.iterdir() if path.name.startswith(prefix))
+    except FileNotFoundError:
+        if place.is_symlink():
+            raise
+        return []
 
 
 def _read(key: str, told: Any, model: str) -> Remembered:
@@ -114,6 +127,8 @@ def _read(key: str, told: Any, model: str) -> Remembered:
     prefixes = np.frombuffer(base64.b64decode(told["prefixes"], validate=True), ">u8").astype(np.uint64)
     found, total = told["found"], told["pictures"]
     if type(found) is not bool or type(total) is not int or total < len(prefixes) or told["model"] != model:
+        raise ValueError(key)
+    if (prefixes[1:] <= prefixes[:-1]).any() or (total and not len(prefixes)):
         raise ValueError(key)
     return Remembered(key, Sketch(prefixes, total), found)
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
 
 from trainedon.evidence.protocol import caption_views as said
-from trainedon.evidence.protocol.blind_by_source import dealt, dealt_p
+from trainedon.evidence.protocol.blind_by_source import dealt, dealt_p, untaught
 from trainedon.evidence.protocol.detectable import BASELINE_LEVEL, detectable
 from trainedon.evidence.protocol.documents import Blind, BlindView
 from trainedon.evidence.protocol.picture_views import picture_views, stacked
@@ -90,7 +90,13 @@ def run(
     if min(len(first), len(unseen)) < FEWEST:
         why = f"it needs {FEWEST} usable pictures a side; there are {len(first)} and {len(unseen)}"
         return _not_run(why, len(first), len(unseen), codec, resolution)
+    if deal is not None and (why_not := untaught(deal.fold, len(first))):
+        return _not_run(why_not, len(first), len(unseen), codec, resolution)
     views = _views(first, unseen, features, captions, rules.looks)
+    strange = [name for name, view in views.items() if not np.isfinite(view.x).all()]
+    if strange:
+        why = f"not all numbers of {strange[0]!r} are finite"
+        return _not_run(why, len(first), len(unseen), codec, resolution)
     found = _compared(views, len(first), len(unseen), codec, resolution, rules, seed, deal)
     return Findings(found, codec, resolution)
 

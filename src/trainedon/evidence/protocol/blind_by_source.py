@@ -54,8 +54,15 @@ def dealt(first: Sequence[Facts], unseen: Sequence[Facts], deals: int, seed: int
         return f"there are {n} unseen sources with about as many pictures as a suspects' one has, and it needs 20"
     m = int(is_first[rows].sum())
     chosen = [first[int(at)] if at < len(first) else unseen[int(at) - len(first)] for at in rows]
-    folds = _folds(2 * source[rows] + is_first[rows] if kind == "within" else source[rows])
-    return Dealt(chosen[:m], chosen[m:], Deal(folds, labels))
+    return Dealt(chosen[:m], chosen[m:], Deal(_folds(source[rows], rng), labels))
+
+
+def untaught(fold: np.ndarray, m: int) -> str | None:
+    """Why no classifier can be fitted, or None. fold: of m pictures in question and the unseen ones, int (n,)."""
+    for name, part in (("pictures in question", fold[:m]), ("unseen pictures", fold[m:])):
+        if len(np.unique(part)) < 2:
+            return f"all {name} are in one of the {FOLDS} folds by source, and the others have none to learn from"
+    return None
 
 
 def dealt_p(values: np.ndarray, m: int, deal: Deal) -> float:
@@ -91,6 +98,10 @@ def _ordinals(group: np.ndarray) -> np.ndarray:
     return out
 
 
-def _folds(group: np.ndarray) -> np.ndarray:
-    """Folds, int (n,), each of which holds a fifth of each group."""
-    return _ordinals(group) % FOLDS
+def _folds(source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Folds, int (n,), each of which holds a fifth of each source, as nearly as can be, and a fifth of all: a source
+    begins where the one before has ended. Which of its pictures are in question has no part in it: were they spread
+    evenly, dealt labels would be less so, and sets that are alike would be told apart too often."""
+    out = np.empty(len(source), dtype=np.intp)
+    out[np.lexsort((rng.random(len(source)), source))] = np.arange(len(source)) % FOLDS
+    return out

@@ -202,7 +202,10 @@ def _out_of_fold(view: View, fold: np.ndarray, labels: np.ndarray) -> np.ndarray
 
 
 def aucs(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """AUC of each column, (b,), for scores and bool labels (n, b)."""
+    """AUC of each column, (b,), for scores and bool labels (n, b). Raises ValueError for a score that is NaN: compared
+    with others it is never as high, and would pass for a difference that was not found."""
+    if np.isnan(score).any():
+        raise ValueError("the classifier gives a score that is no number")
     m = labels.sum(axis=0)
     ranks = (rankdata(score.round(12), axis=0) * labels).sum(axis=0)
     found: np.ndarray = (ranks - m * (m + 1) / 2) / (m * (len(labels) - m))
