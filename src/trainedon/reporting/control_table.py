@@ -63,9 +63,10 @@ def _blind(blind: Blind) -> Control:
     found = "; ".join(
         f"by {view.name}: AUC {words.number(view.auc)} ({words.interval(view.auc_ci)})" for view in blind.views
     )
-    p = f"; p = {words.p_value(blind.p_value)}" if blind.p_value is not None else ""
+    p = f"p = {words.p_value(blind.p_value)}" if blind.p_value is not None else ""
     missed = "" if blind.separates else _detectable(blind.detectable)
-    return Control(question, found + p + missed, FAILED if blind.separates else PASSED)
+    told = "; ".join(filter(None, (p + missed, found)))
+    return Control(question, told, FAILED if blind.separates else PASSED)
 
 
 def _detectable(auc: float | None) -> str:
