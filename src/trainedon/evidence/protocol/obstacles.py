@@ -140,7 +140,7 @@ def of_memory(
 
     due: whether a run has made such controls, or could have.
     """
-    if is_refuted_nowhere(models, lead):
+    if is_silent(models, lead):
         return []
     found = of_sensitivity(mirrored, lead)
     if found is not None:
@@ -151,7 +151,7 @@ def of_memory(
     return [Obstacle(UNASKED, because)]
 
 
-def is_refuted_nowhere(models: Sequence[ModelControl], lead: str) -> bool:
+def is_silent(models: Sequence[ModelControl], lead: str) -> bool:
     """Whether a control model was asked about this test and shows no such difference."""
     return any(one.of == lead and one.finds is False and not one.caps for one in models)
 
