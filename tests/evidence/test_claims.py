@@ -7,7 +7,7 @@ import pytest
 from trainedon.evidence.protocol.claims import claim
 from trainedon.evidence.protocol.documents import Blind, ConditioningControl, SetEvidence, UnseenControl
 from trainedon.evidence.protocol.flag_words import KNOWN, flag
-from trainedon.evidence.protocol.obstacles import of_blind, of_conditioning, of_unseen
+from trainedon.evidence.protocol.obstacles import of_blind, of_conditioning, of_power, of_unseen
 from trainedon.evidence.protocol.rules import STANDARD_1, STANDARD_2
 from trainedon.evidence.statistics.pvalues import smallest_p
 
@@ -158,3 +158,18 @@ def test_every_flag_says_what_it_means_and_what_to_do():
         assert remedy.endswith(".")
     with pytest.raises(KeyError):
         flag("unheard-of", "Because.")
+
+
+def test_everything_that_stands_against_more_is_told_and_by_the_first_protocol_one_thing():
+    found = [of_unseen(unseen_control(0.0001)), of_blind(blind(True))]
+    counts = {"suspects": 40, "unseen": 200, "given_unseen": True}
+    both, first = (claim(evidence(0.001), found, **counts, rules=rules) for rules in (STANDARD_2, STANDARD_1))
+    assert both.sentence == first.sentence
+    assert "unseen pictures differ" in first.because
+    assert both.because == f"{first.because}; and the blind baseline separates the sets"
+
+
+def test_too_few_pictures_for_the_controls_stand_in_the_way():
+    assert of_power(40, 40) is None
+    assert of_power(25, 100) is None
+    assert "0.80 is asked for" in of_power(20, 200).because

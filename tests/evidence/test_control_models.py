@@ -7,7 +7,7 @@ from scipy.stats import mannwhitneyu
 from trainedon.evidence import Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.circumstances import Circumstances
 from trainedon.evidence.protocol.counterparts import LEVEL, beyond, detectable
-from trainedon.evidence.protocol.obstacles import of_control_model, of_sensitivity
+from trainedon.evidence.protocol.obstacles import of_control_model, of_memory, of_sensitivity, rests_on
 from trainedon.formats.run_record import ControlEntry
 
 MODEL, MIRRORED = "OnControl(A)", "Turned(A)"
@@ -121,3 +121,45 @@ def test_an_evaluation_tells_the_same_of_its_members():
     told = Circumstances(on_control={MODEL: ControlEntry(of="A", model="0" * 64)}, turned={})
     document = evaluate_table(table(suspects, unseen, "member").without({MIRRORED}), circumstances=told)
     assert [one.repr for one in document.attacks] == ["A"] and document.control_models[0].finds is False
+
+
+def test_a_control_that_says_the_same_of_every_picture_says_nothing_and_takes_nothing_from_the_mirror():
+    suspects, unseen = drawn(8, 0, 1)
+    for side in (suspects, unseen):
+        side[MODEL] = np.zeros(len(side[MODEL]))
+    found = audited(suspects, unseen)
+    assert found.control_models[0].finds is None
+    (obstacle,) = of_memory(found.control_models, found.sensitivity, "A", due=True)
+    assert obstacle.because.startswith("a difference is found on mirrored pictures")
+
+
+def test_a_silent_control_model_speaks_for_a_model_that_was_trained_on_mirrored_copies_and_it_is_said():
+    suspects, unseen = drawn(9, 2, 0)
+    suspects[MIRRORED] += 2
+    found = audited(suspects, unseen)
+    assert found.sensitivity[0].caps
+    assert of_memory(found.control_models, found.sensitivity, "A", due=True) == []
+    told = rests_on(found.blind, found.control_models, found.sensitivity, "A")
+    assert "shows no such difference (one of AUC" in told
+    assert "trained on mirrored copies" in told
+
+
+def test_a_run_that_could_ask_nobody_claims_nothing_and_a_table_of_scores_is_not_held_to_it():
+    (obstacle,) = of_memory([], [], "A", due=True)
+    assert "give --control" in obstacle.because
+    assert of_memory([], [], "A", due=False) == []
+
+
+def test_controls_of_works_are_dealt_by_source_as_the_set_is():
+    rng = np.random.default_rng(10)
+    rows = [
+        {"picture": f"{who} {i}", "set": "suspect" if who == 0 else "unseen", "attack": name, "attack_repr": name}
+        | {"score": float(rng.normal()), "source": f"artist {who}"}
+        for name in ("A", MODEL, MIRRORED)
+        for who in range(26)
+        for i in range(5)
+    ]
+    told = Circumstances(turned={MIRRORED: ControlEntry(of="A", change="mirror")})
+    (one,) = audit_table(Scores.from_rows(rows).without([MODEL]), circumstances=told).sensitivity
+    assert (one.p_value * 26) % 1 == pytest.approx(0, abs=1e-9) or (one.p_value * 26) % 1 == pytest.approx(1)
+    assert one.caps is bool(one.finds), "of 26 ways to deal none could leave anything below 0.01"

@@ -79,3 +79,15 @@ def test_a_control_model_that_has_seen_the_pictures_is_refused(audit, other, toy
     with pytest.raises(UserError, match="was trained on 3 of these pictures"):
         audit(control=tmp_path / "seen")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_now_that_says_to_be_of_the_first_protocol_contradicts_itself(audit, tmp_path):
+    audit()
+    path = tmp_path / "run" / "run.json"
+    record = json.loads(path.read_text())
+    del record["identity"]["protocol"]
+    path.write_text(json.dumps(record))
+    to.report(tmp_path / "run")
+    failed = [check for check in to.verify(tmp_path / "run") if check.ok is False]
+    assert [check.name for check in failed] == ["the record agrees with itself"]
+    assert "the protocol is standard-2" in failed[0].detail
