@@ -37,7 +37,11 @@ Caption = Annotated[
 ]
 Controls = Annotated[
     bool,
-    typer.Option(help="On models conditioned on captions, run each attack with other ones too: three times the work."),
+    typer.Option(
+        help="On models conditioned on captions, run each attack with other ones too: three times the work. "
+        "In an audit, run the first attack on mirrored pictures too: without them, or a control model, no claim gets "
+        "above level 2."
+    ),
 ]
 Labels = Annotated[
     str,
