@@ -7,7 +7,6 @@ second one sees what the counterpart shows too faintly to be found there.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,14 +15,15 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from trainedon.evidence.protocol.cdi import cdi
+from trainedon.evidence.protocol.detectable import detectable as detectable_at
 from trainedon.evidence.protocol.documents import ModelControl, Sensitivity
-from trainedon.evidence.protocol.power import POWER
 from trainedon.evidence.protocol.prompts import Controls
 from trainedon.evidence.protocol.rules import Rules
 from trainedon.evidence.protocol.sides import set_test
 from trainedon.evidence.protocol.source_evidence import Works, set_evidence
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import CONFIDENCE
+from trainedon.evidence.statistics.two_sample import null_spread
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Sample, Scores
@@ -62,14 +62,11 @@ def sensitivity(
 
 def detectable(m: int, n: int, level: float = LEVEL) -> float | None:
     """The smallest AUC that a one-sided set test of m against n pictures finds in four cases of five; None where it
-    finds none.
-
-    1/2 + (z(1 - level) + z(power)) sqrt((m + n + 1) / (12 m n)) (Noether, JASA 82, 1987).
-    """
+    finds none."""
     if not m or not n or pvalues.smallest_p(m, n) >= level:
         return None
-    reach = float(norm.isf(level) + norm.ppf(POWER)) * math.sqrt((m + n + 1) / (12 * m * n))
-    return 0.5 + reach if reach < 0.5 else None
+    least = detectable_at(null_spread(m, n), level)
+    return least if least < 1 else None
 
 
 def beyond(scores: Scores, pairs: Sequence[Pair]) -> Scores:
@@ -175,7 +172,7 @@ def _tested(first: Sample, unseen: Sample, rules: Rules, level: float) -> _Teste
     sourced = any((one.rows.column("source") != MISSING).any() for one in (first, unseen))
     if rules.by_source and sourced:
         works = Works.of(first, unseen)
-        found, test = set_evidence(works, level), works and works.test()
+        found, test = set_evidence(works, level), works and works.test
         return _Tested(found.p_value, found.effect, found.effect_ci, test.smallest if test else 1.0)
     area = roc.auc(first.score, unseen.score, level=level, one_more=rules.one_more)
     smallest = pvalues.smallest_p(len(first), len(unseen))

@@ -7,6 +7,7 @@ dealt within their source: the best comparison that there is. Elsewhere whole so
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,7 @@ class Works:
         both = by_source.shared(self.is_suspect, self.source)
         return both if self.kind == "within" else self.is_suspect | ~both
 
+    @cached_property
     def test(self) -> by_source.SourceTest | None:
         """The test of the set; None where labels cannot be dealt."""
         made = by_source.within_test if self.kind == "within" else by_source.between_test
@@ -75,7 +77,7 @@ def set_evidence(works: Works | None, level: float) -> SetEvidence:
     """The test of the set by sources. The effect is the AUC of the pictures in it; between sources its interval is as
     much wider as Kish's design effect has it, 1 + (n - 1) r, for the mean source of a picture and the intra-class
     correlation r; within them it is that of `auc_within`. Neither power nor a share of the suspects is told."""
-    test = None if works is None else works.test()
+    test = None if works is None else works.test
     if works is None or test is None:
         return NO_SET
     among = works.counts
@@ -99,7 +101,7 @@ def set_evidence(works: Works | None, level: float) -> SetEvidence:
 
 def source_evidence(works: Works) -> SourceEvidence:
     """What the test by sources rests on."""
-    among, test = works.counts, works.test()
+    among, test = works.counts, works.test
     source, first = works.source[among], works.is_suspect[among]
     return SourceEvidence(
         by=works.kind,
