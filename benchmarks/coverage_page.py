@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import binom
 
 from benchmarks.coverage_parts import Bound
-from trainedon.errors import UserError
+from benchmarks.marks import write_between
 
 BEGIN, END = "<!-- coverage -->", "<!-- end -->"
 RARE = 0.00135  # one-sided, as three standard errors of a normal share
@@ -88,8 +88,4 @@ def summary(rows: list[dict]) -> str:
 
 def write(page: Path, text: str) -> None:
     """Puts the text between the page's two marks."""
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise UserError(f"{page} has no lines {BEGIN} and {END} to write between: add them")
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}", "utf-8")
+    write_between(page, BEGIN, END, f"\n{text}")

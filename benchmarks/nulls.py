@@ -29,11 +29,11 @@ import numpy as np
 from PIL import Image, ImageEnhance
 from scipy.stats import mannwhitneyu
 
+from benchmarks.marks import write_between
 from benchmarks.shifts import mapped, saved
 from trainedon.attacks import Attack, parse_attacks
 from trainedon.attacks.wrappers.on_control import OnControl, on_control
 from trainedon.attacks.wrappers.turned import Turned, turned
-from trainedon.errors import UserError
 from trainedon.evidence import (
     STANDARD_2,
     Circumstances,
@@ -46,7 +46,7 @@ from trainedon.evidence import (
 from trainedon.evidence.protocol import blind
 from trainedon.evidence.protocol.claims import FOUND, LEVEL
 from trainedon.evidence.protocol.obstacles import of_blind, of_power
-from trainedon.files import write_json, write_text
+from trainedon.files import write_json
 from trainedon.formats.run_record import ControlEntry
 from trainedon.pictures import Entry, Item, scan, take_inventory
 from trainedon.runs.features import write_features
@@ -348,11 +348,7 @@ def table(rows: dict[str, Row]) -> str:
 
 def put(text: str, page: Path) -> None:
     """Replace what stands between the marks. Raises UserError for a page without them."""
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"{page} has no lines {BEGIN} and {END} to write between: add them")
-    write_text(page, f"{before}{begin}\n{text}\n{end}{after}")
+    write_between(page, BEGIN, END, f"\n{text}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

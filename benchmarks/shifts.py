@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from benchmarks.marks import write_between
 from trainedon.errors import UserError
 from trainedon.evidence import Audit, FeatureTable, Scores, audit_table, clopper_pearson, read_features
 from trainedon.evidence.protocol import blind
-from trainedon.files import write_text
 from trainedon.pictures import Inventory, Listing, cross_duplicates, scan, take_inventory
 from trainedon.runs.features import BUILT_IN, LOOKED_AT, write_features
 
@@ -216,11 +216,7 @@ def table(name: str, paths: Sequence[Path], side: int, draws: int) -> Iterator[s
 
 def put(text: str, where: Path) -> None:
     """Replace what stands between the marks. Raises UserError for a page without them."""
-    before, begin, rest = where.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"{where} has no lines {BEGIN} and {END} to write between: add them")
-    write_text(where, f"{before}{BEGIN}\n{text}{END}{after}")
+    write_between(where, BEGIN, END, f"\n{text}")
 
 
 def audited(suspects: Sequence[Path], unseen: Sequence[Path], shift: Shift) -> Audit:
