@@ -47,11 +47,31 @@ def audit(
     ],
     out: Out,
     unseen: Unseen = None,
-    attacks: Attacks = "drc",
+    attacks: Annotated[
+        str | None,
+        typer.Option(
+            help="Attacks, such as 'drc, loss(t=100)', or all; see `trainedon attacks`. When not given, drc, and "
+            "without --unseen a setting of it in few passes."
+        ),
+    ] = None,
     drawn: Drawn = None,
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,
+    null_view: Annotated[
+        str,
+        typer.Option(
+            help="Without --unseen, what each picture is compared with: mirror (which auto is), upside-down or "
+            "half-turn, whichever such pictures are as likely in; none leaves scores alone."
+        ),
+    ] = "auto",
+    mirror_reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Pictures of the kind that the model cannot have seen, alike or not in other ways: how often chance "
+            "puts one ahead of its mirror image."
+        ),
+    ] = None,
     choices: Choices,
     controls: Controls = True,
     machine: Machine,
@@ -69,6 +89,8 @@ def audit(
             shadows=shadows,
             reference=reference,
             control=control,
+            null_view=null_view,
+            mirror_reference=mirror_reference or None,
             controls=controls,
             choices=choices,
             machine=machine,

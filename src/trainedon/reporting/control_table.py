@@ -42,7 +42,7 @@ def controls(run: RunFolder) -> list[Control]:
     rows.append(_copies(document.duplicates))
     if document.asked is not None:
         rows.append(_conditioning(document.asked))
-    lead = document.lead if isinstance(document, Audit) else document.attacks[0].repr
+    lead = "cdi" if of_all else document.attacks[0].repr
     rows += [_on_control(one) for one in document.control_models if one.of == lead]
     rows += [_mirrored(one, bool(document.control_models)) for one in document.sensitivity if one.of == lead]
     if isinstance(document, Audit) and document.listing is not None:
