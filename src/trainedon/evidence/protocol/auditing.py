@@ -12,6 +12,7 @@ from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol import obstacles as hindrance
 from trainedon.evidence.protocol.cdi import cdi
+from trainedon.evidence.protocol.chirality import chirality
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror
 from trainedon.evidence.protocol.conditioning import conditioning_control
@@ -96,6 +97,7 @@ def audit_table(
     mirrors = mirror_tests(every, circumstances) if rules.mirrors else {}
     attacks = tuple(one.model_copy(update={"mirror": mirrors.get(one.repr)}) for one in attacks)
     mirror = attacks[0].mirror
+    handed = chirality(listed, features) if mirror and mirror.view == "mirror" else None
     by_sign = _named(suspects, mirror) if lead == "mirror" else None
     rows, n_named = _picture_evidence(suspects, unseen, by_sign)
     sources = source_evidence(works[0]) if works and works[0] else None
@@ -141,7 +143,7 @@ def audit_table(
         protocol=rules.name,
         claim=claim_by_mirror(
             mirror,
-            [*filter(None, (chosen,))],
+            [*filter(None, (hindrance.of_chirality(handed, mirror), chosen))],
             suspects=len(suspects),
             tests=len(mirrors),
             besides=of_earlier(listing),
@@ -172,6 +174,7 @@ def audit_table(
         blind=findings.blind,
         duplicates=copies,
         mirror=mirror,
+        chirality=handed,
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,

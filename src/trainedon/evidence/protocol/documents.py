@@ -493,6 +493,7 @@ class Audit(Document):
     blind: Blind
     duplicates: Duplicates
     mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="that of the first attack, where it has")
+    chirality: Chirality | None = Field(None, exclude_if=_is_empty, description="missing without a mirror test")
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")
