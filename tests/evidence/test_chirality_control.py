@@ -7,7 +7,7 @@ from scipy.stats import binom
 from sklearn.datasets import load_digits
 
 from trainedon.evidence import FeatureTable
-from trainedon.evidence.protocol.chirality import LEVEL, chirality, handed_views, mirrored_layout
+from trainedon.evidence.protocol.chirality_control import LEVEL, chirality, handed_views, mirrored_layout
 from trainedon.evidence.statistics import chirality as statistic
 from trainedon.evidence.table.clusters import ENCODER
 from trainedon.pictures.appearance import layout
