@@ -12,7 +12,7 @@ from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol import obstacles as hindrance
 from trainedon.evidence.protocol.cdi import cdi
-from trainedon.evidence.protocol.chirality import chirality
+from trainedon.evidence.protocol.chirality_control import chirality
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
 from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror
 from trainedon.evidence.protocol.conditioning import conditioning_control
@@ -102,14 +102,14 @@ def audit_table(
     rows, n_named = _picture_evidence(suspects, unseen, by_sign)
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
-        flags.of_controls(findings)
+        (flags.of_mirror(attacks, handed) if lead == "mirror" else flags.of_controls(findings))
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])
-        + flags.of_conditioning(control)
+        + (flags.of_conditioning(control) if lead != "mirror" else [])
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
-        + flags.of_audit(attacks, together, given_unseen)
+        + (flags.of_audit(attacks, together, given_unseen) if lead != "mirror" else [])
         + flags.of_listing(circumstances.listed)
         + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)

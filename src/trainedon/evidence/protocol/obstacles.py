@@ -60,8 +60,8 @@ TOO_FEW = (
 
 
 HANDED = (
-    "The suspect pictures come out ahead of their mirror images, but they can be told from these by themselves, without "
-    "the model, as text can. So the difference cannot be put down to training."
+    "The suspect pictures come out ahead of their mirror images, but they can be told from these by themselves, "
+    "without the model, as text can. So the difference cannot be put down to training."
 )
 HANDED_UNCHECKED = (
     "The suspect pictures come out ahead of their mirror images, but it could not be checked whether such pictures can "
