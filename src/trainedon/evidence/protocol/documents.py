@@ -344,6 +344,29 @@ class TwinsTest(Document):
     )
 
 
+class ChiralityView(Document):
+    """One description of the pictures: how well it tells them from their mirror images."""
+
+    name: str
+    share: Unit = Field(description="of pictures told right by a cross-fitted classifier; 0.5 is chance")
+    p_value: Unit = Field(description="of this view alone")
+
+
+class Chirality(Document):
+    """Whether the suspects can be told from their mirror images without the model. Where they can, as text can, mirror
+    images are not as likely, and the mirror test says nothing of training."""
+
+    n: Count = Field(description="suspects that it looked at, of near-duplicates one")
+    views: tuple[ChiralityView, ...]
+    p_value: Unit = Field(description="of all views together")
+    level: Unit
+    finds: bool
+    detectable: Unit | None = Field(
+        description="whichever view told this share right, it would have been found in four cases of five; null where "
+        "not even pictures that are all told right would have been"
+    )
+
+
 class MemberShare(Document):
     """The share of the suspects that stands out from unseen pictures, when perhaps only some were used; the lower end
     of `ci` bounds the share of members."""
