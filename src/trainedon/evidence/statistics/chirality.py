@@ -22,11 +22,12 @@ SEED = 20241129
 @final
 @dataclass(frozen=True)
 class HandedView:
-    """How well one description of pictures tells them from their mirror images: the share that is told right, and its
-    p-value alone."""
+    """How well one description of pictures tells them from their mirror images: the share that is told right, its
+    p-value alone, and the standard deviation of that share where mirror images are as likely."""
 
     share: float
     p_value: float
+    spread: float
 
 
 def chirality_test(differences: Sequence[np.ndarray], ridge: float = 1.0) -> tuple[list[HandedView], float]:
@@ -41,7 +42,7 @@ def chirality_test(differences: Sequence[np.ndarray], ridge: float = 1.0) -> tup
     """
     n = len(differences[0])
     if n < FOLDS:
-        return [HandedView(0.5, 1.0) for _ in differences], 1.0
+        return [HandedView(0.5, 1.0, 0.5) for _ in differences], 1.0
     fold = np.arange(n) % FOLDS
     kernels = [_kernels(_scaled(one), fold, ridge) for one in differences]
     flips = np.random.Generator(np.random.Philox(SEED)).choice((-1.0, 1.0), size=(n, 1 + FLIPS))
@@ -51,7 +52,7 @@ def chirality_test(differences: Sequence[np.ndarray], ridge: float = 1.0) -> tup
     every = np.concatenate(shares, axis=1).round(12)  # (descriptions, 1 + flips)
     p = np.stack([rankdata(-row, method="max") for row in every]) / every.shape[1]
     striking = p.min(axis=0)
-    views = [HandedView(float(row[0]), float(own[0])) for row, own in zip(every, p, strict=True)]
+    views = [HandedView(float(row[0]), float(own[0]), float(row[1:].std())) for row, own in zip(every, p, strict=True)]
     return views, float((striking <= striking[0] + 1e-12).mean())
 
 
