@@ -11,6 +11,7 @@ from trainedon.evidence.protocol.mirror_test import ASSUMED, Odds, mirror_test, 
 from trainedon.evidence.statistics.sign_flip import least_odds_against
 from trainedon.formats.run_record import ControlEntry
 
+SCORE = {"attack": "score", "repr": "score"}
 MIRROR = Circumstances(null_views={"score": "mirror"})
 
 
@@ -82,8 +83,8 @@ def test_too_few_pictures_are_not_estimable():
 
 
 def test_no_claim_is_made_where_it_could_not_be_seen_whether_pictures_are_handed():
-    few = audited(np.arange(1.0, 13.0))
-    assert (few.claim.level, few.chirality.n) == (2, 12)
+    few = audited(np.arange(1.0, 40.0))
+    assert (few.claim.level, few.chirality.n) == (2, 39)
     assert "with so few pictures" in few.claim.sentence
     alone = audit_table(Scores.from_arrays(suspect=differences(60, 3)), lead="mirror", circumstances=MIRROR)
     assert (alone.claim.level, alone.chirality) == (2, None)
@@ -104,7 +105,8 @@ def test_a_control_model_bounds_it_too_and_the_larger_of_both_holds():
         null_views={"score": "mirror", "on-control": "mirror"},
         on_control={"on-control": ControlEntry(of="score", model="b")},
     )
-    members, handed = differences(100, 3), differences(100, 1.2, 1)
+    members = differences(100, 3)
+    handed = np.where(np.random.default_rng(1).random(100) < 0.8, 1, -1) * np.abs(differences(100, 0, 1))
     found = audited(members, circumstances=controlled, **{"on-control": handed})
     assert (found.mirror.odds_from, found.mirror.n_reference) == ("control model", 100)
     assert found.claim.level == 3
@@ -122,7 +124,7 @@ def test_pictures_that_text_is_on_are_told_from_their_mirror_images_and_no_claim
         picture[:, :10] //= 3
     rows, features = stored(dark)
     suspects = [
-        {"picture": row["picture"], "set": "suspect", "sha256": row["sha256"], "score": d}
+        {"picture": row["picture"], "set": "suspect", "sha256": row["sha256"], "score": d} | SCORE
         for row, d in zip(rows, differences(40, 3).tolist(), strict=True)
     ]
     found = audit_table(Scores.from_rows(suspects), rows, features, lead="mirror", circumstances=MIRROR)
@@ -151,6 +153,7 @@ def test_works_of_one_source_are_flipped_together_and_none_is_named():
             "sha256": row["sha256"],
             "score": one,
             "source": f"artist-{i // 10}",
+            **SCORE,
         }
         for i, (row, one) in enumerate(zip(rows, d.tolist(), strict=True))
     )

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from trainedon.api.choosing import (
     DEFAULT,
-    all_against,
+    against_view,
     chosen,
-    default_against,
     lead_of,
     null_view_of,
     possible,
@@ -148,8 +147,7 @@ def _executed(
         target.identity = replace(target.identity, name=name)
     named = possible(named, wanted, target)
     if view is not None:
-        default = [default_against(target, view, order.choices.seed)]
-        named, leads = all_against(named, view) if attacks is not None else (default, True)
+        named, leads = against_view(None if attacks is None else named, target, view, order.choices.seed)
         asked = replace(asked, lead="mirror") if leads else asked
     return finished(order, target, named, engine, asked)
 

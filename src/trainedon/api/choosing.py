@@ -115,21 +115,17 @@ def null_view_of(asked: str, *, unseen: bool, reference: bool) -> NullView | Non
     return "mirror" if asked == "auto" else cast(NullView, asked)
 
 
-def default_against(target: Target, view: NullView, seed: int) -> Attack:
-    """The attack of an audit without unseen pictures: few passes, since one picture's own view is all that is asked."""
+def against_view(
+    attacks: Sequence[Attack] | None, target: Target, view: NullView, seed: int = 0
+) -> tuple[list[Attack], bool]:
+    """The attacks, each with its score of the view taken off; and whether the first is such a one. Those for which that
+    cannot be done stay as they are, and are named in the log. None: a setting of DRC in few passes."""
     from trainedon.attacks import parse_attacks
     from trainedon.attacks.wrappers.symmetric import against
 
-    (attack,) = parse_attacks("drc-latent" if target.latent else "drc-fast", [], seed=seed)
-    return against(attack, view)
-
-
-def all_against(attacks: Sequence[Attack], view: NullView) -> tuple[list[Attack], bool]:
-    """The attacks, each with its score of the view taken off; and whether the first is such a one. Those for which that
-    cannot be done stay as they are, and are named in the log."""
-    from trainedon.attacks.wrappers.symmetric import against
-
-    found, able = [], []
+    if attacks is None:
+        attacks = parse_attacks("drc-latent" if target.latent else "drc-fast", [], seed=seed)
+    found: list[Attack] = []
     for attack in attacks:
         try:
             one = against(attack, view)
@@ -138,8 +134,7 @@ def all_against(attacks: Sequence[Attack], view: NullView) -> tuple[list[Attack]
             one = attack
         if one not in found:
             found.append(one)
-            able.append(one.null_view == view)
-    return found, able[0]
+    return found, found[0].null_view == view
 
 
 def lead_of(asked: Attacks, unseen: bool) -> Lead:

@@ -15,6 +15,7 @@ from trainedon import api
 from trainedon.api import Choices, Machine, Reading
 from trainedon.cli.option_groups import (
     Attacks,
+    AuditAttacks,
     Control,
     Controls,
     Drawn,
@@ -47,13 +48,7 @@ def audit(
     ],
     out: Out,
     unseen: Unseen = None,
-    attacks: Annotated[
-        str | None,
-        typer.Option(
-            help="Attacks, such as 'drc, loss(t=100)', or all; see `trainedon attacks`. When not given, drc, and "
-            "without --unseen a setting of it in few passes."
-        ),
-    ] = None,
+    attacks: AuditAttacks = None,
     drawn: Drawn = None,
     shadows: Shadows = None,
     reference: Reference = None,
