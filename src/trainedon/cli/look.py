@@ -77,7 +77,7 @@ def plan(
     suspects: Annotated[
         int | None,
         typer.Option(
-            help="How many of the N are suspects, of an audit: says which claim it can reach. All of them: without unseen "
+            help="How many of the N are suspects, of an audit: says which claim it can reach. All: without unseen "
             "pictures."
         ),
     ] = None,
