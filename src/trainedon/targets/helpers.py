@@ -217,8 +217,13 @@ class ControlModel(Reference):
         size = self.target(beside).picture[1:]
         if tuple(batch.pixels.shape[2:]) == size:
             return batch
-        pixels = F.interpolate(batch.pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
-        return replace(batch, pixels=pixels.clamp(-1, 1))
+        pixels, other = (
+            None
+            if rows is None
+            else F.interpolate(rows, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+            for rows in (batch.pixels, batch.mirrored_first)
+        )
+        return replace(batch, pixels=pixels, mirrored_first=other)
 
 
 def pool_digest(pool: bytes, models: Sequence[str]) -> str:
