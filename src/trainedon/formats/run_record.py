@@ -36,7 +36,7 @@ Count = Annotated[int, Field(ge=0)]
 Moment = Annotated[str, AfterValidator(_moment)]
 Shape = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)]
 Kind = Literal["audit", "evaluate"]
-Lead = Literal["first", "cdi", "mirror"]  # of all tests of an audit, the one that its claim speaks of
+Lead = Literal["first", "cdi", "mirror", "twins"]  # of all tests of an audit, the one that its claim speaks of
 Question = Literal["alpha", "orientation"]
 Counted = Literal["usable", "alpha", "orientation"]  # pictures, in each of which ways
 
@@ -77,6 +77,7 @@ class RunIdentity(_Entry):
     rendering: dict[str, str] = Field(default={}, description="how pictures become pixels, where it is not the default")
     sweep: list[str] = Field(default=[], description="titles of the questions of a sweep")
     draw: str | None = Field(default=None, description="commitment of the coins that decided who was a member")
+    twins: str | None = Field(default=None, description="commitment of the coins that decided which copy was published")
     protocol: str = Field(default="standard-1", description="by whose rules scores become claims; missing: standard-1")
 
 

@@ -15,7 +15,7 @@ log = logging.getLogger("trainedon")
 
 def foretold(record: RunRecord, plan: Plan, items: Inventory) -> RunRecord:
     """The record, with a note where no claim of training can be reached, which is logged too."""
-    if plan.kind != "audit" or plan.lead == "mirror":
+    if plan.kind != "audit" or plan.lead in ("mirror", "twins"):
         return record
     found = reachable(_given(plan, items))
     if found.level >= FOUND:

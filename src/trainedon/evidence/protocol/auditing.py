@@ -13,7 +13,7 @@ from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol import obstacles as hindrance
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
-from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror
+from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror, claim_by_twins
 from trainedon.evidence.protocol.conditioning import conditioning_control
 from trainedon.evidence.protocol.controls import duplicates
 from trainedon.evidence.protocol.counterparts import control_models, sensitivity
@@ -34,6 +34,7 @@ from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
 from trainedon.evidence.protocol.sides import common, halves, set_test
 from trainedon.evidence.protocol.source_evidence import NO_SET, Works, set_evidence, source_evidence, works_of
+from trainedon.evidence.protocol.twins import TwinEvidence, Twins, with_all_counted
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
 from trainedon.evidence.table.deduplicate import deduplicated
@@ -65,6 +66,7 @@ def audit_table(
     lead: Lead = "first",
     circumstances: Circumstances = UNKNOWN,
     rules: Rules = STANDARD_2,
+    twins: Twins | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
@@ -72,16 +74,19 @@ def audit_table(
     claim above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
     `lead`: whether the claim speaks of the `first` attack against unseen pictures, of `cdi`, the test of all attacks
-    together, or of `mirror`, the signs of the first attack's scores. `rules`: of which protocol.
+    together, of `mirror`, the signs of the first attack's scores, or of `twins`. `rules`: of which protocol. `twins`:
+    the coins that decided which copies of the pictures were published; the suspects are these.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
-    of the draw.
+    of the draw or of the twins.
     """
     if lead not in LEADS:
         raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
     sets = ("suspect", "unseen")
     scores.require("suspect")
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
+    twinned = None if twins is None else TwinEvidence.of(twins, scores, pictures, circumstances.on_control)
     every, listed = deduplicated(scores, sets, pictures, features)
+    every = with_all_counted(every) if twinned else every
     scores = every.without(circumstances.controls)
     works = works_of(scores) if rules.by_source else None
     tests, together = _tests(scores, rules, works)
@@ -96,7 +101,7 @@ def audit_table(
     if scores.attacks[0].repr in circumstances.null_views:
         mirror = mirror_test(suspects.score, unseen.score if len(unseen) else None)
     by_sign = named_by_sign(suspects.score, mirror.odds) if lead == "mirror" and mirror else None
-    rows, n_named = _picture_evidence(suspects, unseen, by_sign)
+    rows, n_named = _picture_evidence(suspects, unseen, by_sign, twinned)
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
         flags.of_controls(findings)
@@ -106,7 +111,7 @@ def audit_table(
         + flags.of_conditioning(control)
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
-        + flags.of_audit(attacks, together, given_unseen)
+        + flags.of_audit(attacks, together, given_unseen or twinned is not None)
         + flags.of_listing(circumstances.listed)
         + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
@@ -133,7 +138,9 @@ def audit_table(
     return Audit(
         schema_version=rules.schema_version,
         protocol=rules.name,
-        claim=claim_by_mirror(mirror, [chosen] if chosen else [], suspects=len(suspects))
+        claim=claim_by_twins(twinned.test, [*filter(None, [hindrance.of_twins(twinned.test, LEVEL)])])
+        if twinned
+        else claim_by_mirror(mirror, [chosen] if chosen else [], suspects=len(suspects))
         if lead == "mirror"
         else claim(
             together if lead == "cdi" else tests[0],
@@ -153,13 +160,14 @@ def audit_table(
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
-        n_named=n_named if len(unseen) or by_sign is not None else None,
+        n_named=n_named if len(unseen) or by_sign is not None or twinned else None,
         pictures=rows,
         unseen_score_quantiles=_quantiles(unseen.score),
         attacks=attacks,
         blind=findings.blind,
         duplicates=copies,
         mirror=mirror,
+        twins=twinned.test if twinned else None,
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
@@ -222,18 +230,21 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence, rule
 
 
 def _picture_evidence(
-    suspects: Sample, unseen: Sample, by_sign: np.ndarray | None
+    suspects: Sample, unseen: Sample, by_sign: np.ndarray | None, twinned: TwinEvidence | None = None
 ) -> tuple[LazySequence[PictureEvidence], int]:
     """Every suspect, the highest score first, those without a score last, and how many of them are named. One that a
     near-duplicate stands for has no p-value: unseen pictures of its kind were left out in the same way, and it would be
-    compared with other kinds. by_sign: q-values of the mirror test, in place of those of the unseen pictures."""
+    compared with other kinds. by_sign: q-values of the mirror test, in place of those of the unseen pictures.
+    twinned: with those against kept copies, likewise."""
     n, scored = len(suspects), len(suspects) + len(suspects.copies)
     rows = Rows(
         suspects.rows.columns,
         np.concatenate([suspects.rows.indices, suspects.copies.indices, suspects.unscored.indices]),
     )
     p, q = np.full((2, len(rows)), np.nan)
-    if by_sign is not None:
+    if twinned is not None:
+        p[:n], q[:n] = twinned.of_rows(suspects.rows)
+    elif by_sign is not None:
         q[:n] = by_sign
     elif n and len(unseen):
         p[:n] = pvalues.conformal_p(suspects.score, unseen.score)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence, SourceEvidence
+from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence, SourceEvidence, TwinsTest
 from trainedon.evidence.protocol.obstacles import Obstacle
 from trainedon.evidence.protocol.rules import Rules
 from trainedon.evidence.statistics.pvalues import smallest_p
@@ -42,6 +42,12 @@ RANDOMISED = (
     "The auditor's coin decided which pictures the model was to be given, and those that it chose score higher than "
     "those that it held out. If the draw was fixed before training, as its published commitment can show, chance alone "
     "set the two apart, and this is randomised evidence of training on them."
+)
+
+TWINNED = (
+    "A coin decided which of several copies of each picture was published and which were kept, and the model scores "
+    "the published ones higher. If the coins were tossed before training, as their published commitment can show, "
+    "chance alone set the copies apart, and this is randomised evidence that the model was trained on published copies."
 )
 
 
@@ -133,6 +139,25 @@ def claim_by_mirror(test: MirrorTest | None, obstacles: Sequence[Obstacle], *, s
         return Claim(level=2, sentence=obstacles[0].sentence, because=f"{measured}, but {reasons}")
     sentence = MIRRORED.format(most=_times(test.odds_explaining))
     return Claim(level=3, sentence=sentence, because=measured, assumption="mirror")
+
+
+def claim_by_twins(test: TwinsTest, obstacles: Sequence[Obstacle]) -> Claim:
+    """The claim that published against kept copies carry. `obstacles`: see `claim`."""
+    if not test.n_whole:
+        return _not_estimable("of no picture all copies could be scored")
+    least = (test.n_kept + 1.0) ** -test.n_whole
+    if least >= LEVEL:
+        return _not_estimable(f"{test.n_whole} published copies all ahead of the kept ones would give p = {least:.2g}")
+    measured = (
+        f"the published copy is ahead of all kept ones for {test.n_first} of {test.n} pictures, "
+        f"{test.expected_first:.3g} by chance; p = {test.p_value:.2g}"
+    )
+    if not test.finds:
+        return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
+    if obstacles:
+        reasons = "; and ".join(obstacle.because for obstacle in obstacles)
+        return Claim(level=2, sentence=obstacles[0].sentence, because=f"{measured}, but {reasons}")
+    return Claim(level=4, sentence=TWINNED, because=f"{measured}, and every coin was checked")
 
 
 def _times(odds: float | None) -> str:

@@ -325,6 +325,25 @@ class MirrorTest(Document):
     needed: Count | None = Field(description="suspects for p below `level` in four cases of five, if they are as these")
 
 
+class TwinsTest(Document):
+    """Published copies of pictures against kept ones, where a coin decided which is which, under the first attack."""
+
+    n: Count = Field(description="pictures with twins")
+    n_kept: Annotated[int, Field(ge=1)] = Field(description="kept copies of each")
+    n_whole: Count = Field(description="pictures all of whose copies have a score; others count against a finding")
+    n_first: Count = Field(description="pictures whose published copy scores above all kept ones")
+    expected_first: float = Field(description="as many by chance, where a model learnt from none")
+    p_value: Unit = Field(description="exact, by all choices that the coins could have made")
+    level: Unit
+    finds: bool
+    control_p_value: Unit | None = Field(
+        default=None, exclude_if=_is_none, description="of the same test on the control model; missing without one"
+    )
+    one_run: OneRun | None = Field(
+        default=None, exclude_if=_is_empty, description="only with one kept copy: neighbours differ in the copy used"
+    )
+
+
 class ChiralityView(Document):
     """One description of the pictures: how well it tells them from their mirror images."""
 
@@ -471,7 +490,7 @@ class Audit(Document):
     schema_version: Literal[1, 2]
     protocol: Protocol
     claim: Claim
-    lead: str = Field(description="the test that the claim speaks of: the first attack's repr, or cdi")
+    lead: str = Field(description="the test that the claim speaks of: the first attack's repr, cdi, mirror or twins")
     set: SetEvidence
     cdi: Cdi | None = Field(description="null with fewer than two attacks or too few pictures")
     false_discovery_rate: Unit
@@ -482,6 +501,7 @@ class Audit(Document):
     blind: Blind
     duplicates: Duplicates
     mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="missing where the first attack has none")
+    twins: TwinsTest | None = Field(None, exclude_if=_is_empty, description="missing without twins")
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")

@@ -13,6 +13,7 @@ from trainedon.evidence.protocol.documents import (
     ModelControl,
     Sensitivity,
     SettledLists,
+    TwinsTest,
     UnseenControl,
 )
 
@@ -40,6 +41,10 @@ CHOSEN = (
 ON_CONTROL = (
     "The suspect pictures score higher than the unseen ones, but much the same is found on a model that cannot have "
     "seen either, so the difference cannot be put down to training."
+)
+TWINS_ON_CONTROL = (
+    "The published copies score higher than the kept ones, but so they do on a model that cannot have seen any of "
+    "them: the coins were not tossed without regard to the copies, so the difference cannot be put down to training."
 )
 TURNED = (
     "The suspect pictures score higher than the unseen ones, but so do their mirror images, or leave nothing of it: "
@@ -82,6 +87,13 @@ def of_control_model(found: Sequence[ModelControl], lead: str) -> Obstacle | Non
     """A model that cannot have seen the pictures shows the difference too. lead: `of` of what a claim rests on."""
     caps = next((one for one in found if one.of == lead and one.caps), None)
     return None if caps is None else Obstacle(ON_CONTROL, _because(caps, "on the control model"))
+
+
+def of_twins(test: TwinsTest, level: float) -> Obstacle | None:
+    """Published copies are ahead on a model that cannot have seen any."""
+    if test.control_p_value is None or test.control_p_value >= level:
+        return None
+    return Obstacle(TWINS_ON_CONTROL, f"on the control model p = {test.control_p_value:.2g}")
 
 
 def of_sensitivity(found: Sequence[Sensitivity], lead: str) -> Obstacle | None:
