@@ -370,9 +370,8 @@ class Chirality(Document):
     p_value: Unit = Field(description="of all views together")
     level: Unit
     finds: bool
-    detectable: Unit | None = Field(
-        description="whichever view told this share right, it would have been found in four cases of five; null where "
-        "not even pictures that are all told right would have been"
+    detectable: Unit = Field(
+        description="whichever view told this share right, it would have been found in four cases of five"
     )
 
 
