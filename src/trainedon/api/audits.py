@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainedon.api.choosing import chosen, lead_of, possible
+from trainedon.api.choosing import TWIN_ATTACK, chosen, lead_of, possible, sets_of_twins
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
 from trainedon.api.running import Asked, FinishedRun, Order, checked, finished
@@ -23,9 +23,10 @@ def audit(
     suspects: str | Path,
     *,
     unseen: str | Path | None = None,
-    attacks: Attacks = "drc",
+    attacks: Attacks | None = None,
     out: str | Path | None = None,
     drawn: str | Path | None = None,
+    twins: str | Path | None = None,
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
     control: str | Path | None = None,
@@ -41,9 +42,12 @@ def audit(
     model: a diffusers folder, a checkpoint, a hub id `owner/name[@revision]`, or one from `load_target`. suspects,
     unseen: a folder, a parquet, .npz or .tar file, or a URL of these; unseen pictures are such as the model cannot have
     seen, alike in every other way. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or
-    several of both; `cdi` as the first has the claim speak of it.
+    several of both; `cdi` as the first has the claim speak of it; None: `drc`, and with twins the one that is best for
+    these.
     out: the run folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing.
-    drawn: the `draw.json` whose coins decided which pictures the model was given. shadows: a folder of shadow models;
+    drawn: the `draw.json` whose coins decided which pictures the model was given. twins: the `twins.json` whose coins
+    decided which copies of the pictures were published; suspects is its folder or its folder `publish`, and the kept
+    copies lie beside it in `kept`. shadows: a folder of shadow models;
     reference: a model that never saw the pictures; both for attacks that need them. control: a model that cannot have
     seen any of the pictures, on which every attack is run too: what it finds there is no memory. controls: whether
     attacks on a model that is conditioned on captions are run with other ones too. progress: called with (what, done,
@@ -52,8 +56,12 @@ def audit(
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """
     sets = {"suspect": suspects} | ({} if unseen is None else {"unseen": unseen})
+    if twins is not None:
+        sets |= sets_of_twins(suspects, twins)
     order = Order.of("audit", locals())
-    lead = lead_of(attacks, unseen is not None)
+    if attacks is None:
+        attacks = "drc" if twins is None else TWIN_ATTACK
+    lead = lead_of(attacks, unseen is not None) if twins is None else "twins"
     return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead)))
 
 

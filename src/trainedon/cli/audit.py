@@ -23,6 +23,7 @@ from trainedon.cli.option_groups import (
     Reference,
     Seed,
     Shadows,
+    Twins,
     Unseen,
     here,
 )
@@ -35,6 +36,13 @@ from trainedon.unforeseen import logged_in
 if TYPE_CHECKING:
     from trainedon.api.results import FromRun
 
+AuditAttacks = Annotated[
+    str | None,
+    typer.Option(
+        help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`. drc when not given; with --twins "
+        "the one that is best for these."
+    ),
+]
 Members = Annotated[str, typer.Option(help="Pictures that the model was trained on.")]
 Others = Annotated[str, typer.Option("--unseen", help="Pictures that it was not trained on, alike in every other way.")]
 
@@ -47,8 +55,9 @@ def audit(
     ],
     out: Out,
     unseen: Unseen = None,
-    attacks: Attacks = "drc",
+    attacks: AuditAttacks = None,
     drawn: Drawn = None,
+    twins: Twins = None,
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,
@@ -66,6 +75,7 @@ def audit(
             attacks=attacks,
             out=out,
             drawn=drawn,
+            twins=twins,
             shadows=shadows,
             reference=reference,
             control=control,

@@ -110,6 +110,13 @@ Drawn = Annotated[
     Path | None,
     typer.Option(help="The draw.json of `trainedon draw`, if its coins decided which pictures the model was given."),
 ]
+Twins = Annotated[
+    Path | None,
+    typer.Option(
+        help="The twins.json of `trainedon twins`, if its coins decided which copies of the pictures were published; "
+        "the kept copies lie beside it."
+    ),
+]
 Alpha = Annotated[
     str,
     typer.Option(

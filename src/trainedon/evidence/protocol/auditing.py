@@ -111,11 +111,13 @@ def audit_table(
         + flags.of_conditioning(control)
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
-        + flags.of_audit(attacks, together, given_unseen or twinned is not None)
+        + flags.of_audit(attacks, together, given_unseen)
         + flags.of_listing(circumstances.listed)
         + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
+    if twinned:
+        raised = [one for one in raised if one.code not in flags.OF_UNSEEN]
     leading = scores.attacks[0].repr if lead == "first" else lead
     made = sum(test is not None and test.p_value is not None for test in (*tests, together))
     again = (suspects, unseen) if lead == "first" and not works else None

@@ -21,7 +21,7 @@ from trainedon.pictures import Picture, Rendering, scan, shown
 from trainedon.pictures.listing.captions import METADATA
 from trainedon.pictures.pixels.names import is_picture
 from trainedon.safe_names import safe_name
-from trainedon.twins.copies import Way, copies
+from trainedon.twinning.copies import Way, copies
 
 PUBLISH, KEEP = "publish", "kept"  # folders
 MOST_KEPT = 99
