@@ -126,7 +126,7 @@ def _check_twins(order: Order) -> None:
     from trainedon.evidence import read_twins
 
     against = {
-        "--unseen": "unseen" in order.sets,
+        "--unseen and --mirror-reference": "unseen" in order.sets,
         "--drawn": order.drawn is not None,
         "--limit": order.choices.limit is not None,
         "--source-from": order.reading.source_from is not None,

@@ -15,6 +15,7 @@ from trainedon import api
 from trainedon.api import Choices, Machine, Reading
 from trainedon.cli.option_groups import (
     Attacks,
+    AuditAttacks,
     Control,
     Controls,
     Drawn,
@@ -36,13 +37,6 @@ from trainedon.unforeseen import logged_in
 if TYPE_CHECKING:
     from trainedon.api.results import FromRun
 
-AuditAttacks = Annotated[
-    str | None,
-    typer.Option(
-        help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`. drc when not given; with --twins "
-        "the one that is best for these."
-    ),
-]
 Members = Annotated[str, typer.Option(help="Pictures that the model was trained on.")]
 Others = Annotated[str, typer.Option("--unseen", help="Pictures that it was not trained on, alike in every other way.")]
 
@@ -61,6 +55,20 @@ def audit(
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,
+    null_view: Annotated[
+        str,
+        typer.Option(
+            help="Without --unseen, what each picture is compared with: mirror (which auto is), upside-down or "
+            "half-turn, whichever such pictures are as likely in; none leaves scores alone."
+        ),
+    ] = "auto",
+    mirror_reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Pictures of the kind that the model cannot have seen, alike or not in other ways: how often chance "
+            "puts one ahead of its mirror image."
+        ),
+    ] = None,
     choices: Choices,
     controls: Controls = True,
     machine: Machine,
@@ -79,6 +87,8 @@ def audit(
             shadows=shadows,
             reference=reference,
             control=control,
+            null_view=null_view,
+            mirror_reference=mirror_reference or None,
             controls=controls,
             choices=choices,
             machine=machine,
