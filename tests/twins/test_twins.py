@@ -165,3 +165,19 @@ def test_the_command_line_makes_and_audits_them(toy_pictures, target_folders, tm
     found = call("audit", target_folders["epsilon"], tmp_path / "twins", *options)
     assert found.returncode == 0, found.stderr
     assert "Published copies ahead of all kept ones" in found.stdout
+
+
+def test_a_picture_that_would_be_read_at_half_its_size_is_set_aside(toy_pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainedon.pictures.pixels.decoding.REDUCED", 64 * 96 - 1)
+    monkeypatch.setattr("trainedon.pictures.pixels.decoding.ENOUGH", 32)
+    source = tmp_path / "pictures"
+    shutil.copytree(toy_pictures["members"], source)
+    with Image.open(source / "00.png") as image:
+        image.convert("RGB").resize((96, 64)).save(source / "large.jpg")
+    made = make_twins(source, tmp_path / "twins", "crop")
+    assert [one.picture for one in made.set_aside] == ["large.jpg"]
+
+
+def test_the_default_attack_is_one_that_gives_copies_the_same_noise(twins, target_folders):
+    found = audit(target_folders["epsilon"], twins, attacks=None)
+    assert found.attacks[0].name == "same-noise"

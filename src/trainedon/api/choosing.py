@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Attacks: TypeAlias = str | Attack | Sequence[str | Attack]  # `drc, loss(t=100)`, an attack, or several of both
 
 log = logging.getLogger("trainedon")
-TWIN_ATTACK = "loss(t=100, draws=8)"
+TWIN_ATTACK = "same-noise(loss(t=100, draws=8))"
 
 
 @dataclass(frozen=True)
