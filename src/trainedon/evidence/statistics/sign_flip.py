@@ -191,8 +191,8 @@ def signs_needed(differences: ArrayLike, level: float, odds: float = 1.0) -> int
     like these; None where these lie no further above zero than chance explains.
 
     With p' = P(D + D' > 0) for two of them, v the variance of P(D + D' > 0 | D), and g = odds / (1 + odds):
-    (z(level) 2 sqrt(g (1 - g)) + z(power) sqrt(12 v))^2 / (3 (p' - g)^2), which for small effects at odds 1 is Noether's
-    formula (JASA 82, 1987); and never fewer than all-positive signs need.
+    (z(level) 2 sqrt(g (1 - g)) + z(power) sqrt(12 v))^2 / (3 (p' - g)^2), which for small effects at odds 1 is the
+    formula of Noether (JASA 82, 1987); and never fewer than all-positive signs need.
     """
     differences = np.sort(finite(differences, "differences"))
     n, chance = len(differences), odds / (1 + odds)
