@@ -1,7 +1,6 @@
 """Audits without unseen pictures: every picture against its own mirror image, from the command to the page."""
 
 import json
-import shutil
 
 import pytest
 
@@ -63,9 +62,7 @@ def test_pictures_of_the_kind_say_how_far_chance_goes(audit, toy_pictures):
         audit(mirror_reference=toy_pictures["unseen"], unseen=toy_pictures["unseen"])
 
 
-def test_a_control_model_says_it_of_these_pictures(audit, target_folders, tmp_path):
-    other = tmp_path / "other"
-    shutil.copytree(target_folders["v, zero terminal SNR"], other)
+def test_a_control_model_says_it_of_these_pictures(audit, other):
     found = audit(control=other)
     assert (found.mirror.odds_from, found.mirror.n_reference) == ("control model", 14)
 
@@ -84,11 +81,11 @@ def test_scores_can_be_left_alone(audit):
     assert (found.claim.level, found.mirror, found.lead) == (1, None, found.attacks[0].repr)
 
 
-def test_an_attack_that_needs_other_models_stands_alone_and_is_named(audit, target_folders, caplog):
-    found = audit(attacks="loss, calibrated(pia)", reference=target_folders["v, zero terminal SNR"])
+def test_an_attack_that_needs_other_models_stands_alone_and_is_named(audit, other, caplog):
+    found = audit(attacks="loss, calibrated(pia)", reference=other)
     assert [one.mirror is None for one in found.attacks] == [False, True]
     assert "its scores stand alone" in caplog.text
-    first = audit(attacks="calibrated(pia), loss", reference=target_folders["v, zero terminal SNR"])
+    first = audit(attacks="calibrated(pia), loss", reference=other)
     assert (first.claim.level, first.lead) == (1, first.attacks[0].repr)
 
 
