@@ -6,9 +6,10 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
 from trainedon.errors import UserError
+from trainedon.formats.null_view import NullView
 from trainedon.spec import check_spelling, names
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Attacks: TypeAlias = str | Attack | Sequence[str | Attack]  # `drc, loss(t=100)`, an attack, or several of both
 
 log = logging.getLogger("trainedon")
+TWIN_ATTACK = "same-noise(loss(t=100, draws=8))"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,53 @@ def possible(attacks: list[Attack], asked: Attacks, target: Target) -> list[Atta
     return [attack for attack in attacks if _allowed(attack, target)] if everything else attacks
 
 
+DEFAULT = "drc"
+NULL_VIEWS = ("auto", "none", *get_args(NullView))
+
+
+def null_view_of(asked: str, *, unseen: bool, reference: bool) -> NullView | None:
+    """The view of each picture that it is compared with, where no unseen pictures are given. asked: `auto`, `none` or a
+    view. Raises UserError for another one, and where it does not go together."""
+    if asked not in NULL_VIEWS:
+        raise UserError(f"--null-view {asked}: use one of {', '.join(NULL_VIEWS)}")
+    if unseen and reference:
+        raise UserError("--mirror-reference is for audits without --unseen: leave out one of the two")
+    if reference and asked == "none":
+        raise UserError(
+            "--mirror-reference says how often pictures are ahead of their mirror images: leave out --null-view none"
+        )
+    if unseen and asked not in ("auto", "none"):
+        raise UserError(
+            "--null-view compares each picture with itself: leave out --unseen, or give these pictures as "
+            "--mirror-reference"
+        )
+    if unseen or asked == "none":
+        return None
+    return "mirror" if asked == "auto" else cast(NullView, asked)
+
+
+def against_view(
+    attacks: Sequence[Attack] | None, target: Target, view: NullView, seed: int = 0
+) -> tuple[list[Attack], bool]:
+    """The attacks, each with its score of the view taken off; and whether the first is such a one. Those for which that
+    cannot be done stay as they are, and are named in the log. None: a setting of DRC in few passes."""
+    from trainedon.attacks import parse_attacks
+    from trainedon.attacks.wrappers.symmetric import against
+
+    if attacks is None:
+        attacks = parse_attacks("drc-latent" if target.latent else "drc-fast", [], seed=seed)
+    found: list[Attack] = []
+    for attack in attacks:
+        try:
+            one = against(attack, view)
+        except UserError as error:
+            log.warning("note: %s; without unseen pictures its scores stand alone", error)
+            one = attack
+        if one not in found:
+            found.append(one)
+    return found, found[0].null_view == view
+
+
 def lead_of(asked: Attacks, unseen: bool) -> Lead:
     """The test that an audit's claim speaks of: CDI where it is named first. Raises UserError without unseen pictures
     for it."""
@@ -101,6 +150,19 @@ def lead_of(asked: Attacks, unseen: bool) -> Lead:
     if not unseen:
         raise UserError("cdi compares with unseen pictures: give --unseen DIR")
     return "cdi"
+
+
+def sets_of_twins(suspects: str | Path, twins: str | Path) -> dict[str, str | Path]:
+    """The sets of an audit of twins: the published copies, in the folder of `twins.json` where that is what is given,
+    and the kept ones. Raises UserError where there is no folder of kept ones."""
+    from trainedon.twinning import KEEP, PUBLISH
+
+    folder = Path(twins).absolute().parent
+    kept = folder / KEEP
+    if not kept.is_dir():
+        raise UserError(f"{kept} is no folder: the kept copies must lie beside {Path(twins).name}")
+    given = folder / PUBLISH if Path(suspects).absolute() == folder else suspects
+    return {"suspect": given, "kept": kept}
 
 
 def _listed(asked: Attacks) -> list[str | Attack]:

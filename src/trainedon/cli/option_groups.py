@@ -24,6 +24,13 @@ Out = Annotated[
     typer.Option(help="The run folder, a path or a URL (s3://...): new, or that of the same command, which goes on."),
 ]
 Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`.")]
+AuditAttacks = Annotated[
+    str | None,
+    typer.Option(
+        help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`. When not given: drc, without "
+        "unseen pictures a setting of it in few passes, and with twins the one that is best for these."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=-MOST, max=MOST, help="Seed of the noise that attacks draw.")]
 Limit = Annotated[
     int | None, typer.Option(min=1, max=MOST, help="Take the first N pictures of each source, in sorted order.")
@@ -109,6 +116,13 @@ Control = Annotated[
 Drawn = Annotated[
     Path | None,
     typer.Option(help="The draw.json of `trainedon draw`, if its coins decided which pictures the model was given."),
+]
+Twins = Annotated[
+    Path | None,
+    typer.Option(
+        help="The twins.json of `trainedon twins`, if its coins decided which copies of the pictures were published; "
+        "the kept copies lie beside it."
+    ),
 ]
 Alpha = Annotated[
     str,

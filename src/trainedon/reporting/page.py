@@ -15,7 +15,7 @@ from trainedon import run_files
 from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.documents import OneRun
 from trainedon.files import write_text
-from trainedon.reporting import attack_table, sections, words
+from trainedon.reporting import attack_table, mirror_words, sections, words
 from trainedon.reporting.agreement_section import agreement
 from trainedon.reporting.captions_section import captions
 from trainedon.reporting.cards import Cards
@@ -24,6 +24,7 @@ from trainedon.reporting.peaks_section import peaks
 from trainedon.reporting.readings import readings, tests_made
 from trainedon.reporting.run_folder import DOCUMENTS, RunFolder, read
 from trainedon.reporting.sweep_section import sweep
+from trainedon.reporting.twins_section import twins_section
 
 # An audit is about its pictures; an evaluation compares attacks.
 BODIES = {
@@ -73,10 +74,13 @@ def context(run: RunFolder) -> dict[str, Any]:
         "question": words.QUESTIONS[run.kind],
         "claim": audit and audit.claim,
         "ladder": words.LADDER,
-        "together": words.together(audit.set, tests_made(audit)) if audit else "",
+        "views": mirror_words.VIEW,
+        "together": _together(audit) if audit else "",
+        "mirror": audit.mirror if audit and audit.lead == "mirror" else None,
         "readings": readings(run),
         "controls": controls(run),
         "leaks": words.leaks(_bound(run.document)),
+        "twins": twins_section(run.document),
         "headline": sections.headline(run),
         "facts": sections.facts(run),
         "sets": sections.sets(run),
@@ -105,6 +109,13 @@ def context(run: RunFolder) -> dict[str, Any]:
         "sweep": sweep(run),
         **_record(run),
     }
+
+
+def _together(audit: Audit) -> str:
+    """What the test of the claim found, of all suspects."""
+    if audit.lead != "mirror":
+        return words.together(audit.set, tests_made(audit))
+    return "" if audit.mirror is None else mirror_words.together(audit.mirror, tests_made(audit))
 
 
 def _for_the_eye(run: RunFolder) -> bool:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.evidence import AttackKey, Audit, Document, Evaluation, Scores, read_features, read_scores
+from trainedon.evidence.protocol.twins import with_all_counted
 from trainedon.evidence.table.deduplicate import deduplicate
 from trainedon.evidence.table.rows import BLOCK, SETS, Rows
 from trainedon.formats import RunRecord, read_record
@@ -44,6 +45,8 @@ class Restored:
     others: tuple[Path, ...]  # what was given when further regions were hidden, one after another
     restorations: tuple[Path, ...]
     difference: Path | None
+    view: Path | None  # the picture in the view that it is compared with, and what the model painted back there
+    view_restored: Path | None
     note: str  # what the attack had to say of this picture, mostly empty
 
 
@@ -162,6 +165,8 @@ class RunFolder:
             others=tuple(path for i in range(2, 100) if (path := _file(folder, f"degraded-{i}.png"))),
             restorations=tuple(path for path in numbered if path),
             difference=_file(folder, "difference.png"),
+            view=_file(folder, "view.png"),
+            view_restored=_file(folder, "viewback.png"),
             note=read_exhibit(folder / run_files.EXHIBIT).note,
         )
 
@@ -182,6 +187,8 @@ def read(path: Path, document: Audit | Evaluation | None = None) -> RunFolder:
     scores = deduplicate(
         scores, (asked, "unseen"), _inventory(path / run_files.PICTURES), read_features(path / run_files.LOOKS)
     )
+    if isinstance(document, Audit) and document.twins is not None:
+        scores = with_all_counted(scores)
     if {one.repr for one in document.attacks} != {key.repr for key in scores.attacks}:
         raise UserError(
             f"{path / DOCUMENTS[record.kind]} speaks of other attacks than the scores: write it again with "

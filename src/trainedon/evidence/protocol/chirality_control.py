@@ -10,10 +10,11 @@ import math
 from itertools import combinations_with_replacement
 
 import numpy as np
+from scipy.stats import norm
 
-from trainedon.evidence.protocol.detectable import detectable
 from trainedon.evidence.protocol.documents import Chirality, ChiralityView
 from trainedon.evidence.protocol.picture_views import BORDERS, COMPOSITION, PLACE, shapes, stacked
+from trainedon.evidence.protocol.power import POWER
 from trainedon.evidence.statistics.chirality import FOLDS, chirality_test
 from trainedon.evidence.table.clusters import ENCODER
 from trainedon.evidence.table.codes import MISSING
@@ -47,7 +48,7 @@ def chirality(
     views = handed_views(features, keys)
     found, p_value = chirality_test([*views.values()])
     # correction over the views costs no more than testing each at a part of the level
-    least = detectable(max(view.spread for view in found), LEVEL / len(found))
+    reach = float(norm.isf(LEVEL / len(found)) + norm.ppf(POWER)) * max(view.spread for view in found)
     return Chirality(
         n=len(keys),
         views=tuple(
@@ -57,7 +58,7 @@ def chirality(
         p_value=p_value,
         level=LEVEL,
         finds=p_value <= LEVEL,
-        detectable=least if least < 1 else None,
+        detectable=float(norm.cdf(reach)),
     )
 
 
