@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from trainedon.formats.null_view import NullView
 from trainedon.formats.other_captions import OtherCaptions
 
 # Version 1 leaves parameters out of the texts of attacks, and does not say what attacks declare of their scores.
@@ -204,7 +205,7 @@ class DeclaredEntry(_Entry):
         description="labels: it learnt from pictures of which it was known whether they are members, so that scores "
         "depend on each other and intervals are wider; missing where it did not",
     )
-    null_view: Literal["mirror"] | None = Field(
+    null_view: NullView | None = Field(
         default=None,
         description="view whose score is taken off, so that the sign of what is left is a coin for pictures that the "
         "model never saw, if they are as likely so as the other way round; missing where there is none",

@@ -303,25 +303,34 @@ class Claim(Document):
         description="what level 3 rests on: unseen pictures or mirror images that are alike",
     )
 
+    @property
+    def grade(self) -> str:
+        """The level as it is said: `3m` where it rests on mirror images."""
+        return f"{self.level}m" if self.assumption == "mirror" else str(self.level)
+
 
 class MirrorTest(Document):
-    """Every suspect against its own mirror image: the signs of the first attack's scores, which are differences to the
-    model in a mirror."""
+    """Every suspect against its own mirror image, or another view of it: the signs of an attack's scores, which are
+    differences to the model seen that way."""
 
+    view: str = Field(description="mirror, upside-down or half-turn")
     n: Count = Field(description="suspects with a sign, of near-duplicates one")
     n_positive: Count
+    n_flipped: Count = Field(description="signs that are flipped apart: as many, or sources where these are known")
     share: Unit = Field(description="of positive ones")
     share_ci: Interval
     p_value: Unit = Field(description="where chance favours positive signs by at most `odds` to one")
+    p_value_holm: Unit = Field(description="corrected for the number of attacks tried")
     p_value_alike: Unit = Field(description="where mirror images are exactly as likely")
     odds: Annotated[float, Field(ge=1)] = Field(description="as often as negative, unseen pictures may be positive")
-    odds_from: Literal["assumed", "reference"]
-    n_reference: Count = Field(description="pictures that the odds were learnt from")
+    odds_from: Literal["assumed", "reference", "control model"]
+    n_reference: Count = Field(description="pictures with a sign that the odds were learnt from")
+    n_reference_positive: Count
     odds_explaining: Annotated[float, Field(ge=1)] | None = Field(
         description="the largest odds under which p stays at or below `level`; null where there are none"
     )
     level: Unit
-    finds: bool
+    finds: bool = Field(description="whether the corrected p-value is below `level`")
     needed: Count | None = Field(description="suspects for p below `level` in four cases of five, if they are as these")
 
 
@@ -426,6 +435,7 @@ class AttackAudit(Document):
     unseen_control: UnseenControl
     n_not_scored: Count
     not_scored: tuple[Unscored, ...]
+    mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="missing where its scores have no signs")
 
 
 class PictureEvidence(Document):
@@ -500,7 +510,8 @@ class Audit(Document):
     attacks: tuple[AttackAudit, ...]
     blind: Blind
     duplicates: Duplicates
-    mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="missing where the first attack has none")
+    mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="that of the first attack, where it has")
+    chirality: Chirality | None = Field(None, exclude_if=_is_empty, description="missing without a mirror test")
     twins: TwinsTest | None = Field(None, exclude_if=_is_empty, description="missing without twins")
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
