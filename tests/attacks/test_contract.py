@@ -34,7 +34,7 @@ ATTACKS = [
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
     *("symmetric(pia)", "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)"),
     *("calibrated(pfami(steps=2))", "calibrated(lira(form=offline, draws=1))", "timesteps(lira(draws=1), t=50+100)"),
-    *("repeat(rmia(draws=1, population=8), n=2)", "on-control(loss)", "turned(loss)"),
+    *("repeat(rmia(draws=1, population=8), n=2)", "on-control(loss)", "turned(loss)", "same-noise(loss)"),
     *("clid", "timesteps(clid, t=440+450)", "recaptioned(loss, captions=fixed)", "recaptioned(clid)"),
     "drc-hide(roi=words:0.3, steps=2)",
     "drc-hide(restorer=inpaint, steps=2)",
@@ -48,7 +48,7 @@ EVERY_ROW = ["epsilon", "stable diffusion"]
 SOME = [*EVERY_ROW, "class-conditional", "latent, KL"]
 ON_SOME = {
     *("rank-average", "logistic", "quantile", "fremia", "flip", "repeat", "timesteps", "symmetric", "calibrated"),
-    *("recaptioned", "on-control", "turned", "gsa"),
+    *("recaptioned", "on-control", "turned", "same-noise", "gsa"),
 }
 FEWEST = {  # where the first row of an attack asks much
     "drc-fast": "drc-fast(degradation=diffuse:100, restorations=1)",
@@ -274,6 +274,7 @@ DIRECTION = {
     "flip(sima)": 0.8,
     "timesteps(sima)": 0.9,
     "repeat(loss)": 0.7,
+    "same-noise(loss)": 0.6,
     "quantile(sima)": 0.7,
     "secmi-nn": 0.55,
     "rank-average(loss, sima)": 0.8,
