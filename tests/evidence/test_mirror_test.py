@@ -137,8 +137,11 @@ def test_several_attacks_are_corrected_for_one_another():
     views = Circumstances(null_views={"score": "mirror", "second": "mirror"})
     found = audited(differences(60, 1), circumstances=views, second=differences(60, 0, 4))
     first, second = (one.mirror for one in found.attacks)
-    assert first.p_value_holm == pytest.approx(2 * first.p_value)
-    assert second.p_value_holm == second.p_value
+    together = found.mirror_together
+    least, middle, most = sorted([first, second, together], key=lambda test: test.p_value)
+    assert least.p_value_holm == pytest.approx(3 * least.p_value)
+    assert middle.p_value_holm == pytest.approx(2 * middle.p_value)
+    assert most.p_value_holm == most.p_value
     assert found.mirror == first
     assert "multiple-attacks" in {flag.code for flag in found.flags}
 
@@ -225,3 +228,32 @@ def test_a_power_analysis_says_how_many_would_do():
 def test_a_lead_that_there_is_not_is_refused():
     with pytest.raises(ValueError, match="lead"):
         audited(differences(5, 0), lead="mirrors")
+
+
+def test_several_attacks_gather_what_each_sees_faintly():
+    views = Circumstances(null_views={"score": "mirror", "second": "mirror", "third": "mirror"})
+    faint = {name: differences(160, 0.62, seed) for seed, name in enumerate(views.null_views)}
+    found = audited(faint.pop("score"), lead="mirror-cdi", circumstances=views, **faint)
+    together = found.mirror_together
+    assert found.mirror == together
+    assert together.p_value < min(one.mirror.p_value for one in found.attacks)
+    assert found.claim.grade == "3m"
+    assert found.lead == "mirror-cdi"
+    alone = audited(differences(160, 0.62), lead="mirror-cdi")
+    assert (alone.claim.level, alone.mirror) == (0, None)
+
+
+def test_a_picture_and_its_mirror_image_are_one_observation():
+    rng = np.random.default_rng(5)
+    pictures = [blurred(rng) for _ in range(20)]
+    rows, features = stored(pictures + [one[:, ::-1] for one in pictures])
+    d = np.concatenate([differences(20, 4), -differences(20, 4)])
+    both = Scores.from_rows(
+        {"picture": row["picture"], "set": "suspect", "sha256": row["sha256"], "score": one} | SCORE
+        for row, one in zip(rows, d.tolist(), strict=True)
+    )
+    found = audit_table(both, rows, features, lead="mirror", circumstances=MIRROR)
+    assert found.mirror.n == 40
+    assert found.mirror.n_flipped <= 20
+    assert found.mirror.p_value_alike > 0.05, "a model that knows one of the two proves nothing by knowing the other"
+    assert sum(one.q_value is not None for one in found.pictures) == 20

@@ -87,7 +87,7 @@ def audit(
     order = Order.of("audit", locals())
     lead: Lead = "twins"
     if twins is None:
-        lead = "first" if attacks is None else lead_of(attacks, unseen is not None)
+        lead = "first" if attacks is None else lead_of(attacks, unseen is not None, view)
     return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead), view=view))
 
 
@@ -165,7 +165,9 @@ def _executed(
     named = possible(named, wanted, target)
     if view is not None:
         named, leads = against_view(None if attacks is None else named, target, view, order.choices.seed)
-        asked = replace(asked, lead="mirror") if leads else asked
+        if asked.lead == "mirror-cdi" and sum(attack.null_view == view for attack in named) < 2:
+            raise UserError("cdi is the test of several attacks: name two or more behind it, such as 'cdi, loss, pia'")
+        asked = replace(asked, lead="mirror") if leads and asked.lead == "first" else asked
     return finished(order, target, named, engine, asked)
 
 

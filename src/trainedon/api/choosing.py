@@ -138,17 +138,19 @@ def against_view(
     return found, found[0].null_view == view
 
 
-def lead_of(asked: Attacks, unseen: bool) -> Lead:
-    """The test that an audit's claim speaks of: CDI where it is named first. Raises UserError without unseen pictures
-    for it."""
+def lead_of(asked: Attacks, unseen: bool, view: NullView | None = None) -> Lead:
+    """The test that an audit's claim speaks of: CDI where it is named first, against unseen pictures or against a view
+    of each. Raises UserError where there are neither."""
     first = next(iter(_listed(asked)), None)
     if not isinstance(first, str):
         return "first"
     check_spelling(first, "the attack")
     if names(first)[:1] != ["cdi"]:
         return "first"
+    if view is not None:
+        return "mirror-cdi"
     if not unseen:
-        raise UserError("cdi compares with unseen pictures: give --unseen DIR")
+        raise UserError("cdi compares with unseen pictures, or with a view of each: give --unseen DIR")
     return "cdi"
 
 

@@ -37,7 +37,9 @@ Count = Annotated[int, Field(ge=0)]
 Moment = Annotated[str, AfterValidator(_moment)]
 Shape = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)]
 Kind = Literal["audit", "evaluate"]
-Lead = Literal["first", "cdi", "mirror", "twins"]  # of all tests of an audit, the one that its claim speaks of
+Lead = Literal[
+    "first", "cdi", "mirror", "mirror-cdi", "twins"
+]  # of all tests of an audit, the one that its claim speaks of
 Question = Literal["alpha", "orientation"]
 Counted = Literal["usable", "alpha", "orientation"]  # pictures, in each of which ways
 

@@ -96,7 +96,7 @@ def heads(run: RunFolder) -> list[str]:
 
 def by_mirror(run: RunFolder) -> bool:
     """Whether the claim compares pictures with views of themselves."""
-    return isinstance(run.document, Audit) and run.document.lead == "mirror"
+    return isinstance(run.document, Audit) and run.document.by_mirror
 
 
 def table(run: RunFolder) -> list[Line]:

@@ -74,7 +74,7 @@ class Cards:
         self.run = run
         self.attack = run.attacks[0]
         self.audit = run.document if isinstance(run.document, Audit) else None
-        mirror = self.audit.mirror if self.audit and self.audit.lead == "mirror" else None
+        mirror = self.audit.mirror if self.audit and self.audit.by_mirror else None
         self.view = mirror.view if mirror else None
         self.strip = Strip(self.attack.unseen, self.attack.of(run.asked), zero=self.view is not None)
         self.kept = self._kept()

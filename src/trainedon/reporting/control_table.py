@@ -37,7 +37,7 @@ def controls(run: RunFolder) -> list[Control]:
     document, drawn = run.document, run.document.randomised
     of_all = isinstance(document, Audit) and document.lead == "cdi"
     unseen = [attack.unseen_control for attack in document.attacks[: None if of_all else 1]]
-    if isinstance(document, Audit) and document.lead == "mirror":
+    if isinstance(document, Audit) and document.by_mirror:
         return [*_of_mirror(document), _copies(document.duplicates), *_of_listing(document)]
     rows = [_blind(document.blind), *_mismatch(document.blind)]
     rows.append(_unseen(min(unseen, key=lambda one: 1 if one.p_value is None else one.p_value)))

@@ -65,7 +65,11 @@ def odds(test: MirrorTest) -> str:
 
 def statistician(test: MirrorTest, attacks: int, corrected: bool) -> str:
     """The test in a statistician's words."""
-    units = "" if test.n_flipped == test.n else f", {words.plural(test.n_flipped, 'source')} flipped as one each"
+    units = ""
+    if test.n_flipped != test.n:
+        units = (
+            f", works of one source and mirrored copies flipped together, {words.count(test.n_flipped)} signs in all"
+        )
     holm = f" ({words.p_value(test.p_value_holm)} after Holm's correction for {attacks} tests)" if corrected else ""
     most = test.odds_explaining
     bound = "" if most is None else f" Rosenbaum's bound: p stays at or below {test.level:g} up to {most:.3g} to 1."

@@ -76,7 +76,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "ladder": words.LADDER,
         "views": mirror_words.VIEW,
         "together": _together(audit) if audit else "",
-        "mirror": audit.mirror if audit and audit.lead == "mirror" else None,
+        "mirror": audit.mirror if audit and audit.by_mirror else None,
         "readings": readings(run),
         "controls": controls(run),
         "leaks": words.leaks(_bound(run.document)),
@@ -113,7 +113,7 @@ def context(run: RunFolder) -> dict[str, Any]:
 
 def _together(audit: Audit) -> str:
     """What the test of the claim found, of all suspects."""
-    if audit.lead != "mirror":
+    if not audit.by_mirror:
         return words.together(audit.set, tests_made(audit))
     return "" if audit.mirror is None else mirror_words.together(audit.mirror, tests_made(audit))
 

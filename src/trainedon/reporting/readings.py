@@ -44,25 +44,27 @@ def _maker(document: Audit) -> str:
     n = sum(1 for _ in scored) + (first is not None)
     if first is None:
         return "None of your pictures could be scored, so nothing can be said about them."
-    others = "those that the model never saw"
-    if document.lead == "mirror":
-        assert document.mirror is not None or named is None
-        others = "what chance does" if document.mirror is None else f"its {mirror_words.VIEW[document.mirror.view]}"
-        if named is None and document.mirror is not None:
-            return "Pictures of one source hang together, so nothing is said about single ones."
+    if document.by_mirror and document.mirror is not None and named is None:
+        return "Pictures of one source hang together, so nothing is said about single ones."
     if named is None:
         return "There is nothing to compare your pictures with, so nothing can be said about them."
     if named == 0:
-        single = f"None of your pictures stands out by itself from {others}."
+        single = f"None of your pictures stands out by itself from {_others(document, 1)}."
         if level < FOUND:
             return single
         return f"{single} Together they do." + (f" {OTHER_CAUSE}" if level == FOUND else "")
     which = f"{words.count(named)} of your {words.count(n)} pictures" if n > 1 else "Your picture"
-    if named > 1:
-        others = others.replace("its ", "their ") + ("s" if others.startswith("its ") else "")
-    text = f"{which} {'stand' if named > 1 else 'stands'} out from {others}"
+    text = f"{which} {'stand' if named > 1 else 'stands'} out from {_others(document, named)}"
     text += f", {words.shorten(first.picture)} most of all." if n > 1 else "."
     return f"{text} {_part(document)}" if level > FOUND else f"{text} {OTHER_CAUSE}"
+
+
+def _others(document: Audit, named: int) -> str:
+    """What so many pictures are compared with."""
+    if not document.by_mirror or document.mirror is None:
+        return "those that the model never saw"
+    view = document.mirror.view
+    return f"their {VIEWS[view]}" if named > 1 else f"its {mirror_words.VIEW[view]}"
 
 
 def _part(document: Audit) -> str:
@@ -84,11 +86,15 @@ def _lawyer(document: Audit) -> str:
 
 def _statistician(document: Audit) -> str:
     test, cdi = document.set, document.cdi
-    if document.lead == "mirror":
+    if document.by_mirror:
         if document.mirror is None:
             return "No test was possible: no picture has a score that differs from that of its mirror image."
         made = tests_made(document)
-        return mirror_words.statistician(document.mirror, made, corrected=made > 1)
+        text = mirror_words.statistician(document.mirror, made, corrected=made > 1)
+        together = document.mirror_together
+        if together is not None and together != document.mirror:
+            text += f" All attacks together (mean signed ranks): p = {words.p_value(together.p_value_holm)}."
+        return text
     if test.p_value is None:
         return "No test of the set was possible: it takes scored pictures on both sides."
     corrected, first = tests_made(document), document.attacks[0]
@@ -109,8 +115,9 @@ def _statistician(document: Audit) -> str:
 
 def tests_made(document: Audit) -> int:
     """How many tests of the set were made, and corrected for."""
-    if document.lead == "mirror":
-        return sum(attack.mirror is not None for attack in document.attacks)
+    if document.by_mirror:
+        every = [*(attack.mirror for attack in document.attacks), document.mirror_together]
+        return sum(test is not None for test in every)
     tests = [attack.set.p_value for attack in document.attacks] + [document.cdi and document.cdi.p_value]
     return sum(p_value is not None for p_value in tests)
 

@@ -289,6 +289,6 @@ def _turned(plan: Plan, rules: evidence.Rules) -> list[Turned]:
     """The attacks that an audit's claim rests on, on turned pictures."""
     if not plan.controls or "unseen" not in plan.sets:
         return []
-    if plan.kind != "audit" or plan.lead == "mirror":  # the mirror test compares with mirror images itself
+    if plan.kind != "audit" or plan.lead.startswith("mirror"):  # the mirror test compares with mirror images itself
         return []
     return turned(plan.attacks if plan.lead == "cdi" else plan.attacks[:1], rules.turned)

@@ -31,7 +31,7 @@ from trainedon.evidence.protocol.documents import (
 from trainedon.evidence.protocol.draw import Draw, check_draw
 from trainedon.evidence.protocol.listed import Again, listed_before, of_earlier
 from trainedon.evidence.protocol.member_share import member_share
-from trainedon.evidence.protocol.mirror_test import mirror_tests, named_by_sign
+from trainedon.evidence.protocol.mirror_test import TOGETHER, mirror_tests, named_by_sign, units_of
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
@@ -40,10 +40,11 @@ from trainedon.evidence.protocol.source_evidence import NO_SET, Works, set_evide
 from trainedon.evidence.protocol.twins import TwinEvidence, Twins, with_all_counted
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
+from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.deduplicate import deduplicated
 from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.lazy import LazySequence
-from trainedon.evidence.table.picture_table import Pictures
+from trainedon.evidence.table.picture_table import Pictures, PictureTable
 from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
 from trainedon.evidence.table.scores import Sample, Scores
 from trainedon.formats.run_record import Lead
@@ -100,22 +101,23 @@ def audit_table(
     findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules, works is not None)
     copies = duplicates(scores, listed)
     given_unseen = scores.has("unseen")
-    mirrors = mirror_tests(every, circumstances) if rules.mirrors else {}
+    by_mirror = lead in ("mirror", "mirror-cdi")
+    mirrors = mirror_tests(every, circumstances, listed, features) if rules.mirrors else {}
     attacks = tuple(one.model_copy(update={"mirror": mirrors.get(one.repr)}) for one in attacks)
-    mirror = attacks[0].mirror
+    mirror = mirrors.get(TOGETHER) if lead == "mirror-cdi" else attacks[0].mirror
     handed = chirality(listed, features) if mirror and mirror.view == "mirror" else None
-    by_sign = _named(suspects, mirror) if lead == "mirror" else None
+    by_sign = _named(suspects, attacks[0].mirror, listed, features) if by_mirror else None
     rows, n_named = _picture_evidence(suspects, unseen, by_sign, twinned)
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
-        (flags.of_mirror(attacks, handed) if lead == "mirror" else flags.of_controls(findings))
+        (flags.of_mirror(attacks, mirrors.get(TOGETHER), handed) if by_mirror else flags.of_controls(findings))
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])
-        + (flags.of_conditioning(control) if lead != "mirror" else [])
+        + ([] if by_mirror else flags.of_conditioning(control))
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
-        + (flags.of_audit(attacks, together, given_unseen) if lead != "mirror" else [])
+        + ([] if by_mirror else flags.of_audit(attacks, together, given_unseen))
         + flags.of_listing(circumstances.listed)
         + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
@@ -124,9 +126,7 @@ def audit_table(
         raised = [one for one in raised if one.code not in flags.OF_UNSEEN]
     leading = lead if lead == "cdi" else scores.attacks[0].repr
     made = (
-        len(mirrors)
-        if lead == "mirror"
-        else sum(test is not None and test.p_value is not None for test in (*tests, together))
+        len(mirrors) if by_mirror else sum(test is not None and test.p_value is not None for test in (*tests, together))
     )
     listing = listed_before(
         circumstances.listed, None if works or lead == "cdi" else _again(lead, suspects, unseen, mirror, rules), made
@@ -149,7 +149,7 @@ def audit_table(
     said: Claim
     if twinned:
         said = claim_by_twins(twinned.test, [*filter(None, [hindrance.of_twins(twinned.test, LEVEL)])])
-    elif lead == "mirror":
+    elif by_mirror:
         against = (hindrance.of_chirality(handed, mirror), chosen)
         said = claim_by_mirror(
             mirror, [*filter(None, against)], suspects=len(suspects), tests=len(mirrors), besides=of_earlier(listing)
@@ -173,7 +173,7 @@ def audit_table(
         schema_version=rules.schema_version,
         protocol=rules.name,
         claim=said,
-        lead=lead if lead in ("mirror", "twins") else leading,
+        lead=lead if by_mirror or lead == "twins" else leading,
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
@@ -184,6 +184,7 @@ def audit_table(
         blind=findings.blind,
         duplicates=copies,
         mirror=mirror,
+        mirror_together=mirrors.get(TOGETHER),
         chirality=handed,
         twins=twinned.test if twinned else None,
         randomised=randomised,
@@ -197,12 +198,14 @@ def audit_table(
     )
 
 
-def _named(suspects: Sample, mirror: MirrorTest | None) -> np.ndarray | None:
+def _named(
+    suspects: Sample, mirror: MirrorTest | None, listed: PictureTable | None, features: FeatureTable | None
+) -> np.ndarray | None:
     """q-values of the mirror test; None where it says nothing of single pictures, as of those whose signs hang together
     by whose work they are."""
-    if mirror is None or mirror.n_flipped != mirror.n:
+    if mirror is None or (suspects.rows.column("source") != MISSING).any():
         return None
-    return named_by_sign(suspects.score, mirror.odds)
+    return named_by_sign(suspects.score, mirror.odds, units_of(suspects, listed, features))
 
 
 def _again(lead: Lead, suspects: Sample, unseen: Sample, mirror: MirrorTest | None, rules: Rules) -> Again | None:

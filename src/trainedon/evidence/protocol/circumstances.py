@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trainedon.evidence.protocol.prompts import Controls
+from trainedon.formats.null_view import NullView
 from trainedon.formats.run_record import ListedEntry, RenderingEntry
 
 
@@ -29,7 +30,7 @@ class Circumstances:
     distilled: str | None = None
     listed: ListedEntry | None = None
     learnt: frozenset[str] = frozenset()
-    null_views: Mapping[str, str] = field(default_factory=dict)
+    null_views: Mapping[str, NullView] = field(default_factory=dict)
     on_control: Controls | None = None
     turned: Controls | None = None
 

@@ -138,7 +138,7 @@ def claim_by_mirror(
     if test is None:
         return _not_estimable("no suspect picture differs from its mirror image under this attack")
     views, least = VIEWS[test.view], tests * smallest_sign_p(test)
-    what = "pictures" if test.n_flipped == test.n else "sources"
+    what = "pictures" if test.n_flipped == test.n else "signs that are independent"
     if least >= LEVEL:
         return _not_estimable(f"{test.n_flipped} {what} all ahead of their {views} would give p = {min(1, least):.2g}")
     measured = (

@@ -501,7 +501,9 @@ class Audit(Document):
     schema_version: Literal[1, 2]
     protocol: Protocol
     claim: Claim
-    lead: str = Field(description="the test that the claim speaks of: the first attack's repr, cdi, mirror or twins")
+    lead: str = Field(
+        description="the test that the claim speaks of: the first attack's repr, cdi, mirror, mirror-cdi or twins"
+    )
     set: SetEvidence
     cdi: Cdi | None = Field(description="null with fewer than two attacks or too few pictures")
     false_discovery_rate: Unit
@@ -511,7 +513,12 @@ class Audit(Document):
     attacks: tuple[AttackAudit, ...]
     blind: Blind
     duplicates: Duplicates
-    mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="that of the first attack, where it has")
+    mirror: MirrorTest | None = Field(
+        None, exclude_if=_is_empty, description="that of the first attack, or of all where the claim speaks of these"
+    )
+    mirror_together: MirrorTest | None = Field(
+        None, exclude_if=_is_empty, description="that of all attacks together, missing with fewer than two"
+    )
     chirality: Chirality | None = Field(None, exclude_if=_is_empty, description="missing without a mirror test")
     twins: TwinsTest | None = Field(None, exclude_if=_is_empty, description="missing without twins")
     randomised: Randomised | None = None
@@ -522,6 +529,11 @@ class Audit(Document):
     control_models: tuple[ModelControl, ...] = Field((), exclude_if=_is_empty, description="missing without a model")
     sensitivity: tuple[Sensitivity, ...] = Field((), exclude_if=_is_empty, description="missing where not made")
     flags: tuple[Flag, ...]
+
+    @property
+    def by_mirror(self) -> bool:
+        """Whether the claim compares pictures with views of themselves."""
+        return self.lead in ("mirror", "mirror-cdi")
 
 
 def to_json(document: Document) -> str:

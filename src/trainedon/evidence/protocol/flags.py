@@ -22,6 +22,7 @@ from trainedon.evidence.protocol.documents import (
     ConditioningControl,
     Duplicates,
     Flag,
+    MirrorTest,
     PromptControl,
     SourceEvidence,
 )
@@ -75,8 +76,8 @@ def of_audit(attacks: Sequence[AttackAudit], together: Cdi | None, given_unseen:
     return flags
 
 
-def of_mirror(attacks: Sequence[AttackAudit], handed: Chirality | None) -> list[Flag]:
-    """Flags about pictures that are compared with views of themselves."""
+def of_mirror(attacks: Sequence[AttackAudit], together: MirrorTest | None, handed: Chirality | None) -> list[Flag]:
+    """Flags about pictures that are compared with views of themselves. together: the test of all attacks."""
     flags = []
     if handed is not None and handed.finds:
         best = min(handed.views, key=lambda view: (view.p_value, -view.share))
@@ -90,8 +91,10 @@ def of_mirror(attacks: Sequence[AttackAudit], handed: Chirality | None) -> list[
         if test.share_ci[1] < 0.5:
             because = f"{name}: {test.n_positive} of {test.n} pictures are ahead of their mirror images."
             flags.append(flag("behind-mirror", because))
-    if len(tests) > 1:
-        flags.append(flag("multiple-attacks", f"Attacks tried: {len(tests)}."))
+    if together is not None:
+        tests.append(("cdi", together))
+        also = "and all of them together (CDI)"
+        flags.append(flag("multiple-attacks", f"Attacks tried: {len(tests) - 1} {also}."))
     found = [name for name, test in tests if test.finds]
     if 0 < len(found) < len(tests):
         because = f"Of {len(tests)} tests, these found a difference: {', '.join(found)}."

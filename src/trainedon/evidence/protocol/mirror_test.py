@@ -8,15 +8,16 @@ folder apart from other folders (a camera, an artist, a codec) is the same on bo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from trainedon.evidence.protocol.circumstances import Circumstances
 from trainedon.evidence.protocol.documents import MirrorTest
 from trainedon.evidence.statistics.intervals import clopper_pearson
+from trainedon.evidence.statistics.paired_attacks import paired
 from trainedon.evidence.statistics.pvalues import holm
 from trainedon.evidence.statistics.sign_flip import (
     MOST_ODDS,
@@ -27,8 +28,13 @@ from trainedon.evidence.statistics.sign_flip import (
     sign_flip_test,
     signs_needed,
 )
+from trainedon.evidence.table.clusters import unite
 from trainedon.evidence.table.codes import MISSING
+from trainedon.evidence.table.feature_table import FeatureTable
+from trainedon.evidence.table.mirrored_copies import mirrored_copies
+from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.scores import Sample, Scores
+from trainedon.formats.null_view import NullView
 
 LEVEL = 0.01
 FALSE_DISCOVERY_RATE = 0.05
@@ -36,6 +42,7 @@ DOUBT = 0.001  # chance that the odds learnt from a reference are too low, which
 # Without pictures to learn it from: unseen ones may come out positive twice as often as negative. Measured upper limits
 # are 1.23 (faces) and 1.97 (emoji); text and digits lie far above, and chirality is a control of its own.
 ASSUMED = 2.0
+TOGETHER = "cdi"  # the name of the test of all attacks together
 Origin = Literal["assumed", "reference", "control model"]
 
 
@@ -57,34 +64,64 @@ class Odds:
         return cls(odds_of(differences), origin, len(signs), int((signs > 0).sum())) if len(signs) else None
 
 
-def mirror_tests(scores: Scores, circumstances: Circumstances) -> dict[str, MirrorTest]:
-    """The mirror test of each attack whose scores are differences to one view, by its repr, corrected for one another
-    (Holm). Those where no suspect has a sign are missing.
+def mirror_tests(
+    scores: Scores,
+    circumstances: Circumstances,
+    listed: PictureTable | None = None,
+    features: FeatureTable | None = None,
+) -> dict[str, MirrorTest]:
+    """The mirror test of each attack whose scores are differences to one view, by its repr, and as TOGETHER that of all
+    of them (`paired`) where there are several, corrected for one another (Holm). Those where no suspect has a sign are
+    missing.
 
     Unseen pictures need not be alike in other ways here, and say what chance favours; so does a control model, whose
     own differences of the suspects are among the scores. What both say, the larger holds. Works of one source are
-    flipped together.
+    flipped together, and so are mirrored copies of one picture, which are found where pictures are `listed` and have
+    `features`.
     """
     controls = {told.of: name for name, told in (circumstances.on_control or {}).items()}
     known = {attack.repr: attack for attack in scores.attacks}
-    found: dict[str, MirrorTest] = {}
-    for name, view in circumstances.null_views.items():
-        if name not in known or name in circumstances.controls:
-            continue
-        suspects, unseen = (scores.sample(known[name], side) for side in ("suspect", "unseen"))
-        other = known.get(controls.get(name, ""))
-        learnt = [
-            Odds.learnt("reference", unseen.score),
-            other and Odds.learnt("control model", scores.sample(other, "suspect").score),
-        ]
-        test = mirror_test(suspects.score, largest(learnt), units_of(suspects), view)
-        if test is not None:
-            found[name] = test
-    corrected = holm(np.array([test.p_value for test in found.values()]))
+    views = {n: v for n, v in circumstances.null_views.items() if n in known and n not in circumstances.controls}
+    found: dict[str, MirrorTest | None] = {}
+    for names, view in [*(((name,), view) for name, view in views.items()), *_several(views)]:
+        suspects = _together([scores.sample(known[name], "suspect") for name in names])
+        unseen = _together([scores.sample(known[name], "unseen") for name in names])
+        learnt = [Odds.learnt("reference", unseen.score)]
+        if all(controls.get(name) in known for name in names):
+            on_control = _together([scores.sample(known[controls[name]], "suspect") for name in names])
+            learnt.append(Odds.learnt("control model", on_control.score))
+        units = units_of(suspects.first, listed, features)
+        key = names[0] if len(names) == 1 else TOGETHER
+        found[key] = mirror_test(suspects.score, largest(learnt), units if units is None else units[suspects.at], view)
+    made = {name: test for name, test in found.items() if test is not None}
+    corrected = holm(np.array([test.p_value for test in made.values()]))
     return {
         name: test.model_copy(update={"p_value_holm": p, "finds": p < LEVEL})
-        for (name, test), p in zip(found.items(), corrected.tolist(), strict=True)
+        for (name, test), p in zip(made.items(), corrected.tolist(), strict=True)
     }
+
+
+def _several(views: Mapping[str, NullView]) -> list[tuple[tuple[str, ...], NullView]]:
+    """The attacks that are tested together, where there are several with one view."""
+    return [(tuple(views), next(iter(views.values())))] if len(views) > 1 and len({*views.values()}) == 1 else []
+
+
+class _Together(NamedTuple):
+    """Differences, float64 (n,), of the pictures that all attacks have scored. at: which of the first one's they are,
+    int (n,)."""
+
+    score: np.ndarray
+    first: Sample
+    at: np.ndarray
+
+
+def _together(samples: Sequence[Sample]) -> _Together:
+    first, common = samples[0], samples[0].picture
+    for other in samples[1:]:
+        common = np.intersect1d(common, other.picture, assume_unique=True)
+    columns = [one.score[np.searchsorted(one.picture, common)] for one in samples]
+    score = columns[0] if len(columns) == 1 else paired(np.stack(columns, axis=1))
+    return _Together(score, first, np.searchsorted(first.picture, common))
 
 
 def mirror_test(
@@ -126,12 +163,25 @@ def smallest_p(test: MirrorTest) -> float:
     return float((test.odds / (1 + test.odds)) ** test.n_flipped + (0.0 if test.odds_from == "assumed" else DOUBT))
 
 
-def units_of(suspects: Sample) -> np.ndarray | None:
-    """Whose work each picture is, (m,); one without a source is one by itself. None where no source is known."""
-    source = suspects.rows.column("source")
-    if (source == MISSING).all():
-        return None
-    return np.where(source == MISSING, -2 - suspects.picture.astype(np.int64), source)
+def units_of(
+    suspects: Sample, listed: PictureTable | None = None, features: FeatureTable | None = None
+) -> np.ndarray | None:
+    """What belongs together, int (m,): works of one source, and mirrored copies of one picture. None where each picture
+    is by itself."""
+    root, source = np.arange(len(suspects)), suspects.rows.column("source")
+    known = np.flatnonzero(source != MISSING)
+    if len(known):
+        _, first, which = np.unique(source[known], return_index=True, return_inverse=True)
+        unite(root, known, known[first][which])
+    if listed is not None and features is not None and len(suspects):
+        keys = [key for key in features.vectors if key[0] == "suspect"]
+        rows = listed.find(keys)
+        at = np.searchsorted(suspects.picture, np.where(rows == MISSING, MISSING, listed.picture[rows]))
+        at = np.minimum(at, len(suspects) - 1)
+        here = (rows != MISSING) & (suspects.picture[at] == listed.picture[rows])
+        keys, at = [key for key, there in zip(keys, here.tolist(), strict=True) if there], at[here]
+        unite(root, at, at[mirrored_copies(features, keys)])
+    return None if np.array_equal(root, np.arange(len(root))) else root
 
 
 def largest(learnt: Iterable[Odds | None]) -> Odds | None:
@@ -152,6 +202,10 @@ def odds_of(reference: np.ndarray) -> float:
     return max(counted, least_odds_against(reference, DOUBT))
 
 
-def named_by_sign(suspects: np.ndarray, odds: float) -> np.ndarray:
-    """q-values of the suspects, float64 (m,): those of the knockoff filter."""
-    return knockoff_q(suspects, odds)
+def named_by_sign(suspects: np.ndarray, odds: float, units: np.ndarray | None = None) -> np.ndarray:
+    """q-values of the suspects, float64 (m,): those of the knockoff filter. Of pictures that belong together one has a
+    part in it, the first, and NaN is that of the others."""
+    first = np.ones(len(suspects), bool) if units is None else units == np.arange(len(units))
+    q = np.full(len(suspects), np.nan)
+    q[first] = knockoff_q(suspects[first], odds)
+    return q
