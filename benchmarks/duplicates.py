@@ -73,7 +73,8 @@ def seen(images: Sequence[Image.Image]) -> list[np.ndarray]:
     """The encoder's vectors, in blocks as a run makes them."""
     _, encode = encoder()
     blocks = [images[i : i + ROWS] for i in range(0, len(images), ROWS)]
-    return [vector for block in blocks for vector in encode([np.asarray(image) for image in block])]
+    found = [encode([np.asarray(image) for image in block], [False] * len(block)) for block in blocks]
+    return [vector for block in found for vector, _ in block]
 
 
 def feature_table(rows: Sequence[dict], vectors: Sequence[np.ndarray]) -> FeatureTable:

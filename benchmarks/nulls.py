@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageEnhance
-from scipy.stats import mannwhitneyu
+from PIL import Image, ImageEnhance, ImageFilter
+from scipy.stats import mannwhitneyu, rankdata
 
 from benchmarks.marks import write_between
-from benchmarks.shifts import mapped, saved
+from benchmarks.shifts import compressed, mapped, saved
 from trainedon.attacks import Attack, parse_attacks
 from trainedon.attacks.wrappers.on_control import OnControl, on_control
 from trainedon.attacks.wrappers.turned import Turned, turned
@@ -44,7 +44,7 @@ from trainedon.evidence import (
     read_features,
 )
 from trainedon.evidence.protocol import blind
-from trainedon.evidence.protocol.claims import FOUND, LEVEL
+from trainedon.evidence.protocol.claims import FOUND
 from trainedon.evidence.protocol.obstacles import of_blind, of_power
 from trainedon.files import write_json
 from trainedon.formats.run_record import ControlEntry
@@ -56,6 +56,7 @@ from trainedon.targets import ControlModel, Target, load_target
 SETS = ("suspect", "unseen")
 BEGIN, END = "<!-- nulls: begin -->", "<!-- nulls: end -->"
 TIMES = 2  # sides of the pictures that are given, in those of the model
+FAR = 0.05  # p-value of each attack, and of all together, above which no test is below 0.01
 MARGIN = 4  # pixels of the model by which a picture can be moved
 BICUBIC, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.LANCZOS
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -97,8 +98,13 @@ CHANGES: dict[str, Change] = {
     "saturation -15 %": lambda image, rng: ImageEnhance.Color(smaller(image)).enhance(0.85),
     "resized bicubically": lambda image, rng: smaller(image, resample=BICUBIC),
     "mirrored": lambda image, rng: smaller(image).transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "gamma 1.1": lambda image, rng: mapped(smaller(image), lambda x: 255 * (x / 255) ** 1.1),
+    "blurred by 0.3 pixels": lambda image, rng: smaller(image).filter(ImageFilter.GaussianBlur(0.3)),
+    "once a JPEG of quality 75": lambda image, rng: compressed(smaller(image), 75),
+    "cropped by 0 to 10 %": lambda image, rng: smaller(image, larger=1 / (1 - rng.uniform(0, 0.1))),
 }
 PLAIN = "nothing"
+TRUE = ("members", "members and as many others")
 
 
 @dataclass(frozen=True)
@@ -178,8 +184,8 @@ def designs(
     known = pool(members, CHANGES[PLAIN], folder / f"members of {target}")
     others = (plain, m, m + n, "unseen")
     half = m // 2
-    yield Design("members", ((known, 0, m, "suspect"), others))
-    yield Design("members and as many others", ((known, 0, half, "suspect"), (plain, half, m, "suspect"), others))
+    yield Design(TRUE[0], ((known, 0, m, "suspect"), others))
+    yield Design(TRUE[1], ((known, 0, half, "suspect"), (plain, half, m, "suspect"), others))
     for name in names:
         changed = plain if name == PLAIN else pool(unseen, CHANGES[name], folder / name)
         yield Design(name if name == PLAIN else f"suspects {name}", ((changed, 0, m, "suspect"), others))
@@ -228,8 +234,10 @@ class Bank:
 
 
 def _kind(attack: Attack) -> tuple[type, str]:
+    """Attacks of one kind share passes: one that is relative to the model in a mirror has made its control's too."""
     inner = attack.attack if isinstance(attack, OnControl | Turned) else attack
-    return type(attack), inner.name
+    apart = isinstance(attack, OnControl) or (isinstance(attack, Turned) and inner.relative_to is None)
+    return type(attack) if apart else Attack, inner.name
 
 
 @dataclass(frozen=True)
@@ -246,11 +254,15 @@ class Side:
 
     def finds(self, case: Case, bank: Bank) -> bool:
         """Whether the claim's own test finds a difference."""
-        scores = [bank.of(case, attack) for attack in self.attacks]
-        if len(scores) == 1:
-            sets = [[v for v, p in zip(scores[0], case.pictures, strict=True) if p["set"] == s] for s in SETS]
-            if mannwhitneyu(*sets, alternative="greater").pvalue > 2 * LEVEL:
-                return False  # far from the level that the permutations have to reach
+        scores = np.array([bank.of(case, attack) for attack in self.attacks])
+        suspect = np.array([picture["set"] == "suspect" for picture in case.pictures])
+        ranks = rankdata(scores, axis=1)
+        p_values = [
+            mannwhitneyu(values[suspect], values[~suspect], alternative="greater").pvalue
+            for values in (*scores, ranks.mean(axis=0))
+        ]
+        if min(p_values) > FAR:
+            return False  # far from the level that the permutations have to reach
         return audit_table(self._table(case, bank, self.attacks), lead=self.lead).claim.level > 1
 
     def stopped_by(self, case: Case, bank: Bank) -> list[str]:
@@ -259,8 +271,9 @@ class Side:
         table = self._table(case, bank, (*self.attacks, *self.controls))
         circumstances = Circumstances(on_control=of["model"], turned=of["change"])
         found = audit_table(table, case.pictures, case.features, lead=self.lead, circumstances=circumstances)
+        mirrored = [one for one in found.sensitivity or () if one.of == found.lead]
         stops = {
-            "mirrored": any(one.caps for one in found.sensitivity or () if one.of == found.lead),
+            "mirrored": not mirrored or any(one.caps for one in mirrored),
             "control model": any(one.caps for one in found.control_models or () if one.of == found.lead),
             "unseen": any(attack.unseen_control.finds for attack in found.attacks),
             "too few": of_power(*(sum(p["set"] == name for p in case.pictures) for name in SETS)) is not None,
@@ -326,24 +339,44 @@ def counts(found: Row) -> dict[str, int]:
 
 
 def table(rows: dict[str, Row]) -> str:
-    """The rows as Markdown, with exact 95 % intervals. A row's key: target, attack and design, joined by bars."""
-    heads = ("target", "attack", "difference", "draws", *counts({"found": 0, "past": []}))
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    silent: dict[tuple[str, str], list[str]] = {}
+    """The rows as Markdown, with exact 95 % intervals: true members, then all draws in which there is nothing to find,
+    by attack, then those differences of the sets that got past the blind baseline, over targets and attacks. A row's
+    key: target, attack and design, joined by bars."""
+    members: dict[tuple[str, ...], list[Row]] = {}
+    nothing: dict[tuple[str, ...], list[Row]] = {}
+    past: dict[tuple[str, ...], list[Row]] = {}
     for key, found in rows.items():
         target, attack, design = key.split("|")
-        if not found["found"]:
-            silent.setdefault((target, attack), []).append(design)
-            continue
+        if design in TRUE:
+            members.setdefault((target, attack, design), []).append(found)
+        else:
+            nothing.setdefault((target, attack), []).append(found)
+            past.setdefault((design,), []).append(found)
+    past = {key: some for key, some in past.items() if any(found["past"] for found in some)}
+    parts = [
+        _part("Members among the suspects", ("target", "attack", "suspects"), members),
+        _part("Nothing to be found", ("target", "attack"), nothing),
+        _part("Of these, differences of the sets that got past the blind baseline", ("difference",), past),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _part(title: str, heads: Sequence[str], groups: dict[tuple[str, ...], list[Row]]) -> str:
+    if not groups:
+        return ""
+    columns = (*heads, "draws", *counts({"found": 0, "past": []}))
+    lines = [f"{title}:", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    for key, some in groups.items():
+        whole: Row = {name: sum(found[name] for found in some) for name in ("draws", "found")}
+        whole["past"] = [stops for found in some for stops in found["past"]]
         shares = []
-        for hits in counts(found).values():
-            low, high = clopper_pearson(hits, found["draws"])
-            shares.append(f"{hits} ({low:.2f}-{high:.2f})" if hits else "0")
-        if ["not asked"] in found["past"]:
-            shares[-2:] = [f"at most {len(found['past'])}"] * 2
-        lines.append(f"| {target} | {attack} | {design} | {found['draws']} | {' | '.join(shares)} |")
-    nothing = [f"- {target}, {attack}: {', '.join(names)}" for (target, attack), names in silent.items()]
-    return "\n".join([*lines, "", "Nothing was found in any draw:", "", *nothing] if nothing else lines)
+        for hits in counts(whole).values():
+            low, high = clopper_pearson(hits, whole["draws"])
+            shares.append(f"{hits} ({low:.3f}-{high:.3f})")
+        if ["not asked"] in whole["past"]:
+            shares[-2:] = [f"at most {share}" for share in shares[-2:]]
+        lines.append(f"| {' | '.join(key)} | {whole['draws']} | {' | '.join(shares)} |")
+    return "\n".join(lines)
 
 
 def put(text: str, page: Path) -> None:
@@ -391,7 +424,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def read_rows(folder: Path) -> dict[str, Row]:
     """Every row that was made, in the order of targets and attacks."""
     files = [json.loads(path.read_text()) for path in sorted(folder.glob("row-*.json"))]
-    order = {name: i for i, name in enumerate(("members", "members and as many others"))}
+    order = {name: i for i, name in enumerate(TRUE)}
     rank = {name: i for i, name in enumerate(CHANGES, len(order))}
     order |= {f"{side}{name}": i for name, i in rank.items() for side in ("", "suspects ", "unseen ")}
     keyed = {one["key"]: one for one in files}

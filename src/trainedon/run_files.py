@@ -2,7 +2,7 @@
 
 RUN = "run.json"  # what was asked; complete last of all
 SCORES, PICTURES, LOOKS = "scores.parquet", "pictures.parquet", "looks.parquet"
-LABELS, DRAW, TRUTH = "labels.json", "draw.json", "truth.json"
+LABELS, DRAW, TWINS, TRUTH = "labels.json", "draw.json", "twins.json", "truth.json"
 AUDIT, EVALUATION, PEAKS, SWEEP = "audit.json", "evaluation.json", "peaks.json", "sweep.json"
 PAGE = "report.html"
 SEAL = "seal.json"
@@ -11,6 +11,6 @@ SHARDS = "shards"  # the folder of what is scored so far, gone once a run is com
 RESTORED = "restored"  # the folder of evidence pictures, with a folder for each
 EXHIBIT = "evidence.json"  # in each of these, written last
 
-INPUTS = (PICTURES, LOOKS, SCORES, LABELS, DRAW, TRUTH)  # that statistics and page are computed from
+INPUTS = (PICTURES, LOOKS, SCORES, LABELS, DRAW, TWINS, TRUTH)  # that statistics and page are computed from
 DOCUMENTS = (AUDIT, EVALUATION, PEAKS, SWEEP)
 ALL = (RUN, *INPUTS, *DOCUMENTS, PAGE, SEAL, LOCK)

@@ -67,16 +67,18 @@ def test_controls_are_counted_one_after_the_other():
     assert [*counts({"draws": 9, "found": 7, "past": past}).values()] == [7, 4, 2, 2]
 
 
-def test_the_table_says_what_was_found_and_where_nothing_was():
+def test_the_tables_part_true_audits_from_those_with_nothing_to_find():
     rows = {
         "weak|pia|members": {"draws": 10, "found": 10, "past": [[]] * 10},
         "weak|pia|nothing": {"draws": 10, "found": 0, "past": []},
         "weak|pia|suspects mirrored": {"draws": 10, "found": 3, "past": [["not asked"]]},
+        "strong|pia|suspects mirrored": {"draws": 10, "found": 1, "past": [["mirrored"]]},
     }
     text = table(rows)
-    assert "| weak | pia | members | 10 | 10 (0.69-1.00) | 10 (0.69-1.00) | 10 (0.69-1.00) | 10 (0.69-1.00) |" in text
-    assert "| suspects mirrored | 10 | 3 (0.07-0.65) | 1 (0.00-0.45) | at most 1 | at most 1 |" in text
-    assert text.endswith("- weak, pia: nothing")
+    assert "| weak | pia | members | 10 | 10 (0.692-1.000) | 10" in text
+    assert "| weak | pia | 20 | 3 (0.032-0.379) | 1 (0.001-0.249) | at most 1 (0.001-0.249) | at most 1" in text
+    assert "| strong | pia | 10 | 1 (0.003-0.445) | 1 (0.003-0.445) | 0 (0.000-0.308) | 1 (0.003-0.445) |" in text
+    assert "| suspects mirrored | 20 | 4 (0.057-0.437) | 2" in text and "| nothing |" not in text
 
 
 def test_a_page_without_marks_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainedon.evidence import Circumstances, Scores, audit_table
-from trainedon.evidence.protocol.listed import listed_before, of_earlier
+from trainedon.evidence.protocol.listed import Again, listed_before, of_earlier
 from trainedon.evidence.protocol.obstacles import of_listing
 from trainedon.evidence.protocol.rules import STANDARD_2
 from trainedon.evidence.statistics.pvalues import Deals, permutation_test
@@ -25,7 +25,7 @@ def entry(kept=0, left_out=0, asked=0):
 def found(suspects, unseen, **counts):
     scores = Scores.from_arrays(suspect=suspects, unseen=unseen)
     sides = tuple(scores.sample(scores.attacks[0], name) for name in ("suspect", "unseen"))
-    return listed_before(entry(**counts), sides, 1, replace(STANDARD_2, deals=FEW))
+    return listed_before(entry(**counts), Again.with_unseen(*sides, replace(STANDARD_2, deals=FEW)), 1)
 
 
 @pytest.fixture
@@ -89,3 +89,15 @@ def test_where_the_test_cannot_be_made_again_the_choice_counts_as_the_reason(rng
     assert told.listing.chosen.p_value == 1.0 and told.claim.level == 2
     first = audit_table(scores, circumstances=Circumstances(listed=entry(kept=39, left_out=1)))
     assert first.listing.chosen.p_value < LEVEL, "three tests are made, and it is small enough for them"
+
+
+def test_signs_that_were_picked_are_worth_nothing_either(rng):
+    null = np.sort(rng.normal(size=80))
+    scores = Scores.from_arrays(suspect=null[40:])
+    again = Again.with_signs(scores.sample(scores.attacks[0], "suspect"), 2.0)
+    assert again.p_value(null[40:]) < LEVEL
+    told = listed_before(entry(kept=40, left_out=40), again, 1)
+    assert (told.chosen.way, told.chosen.p_value) == ("dropped", 1.0)
+    added = listed_before(entry(kept=40, left_out=39), again, 1)
+    assert added.chosen.way == "added"
+    assert added.chosen.p_value > LEVEL, "those that were left out count as far behind as any"

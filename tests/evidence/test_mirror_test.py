@@ -1,16 +1,59 @@
 """Claims without unseen pictures: every picture against its own mirror image."""
 
+from functools import cache
+
 import numpy as np
 import pytest
+from looked_at import blurred, stored
 
 from trainedon.evidence import Circumstances, Scores, audit_table, to_json
-from trainedon.evidence.protocol.mirror_test import ASSUMED, mirror_test, odds_of
+from trainedon.evidence.protocol.mirror_test import ASSUMED, Odds, mirror_test, odds_of
+from trainedon.evidence.statistics.sign_flip import least_odds_against
+from trainedon.formats.run_record import ControlEntry
 
+SCORE = {"attack": "score", "repr": "score"}
 MIRROR = Circumstances(null_views={"score": "mirror"})
 
 
-def audited(suspects, unseen=None, lead="mirror"):
-    return audit_table(Scores.from_arrays(suspect=suspects, unseen=unseen), lead=lead, circumstances=MIRROR)
+@cache
+def looks(n):
+    """What a run stores of pictures that nothing tells from their mirror images."""
+    rng = np.random.default_rng(3)
+    return stored([blurred(rng) for _ in range(n)])
+
+
+def table(suspects, unseen=None, **columns):
+    """Scores of pictures that are stored as `looks` has them, with the same of another attack in each of columns."""
+    names = [f"{i}.png" for i in range(len(suspects))]
+    rows, features = looks(len(suspects))
+    digests = {row["picture"]: row["sha256"] for row in rows}
+    every = {"score": suspects, **columns}
+    made = [
+        {
+            "picture": name,
+            "set": "suspect",
+            "sha256": digests[name],
+            "attack": attack,
+            "repr": attack,
+            "score": float(d),
+        }
+        for attack, scores in every.items()
+        for name, d in zip(names, scores, strict=True)
+    ]
+    others = [] if unseen is None else unseen
+    made += [
+        {"picture": f"other-{i}.png", "set": "unseen", "attack": "score", "repr": "score", "score": float(d)}
+        for i, d in enumerate(others)
+    ]
+    listed = rows + [
+        {"set": "unseen", "picture": f"other-{i}.png", "sha256": None, "reason": None, "phash": None}
+        for i in range(len(others))
+    ]
+    return Scores.from_rows(made), listed, features
+
+
+def audited(suspects, unseen=None, lead="mirror", circumstances=MIRROR, **columns):
+    return audit_table(*table(suspects, unseen, **columns), lead=lead, circumstances=circumstances)
 
 
 def differences(n, shift, seed=0):
@@ -19,12 +62,13 @@ def differences(n, shift, seed=0):
 
 def test_training_pictures_are_found_and_named_without_any_other():
     found = audited(differences(120, 3))
-    assert (found.claim.level, found.claim.assumption, found.lead) == (3, "mirror", "mirror")
+    assert (found.claim.level, found.claim.grade, found.claim.assumption, found.lead) == (3, "3m", "mirror", "mirror")
     assert "mirror images" in found.claim.sentence
+    assert "which is assumed" in found.claim.sentence
     assert found.n_named > 100
     assert all(picture.p_value is None for picture in found.pictures)
-    assert found.mirror.odds == ASSUMED
-    assert found.mirror.odds_from == "assumed"
+    assert (found.mirror.odds, found.mirror.odds_from, found.mirror.n_flipped) == (ASSUMED, "assumed", 120)
+    assert not {"no-unseen", "blind-baseline-not-run"} & {flag.code for flag in found.flags}
 
 
 def test_pictures_that_the_model_never_saw_are_not():
@@ -34,9 +78,17 @@ def test_pictures_that_the_model_never_saw_are_not():
 
 
 def test_too_few_pictures_are_not_estimable():
-    found = audited(np.arange(1.0, 12.0))
-    assert found.claim.level == 0
-    assert audited(np.arange(1.0, 13.0)).claim.level == 3
+    assert audited(np.arange(1.0, 12.0)).claim.level == 0
+    assert audited(np.arange(1.0, 13.0)).claim.level > 0
+
+
+def test_no_claim_is_made_where_it_could_not_be_seen_whether_pictures_are_handed():
+    few = audited(np.arange(1.0, 40.0))
+    assert (few.claim.level, few.chirality.n) == (2, 39)
+    assert "with so few pictures" in few.claim.sentence
+    alone = audit_table(Scores.from_arrays(suspect=differences(60, 3)), lead="mirror", circumstances=MIRROR)
+    assert (alone.claim.level, alone.chirality) == (2, None)
+    assert "--mirror-reference" in alone.claim.because
 
 
 def test_a_kind_that_chance_favours_is_bounded_by_pictures_of_it_that_the_model_cannot_have_seen():
@@ -45,7 +97,76 @@ def test_a_kind_that_chance_favours_is_bounded_by_pictures_of_it_that_the_model_
     assert alone.claim.level == 3, "else the odds would not matter"
     assert bounded.claim.level == 1
     assert bounded.mirror.odds > 7
-    assert bounded.mirror.n_reference == 400
+    assert (bounded.mirror.odds_from, bounded.mirror.n_reference) == ("reference", 400)
+
+
+def test_a_control_model_bounds_it_too_and_the_larger_of_both_holds():
+    controlled = Circumstances(
+        null_views={"score": "mirror", "on-control": "mirror"},
+        on_control={"on-control": ControlEntry(of="score", model="b")},
+    )
+    members = differences(100, 3)
+    handed = np.where(np.random.default_rng(1).random(100) < 0.8, 1, -1) * np.abs(differences(100, 0, 1))
+    found = audited(members, circumstances=controlled, **{"on-control": handed})
+    assert (found.mirror.odds_from, found.mirror.n_reference) == ("control model", 100)
+    assert found.claim.level == 3
+    assert [one.repr for one in found.attacks] == ["score"], "a control is no attack"
+    assert audited(handed, circumstances=controlled, **{"on-control": handed}).claim.level == 1
+    both = audited(members, differences(400, 0, 2), circumstances=controlled, **{"on-control": handed})
+    assert both.mirror.odds == found.mirror.odds
+    assert both.mirror.odds_from == "control model"
+
+
+def test_pictures_that_text_is_on_are_told_from_their_mirror_images_and_no_claim_is_made():
+    rng = np.random.default_rng(5)
+    dark = [picture.copy() for picture in (blurred(rng) for _ in range(40))]
+    for picture in dark:
+        picture[:, :10] //= 3
+    rows, features = stored(dark)
+    suspects = [
+        {"picture": row["picture"], "set": "suspect", "sha256": row["sha256"], "score": d} | SCORE
+        for row, d in zip(rows, differences(40, 3).tolist(), strict=True)
+    ]
+    found = audit_table(Scores.from_rows(suspects), rows, features, lead="mirror", circumstances=MIRROR)
+    assert (found.claim.level, found.chirality.finds) == (2, True)
+    assert "told from" in found.claim.sentence
+    assert "told-from-mirror" in {flag.code for flag in found.flags}
+
+
+def test_several_attacks_are_corrected_for_one_another():
+    views = Circumstances(null_views={"score": "mirror", "second": "mirror"})
+    found = audited(differences(60, 1), circumstances=views, second=differences(60, 0, 4))
+    first, second = (one.mirror for one in found.attacks)
+    assert first.p_value_holm == pytest.approx(2 * first.p_value)
+    assert second.p_value_holm == second.p_value
+    assert found.mirror == first
+    assert "multiple-attacks" in {flag.code for flag in found.flags}
+
+
+def test_works_of_one_source_are_flipped_together_and_none_is_named():
+    d = np.concatenate([np.full(10, 3.0) + differences(10, 0, seed) / 9 for seed in range(4)])
+    rows, features = looks(40)
+    scores = Scores.from_rows(
+        {
+            "picture": row["picture"],
+            "set": "suspect",
+            "sha256": row["sha256"],
+            "score": one,
+            "source": f"artist-{i // 10}",
+            **SCORE,
+        }
+        for i, (row, one) in enumerate(zip(rows, d.tolist(), strict=True))
+    )
+    found = audit_table(scores, rows, features, lead="mirror", circumstances=MIRROR)
+    assert (found.mirror.n, found.mirror.n_flipped) == (40, 4)
+    assert found.claim.level == 0, "four coins say nothing"
+    assert found.n_named is None
+
+
+def test_those_that_fall_behind_their_mirror_images_are_told():
+    found = audited(differences(60, -2))
+    assert found.claim.level == 1
+    assert "behind-mirror" in {flag.code for flag in found.flags}
 
 
 def test_odds_are_the_upper_limit_of_what_a_reference_shows():
@@ -56,13 +177,31 @@ def test_odds_are_the_upper_limit_of_what_a_reference_shows():
     assert odds_of(np.zeros(5)) == ASSUMED
 
 
+def test_odds_grow_where_large_differences_are_positive_more_often():
+    size = np.linspace(0.1, 1, 400)
+    sign = np.where(np.arange(400) % 2 == 0, 1.0, -1.0)
+    flat = odds_of(size * sign)
+    sign[-60:] = 1  # all of the large ones, as many small ones negative
+    sign[:60] = -1
+    assert odds_of(size * sign) > flat + 0.2
+    assert odds_of(size * sign) == least_odds_against(size * sign, 0.001)
+
+
+def test_the_upper_limit_is_too_low_as_rarely_as_it_says():
+    rng = np.random.default_rng(0)
+    made = [np.where(rng.random(40) < 2 / 3, 1, -1) * rng.exponential(1, 40) for _ in range(600)]
+    too_low = sum(least_odds_against(one, 0.05) < 2 for one in made)
+    assert too_low <= 48  # 99.9 % of Binomial(600, 0.05)
+    assert least_odds_against(np.zeros(3), 0.05) == least_odds_against(np.ones(3), 0.05) == 1e6
+
+
 def test_the_test_of_unseen_pictures_stays_what_it_is_beside_it():
     suspects, unseen = differences(60, 2), differences(60, 0, 1)
     found = audited(suspects, unseen, lead="first")
     assert found.mirror is not None
     assert found.lead == "score"
     assert found.pictures[0].p_value is not None
-    plain = audit_table(Scores.from_arrays(suspect=suspects, unseen=unseen))
+    plain = audited(suspects, unseen, lead="first", circumstances=Circumstances())
     assert plain.mirror is None
     assert "mirror" not in to_json(plain)
     assert plain.claim == found.claim
@@ -73,6 +212,14 @@ def test_a_picture_that_is_its_own_mirror_image_has_no_sign():
     found = audited(np.zeros(9))
     assert found.claim.level == 0
     assert mirror_test(np.array([0.0, 1.0, -1.0])).n == 2
+
+
+def test_a_power_analysis_says_how_many_would_do():
+    d = differences(2000, 0.8)
+    needed = mirror_test(d, Odds()).needed
+    rng = np.random.default_rng(1)
+    found = [mirror_test(rng.normal(0.8, 1, needed)).finds for _ in range(60)]
+    assert sum(found) >= 40
 
 
 def test_a_lead_that_there_is_not_is_refused():

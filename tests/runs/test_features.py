@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image, ImageOps
 
 from trainedon.errors import UserError
 from trainedon.evidence import read_features
@@ -81,6 +82,7 @@ def test_a_picture_looks_the_same_whatever_its_neighbours(stock, installed, tmp_
     write_features(items, entries, tmp_path, quiet)
     features = read_features(tmp_path / "looks.parquet")
     assert features.encoder == ENCODER and all(row.shape == (1280,) for row in features.vectors.values())
+    assert {name for name, _ in features.mirrored} == {"member"} and len(features.mirrored) == 10
     (tmp_path / "few").mkdir()
     write_features(items[-3:], entries[-3:], tmp_path / "few", quiet)
     few = read_features(tmp_path / "few" / "looks.parquet").vectors
@@ -104,6 +106,24 @@ def test_a_larger_copy_looks_like_the_picture_and_another_does_not(shared, insta
     unit = {name: row / np.linalg.norm(row, axis=1, keepdims=True) for name, row in rows.items()}
     cosine = unit["member"] @ unit["suspect"].T
     assert (cosine.argmax(axis=1) == np.arange(8)).mean() > 0.7
+
+
+def test_the_mirror_image_is_seen_as_if_the_file_had_been_mirrored(installed, toy_pictures, tmp_path):
+    for name in ("as they are", "mirrored"):
+        (tmp_path / name).mkdir()
+    for path in sorted(toy_pictures["members"].iterdir())[:5]:
+        with Image.open(path) as image:
+            image.save(tmp_path / "as they are" / path.name)
+            ImageOps.mirror(image).save(tmp_path / "mirrored" / path.name)
+    features = {}
+    for name in ("as they are", "mirrored"):
+        entries = scan(tmp_path / name)
+        write_features(take_inventory(entries, "suspect"), entries, tmp_path / name, quiet)
+        features[name] = read_features(tmp_path / name / "looks.parquet")
+    for key, row in features["as they are"].mirrored.items():
+        np.testing.assert_allclose(row, features["mirrored"].vectors[key], atol=0.02)
+        assert np.abs(row - features["as they are"].vectors[key]).max() > 0.1
+    assert len(features["as they are"].mirrored) == 5
 
 
 def test_what_is_there_is_not_done_again(stock, built_in, tmp_path):

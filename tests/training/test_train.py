@@ -14,9 +14,10 @@ from forked import Forked
 from safetensors.torch import load_file
 
 from trainedon.errors import UserError
+from trainedon.reading import read_json
 from trainedon.targets import load_target
 from trainedon.training import Recipe, train
-from trainedon.training.families.lesson import regression_target
+from trainedon.training.families.lesson import noised_batch, regression_target
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 
@@ -240,3 +241,26 @@ def test_training_lowers_the_error_of_what_is_predicted(pictures, tmp_path, pred
         noisy = target.noised(pictures, 400, noise)
         errors.append((target.denoise(noisy, 400).clean - pictures).square().mean().item())
     assert errors[1] < 0.8 * errors[0], errors
+
+
+def test_flipped_training_mirrors_by_coins_and_says_so(whole, pictures, recipe, tmp_path):
+    flipped = replace(recipe, flip=True)
+    out = train(pictures, tmp_path / "m", flipped, checkpoint_every=2)
+    assert (out / WEIGHTS).read_bytes() != (whole / WEIGHTS).read_bytes()
+    assert read_json(out / "recipe.json", 2**20)["flip"] is True
+    assert "flip" not in read_json(whole / "recipe.json", 2**20)  # as in recipes of before
+    with pytest.raises(UserError, match="flip was True, is None"):
+        train(pictures, out, recipe)
+
+
+def test_each_row_of_a_step_is_mirrored_or_not(recipe):
+    clean = torch.rand(40, 3, 8, 8) * 2 - 1
+    pace = replace(recipe, batch_size=40)
+    plain, flipped = (noised_batch(pace, clean, recipe.scheduler(), 3, flip=flip) for flip in (False, True))
+    assert torch.equal(plain[0], flipped[0]) and torch.equal(plain[1], flipped[1])
+    moved = (plain[2] - flipped[2]).abs().amax((1, 2, 3)) > 1e-6
+    assert 8 <= moved.sum() <= 32
+    scheduler = recipe.scheduler()
+    mirrored = torch.where(moved.view(-1, 1, 1, 1), clean[plain[0]].flip(-1), clean[plain[0]])
+    expected = scheduler.add_noise(mirrored, flipped[3], flipped[1])
+    torch.testing.assert_close(flipped[2], expected, rtol=0, atol=1e-5)

@@ -6,7 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainedon.api.choosing import chosen, lead_of, possible
+from trainedon.api.choosing import (
+    DEFAULT,
+    against_view,
+    chosen,
+    lead_of,
+    null_view_of,
+    possible,
+)
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
 from trainedon.api.running import Asked, FinishedRun, Order, checked, finished
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
     from trainedon.api.choosing import Attacks
     from trainedon.api.results import AuditRun, EvaluationRun
     from trainedon.attacks import Progress
+    from trainedon.formats.null_view import NullView
     from trainedon.targets import Target
 
 
@@ -23,12 +31,14 @@ def audit(
     suspects: str | Path,
     *,
     unseen: str | Path | None = None,
-    attacks: Attacks = "drc",
+    attacks: Attacks | None = None,
     out: str | Path | None = None,
     drawn: str | Path | None = None,
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
     control: str | Path | None = None,
+    null_view: str = "auto",
+    mirror_reference: str | Path | None = None,
     controls: bool = True,
     choices: Choices = CHOICES,
     machine: Machine = MACHINE,
@@ -40,21 +50,28 @@ def audit(
 
     model: a diffusers folder, a checkpoint, a hub id `owner/name[@revision]`, or one from `load_target`. suspects,
     unseen: a folder, a parquet, .npz or .tar file, or a URL of these; unseen pictures are such as the model cannot have
-    seen, alike in every other way. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or
-    several of both; `cdi` as the first has the claim speak of it.
+    seen, alike in every other way. Without them each picture is compared with its own mirror image, and the claim rests
+    on that. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or several of both; `cdi` as the first
+    has the claim speak of it; None: `drc`, without unseen pictures a setting of it in fewer passes.
     out: the run folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing.
     drawn: the `draw.json` whose coins decided which pictures the model was given. shadows: a folder of shadow models;
     reference: a model that never saw the pictures; both for attacks that need them. control: a model that cannot have
-    seen any of the pictures, on which every attack is run too: what it finds there is no memory. controls: whether
+    seen any of the pictures, on which every attack is run too: what it finds there is no memory. null_view: of audits
+    without unseen pictures, the view that a picture is compared with: `mirror` (which `auto` is), `upside-down`,
+    `half-turn`, or `none`, which leaves scores alone. mirror_reference: pictures of the kind that the model cannot have
+    seen; they need not be alike in other ways, and say how often chance puts such a picture ahead of that view of it.
+    controls: whether
     attacks on a model that is conditioned on captions are run with other ones too. progress: called with (what, done,
     total).
 
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """
-    sets = {"suspect": suspects} | ({} if unseen is None else {"unseen": unseen})
+    view = null_view_of(null_view, unseen=unseen is not None, reference=mirror_reference is not None)
+    others = unseen if mirror_reference is None else mirror_reference
+    sets = {"suspect": suspects} | ({} if others is None else {"unseen": others})
     order = Order.of("audit", locals())
-    lead = lead_of(attacks, unseen is not None)
-    return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead)))
+    lead = "first" if attacks is None else lead_of(attacks, unseen is not None)
+    return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead), view=view))
 
 
 def evaluate(
@@ -118,14 +135,21 @@ def demo(
     return _audited(done), truth
 
 
-def _executed(order: Order, attacks: Attacks, asked: Asked, *, name: str | None = None) -> FinishedRun:
-    """name: of the model, on the page."""
+def _executed(
+    order: Order, attacks: Attacks | None, asked: Asked, *, name: str | None = None, view: NullView | None = None
+) -> FinishedRun:
+    """name: of the model, on the page. view: what pictures are compared with, where there are no unseen ones."""
     engine = checked(order)
-    named = chosen(attacks, order.means)
+    wanted = DEFAULT if attacks is None else attacks
+    named = chosen(wanted, order.means)
     target = opened(order.model, order.machine, order.place)
     if name is not None:
         target.identity = replace(target.identity, name=name)
-    return finished(order, target, possible(named, attacks, target), engine, asked)
+    named = possible(named, wanted, target)
+    if view is not None:
+        named, leads = against_view(None if attacks is None else named, target, view, order.choices.seed)
+        asked = replace(asked, lead="mirror") if leads else asked
+    return finished(order, target, named, engine, asked)
 
 
 def _audited(done: FinishedRun) -> AuditRun:

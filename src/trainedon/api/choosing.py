@@ -6,9 +6,10 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
 from trainedon.errors import UserError
+from trainedon.formats.null_view import NullView
 from trainedon.spec import check_spelling, names
 
 if TYPE_CHECKING:
@@ -87,6 +88,53 @@ def possible(attacks: list[Attack], asked: Attacks, target: Target) -> list[Atta
     """Of `all`, those that the target allows; what is left out is logged."""
     everything = any("all" in names(text) for text in _texts(asked))
     return [attack for attack in attacks if _allowed(attack, target)] if everything else attacks
+
+
+DEFAULT = "drc"
+NULL_VIEWS = ("auto", "none", *get_args(NullView))
+
+
+def null_view_of(asked: str, *, unseen: bool, reference: bool) -> NullView | None:
+    """The view of each picture that it is compared with, where no unseen pictures are given. asked: `auto`, `none` or a
+    view. Raises UserError for another one, and where it does not go together."""
+    if asked not in NULL_VIEWS:
+        raise UserError(f"--null-view {asked}: use one of {', '.join(NULL_VIEWS)}")
+    if unseen and reference:
+        raise UserError("--mirror-reference is for audits without --unseen: leave out one of the two")
+    if reference and asked == "none":
+        raise UserError(
+            "--mirror-reference says how often pictures are ahead of their mirror images: leave out --null-view none"
+        )
+    if unseen and asked not in ("auto", "none"):
+        raise UserError(
+            "--null-view compares each picture with itself: leave out --unseen, or give these pictures as "
+            "--mirror-reference"
+        )
+    if unseen or asked == "none":
+        return None
+    return "mirror" if asked == "auto" else cast(NullView, asked)
+
+
+def against_view(
+    attacks: Sequence[Attack] | None, target: Target, view: NullView, seed: int = 0
+) -> tuple[list[Attack], bool]:
+    """The attacks, each with its score of the view taken off; and whether the first is such a one. Those for which that
+    cannot be done stay as they are, and are named in the log. None: a setting of DRC in few passes."""
+    from trainedon.attacks import parse_attacks
+    from trainedon.attacks.wrappers.symmetric import against
+
+    if attacks is None:
+        attacks = parse_attacks("drc-latent" if target.latent else "drc-fast", [], seed=seed)
+    found: list[Attack] = []
+    for attack in attacks:
+        try:
+            one = against(attack, view)
+        except UserError as error:
+            log.warning("note: %s; without unseen pictures its scores stand alone", error)
+            one = attack
+        if one not in found:
+            found.append(one)
+    return found, found[0].null_view == view
 
 
 def lead_of(asked: Attacks, unseen: bool) -> Lead:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainedon.api.choosing import Means, chosen, possible
+from trainedon.api.choosing import DEFAULT, Means, against_view, chosen, possible
 from trainedon.api.opening import opened
 from trainedon.api.options import MACHINE, READING, Machine, Reading, check_call
 from trainedon.errors import UserError
@@ -22,7 +22,7 @@ def plan(
     n: int,
     *,
     gpus: int = 1,
-    attacks: Attacks = "drc",
+    attacks: Attacks | None = None,
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
     control: str | Path | None = None,
@@ -38,7 +38,8 @@ def plan(
 
     gpus: how many devices like this one share the work. pictures: some of the pictures, whose size, and how fast they
     are read, is measured. bytes_per_picture: how large a stored one is, if not measured. suspects: how many of the n
-    are in question, of an audit whose other pictures are unseen; the estimate then says which claim it can reach.
+    are in question, of an audit whose other pictures are unseen, or which has no others; the estimate then says which
+    claim it can reach.
     sources: of how many artists, or other sources, the unseen ones are, where the suspects are works of one and labels
     are to be dealt by that. All else, and errors, as of `audit`.
     """
@@ -56,9 +57,12 @@ def plan(
     if sources is not None and (suspects is None or not 0 < sources <= n - suspects):
         raise UserError(f"{sources} sources: say how many are suspects, and of how many artists the unseen ones are")
     means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base, control=control)
-    named = chosen(attacks, means)
+    wanted, by_mirror = DEFAULT if attacks is None else attacks, suspects == n
+    named = chosen(wanted, means)
     target = opened(model, machine)
-    named = possible(named, attacks, target)
+    named = possible(named, wanted, target)
+    if by_mirror:
+        named, by_mirror = against_view(named if attacks is not None else None, target, "mirror")
     recaptioned = with_other_captions(target, named, Pool.of(("one", "another"))) if controls else []
     tests = len(named)
     named += [*recaptioned, *on_control(named, means.control_model())]
@@ -75,5 +79,12 @@ def plan(
     if suspects is None:
         return estimate
     works = None if sources is None else SourcesGiven.one_against(sources)
-    given = Given(suspects=suspects, unseen=n - suspects, attacks=tests, sources=works)
+    given = Given(
+        suspects=suspects,
+        unseen=n - suspects,
+        attacks=tests,
+        sources=works,
+        by_mirror=by_mirror,
+        bounded=control is not None,
+    )
     return replace(estimate, reachable=reachable(given))

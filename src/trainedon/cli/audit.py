@@ -15,6 +15,7 @@ from trainedon import api
 from trainedon.api import Choices, Machine, Reading
 from trainedon.cli.option_groups import (
     Attacks,
+    AuditAttacks,
     Control,
     Controls,
     Drawn,
@@ -47,11 +48,25 @@ def audit(
     ],
     out: Out,
     unseen: Unseen = None,
-    attacks: Attacks = "drc",
+    attacks: AuditAttacks = None,
     drawn: Drawn = None,
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,
+    null_view: Annotated[
+        str,
+        typer.Option(
+            help="Without --unseen, what each picture is compared with: mirror (which auto is), upside-down or "
+            "half-turn, whichever such pictures are as likely in; none leaves scores alone."
+        ),
+    ] = "auto",
+    mirror_reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Pictures of the kind that the model cannot have seen, alike or not in other ways: how often chance "
+            "puts one ahead of its mirror image."
+        ),
+    ] = None,
     choices: Choices,
     controls: Controls = True,
     machine: Machine,
@@ -69,6 +84,8 @@ def audit(
             shadows=shadows,
             reference=reference,
             control=control,
+            null_view=null_view,
+            mirror_reference=mirror_reference or None,
             controls=controls,
             choices=choices,
             machine=machine,

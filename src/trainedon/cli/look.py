@@ -14,7 +14,7 @@ import typer
 from trainedon import api, run_files
 from trainedon.api import Machine, Reading
 from trainedon.cli.option_groups import (
-    Attacks,
+    AuditAttacks,
     Base,
     BatchSize,
     Compile,
@@ -65,7 +65,7 @@ def plan(
     model: Model,
     n: Annotated[str, typer.Argument(metavar="N", help="How many pictures: 1000000, 1_000_000, 1e6 or 1M.")],
     gpus: Annotated[int, typer.Option(help="How many devices like this one share the work.")] = 1,
-    attacks: Attacks = "drc",
+    attacks: AuditAttacks = None,
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,
@@ -75,7 +75,11 @@ def plan(
     ] = None,
     bytes_per_picture: Annotated[str | None, typer.Option(help="How large a stored picture is, such as 100k.")] = None,
     suspects: Annotated[
-        int | None, typer.Option(help="How many of the N are suspects, of an audit: says which claim it can reach.")
+        int | None,
+        typer.Option(
+            help="How many of the N are suspects, of an audit: says which claim it can reach. All: without unseen "
+            "pictures."
+        ),
     ] = None,
     sources: Annotated[
         int | None,

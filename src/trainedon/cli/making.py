@@ -86,6 +86,10 @@ def train(
     zero_snr: Annotated[
         bool | None, typer.Option("--zero-snr", help="Rescale the betas to zero terminal signal-to-noise ratio.")
     ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip", help="Mirror pictures by a coin whenever they are trained on; pixel alone."),
+    ] = None,
     snapshot: Annotated[
         list[int] | None,
         typer.Option(min=1, help="Also keep the model as it is after this many passes; may be given several times."),
@@ -106,6 +110,7 @@ def train(
         betas=betas,
         prediction=prediction,
         zero_snr=zero_snr,
+        flip=flip,
         passes=passes,
         batch_size=batch_size,
         learning_rate=learning_rate,

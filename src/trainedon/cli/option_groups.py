@@ -24,6 +24,13 @@ Out = Annotated[
     typer.Option(help="The run folder, a path or a URL (s3://...): new, or that of the same command, which goes on."),
 ]
 Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`.")]
+AuditAttacks = Annotated[
+    str | None,
+    typer.Option(
+        help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`. When not given: drc, and without "
+        "unseen pictures a setting of it in few passes."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=-MOST, max=MOST, help="Seed of the noise that attacks draw.")]
 Limit = Annotated[
     int | None, typer.Option(min=1, max=MOST, help="Take the first N pictures of each source, in sorted order.")

@@ -162,7 +162,7 @@ def print_audit(document: Audit) -> None:
         corrected = " (corrected for all tests)" if p != document.set.p_value else ""
         say(f"All suspects together: AUC {area}, p {_p_value(p)}{corrected}")
     _print_flags(document)
-    say(f"Claim level {document.claim.level}: {document.claim.sentence}")
+    say(f"Claim level {document.claim.grade}: {document.claim.sentence}")
 
 
 def _print_flags(document: Audit | Evaluation) -> None:

@@ -7,6 +7,15 @@ from trainedon.evidence.protocol.draw import Draw, DrawnPicture, SetAside, check
 from trainedon.evidence.protocol.evaluating import evaluate_scores, evaluate_table
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
 from trainedon.evidence.protocol.rules import CURRENT, STANDARD_1, STANDARD_2, Rules, rules_of
+from trainedon.evidence.protocol.twins import (
+    TwinCopy,
+    TwinnedPicture,
+    Twins,
+    check_twins,
+    chosen_copy,
+    read_twins,
+    twins_commitment,
+)
 from trainedon.evidence.schemas import schemas
 from trainedon.evidence.statistics import (
     Auc,
@@ -57,13 +66,18 @@ __all__ = [
     "SetTest",
     "SignTest",
     "Sweep",
+    "TwinCopy",
+    "TwinnedPicture",
+    "Twins",
     "as_data",
     "auc",
     "audit_scores",
     "audit_table",
     "benjamini_hochberg",
     "check_draw",
+    "check_twins",
     "chirality_test",
+    "chosen_copy",
     "clopper_pearson",
     "coin",
     "commitment",
@@ -81,10 +95,12 @@ __all__ = [
     "read_draw",
     "read_features",
     "read_scores",
+    "read_twins",
     "rules_of",
     "schemas",
     "sign_flip_test",
     "sweep",
     "to_json",
     "tpr_at_fpr",
+    "twins_commitment",
 ]

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from trainedon.evidence.protocol.documents import Audit, Evaluation
 from trainedon.evidence.protocol.draw import Draw
+from trainedon.evidence.protocol.twins import Twins
 from trainedon.evidence.studies.peaks import Peaks
 from trainedon.evidence.studies.sweep import Sweep
 from trainedon.formats import RunRecord
@@ -20,6 +21,7 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "peaks": Peaks,
     "sweep": Sweep,
     "draw": Draw,
+    "twins": Twins,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from trainedon.formats.null_view import NullView
 from trainedon.formats.run_record import DeclaredEntry, RunRecord
 
 DRC = ("drc", "drc-fast", "drc-hide", "drc-latent", "drc-paper")  # the attacks of version 1 that showed pictures
@@ -22,5 +25,11 @@ def read_off(name: str, attack: str) -> DeclaredEntry | None:
     return DeclaredEntry(
         shown_as="noised" if "Diffuse(" in attack or "Fade(" in attack else "hidden",
         relative_to="self" if "symmetries=" in attack and "symmetries=()" not in attack else None,
-        null_view="mirror" if "symmetries=('mirror',)" in attack and "share=1.0" in attack else None,
+        null_view=_null_view(attack),
     )
+
+
+def _null_view(attack: str) -> NullView | None:
+    """The one view whose whole score is taken off."""
+    views: tuple[NullView, ...] = get_args(NullView)
+    return next((view for view in views if f"symmetries=('{view}',)" in attack and "share=1.0" in attack), None)

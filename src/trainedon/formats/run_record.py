@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from trainedon.formats.null_view import NullView
 from trainedon.formats.other_captions import OtherCaptions
 
 # Version 1 leaves parameters out of the texts of attacks, and does not say what attacks declare of their scores.
@@ -36,7 +37,7 @@ Count = Annotated[int, Field(ge=0)]
 Moment = Annotated[str, AfterValidator(_moment)]
 Shape = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)]
 Kind = Literal["audit", "evaluate"]
-Lead = Literal["first", "cdi", "mirror"]  # of all tests of an audit, the one that its claim speaks of
+Lead = Literal["first", "cdi", "mirror", "twins"]  # of all tests of an audit, the one that its claim speaks of
 Question = Literal["alpha", "orientation"]
 Counted = Literal["usable", "alpha", "orientation"]  # pictures, in each of which ways
 
@@ -77,6 +78,7 @@ class RunIdentity(_Entry):
     rendering: dict[str, str] = Field(default={}, description="how pictures become pixels, where it is not the default")
     sweep: list[str] = Field(default=[], description="titles of the questions of a sweep")
     draw: str | None = Field(default=None, description="commitment of the coins that decided who was a member")
+    twins: str | None = Field(default=None, description="commitment of the coins that decided which copy was published")
     protocol: str = Field(default="standard-1", description="by whose rules scores become claims; missing: standard-1")
 
 
@@ -203,7 +205,7 @@ class DeclaredEntry(_Entry):
         description="labels: it learnt from pictures of which it was known whether they are members, so that scores "
         "depend on each other and intervals are wider; missing where it did not",
     )
-    null_view: Literal["mirror"] | None = Field(
+    null_view: NullView | None = Field(
         default=None,
         description="view whose score is taken off, so that the sign of what is left is a coin for pictures that the "
         "model never saw, if they are as likely so as the other way round; missing where there is none",

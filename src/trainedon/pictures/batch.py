@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 
 if TYPE_CHECKING:
     from trainedon.targets import Target
+
+ROUNDING = 1.01 / 127.5  # one level
 
 
 def fit(rgb: np.ndarray, size: tuple[int, int], channels: int, rendering: Rendering = DEFAULT) -> torch.Tensor:
@@ -49,10 +51,31 @@ def fit(rgb: np.ndarray, size: tuple[int, int], channels: int, rendering: Render
     return from_levels(values.reshape(height, width, channels).transpose(2, 0, 1))
 
 
+def reads_alike(width: int, height: int, size: tuple[int, int], rendering: Rendering = DEFAULT) -> bool:
+    """Whether `fit` surely reads the mirror image of such a picture as the mirror image of what it reads, up to
+    rounding (one level of 255).
+
+    Not where an odd number of columns is cut off or filled in, of which one side has one more (torchvision and PIL do
+    the same, so that models were trained on it), and not by filters for which a column can lie on an edge.
+    """
+    if rendering.resample not in ("lanczos", "bicubic", "bilinear") and width != size[1]:
+        return False
+    if rendering.fit == "squash":
+        return True
+    if rendering.fit == "pad":
+        return (size[1] - _inside(width, height, *size)[0]) % 2 == 0
+    return (_covering(width, height, size[1], size[0])[0] - size[1]) % 2 == 0
+
+
+def _inside(width: int, height: int, to_height: int, to_width: int) -> tuple[int, int]:
+    """Width and height of the whole picture resized until it just fits in."""
+    scale = min(to_width / width, to_height / height)
+    return max(1, min(to_width, round(width * scale))), max(1, min(to_height, round(height * scale)))
+
+
 def _padded(image: Image.Image, width: int, height: int, resample: Image.Resampling) -> Image.Image:
     """The whole picture between black bars."""
-    scale = min(width / image.width, height / image.height)
-    size = max(1, min(width, round(image.width * scale))), max(1, min(height, round(image.height * scale)))
+    size = _inside(image.width, image.height, height, width)
     canvas = Image.new(image.mode, (width, height))
     canvas.paste(image.resize(size, resample), (round((width - size[0]) / 2), round((height - size[1]) / 2)))
     return canvas
@@ -73,13 +96,28 @@ def _centre_box(width: int, height: int, to_width: int, to_height: int) -> tuple
 
     Resizing that part alone gives the same pixels, and a picture of 1 x 1 000 000 is never blown up as a whole.
     """
-    if width * to_height <= height * to_width:  # the width decides
-        new_width, new_height = to_width, max(to_height, to_width * height // width)
-    else:
-        new_width, new_height = max(to_width, to_height * width // height), to_height
+    new_width, new_height = _covering(width, height, to_width, to_height)
     left, top = round((new_width - to_width) / 2), round((new_height - to_height) / 2)
     x, y = width / new_width, height / new_height
     return left * x, top * y, min((left + to_width) * x, width), min((top + to_height) * y, height)
+
+
+def _covering(width: int, height: int, to_width: int, to_height: int) -> tuple[int, int]:
+    """Width and height of the whole picture resized until it just covers."""
+    if width * to_height <= height * to_width:  # the width decides
+        return to_width, max(to_height, to_width * height // width)
+    return max(to_width, to_height * width // height), to_height
+
+
+def _read_mirrored(
+    rgb: np.ndarray, own: torch.Tensor, size: tuple[int, int], channels: int, rendering: Rendering
+) -> torch.Tensor:
+    """What `fit` makes of the mirror image of a picture, mirrored back; `own`, what it makes of the picture, where that
+    is the same up to rounding."""
+    if reads_alike(rgb.shape[1], rgb.shape[0], size, rendering):
+        return own
+    other = fit(np.ascontiguousarray(rgb[:, ::-1]), size, channels, rendering).flip(-1)
+    return own if float((other - own).abs().max()) <= ROUNDING else other
 
 
 @dataclass(frozen=True)
@@ -91,6 +129,8 @@ class Batch:
     labels: their classes, int64 (n,), or None when the pictures have none.
     names: n relative names, or None for pictures that come from no file.
     captions: n captions, None for a picture without; None when no picture has one.
+    mirrored_first: pixels as the mirror images of the files are read, mirrored back, where that is not the same in
+    every row; None where it is.
     condition: what a model is conditioned on. When it is not given, attacks set it to the labels or captions, as the
     model takes them (`Target.condition_of`).
     """
@@ -101,6 +141,7 @@ class Batch:
     names: tuple[str, ...] | None = None
     captions: tuple[str | None, ...] | None = None
     condition: Condition = UNCONDITIONAL
+    mirrored_first: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype != torch.float32:
@@ -130,13 +171,25 @@ class Batch:
         captions if any has. rendering: the one with which they were decoded."""
         labels = [picture.label for picture in pictures]
         captions = tuple(picture.caption for picture in pictures)
+        rows = [fit(picture.rgb, size, channels, rendering) for picture in pictures]
+        others = [
+            _read_mirrored(picture.rgb, own, size, channels, rendering)
+            for picture, own in zip(pictures, rows, strict=True)
+        ]
+        alike = all(other is own for other, own in zip(others, rows, strict=True))
         return cls(
-            torch.stack([fit(picture.rgb, size, channels, rendering) for picture in pictures]),
+            torch.stack(rows),
             tuple(picture.sha256 for picture in pictures),
             None if None in labels else torch.tensor(labels, dtype=torch.int64),
             tuple(picture.name for picture in pictures),
             None if all(caption is None for caption in captions) else captions,
+            mirrored_first=None if alike else torch.stack(others),
         )
+
+    def for_mirror(self) -> Batch:
+        """What the model in a mirror is to be shown, so that a file and its mirror image are treated alike."""
+        other = self.mirrored_first
+        return self if other is None else replace(self, pixels=other.to(self.pixels.device), mirrored_first=None)
 
     def __len__(self) -> int:
         return len(self.sha256)
@@ -157,6 +210,7 @@ class Batch:
             None if self.names is None else tuple(self.names[i] for i in rows),
             None if self.captions is None else tuple(self.captions[i] for i in rows),
             self.condition[rows],
+            None if self.mirrored_first is None else self.mirrored_first[rows],
         )
 
 

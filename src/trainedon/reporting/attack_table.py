@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from trainedon.evidence import Audit
 from trainedon.evidence.protocol.documents import AttackAudit, AttackEvaluation, Rate
 from trainedon.formats.run_record import CostEntry, ReportedEntry
 from trainedon.reporting import words
@@ -82,12 +83,20 @@ def ranked(run: RunFolder) -> list[TableEntry]:
 
 def heads(run: RunFolder) -> list[str]:
     """The heads of the table of attacks, without the first, which is the attack's."""
+    if by_mirror(run):
+        own = ["p-value of the signs", "corrected (Holm)", "Ahead of that view", "Suspects"]
+        return [*own, "Reference", "Not scored", "NFE a picture", "Seconds a picture"]
     if run.kind == "audit":
         own = ["p-value of the set", "corrected (Holm)", "Suspect above unseen", "Suspects"]
     else:
         own = ["AUC", "ASR (best accuracy, optimistic)", "TPR at 1 % FPR", "TPR at 0.1 % FPR"]
         own.append("Training")
     return [*own, "Unseen", "Not scored", "NFE a picture", "Seconds a picture"]
+
+
+def by_mirror(run: RunFolder) -> bool:
+    """Whether the claim compares pictures with views of themselves."""
+    return isinstance(run.document, Audit) and run.document.lead == "mirror"
 
 
 def table(run: RunFolder) -> list[Line]:
@@ -132,6 +141,10 @@ def _cells(run: RunFolder, entry: TableEntry) -> tuple[Cell, ...]:
         words.number(attack.mean("nfe") if nfe is None else nfe, 4),
         words.number(attack.mean("seconds") if seconds is None else seconds, 2),
     ]
+    if isinstance(found, AttackAudit) and by_mirror(run):
+        test = found.mirror
+        signs = ["—"] * 3 if test is None else [words.p_value(test.p_value), words.p_value(test.p_value_holm)]
+        return tuple(map(Cell, [*signs, *([] if test is None else [words.share(test.share)]), *rest]))
     if isinstance(found, AttackAudit):
         tests = [words.p_value(found.set.p_value), words.p_value(found.set.p_value_holm)]
         return tuple(map(Cell, [*tests, words.share(found.set.effect), *rest]))

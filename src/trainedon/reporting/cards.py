@@ -12,7 +12,7 @@ from PIL import Image
 from trainedon import run_files
 from trainedon.evidence import Audit
 from trainedon.evidence.protocol.documents import PictureEvidence
-from trainedon.reporting import words
+from trainedon.reporting import mirror_words, words
 from trainedon.reporting.charts import Strip
 from trainedon.reporting.figures import LARGEST, Figure, figure, load, longest_side, tinted
 from trainedon.reporting.run_folder import Restored, RunFolder
@@ -73,8 +73,10 @@ class Cards:
     def __init__(self, run: RunFolder) -> None:
         self.run = run
         self.attack = run.attacks[0]
-        self.strip = Strip(self.attack.unseen, self.attack.of(run.asked))
         self.audit = run.document if isinstance(run.document, Audit) else None
+        mirror = self.audit.mirror if self.audit and self.audit.lead == "mirror" else None
+        self.view = mirror.view if mirror else None
+        self.strip = Strip(self.attack.unseen, self.attack.of(run.asked), zero=self.view is not None)
         self.kept = self._kept()
         self.choices = self._choices()
         self.findings = self._findings()
@@ -212,6 +214,8 @@ class Cards:
         unseen = set_name == "unseen"
         below = int(np.searchsorted(attack.unseen, score, side="left"))
         sentence = words.standing(attack.restores, below, len(attack.unseen) - unseen, unseen)
+        if self.view is not None:
+            sentence = mirror_words.standing(attack.restores, self.view, score)
         finding = self.finding(row) if set_name == "suspect" else None
         kept = self.kept.get(row)
         return Card(
@@ -243,7 +247,11 @@ class Cards:
 
     def _pictures(self, row: int) -> int:
         kept = self.kept.get(row)
-        return 4 + sum(1 + (given is not None) for given, _ in self._shown(kept)) if kept else 0
+        return (
+            4 + 2 * (self.view is not None) + sum(1 + (given is not None) for given, _ in self._shown(kept))
+            if kept
+            else 0
+        )
 
     def _figures(self, kept: Restored, name: str, side: int) -> tuple[Figure, ...]:
         original = load(kept.original)
@@ -273,6 +281,11 @@ class Cards:
             for i, (_, path) in enumerate(shown, start=1):
                 wanted.append((load(path), f"Painted back {i}" if len(shown) > 1 else "Painted back", painted))
             wanted.append(differ)
+        if self.view is not None and kept.view and kept.view_restored:
+            image = mirror_words.VIEW[self.view]
+            wanted = [(pic, caption, alt) for pic, caption, alt in wanted if caption != "Hidden part"]
+            wanted.insert(-1, (load(kept.view), image.capitalize(), f"the {image}"))
+            wanted.insert(-1, (load(kept.view_restored), "Painted back there", f"{painted} of its {image}"))
         label = words.shorten(name, 48)
         return tuple(figure(image, caption, f"{label}: {alt}", side) for image, caption, alt in wanted if image)
 

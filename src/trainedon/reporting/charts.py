@@ -81,10 +81,11 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 class Strip:
     """The scale of the unseen scores, drawn once (`defs`), on which each picture gets its own marker (`mark`)."""
 
-    def __init__(self, unseen: np.ndarray, others: np.ndarray) -> None:
-        """unseen, others: float64 sorted finite scores; the scale reaches over both."""
-        self.unseen = unseen
-        self.low, self.high = limits(unseen, others)
+    def __init__(self, unseen: np.ndarray, others: np.ndarray, *, zero: bool = False) -> None:
+        """unseen, others: float64 sorted finite scores; the scale reaches over both. zero: whether a line marks 0, on
+        either side of which chance puts a picture, and the scale reaches over it."""
+        self.unseen, self.zero = unseen, zero
+        self.low, self.high = limits(unseen, others, np.zeros(int(zero)))
 
     def x(self, score: float, width: float = STRIP[0]) -> float:
         """Where `score` lies on a scale of `width` units."""
@@ -93,6 +94,9 @@ class Strip:
     def hill(self, width: float, base: float, height: float) -> list[str]:
         """The density of the unseen scores, with a tick a picture below it (thinned when there are many)."""
         body = [line(4, base, width - 4, base, "axis")]
+        if self.zero:
+            at = self.x(0.0, width)
+            body.append(line(at, base - height, at, base + 4, "axis"))
         if len(self.unseen):
             heights = base - height * density(self.unseen, self.low, self.high)
             xs = np.linspace(4, width - 4, len(heights))
@@ -117,7 +121,10 @@ class Strip:
             f'<circle cx="{x:.1f}" cy="7" r="4.5" class="dot {kind}"/>',
             text(x, 53.5, number(score), "value", anchor),
         ]
-        return svg(*STRIP, f"Score {number(score)} on the scale of the unseen pictures", sentence, body, "strip")
+        return svg(*STRIP, f"Score {number(score)} {self._scale()}", sentence, body, "strip")
+
+    def _scale(self) -> str:
+        return "on a scale with a line at 0" if self.zero else "on the scale of the unseen pictures"
 
     def square(self, score: float, sentence: str) -> Markup:
         """The same as a square with its parts named, to explain the strips."""
@@ -133,7 +140,7 @@ class Strip:
         ]
         if len(self.unseen):
             body.append(text(middle, 118, "unseen", "value", "middle"))
-        return svg(SQUARE, SQUARE, "The score among those of the unseen pictures", sentence, body, "square")
+        return svg(SQUARE, SQUARE, f"The score {self._scale()}", sentence, body, "square")
 
 
 def histogram(sets: Sequence[tuple[str, str, np.ndarray]], title: str) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainedon.evidence import Audit
+from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.claims import LEVEL as CLAIM_LEVEL
 from trainedon.evidence.protocol.documents import (
     Blind,
@@ -17,7 +17,7 @@ from trainedon.evidence.protocol.documents import (
     SourceEvidence,
     UnseenControl,
 )
-from trainedon.reporting import words
+from trainedon.reporting import mirror_words, words
 from trainedon.reporting.run_folder import RunFolder
 
 PASSED, FAILED, NOT_RUN, NOTED = "passed", "failed", "not run", "noted"
@@ -37,16 +37,17 @@ def controls(run: RunFolder) -> list[Control]:
     document, drawn = run.document, run.document.randomised
     of_all = isinstance(document, Audit) and document.lead == "cdi"
     unseen = [attack.unseen_control for attack in document.attacks[: None if of_all else 1]]
+    if isinstance(document, Audit) and document.lead == "mirror":
+        return [*_of_mirror(document), _copies(document.duplicates), *_of_listing(document)]
     rows = [_blind(document.blind), *_mismatch(document.blind)]
     rows.append(_unseen(min(unseen, key=lambda one: 1 if one.p_value is None else one.p_value)))
     rows.append(_copies(document.duplicates))
     if document.asked is not None:
         rows.append(_conditioning(document.asked))
-    lead = document.lead if isinstance(document, Audit) else document.attacks[0].repr
+    lead = "cdi" if of_all else document.attacks[0].repr
     rows += [_on_control(one) for one in document.control_models if one.of == lead]
     rows += [_mirrored(one, bool(document.control_models)) for one in document.sensitivity if one.of == lead]
-    if isinstance(document, Audit) and document.listing is not None:
-        rows.append(_listing(document.listing))
+    rows += _of_listing(document)
     if isinstance(document, Audit) and document.sources is not None:
         rows.append(_sources(document.sources))
     if drawn is not None:
@@ -54,6 +55,36 @@ def controls(run: RunFolder) -> list[Control]:
         finding += drawn.commitment[:16]
         rows.append(Control("Did the auditor's coins decide, for every picture?", finding, PASSED))
     return rows
+
+
+def _of_mirror(document: Audit) -> list[Control]:
+    """Of an audit whose pictures are compared with views of themselves: how far chance goes."""
+    test, handed = document.mirror, document.chirality
+    if test is None:
+        return []
+    rows = []
+    if test.view == "mirror":
+        question = "Can the pictures be told from their mirror images without the model?"
+        if handed is None:
+            rows.append(
+                Control(question, "the pictures were not there to be looked at, or are fewer than five", NOT_RUN)
+            )
+        else:
+            told = "; ".join(f"by {one.name}: {words.share(one.share)} told right" for one in handed.views)
+            finding = f"p = {words.p_value(handed.p_value)}; {told}"
+            least = handed.detectable
+            if not handed.finds and least is not None:
+                finding += f"; {words.share(least)} told right would have been found in four cases of five"
+            noted = FAILED if test.odds_from == "assumed" else NOTED
+            rows.append(Control(question, finding, noted if handed.finds else PASSED))
+    question = "How far does chance favour such pictures?"
+    verdict = NOT_RUN if test.odds_from == "assumed" else NOTED
+    rows.append(Control(question, mirror_words.odds(test), verdict))
+    return rows
+
+
+def _of_listing(document: Audit | Evaluation) -> list[Control]:
+    return [_listing(document.listing)] if isinstance(document, Audit) and document.listing is not None else []
 
 
 def _blind(blind: Blind) -> Control:

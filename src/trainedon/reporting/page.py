@@ -16,7 +16,7 @@ from trainedon import run_files
 from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.documents import OneRun
 from trainedon.files import write_text
-from trainedon.reporting import attack_table, sections, words
+from trainedon.reporting import attack_table, mirror_words, sections, words
 from trainedon.reporting.agreement_section import agreement
 from trainedon.reporting.captions_section import captions
 from trainedon.reporting.cards import Cards
@@ -74,7 +74,9 @@ def context(run: RunFolder) -> dict[str, Any]:
         "question": words.QUESTIONS[run.kind],
         "claim": audit and audit.claim,
         "ladder": words.LADDER,
-        "together": words.together(audit.set, tests_made(audit)) if audit else "",
+        "views": mirror_words.VIEW,
+        "together": _together(audit) if audit else "",
+        "mirror": audit.mirror if audit and audit.lead == "mirror" else None,
         "readings": readings(run),
         "controls": controls(run),
         "leaks": words.leaks(_bound(run.document)),
@@ -106,6 +108,13 @@ def context(run: RunFolder) -> dict[str, Any]:
         "sweep": sweep(run),
         **_record(run),
     }
+
+
+def _together(audit: Audit) -> str:
+    """What the test of the claim found, of all suspects."""
+    if audit.lead != "mirror":
+        return words.together(audit.set, tests_made(audit))
+    return "" if audit.mirror is None else mirror_words.together(audit.mirror, tests_made(audit))
 
 
 def _for_the_eye(run: RunFolder) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trainedon.evidence import Audit, Claim
-from trainedon.evidence.protocol.claims import LEVEL
+from trainedon.evidence import Audit
+from trainedon.evidence.protocol.claims import LEVEL, VIEWS
 from trainedon.evidence.protocol.documents import PowerAnalysis
-from trainedon.reporting import words
+from trainedon.reporting import mirror_words, words
 from trainedon.reporting.run_folder import RunFolder
 
 OTHER_CAUSE = "That may have another cause than training."
@@ -29,7 +29,7 @@ def readings(run: RunFolder) -> list[tuple[str, str]]:
         return []
     return [
         ("For whoever made the pictures", _maker(document)),
-        ("For a lawyer", _lawyer(document.claim)),
+        ("For a lawyer", _lawyer(document)),
         ("For a statistician", _statistician(document)),
     ]
 
@@ -41,15 +41,23 @@ def _maker(document: Audit) -> str:
     n = sum(1 for _ in scored) + (first is not None)
     if first is None:
         return "None of your pictures could be scored, so nothing can be said about them."
+    others = "those that the model never saw"
+    if document.lead == "mirror":
+        assert document.mirror is not None or named is None
+        others = "what chance does" if document.mirror is None else f"its {mirror_words.VIEW[document.mirror.view]}"
+        if named is None and document.mirror is not None:
+            return "Pictures of one source hang together, so nothing is said about single ones."
     if named is None:
         return "There is nothing to compare your pictures with, so nothing can be said about them."
     if named == 0:
-        single = "None of your pictures stands out by itself from those that the model never saw."
+        single = f"None of your pictures stands out by itself from {others}."
         if level < FOUND:
             return single
         return f"{single} Together they do." + (f" {OTHER_CAUSE}" if level == FOUND else "")
     which = f"{words.count(named)} of your {words.count(n)} pictures" if n > 1 else "Your picture"
-    text = f"{which} {'stand' if named > 1 else 'stands'} out from those that the model never saw"
+    if named > 1:
+        others = others.replace("its ", "their ") + ("s" if others.startswith("its ") else "")
+    text = f"{which} {'stand' if named > 1 else 'stands'} out from {others}"
     text += f", {words.shorten(first.picture)} most of all." if n > 1 else "."
     return f"{text} {_part(document)}" if level > FOUND else f"{text} {OTHER_CAUSE}"
 
@@ -62,13 +70,22 @@ def _part(document: Audit) -> str:
     return f"At least {low} of all (by estimate {estimate}) score higher than if the model treated them like those."
 
 
-def _lawyer(claim: Claim) -> str:
+def _lawyer(document: Audit) -> str:
+    claim = document.claim
     reason = f", because {claim.because}" if claim.because else ""
-    return f"Claim level {claim.level} of 4{reason}. {CONDITIONS[claim.level]}"
+    condition = CONDITIONS[claim.level]
+    if claim.assumption == "mirror" and document.mirror is not None:
+        condition = mirror_words.CONDITION.format(views=VIEWS[document.mirror.view])
+    return f"Claim level {claim.grade} of 4{reason}. {condition}"
 
 
 def _statistician(document: Audit) -> str:
     test, cdi = document.set, document.cdi
+    if document.lead == "mirror":
+        if document.mirror is None:
+            return "No test was possible: no picture has a score that differs from that of its mirror image."
+        made = tests_made(document)
+        return mirror_words.statistician(document.mirror, made, corrected=made > 1)
     if test.p_value is None:
         return "No test of the set was possible: it takes scored pictures on both sides."
     corrected, first = tests_made(document), document.attacks[0]
@@ -89,6 +106,8 @@ def _statistician(document: Audit) -> str:
 
 def tests_made(document: Audit) -> int:
     """How many tests of the set were made, and corrected for."""
+    if document.lead == "mirror":
+        return sum(attack.mirror is not None for attack in document.attacks)
     tests = [attack.set.p_value for attack in document.attacks] + [document.cdi and document.cdi.p_value]
     return sum(p_value is not None for p_value in tests)
 

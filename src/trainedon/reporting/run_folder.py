@@ -44,6 +44,8 @@ class Restored:
     others: tuple[Path, ...]  # what was given when further regions were hidden, one after another
     restorations: tuple[Path, ...]
     difference: Path | None
+    view: Path | None  # the picture in the view that it is compared with, and what the model painted back there
+    view_restored: Path | None
     note: str  # what the attack had to say of this picture, mostly empty
 
 
@@ -162,6 +164,8 @@ class RunFolder:
             others=tuple(path for i in range(2, 100) if (path := _file(folder, f"degraded-{i}.png"))),
             restorations=tuple(path for path in numbered if path),
             difference=_file(folder, "difference.png"),
+            view=_file(folder, "view.png"),
+            view_restored=_file(folder, "viewback.png"),
             note=read_exhibit(folder / run_files.EXHIBIT).note,
         )
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from trainedon import evidence, run_files
 from trainedon.reporting import words
-from trainedon.reporting.attack_table import LEVELS, TableEntry, entries, ranked
+from trainedon.reporting.attack_table import LEVELS, TableEntry, by_mirror, entries, ranked
 from trainedon.reporting.charts import histogram
 from trainedon.reporting.roc_chart import MOST_CURVES, roc, swatch
 from trainedon.reporting.run_folder import RunFolder
@@ -69,7 +69,15 @@ def sets(run: RunFolder) -> list[tuple[str, int, int, int]]:
     first = run.attacks[0]
     given = {name: int(first.given(name).sum()) for name in (run.asked, "unseen")}
     scored = {name: len(first.rows(name)) for name in given}
-    return [(words.SETS[name], n, scored[name], n - scored[name]) for name, n in given.items()]
+    return [
+        (called(run, name), n, scored[name], n - scored[name]) for name, n in given.items() if n or not by_mirror(run)
+    ]
+
+
+def called(run: RunFolder, name: str) -> str:
+    """What a set of the run is called. Unseen pictures are no more than a reference where no picture is compared with
+    them."""
+    return "reference pictures" if name == "unseen" and by_mirror(run) else words.SETS[name]
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def histograms(run: RunFolder) -> list[tuple[str, Markup]]:
     for entry in (first, *sorted(others, key=lambda entry: entry.number)):
         asked, unseen = entry.attack.of(run.asked), entry.attack.unseen
         if len(asked) or len(unseen):
-            sets = [(words.SETS[run.asked], "m", asked), (words.SETS["unseen"], "u", unseen)]
+            sets = [(called(run, run.asked), "m", asked), (called(run, "unseen"), "u", unseen)]
             charts.append((entry.label, histogram(sets, f"Scores of {entry.label}")))
     return charts
 

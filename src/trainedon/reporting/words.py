@@ -19,7 +19,12 @@ QUESTIONS = {
     "audit": "Was this model trained on these pictures?",
     "evaluate": "How much does this model reveal of its training pictures?",
 }
-SETS = {"suspect": "suspect pictures", "unseen": "unseen pictures", "member": "training pictures"}
+SETS = {
+    "suspect": "suspect pictures",
+    "unseen": "unseen pictures",
+    "member": "training pictures",
+    "kept": "kept copies",
+}
 CHANNELS = {1: "grey", 3: "colour"}
 LADDER = (
     ("Not estimable", "Too few pictures could be scored to say anything."),

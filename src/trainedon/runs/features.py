@@ -18,7 +18,7 @@ from trainedon import run_files
 from trainedon.attacks import Progress
 from trainedon.compare.efficientnet import PACKAGES, EfficientNetLite0, feature_maps
 from trainedon.degrade.vision import ROWS
-from trainedon.formats.arrow_schemas import FEATURES, LOOKS, written
+from trainedon.formats.arrow_schemas import FEATURES, LOOKS, MIRRORED, written
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.appearance import layout
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
@@ -28,6 +28,9 @@ from trainedon.runs.scoring.scorer import read_again
 MOST = 1024  # pictures of each set
 SIDE = 128  # pixels; 224 costs five times as much and finds few more copies
 BUILT_IN = "layout"
+# (pictures uint8 (h, w, 3), of which of them the mirror images are asked for) -> of each its vector and that of its
+# mirror image, or None
+Encode = Callable[[Iterable[np.ndarray], Sequence[bool]], list[tuple[np.ndarray, np.ndarray | None]]]
 LOOKED_AT = {"layout": layout, "thumbnail": thumbnail, "grain": grain, "levels": levels, "borders": borders}
 
 
@@ -41,7 +44,8 @@ def write_features(
     """Write features of the first MOST usable pictures of each set, by sha256, to `out/looks.parquet`, if not there.
 
     items: the inventory of all sets. entries: where to read each of them; one picture is held at a time.
-    The file's metadata name the encoder: EfficientNet-Lite0 where it is installed, else the built-in descriptor.
+    The file's metadata name the encoder: EfficientNet-Lite0 where it is installed, else the built-in descriptor. The
+    first also sees the mirror images of suspects and members, which says whether these can be told from the pictures.
     Raises UserError when a picture is no longer what it was when the inventory was taken.
     """
     path = out / run_files.LOOKS
@@ -49,7 +53,7 @@ def write_features(
         return
     name, encode = encoder()
     chosen = _chosen(items)
-    features: dict[int, np.ndarray] = {}
+    features: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
     looks: dict[int, dict[str, np.ndarray]] = {}
 
     def looked_at(place: int) -> np.ndarray:
@@ -58,13 +62,15 @@ def write_features(
         return rgb
 
     for places in _parts(sorted(chosen)):  # as they are stored, since some sources are only read forward
-        features |= zip(places, encode(map(looked_at, places)), strict=True)
+        asked = [items[place].set != "unseen" for place in places]
+        features |= zip(places, encode(map(looked_at, places), asked), strict=True)
         progress("looking at pictures", len(features), len(chosen))
     rows = [
-        {"set": item.set, "picture": item.picture, "sha256": item.sha256, "features": features[i], **looks[i]}
+        {"set": item.set, "picture": item.picture, "sha256": item.sha256, **looks[i]}
+        | dict(zip(("features", "mirrored"), features[i], strict=True))
         for i, item in ((i, items[i]) for i in chosen)
     ]
-    schema = pa.schema([*FEATURES, *LOOKS], {"encoder": name})
+    schema = pa.schema([*FEATURES, *LOOKS, *(() if name == BUILT_IN else MIRRORED)], {"encoder": name})
     with written(path, schema) as writer:
         writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
@@ -85,14 +91,16 @@ def _chosen(items: Sequence[Item]) -> list[int]:
     return [i for names in found.values() for *_, i in sorted(names)[:MOST]]
 
 
-def encoder() -> tuple[str, Callable[[Iterable[np.ndarray]], list[np.ndarray]]]:
-    """Its name, and what turns a few pictures into one vector each."""
+def encoder() -> tuple[str, Encode]:
+    """Its name, and what turns a few pictures into vectors."""
     if all(find_spec(package) for package in PACKAGES):
         return EfficientNetLite0.name, _efficientnet
-    return BUILT_IN, lambda pictures: [layout(rgb) for rgb in pictures]
+    return BUILT_IN, lambda pictures, asked: [(layout(rgb), None) for rgb in pictures]
 
 
-def _efficientnet(pictures: Iterable[np.ndarray]) -> list[np.ndarray]:
+def _efficientnet(pictures: Iterable[np.ndarray], asked: Sequence[bool]) -> list[tuple[np.ndarray, np.ndarray | None]]:
     """Mean features over the whole picture, float32 (1280,) each, on the processor whatever the model runs on."""
     pixels = torch.stack([fit(rgb, (SIDE, SIDE), 3) for rgb in pictures])
-    return list(feature_maps(pixels).mean(dim=(2, 3)).numpy())
+    own = feature_maps(pixels).mean(dim=(2, 3)).numpy()
+    mirrored = iter(feature_maps(pixels[torch.tensor(asked)].flip(-1)).mean(dim=(2, 3)).numpy() if any(asked) else ())
+    return [(row, next(mirrored) if is_asked else None) for row, is_asked in zip(own, asked, strict=True)]

@@ -15,7 +15,7 @@ log = logging.getLogger("trainedon")
 
 def foretold(record: RunRecord, plan: Plan, items: Inventory) -> RunRecord:
     """The record, with a note where no claim of training can be reached, which is logged too."""
-    if plan.kind != "audit" or plan.lead == "mirror":
+    if plan.kind != "audit" or plan.lead == "twins":
         return record
     found = reachable(_given(plan, items))
     if found.level >= FOUND:
@@ -30,6 +30,15 @@ def _given(plan: Plan, items: Inventory) -> Given:
     for name, source in zip(usable.values("set"), usable.values("source"), strict=True):
         sources[name].append(source)
     suspects, unseen = sources.values()
+    if plan.lead == "mirror":
+        return Given(
+            suspects=len(suspects),
+            unseen=len(unseen),
+            attacks=sum(attack.null_view is not None for attack in plan.attacks),
+            sources=SourcesGiven.alone(suspects),
+            by_mirror=True,
+            bounded=bool(unseen) or plan.control is not None,
+        )
     return Given(
         suspects=len(suspects),
         unseen=len(unseen),

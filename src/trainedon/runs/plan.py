@@ -19,8 +19,9 @@ class Plan:
     """What is asked. kind: `audit` or `evaluate`. sets: set name (`suspect`, `member`, `unseen`) -> path or URL.
 
     dataset: the name of the pictures as papers call them, so that what papers report on them is printed beside.
-    draw: the `draw.json` whose coins decided which pictures the model was given. lead: the test that an audit's claim
-    speaks of, `first` or `cdi`. study: the attacks that are measurements of one question, each with its parameters.
+    draw: the `draw.json` whose coins decided which pictures the model was given. twins: the `twins.json` whose coins
+    decided which copies were published. lead: the test that an audit's claim speaks of, as of `evidence.audit_table`.
+    study: the attacks that are measurements of one question, each with its parameters.
     sweep: the questions whose settings the attacks are, as `sweeps.grid.SweepPlan.entry` tells them.
     truth: suspect -> whether the model was trained on it, told to the page alone, never to the audit.
     caption: of all pictures, whatever their sources say. labels: where the classes of a class-conditional model come
@@ -39,6 +40,7 @@ class Plan:
     attribution: str | None = None
     dataset: str | None = None
     draw: Path | None = None
+    twins: Path | None = None
     lead: Lead = "first"
     study: Sequence[StudyEntry] = ()
     sweep: SweepEntry | None = None

@@ -65,10 +65,11 @@ def identity_of(
     version: int,
     protocol: str,
     draw: str | None = None,
+    twins: str | None = None,
 ) -> RunIdentity:
     """What makes two runs of a schema version the same one; what is usual is left out, as before there was a choice.
 
-    protocol: the name of the rules. draw: the commitment of the coins, where there were any.
+    protocol: the name of the rules. draw, twins: the commitment of the coins, where there were any.
     """
     identity = RunIdentity(
         kind=plan.kind,
@@ -83,9 +84,11 @@ def identity_of(
         rendering=plan.rendering.said(),
         sweep=[group.title for group in plan.sweep.groups] if plan.sweep else [],
         draw=draw,
+        twins=twins,
         protocol=protocol,
     )
-    return identity.sparing("precision", "compiled", "lead", "controls", "rendering", "sweep", "draw", "protocol")
+    usual = ("precision", "compiled", "lead", "controls", "rendering", "sweep", "draw", "twins", "protocol")
+    return identity.sparing(*usual)
 
 
 def record_of(

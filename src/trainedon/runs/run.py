@@ -75,8 +75,12 @@ def run(
     draw = plan.draw and evidence.read_draw(plan.draw)
     if draw:
         evidence.check_draw(draw, items.table)
+    twins = plan.twins and evidence.read_twins(plan.twins)
+    if twins:
+        evidence.check_twins(twins, items.table)
     with locked(out):
-        identity = identity_of(target, plan, others, items, version, rules.name, draw.commitment if draw else None)
+        coins = (draw.commitment if draw else None, twins.commitment if twins else None)
+        identity = identity_of(target, plan, others, items, version, rules.name, *coins)
         record = check_same(out, identity)
         if record is None:  # the lists are settled here, before anything is scored
             record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
@@ -91,6 +95,8 @@ def run(
                 write_truth(out / run_files.TRUTH, plan.truth)
             if draw:
                 write_text(out / run_files.DRAW, evidence.to_json(draw))
+            if twins:
+                write_text(out / run_files.TWINS, evidence.to_json(twins))
             if not (out / run_files.PICTURES).exists():
                 besides = (passed_items(over, name) for name, over in passed.items())
                 write_inventory(sum(besides, items), out / run_files.PICTURES)
@@ -153,8 +159,9 @@ def recompute(out: Path, record: RunRecord) -> Documents:
     draw, circumstances = _draw_of(out, record), _circumstances(record)
     rules = evidence.rules_of(record.identity.protocol)
     if record.kind == "audit":
+        lead, twins = record.choices.lead, _twins_of(out, record)
         return Documents(
-            evidence.audit_table(scores, pictures, features, draw, record.choices.lead, circumstances, rules)
+            evidence.audit_table(scores, pictures, features, draw, lead, circumstances, rules, twins),
         )
     return Documents(
         evidence.evaluate_table(scores, pictures, features, draw, circumstances, rules),
@@ -201,6 +208,17 @@ def _draw_of(out: Path, record: RunRecord) -> evidence.Draw | None:
     if draw.commitment != commitment:
         raise UserError(f"{out / 'draw.json'} is not the draw of this run: put back the one that it was made with")
     return draw
+
+
+def _twins_of(out: Path, record: RunRecord) -> evidence.Twins | None:
+    """The twins that the run was made with, and no others that lie in its folder."""
+    commitment = record.identity.twins
+    if commitment is None:
+        return None
+    twins = evidence.read_twins(out / run_files.TWINS)
+    if twins.commitment != commitment:
+        raise UserError(f"{out / 'twins.json'} is not that of this run: put back the one that it was made with")
+    return twins
 
 
 def _tell(out: Path, documents: Documents) -> None:

@@ -217,8 +217,16 @@ class ControlModel(Reference):
         size = self.target(beside).picture[1:]
         if tuple(batch.pixels.shape[2:]) == size:
             return batch
-        pixels = F.interpolate(batch.pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
-        return replace(batch, pixels=pixels.clamp(-1, 1))
+        other = batch.mirrored_first
+        return replace(
+            batch,
+            pixels=_resampled(batch.pixels, size),
+            mirrored_first=None if other is None else _resampled(other, size),
+        )
+
+
+def _resampled(pixels: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+    return F.interpolate(pixels, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
 
 
 def pool_digest(pool: bytes, models: Sequence[str]) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from trainedon.targets.load import model_digest
 from trainedon.training.families import Recipe
 from trainedon.training.manifest import read_named, write_manifest
 from trainedon.training.our_folders import read_object
-from trainedon.training.train import train
+from trainedon.training.train import recorded, train
 
 Progress = Callable[[str, int, int], None]
 
@@ -78,7 +77,7 @@ def train_shadows(
         "models": names,
         "pictures": len(usable),
         "draw": int(members[0].sum()),
-        "recipe": json.loads(json.dumps(asdict(recipe))),
+        "recipe": recorded(recipe),
     }
     _check_same(out, record)
     _write_pool(out, pool, members)

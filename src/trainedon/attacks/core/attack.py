@@ -13,13 +13,13 @@ import torch
 from trainedon.attacks.core import execute
 from trainedon.attacks.core.answers import Cost, Progress, Reported, Scored, silent
 from trainedon.errors import UserError
+from trainedon.formats.null_view import NullView
 from trainedon.pictures import Batch
 from trainedon.spec import Noun, Part, parameters
 from trainedon.targets import Reference, Shadows, Target
 
 ShownAs = Literal["hidden", "noised"]
 RelativeTo = Literal["self", "reference"]
-NullView = Literal["mirror"]
 Need = Literal["gradients", "unseen", "labels", "captions", "shadows", "reference", "control"]
 
 # Needs that no option has to meet: model and pictures bring them, and `check` or `conclude` say where they do not.

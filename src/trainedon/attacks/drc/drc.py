@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from trainedon.attacks.core.answers import Cost, Scored
-from trainedon.attacks.core.attack import NOT_FINITE, Attack, Need, NullView, RelativeTo, ShownAs
+from trainedon.attacks.core.attack import NOT_FINITE, Attack, Need, RelativeTo, ShownAs
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.comparison import Comparing
 from trainedon.attacks.drc.exhibits import exhibits
@@ -16,6 +16,7 @@ from trainedon.attacks.drc.views import Views
 from trainedon.compare import Pixel, Similarity, check_pooling
 from trainedon.degrade import Degradation, Diffuse, Full, Roi
 from trainedon.errors import UserError
+from trainedon.formats.null_view import NullView
 from trainedon.pictures import Batch
 from trainedon.restore import Join, Restorer, timesteps
 from trainedon.targets import NO_REFERENCE, SYMMETRIES, Target, named_symmetries
@@ -96,7 +97,7 @@ class DRC(Attack):
 
     @property
     def null_view(self) -> NullView | None:
-        return "mirror" if self.symmetries == ("mirror",) and self.share == 1 else None
+        return cast(NullView, self.symmetries[0]) if len(self.symmetries) == 1 and self.share == 1 else None
 
     @property
     def needs(self) -> tuple[Need, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from trainedon.attacks.core.answers import Exhibit
 from trainedon.attacks.drc.comparison import as_pictures
 from trainedon.attacks.drc.views import Found, Views
+from trainedon.formats.null_view import NullView
+from trainedon.targets import SYMMETRIES
 
 
 def exhibits(views: Views, found: Found, notes: Sequence[str]) -> tuple[Exhibit, ...]:
@@ -52,3 +55,17 @@ def exhibit(
     pictures["difference"] = (every - original).abs().amax(0).sub(1).clamp(-1, 1)
     seen = {name: pixels.cpu() for name, pixels in pictures.items()}
     return Exhibit(seen, tuple(similarities.flatten().tolist()), note)
+
+
+def beside_view(here: Sequence[Exhibit], there: Sequence[Exhibit], view: NullView) -> tuple[Exhibit, ...]:
+    """What there is to see of each picture, with the same of its view beside it. there: of the model conjugated by it,
+    whose answers are moved back."""
+    move = SYMMETRIES[view]
+    return tuple(
+        replace(
+            one,
+            pictures=one.pictures
+            | {"view": move(one.pictures["original"]), "viewback": move(other.pictures["restored-1"])},
+        )
+        for one, other in zip(here, there, strict=True)
+    )

@@ -41,7 +41,9 @@ class Settling:
 
     def __init__(self, views: Views, settle: float, pivot: float) -> None:
         self._views, self._settle, self._pivot = views, settle, pivot
-        self._originals = [views.comparing.originals(model, views.batch, views.regions) for model in views.models]
+        self._originals = [
+            views.comparing.originals(model, views.shown_to(model), views.regions) for model in views.models
+        ]
 
     def found(self, shown: bool) -> Found:
         """The scores; where something is to be shown, restorations and similarities of the first FEWEST rounds, which
@@ -70,10 +72,11 @@ class Settling:
         """Restorations of round k of some pictures under the audited model, (m, regions, degradations, c, h, w), and
         the similarities of all views, float64 (views, m, regions, degradations, 1)."""
         views, rows = self._views, torch.from_numpy(left)
-        batch, regions = views.batch.take(left.tolist()), [region[rows.to(region.device)] for region in views.regions]
+        regions = [region[rows.to(region.device)] for region in views.regions]
         drawn, found = views.drawn(), []
         shown: list[torch.Tensor] = []
         for model, codes in zip(views.models, self._originals, strict=True):
+            batch = views.shown_to(model).take(left.tolist())
             restored = views.restoring.restore(model, batch, regions, [k], drawn)
             originals: Sequence[Any] = [views.comparing.encoder.take(code, rows) for code in codes]
             found.append(views.comparing.similarities(model, batch, originals, restored, regions)[0])

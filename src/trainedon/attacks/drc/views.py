@@ -45,6 +45,11 @@ class Views:
         """The audited model, then the symmetry-conjugated ones."""
         return self.target, *(Symmetric.of(self.target, name) for name in self.symmetries)
 
+    def shown_to(self, model: Target) -> Batch:
+        """The batch for one of `models`: a mirror image that is the only reference is read as its own file would be."""
+        alone = self.symmetries == ("mirror",) and self.share == 1
+        return self.batch.for_mirror() if alone and model is not self.target else self.batch
+
     def found(self) -> Found:
         """All restorations; what is shown of them is of the audited model."""
         drawn = self.drawn()
@@ -63,7 +68,8 @@ class Views:
         return relative(here, there, [changed(batch.pixels, name) for name in self.symmetries], self.share)
 
     def _under(self, model: Target, drawn: Drawn) -> Found:
-        restored = self.restoring.restore_once(model, self.batch, self.regions, drawn)
-        originals = self.comparing.originals(model, self.batch, self.regions)
-        similarities, among = self.comparing.similarities(model, self.batch, originals, restored, self.regions)
+        batch = self.shown_to(model)
+        restored = self.restoring.restore_once(model, batch, self.regions, drawn)
+        originals = self.comparing.originals(model, batch, self.regions)
+        similarities, among = self.comparing.similarities(model, batch, originals, restored, self.regions)
         return Found(restored, similarities, self.comparing.pooled(similarities, among))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
 
 from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
-from trainedon.attacks.core.attack import Attack, NullView, RelativeTo
+from trainedon.attacks.core.attack import Attack, RelativeTo
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
+from trainedon.attacks.drc.drc import DRC
 from trainedon.errors import UserError
+from trainedon.formats.null_view import NullView
 from trainedon.pictures import Batch
 from trainedon.targets import NO_REFERENCE, SYMMETRIES, Symmetric, Target, changed, named_symmetries, relative
 
@@ -48,7 +50,7 @@ class SymmetryCalibrated(Wrapper):
 
     @property
     def null_view(self) -> NullView | None:
-        return "mirror" if self.symmetries == ("mirror",) else None
+        return cast(NullView, self.symmetries[0]) if len(self.symmetries) == 1 else None
 
     def views(self, target: Target) -> Iterator[Target]:
         """The symmetry-conjugated models."""
@@ -63,5 +65,21 @@ class SymmetryCalibrated(Wrapper):
 
     def score_batch(self, target: Target, batch: Batch) -> Scored:
         here = run_batch(self.attack, target, batch).scores
-        there = [run_batch(self.attack, view, batch).scores for view in self.views(target)]
+        shown = batch.for_mirror() if self.null_view else batch
+        there = [run_batch(self.attack, view, shown).scores for view in self.views(target)]
         return Scored(relative(here, there, [changed(batch.pixels, symmetry) for symmetry in self.symmetries]))
+
+
+def against(attack: Attack, view: NullView) -> Attack:
+    """The attack with its score of that view taken off, and of no other: the sign of what is left is a coin for
+    pictures that the model never saw, if they are as likely in that view.
+
+    Raises UserError for an attack that needs more than the audited model.
+    """
+    if attack.null_view == view:
+        return attack
+    if isinstance(attack, DRC):
+        return replace(attack, symmetries=(view,), share=1.0)
+    if isinstance(attack, SymmetryCalibrated):
+        return replace(attack, symmetries=(view,))
+    return SymmetryCalibrated(attack, (view,))

@@ -12,8 +12,9 @@ from trainedon.evidence.protocol import blind as baseline
 from trainedon.evidence.protocol import flags
 from trainedon.evidence.protocol import obstacles as hindrance
 from trainedon.evidence.protocol.cdi import cdi
+from trainedon.evidence.protocol.chirality_control import chirality
 from trainedon.evidence.protocol.circumstances import UNKNOWN, Circumstances
-from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror
+from trainedon.evidence.protocol.claims import LEVEL, claim, claim_by_mirror, claim_by_twins
 from trainedon.evidence.protocol.conditioning import conditioning_control
 from trainedon.evidence.protocol.controls import duplicates
 from trainedon.evidence.protocol.counterparts import control_models, sensitivity
@@ -21,19 +22,22 @@ from trainedon.evidence.protocol.documents import (
     AttackAudit,
     Audit,
     Cdi,
+    Claim,
+    MirrorTest,
     PictureEvidence,
     SetEvidence,
     UnseenControl,
 )
 from trainedon.evidence.protocol.draw import Draw, check_draw
-from trainedon.evidence.protocol.listed import listed_before, of_earlier
+from trainedon.evidence.protocol.listed import Again, listed_before, of_earlier
 from trainedon.evidence.protocol.member_share import member_share
-from trainedon.evidence.protocol.mirror_test import mirror_test, named_by_sign
+from trainedon.evidence.protocol.mirror_test import mirror_tests, named_by_sign
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
 from trainedon.evidence.protocol.sides import common, halves, set_test
 from trainedon.evidence.protocol.source_evidence import NO_SET, Works, set_evidence, source_evidence, works_of
+from trainedon.evidence.protocol.twins import TwinEvidence, Twins, with_all_counted
 from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
 from trainedon.evidence.table.deduplicate import deduplicated
@@ -65,6 +69,7 @@ def audit_table(
     lead: Lead = "first",
     circumstances: Circumstances = UNKNOWN,
     rules: Rules = STANDARD_2,
+    twins: Twins | None = None,
 ) -> Audit:
     """Whether suspect pictures were used, from their scores and those of unseen pictures (which may be missing).
 
@@ -72,16 +77,19 @@ def audit_table(
     claim above level 2.
     `draw`: the coins that decided which pictures the model was given, if the suspects are those that were included.
     `lead`: whether the claim speaks of the `first` attack against unseen pictures, of `cdi`, the test of all attacks
-    together, or of `mirror`, the signs of the first attack's scores. `rules`: of which protocol.
+    together, of `mirror`, the signs of the first attack's scores, or of `twins`. `rules`: of which protocol. `twins`:
+    the coins that decided which copies of the pictures were published; the suspects are these.
     Members in the table are passed over. Raises UserError when there is no suspect, and when the pictures are not those
-    of the draw.
+    of the draw or of the twins.
     """
     if lead not in LEADS:
         raise ValueError(f"lead {lead!r}: use one of {', '.join(LEADS)}")
     sets = ("suspect", "unseen")
     scores.require("suspect")
     randomised = None if draw is None else check_draw(draw, () if pictures is None else pictures, sets)
+    twinned = None if twins is None else TwinEvidence.of(twins, scores, pictures, circumstances.on_control)
     every, listed = deduplicated(scores, sets, pictures, features)
+    every = with_all_counted(every) if twinned else every
     scores = every.without(circumstances.controls)
     works = works_of(scores) if rules.by_source else None
     tests, together = _tests(scores, rules, works)
@@ -92,29 +100,35 @@ def audit_table(
     findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules, works is not None)
     copies = duplicates(scores, listed)
     given_unseen = scores.has("unseen")
-    mirror = None
-    if scores.attacks[0].repr in circumstances.null_views:
-        mirror = mirror_test(suspects.score, unseen.score if len(unseen) else None)
-    by_sign = named_by_sign(suspects.score, mirror.odds) if lead == "mirror" and mirror else None
-    rows, n_named = _picture_evidence(suspects, unseen, by_sign)
+    mirrors = mirror_tests(every, circumstances) if rules.mirrors else {}
+    attacks = tuple(one.model_copy(update={"mirror": mirrors.get(one.repr)}) for one in attacks)
+    mirror = attacks[0].mirror
+    handed = chirality(listed, features) if mirror and mirror.view == "mirror" else None
+    by_sign = _named(suspects, mirror) if lead == "mirror" else None
+    rows, n_named = _picture_evidence(suspects, unseen, by_sign, twinned)
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
-        flags.of_controls(findings)
+        (flags.of_mirror(attacks, handed) if lead == "mirror" else flags.of_controls(findings))
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])
-        + flags.of_conditioning(control)
+        + (flags.of_conditioning(control) if lead != "mirror" else [])
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
-        + flags.of_audit(attacks, together, given_unseen)
+        + (flags.of_audit(attacks, together, given_unseen or twinned is not None) if lead != "mirror" else [])
         + flags.of_listing(circumstances.listed)
         + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
-    leading = scores.attacks[0].repr if lead == "first" else lead
-    made = sum(test is not None and test.p_value is not None for test in (*tests, together))
-    again = (suspects, unseen) if lead == "first" and not works else None
-    listing = listed_before(circumstances.listed, again, made, rules)
+    leading = lead if lead == "cdi" else scores.attacks[0].repr
+    made = (
+        len(mirrors)
+        if lead == "mirror"
+        else sum(test is not None and test.p_value is not None for test in (*tests, together))
+    )
+    listing = listed_before(
+        circumstances.listed, None if works or lead == "cdi" else _again(lead, suspects, unseen, mirror, rules), made
+    )
     chosen = hindrance.of_listing(listing, LEVEL)
     elsewhere = control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks)))
     mirrored = sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks)))
@@ -130,12 +144,16 @@ def audit_table(
         *([] if randomised else hindrance.of_memory(elsewhere, mirrored, leading, due=due)),
         hindrance.of_power(*compared) if rules.needs_power and not randomised and all(compared) else None,
     )
-    return Audit(
-        schema_version=rules.schema_version,
-        protocol=rules.name,
-        claim=claim_by_mirror(mirror, [chosen] if chosen else [], suspects=len(suspects))
-        if lead == "mirror"
-        else claim(
+    said: Claim
+    if twinned:
+        said = claim_by_twins(twinned.test, [*filter(None, [hindrance.of_twins(twinned.test, LEVEL)])])
+    elif lead == "mirror":
+        against = (hindrance.of_chirality(handed, mirror), chosen)
+        said = claim_by_mirror(
+            mirror, [*filter(None, against)], suspects=len(suspects), tests=len(mirrors), besides=of_earlier(listing)
+        )
+    else:
+        said = claim(
             together if lead == "cdi" else tests[0],
             [*filter(None, obstacles)],
             suspects=len(suspects),
@@ -148,18 +166,24 @@ def audit_table(
             rests_on=hindrance.rests_on(findings.blind, elsewhere, mirrored, leading) if rules.tells_assumption else "",
             besides=of_earlier(listing),
             sources=sources,
-        ),
-        lead=leading,
+        )
+    return Audit(
+        schema_version=rules.schema_version,
+        protocol=rules.name,
+        claim=said,
+        lead=lead if lead == "mirror" else leading,
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
-        n_named=n_named if len(unseen) or by_sign is not None else None,
+        n_named=n_named if len(unseen) or by_sign is not None or twinned else None,
         pictures=rows,
         unseen_score_quantiles=_quantiles(unseen.score),
         attacks=attacks,
         blind=findings.blind,
         duplicates=copies,
         mirror=mirror,
+        chirality=handed,
+        twins=twinned.test if twinned else None,
         randomised=randomised,
         prompt_controls=recaptioned,
         asked=control,
@@ -169,6 +193,21 @@ def audit_table(
         sensitivity=mirrored,
         flags=tuple(raised),
     )
+
+
+def _named(suspects: Sample, mirror: MirrorTest | None) -> np.ndarray | None:
+    """q-values of the mirror test; None where it says nothing of single pictures, as of those whose signs hang together
+    by whose work they are."""
+    if mirror is None or mirror.n_flipped != mirror.n:
+        return None
+    return named_by_sign(suspects.score, mirror.odds)
+
+
+def _again(lead: Lead, suspects: Sample, unseen: Sample, mirror: MirrorTest | None, rules: Rules) -> Again | None:
+    """The test of the claim, to be made with other suspects; None where that cannot be done."""
+    if lead == "first":
+        return Again.with_unseen(suspects, unseen, rules)
+    return None if mirror is None else Again.with_signs(suspects, mirror.odds)
 
 
 def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:
@@ -222,18 +261,21 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence, rule
 
 
 def _picture_evidence(
-    suspects: Sample, unseen: Sample, by_sign: np.ndarray | None
+    suspects: Sample, unseen: Sample, by_sign: np.ndarray | None, twinned: TwinEvidence | None = None
 ) -> tuple[LazySequence[PictureEvidence], int]:
     """Every suspect, the highest score first, those without a score last, and how many of them are named. One that a
     near-duplicate stands for has no p-value: unseen pictures of its kind were left out in the same way, and it would be
-    compared with other kinds. by_sign: q-values of the mirror test, in place of those of the unseen pictures."""
+    compared with other kinds. by_sign: q-values of the mirror test, in place of those of the unseen pictures.
+    twinned: with those against kept copies, likewise."""
     n, scored = len(suspects), len(suspects) + len(suspects.copies)
     rows = Rows(
         suspects.rows.columns,
         np.concatenate([suspects.rows.indices, suspects.copies.indices, suspects.unscored.indices]),
     )
     p, q = np.full((2, len(rows)), np.nan)
-    if by_sign is not None:
+    if twinned is not None:
+        p[:n], q[:n] = twinned.of_rows(suspects.rows)
+    elif by_sign is not None:
         q[:n] = by_sign
     elif n and len(unseen):
         p[:n] = pvalues.conformal_p(suspects.score, unseen.score)

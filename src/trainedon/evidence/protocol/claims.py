@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence, SourceEvidence
+from trainedon.evidence.protocol.documents import Cdi, Claim, MirrorTest, SetEvidence, SourceEvidence, TwinsTest
+from trainedon.evidence.protocol.mirror_test import smallest_p as smallest_sign_p
 from trainedon.evidence.protocol.obstacles import Obstacle
 from trainedon.evidence.protocol.rules import Rules
 from trainedon.evidence.statistics.pvalues import smallest_p
@@ -34,14 +35,28 @@ CONSISTENT = (
     "these apart from the unseen pictures (that the two are exchangeable)."
 )
 MIRRORED = (
-    "The scores are consistent with training on at least some of the suspect pictures, given that mirror images of "
-    "such pictures are about as likely as the pictures: to explain it otherwise, pictures that the model never saw "
-    "would have to come out ahead of their mirror images more than {most} times as often as behind."
+    "The scores are consistent with training on at least some of the suspect pictures, given that {views} of such "
+    "pictures are about as likely as the pictures: to explain it otherwise, pictures that the model never saw would "
+    "have to come out ahead of their {views} more than {most} times as often as behind."
 )
+VIEWS = {"mirror": "mirror images", "upside-down": "images upside down", "half-turn": "images turned by half a circle"}
+ODDS = {
+    "assumed": "Up to {odds:.3g} times as often was put down to chance, which is assumed.",
+    "reference": "Up to {odds:.3g} times as often was put down to chance, since of {n} pictures that the model cannot "
+    "have seen {positive} are ahead.",
+    "control model": "Up to {odds:.3g} times as often was put down to chance, since under a model that cannot have "
+    "seen them {positive} of {n} are ahead.",
+}
 RANDOMISED = (
     "The auditor's coin decided which pictures the model was to be given, and those that it chose score higher than "
     "those that it held out. If the draw was fixed before training, as its published commitment can show, chance alone "
     "set the two apart, and this is randomised evidence of training on them."
+)
+
+TWINNED = (
+    "A coin decided which of several copies of each picture was published and which were kept, and the model scores "
+    "the published ones higher. If the coins were tossed before training, as their published commitment can show, "
+    "chance alone set the copies apart, and this is randomised evidence that the model was trained on published copies."
 )
 
 
@@ -113,26 +128,50 @@ def claim(
     return Claim(level=3, sentence=sentence, because=f"{measured}, and {rules.unrefuted}", assumption=assumption)
 
 
-def claim_by_mirror(test: MirrorTest | None, obstacles: Sequence[Obstacle], *, suspects: int) -> Claim:
-    """The claim that the mirror test carries; `test` is None where no suspect has a sign. `obstacles`: see `claim`."""
+def claim_by_mirror(
+    test: MirrorTest | None, obstacles: Sequence[Obstacle], *, suspects: int, tests: int = 1, besides: str = ""
+) -> Claim:
+    """The claim that one of `tests` mirror tests carries; `test` is None where no suspect has a sign. `obstacles`,
+    `besides`: see `claim`."""
     if suspects == 0:
         return _not_estimable("no suspect picture could be scored")
     if test is None:
         return _not_estimable("no suspect picture differs from its mirror image under this attack")
-    least = (test.odds / (1 + test.odds)) ** test.n
+    views, least = VIEWS[test.view], tests * smallest_sign_p(test)
+    what = "pictures" if test.n_flipped == test.n else "sources"
     if least >= LEVEL:
-        return _not_estimable(f"{test.n} pictures all ahead of their mirror images would give p = {least:.2g}")
+        return _not_estimable(f"{test.n_flipped} {what} all ahead of their {views} would give p = {min(1, least):.2g}")
     measured = (
-        f"{test.n_positive} of {test.n} pictures are ahead of their mirror images, which has p = {test.p_value:.2g} "
-        f"where chance favours that {test.odds:.3g} to 1"
+        f"{test.n_positive} of {test.n} pictures are ahead of their {views}, which has p = {_told(test.p_value_holm)} "
+        f"where chance favours that {test.odds:.3g} to 1{besides and f' ({besides})'}"
     )
     if not test.finds:
         return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
     if obstacles:
         reasons = "; and ".join(obstacle.because for obstacle in obstacles)
         return Claim(level=2, sentence=obstacles[0].sentence, because=f"{measured}, but {reasons}")
-    sentence = MIRRORED.format(most=_times(test.odds_explaining))
+    learnt = ODDS[test.odds_from].format(odds=test.odds, n=test.n_reference, positive=test.n_reference_positive)
+    sentence = f"{MIRRORED.format(views=views, most=_times(test.odds_explaining))} {learnt}"
     return Claim(level=3, sentence=sentence, because=measured, assumption="mirror")
+
+
+def claim_by_twins(test: TwinsTest, obstacles: Sequence[Obstacle]) -> Claim:
+    """The claim that published against kept copies carry. `obstacles`: see `claim`."""
+    if not test.n_whole:
+        return _not_estimable("of no picture all copies could be scored")
+    least = (test.n_kept + 1.0) ** -test.n_whole
+    if least >= LEVEL:
+        return _not_estimable(f"{test.n_whole} published copies all ahead of the kept ones would give p = {least:.2g}")
+    measured = (
+        f"the published copy is ahead of all kept ones for {test.n_first} of {test.n} pictures, "
+        f"{test.expected_first:.3g} by chance; p = {test.p_value:.2g}"
+    )
+    if not test.finds:
+        return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
+    if obstacles:
+        reasons = "; and ".join(obstacle.because for obstacle in obstacles)
+        return Claim(level=2, sentence=obstacles[0].sentence, because=f"{measured}, but {reasons}")
+    return Claim(level=4, sentence=TWINNED, because=f"{measured}, and every coin was checked")
 
 
 def _times(odds: float | None) -> str:

@@ -303,26 +303,76 @@ class Claim(Document):
         description="what level 3 rests on: unseen pictures or mirror images that are alike",
     )
 
+    @property
+    def grade(self) -> str:
+        """The level as it is said: `3m` where it rests on mirror images."""
+        return f"{self.level}m" if self.assumption == "mirror" else str(self.level)
+
 
 class MirrorTest(Document):
-    """Every suspect against its own mirror image: the signs of the first attack's scores, which are differences to the
-    model in a mirror."""
+    """Every suspect against its own mirror image, or another view of it: the signs of an attack's scores, which are
+    differences to the model seen that way."""
 
+    view: str = Field(description="mirror, upside-down or half-turn")
     n: Count = Field(description="suspects with a sign, of near-duplicates one")
     n_positive: Count
+    n_flipped: Count = Field(description="signs that are flipped apart: as many, or sources where these are known")
     share: Unit = Field(description="of positive ones")
     share_ci: Interval
     p_value: Unit = Field(description="where chance favours positive signs by at most `odds` to one")
+    p_value_holm: Unit = Field(description="corrected for the number of attacks tried")
     p_value_alike: Unit = Field(description="where mirror images are exactly as likely")
     odds: Annotated[float, Field(ge=1)] = Field(description="as often as negative, unseen pictures may be positive")
-    odds_from: Literal["assumed", "reference"]
-    n_reference: Count = Field(description="pictures that the odds were learnt from")
+    odds_from: Literal["assumed", "reference", "control model"]
+    n_reference: Count = Field(description="pictures with a sign that the odds were learnt from")
+    n_reference_positive: Count
     odds_explaining: Annotated[float, Field(ge=1)] | None = Field(
         description="the largest odds under which p stays at or below `level`; null where there are none"
     )
     level: Unit
-    finds: bool
+    finds: bool = Field(description="whether the corrected p-value is below `level`")
     needed: Count | None = Field(description="suspects for p below `level` in four cases of five, if they are as these")
+
+
+class TwinsTest(Document):
+    """Published copies of pictures against kept ones, where a coin decided which is which, under the first attack."""
+
+    n: Count = Field(description="pictures with twins")
+    n_kept: Annotated[int, Field(ge=1)] = Field(description="kept copies of each")
+    n_whole: Count = Field(description="pictures all of whose copies have a score; others count against a finding")
+    n_first: Count = Field(description="pictures whose published copy scores above all kept ones")
+    expected_first: float = Field(description="as many by chance, where a model learnt from none")
+    p_value: Unit = Field(description="exact, by all choices that the coins could have made")
+    level: Unit
+    finds: bool
+    control_p_value: Unit | None = Field(
+        default=None, exclude_if=_is_none, description="of the same test on the control model; missing without one"
+    )
+    one_run: OneRun | None = Field(
+        default=None, exclude_if=_is_empty, description="only with one kept copy: neighbours differ in the copy used"
+    )
+
+
+class ChiralityView(Document):
+    """One description of the pictures: how well it tells them from their mirror images."""
+
+    name: str
+    share: Unit = Field(description="of pictures told right by a cross-fitted classifier; 0.5 is chance")
+    p_value: Unit = Field(description="of this view alone")
+
+
+class Chirality(Document):
+    """Whether the suspects can be told from their mirror images without the model. Where they can, as text can, mirror
+    images are not as likely, and the mirror test says nothing of training."""
+
+    n: Count = Field(description="suspects that it looked at, of near-duplicates one")
+    views: tuple[ChiralityView, ...]
+    p_value: Unit = Field(description="of all views together")
+    level: Unit
+    finds: bool
+    detectable: Unit = Field(
+        description="whichever view told this share right, it would have been found in four cases of five"
+    )
 
 
 class MemberShare(Document):
@@ -385,6 +435,7 @@ class AttackAudit(Document):
     unseen_control: UnseenControl
     n_not_scored: Count
     not_scored: tuple[Unscored, ...]
+    mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="missing where its scores have no signs")
 
 
 class PictureEvidence(Document):
@@ -449,7 +500,7 @@ class Audit(Document):
     schema_version: Literal[1, 2]
     protocol: Protocol
     claim: Claim
-    lead: str = Field(description="the test that the claim speaks of: the first attack's repr, or cdi")
+    lead: str = Field(description="the test that the claim speaks of: the first attack's repr, cdi, mirror or twins")
     set: SetEvidence
     cdi: Cdi | None = Field(description="null with fewer than two attacks or too few pictures")
     false_discovery_rate: Unit
@@ -459,7 +510,9 @@ class Audit(Document):
     attacks: tuple[AttackAudit, ...]
     blind: Blind
     duplicates: Duplicates
-    mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="missing where the first attack has none")
+    mirror: MirrorTest | None = Field(None, exclude_if=_is_empty, description="that of the first attack, where it has")
+    chirality: Chirality | None = Field(None, exclude_if=_is_empty, description="missing without a mirror test")
+    twins: TwinsTest | None = Field(None, exclude_if=_is_empty, description="missing without twins")
     randomised: Randomised | None = None
     prompt_controls: tuple[AuditPromptControl, ...] = Field((), exclude_if=_is_empty, description="missing where none")
     asked: ConditioningControl | None = Field(None, exclude_if=_is_empty, description="missing where not recorded")

@@ -10,6 +10,17 @@ KNOWN = {
         "A score means nothing by itself: there is nothing to compare it with.",
         "Give pictures of the same kind and origin that the model cannot have seen, with --unseen.",
     ),
+    "told-from-mirror": (
+        "Mirror images of such pictures are not as likely as the pictures, as of text, so that a model that never saw "
+        "them knows the pictures better too.",
+        "Give pictures of the kind that the model cannot have seen (--mirror-reference), or a model that cannot have "
+        "seen these (--control): they say how far that goes.",
+    ),
+    "behind-mirror": (
+        "The scores run against the direction that training would give them: the model was trained on mirror images of "
+        "these pictures, or such pictures are seldom this way round.",
+        "Look at whether the pictures were mirrored before they came here. Do not turn the scores round.",
+    ),
     "few-unseen": (
         "With so few unseen pictures small p-values and low false-positive rates are out of reach.",
         "Add unseen pictures of the same kind and origin.",

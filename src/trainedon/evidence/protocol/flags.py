@@ -18,6 +18,7 @@ from trainedon.evidence.protocol.documents import (
     Blind,
     BlindView,
     Cdi,
+    Chirality,
     ConditioningControl,
     Duplicates,
     Flag,
@@ -65,6 +66,30 @@ def of_audit(attacks: Sequence[AttackAudit], together: Cdi | None, given_unseen:
         flags.append(flag("multiple-attacks", f"Attacks tried: {len(attacks)}{also}."))
     tests = [(attack.name, attack.set) for attack in attacks] + ([("cdi", together)] if together else [])
     found = [name for name, test in tests if is_found(test)]
+    if 0 < len(found) < len(tests):
+        because = f"Of {len(tests)} tests, these found a difference: {', '.join(found)}."
+        flags.append(flag("attacks-disagree", because))
+    return flags
+
+
+def of_mirror(attacks: Sequence[AttackAudit], handed: Chirality | None) -> list[Flag]:
+    """Flags about pictures that are compared with views of themselves."""
+    flags = []
+    if handed is not None and handed.finds:
+        best = min(handed.views, key=lambda view: (view.p_value, -view.share))
+        because = (
+            f"Without the model the pictures can be told from their mirror images by {best.name}: "
+            f"{best.share:.0%} told right, p = {handed.p_value:.2g}."
+        )
+        flags.append(flag("told-from-mirror", because))
+    tests = [(attack.name, attack.mirror) for attack in attacks if attack.mirror is not None]
+    for name, test in tests:
+        if test.share_ci[1] < 0.5:
+            because = f"{name}: {test.n_positive} of {test.n} pictures are ahead of their mirror images."
+            flags.append(flag("behind-mirror", because))
+    if len(tests) > 1:
+        flags.append(flag("multiple-attacks", f"Attacks tried: {len(tests)}."))
+    found = [name for name, test in tests if test.finds]
     if 0 < len(found) < len(tests):
         because = f"Of {len(tests)} tests, these found a difference: {', '.join(found)}."
         flags.append(flag("attacks-disagree", because))

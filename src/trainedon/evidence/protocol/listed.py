@@ -7,6 +7,8 @@ they had been chosen in the way that helps the claim most.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,19 +16,47 @@ import numpy as np
 from trainedon.evidence.protocol.documents import Chosen, SettledLists
 from trainedon.evidence.protocol.rules import Rules
 from trainedon.evidence.statistics.pvalues import permutation_test
+from trainedon.evidence.statistics.sign_flip import sign_flip_test
 from trainedon.evidence.table.rows import picture_ids
 from trainedon.evidence.table.scores import Sample
 from trainedon.evidence.table.split import seed_of
 from trainedon.formats.run_record import ListedEntry
 
 
-def listed_before(
-    entry: ListedEntry | None, sides: tuple[Sample, Sample] | None, tests: int, rules: Rules
-) -> SettledLists | None:
+@dataclass(frozen=True)
+class Again:
+    """The test that a claim speaks of, to be made with other suspects. score: of the suspects, float64 (m,). lowest:
+    what speaks most against training. p_value: of scores (any,)."""
+
+    score: np.ndarray
+    lowest: float
+    p_value: Callable[[np.ndarray], float]
+
+    @classmethod
+    def with_unseen(cls, suspects: Sample, unseen: Sample, rules: Rules) -> Again | None:
+        """The permutation test; None where a side has no picture."""
+        if not len(suspects) or not len(unseen):
+            return None
+        seed = seed_of(*(picture_ids(side.rows) for side in (suspects, unseen)))
+        lowest = float(np.nextafter(min(suspects.score.min(), unseen.score.min()), -np.inf))
+        return cls(
+            suspects.score, lowest, lambda score: permutation_test(score, unseen.score, rules.deals, seed).p_value
+        )
+
+    @classmethod
+    def with_signs(cls, suspects: Sample, odds: float) -> Again | None:
+        """The mirror test; None without a picture."""
+        if not len(suspects):
+            return None
+        lowest = float(-np.nextafter(np.abs(suspects.score).max(), np.inf))
+        return cls(suspects.score, lowest, lambda score: sign_flip_test(score, odds).p_value)
+
+
+def listed_before(entry: ListedEntry | None, again: Again | None, tests: int) -> SettledLists | None:
     """What the record says of the lists; None of a run that does not say it, and of scores alone.
 
-    sides: suspects and unseen pictures under the attack that the claim speaks of; None where its test cannot be made
-    again. tests: how many are made, for which the p-value is corrected. rules: of which protocol.
+    again: the test that the claim speaks of; None where it cannot be made again. tests: how many are made, for which
+    the p-value is corrected.
     """
     if entry is None:
         return None
@@ -34,26 +64,22 @@ def listed_before(
         suspects=entry.suspects,
         unseen=entry.unseen,
         asked=entry.asked,
-        chosen=_chosen(entry, sides, tests, rules) if entry.kept and entry.left_out else None,
+        chosen=_chosen(entry, again, tests) if entry.kept and entry.left_out else None,
     )
 
 
-def _chosen(entry: ListedEntry, sides: tuple[Sample, Sample] | None, tests: int, rules: Rules) -> Chosen:
+def _chosen(entry: ListedEntry, again: Again | None, tests: int) -> Chosen:
     """Two ways hold however the suspects were chosen, and that which changes fewer pictures is taken. Those that were
     scored before may be dropped, taking the highest scores for theirs: what is left was never scored before. Or those
     that were left out may be added, below all others: then all that was scored before is asked about."""
     way: Literal["dropped", "added"] = "dropped" if entry.kept <= entry.left_out else "added"
     p_value = 1.0
-    if sides is not None and len(sides[0]) and len(sides[1]):
-        suspects, unseen = (side.score for side in sides)
+    if again is not None:
+        counted = np.concatenate([again.score, np.full(entry.left_out, again.lowest)])
         if way == "dropped":
-            counted = np.sort(suspects)[: max(0, len(suspects) - entry.kept)]
-        else:
-            lowest = np.nextafter(min(suspects.min(), unseen.min()), -np.inf)
-            counted = np.concatenate([suspects, np.full(entry.left_out, lowest)])
+            counted = np.sort(again.score)[: max(0, len(again.score) - entry.kept)]
         if len(counted):
-            seed = seed_of(*(picture_ids(side.rows) for side in sides))
-            p_value = min(1.0, tests * permutation_test(counted, unseen, rules.deals, seed).p_value)
+            p_value = min(1.0, tests * again.p_value(counted))
     return Chosen(kept=entry.kept, left_out=entry.left_out, way=way, p_value=p_value)
 
 

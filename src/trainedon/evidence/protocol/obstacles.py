@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from trainedon.evidence.protocol.detectable import too_weak
 from trainedon.evidence.protocol.documents import (
     Blind,
+    Chirality,
     ConditioningControl,
     Counterpart,
+    MirrorTest,
     ModelControl,
     Sensitivity,
     SettledLists,
+    TwinsTest,
     UnseenControl,
 )
 
@@ -41,6 +44,10 @@ ON_CONTROL = (
     "The suspect pictures score higher than the unseen ones, but much the same is found on a model that cannot have "
     "seen either, so the difference cannot be put down to training."
 )
+TWINS_ON_CONTROL = (
+    "The published copies score higher than the kept ones, but so they do on a model that cannot have seen any of "
+    "them: the coins were not tossed without regard to the copies, so the difference cannot be put down to training."
+)
 TURNED = (
     "The suspect pictures score higher than the unseen ones, but so do their mirror images, or leave nothing of it: "
     "either the model was trained on mirrored copies too, which a control model would show, or something else sets the "
@@ -55,6 +62,21 @@ TOO_FEW = (
     "The suspect pictures score higher than the unseen ones, but with so few pictures it could hardly be found out "
     "whether the two sets differ by themselves, so the difference cannot be put down to training."
 )
+
+
+HANDED = (
+    "The suspect pictures come out ahead of their mirror images, but they can be told from these by themselves, "
+    "without the model, as text can. So the difference cannot be put down to training."
+)
+HANDED_UNCHECKED = (
+    "The suspect pictures come out ahead of their mirror images, but it could not be checked whether such pictures can "
+    "be told from their mirror images by themselves, so the difference cannot be put down to training."
+)
+HANDED_TOO_FEW = (
+    "The suspect pictures come out ahead of their mirror images, but with so few pictures it could hardly be found out "
+    "whether they can be told from these by themselves, so the difference cannot be put down to training."
+)
+FEWEST_HANDED = 40  # pictures from which on text and digits are told from their mirror images, 99 times of 100
 
 
 @dataclass(frozen=True)
@@ -84,6 +106,13 @@ def of_control_model(found: Sequence[ModelControl], lead: str) -> Obstacle | Non
     return None if caps is None else Obstacle(ON_CONTROL, _because(caps, "on the control model"))
 
 
+def of_twins(test: TwinsTest, level: float) -> Obstacle | None:
+    """Published copies are ahead on a model that cannot have seen any."""
+    if test.control_p_value is None or test.control_p_value >= level:
+        return None
+    return Obstacle(TWINS_ON_CONTROL, f"on the control model p = {test.control_p_value:.2g}")
+
+
 def of_sensitivity(found: Sequence[Sensitivity], lead: str) -> Obstacle | None:
     """The difference is there when memory is lost."""
     caps = next((one for one in found if one.of == lead and one.caps), None)
@@ -107,6 +136,22 @@ def of_blind(blind: Blind) -> Obstacle | None:
         return Obstacle(DIFFERENT, ", ".join(words for words, failing in failed.items() if failing))
     if blind.separates is None:
         return Obstacle(UNCHECKED, f"the blind baseline was not run: {blind.reason}")
+    return None
+
+
+def of_chirality(found: Chirality | None, mirror: MirrorTest | None) -> Obstacle | None:
+    """The suspects can be told from their mirror images, or that could not be looked at, and no other pictures and no
+    other model say how far chance goes."""
+    if mirror is None or mirror.odds_from != "assumed":
+        return None
+    remedy = "give --mirror-reference or --control"
+    if found is None:
+        return Obstacle(HANDED_UNCHECKED, f"the pictures were not there to be compared with mirror images; {remedy}")
+    if found.finds:
+        return Obstacle(HANDED, f"they can be told from their mirror images (p = {found.p_value:.2g}); {remedy}")
+    if found.n < FEWEST_HANDED:
+        because = f"that needs {FEWEST_HANDED} pictures, and there are {found.n}; {remedy}"
+        return Obstacle(HANDED_TOO_FEW, because)
     return None
 
 

@@ -11,9 +11,12 @@ import numpy as np
 from trainedon.evidence.protocol import blind, blind_by_source, cdi
 from trainedon.evidence.protocol.claims import FOUND, LEVEL
 from trainedon.evidence.protocol.detectable import too_weak
+from trainedon.evidence.protocol.mirror_test import ASSUMED, DOUBT
+from trainedon.evidence.protocol.obstacles import FEWEST_HANDED
 from trainedon.evidence.protocol.rules import CURRENT
 from trainedon.evidence.statistics import by_source
 from trainedon.evidence.statistics.pvalues import smallest_p
+from trainedon.evidence.statistics.sign_flip import fewest_signs
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class SourcesGiven:
         return cls("between", len(mine), len(others), alike, math.comb(len(mine) + len(others), len(mine)))
 
     @classmethod
+    def alone(cls, suspects: Sequence[str | None]) -> SourcesGiven | None:
+        """Of suspects that are compared with nothing but views of themselves; None where none has a source."""
+        named = {of or f"\0{i}" for i, of in enumerate(suspects)}
+        return cls("between", len(named), 0, 0, 1) if any(suspects) else None
+
+    @classmethod
     def one_against(cls, others: int) -> SourcesGiven:
         """One artist's works against those of so many others."""
         return cls("between", 1, others, others, others + 1)
@@ -59,7 +68,8 @@ class SourcesGiven:
 class Given:
     """What an audit has to work with. suspects, unseen: usable pictures. attacks: how many. pictures: whether there are
     any, and not scores alone. sources: whose works they are, where that is known. drawn: whether coins decided which
-    pictures the model was given."""
+    pictures the model was given. by_mirror: whether each picture is compared with its own mirror image, and `bounded`:
+    whether other pictures of the kind, or a control model, say how far chance goes there."""
 
     suspects: int
     unseen: int
@@ -67,6 +77,8 @@ class Given:
     pictures: bool = True
     sources: SourcesGiven | None = None
     drawn: bool = False
+    by_mirror: bool = False
+    bounded: bool = False
 
     @property
     def tests(self) -> int:
@@ -93,6 +105,8 @@ class Reachable:
 
 def reachable(given: Given) -> Reachable:
     """The highest level that the claim of an audit can have, whatever the scores will be."""
+    if given.by_mirror:
+        return _by_mirror(given)
     if not given.unseen:
         return Reachable(1, ("There are no unseen pictures to compare with: give --unseen.",))
     smallest = max(smallest_p(given.suspects, given.unseen), 1 / (1 + CURRENT.deals.permutations))
@@ -102,6 +116,28 @@ def reachable(given: Given) -> Reachable:
         return Reachable(0, (_too_few(given),))
     because = [why for why in (_unchecked(given),) if why]
     return Reachable(2 if because else FOUND + given.drawn, tuple(because))
+
+
+def _by_mirror(given: Given) -> Reachable:
+    """The same where pictures are compared with their mirror images."""
+    units, what = given.suspects, "suspects"
+    if given.sources is not None:
+        units, what = given.sources.suspects, "sources of suspects"
+    level = LEVEL / given.attacks - (DOUBT if given.bounded else 0.0)
+    least = fewest_signs(level, ASSUMED) if level > 0 else math.inf
+    if units < least:
+        tests = f"{given.attacks} attacks" if given.attacks > 1 else "one attack"
+        much = f"{least} are needed with {tests}" if least < math.inf else f"name fewer than {given.attacks} attacks"
+        return Reachable(0, (f"{units} {what} cannot give a p-value below {LEVEL} beside mirror images: {much}.",))
+    if not given.bounded and given.suspects < FEWEST_HANDED:
+        return Reachable(
+            2,
+            (
+                f"Whether pictures can be told from their mirror images is seen from {FEWEST_HANDED} on, and there are "
+                f"{given.suspects}: give more, or --mirror-reference or --control.",
+            ),
+        )
+    return Reachable(FOUND, ())
 
 
 def _too_few(given: Given) -> str:

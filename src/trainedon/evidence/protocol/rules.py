@@ -29,7 +29,8 @@ class Rules:
     looks: whether the blind baseline also compares how pictures look without an encoder.
     tells_detectable: whether controls say which difference they would have found.
     turned: the symmetries of the picture plane by which an audit's pictures are turned for a control.
-    needs_power: whether level 3 needs controls that could have found something."""
+    needs_power: whether level 3 needs controls that could have found something.
+    mirrors: whether pictures are tested against their mirror images where scores are differences to these."""
 
     name: Protocol
     schema_version: Literal[1, 2]
@@ -48,6 +49,7 @@ class Rules:
     tells_detectable: bool
     turned: tuple[str, ...]
     needs_power: bool
+    mirrors: bool
 
 
 STANDARD_1 = Rules(
@@ -68,6 +70,7 @@ STANDARD_1 = Rules(
     tells_detectable=False,
     turned=(),
     needs_power=False,
+    mirrors=False,
 )
 STANDARD_2 = Rules(
     name="standard-2",
@@ -87,6 +90,7 @@ STANDARD_2 = Rules(
     tells_detectable=True,
     turned=("mirror",),
     needs_power=True,
+    mirrors=True,
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}

@@ -129,6 +129,29 @@ def most_odds(differences: ArrayLike, level: float, units: ArrayLike | None = No
     return MOST_ODDS if excess(top) <= 0 else math.exp(float(brentq(excess, 0.0, top, xtol=1e-6)))
 
 
+def least_odds_against(differences: ArrayLike, level: float) -> float:
+    """The odds at which differences, float64 (n,), lie as low as they do with a chance of only `level`: the upper limit
+    of how many times as often as negative such differences come out positive, large ones counting for more. From 1 to
+    MOST_ODDS; MOST_ODDS without a sign.
+
+    `sign_flip_test` read from the other side: signed ranks summed over positive ones, the lower tail.
+    """
+    signed = _signed_weights(finite(differences, "differences"), None)
+    signed = signed[signed != 0]
+    if not len(signed):
+        return MOST_ODDS
+    weights, negative = np.abs(signed), int(-signed[signed < 0].sum())
+    tail = _tail if _work(signed) <= WORK else _tail_by_transform
+
+    def excess(log_odds: float) -> float:
+        return tail(weights, negative, 1 / (1 + math.exp(log_odds))) - level
+
+    top = math.log(MOST_ODDS)
+    if excess(0.0) <= 0:
+        return 1.0
+    return MOST_ODDS if excess(top) > 0 else math.exp(float(brentq(excess, 0.0, top, xtol=1e-6)))
+
+
 def positive_share(differences: ArrayLike, level: float = CONFIDENCE) -> tuple[float, tuple[float, float]] | None:
     """The share of the differences, float64 (n,), that is positive, zeros left out, with its exact interval; None where
     all are zero (Clopper and Pearson, Biometrika 26, 1934)."""
@@ -163,21 +186,26 @@ def knockoff_q(differences: ArrayLike, odds: float = 1.0) -> np.ndarray:
     return q
 
 
-def signs_needed(differences: ArrayLike, level: float) -> int | None:
-    """How many pictures a sign-flip test needs to reach p < `level` in four cases out of five, if their differences are
-    like these; None where these lie no further above zero than below.
+def signs_needed(differences: ArrayLike, level: float, odds: float = 1.0) -> int | None:
+    """How many pictures `sign_flip_test` needs to reach p < `level` in four cases out of five, if their differences are
+    like these; None where these lie no further above zero than chance explains.
 
-    With p' = P(D + D' > 0) for two of them: (z(level) + z(power))^2 / (3 (p' - 1/2)^2) (Noether, JASA 82, 1987), and
-    never fewer than all-positive signs need.
+    With p' = P(D + D' > 0) for two of them and g = odds / (1 + odds):
+    (z(level) 2 sqrt(g (1 - g)) + z(power))^2 / (3 (p' - g)^2), which is Noether's formula at odds 1 (JASA 82, 1987),
+    and never fewer than all-positive signs need.
     """
     differences = np.sort(finite(differences, "differences"))
-    n = len(differences)
-    least = math.ceil(-math.log2(level))
+    n, chance = len(differences), odds / (1 + odds)
     if n < 2:
         return None
     above = n - np.searchsorted(differences, -differences, side="right")
     both = (int(above.sum()) - int((differences > 0).sum())) / (n * (n - 1))
-    if both <= 0.5:
+    if both <= chance:
         return None
-    z = float(norm.isf(level) + norm.ppf(POWER))
-    return max(least, math.ceil(z**2 / (3 * (both - 0.5) ** 2)))
+    z = float(norm.isf(level)) * 2 * math.sqrt(chance * (1 - chance)) + float(norm.ppf(POWER))
+    return max(fewest_signs(level, odds), math.ceil(z**2 / (3 * (both - chance) ** 2)))
+
+
+def fewest_signs(level: float, odds: float) -> int:
+    """How many signs there must be at least, all positive, for a p-value below `level`."""
+    return 1 + math.floor(math.log(level) / math.log(odds / (1 + odds)))

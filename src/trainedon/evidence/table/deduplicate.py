@@ -22,7 +22,7 @@ NOT_LISTED = "it is not in the list of pictures"
 OTHER_DIGEST = "its digest is not that of the picture in the list"
 TWIN = "also among the suspects"  # the inventory's reason for an unseen picture that equals a suspect
 MEMBER = "also among the members"
-FIRST = np.array([("member", "suspect", "unseen").index(name) for name in SETS], np.int8)  # of equal pictures
+FIRST = np.array([("member", "suspect", "unseen", "kept").index(name) for name in SETS], np.int8)  # of equal pictures
 
 
 def deduplicate(

@@ -3,7 +3,7 @@ pictures look without any encoder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainedon.errors import UserError
-from trainedon.formats.arrow_schemas import FEATURES, LOOKS
+from trainedon.formats.arrow_schemas import FEATURES, LOOKS, MIRRORED
 from trainedon.parquet import opened
 
 Vectors = Mapping[tuple[str, str], npt.NDArray[np.generic]]
@@ -23,12 +23,14 @@ class FeatureTable:
     """Of some or all pictures, by (set, picture).
 
     vectors: features float32 (d,), by the encoder of that name. looks: each column of LOOKS, of the same pictures: its
-    name -> float32 or uint8 (k,); empty where the file is of an earlier version.
+    name -> float32 or uint8 (k,); empty where the file is of an earlier version. mirrored: features of the mirror
+    images of some of these pictures, float32 (d,); empty where no encoder was used, and of earlier versions.
     """
 
     encoder: str
     vectors: Mapping[tuple[str, str], npt.NDArray[np.float32]]
     looks: Mapping[str, Vectors] = field(default_factory=dict)
+    mirrored: Mapping[tuple[str, str], npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 def read_features(path: Path) -> FeatureTable | None:
@@ -38,10 +40,14 @@ def read_features(path: Path) -> FeatureTable | None:
     """
     try:
         with opened(path) as file:
-            further = LOOKS if {*LOOKS.names} <= {*file.names} else ()
+            further = [field for part in (LOOKS, MIRRORED) if {*part.names} <= {*file.names} for field in part]
             table = file.table(pa.schema([*FEATURES, *further]))
         encoder = (table.schema.metadata or {})[b"encoder"].decode()
         names = [*zip(table["set"].to_pylist(), table["picture"].to_pylist(), strict=True)]
+        mirrored: dict[tuple[str, str], npt.NDArray[np.float32]] = {}
+        if MIRRORED.names[0] in table.schema.names:
+            mirrored = _mirrored(names, table)
+            table = table.drop_columns(MIRRORED.names)
         vectors = {column: dict(zip(names, _rows(table[column]), strict=True)) for column in table.schema.names[3:]}
     except FileNotFoundError:
         return None
@@ -49,7 +55,18 @@ def read_features(path: Path) -> FeatureTable | None:
         raise UserError(
             f"{path} is not a list of features of this program; delete it and run the audit again"
         ) from None
-    return FeatureTable(encoder, vectors.pop("features"), vectors)
+    return FeatureTable(encoder, vectors.pop("features"), vectors, mirrored)
+
+
+def _mirrored(names: Sequence[tuple[str, str]], table: pa.Table) -> dict[tuple[str, str], npt.NDArray[np.float32]]:
+    """Features of the mirror images of those that have some. Raises ValueError where they are not as long as the
+    pictures' own, or not finite."""
+    there = table[MIRRORED.names[0]].is_valid()
+    asked = [name for name, has in zip(names, there.to_pylist(), strict=True) if has]
+    rows = _rows(table.filter(there)[MIRRORED.names[0]])
+    if len(rows) and len(rows[0]) != len(table["features"][0]):
+        raise ValueError("features of different lengths")
+    return dict(zip(asked, rows, strict=True))
 
 
 def _rows(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:

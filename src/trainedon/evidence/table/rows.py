@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from trainedon.evidence.table.codes import MISSING, Codes, Dictionary, lookup
 
-SETS = ("suspect", "unseen", "member")
+SETS = ("suspect", "unseen", "member", "kept")
 BY_NAME = np.array([sorted(SETS).index(name) for name in SETS], np.int8)  # the place of each set by its name
 BLOCK = 4096  # rows made at once
 

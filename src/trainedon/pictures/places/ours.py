@@ -20,6 +20,10 @@ MARKS: dict[str, tuple[re.Pattern[bytes], str]] = {
         re.compile(rb'\{\s*"schema_version":\s*\d+,\s*"secret":\s*"[^"]*",\s*"commitment":\s*"[0-9a-f]{64}"'),
         "draw",
     ),
+    run_files.TWINS: (
+        re.compile(rb'\{\s*"schema_version":\s*\d+,\s*"secret":\s*"[^"]*",\s*"commitment":\s*"[0-9a-f]{64}"'),
+        "twins",
+    ),
     "manifest.json": (
         re.compile(rb'\{\s*"seed":\s*-?\d+,\s*"members":\s*\d+,\s*"pictures":\s*\[\s*\{\s*"picture":'),
         "model",
@@ -29,11 +33,13 @@ MARKS: dict[str, tuple[re.Pattern[bytes], str]] = {
 _KINDS = {
     "run": Seems("run of trainedon", remedy="give the folder that its pictures came from"),
     "draw": Seems("draw of trainedon", remedy=_REMEDY.format("its folder included or held-out")),
+    "twins": Seems("folder of twins of trainedon", remedy=_REMEDY.format("its folder publish or kept")),
     "model": Seems("model that trainedon trained", remedy=_REMEDY.format("a folder in it")),
     "shadows": Seems("set of shadow models of trainedon", remedy=_REMEDY.format("a folder in it")),
 }
 EVIDENCE = run_files.RESTORED  # the folder of a run with what it painted
-OWN_MIXED = ("own run", "own draw")  # whose pictures are not one set, also where they are given as a source
+# whose pictures are not one set, also where they are given as a source
+OWN_MIXED = ("own run", "own draw", "own twins")
 OWN = tuple(f"own {kind}" for kind in _KINDS)  # what there can be in a folder that this program wrote
 
 

@@ -11,7 +11,7 @@ from trainedon.formats.earlier_records import read_off
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunRecord
 from trainedon.pictures import Rendering
 
-SETS = {"audit": ({"suspect"}, {"suspect", "unseen"}), "evaluate": ({"member", "unseen"},)}
+SETS = {"audit": ({"suspect"}, {"suspect", "unseen"}, {"suspect", "kept"}), "evaluate": ({"member", "unseen"},)}
 
 
 def disagreements(record: RunRecord) -> list[str]:

@@ -126,6 +126,7 @@ def _files(run: Path, record: RunRecord) -> Answer:
     known = record.files
     due = {run_files.SCORES} | ({run_files.PICTURES} if record.identity.pictures else set())
     due |= {run_files.DRAW} if record.identity.draw else set()
+    due |= {run_files.TWINS} if record.identity.twins else set()
     if missing := sorted(due - known.keys()):
         return False, f"the run records no digest of {', '.join(missing)}"
     if strange := sorted(known.keys() - {*run_files.INPUTS}):

@@ -16,6 +16,7 @@ from trainedon.attacks import Attack, Exhibit, Progress, Scored
 from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.execute import run, run_in_chunks
 from trainedon.attacks.drc.drc_hide import hidden_centre
+from trainedon.attacks.drc.exhibits import beside_view
 from trainedon.errors import PictureError, UserError
 from trainedon.formats.arrow_schemas import SHARD_SCORES, ScoreRow
 from trainedon.pictures import Batch, Entry, Item, Picture
@@ -23,7 +24,7 @@ from trainedon.pictures.pixels.picture import digest, unpack
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.runs.scoring.exhibit_files import Selection, Shown
 from trainedon.runs.scoring.unfinished import PartialShard
-from trainedon.targets import Evaluations, Journal, Pace, Target
+from trainedon.targets import Evaluations, Journal, Pace, Symmetric, Target
 from trainedon.targets.core.journal import worthwhile
 
 SHOWING = 3 * 20  # about how many passes a picture takes that is made for the eye
@@ -181,6 +182,9 @@ class Scorer:
                 size = int(min(size, max(1, self._pace.within(SHOWING))))
             now, chosen = chosen[:size], chosen[size:]
             found = run(exhibitor, self._target, batch.take(now)).exhibits
+            if attack.null_view is not None:
+                there = Symmetric.of(self._target, attack.null_view)
+                found = beside_view(found, run(exhibitor, there, batch.take(now)).exhibits, attack.null_view)
             told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]
             shown = self._selected(task, number, told)
             yield Finished(task.name, number, shown=shown)

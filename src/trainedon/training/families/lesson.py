@@ -107,16 +107,19 @@ def batch_rows(pace: AnyRecipe, n: int, step: int) -> torch.Tensor:
 
 
 def noised_batch(
-    pace: AnyRecipe, clean: torch.Tensor, scheduler: Any, step: int
+    pace: AnyRecipe, clean: torch.Tensor, scheduler: Any, step: int, *, flip: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """What one step trains on: rows (b,), timesteps (b,), noised rows of `clean` and what the network is to answer.
 
     clean: float32 (n, c, h, w), pictures or latents. scheduler: of diffusers, for its noise path and prediction type.
+    flip: whether each row is mirrored by a coin.
     """
     rows = batch_rows(pace, len(clean), step)
     rng = generator(pace.seed, "step", step)
     t = torch.from_numpy(rng.integers(0, scheduler.config.num_train_timesteps, len(rows)))
     x0 = clean[rows]  # (b, c, h, w)
+    if flip:
+        x0 = torch.where(coins(pace, len(rows), "flip", step, 0.5).view(-1, 1, 1, 1), x0.flip(-1), x0)
     eps = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
     ab = scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
     x_t = (ab.sqrt() * x0 + (1 - ab).sqrt() * eps).to(memory_format=torch.channels_last)
@@ -134,7 +137,12 @@ def regression_target(prediction: str, x0: torch.Tensor, eps: torch.Tensor, ab: 
 
 def dropped(pace: AnyRecipe, rows: int, share: float, step: int) -> torch.Tensor:
     """Which rows of a step go without their condition, bool (rows,), as classifier-free guidance needs."""
-    return torch.from_numpy(generator(pace.seed, "dropped", step).random(rows) < share)
+    return coins(pace, rows, "dropped", step, share)
+
+
+def coins(pace: AnyRecipe, rows: int, what: str, step: int, share: float) -> torch.Tensor:
+    """Which rows of a step fall heads, each with a chance of `share`: bool (rows,). what: that the coins decide."""
+    return torch.from_numpy(generator(pace.seed, what, step).random(rows) < share)
 
 
 def captioned(material: Material) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ class Recipe:
     """Everything that decides the weights, besides the pictures.
 
     The learning rate rises over `warmup` steps and falls to zero along a half cosine: the decay to the end is what
-    makes a small model remember.
+    makes a small model remember. `flip` mirrors every picture of a step by a coin.
     """
 
     family: ClassVar[str] = "pixel"
@@ -44,6 +44,7 @@ class Recipe:
     warmup: int = 200
     ema: float = 0.998
     seed: int = 0
+    flip: bool = False
 
     def __post_init__(self) -> None:
         """Raises UserError for a recipe that no network or schedule can follow."""
@@ -104,7 +105,7 @@ class PixelLesson(Lesson):
         self.network = recipe.unet().to(memory_format=torch.channels_last).train()
 
     def loss(self, step: int) -> torch.Tensor:
-        rows, t, x_t, aim = noised_batch(self.recipe, self.pictures, self.scheduler, step)
+        rows, t, x_t, aim = noised_batch(self.recipe, self.pictures, self.scheduler, step, flip=self.recipe.flip)
         answer = self.network(x_t, t, class_labels=None if self.labels is None else self.labels[rows]).sample
         return torch.nn.functional.mse_loss(answer, aim)
 
