@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         sweep,
         train,
         train_shadows,
+        twins,
         verify,
     )
     from trainedon.api.results import AuditRun, EvaluationRun, PeaksRun, SweepRun
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from trainedon.condition import Captions, Classes
     from trainedon.degrade import degradation, roi
     from trainedon.errors import PictureError, UserError
-    from trainedon.evidence import Draw, Scores, read_scores
+    from trainedon.evidence import Draw, Scores, Twins, read_scores
     from trainedon.pictures import Batch, load_pictures, scan
     from trainedon.planning.forecast import Estimate
     from trainedon.runs.checking.verify import Check
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
 
 # Where each name is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick.
 _HOMES = {
-    "api": "Choices Machine Reading audit demo draw evaluate peaks plan report seal sweep train train_shadows verify",
+    "api": "Choices Machine Reading audit demo draw evaluate peaks plan report seal sweep train train_shadows twins "
+    "verify",
     "api.results": "AuditRun EvaluationRun PeaksRun SweepRun",
     "attacks": "DRC Attack Loss parse_attacks register",
     "attacks.core.answers": "Progress",
@@ -62,7 +64,7 @@ _HOMES = {
     "condition": "Captions Classes",
     "degrade": "degradation roi",
     "errors": "PictureError UserError",
-    "evidence": "Draw Scores read_scores",
+    "evidence": "Draw Scores Twins read_scores",
     "pictures": "Batch load_pictures scan",
     "planning.forecast": "Estimate",
     "runs.checking.verify": "Check",
@@ -100,6 +102,7 @@ __all__ = [
     "Service",
     "SweepRun",
     "Target",
+    "Twins",
     "UserError",
     "__version__",
     "audit",
@@ -125,6 +128,7 @@ __all__ = [
     "sweep",
     "train",
     "train_shadows",
+    "twins",
     "verify",
 ]
 

@@ -65,6 +65,7 @@ UNSEEN = {"clid", "quantile", "rank-average"}
 SHADOWS = {"gsa", "lira", "rmia"}
 LABELS = {"logistic", "secmi-nn"}
 AROUND_ANOTHER = {"calibrated", "flip", "on-control", "turned", "recaptioned", "repeat", "symmetric", "timesteps"}
+AROUND_ANOTHER |= {"same-noise"}
 
 
 def names(text, *options, **given):

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING
 
 from trainedon.api.choosing import (
     DEFAULT,
+    TWIN_ATTACK,
     against_view,
     chosen,
     lead_of,
     null_view_of,
     possible,
+    sets_of_twins,
 )
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
 from trainedon.api.running import Asked, FinishedRun, Order, checked, finished
+from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.api.choosing import Attacks
     from trainedon.api.results import AuditRun, EvaluationRun
     from trainedon.attacks import Progress
     from trainedon.formats.null_view import NullView
+    from trainedon.formats.run_record import Lead
     from trainedon.targets import Target
 
 
@@ -34,6 +38,7 @@ def audit(
     attacks: Attacks | None = None,
     out: str | Path | None = None,
     drawn: str | Path | None = None,
+    twins: str | Path | None = None,
     shadows: str | Path | None = None,
     reference: str | Path | None = None,
     control: str | Path | None = None,
@@ -52,9 +57,12 @@ def audit(
     unseen: a folder, a parquet, .npz or .tar file, or a URL of these; unseen pictures are such as the model cannot have
     seen, alike in every other way. Without them each picture is compared with its own mirror image, and the claim rests
     on that. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or several of both; `cdi` as the first
-    has the claim speak of it; None: `drc`, without unseen pictures a setting of it in fewer passes.
+    has the claim speak of it; None: `drc`, without unseen pictures a setting of it in
+    fewer passes, and with twins the one that is best for these.
     out: the run folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing.
-    drawn: the `draw.json` whose coins decided which pictures the model was given. shadows: a folder of shadow models;
+    drawn: the `draw.json` whose coins decided which pictures the model was given. twins: the `twins.json` whose coins
+    decided which copies of the pictures were published; suspects is its folder or its folder `publish`, and the kept
+    copies lie beside it in `kept`. shadows: a folder of shadow models;
     reference: a model that never saw the pictures; both for attacks that need them. control: a model that cannot have
     seen any of the pictures, on which every attack is run too: what it finds there is no memory. null_view: of audits
     without unseen pictures, the view that a picture is compared with: `mirror` (which `auto` is), `upside-down`,
@@ -66,11 +74,20 @@ def audit(
 
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """
-    view = null_view_of(null_view, unseen=unseen is not None, reference=mirror_reference is not None)
+    view = None
+    if twins is None:
+        view = null_view_of(null_view, unseen=unseen is not None, reference=mirror_reference is not None)
+    elif null_view not in ("auto", "none"):
+        raise UserError("twins are compared with each other: leave out --null-view")
     others = unseen if mirror_reference is None else mirror_reference
     sets = {"suspect": suspects} | ({} if others is None else {"unseen": others})
+    if twins is not None:
+        sets |= sets_of_twins(suspects, twins)
+        attacks = TWIN_ATTACK if attacks is None else attacks
     order = Order.of("audit", locals())
-    lead = "first" if attacks is None else lead_of(attacks, unseen is not None)
+    lead: Lead = "twins"
+    if twins is None:
+        lead = "first" if attacks is None else lead_of(attacks, unseen is not None)
     return _audited(_executed(order, attacks, Asked(controls=controls, lead=lead), view=view))
 
 

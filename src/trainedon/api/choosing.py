@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Attacks: TypeAlias = str | Attack | Sequence[str | Attack]  # `drc, loss(t=100)`, an attack, or several of both
 
 log = logging.getLogger("trainedon")
+TWIN_ATTACK = "same-noise(loss(t=100, draws=8))"
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,19 @@ def lead_of(asked: Attacks, unseen: bool) -> Lead:
     if not unseen:
         raise UserError("cdi compares with unseen pictures: give --unseen DIR")
     return "cdi"
+
+
+def sets_of_twins(suspects: str | Path, twins: str | Path) -> dict[str, str | Path]:
+    """The sets of an audit of twins: the published copies, in the folder of `twins.json` where that is what is given,
+    and the kept ones. Raises UserError where there is no folder of kept ones."""
+    from trainedon.twinning import KEEP, PUBLISH
+
+    folder = Path(twins).absolute().parent
+    kept = folder / KEEP
+    if not kept.is_dir():
+        raise UserError(f"{kept} is no folder: the kept copies must lie beside {Path(twins).name}")
+    given = folder / PUBLISH if Path(suspects).absolute() == folder else suspects
+    return {"suspect": given, "kept": kept}
 
 
 def _listed(asked: Attacks) -> list[str | Attack]:

@@ -12,7 +12,7 @@ from trainedon.checks import check_sources
 
 if TYPE_CHECKING:
     from trainedon.attacks import Progress
-    from trainedon.evidence import Draw
+    from trainedon.evidence import Draw, Twins
     from trainedon.training import AnyRecipe, Manifest, Recipe
 
 
@@ -34,6 +34,43 @@ def draw(
 
     told = partial(progress or silent, "reading pictures")
     return draw_pictures(pictures, Path(out), secret, progress=told, follow_links=follow_links)
+
+
+def twins(
+    pictures: str | Path,
+    out: str | Path,
+    *,
+    way: str = "auto",
+    kept: int = 1,
+    quality: int | None = None,
+    secret: str | None = None,
+    reading: Reading = READING,
+    progress: Progress | None = None,
+) -> Twins:
+    """Of each picture make copies that serve equally well, and let a secret coin choose the one to be published.
+
+    pictures: as of `audit`. out: a new folder, to which `publish/`, `kept/` and `twins.json` are written. way: how the
+    copies differ: `crop`, `turn`, `pattern` or `mirror`, or `auto`. kept: how many copies of each are kept. quality:
+    that of JPEG files, 1..95; None: PNG. secret: decides copies and coins; drawn at random when None. reading: how
+    pictures are found, and what becomes of transparency and orientation.
+    Raises UserError when `out` holds something, or for an argument that cannot be used.
+    """
+    from trainedon.attacks.core.answers import silent
+    from trainedon.twinning import known_way, make_twins
+
+    reading.without_sources("twins")
+    check_sources([pictures])
+    return make_twins(
+        pictures,
+        Path(out),
+        known_way(way),
+        kept=kept,
+        quality=quality,
+        secret=secret,
+        rendering=reading.rendering,
+        progress=partial(progress or silent, "making copies"),
+        follow_links=reading.follow_links,
+    )
 
 
 def train(

@@ -42,6 +42,7 @@ class Order:
     progress: Progress | None
     command: str
     drawn: str | Path | None = None
+    twins: str | Path | None = None
     shadows: str | Path | None = None
     reference: str | Path | None = None
     control: str | Path | None = None
@@ -50,6 +51,7 @@ class Order:
         places = {
             "out": self.out,
             "drawn": self.drawn,
+            "twins": self.twins,
             "shadows": self.shadows,
             "reference": self.reference,
             "control": self.control,
@@ -107,6 +109,8 @@ def checked(order: Order) -> Engine | None:
         check_sources(order.sets.values())
     else:
         check_places(order.kind, order.sets, order.place)
+    if order.twins is not None:
+        _check_twins(order)
     if order.drawn is not None:
         from trainedon.evidence import read_draw
 
@@ -115,6 +119,22 @@ def checked(order: Order) -> Engine | None:
     if doubt:
         log.warning("note: %s", doubt)
     return engine
+
+
+def _check_twins(order: Order) -> None:
+    """Raises UserError for what has no place beside twins, and for a `twins.json` that is none."""
+    from trainedon.evidence import read_twins
+
+    against = {
+        "--unseen and --mirror-reference": "unseen" in order.sets,
+        "--drawn": order.drawn is not None,
+        "--limit": order.choices.limit is not None,
+        "--source-from": order.reading.source_from is not None,
+    }
+    for option, given in against.items():
+        if given:
+            raise UserError(f"twins are compared with each other, all of them: leave out {option}")
+    read_twins(Path(str(order.twins)))
 
 
 def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> FinishedRun:
@@ -133,6 +153,7 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
         caption=choices.caption,
         labels=choices.labels,
         draw=None if order.drawn is None else Path(order.drawn),
+        twins=None if order.twins is None else Path(order.twins),
         rendering=order.reading.rendering,
         follow_links=order.reading.follow_links,
         source_from=order.reading.sources,

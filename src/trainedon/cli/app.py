@@ -34,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "peaks": audit.peaks,
     "sweep": audit.sweep,
     "draw": make.draw,
+    "twins": make.twins,
     "demo": audit.demo,
     "train": make.train,
     "attacks": look.attacks,

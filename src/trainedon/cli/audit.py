@@ -24,6 +24,7 @@ from trainedon.cli.option_groups import (
     Reference,
     Seed,
     Shadows,
+    Twins,
     Unseen,
     here,
 )
@@ -50,6 +51,7 @@ def audit(
     unseen: Unseen = None,
     attacks: AuditAttacks = None,
     drawn: Drawn = None,
+    twins: Twins = None,
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,
@@ -81,6 +83,7 @@ def audit(
             attacks=attacks,
             out=out,
             drawn=drawn,
+            twins=twins,
             shadows=shadows,
             reference=reference,
             control=control,

@@ -192,7 +192,7 @@ def seal(
 
 def schema(
     *,
-    document: Annotated[str, typer.Argument(help="audit, evaluation, peaks, sweep or draw.")],
+    document: Annotated[str, typer.Argument(help="audit, evaluation, peaks, sweep, draw or twins.")],
 ) -> None:
     """The JSON schema of a document that runs write."""
     from trainedon.evidence import schemas

@@ -36,6 +36,48 @@ def draw(
     say(f"Publish this now, and draw.json only after training: {drawn.commitment}")
 
 
+def twins(
+    *,
+    pictures: Annotated[
+        str, typer.Argument(help="Folder, parquet, .npz or .tar file of the pictures that are to be published.")
+    ],
+    out: Annotated[
+        Path, typer.Option(callback=here, help="A new folder: publish/, kept/ and twins.json are written there.")
+    ],
+    way: Annotated[
+        str,
+        typer.Option(
+            help="How the copies of a picture differ. crop: by a few pixels of its cut. turn: by a degree or two. "
+            "pattern: by a pattern below what is seen. mirror: by left and right, where nothing in the pictures is "
+            "handed. auto: crop, which is found best again."
+        ),
+    ] = "auto",
+    kept: Annotated[
+        int, typer.Option(min=1, max=99, help="Copies of each picture that are kept; several say more of one picture.")
+    ] = 1,
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=95, help="Write JPEG files of this quality; PNG when not given.")
+    ] = None,
+    secret: Annotated[
+        str | None, typer.Option(help="Decides copies and coins; drawn at random when not given.")
+    ] = None,
+    reading: Reading,
+) -> None:
+    """Before publishing: make copies of each picture, and let chance decide which one is published. Strong evidence
+    afterwards, without a trainer's help and without other pictures."""
+    with Bars() as bars:
+        made = api.twins(
+            pictures, out, way=way, kept=kept, quality=quality, secret=secret, reading=reading, progress=bars
+        )
+    say_besides(pictures, reading.follow_links)
+    n, one = len(made.pictures), "copy" if kept == 1 else "copies"
+    say(f"To publish: {n} pictures, in {out / 'publish'}; these and no other copies, nor the originals.")
+    say(f"To keep: {kept} {one} of each, in {out / 'kept'}, and {out / 'twins.json'}: show them to nobody.")
+    if made.set_aside:
+        say(f"Set aside: {len(made.set_aside)}; twins.json says why.")
+    say(f"Publish this now, with a date that others can check: {made.commitment}")
+
+
 def train(
     *,
     pictures: Annotated[str, typer.Argument(help="Folder, parquet, .npz or .tar file, to draw the members from.")],

@@ -27,8 +27,8 @@ Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)',
 AuditAttacks = Annotated[
     str | None,
     typer.Option(
-        help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`. When not given: drc, and without "
-        "unseen pictures a setting of it in few passes."
+        help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`. When not given: drc, without "
+        "unseen pictures a setting of it in few passes, and with twins the one that is best for these."
     ),
 ]
 Seed = Annotated[int, typer.Option(min=-MOST, max=MOST, help="Seed of the noise that attacks draw.")]
@@ -116,6 +116,13 @@ Control = Annotated[
 Drawn = Annotated[
     Path | None,
     typer.Option(help="The draw.json of `trainedon draw`, if its coins decided which pictures the model was given."),
+]
+Twins = Annotated[
+    Path | None,
+    typer.Option(
+        help="The twins.json of `trainedon twins`, if its coins decided which copies of the pictures were published; "
+        "the kept copies lie beside it."
+    ),
 ]
 Alpha = Annotated[
     str,

@@ -157,6 +157,11 @@ def print_audit(document: Audit) -> None:
     out_console.print(table)
     if len(document.pictures) > 12:
         say(f"... and {len(document.pictures) - 12} more, in audit.json")
+    if document.twins is not None:
+        test = document.twins
+        ahead = f"{test.n_first} of {test.n} pictures ({test.expected_first:.1f} by chance)"
+        bound = f", epsilon at least {test.one_run.epsilon:.2f}" if test.one_run else ""
+        say(f"Published copies ahead of all kept ones: {ahead}, p {_p_value(test.p_value)}{bound}")
     if document.set.effect is not None:
         area, p = f"{document.set.effect:.4f} {_interval(document.set.effect_ci, 3)}", document.set.p_value_holm
         corrected = " (corrected for all tests)" if p != document.set.p_value else ""

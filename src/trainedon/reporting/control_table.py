@@ -50,6 +50,9 @@ def controls(run: RunFolder) -> list[Control]:
     rows += _of_listing(document)
     if isinstance(document, Audit) and document.sources is not None:
         rows.append(_sources(document.sources))
+    if isinstance(document, Audit) and document.twins is not None:
+        finding = f"{words.count(document.twins.n)} pictures; commitment {document.twins.commitment[:16]}"
+        rows.append(Control("Did coins decide which copy of each picture was published?", finding, PASSED))
     if drawn is not None:
         finding = f"{words.count(drawn.n_included)} included, {words.count(drawn.n_held_out)} held out; commitment "
         finding += drawn.commitment[:16]

@@ -25,6 +25,7 @@ from trainedon.reporting.peaks_section import peaks
 from trainedon.reporting.readings import readings, tests_made
 from trainedon.reporting.run_folder import DOCUMENTS, RunFolder, read
 from trainedon.reporting.sweep_section import sweep
+from trainedon.reporting.twins_section import twins_section
 
 # An audit is about its pictures; an evaluation compares attacks.
 BODIES = {
@@ -80,6 +81,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "readings": readings(run),
         "controls": controls(run),
         "leaks": words.leaks(_bound(run.document)),
+        "twins": twins_section(run.document),
         "headline": sections.headline(run),
         "facts": sections.facts(run),
         "sets": sections.sets(run),

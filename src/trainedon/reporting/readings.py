@@ -7,6 +7,7 @@ from trainedon.evidence.protocol.claims import LEVEL, VIEWS
 from trainedon.evidence.protocol.documents import PowerAnalysis
 from trainedon.reporting import mirror_words, words
 from trainedon.reporting.run_folder import RunFolder
+from trainedon.reporting.twins_section import twins_readings
 
 OTHER_CAUSE = "That may have another cause than training."
 FOUND = 2  # the claim level from which a difference was found
@@ -27,6 +28,8 @@ def readings(run: RunFolder) -> list[tuple[str, str]]:
     document = run.document
     if not isinstance(document, Audit):
         return []
+    if document.twins is not None:
+        return twins_readings(document, document.twins)
     return [
         ("For whoever made the pictures", _maker(document)),
         ("For a lawyer", _lawyer(document)),

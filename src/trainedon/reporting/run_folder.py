@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from trainedon import run_files
 from trainedon.errors import UserError
 from trainedon.evidence import AttackKey, Audit, Document, Evaluation, Scores, read_features, read_scores
+from trainedon.evidence.protocol.twins import with_all_counted
 from trainedon.evidence.table.deduplicate import deduplicate
 from trainedon.evidence.table.rows import BLOCK, SETS, Rows
 from trainedon.formats import RunRecord, read_record
@@ -186,6 +187,8 @@ def read(path: Path, document: Audit | Evaluation | None = None) -> RunFolder:
     scores = deduplicate(
         scores, (asked, "unseen"), _inventory(path / run_files.PICTURES), read_features(path / run_files.LOOKS)
     )
+    if isinstance(document, Audit) and document.twins is not None:
+        scores = with_all_counted(scores)
     if {one.repr for one in document.attacks} != {key.repr for key in scores.attacks}:
         raise UserError(
             f"{path / DOCUMENTS[record.kind]} speaks of other attacks than the scores: write it again with "

@@ -115,11 +115,13 @@ def audit_table(
         + (flags.of_conditioning(control) if lead != "mirror" else [])
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
-        + (flags.of_audit(attacks, together, given_unseen or twinned is not None) if lead != "mirror" else [])
+        + (flags.of_audit(attacks, together, given_unseen) if lead != "mirror" else [])
         + flags.of_listing(circumstances.listed)
         + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )
+    if twinned:
+        raised = [one for one in raised if one.code not in flags.OF_UNSEEN]
     leading = lead if lead == "cdi" else scores.attacks[0].repr
     made = (
         len(mirrors)
@@ -171,7 +173,7 @@ def audit_table(
         schema_version=rules.schema_version,
         protocol=rules.name,
         claim=said,
-        lead=lead if lead == "mirror" else leading,
+        lead=lead if lead in ("mirror", "twins") else leading,
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,

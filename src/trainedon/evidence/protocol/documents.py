@@ -337,6 +337,7 @@ class MirrorTest(Document):
 class TwinsTest(Document):
     """Published copies of pictures against kept ones, where a coin decided which is which, under the first attack."""
 
+    commitment: str = Field(description="SHA-256 that was published before the secret")
     n: Count = Field(description="pictures with twins")
     n_kept: Annotated[int, Field(ge=1)] = Field(description="kept copies of each")
     n_whole: Count = Field(description="pictures all of whose copies have a score; others count against a finding")

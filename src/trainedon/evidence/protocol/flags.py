@@ -50,6 +50,9 @@ def of_evaluation(attacks: Sequence[AttackEvaluation]) -> list[Flag]:
     return flags + _below_chance((attack.name, attack.auc_ci) for attack in attacks)
 
 
+OF_UNSEEN = ("no-unseen", "few-unseen", "blind-baseline-not-run")  # say nothing where no unseen pictures are needed
+
+
 def of_audit(attacks: Sequence[AttackAudit], together: Cdi | None, given_unseen: bool) -> list[Flag]:
     """Flags about the tests of an audit; `together` is the one of all attacks."""
     flags = []

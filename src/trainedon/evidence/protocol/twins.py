@@ -199,7 +199,7 @@ class TwinEvidence:
         elsewhere = None if control is None else TwinScores.of(twins, scores, control)
         digests = [picture.published.sha256 for picture in twins.pictures]
         return cls(
-            twins_test(found, elsewhere),
+            twins_test(found, twins.commitment, elsewhere),
             dict(zip(digests, found.p_values().tolist(), strict=True)),
             dict(zip(digests, found.q_values().tolist(), strict=True)),
         )
@@ -211,12 +211,13 @@ class TwinEvidence:
         return np.array(p), np.array(q)
 
 
-def twins_test(scores: TwinScores, on_control: TwinScores | None = None) -> TwinsTest:
-    """What the copies' scores say of the published ones as a set. on_control: those on a model that cannot have seen
-    any of the copies."""
+def twins_test(scores: TwinScores, commitment: str, on_control: TwinScores | None = None) -> TwinsTest:
+    """What the copies' scores say of the published ones as a set. commitment: of the coins. on_control: the scores on a
+    model that cannot have seen any of the copies."""
     test = chosen_test(scores.published, scores.kept)
     whole, k = scores.whole, scores.kept.shape[1]
     return TwinsTest(
+        commitment=commitment,
         n=len(whole),
         n_kept=k,
         n_whole=int(whole.sum()),

@@ -21,7 +21,7 @@ from trainedon.pictures import Picture, Rendering, scan, shown
 from trainedon.pictures.listing.captions import METADATA
 from trainedon.pictures.pixels.names import is_picture
 from trainedon.safe_names import safe_name
-from trainedon.twins.copies import Way, copies
+from trainedon.twinning.copies import Way, copies
 
 PUBLISH, KEEP = "publish", "kept"  # folders
 MOST_KEPT = 99
@@ -62,6 +62,8 @@ def make_twins(
             picture = entry.read(rendering or Rendering())
             if picture.sha256 in known:
                 raise PictureError(f"exact duplicate of {known[picture.sha256]}")
+            if picture.rgb.shape[:2] != (picture.facts["height"], picture.facts["width"]):
+                raise PictureError("so large a JPEG is read at half its size: save it as PNG")
             files = _encoded(picture, way, 1 + kept, secret, quality)
             digests = [hashlib.sha256(data).hexdigest() for data in files]
             if len({*digests}) < len(digests) or not known.keys().isdisjoint(digests):

@@ -13,11 +13,22 @@ from trainedon.errors import PictureError, UserError
 
 Way = Literal["crop", "turn", "pattern", "mirror"]
 WAYS: tuple[Way, ...] = get_args(Way)
+AUTO: Way = "crop"  # the one that is found best again (docs/twins.md)
 MARGIN = 0.06  # of the shorter side: how far the cuts of `crop` lie apart
 DEGREES = 1.5  # the largest turn
 LEVELS = 2.0  # root mean square of a pattern, of 255
 CELLS = 16  # of a pattern along the shorter side, so that it outlasts resizing to 32 pixels
 LEAST = 16  # side of a picture in pixels
+
+
+def known_way(name: str) -> Way:
+    """The way of that name; `auto` is AUTO. Raises UserError for another one."""
+    for way in WAYS:
+        if name == way:
+            return way
+    if name != "auto":
+        raise UserError(f"--way {name!r} is not known: choose from auto, {', '.join(WAYS)}")
+    return AUTO
 
 
 def copies(rgb: np.ndarray, way: Way, n: int, key: str) -> list[np.ndarray]:

@@ -1,0 +1,183 @@
+"""Twins from the making to the claim."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from commandline import call
+from PIL import Image
+
+import trainedon
+from trainedon.errors import UserError
+from trainedon.evidence import chosen_copy, read_twins, twins_commitment
+from trainedon.pictures import scan, take_inventory
+from trainedon.runs import verify
+from trainedon.twinning import make_twins
+
+ATTACK = "loss(t=100)"
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+
+
+@pytest.fixture
+def twins(toy_pictures, tmp_path):
+    """Of the toy members, with one kept copy each."""
+    make_twins(toy_pictures["members"], tmp_path / "twins", "crop", secret="s")
+    return tmp_path / "twins"
+
+
+def audit(model, twins, out=None, suspects=None, **options):
+    given = {"twins": twins / "twins.json", "out": out, "attacks": ATTACK}
+    return trainedon.audit(model, suspects or twins, **given | options)
+
+
+def test_one_copy_is_published_by_its_coin_and_the_others_are_kept(toy_pictures, tmp_path):
+    made = make_twins(toy_pictures["members"], tmp_path, "pattern", kept=2)
+    assert made == read_twins(tmp_path / "twins.json")
+    assert len(names(tmp_path / "publish")) == len(made.pictures) == len(names(toy_pictures["members"]))
+    assert names(tmp_path / "publish") == names(toy_pictures["members"])
+    assert len(names(tmp_path / "kept")) == 2 * len(made.pictures)
+    for picture in made.pictures:
+        assert picture.published.sha256 == picture.digests[chosen_copy(made.secret, picture.digests)]
+    every = [digest for picture in made.pictures for digest in picture.digests]
+    assert made.commitment == twins_commitment(made.secret, every)
+    published = [picture.published for picture in made.pictures]
+    kept = [copy for picture in made.pictures for copy in picture.kept]
+    for folder, copies in (("publish", published), ("kept", kept)):
+        listed = {item.picture: item.sha256 for item in take_inventory(scan(tmp_path / folder), "suspect")}
+        assert listed == {copy.file: copy.sha256 for copy in copies}
+
+
+def test_every_copy_is_as_likely_to_be_published():
+    counts = np.bincount([chosen_copy(f"secret {i}", ["a" * 64, "b" * 64, "c" * 64]) for i in range(3000)])
+    assert counts.min() > 900
+
+
+def test_copies_are_written_alike_without_exif_and_with_captions(toy_pictures, tmp_path):
+    source = tmp_path / "pictures"
+    shutil.copytree(toy_pictures["members"], source / "3")
+    exif = Image.Exif()
+    exif[0x010E] = "a secret"
+    Image.open(source / "3" / "00.png").resize((40, 40)).save(source / "photo.jpg", exif=exif)
+    (source / "photo.txt").write_text("two blobs")
+    (source / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    shutil.copy(source / "photo.jpg", source / "same.jpg")
+    made = make_twins(source, tmp_path / "twins", "turn", quality=90)
+    assert {one.picture: one.reason for one in made.set_aside}.keys() == {"broken.png", "same.jpg"}
+    for folder in ("publish", "kept"):
+        with Image.open(tmp_path / "twins" / folder / "photo.jpg") as image:
+            assert image.format == "JPEG" and not image.getexif()
+        told = {item.picture: item.caption for item in take_inventory(scan(tmp_path / "twins" / folder), "suspect")}
+        assert told["photo.jpg"] == "two blobs" and "3/00.jpg" in told
+
+
+def test_what_cannot_be_twinned_is_refused(toy_pictures, twins, tmp_path):
+    source = toy_pictures["members"]
+    with pytest.raises(UserError, match="is not empty"):
+        make_twins(source, twins, "crop")
+    for options in ({"kept": 0}, {"kept": 100}, {"quality": 96}):
+        with pytest.raises(UserError, match="give 1 to"):
+            make_twins(source, tmp_path / "new", "crop", **options)
+    with pytest.raises(UserError, match="one mirror image"):
+        make_twins(source, tmp_path / "new", "mirror", kept=2)
+    with pytest.raises(UserError, match="folder of twins"):
+        scan(twins)
+
+
+def test_an_audit_of_a_model_that_knows_none_claims_nothing(twins, target_folders, tmp_path):
+    found = audit(target_folders["epsilon"], twins, tmp_path / "run")
+    assert found.lead == "twins" and found.claim.level == 1 and found.twins.p_value > 0.01
+    assert found.twins.n == found.twins.n_whole == len(names(twins / "publish")) == len(found.pictures)
+    assert not {flag.code for flag in found.flags} & {"no-unseen", "blind-baseline-not-run"}
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["identity"]["twins"] == read_twins(twins / "twins.json").commitment
+    assert "Published against kept copies" in (tmp_path / "run" / "report.html").read_text()
+    assert not [check for check in verify(tmp_path / "run") if check.ok is False]
+    again = audit(target_folders["epsilon"], twins, tmp_path / "run", suspects=twins / "publish")
+    assert again.twins == found.twins
+
+
+def test_an_audit_of_a_model_that_was_trained_on_published_copies_claims_level_4(overtrained, toy_pictures, tmp_path):
+    # The model was trained on these very pixels; of mirror twins one copy has them. Those stay whose coin published it.
+    make_twins(toy_pictures["members"], tmp_path / "all", "mirror", secret="t")
+    source = tmp_path / "pictures"
+    source.mkdir()
+    for path in sorted((tmp_path / "all" / "publish").iterdir()):
+        original = np.asarray(Image.open(toy_pictures["members"] / path.name).convert("RGB"))
+        if np.array_equal(np.asarray(Image.open(path)), original):
+            shutil.copy(toy_pictures["members"] / path.name, source)
+    made = make_twins(source, tmp_path / "twins", "mirror", secret="t")
+    found = audit(overtrained, tmp_path / "twins", attacks="same-noise(loss(t=100, draws=4))")
+    assert len(made.pictures) >= 8
+    assert found.claim.level == 4 and "A coin decided" in found.claim.sentence
+    assert found.twins.one_run.epsilon > 0 and min(row.q_value for row in found.pictures) < 0.25
+
+
+def test_a_missing_copy_counts_against_and_a_changed_one_is_refused(twins, target_folders, tmp_path):
+    model = target_folders["epsilon"]
+    whole = audit(model, twins)
+    first = sorted((twins / "kept").iterdir())[0]
+    first.unlink()
+    found = audit(model, twins)
+    assert found.twins.n_whole == found.twins.n - 1 and found.twins.p_value >= whole.twins.p_value
+    missing = next(row for row in found.pictures if row.picture == first.name)
+    assert missing.q_value is None
+    second = sorted((twins / "publish").iterdir())[1]
+    Image.open(second).resize((20, 20)).save(second)
+    with pytest.raises(UserError, match="or was changed"):
+        audit(model, twins)
+
+
+def test_copies_in_the_wrong_folder_and_changed_coins_are_refused(twins, target_folders, tmp_path):
+    with pytest.raises(UserError, match="was kept"):
+        audit(target_folders["epsilon"], twins, suspects=twins / "kept")
+    told = json.loads((twins / "twins.json").read_text())
+    one = told["pictures"][0]
+    one["published"], one["kept"][0] = one["kept"][0], one["published"]
+    (twins / "twins.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match="does not follow from its secret"):
+        audit(target_folders["epsilon"], twins)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unseen": "."},
+        {"drawn": "draw.json"},
+        {"choices": trainedon.Choices(limit=3)},
+        {"reading": trainedon.Reading(source_from="folder")},
+    ],
+    ids=["unseen", "drawn", "limit", "source-from"],
+)
+def test_what_has_no_place_beside_twins_is_refused(twins, target_folders, options):
+    with pytest.raises(UserError, match="leave out --"):
+        audit(target_folders["epsilon"], twins, **options)
+
+
+def test_the_command_line_makes_and_audits_them(toy_pictures, target_folders, tmp_path):
+    made = call("twins", toy_pictures["members"], "--out", tmp_path / "twins", "--kept", 2)
+    assert made.returncode == 0, made.stderr
+    assert read_twins(tmp_path / "twins" / "twins.json").commitment in made.stdout
+    options = ["--twins", tmp_path / "twins" / "twins.json", "--out", tmp_path / "run", "--attacks", ATTACK]
+    found = call("audit", target_folders["epsilon"], tmp_path / "twins", *options)
+    assert found.returncode == 0, found.stderr
+    assert "Published copies ahead of all kept ones" in found.stdout
+
+
+def test_a_picture_that_would_be_read_at_half_its_size_is_set_aside(toy_pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainedon.pictures.pixels.decoding.REDUCED", 64 * 96 - 1)
+    monkeypatch.setattr("trainedon.pictures.pixels.decoding.ENOUGH", 32)
+    source = tmp_path / "pictures"
+    shutil.copytree(toy_pictures["members"], source)
+    with Image.open(source / "00.png") as image:
+        image.convert("RGB").resize((96, 64)).save(source / "large.jpg")
+    made = make_twins(source, tmp_path / "twins", "crop")
+    assert [one.picture for one in made.set_aside] == ["large.jpg"]
+
+
+def test_the_default_attack_is_one_that_gives_copies_the_same_noise(twins, target_folders):
+    found = audit(target_folders["epsilon"], twins, attacks=None)
+    assert found.attacks[0].name == "same-noise"
