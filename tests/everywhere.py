@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import shutil
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import tiny
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from trainedon.compare import efficientnet
 from trainedon.pictures import Batch, scan
@@ -134,6 +136,16 @@ def target_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         folders[name] = root / str(number)
         DDPMPipeline(unet=_tiny_unet(**unet), scheduler=DDPMScheduler(**scheduler)).save_pretrained(folders[name])
     return folders | {name: tiny.save(name, root / name) for name in tiny.FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def other(target_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first of the target folders with other weights, which can serve as a control model for it."""
+    folder = tmp_path_factory.mktemp("other") / "model"
+    shutil.copytree(target_folders["epsilon"], folder)
+    weights = next((folder / "unet").glob("*.safetensors"))
+    save_file({name: value + 0.01 for name, value in load_file(weights).items()}, weights)
+    return folder
 
 
 @pytest.fixture(scope="session")

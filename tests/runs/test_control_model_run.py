@@ -6,22 +6,11 @@ import shutil
 
 import pyarrow.parquet as pq
 import pytest
-from safetensors.torch import load_file, save_file
 
 import trainedon as to
 from trainedon.errors import UserError
 
 FEW, CPU = to.Choices(limit=8), to.Machine(device="cpu", batch_size=8)
-
-
-@pytest.fixture(scope="module")
-def other(target_folders, tmp_path_factory):
-    """A control model: the tiny one with other weights."""
-    folder = tmp_path_factory.mktemp("control") / "model"
-    shutil.copytree(target_folders["epsilon"], folder)
-    weights = next((folder / "unet").glob("*.safetensors"))
-    save_file({name: value + 0.01 for name, value in load_file(weights).items()}, weights)
-    return folder
 
 
 @pytest.fixture

@@ -19,16 +19,6 @@ def target(target_folders):
     return load_target(target_folders["epsilon"])
 
 
-@pytest.fixture(scope="module")
-def other(target_folders, tmp_path_factory):
-    """The tiny model with other weights."""
-    folder = tmp_path_factory.mktemp("control") / "model"
-    shutil.copytree(target_folders["epsilon"], folder)
-    weights = next((folder / "unet").glob("*.safetensors"))
-    save_file({name: value + 0.01 for name, value in load_file(weights).items()}, weights)
-    return folder
-
-
 def test_the_audited_model_itself_is_refused_in_whatever_form(target, target_folders, tmp_path):
     with pytest.raises(UserError, match="is the audited model itself"):
         ControlModel.open(target_folders["epsilon"]).check(target)

@@ -30,6 +30,7 @@ from trainedon.evidence.statistics import (
     tpr_at_fpr,
 )
 from trainedon.evidence.statistics.chirality import HandedView, chirality_test
+from trainedon.evidence.statistics.paired_attacks import paired
 from trainedon.evidence.statistics.sign_flip import SignTest, knockoff_q, most_odds, sign_flip_test
 from trainedon.evidence.studies.peaks import STUDY, Peaks, peaks
 from trainedon.evidence.studies.sweep import Sweep, sweep
@@ -89,6 +90,7 @@ __all__ = [
     "knockoff_q",
     "most_odds",
     "near_duplicates",
+    "paired",
     "passed_over",
     "peaks",
     "permutation_test",

@@ -83,7 +83,7 @@ def beyond(scores: Scores, pairs: Sequence[Pair]) -> Scores:
         _, here, there = np.intersect1d(picture[rows], picture[others], assume_unique=True, return_indices=True)
         if len(here) > 1:
             own, other = columns.score[rows[here]], columns.score[others[there]]
-            left[rows[here]] = _normal_scores(own) - _normal_scores(other)
+            left[rows[here]] = normal_scores(own) - normal_scores(other)
     return _only(Scores(replace(columns, score=left)), [first for first, _ in pairs])
 
 
@@ -91,7 +91,7 @@ def _only(scores: Scores, attacks: Sequence[AttackKey]) -> Scores:
     return scores.without({key.repr for key in scores.attacks} - {key.repr for key in attacks})
 
 
-def _normal_scores(values: np.ndarray) -> np.ndarray:
+def normal_scores(values: np.ndarray) -> np.ndarray:
     """float64 (n,): the normal quantiles of the ranks."""
     return np.asarray(norm.ppf(rankdata(values) / (len(values) + 1)))
 

@@ -190,19 +190,19 @@ def signs_needed(differences: ArrayLike, level: float, odds: float = 1.0) -> int
     """How many pictures `sign_flip_test` needs to reach p < `level` in four cases out of five, if their differences are
     like these; None where these lie no further above zero than chance explains.
 
-    With p' = P(D + D' > 0) for two of them and g = odds / (1 + odds):
-    (z(level) 2 sqrt(g (1 - g)) + z(power))^2 / (3 (p' - g)^2), which is Noether's formula at odds 1 (JASA 82, 1987),
-    and never fewer than all-positive signs need.
+    With p' = P(D + D' > 0) for two of them, v the variance of P(D + D' > 0 | D), and g = odds / (1 + odds):
+    (z(level) 2 sqrt(g (1 - g)) + z(power) sqrt(12 v))^2 / (3 (p' - g)^2), which for small effects at odds 1 is the
+    formula of Noether (JASA 82, 1987); and never fewer than all-positive signs need.
     """
     differences = np.sort(finite(differences, "differences"))
     n, chance = len(differences), odds / (1 + odds)
     if n < 2:
         return None
-    above = n - np.searchsorted(differences, -differences, side="right")
-    both = (int(above.sum()) - int((differences > 0).sum())) / (n * (n - 1))
+    above = (n - np.searchsorted(differences, -differences, side="right") - (differences > 0)) / (n - 1)
+    both, spread = float(above.mean()), float(above.std())
     if both <= chance:
         return None
-    z = float(norm.isf(level)) * 2 * math.sqrt(chance * (1 - chance)) + float(norm.ppf(POWER))
+    z = float(norm.isf(level)) * 2 * math.sqrt(chance * (1 - chance)) + float(norm.ppf(POWER)) * math.sqrt(12) * spread
     return max(fewest_signs(level, odds), math.ceil(z**2 / (3 * (both - chance) ** 2)))
 
 

@@ -65,7 +65,7 @@ def linked(
     return root
 
 
-def _unite(root: Ints, first: Ints, second: Ints) -> None:
+def unite(root: Ints, first: Ints, second: Ints) -> None:
     """Join the trees of linked rows, in place; before and after, `root` gives the smallest row of each row's tree."""
     while True:
         a, b = root[first], root[second]
@@ -88,7 +88,7 @@ def _link_by_hash(root: Ints, hashes: Hashes, colours: Ints) -> None:
     for channel in colours.T:
         new |= changes(channel[order])
     rows = order[new]
-    _unite(root, order, rows[np.cumsum(new) - 1])
+    unite(root, order, rows[np.cumsum(new) - 1])
     edges = [BITS * band // (SAME + 1) for band in range(SAME + 2)]
     for low, high in pairwise(edges):
         band = hashes[rows] >> np.uint64(low) & np.uint64(2 ** (high - low) - 1)
@@ -97,7 +97,7 @@ def _link_by_hash(root: Ints, hashes: Hashes, colours: Ints) -> None:
             apart = root[first] != root[second]
             first, second = first[apart], second[apart]
             near = np.bitwise_count(hashes[first] ^ hashes[second]) <= SAME
-            _unite(root, *_one_colour(first[near], second[near], colours))
+            unite(root, *_one_colour(first[near], second[near], colours))
 
 
 def changes(values: npt.NDArray[Any]) -> Mask:
@@ -136,7 +136,7 @@ def _link_by_features(
         i, j = np.nonzero(np.triu(cosine, 1) >= AGREEING)
         first, second = rows[start + i], rows[start + j]
         near = (cosine[i, j] >= ALIKE) | (np.bitwise_count(hashes[first] ^ hashes[second]) <= CLOSE)
-        _unite(root, *_one_colour(first[near], second[near], colours))
+        unite(root, *_one_colour(first[near], second[near], colours))
 
 
 def _one_colour(first: Ints, second: Ints, colours: Ints) -> Pairs:

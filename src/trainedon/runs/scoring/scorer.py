@@ -27,6 +27,7 @@ from trainedon.runs.scoring.unfinished import PartialShard
 from trainedon.targets import Evaluations, Journal, Pace, Symmetric, Target
 from trainedon.targets.core.journal import worthwhile
 
+PAINTING = "painting pictures for the page"
 SHOWING = 3 * 20  # about how many passes a picture takes that is made for the eye
 
 
@@ -121,7 +122,7 @@ class Scorer:
             parts.append(fresh.part())
         shard = PartialShard.joined(parts)
         shown = self._show(task, number, batch, fresh)
-        yield from self._show_apart(task, number, batch, shard)
+        yield from self._show_apart(task, number, batch, shard, progress)
         yield Finished(task.name, number, _table(attack, task.items, shard), shown)
         if self._pace is not None:
             self._pace.mark_saved()
@@ -167,7 +168,9 @@ class Scorer:
         chosen = self._chosen(task.items, {place: score for place, (score, _) in answers.items()})
         return self._selected(task, number, [(place, *answers[place]) for place in chosen])
 
-    def _show_apart(self, task: Task, number: int, batch: Batch, shard: PartialShard) -> Iterator[Finished]:
+    def _show_apart(
+        self, task: Task, number: int, batch: Batch, shard: PartialShard, progress: Progress
+    ) -> Iterator[Finished]:
         """Of an attack that noises whole pictures, which come back much as they were, what is made for the eye alone
         once all scores are there; these passes are not counted. In several parts where all of it takes long."""
         attack = self._attacks[number]
@@ -176,7 +179,9 @@ class Scorer:
         exhibitor = hidden_centre(self._target, getattr(attack, "seed", 0))
         scores = dict(zip(shard.places, shard.answers.tolist(), strict=True))
         chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
+        total = len(chosen)
         while chosen:
+            progress(PAINTING, total - len(chosen), total)
             size = len(chosen)
             if self._pace is not None and self._target.adapts:
                 size = int(min(size, max(1, self._pace.within(SHOWING))))
@@ -188,6 +193,8 @@ class Scorer:
             told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]
             shown = self._selected(task, number, told)
             yield Finished(task.name, number, shown=shown)
+        if total:
+            progress(PAINTING, total, total)
 
     def _chosen(self, items: Sequence[Item], scores: Mapping[int, float]) -> list[int]:
         """Places of the pictures that are to be shown, of those that have scores."""

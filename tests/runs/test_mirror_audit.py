@@ -1,0 +1,105 @@
+"""Audits without unseen pictures: every picture against its own mirror image, from the command to the page."""
+
+import json
+
+import pytest
+
+import trainedon as to
+from trainedon.errors import UserError
+from trainedon.evidence import Audit
+
+CPU = to.Machine(device="cpu", batch_size=8)
+FEW = to.Choices(limit=14)
+
+
+@pytest.fixture(scope="module")
+def audit(target_folders, toy_pictures):
+    def audit(**asked):
+        return to.audit(
+            target_folders["epsilon"],
+            toy_pictures["members"],
+            **{"attacks": "loss", "choices": FEW, "machine": CPU} | asked,
+        )
+
+    return audit
+
+
+def test_each_picture_is_compared_with_its_mirror_image(audit, tmp_path):
+    found, out = audit(attacks="loss, drc(steps=2, restorations=1)", out=tmp_path / "run"), tmp_path / "run"
+    record = json.loads((out / "run.json").read_text())
+    loss, drc = record["identity"]["attacks"]
+    assert loss.startswith("SymmetryCalibrated(attack=Loss(")
+    assert "symmetries=('mirror',)" in loss
+    assert "symmetries=('mirror',)" in drc
+    assert "share=1.0" in drc
+    assert (record["identity"]["lead"], record["choices"]["lead"], found.lead) == ("mirror", "mirror", "mirror")
+    assert [one.mirror.n for one in found.attacks] == [14, 14]
+    assert found.mirror == found.attacks[0].mirror
+    assert found.chirality.n == 14
+    assert "mirror images" in found.claim.because
+    assert all(check.ok is not False for check in to.verify(out))
+    before = (out / "audit.json").read_bytes(), (out / "report.html").read_bytes()
+    to.report(out)
+    assert ((out / "audit.json").read_bytes(), (out / "report.html").read_bytes()) == before
+    assert Audit.model_validate_json(before[0]).claim == found.claim
+
+
+def test_what_is_shown_has_the_mirror_image_beside_it(audit, tmp_path):
+    page = audit(attacks="drc-fast(steps=2)", choices=to.Choices(limit=2), out=tmp_path / "run").page
+    assert "Mirror image" in page
+    assert "Painted back there" in page
+    shown = {path.name for path in (tmp_path / "run" / "restored").glob("*/*")}
+    assert {"view.png", "viewback.png"} <= shown
+    assert "unseen pictures" not in page
+
+
+def test_pictures_of_the_kind_say_how_far_chance_goes(audit, toy_pictures):
+    found = audit(mirror_reference=toy_pictures["unseen"])
+    assert (found.mirror.odds_from, found.mirror.n_reference) == ("reference", 14)
+    assert found.lead == "mirror"
+    assert "reference pictures" in found.page
+    with pytest.raises(UserError, match="leave out one of the two"):
+        audit(mirror_reference=toy_pictures["unseen"], unseen=toy_pictures["unseen"])
+
+
+def test_a_control_model_says_it_of_these_pictures(audit, other):
+    found = audit(control=other)
+    assert (found.mirror.odds_from, found.mirror.n_reference) == ("control model", 14)
+
+
+def test_another_view_can_be_what_is_as_likely(audit):
+    found = audit(null_view="half-turn")
+    assert found.mirror.view == "half-turn"
+    assert found.chirality is None
+    assert "turned by half a circle" in found.claim.because
+    with pytest.raises(UserError, match="use one of"):
+        audit(null_view="sideways")
+
+
+def test_scores_can_be_left_alone(audit):
+    found = audit(null_view="none")
+    assert (found.claim.level, found.mirror, found.lead) == (1, None, found.attacks[0].repr)
+
+
+def test_an_attack_that_needs_other_models_stands_alone_and_is_named(audit, other, caplog):
+    found = audit(attacks="loss, calibrated(pia)", reference=other)
+    assert [one.mirror is None for one in found.attacks] == [False, True]
+    assert "its scores stand alone" in caplog.text
+    first = audit(attacks="calibrated(pia), loss", reference=other)
+    assert (first.claim.level, first.lead) == (1, first.attacks[0].repr)
+
+
+def test_without_attacks_a_setting_of_drc_in_few_passes_is_taken(audit, tmp_path):
+    found = audit(attacks=None, choices=to.Choices(limit=1))
+    assert found.attacks[0].name == "drc-fast"
+    assert found.attacks[0].nfe_per_picture == 24
+
+
+def test_it_is_said_beforehand_what_can_be_reached(audit, tmp_path, target_folders):
+    few = audit(choices=to.Choices(limit=11), out=tmp_path / "few")
+    assert few.claim.level == 0
+    assert any("12 are needed" in note for note in few.run_notes)
+    some = audit(out=tmp_path / "some")
+    assert any("from 40 on" in note for note in some.run_notes)
+    assert to.plan(target_folders["epsilon"], 40, suspects=40, attacks="loss").reachable.level == 3
+    assert to.plan(target_folders["epsilon"], 39, suspects=39, attacks="loss").reachable.level == 2
