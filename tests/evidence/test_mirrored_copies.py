@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from trainedon.evidence import FeatureTable, sign_flip_test
 from trainedon.evidence.table import mirrored_copies as module
-from trainedon.evidence.table.mirrored_copies import mirrored_by_exif, mirrored_copies
+from trainedon.evidence.table.mirrored_copies import handed_by_jpeg, mirrored_by_exif, mirrored_copies
 from trainedon.pictures.traces import thumbnail
 
 
@@ -84,3 +84,24 @@ def test_what_exif_mirrors_is_counted():
         )
     ]
     assert (mirrored_by_exif(rows), mirrored_by_exif(rows, "unseen"), mirrored_by_exif(rows, "member")) == (2, 1, 0)
+
+
+def test_jpeg_grids_that_differ_from_those_of_mirror_images_are_counted():
+    kinds = [
+        ("JPEG", 64, 70),  # 8 divides the width
+        ("JPEG", 70, 64),
+        ("JPEG", 67, 500),  # as narrow as two models
+        ("JPEG", 500, 67),
+        ("JPEG", 501, 300),  # much larger than the model
+        ("PNG", 70, 64),
+        ("JPEG", 30, 30),  # enlarged
+    ]
+    rows = [
+        {"set": "suspect", "picture": str(i), "sha256": f"{i:064x}", "reason": None}
+        | dict(zip(("format", "width", "height"), kind, strict=True))
+        for i, kind in enumerate(kinds)
+    ]
+    assert handed_by_jpeg(rows, (32, 32)) == 1
+    assert handed_by_jpeg(rows, (64, 64)) == 4
+    assert handed_by_jpeg(rows, (64, 64), "unseen") == 0
+    assert handed_by_jpeg([], (64, 64)) == 0

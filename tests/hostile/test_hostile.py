@@ -12,6 +12,13 @@ import pytest
 from hostile.cases import collected
 
 CASES = collected()
+LARGE = {  # seconds to write or to read
+    "pictures-a_ppm_whose_comment_never_ends",
+    "pictures-a_table_whose_names_are_pages_of_nothing",
+    "runs-a_page_that_unpacks_to_a_gigabyte",
+    "tables-a_table_of_captions_without_end",
+    "tables-scores_below_comments_without_end",
+}
 LARGEST = 4 * 10**9  # bytes that a process may hold
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are set on Linux alone")
@@ -35,7 +42,18 @@ def ask(process: subprocess.Popen, place: Path, arguments: list[str], report: Pa
     return json.loads(process.stdout.readline())
 
 
-@pytest.mark.parametrize("name", CASES)
+def names():
+    """Of cases that are told the same, the first is among the quick tests."""
+    told = set()
+    for name, case in CASES.items():
+        kind = name.partition("-")[0], case.says
+        slow = name in LARGE or kind in told
+        if not slow:
+            told.add(kind)
+        yield pytest.param(name, marks=pytest.mark.slow if slow else ())
+
+
+@pytest.mark.parametrize("name", list(names()))
 def test_a_strangers_input(name, nursery, tmp_path):
     case, place = CASES[name], tmp_path / "place"
     place.mkdir()

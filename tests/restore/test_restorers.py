@@ -66,7 +66,10 @@ def test_the_kept_part_comes_back_exact_and_the_cost_is_as_declared(target, stre
     assert (spent.forward, spent.backward) == tuple(5 * passes for passes in restorer.evaluations(4))
 
 
-@pytest.mark.parametrize("restorer", EVERY, ids=repr)
+@pytest.mark.parametrize(
+    "restorer",
+    [pytest.param(one, marks=() if one in ONE_EACH else pytest.mark.slow, id=repr(one)) for one in EVERY],
+)
 def test_a_restoration_depends_on_its_own_picture_alone(target, stream, restorer):
     """To the bit: not on batch size, order or neighbours; and the same call gives the same pictures."""
     rows = list(range(11))
@@ -98,19 +101,24 @@ def test_another_draw_or_seed_paints_otherwise(target, stream, restorer):
     )
 
 
-@pytest.mark.parametrize(
-    "scheduler",
-    [
-        {"prediction_type": "sample"},
-        {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
-        {"rescale_betas_zero_snr": True},
-        {"beta_schedule": "squaredcos_cap_v2"},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize(
-    "restorer", [*EVERY, Guided(scale=1e30), Guided(scale=1e30, normalised=1, paste=0), DPS(zeta=1e30)], ids=repr
-)
+PATHS = [
+    {"prediction_type": "sample"},
+    {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
+    {"rescale_betas_zero_snr": True},
+    {"beta_schedule": "squaredcos_cap_v2"},
+]
+AT_ANY_SCALE = [*EVERY, Guided(scale=1e30), Guided(scale=1e30, normalised=1, paste=0), DPS(zeta=1e30)]
+
+
+def on_every_path():
+    """Each restorer on each path; in the quick tests on one of them, in turn."""
+    for number, restorer in enumerate(AT_ANY_SCALE):
+        for turn, path in enumerate(PATHS):
+            marks = () if (number + turn) % len(PATHS) == 0 else pytest.mark.slow
+            yield pytest.param(path, restorer, marks=marks, id=f"{path}-{restorer}")
+
+
+@pytest.mark.parametrize(("scheduler", "restorer"), list(on_every_path()))
 def test_no_path_and_no_scale_makes_it_diverge(toy, stream, scheduler, restorer):
     given = masked(range(3))
     restored = restorer.restore(toy(**scheduler), given, stream(range(3)), steps=12)

@@ -177,11 +177,18 @@ DISORDER = json.dumps({"prefixes": base64.b64encode(bytes([2] * 8 + [1] * 8)).de
 @pytest.mark.parametrize(
     "damage", [b"", b"{", b"[]", b'{"model": 1}', b"\xff", b'{"prefixes": "!"}', b'{"prefixes": ""}', DISORDER]
 )
-def test_a_damaged_entry_is_told_and_passed_over(asked, pictures, damage, tmp_path):
-    asked(pictures(0, 1, 2), "a/run")
+def test_a_damaged_entry_is_passed_over(damage):
+    remember(MODEL, Remembered("0" * 32, Sketch.of(["1" * 64]), found=False))
     (path,) = state().glob("*.json")
     whole = json.loads(path.read_text())
     path.write_bytes(damage if not damage.startswith(b'{"p') else json.dumps(whole | json.loads(damage)).encode())
+    assert remembered(MODEL) == ([], 1)
+
+
+def test_a_run_tells_of_damaged_entries(asked, pictures, tmp_path):
+    asked(pictures(0, 1, 2), "a/run")
+    (path,) = state().glob("*.json")
+    path.write_bytes(b"{")
     found = asked(pictures(0, 1), "b/run")
     assert found.listing.chosen is None
     notes = read_record(tmp_path / "b/run").notes

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,9 @@ from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 if TYPE_CHECKING:
     from trainedon.targets import Target
 
-ROUNDING = 1.01 / 127.5  # one level
+ROUNDING = 2.01 / 127.5  # two levels: columns and rows are rounded one after the other
+SMOOTH = ("lanczos", "bicubic", "bilinear")  # filters without edges
+VIEWS = {"mirror": (-1,), "upside-down": (-2,), "half-turn": (-1, -2)}  # the axes of (c, h, w) that are reversed
 
 
 def fit(rgb: np.ndarray, size: tuple[int, int], channels: int, rendering: Rendering = DEFAULT) -> torch.Tensor:
@@ -51,23 +53,25 @@ def fit(rgb: np.ndarray, size: tuple[int, int], channels: int, rendering: Render
     return from_levels(values.reshape(height, width, channels).transpose(2, 0, 1))
 
 
-def reads_alike(width: int, height: int, size: tuple[int, int], rendering: Rendering = DEFAULT) -> bool:
-    """Whether `fit` surely reads the mirror image of such a picture as the mirror image of what it reads, up to
-    rounding (one level of 255).
+def reads_alike(
+    width: int, height: int, size: tuple[int, int], rendering: Rendering = DEFAULT, view: str = "mirror"
+) -> bool:
+    """Whether `fit` surely reads such a picture in a view, one of VIEWS, as what it reads in that view, up to rounding
+    (two levels of 255).
 
-    Not where an odd number of columns is cut off or filled in, of which one side has one more (torchvision and PIL do
-    the same, so that models were trained on it), and not by filters for which a column can lie on an edge.
+    Not where an odd number of columns or rows is cut off or filled in, of which one side has one more (torchvision and
+    PIL do the same, so that models were trained on it), and not by filters for which one can lie on an edge.
     """
-    if rendering.resample not in ("lanczos", "bicubic", "bilinear") and width != size[1]:
-        return False
-    if rendering.fit == "squash":
-        return True
-    if rendering.fit == "pad":
-        return (size[1] - _inside(width, height, *size)[0]) % 2 == 0
-    return (_covering(width, height, size[1], size[0])[0] - size[1]) % 2 == 0
+    own, to = (width, height), (size[1], size[0])
+    resized = {"crop": _covering(*own, *to), "pad": _inside(*own, *to), "squash": to}[rendering.fit]
+    lengths = zip(own, resized, to, strict=True)
+    alike = [
+        (rendering.resample in SMOOTH or before == end) and (after - end) % 2 == 0 for before, after, end in lengths
+    ]
+    return all(alike[-1 - axis] for axis in VIEWS[view])
 
 
-def _inside(width: int, height: int, to_height: int, to_width: int) -> tuple[int, int]:
+def _inside(width: int, height: int, to_width: int, to_height: int) -> tuple[int, int]:
     """Width and height of the whole picture resized until it just fits in."""
     scale = min(to_width / width, to_height / height)
     return max(1, min(to_width, round(width * scale))), max(1, min(to_height, round(height * scale)))
@@ -75,7 +79,7 @@ def _inside(width: int, height: int, to_height: int, to_width: int) -> tuple[int
 
 def _padded(image: Image.Image, width: int, height: int, resample: Image.Resampling) -> Image.Image:
     """The whole picture between black bars."""
-    size = _inside(image.width, image.height, height, width)
+    size = _inside(image.width, image.height, width, height)
     canvas = Image.new(image.mode, (width, height))
     canvas.paste(image.resize(size, resample), (round((width - size[0]) / 2), round((height - size[1]) / 2)))
     return canvas
@@ -109,14 +113,16 @@ def _covering(width: int, height: int, to_width: int, to_height: int) -> tuple[i
     return max(to_width, to_height * width // height), to_height
 
 
-def _read_mirrored(
-    rgb: np.ndarray, own: torch.Tensor, size: tuple[int, int], channels: int, rendering: Rendering
+def _read_in(
+    view: str, rgb: np.ndarray, own: torch.Tensor, size: tuple[int, int], channels: int, rendering: Rendering
 ) -> torch.Tensor:
-    """What `fit` makes of the mirror image of a picture, mirrored back; `own`, what it makes of the picture, where that
-    is the same up to rounding."""
-    if reads_alike(rgb.shape[1], rgb.shape[0], size, rendering):
+    """What `fit` makes of a picture in a view, turned back; `own`, what it makes of the picture, where that is the same
+    up to rounding."""
+    axes = VIEWS[view]
+    if reads_alike(rgb.shape[1], rgb.shape[0], size, rendering, view):
         return own
-    other = fit(np.ascontiguousarray(rgb[:, ::-1]), size, channels, rendering).flip(-1)
+    turned = np.ascontiguousarray(np.flip(rgb, tuple(axis + 2 for axis in axes)))
+    other = fit(turned, size, channels, rendering).flip(axes)
     return own if float((other - own).abs().max()) <= ROUNDING else other
 
 
@@ -129,8 +135,8 @@ class Batch:
     labels: their classes, int64 (n,), or None when the pictures have none.
     names: n relative names, or None for pictures that come from no file.
     captions: n captions, None for a picture without; None when no picture has one.
-    mirrored_first: pixels as the mirror images of the files are read, mirrored back, where that is not the same in
-    every row; None where it is.
+    turned_first: pixels as the files are read that hold the pictures in a view, one of VIEWS, turned back; without the
+    views in which that is the same in every row.
     condition: what a model is conditioned on. When it is not given, attacks set it to the labels or captions, as the
     model takes them (`Target.condition_of`).
     """
@@ -141,7 +147,7 @@ class Batch:
     names: tuple[str, ...] | None = None
     captions: tuple[str | None, ...] | None = None
     condition: Condition = UNCONDITIONAL
-    mirrored_first: torch.Tensor | None = None
+    turned_first: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype != torch.float32:
@@ -172,24 +178,27 @@ class Batch:
         labels = [picture.label for picture in pictures]
         captions = tuple(picture.caption for picture in pictures)
         rows = [fit(picture.rgb, size, channels, rendering) for picture in pictures]
-        others = [
-            _read_mirrored(picture.rgb, own, size, channels, rendering)
-            for picture, own in zip(pictures, rows, strict=True)
-        ]
-        alike = all(other is own for other, own in zip(others, rows, strict=True))
+        turned = {}
+        for view in VIEWS:
+            others = [
+                _read_in(view, picture.rgb, own, size, channels, rendering)
+                for picture, own in zip(pictures, rows, strict=True)
+            ]
+            if any(other is not own for other, own in zip(others, rows, strict=True)):
+                turned[view] = torch.stack(others)
         return cls(
             torch.stack(rows),
             tuple(picture.sha256 for picture in pictures),
             None if None in labels else torch.tensor(labels, dtype=torch.int64),
             tuple(picture.name for picture in pictures),
             None if all(caption is None for caption in captions) else captions,
-            mirrored_first=None if alike else torch.stack(others),
+            turned_first=turned,
         )
 
-    def for_mirror(self) -> Batch:
-        """What the model in a mirror is to be shown, so that a file and its mirror image are treated alike."""
-        other = self.mirrored_first
-        return self if other is None else replace(self, pixels=other.to(self.pixels.device), mirrored_first=None)
+    def for_view(self, view: str) -> Batch:
+        """What the model conjugated by that view is to be shown, so that a file and its view are treated alike."""
+        other = self.turned_first.get(view)
+        return self if other is None else replace(self, pixels=other.to(self.pixels.device), turned_first={})
 
     def __len__(self) -> int:
         return len(self.sha256)
@@ -210,7 +219,7 @@ class Batch:
             None if self.names is None else tuple(self.names[i] for i in rows),
             None if self.captions is None else tuple(self.captions[i] for i in rows),
             self.condition[rows],
-            None if self.mirrored_first is None else self.mirrored_first[rows],
+            {view: pixels[rows] for view, pixels in self.turned_first.items()},
         )
 
 

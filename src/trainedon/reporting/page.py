@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,9 @@ def _record(run: RunFolder) -> dict[str, Any]:
     }
 
 
+@cache
 def _environment() -> Environment:
+    """One for all pages: compiling the templates takes most of the time of a page."""
     environment = Environment(
         loader=PackageLoader("trainedon.reporting"),
         autoescape=True,

@@ -217,12 +217,8 @@ class ControlModel(Reference):
         size = self.target(beside).picture[1:]
         if tuple(batch.pixels.shape[2:]) == size:
             return batch
-        other = batch.mirrored_first
-        return replace(
-            batch,
-            pixels=_resampled(batch.pixels, size),
-            mirrored_first=None if other is None else _resampled(other, size),
-        )
+        turned = {view: _resampled(pixels, size) for view, pixels in batch.turned_first.items()}
+        return replace(batch, pixels=_resampled(batch.pixels, size), turned_first=turned)
 
 
 def _resampled(pixels: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:

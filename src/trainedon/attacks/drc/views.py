@@ -46,9 +46,10 @@ class Views:
         return self.target, *(Symmetric.of(self.target, name) for name in self.symmetries)
 
     def shown_to(self, model: Target) -> Batch:
-        """The batch for one of `models`: a mirror image that is the only reference is read as its own file would be."""
-        alone = self.symmetries == ("mirror",) and self.share == 1
-        return self.batch.for_mirror() if alone and model is not self.target else self.batch
+        """The batch for one of `models`: a view that is the only reference is read as its own file would be."""
+        if model is self.target or len(self.symmetries) > 1 or self.share < 1:
+            return self.batch
+        return self.batch.for_view(self.symmetries[0])
 
     def found(self) -> Found:
         """All restorations; what is shown of them is of the audited model."""

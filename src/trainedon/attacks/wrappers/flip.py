@@ -32,5 +32,5 @@ class Flip(Wrapper):
         return replace(cost, forward=2 * cost.forward, backward=2 * cost.backward)
 
     def score_batch(self, target: Target, batch: Batch) -> Scored:
-        mirrored = replace(batch, pixels=batch.pixels.flip(-1), mirrored_first=None)
+        mirrored = replace(batch, pixels=batch.pixels.flip(-1), turned_first={})
         return Scored(np.mean([run_batch(self.attack, target, b).scores for b in (batch, mirrored)], axis=0))

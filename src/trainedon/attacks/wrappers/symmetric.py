@@ -65,7 +65,7 @@ class SymmetryCalibrated(Wrapper):
 
     def score_batch(self, target: Target, batch: Batch) -> Scored:
         here = run_batch(self.attack, target, batch).scores
-        shown = batch.for_mirror() if self.null_view == "mirror" else batch
+        shown = batch.for_view(self.null_view) if self.null_view else batch
         there = [run_batch(self.attack, view, shown).scores for view in self.views(target)]
         return Scored(relative(here, there, [changed(batch.pixels, symmetry) for symmetry in self.symmetries]))
 

@@ -49,7 +49,7 @@ class Turned(Wrapper):
     def score_batch(self, target: Target, batch: Batch) -> Scored:
         asked = self._asked(target)
         if asked is target:
-            turned = replace(batch, pixels=SYMMETRIES[self.symmetry](batch.pixels), mirrored_first=None)
+            turned = replace(batch, pixels=SYMMETRIES[self.symmetry](batch.pixels), turned_first={})
             scores = run_batch(self.attack, target, turned).scores.copy()
         else:
             scores = run_batch(self.attack, asked, batch).scores.copy()
