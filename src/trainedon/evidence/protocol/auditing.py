@@ -110,7 +110,7 @@ def audit_table(
     rows, n_named = _picture_evidence(suspects, unseen, by_sign, twinned)
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
-        (flags.of_mirror(attacks, mirrors.get(TOGETHER), handed) if by_mirror else flags.of_controls(findings))
+        (flags.of_mirror(attacks, mirrors.get(TOGETHER), handed, listed) if by_mirror else flags.of_controls(findings))
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])

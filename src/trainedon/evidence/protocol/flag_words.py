@@ -16,6 +16,11 @@ KNOWN = {
         "Give pictures of the kind that the model cannot have seen (--mirror-reference), or a model that cannot have "
         "seen these (--control): they say how far that goes.",
     ),
+    "mirrored-by-exif": (
+        "A model that was trained without regard to EXIF was trained on the mirror images of these pictures, and knows "
+        "those better.",
+        "If training read pictures as they are stored, say so: --orientation stored.",
+    ),
     "behind-mirror": (
         "The scores run against the direction that training would give them: the model was trained on mirror images of "
         "these pictures, or such pictures are seldom this way round.",

@@ -30,6 +30,7 @@ from trainedon.evidence.protocol.flag_words import flag
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
 from trainedon.evidence.statistics import thresholds
 from trainedon.evidence.table.codes import MISSING
+from trainedon.evidence.table.mirrored_copies import mirrored_by_exif
 from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Scores, count_reasons, is_duplicate
@@ -76,9 +77,15 @@ def of_audit(attacks: Sequence[AttackAudit], together: Cdi | None, given_unseen:
     return flags
 
 
-def of_mirror(attacks: Sequence[AttackAudit], together: MirrorTest | None, handed: Chirality | None) -> list[Flag]:
-    """Flags about pictures that are compared with views of themselves. together: the test of all attacks."""
+def of_mirror(
+    attacks: Sequence[AttackAudit], together: MirrorTest | None, handed: Chirality | None, listed: PictureTable | None
+) -> list[Flag]:
+    """Flags about pictures that are compared with views of themselves. together: the test of all attacks. listed: the
+    inventory."""
     flags = []
+    by_exif = 0 if listed is None else mirrored_by_exif(listed)
+    if by_exif:
+        flags.append(flag("mirrored-by-exif", f"Suspects that EXIF mirrors: {by_exif}."))
     if handed is not None and handed.finds:
         best = min(handed.views, key=lambda view: (view.p_value, -view.share))
         because = (
