@@ -11,6 +11,8 @@ from PIL import Image
 import trainedon
 from trainedon.errors import UserError
 from trainedon.evidence import chosen_copy, read_twins, twins_commitment
+from trainedon.evidence.protocol.claims import claim_by_twins
+from trainedon.evidence.protocol.obstacles import of_twins
 from trainedon.pictures import scan, take_inventory
 from trainedon.runs import verify
 from trainedon.twinning import make_twins
@@ -181,3 +183,11 @@ def test_a_picture_that_would_be_read_at_half_its_size_is_set_aside(toy_pictures
 def test_the_default_attack_is_one_that_gives_copies_the_same_noise(twins, target_folders):
     found = audit(target_folders["epsilon"], twins, attacks=None)
     assert found.attacks[0].name == "same-noise"
+
+
+def test_a_control_model_is_asked_the_same_and_caps_the_claim(twins, overtrained, target_folders):
+    found = audit(overtrained, twins, control=target_folders["epsilon"])
+    assert 0 < found.twins.control_p_value <= 1
+    both = found.twins.model_copy(update={"n_first": found.twins.n, "p_value": 1e-6, "finds": True})
+    capped = both.model_copy(update={"control_p_value": 1e-4})
+    assert [claim_by_twins(test, [*filter(None, [of_twins(test, 0.01)])]).level for test in (both, capped)] == [4, 2]
