@@ -201,8 +201,9 @@ class Cards:
             f"{len(sample)} of {words.count(len(rows))}, picked by digest, so that nobody chose them. "
             "This is how the model treats pictures that it was not trained on."
         )
-        label = f"{len(sample) - half} more unseen pictures"
-        return [("Unseen pictures, for comparison", note, sample[:half], sample[half:], label)]
+        called = words.SETS["unseen"] if self.view is None else "reference pictures"
+        label = f"{len(sample) - half} more {called}"
+        return [(f"{called.capitalize()}, for comparison", note, sample[:half], sample[half:], label)]
 
     def _cards(self, rows: np.ndarray, side: int) -> tuple[Card, ...]:
         return tuple(self._card(int(row), side) for row in rows)

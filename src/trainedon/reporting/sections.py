@@ -69,9 +69,8 @@ def sets(run: RunFolder) -> list[tuple[str, int, int, int]]:
     first = run.attacks[0]
     given = {name: int(first.given(name).sum()) for name in (run.asked, "unseen")}
     scored = {name: len(first.rows(name)) for name in given}
-    return [
-        (called(run, name), n, scored[name], n - scored[name]) for name, n in given.items() if n or not by_mirror(run)
-    ]
+    alone = by_mirror(run) or run.record.choices.lead == "twins"  # pictures are compared with others of themselves
+    return [(called(run, name), n, scored[name], n - scored[name]) for name, n in given.items() if n or not alone]
 
 
 def called(run: RunFolder, name: str) -> str:
