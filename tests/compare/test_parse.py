@@ -15,8 +15,8 @@ from trainedon.compare import (
     Ssim,
     efficientnet,
 )
-from trainedon.degrade import faces
 from trainedon.errors import UserError
+from trainedon.vision import faces
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import torch
 
 from trainedon.compare.scope import shrunk
 from trainedon.compare.similarity import Encoder
-from trainedon.degrade.vision import in_chunks, resized
 from trainedon.errors import UserError
 from trainedon.spec import register
+from trainedon.vision.vit import in_chunks, resized
 
 if TYPE_CHECKING:
     from trainedon.condition import Condition

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from trainedon.compare.similarity import Encoder
-from trainedon.degrade.faces import check_face_package, find_faces, model_file, to_bgr
 from trainedon.spec import register
+from trainedon.vision.faces import check_face_package, find_faces, model_file, to_bgr
 
 if TYPE_CHECKING:
     from trainedon.condition import Condition

@@ -9,7 +9,9 @@ import torch
 
 from trainedon.compare.scope import shrunk
 from trainedon.compare.similarity import Encoder
-from trainedon.degrade.vision import (
+from trainedon.errors import UserError
+from trainedon.spec import register
+from trainedon.vision.vit import (
     CLIP,
     IMAGENET,
     OPENAI,
@@ -20,8 +22,6 @@ from trainedon.degrade.vision import (
     resized,
     standardised,
 )
-from trainedon.errors import UserError
-from trainedon.spec import register
 
 if TYPE_CHECKING:
     from trainedon.condition import Condition

@@ -17,13 +17,13 @@ import torch
 from trainedon import run_files
 from trainedon.attacks import Progress
 from trainedon.compare.efficientnet import PACKAGES, EfficientNetLite0, feature_maps
-from trainedon.degrade.vision import ROWS
 from trainedon.formats.arrow_schemas import FEATURES, LOOKS, MIRRORED, written
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.appearance import layout
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.pictures.traces import borders, grain, levels, thumbnail
 from trainedon.runs.scoring.scorer import read_again
+from trainedon.vision.vit import ROWS
 
 MOST = 1024  # pictures of each set
 SIDE = 128  # pixels; 224 costs five times as much and finds few more copies

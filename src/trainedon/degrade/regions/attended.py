@@ -9,9 +9,9 @@ import torch
 
 from trainedon.degrade import places
 from trainedon.degrade.regions.region import NOTHING, Ask, Roi, Seen, Several, Share, size_of
-from trainedon.degrade.vision import cls_attention
 from trainedon.errors import UserError
 from trainedon.spec import register
+from trainedon.vision.vit import cls_attention
 
 if TYPE_CHECKING:
     from trainedon.pictures import Batch

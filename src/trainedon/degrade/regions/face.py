@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from trainedon.degrade import places
-from trainedon.degrade.faces import check_face_package, find_faces
 from trainedon.degrade.regions.region import NOTHING, Seen, Share
 from trainedon.spec import register
+from trainedon.vision.faces import check_face_package, find_faces
 
 if TYPE_CHECKING:
     from trainedon.pictures import Batch

@@ -184,7 +184,7 @@ class Scorer:
             progress(PAINTING, total - len(chosen), total)
             size = len(chosen)
             if self._pace is not None and self._target.adapts:
-                size = int(min(size, max(1, self._pace.within(SHOWING))))
+                size = int(min(size, max(self._target.batching.least, self._pace.within(SHOWING))))
             now, chosen = chosen[:size], chosen[size:]
             found = run(exhibitor, self._target, batch.take(now)).exhibits
             if attack.null_view is not None:

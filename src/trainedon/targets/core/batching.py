@@ -71,10 +71,14 @@ class Batching:
 
         n, 1 at least, is at most `most`, a multiple of PAD.
         """
-        # with one thread PyTorch computes 1 x 1 convolutions of fewer than 16 rows by itself, and rounds otherwise
-        least = 2 * PAD if torch.get_num_threads() == 1 else PAD
         size = min(PAD << (-(-n // PAD) - 1).bit_length(), most) if self.compiled else n + -n % PAD
-        return max(size, least)
+        return max(size, self.least)
+
+    @property
+    def least(self) -> int:
+        """How many rows the network is given at least: what fewer cost."""
+        # with one thread PyTorch computes 1 x 1 convolutions of fewer than 16 rows by itself, and rounds otherwise
+        return 2 * PAD if torch.get_num_threads() == 1 else PAD
 
     def at_once(self, device: torch.device, rows: int | None = None) -> int:
         """How many rows the network is given, a multiple of PAD, so that only the last batch is filled up."""

