@@ -86,17 +86,21 @@ def row(
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown: members one by one, everything else summed over the differences of the sets, and those
-    differences of which most is left."""
+    differences that lead to most claims."""
     members = [one for one in rows if one.design in TRUE]
     nothing = [one for one in rows if one.design not in TRUE]
     summed = [_sum(some) for some in _by_attack(nothing)]
-    worst = [max(some, key=lambda one: _share(one.past["control model"], one.draws)) for some in _by_attack(nothing)]
+    worst = [max(some, key=_claims) for some in _by_attack(nothing)]
     parts = [
         ("Members among the suspects", members),
         ("Nothing to be found, all differences of the sets together", summed),
-        ("Of these the difference of which a control model leaves most", worst),
+        ("Of these the difference of which most gets past both", worst),
     ]
     return "\n\n".join(_part(title, some) for title, some in parts if some)
+
+
+def _claims(one: Row) -> tuple[float, float]:
+    return _share(one.claimed, one.draws), _share(one.past[CONTROLS[0]], one.draws)
 
 
 def _by_attack(rows: Sequence[Row]) -> Iterator[list[Row]]:
@@ -125,12 +129,13 @@ def _sum(rows: Sequence[Row]) -> Row:
 
 
 def _part(title: str, rows: Sequence[Row]) -> str:
-    heads = ["target", "attack", "suspects, unseen", "draws", "found"]
-    heads += [f"{what} {name}" for name in CONTROLS for what in ("not found by", "and left beyond")]
-    heads += ["left beyond control model, and past the blind baseline"]
+    asked = [name for name in CONTROLS if any(one.past[name] is not None for one in rows)]
+    heads = ["target", "attack", "difference", "draws", "found"]
+    heads += [f"{what} {name}" for name in asked for what in ("not found by", "left beyond")]
+    heads += ["past control model and blind baseline"]
     lines = [f"{title}:", "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for one in rows:
-        counts = [one.found, *(kind[name] for name in CONTROLS for kind in (one.silent, one.past)), one.claimed]
+        counts = [one.found, *(kind[name] for name in asked for kind in (one.silent, one.past)), one.claimed]
         shares = ["-" if count is None else f"{100 * _share(count, one.draws):.1f} %" for count in counts]
         lines.append(f"| {one.target} | {one.attack} | {one.design} | {one.draws} | {' | '.join(shares)} |")
     return "\n".join(lines)
