@@ -192,11 +192,17 @@ def _table(
     heads = [f"by {shift:g}" for shift in shifts] or [f"r = {r:g}" for r in CORRELATIONS]
     keys = [(0.1, shift) for shift in shifts] or [(r, 0.0) for r in CORRELATIONS]
     lines = [f"{title}:", "", f"| in question, others | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
-    for case in TESTS[test][1]:
-        found = [known[repr((test, case, *key))] for key in keys]
+    columns = {case: [known[repr((test, case, *key))] for key in keys] for case in TESTS[test][1]}
+    if not shifts:
+        columns["all of these"] = [_sum(column) for column in zip(*columns.values(), strict=True)]
+    for case, found in columns.items():
         shares = [" / ".join(_share(one, level, bounded=not shifts) for level in levels) for one in found]
         lines.append(f"| {case} | {' | '.join(shares)} |")
     return "\n".join(lines)
+
+
+def _sum(some: Sequence[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(one[name] for one in some) for name in some[0]}
 
 
 def _share(found: dict[str, int], level: str, *, bounded: bool) -> str:

@@ -4,9 +4,9 @@
 
 Pictures, changes and draws are those of `benchmarks.nulls`. There a draw is a whole audit, here three rank tests by
 their normal formula (Mann and Whitney), which is quick: does the attack find a difference at 0.01, does the control
-find it at 0.05, and is it left at 0.01 beyond the control? What goes on to level 3 has to get past the blind baseline
-besides, so that the counts of draws in which there is nothing to find are upper bounds. Of members they say what the
-controls cost. Scores are kept in FOLDER, which may be that of `benchmarks.nulls`; the same command goes on there.
+find it at 0.05, and is it left at 0.01 beyond the control? Where there is nothing to find, what is left is put to the
+blind baseline. Of members the counts say what the controls cost.
+Scores are kept in FOLDER, which may be that of `benchmarks.nulls`; the same command goes on there.
 
 --mirrored: ask the audited model about mirrored pictures too. --page: write the tables between the marks in that file.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import mannwhitneyu
+from scipy.stats import norm, rankdata
 
 from benchmarks.marks import write_between
 from benchmarks.nulls import CHANGES, TRUE, Bank, Case, designs
@@ -39,7 +39,8 @@ CONTROLS = ("control model", "mirrored")
 @dataclass(frozen=True)
 class Row:
     """Of the draws of a design: found by the attack, and of those, by control: found there too or not (`silent`), and
-    left beyond it besides (`past`). None where that control was not made."""
+    left beyond it besides (`past`). None where that control was not made. claimed: left beyond the control model, and
+    past the blind baseline, which members are not put to."""
 
     target: str
     attack: str
@@ -48,11 +49,14 @@ class Row:
     found: int
     silent: dict[str, int | None]
     past: dict[str, int | None]
+    claimed: int | None
 
 
 def p_of(score: np.ndarray, is_suspect: np.ndarray) -> float:
     """One-sided p-value of suspects scoring higher. score: float64 (n,). is_suspect: bool (n,)."""
-    return float(mannwhitneyu(score[is_suspect], score[~is_suspect], alternative="greater", method="asymptotic").pvalue)
+    m, n = int(is_suspect.sum()), int((~is_suspect).sum())
+    above = float(rankdata(score)[is_suspect].sum()) - m * (m + 1) / 2
+    return float(norm.sf((above - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12)))
 
 
 def row(
@@ -60,6 +64,7 @@ def row(
 ) -> Row:
     """Count the draws of a design."""
     found, silent, past = 0, dict.fromkeys(controls, 0), dict.fromkeys(controls, 0)
+    claimed = None if design in TRUE else 0
     for case in cases:
         is_suspect = np.array([name == "suspect" for _, places, name in case.parts for _ in places])
         own = np.array(bank.of(case, attack))
@@ -71,24 +76,31 @@ def row(
             if p_of(other, is_suspect) < FINDS:
                 continue
             silent[name] += 1
-            past[name] += p_of(normal_scores(own) - normal_scores(other), is_suspect) < LEFT
+            left = p_of(normal_scores(own) - normal_scores(other), is_suspect) < LEFT
+            past[name] += left
+            if claimed is not None and left and name == CONTROLS[0]:
+                claimed += not case.told_apart
     missing: dict[str, int | None] = dict.fromkeys(CONTROLS)
-    return Row(target, attack.spelled(), design, len(cases), found, missing | silent, missing | past)
+    return Row(target, attack.spelled(), design, len(cases), found, missing | silent, missing | past, claimed)
 
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown: members one by one, everything else summed over the differences of the sets, and those
-    differences of which most is left."""
+    differences that lead to most claims."""
     members = [one for one in rows if one.design in TRUE]
     nothing = [one for one in rows if one.design not in TRUE]
     summed = [_sum(some) for some in _by_attack(nothing)]
-    worst = [max(some, key=lambda one: _share(one.past["control model"], one.draws)) for some in _by_attack(nothing)]
+    worst = [max(some, key=_claims) for some in _by_attack(nothing)]
     parts = [
         ("Members among the suspects", members),
         ("Nothing to be found, all differences of the sets together", summed),
-        ("Of these the difference of which a control model leaves most", worst),
+        ("Of these the difference of which most gets past both", worst),
     ]
     return "\n\n".join(_part(title, some) for title, some in parts if some)
+
+
+def _claims(one: Row) -> tuple[float, float]:
+    return _share(one.claimed, one.draws), _share(one.past[CONTROLS[0]], one.draws)
 
 
 def _by_attack(rows: Sequence[Row]) -> Iterator[list[Row]]:
@@ -104,15 +116,26 @@ def _sum(rows: Sequence[Row]) -> Row:
     first = rows[0]
     draws, found = (sum(some) for some in zip(*((one.draws, one.found) for one in rows), strict=True))
     silent, past = total([one.silent for one in rows]), total([one.past for one in rows])
-    return Row(first.target, first.attack, f"{len(rows)} differences", draws, found, silent, past)
+    return Row(
+        first.target,
+        first.attack,
+        f"{len(rows)} differences",
+        draws,
+        found,
+        silent,
+        past,
+        sum(one.claimed or 0 for one in rows),
+    )
 
 
 def _part(title: str, rows: Sequence[Row]) -> str:
-    heads = ["target", "attack", "suspects, unseen", "draws", "found"]
-    heads += [f"{what} {name}" for name in CONTROLS for what in ("not found by", "and left beyond")]
+    asked = [name for name in CONTROLS if any(one.past[name] is not None for one in rows)]
+    heads = ["target", "attack", "difference", "draws", "found"]
+    heads += [f"{what} {name}" for name in asked for what in ("not found by", "left beyond")]
+    heads += ["past control model and blind baseline"]
     lines = [f"{title}:", "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for one in rows:
-        counts = [one.found, *(kind[name] for name in CONTROLS for kind in (one.silent, one.past))]
+        counts = [one.found, *(kind[name] for name in asked for kind in (one.silent, one.past)), one.claimed]
         shares = ["-" if count is None else f"{100 * _share(count, one.draws):.1f} %" for count in counts]
         lines.append(f"| {one.target} | {one.attack} | {one.design} | {one.draws} | {' | '.join(shares)} |")
     return "\n".join(lines)

@@ -205,11 +205,11 @@ class Bank:
 
     def of(self, case: Case, attack: Attack) -> list[float]:
         """The score of each picture of a case."""
+        known = self._read(attack)
         for there, _, _ in case.parts:
-            missing = [i for i, item in enumerate(there.items) if item.sha256 not in self._read(attack)]
+            missing = [i for i, item in enumerate(there.items) if item.sha256 not in known]
             if missing:
                 self._score(there, missing, attack)
-        known = self._read(attack)
         return [known[str(picture["sha256"])] for picture in case.pictures]
 
     def _score(self, there: Pool, places: Sequence[int], attack: Attack) -> None:

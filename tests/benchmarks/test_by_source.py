@@ -52,5 +52,6 @@ def test_cells_are_made_once_and_shares_out_of_bounds_are_marked(tmp_path, capsy
     assert json.loads(out.read_text()).keys() == {*cells} and json.loads(out.read_text())[cells[-1]]["draws"] == 2
     text = page.read_text()
     assert "| 3 of 10, 40 of 10 | 0.010 / 0.050 | 0.010 / 0.050 | 0.100 (!) / 0.200 (!) |" in text
-    assert text.count("(!)") == 2 and text.count("**") == 0
+    assert "| all of these | 0.010 / 0.050 | 0.010 / 0.050 | 0.023 (!) / 0.071 (!) |" in text
+    assert text.count("(!)") == 4 and text.count("**") == 0
     capsys.readouterr()
