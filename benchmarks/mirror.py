@@ -139,7 +139,7 @@ class Bank:
         missing = [i for i in usable if any(items[i].sha256 not in one for one in known)]
         for start in range(0, len(missing), CHUNK):
             part = missing[start : start + CHUNK]
-            batch = read_batch(self.target, [items[i] for i in part], [entries[i] for i in part])
+            batch = read_batch(self.target, [items[i] for i in part], [entries[i] for i in part], views=("mirror",))
             with self.target.sharing():
                 for attack, one in zip(self.attacks, known, strict=True):
                     one |= dict(zip(batch.sha256, attack.score(self.target, batch).tolist(), strict=True))

@@ -214,7 +214,9 @@ class Bank:
 
     def _score(self, there: Pool, places: Sequence[int], attack: Attack) -> None:
         together = [one for one in self.attacks if _kind(one) == _kind(attack)]
-        batch = read_batch(self.target, [there.items[i] for i in places], [there.entries[i] for i in places])
+        batch = read_batch(
+            self.target, [there.items[i] for i in places], [there.entries[i] for i in places], views=("mirror",)
+        )
         with self.target.sharing():
             for one in together if attack in together else [attack]:
                 found = one.score(self.target, batch).tolist()

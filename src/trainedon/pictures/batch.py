@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,15 +171,21 @@ class Batch:
 
     @classmethod
     def from_pictures(
-        cls, pictures: Sequence[Picture], size: tuple[int, int], channels: int, rendering: Rendering = DEFAULT
+        cls,
+        pictures: Sequence[Picture],
+        size: tuple[int, int],
+        channels: int,
+        rendering: Rendering = DEFAULT,
+        views: Iterable[str] = tuple(VIEWS),
     ) -> Batch:
         """Decoded pictures (one or more), each brought to (height, width) by `fit`; labels only if all have one,
-        captions if any has. rendering: the one with which they were decoded."""
+        captions if any has. rendering: the one with which they were decoded. views: those that scores will be taken off
+        for, each of which costs reading some pictures once more."""
         labels = [picture.label for picture in pictures]
         captions = tuple(picture.caption for picture in pictures)
         rows = [fit(picture.rgb, size, channels, rendering) for picture in pictures]
         turned = {}
-        for view in VIEWS:
+        for view in views:
             others = [
                 _read_in(view, picture.rgb, own, size, channels, rendering)
                 for picture, own in zip(pictures, rows, strict=True)

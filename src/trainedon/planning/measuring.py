@@ -150,7 +150,7 @@ def sample_pictures(
         raise UserError(f"{shown(source)} holds no picture that can be used ({items[0].picture}: {items[0].reason})")
     again = clock()
     pictures = [entry.read(rendering) for entry, _ in usable]
-    Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering)
+    Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering, ())
     read = clock()
     size = statistics.fmean(item.bytes or 0 for _, item in usable)
     return PictureSample(len(usable), size, (inventoried - began) / len(entries), (read - again) / len(usable))

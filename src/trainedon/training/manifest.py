@@ -120,4 +120,4 @@ def read_named(
     """The pictures of these names, in the order of the source."""
     listed = scan(source, follow_links=follow_links)
     pictures = [entry.read(rendering) for entry in listed if entry.name in names]
-    return Batch.from_pictures(pictures, (size, size), channels, rendering)
+    return Batch.from_pictures(pictures, (size, size), channels, rendering, ())

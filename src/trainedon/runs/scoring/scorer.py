@@ -85,7 +85,7 @@ class Scorer:
         """One attack after another goes over the shard, and all over one shard before the next, so that the network is
         asked once where several ask the same. Raises UserError as `read_again` does.
         """
-        batch = read_batch(self._target, task.items, task.entries, task.rendering)
+        batch = read_batch(self._target, task.items, task.entries, task.rendering, views_of(self._attacks))
         journal = self._journal(task)
         with self._target.sharing(journal) if journal or self._asks_again(task) else nullcontext():
             for number in task.missing:
@@ -247,14 +247,24 @@ def _table(attack: Attack, items: Sequence[Item], shard: PartialShard) -> pa.Tab
 
 
 def read_batch(
-    target: Target, items: Sequence[Item], entries: Sequence[Entry], rendering: Rendering = DEFAULT
+    target: Target,
+    items: Sequence[Item],
+    entries: Sequence[Entry],
+    rendering: Rendering = DEFAULT,
+    views: Iterable[str] = (),
 ) -> Batch:
     """The pictures of some inventory rows at the target's size, with the rows' labels where all have one, and captions.
 
+    views: those that scores will be taken off for.
     Raises UserError as `read_again` does.
     """
     pictures = [read_again(item, entry, rendering) for item, entry in zip(items, entries, strict=True)]
-    return Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering)
+    return Batch.from_pictures(pictures, target.picture[1:], target.picture[0], rendering, views)
+
+
+def views_of(attacks: Iterable[Attack]) -> set[str]:
+    """The views that any of the attacks, or one inside, takes its score off for."""
+    return {view for attack in attacks for view in (attack.null_view, *views_of(attack.inside())) if view is not None}
 
 
 def read_again(item: Item, entry: Entry, rendering: Rendering = DEFAULT) -> Picture:
