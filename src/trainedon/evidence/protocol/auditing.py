@@ -148,7 +148,9 @@ def audit_table(
     )
     said: Claim
     if twinned:
-        said = claim_by_twins(twinned.test, [*filter(None, [hindrance.of_twins(twinned.test, LEVEL)])])
+        against_twins = [*filter(None, [hindrance.of_twins(twinned.test, LEVEL)])]
+        asked, earlier = listing.asked if listing else 0, of_earlier(listing, corrected=True)
+        said = claim_by_twins(twinned.test, against_twins, asked=asked, besides=earlier)
     elif by_mirror:
         against = (hindrance.of_chirality(handed, mirror), chosen)
         said = claim_by_mirror(
