@@ -96,12 +96,14 @@ class Reachable:
 
     level: int
     because: tuple[str, ...]
+    by_mirror: bool = False
 
     @property
     def sentence(self) -> str:
         """In words."""
         if not self.because:
-            return f"A claim of level {self.level} can be reached with this."
+            grade = f"{self.level}m" if self.by_mirror else str(self.level)
+            return f"A claim of level {grade} can be reached with this."
         return f"No claim above level {self.level} can be reached with this. {' '.join(self.because)}"
 
 
@@ -130,7 +132,9 @@ def _by_mirror(given: Given) -> Reachable:
     if units < least:
         tests = f"{given.attacks} attacks" if given.attacks > 1 else "one attack"
         much = f"{least} are needed with {tests}" if least < math.inf else f"name fewer than {given.attacks} attacks"
-        return Reachable(0, (f"{units} {what} cannot give a p-value below {LEVEL} beside mirror images: {much}.",))
+        return Reachable(
+            0, (f"{units} {what} cannot give a p-value below {LEVEL} beside mirror images: {much}; give more.",)
+        )
     if not given.bounded and not given.checked:
         because = "Whether the pictures are as likely in that view, asked with a class or caption, cannot be looked at"
         return Reachable(2, (f"{because}: give --mirror-reference or --control.",))
@@ -142,7 +146,7 @@ def _by_mirror(given: Given) -> Reachable:
                 f"{given.suspects}: give more, or --mirror-reference or --control.",
             ),
         )
-    return Reachable(FOUND, ())
+    return Reachable(FOUND, (), by_mirror=True)
 
 
 def _too_few(given: Given) -> str:
