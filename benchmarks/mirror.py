@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import mannwhitneyu
 
 from benchmarks.marks import write_between
 from trainedon.attacks import Attack, parse_attacks
 from trainedon.attacks.wrappers.symmetric import against
-from trainedon.evidence import audit_scores, clopper_pearson, knockoff_q, sign_flip_test
+from trainedon.evidence import clopper_pearson, knockoff_q, sign_flip_test
 from trainedon.evidence.protocol.mirror_test import FALSE_DISCOVERY_RATE, LEVEL, Odds, mirror_test
 from trainedon.files import write_json
 from trainedon.pictures import scan, take_inventory
@@ -184,7 +185,7 @@ def signs(scored: Sequence[Scored]) -> list[str]:
 
 def claims(scored: Sequence[Scored], draws: int) -> list[str]:
     """How often audits find something: of pictures that were not used, of used ones, and of both in equal parts. Beside
-    it the same draws against other unseen pictures, by the attack without the mirror."""
+    it the same draws against other unseen pictures, by the attack as it is (test of Mann and Whitney)."""
     lines = [
         "| target | attack | suspects | none used | half used | all used | half used, against unseen | named of half | "
         "named wrongly |",
@@ -204,8 +205,7 @@ def claims(scored: Sequence[Scored], draws: int) -> list[str]:
                 counted[:3] += [test is not None and test.finds for test in found]
                 plain = np.concatenate([one.plain_members[seen[:half]], one.plain_unseen[not_seen[: m - half]]])
                 others = one.plain_unseen[not_seen[m : m + UNSEEN]]
-                p_value = audit_scores(plain, others).set.p_value
-                counted[3] += p_value is not None and p_value < LEVEL
+                counted[3] += mannwhitneyu(plain, others, alternative="greater").pvalue < LEVEL
                 q = knockoff_q(mixed, Odds().value) <= FALSE_DISCOVERY_RATE
                 named.append(q[:half].mean())
                 wrong.append(q[half:].sum() / max(1, q.sum()))

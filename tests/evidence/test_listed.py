@@ -93,8 +93,7 @@ def test_where_the_test_cannot_be_made_again_the_choice_counts_as_the_reason(rng
 
 def test_signs_that_were_picked_are_worth_nothing_either(rng):
     null = np.sort(rng.normal(size=80))
-    scores = Scores.from_arrays(suspect=null[40:])
-    again = Again.with_signs(scores.sample(scores.attacks[0], "suspect"), 2.0)
+    again = Again.with_signs(null[40:], 2.0, 0.0)
     assert again.p_value(null[40:]) < LEVEL
     told = listed_before(entry(kept=40, left_out=40), again, 1)
     assert (told.chosen.way, told.chosen.p_value) == ("dropped", 1.0)

@@ -162,7 +162,13 @@ def print_audit(document: Audit) -> None:
         ahead = f"{test.n_first} of {test.n} pictures ({test.expected_first:.1f} by chance)"
         bound = f", epsilon at least {test.one_run.epsilon:.2f}" if test.one_run else ""
         say(f"Published copies ahead of all kept ones: {ahead}, p {_p_value(test.p_value)}{bound}")
-    if document.set.effect is not None:
+    if document.by_mirror and document.mirror is not None:
+        signs = document.mirror
+        say(
+            f"All suspects together: {signs.n_positive} of {signs.n} ahead of that view of them, p "
+            f"{_p_value(signs.p_value_holm)} at odds of {signs.odds:.3g} to 1"
+        )
+    elif document.set.effect is not None:
         area, p = f"{document.set.effect:.4f} {_interval(document.set.effect_ci, 3)}", document.set.p_value_holm
         corrected = " (corrected for all tests)" if p != document.set.p_value else ""
         say(f"All suspects together: AUC {area}, p {_p_value(p)}{corrected}")
@@ -178,8 +184,8 @@ def _print_flags(document: Audit | Evaluation) -> None:
     for (_, attack), areas in controls.items():
         say(f"AUC of {attack} with other captions: {', '.join(areas)}")
     for where, found in (("the control model", document.control_models), ("mirrored pictures", document.sensitivity)):
-        for control in found:
-            area = "-" if control.effect is None else f"{control.effect:.4f} {_interval(control.effect_ci, 3)}"
+        for control in (one for one in found if one.effect is not None):
+            area = f"{control.effect:.4f} {_interval(control.effect_ci, 3)}"
             left = f"{_number(control.left, 4)}, p {_p_value(control.left_p_value)}"
             say(f"AUC of {control.attack} on {where}: {area}, p {_p_value(control.p_value)}; beyond it {left}")
     for flag in document.flags:

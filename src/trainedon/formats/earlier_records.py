@@ -25,11 +25,16 @@ def read_off(name: str, attack: str) -> DeclaredEntry | None:
     return DeclaredEntry(
         shown_as="noised" if "Diffuse(" in attack or "Fade(" in attack else "hidden",
         relative_to="self" if "symmetries=" in attack and "symmetries=()" not in attack else None,
-        null_view=_null_view(attack),
+        null_view=null_view_of(attack),
     )
 
 
-def _null_view(attack: str) -> NullView | None:
-    """The one view whose whole score is taken off."""
+def null_view_of(attack: str) -> NullView | None:
+    """The one view whose whole score an attack of ours takes off, by its repr. What stands inside another one does not
+    count."""
     views: tuple[NullView, ...] = get_args(NullView)
-    return next((view for view in views if f"symmetries=('{view}',)" in attack and "share=1.0" in attack), None)
+    if attack.startswith("SymmetryCalibrated("):
+        return next((view for view in views if attack.endswith(f", symmetries=('{view}',))")), None)
+    if not attack.startswith("DRC") or "share=1.0" not in attack:
+        return None
+    return next((view for view in views if f"symmetries=('{view}',)" in attack), None)

@@ -84,7 +84,7 @@ def ranked(run: RunFolder) -> list[TableEntry]:
 def heads(run: RunFolder) -> list[str]:
     """The heads of the table of attacks, without the first, which is the attack's."""
     if by_mirror(run):
-        own = ["p-value of the signs", "corrected (Holm)", "Ahead of that view", "Suspects"]
+        own = ["p-value of the signs", "corrected (Holm)", "Ahead of their views", "Suspects"]
         return [*own, "Reference", "Not scored", "NFE a picture", "Seconds a picture"]
     if run.kind == "audit":
         own = ["p-value of the set", "corrected (Holm)", "Suspect above unseen", "Suspects"]

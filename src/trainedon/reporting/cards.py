@@ -16,6 +16,7 @@ from trainedon.reporting import mirror_words, words
 from trainedon.reporting.charts import Strip
 from trainedon.reporting.figures import LARGEST, Figure, figure, load, longest_side, tinted
 from trainedon.reporting.run_folder import Restored, RunFolder
+from trainedon.reporting.twins_section import twins_standing
 
 TOP = 24  # the strongest of a set
 SAMPLE = 12  # of the rest of that set, by digest
@@ -218,6 +219,8 @@ class Cards:
         if self.view is not None:
             sentence = mirror_words.standing(attack.restores, self.view, score)
         finding = self.finding(row) if set_name == "suspect" else None
+        if self.audit is not None and self.audit.twins is not None:
+            sentence = twins_standing(self.audit.twins, finding.p_value if finding else None)
         kept = self.kept.get(row)
         return Card(
             name=name,

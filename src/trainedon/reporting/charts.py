@@ -124,7 +124,9 @@ class Strip:
         return svg(*STRIP, f"Score {number(score)} {self._scale()}", sentence, body, "strip")
 
     def _scale(self) -> str:
-        return "on a scale with a line at 0" if self.zero else "on the scale of the unseen pictures"
+        if self.zero:
+            return "on a scale with a line at 0"
+        return f"on the scale of the {'unseen' if len(self.unseen) else 'suspect'} pictures"
 
     def square(self, score: float, sentence: str) -> Markup:
         """The same as a square with its parts named, to explain the strips."""
@@ -139,7 +141,7 @@ class Strip:
             text(SQUARE - 4, 150, "score →", anchor="end"),
         ]
         if len(self.unseen):
-            body.append(text(middle, 118, "unseen", "value", "middle"))
+            body.append(text(middle, 118, "reference" if self.zero else "unseen", "value", "middle"))
         return svg(SQUARE, SQUARE, f"The score {self._scale()}", sentence, body, "square")
 
 

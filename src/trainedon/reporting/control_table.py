@@ -39,6 +39,10 @@ def controls(run: RunFolder) -> list[Control]:
     unseen = [attack.unseen_control for attack in document.attacks[: None if of_all else 1]]
     if isinstance(document, Audit) and document.by_mirror:
         return [*_of_mirror(document), _copies(document.duplicates), *_of_listing(document)]
+    if isinstance(document, Audit) and document.twins is not None:
+        finding = f"{words.count(document.twins.n)} pictures; commitment {document.twins.commitment[:16]}"
+        question = "Did coins decide which copy of each picture was published?"
+        return [Control(question, finding, PASSED), *_of_listing(document)]
     rows = [_blind(document.blind), *_mismatch(document.blind)]
     rows.append(_unseen(min(unseen, key=lambda one: 1 if one.p_value is None else one.p_value)))
     rows.append(_copies(document.duplicates))
@@ -50,9 +54,6 @@ def controls(run: RunFolder) -> list[Control]:
     rows += _of_listing(document)
     if isinstance(document, Audit) and document.sources is not None:
         rows.append(_sources(document.sources))
-    if isinstance(document, Audit) and document.twins is not None:
-        finding = f"{words.count(document.twins.n)} pictures; commitment {document.twins.commitment[:16]}"
-        rows.append(Control("Did coins decide which copy of each picture was published?", finding, PASSED))
     if drawn is not None:
         finding = f"{words.count(drawn.n_included)} included, {words.count(drawn.n_held_out)} held out; commitment "
         finding += drawn.commitment[:16]

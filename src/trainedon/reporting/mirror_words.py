@@ -14,12 +14,22 @@ CONDITION = (
 )
 
 
+def ladder(usual: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The steps of claims, (name, meaning), where pictures are compared with views of themselves."""
+    means = {
+        1: "The comparison shows no sign of training.",
+        2: "Such pictures may be likelier one way round, without the model.",
+        3: "The pictures are ahead of views of themselves, and nothing else was found that puts them there.",
+    }
+    return tuple((name, means.get(level, meaning)) for level, (name, meaning) in enumerate(usual))
+
+
 def together(test: MirrorTest, attacks: int) -> str:
     """What the signs of all suspects say."""
     corrected = f" (corrected for {attacks} tests)" if attacks > 1 else ""
     return (
-        f"{words.count(test.n_positive)} of {words.plural(test.n, 'picture')} are closer to what the model knows than "
-        f"their {VIEWS[test.view]} are; a coin would put about half there. {_least(test)} "
+        f"Of {words.plural(test.n, 'picture')} the model knows {words.count(test.n_positive)} better than the "
+        f"{VIEWS[test.view]} of them; a coin would put about half there. {_least(test)} "
         f"p = {words.p_value(test.p_value_holm)}{corrected}, where chance may put a picture ahead "
         f"{words.number(test.odds, 2)} times as often as behind."
     )

@@ -60,8 +60,12 @@ def inputs(run: RunFolder) -> list[tuple[str, str]]:
     for name, source in run.record.inputs.items():
         digest = (source.digest or "").removeprefix("sha256:")[:12]
         where = words.shorten(source.path or "not recorded", 160)
-        result.append((f"{name} pictures", f"{where}, digest {digest}" if digest else where))
+        result.append((_called_source(run, name), f"{where}, digest {digest}" if digest else where))
     return result
+
+
+def _called_source(run: RunFolder, name: str) -> str:
+    return "reference pictures" if name == "unseen" and by_mirror(run) else f"{name} pictures"
 
 
 def sets(run: RunFolder) -> list[tuple[str, int, int, int]]:

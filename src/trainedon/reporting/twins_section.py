@@ -47,6 +47,15 @@ def twins_section(document: Audit | Evaluation) -> TwinsSection | None:
     return TwinsSection(text, [*numbers, ("Commitment", test.commitment)])
 
 
+def twins_standing(test: TwinsTest, p_value: float | None) -> str:
+    """One published copy beside its kept ones. p_value: that of the picture."""
+    if p_value is None:
+        return "Not all of its copies have a score."
+    if p_value * (test.n_kept + 1) < 1.5:
+        return f"The published copy scores higher than its {words.plural(test.n_kept, 'kept copy', 'kept copies')}."
+    return "A kept copy scores as high as the published one, or higher."
+
+
 def twins_readings(document: Audit, test: TwinsTest) -> list[tuple[str, str]]:
     """(reader, sentence), as of any audit."""
     named, claim = document.n_named, document.claim

@@ -17,14 +17,14 @@ def foretold(record: RunRecord, plan: Plan, items: Inventory) -> RunRecord:
     """The record, with a note where no claim of training can be reached, which is logged too."""
     if plan.kind != "audit" or plan.lead == "twins":
         return record
-    found = reachable(_given(plan, items))
+    found = reachable(_given(plan, items, is_conditioned=record.model.conditioning not in (None, "none")))
     if found.level >= FOUND:
         return record
     log.warning("note: %s", found.sentence)
     return record.noted(found.sentence)
 
 
-def _given(plan: Plan, items: Inventory) -> Given:
+def _given(plan: Plan, items: Inventory, *, is_conditioned: bool) -> Given:
     usable = items.take(items.usable)
     sources: dict[str, list[str | None]] = {"suspect": [], "unseen": []}
     for name, source in zip(usable.values("set"), usable.values("source"), strict=True):
@@ -38,6 +38,7 @@ def _given(plan: Plan, items: Inventory) -> Given:
             sources=SourcesGiven.alone(suspects),
             by_mirror=True,
             bounded=bool(unseen) or plan.control is not None,
+            checked=plan.attacks[0].null_view == "mirror" and not is_conditioned,
         )
     return Given(
         suspects=len(suspects),

@@ -31,7 +31,7 @@ from trainedon.evidence.protocol.documents import (
 from trainedon.evidence.protocol.draw import Draw, check_draw
 from trainedon.evidence.protocol.listed import Again, listed_before, of_earlier
 from trainedon.evidence.protocol.member_share import member_share
-from trainedon.evidence.protocol.mirror_test import TOGETHER, mirror_tests, named_by_sign, units_of
+from trainedon.evidence.protocol.mirror_test import DOUBT, TOGETHER, Tested, mirror_tests, named_by_sign, units_of
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
@@ -103,14 +103,21 @@ def audit_table(
     given_unseen = scores.has("unseen")
     by_mirror = lead in ("mirror", "mirror-cdi")
     mirrors = mirror_tests(every, circumstances, listed, features) if rules.mirrors else {}
-    attacks = tuple(one.model_copy(update={"mirror": mirrors.get(one.repr)}) for one in attacks)
-    mirror = mirrors.get(TOGETHER) if lead == "mirror-cdi" else attacks[0].mirror
+    attacks = tuple(
+        one.model_copy(update={"mirror": mirrors[one.repr].test}) if one.repr in mirrors else one for one in attacks
+    )
+    tested = mirrors.get(TOGETHER if lead == "mirror-cdi" else attacks[0].repr)
+    mirror, all_together = tested and tested.test, mirrors.get(TOGETHER)
     handed = chirality(listed, features) if mirror and mirror.view == "mirror" else None
     by_sign = _named(suspects, attacks[0].mirror, listed, features) if by_mirror else None
     rows, n_named = _picture_evidence(suspects, unseen, by_sign, twinned)
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
-        (flags.of_mirror(attacks, mirrors.get(TOGETHER), handed, listed) if by_mirror else flags.of_controls(findings))
+        (
+            flags.of_mirror(attacks, all_together and all_together.test, handed, listed)
+            if by_mirror
+            else flags.of_controls(findings)
+        )
         + flags.of_inputs(scores, listed, sets)
         + flags.of_duplicates(copies)
         + (flags.of_captions(listed, sets) if circumstances.prompts is not None else [])
@@ -129,7 +136,7 @@ def audit_table(
         len(mirrors) if by_mirror else sum(test is not None and test.p_value is not None for test in (*tests, together))
     )
     listing = listed_before(
-        circumstances.listed, None if works or lead == "cdi" else _again(lead, suspects, unseen, mirror, rules), made
+        circumstances.listed, None if works or lead == "cdi" else _again(lead, suspects, unseen, tested, rules), made
     )
     chosen = hindrance.of_listing(listing, LEVEL)
     elsewhere = control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks)))
@@ -152,7 +159,10 @@ def audit_table(
         asked, earlier = listing.asked if listing else 0, of_earlier(listing, corrected=True)
         said = claim_by_twins(twinned.test, against_twins, asked=asked, besides=earlier)
     elif by_mirror:
-        against = (hindrance.of_chirality(handed, mirror), chosen)
+        like = chirality(listed, features, "unseen") if handed and handed.finds and given_unseen else None
+        chosen = hindrance.of_listing(listing, LEVEL, hindrance.CHOSEN_MIRROR)
+        conditioned = hindrance.of_asked_view(mirror, circumstances.conditioned_on)
+        against = (hindrance.of_chirality(handed, mirror, like), conditioned, chosen)
         said = claim_by_mirror(
             mirror, [*filter(None, against)], suspects=len(suspects), tests=len(mirrors), besides=of_earlier(listing)
         )
@@ -186,7 +196,7 @@ def audit_table(
         blind=findings.blind,
         duplicates=copies,
         mirror=mirror,
-        mirror_together=mirrors.get(TOGETHER),
+        mirror_together=all_together and all_together.test,
         chirality=handed,
         twins=twinned.test if twinned else None,
         randomised=randomised,
@@ -210,11 +220,13 @@ def _named(
     return named_by_sign(suspects.score, mirror.odds, units_of(suspects, listed, features))
 
 
-def _again(lead: Lead, suspects: Sample, unseen: Sample, mirror: MirrorTest | None, rules: Rules) -> Again | None:
+def _again(lead: Lead, suspects: Sample, unseen: Sample, tested: Tested | None, rules: Rules) -> Again | None:
     """The test of the claim, to be made with other suspects; None where that cannot be done."""
     if lead == "first":
         return Again.with_unseen(suspects, unseen, rules)
-    return None if mirror is None else Again.with_signs(suspects, mirror.odds)
+    if tested is None:
+        return None
+    return Again.with_signs(tested.score, tested.test.odds, 0.0 if tested.test.odds_from == "assumed" else DOUBT)
 
 
 def _control(attacks: Sequence[AttackAudit]) -> UnseenControl:

@@ -140,7 +140,8 @@ def claim_by_mirror(
     views, least = VIEWS[test.view], tests * smallest_sign_p(test)
     what = "pictures" if test.n_flipped == test.n else "signs that are independent"
     if least >= LEVEL:
-        return _not_estimable(f"{test.n_flipped} {what} all ahead of their {views} would give p = {min(1, least):.2g}")
+        said = f"{what} that count: {test.n_flipped}; if all of them were ahead of their {views}, p would be "
+        return _not_estimable(f"{said}{min(1, least):.2g}")
     measured = (
         f"{test.n_positive} of {test.n} pictures are ahead of their {views}, which has p = {_told(test.p_value_holm)} "
         f"where chance favours that {test.odds:.3g} to 1{besides and f' ({besides})'}"

@@ -44,12 +44,10 @@ class Again:
         )
 
     @classmethod
-    def with_signs(cls, suspects: Sample, odds: float) -> Again | None:
-        """The mirror test; None without a picture."""
-        if not len(suspects):
-            return None
-        lowest = float(-np.nextafter(np.abs(suspects.score).max(), np.inf))
-        return cls(suspects.score, lowest, lambda score: sign_flip_test(score, odds).p_value)
+    def with_signs(cls, score: np.ndarray, odds: float, doubt: float) -> Again:
+        """The mirror test, of differences, float64 (n,), of which there are some. doubt: what is added to its p."""
+        lowest = float(-np.nextafter(np.abs(score).max(), np.inf))
+        return cls(score, lowest, lambda counted: min(1.0, sign_flip_test(counted, odds).p_value + doubt))
 
 
 def listed_before(entry: ListedEntry | None, again: Again | None, tests: int) -> SettledLists | None:

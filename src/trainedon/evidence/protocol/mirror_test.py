@@ -8,7 +8,7 @@ folder apart from other folders (a camera, an artist, a codec) is the same on bo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -57,11 +57,18 @@ class Odds:
     n_positive: int = 0
 
     @classmethod
-    def learnt(cls, origin: Origin, differences: np.ndarray) -> Odds | None:
-        """From differences, float64 (n,), of pictures that the model that gave them cannot have seen; None where none
-        has a sign."""
+    def learnt(cls, origin: Origin, differences: np.ndarray) -> Odds:
+        """From differences, float64 (n,), of pictures that the model that gave them cannot have seen. Where none has a
+        sign nothing bounds the odds."""
         signs = np.sign(differences[differences != 0])
-        return cls(odds_of(differences), origin, len(signs), int((signs > 0).sum())) if len(signs) else None
+        return cls(odds_of(differences), origin, len(signs), int((signs > 0).sum()))
+
+
+class Tested(NamedTuple):
+    """A mirror test, and the differences that it was made of, float64 (n,)."""
+
+    test: MirrorTest
+    score: np.ndarray
 
 
 def mirror_tests(
@@ -69,7 +76,7 @@ def mirror_tests(
     circumstances: Circumstances,
     listed: PictureTable | None = None,
     features: FeatureTable | None = None,
-) -> dict[str, MirrorTest]:
+) -> dict[str, Tested]:
     """The mirror test of each attack whose scores are differences to one view, by its repr, and as TOGETHER that of all
     of them (`paired`) where there are several, corrected for one another (Holm). Those where no suspect has a sign are
     missing.
@@ -77,27 +84,33 @@ def mirror_tests(
     Unseen pictures need not be alike in other ways here, and say what chance favours; so does a control model, whose
     own differences of the suspects are among the scores. What both say, the larger holds. Works of one source are
     flipped together, and so are mirrored copies of one picture, which are found where pictures are `listed` and have
-    `features`.
+    `features`. Of unseen pictures that are mirrored copies of one another one takes part, and none that is one of a
+    suspect.
     """
     controls = {told.of: name for name, told in (circumstances.on_control or {}).items()}
     known = {attack.repr: attack for attack in scores.attacks}
     views = {n: v for n, v in circumstances.null_views.items() if n in known and n not in circumstances.controls}
-    found: dict[str, MirrorTest | None] = {}
+    found: dict[str, Tested] = {}
     for names, view in [*(((name,), view) for name, view in views.items()), *_several(views)]:
         suspects = _together([scores.sample(known[name], "suspect") for name in names])
         unseen = _together([scores.sample(known[name], "unseen") for name in names])
-        learnt = [Odds.learnt("reference", unseen.score)]
+        learnt = []
+        if scores.has("unseen"):
+            apart = stands_apart(unseen.first, suspects.first, listed, features)[unseen.at]
+            learnt.append(Odds.learnt("reference", unseen.score[apart]))
         if all(controls.get(name) in known for name in names):
             on_control = _together([scores.sample(known[controls[name]], "suspect") for name in names])
             learnt.append(Odds.learnt("control model", on_control.score))
         units = units_of(suspects.first, listed, features)
         key = names[0] if len(names) == 1 else TOGETHER
-        found[key] = mirror_test(suspects.score, largest(learnt), units if units is None else units[suspects.at], view)
-    made = {name: test for name, test in found.items() if test is not None}
-    corrected = holm(np.array([test.p_value for test in made.values()]))
+        units = units if units is None else units[suspects.at]
+        test = mirror_test(suspects.score, max(learnt, key=lambda odds: odds.value, default=None), units, view)
+        if test is not None:
+            found[key] = Tested(test, suspects.score)
+    corrected = holm(np.array([one.test.p_value for one in found.values()])).tolist()
     return {
-        name: test.model_copy(update={"p_value_holm": p, "finds": p < LEVEL})
-        for (name, test), p in zip(made.items(), corrected.tolist(), strict=True)
+        name: Tested(one.test.model_copy(update={"p_value_holm": p, "finds": p < LEVEL}), one.score)
+        for (name, one), p in zip(found.items(), corrected, strict=True)
     }
 
 
@@ -129,29 +142,33 @@ def mirror_test(
 ) -> MirrorTest | None:
     """What the signs of the suspects' differences, float64 (m,), say of them as a set; None where none has a sign.
 
-    units: what is flipped together, see `sign_flip_test`. view: what was taken off.
+    units: what hangs together, see `sign_flip_test`; the larger p-value holds of that in which each unit has one coin
+    and that in which each picture has its own, since a unit of many pictures, each ahead a little more often than
+    behind, is ahead far more often. view: what was taken off.
     """
     share = positive_share(suspects)
     if share is None:
         return None
     odds = odds or Odds()
-    plain, bounded = (sign_flip_test(suspects, one, units) for one in (1.0, odds.value))
-    p_value = min(1.0, bounded.p_value + (0.0 if odds.origin == "assumed" else DOUBT))
+    ways = [None] if units is None else [None, units]
+    alike, bounded = (max(sign_flip_test(suspects, one, way).p_value for way in ways) for one in (1.0, odds.value))
+    most = [most_odds(suspects, LEVEL, way) for way in ways]
+    p_value = min(1.0, bounded + (0.0 if odds.origin == "assumed" else DOUBT))
     return MirrorTest(
         view=view,
         n=int(np.count_nonzero(suspects)),
         n_positive=int((suspects > 0).sum()),
-        n_flipped=plain.n,
+        n_flipped=sign_flip_test(suspects, 1.0, units).n,
         share=share[0],
         share_ci=share[1],
         p_value=p_value,
         p_value_holm=p_value,
-        p_value_alike=plain.p_value,
+        p_value_alike=alike,
         odds=odds.value,
         odds_from=odds.origin,
         n_reference=odds.n,
         n_reference_positive=odds.n_positive,
-        odds_explaining=most_odds(suspects, LEVEL, units),
+        odds_explaining=None if None in most else min(filter(None, most)),
         level=LEVEL,
         finds=p_value < LEVEL,
         needed=signs_needed(suspects, LEVEL, odds.value) if units is None else None,
@@ -173,20 +190,35 @@ def units_of(
     if len(known):
         _, first, which = np.unique(source[known], return_index=True, return_inverse=True)
         unite(root, known, known[first][which])
-    if listed is not None and features is not None and len(suspects):
-        keys = [key for key in features.vectors if key[0] == "suspect"]
-        rows = listed.find(keys)
-        at = np.searchsorted(suspects.picture, np.where(rows == MISSING, MISSING, listed.picture[rows]))
-        at = np.minimum(at, len(suspects) - 1)
-        here = (rows != MISSING) & (suspects.picture[at] == listed.picture[rows])
-        keys, at = [key for key, there in zip(keys, here.tolist(), strict=True) if there], at[here]
-        unite(root, at, at[mirrored_copies(features, keys)])
+    at, keys = _looked_at(suspects, "suspect", listed, features)
+    unite(root, at, at[mirrored_copies(features, keys)])
     return None if np.array_equal(root, np.arange(len(root))) else root
 
 
-def largest(learnt: Iterable[Odds | None]) -> Odds | None:
-    """The largest of these; None where there are none."""
-    return max(filter(None, learnt), key=lambda odds: odds.value, default=None)
+def stands_apart(
+    unseen: Sample, suspects: Sample, listed: PictureTable | None, features: FeatureTable | None
+) -> np.ndarray:
+    """Which unseen pictures are no mirrored copy of a suspect, and of one another only the first: bool (n,)."""
+    apart = np.ones(len(unseen), bool)
+    first, of_suspects = _looked_at(suspects, "suspect", listed, features)
+    at, keys = _looked_at(unseen, "unseen", listed, features)
+    root = mirrored_copies(features, [*of_suspects, *keys])[len(first) :]
+    apart[at] = root == len(first) + np.arange(len(at))
+    return apart
+
+
+def _looked_at(
+    sample: Sample, name: str, listed: PictureTable | None, features: FeatureTable | None
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Which pictures of a set are described in `features`, int (k,), and their keys there."""
+    if listed is None or features is None or not len(sample):
+        return np.empty(0, np.int64), []
+    keys = [key for key in features.vectors if key[0] == name]
+    rows = listed.find(keys)
+    code = np.where(rows == MISSING, MISSING, listed.picture[rows])
+    at = np.minimum(np.searchsorted(sample.picture, code), len(sample) - 1)
+    here = (rows != MISSING) & (sample.picture[at] == code)
+    return at[here], [key for key, there in zip(keys, here.tolist(), strict=True) if there]
 
 
 def odds_of(reference: np.ndarray) -> float:
@@ -196,7 +228,7 @@ def odds_of(reference: np.ndarray) -> float:
     """
     signs = np.sign(reference[reference != 0])
     if not len(signs):
-        return ASSUMED
+        return MOST_ODDS
     high = clopper_pearson(int((signs > 0).sum()), len(signs), 1 - 2 * DOUBT)[1]
     counted = min(MOST_ODDS, max(1.0, high / (1 - high))) if high < 1 else MOST_ODDS
     return max(counted, least_odds_against(reference, DOUBT))

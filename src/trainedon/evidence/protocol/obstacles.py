@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scipy.stats import binom
+
 from trainedon.evidence.protocol.detectable import too_weak
 from trainedon.evidence.protocol.documents import (
     Blind,
@@ -69,13 +71,22 @@ HANDED = (
     "without the model, as text can. So the difference cannot be put down to training."
 )
 HANDED_UNCHECKED = (
-    "The suspect pictures come out ahead of their mirror images, but it could not be checked whether such pictures can "
-    "be told from their mirror images by themselves, so the difference cannot be put down to training."
+    "The suspect pictures come out ahead of the view that they are compared with, but it could not be checked whether "
+    "such pictures can be told from that by themselves, so the difference cannot be put down to training."
 )
 HANDED_TOO_FEW = (
     "The suspect pictures come out ahead of their mirror images, but with so few pictures it could hardly be found out "
     "whether they can be told from these by themselves, so the difference cannot be put down to training."
 )
+ASKED_VIEW = (
+    "The suspect pictures come out ahead of their mirror images, but the model was asked about both with the picture's "
+    "own class or caption, which can tell which way round it is, so the difference cannot be put down to training."
+)
+CHOSEN_MIRROR = (
+    "The suspect pictures come out ahead of their mirror images, but they were chosen out of pictures that had been "
+    "scored before, and that choice alone can explain the difference, so it cannot be put down to training."
+)
+CHANCE = 0.05
 FEWEST_HANDED = 40  # pictures from which on text and digits are told from their mirror images, 99 times of 100
 
 
@@ -139,23 +150,53 @@ def of_blind(blind: Blind) -> Obstacle | None:
     return None
 
 
-def of_chirality(found: Chirality | None, mirror: MirrorTest | None) -> Obstacle | None:
+def of_chirality(found: Chirality | None, mirror: MirrorTest | None, like: Chirality | None = None) -> Obstacle | None:
     """The suspects can be told from their mirror images, or that could not be looked at, and no other pictures and no
-    other model say how far chance goes."""
-    if mirror is None or mirror.odds_from != "assumed":
+    other model say how far chance goes. like: what was found of pictures that were given as of the same kind."""
+    if mirror is None:
         return None
     remedy = "give --mirror-reference or --control"
+    if found is not None and found.finds:
+        because = f"they can be told from their mirror images (p = {found.p_value:.2g})"
+        if mirror.odds_from == "reference" and not (like and like.finds):
+            return Obstacle(HANDED, f"{because}, and those that were given as of their kind cannot")
+        if mirror.odds_from == "control model" and not _prefers(mirror):
+            return Obstacle(
+                HANDED, f"{because}, and the control model does not know such pictures well enough to do so"
+            )
+        return Obstacle(HANDED, f"{because}; {remedy}") if mirror.odds_from == "assumed" else None
+    if mirror.odds_from != "assumed":
+        return None
+    if mirror.view != "mirror":
+        return Obstacle(HANDED_UNCHECKED, f"that is not looked at for this view; {remedy}")
     if found is None:
         return Obstacle(HANDED_UNCHECKED, f"the pictures were not there to be compared with mirror images; {remedy}")
-    if found.finds:
-        return Obstacle(HANDED, f"they can be told from their mirror images (p = {found.p_value:.2g}); {remedy}")
-    if found.n < FEWEST_HANDED:
-        because = f"that needs {FEWEST_HANDED} pictures, and there are {found.n}; {remedy}"
-        return Obstacle(HANDED_TOO_FEW, because)
+    n = min(found.n, mirror.n)
+    if n < FEWEST_HANDED:
+        return Obstacle(
+            HANDED_TOO_FEW, f"that needs {FEWEST_HANDED} pictures with a score, and there are {n}; {remedy}"
+        )
     return None
 
 
-def of_listing(listing: SettledLists | None, level: float) -> Obstacle | None:
+def _prefers(mirror: MirrorTest) -> bool:
+    """Whether the pictures that odds were learnt from are ahead more often than fair coins would be."""
+    n, ahead = mirror.n_reference, mirror.n_reference_positive
+    return n > 0 and float(binom.sf(ahead - 1, n, 0.5)) < CHANCE
+
+
+def of_asked_view(mirror: MirrorTest | None, conditioned_on: str | None) -> Obstacle | None:
+    """The model was asked with a class or a caption, and no other pictures, asked likewise, and no other model say how
+    far that goes."""
+    if mirror is None or mirror.odds_from != "assumed" or conditioned_on is None:
+        return None
+    because = (
+        f"the model is conditioned on {conditioned_on}; give --mirror-reference, or a --control that knows such too"
+    )
+    return Obstacle(ASKED_VIEW, because)
+
+
+def of_listing(listing: SettledLists | None, level: float, sentence: str = CHOSEN) -> Obstacle | None:
     """Suspects are some of those that earlier runs scored without a finding, and this finding does not outlast that."""
     chosen = listing and listing.chosen
     if not chosen or chosen.p_value < level:
@@ -166,7 +207,7 @@ def of_listing(listing: SettledLists | None, level: float) -> Obstacle | None:
         else f"with the {chosen.left_out} that were left out counted below all others"
     )
     return Obstacle(
-        CHOSEN,
+        sentence,
         f"{chosen.kept} of the suspects were scored by earlier runs that found nothing, with {chosen.left_out} others "
         f"that are not asked about here; {how}, the p-value is {chosen.p_value:.2g}",
     )

@@ -69,7 +69,8 @@ class Given:
     """What an audit has to work with. suspects, unseen: usable pictures. attacks: how many. pictures: whether there are
     any, and not scores alone. sources: whose works they are, where that is known. drawn: whether coins decided which
     pictures the model was given. by_mirror: whether each picture is compared with its own mirror image, and `bounded`:
-    whether other pictures of the kind, or a control model, say how far chance goes there."""
+    whether other pictures of the kind, or a control model, say how far chance goes there. checked: whether the program
+    can look for itself whether such pictures are handed, as it cannot in other views and with classes or captions."""
 
     suspects: int
     unseen: int
@@ -79,6 +80,7 @@ class Given:
     drawn: bool = False
     by_mirror: bool = False
     bounded: bool = False
+    checked: bool = True
 
     @property
     def tests(self) -> int:
@@ -94,12 +96,14 @@ class Reachable:
 
     level: int
     because: tuple[str, ...]
+    by_mirror: bool = False
 
     @property
     def sentence(self) -> str:
         """In words."""
         if not self.because:
-            return f"A claim of level {self.level} can be reached with this."
+            grade = f"{self.level}m" if self.by_mirror else str(self.level)
+            return f"A claim of level {grade} can be reached with this."
         return f"No claim above level {self.level} can be reached with this. {' '.join(self.because)}"
 
 
@@ -128,7 +132,12 @@ def _by_mirror(given: Given) -> Reachable:
     if units < least:
         tests = f"{given.attacks} attacks" if given.attacks > 1 else "one attack"
         much = f"{least} are needed with {tests}" if least < math.inf else f"name fewer than {given.attacks} attacks"
-        return Reachable(0, (f"{units} {what} cannot give a p-value below {LEVEL} beside mirror images: {much}.",))
+        return Reachable(
+            0, (f"{units} {what} cannot give a p-value below {LEVEL} beside mirror images: {much}; give more.",)
+        )
+    if not given.bounded and not given.checked:
+        because = "Whether the pictures are as likely in that view, asked with a class or caption, cannot be looked at"
+        return Reachable(2, (f"{because}: give --mirror-reference or --control.",))
     if not given.bounded and given.suspects < FEWEST_HANDED:
         return Reachable(
             2,
@@ -137,7 +146,7 @@ def _by_mirror(given: Given) -> Reachable:
                 f"{given.suspects}: give more, or --mirror-reference or --control.",
             ),
         )
-    return Reachable(FOUND, ())
+    return Reachable(FOUND, (), by_mirror=True)
 
 
 def _too_few(given: Given) -> str:

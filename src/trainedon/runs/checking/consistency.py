@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
 
-from trainedon.formats.earlier_records import read_off
+from trainedon.formats.earlier_records import null_view_of, read_off
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunRecord
 from trainedon.pictures import Rendering
 
@@ -89,8 +90,18 @@ def _of_attacks(record: RunRecord, attacks: list[str]) -> Pairs:
     for attack, declared in (record.declared or {}).items():
         due = read_off(record.labels.get(attack, "").partition("(")[0], attack)
         yield f"what {_brief(attack)} declares", declared, due or declared
+        if attack.partition("(")[0] in _ours():
+            yield f"what {_brief(attack)} is compared with", declared.null_view, null_view_of(attack)
     studied = Counter(one.repr for one in record.study)
     yield "what is studied", [*(studied - Counter(record.identity.attacks))], []
+
+
+@cache
+def _ours() -> set[str]:
+    """The classes of our own attacks; of those of other packages a record cannot be checked against the repr."""
+    from trainedon.attacks.core.registry import attacks
+
+    return {kind.__name__ for kind in attacks().values() if kind.__module__.startswith("trainedon.")}
 
 
 def _of_rendering(record: RunRecord) -> Pairs:
