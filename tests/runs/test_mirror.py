@@ -6,6 +6,7 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 
+from trainedon import run_files
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 from trainedon.runs import Plan, run
@@ -92,6 +93,19 @@ def test_what_the_store_holds_is_not_overwritten_by_another_run(store, plan, tar
     with pytest.raises(UserError, match="other choices"):
         worked(Mirror.of(URL), load_target(target_folders["sample, cosine betas"]), plan)
     assert store.cat_file("/bucket/audits/one/run.json") == before
+
+
+def test_every_file_of_a_run_folder_is_fetched_and_sent(store):
+    due = {name for name in run_files.ALL if name != run_files.LOCK} | {"shards/loss/0.parquet", "restored/a/x.png"}
+    for name in due:
+        store.pipe(f"/bucket/audits/one/{name}", name.encode())
+    place = Mirror.of(URL)
+    place.fetch()
+    assert {path.relative_to(place.path).as_posix() for path in place.path.rglob("*") if path.is_file()} == due
+    store.rm("/bucket/audits/one", recursive=True)
+    sent = Mirror.of(URL)
+    sent.finish()
+    assert names(store) == due
 
 
 def test_a_local_path_is_its_own_copy(tmp_path):

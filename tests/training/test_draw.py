@@ -8,7 +8,7 @@ from PIL import Image
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
-from trainedon.evidence import coin, read_draw
+from trainedon.evidence import coin, commitment, read_draw
 from trainedon.pictures import scan, take_inventory
 from trainedon.runs import Plan, run, verify
 from trainedon.targets import load_target
@@ -75,6 +75,21 @@ def test_what_cannot_be_drawn_is_refused(pictures, tmp_path):
     np.savez(tmp_path / "p.npz", np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8))
     with pytest.raises(UserError, match="arrays cannot be drawn"):
         draw_pictures(tmp_path / "p.npz", tmp_path / "new")
+
+
+def test_a_secret_that_digests_could_be_the_end_of_is_refused(pictures, tmp_path):
+    draw = draw_pictures(pictures, tmp_path / "draw", secret="s")
+    first, *others = sorted(draw.pictures, key=lambda one: one.sha256)
+    secret = f"s\x1f{first.sha256}"
+    assert commitment(secret, [one.sha256 for one in others]) == draw.commitment
+    tossed = tuple(one.model_copy(update={"included": coin(secret, one.sha256)}) for one in others)
+    other = draw.model_copy(update={"secret": secret, "pictures": tossed})
+    (tmp_path / "draw.json").write_text(other.model_dump_json())
+    with pytest.raises(UserError, match="draw again with another secret"):
+        read_draw(tmp_path / "draw.json")
+    with pytest.raises(UserError, match="draw again with another secret"):
+        draw_pictures(pictures, tmp_path / "again", secret=secret)
+    assert not (tmp_path / "again").exists()
 
 
 def test_a_run_knows_its_coins_and_holds_to_them(pictures, target_folders, tmp_path):

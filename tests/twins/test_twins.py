@@ -1,5 +1,6 @@
 """Twins from the making to the claim."""
 
+import hashlib
 import json
 import shutil
 
@@ -44,8 +45,7 @@ def test_one_copy_is_published_by_its_coin_and_the_others_are_kept(toy_pictures,
     assert len(names(tmp_path / "kept")) == 2 * len(made.pictures)
     for picture in made.pictures:
         assert picture.published.sha256 == picture.digests[chosen_copy(made.secret, picture.digests)]
-    every = [digest for picture in made.pictures for digest in picture.digests]
-    assert made.commitment == twins_commitment(made.secret, every)
+    assert made.commitment == twins_commitment(made.secret, "pattern", 2, [one.digests for one in made.pictures])
     published = [picture.published for picture in made.pictures]
     kept = [copy for picture in made.pictures for copy in picture.kept]
     for folder, copies in (("publish", published), ("kept", kept)):
@@ -56,6 +56,49 @@ def test_one_copy_is_published_by_its_coin_and_the_others_are_kept(toy_pictures,
 def test_every_copy_is_as_likely_to_be_published():
     counts = np.bincount([chosen_copy(f"secret {i}", ["a" * 64, "b" * 64, "c" * 64]) for i in range(3000)])
     assert counts.min() > 900
+
+
+def test_the_commitment_is_the_one_that_the_page_says():
+    def h(*parts):
+        return hashlib.sha256(b"".join(hashlib.sha256(part.encode()).digest() for part in parts))
+
+    groups = [["b" * 64, "a" * 64], ["d" * 64, "c" * 64]]
+    hashes = sorted(h("trainedon/twins/picture", *sorted(group)).hexdigest() for group in groups)
+    whole = h("trainedon/twins/commitment", "s", "crop", "1", *hashes).hexdigest()
+    assert twins_commitment("s", "crop", 1, groups) == twins_commitment("s", "crop", 1, groups[::-1]) == whole
+    coin = h("trainedon/twins/choose", "s", "a" * 64, "b" * 64).digest()[:16]
+    assert chosen_copy("s", groups[0]) == int.from_bytes(coin) % 2
+
+
+def test_the_commitment_settles_secret_way_number_and_pairs():
+    a, b, c, d = ("abcd"[i] * 64 for i in range(4))
+    others = [
+        ("s", "crop", 1, [[a, c], [b, d]]),
+        ("s", "crop", 3, [[a, b, c, d]]),
+        ("s", "turn", 1, [[a, b], [c, d]]),
+        ("s", "crop", 2, [[a, b], [c, d]]),
+        (f"s\x1f{a}\x1f{b}", "crop", 1, [[c, d]]),
+        (f"s{a}{b}", "crop", 1, [[c, d]]),
+    ]
+    found = {twins_commitment(*told) for told in [("s", "crop", 1, [[a, b], [c, d]]), *others]}
+    assert len(found) == 1 + len(others)
+
+
+def test_copies_that_are_paired_anew_are_refused(twins):
+    """For the best of all pairings: each coin of the new pairs points at the copy that is given as published."""
+    path = twins / "twins.json"
+    told = json.loads(path.read_text())
+    copies = [copy for one in told["pictures"] for copy in (one["published"], *one["kept"])]
+    for one, pair in zip(told["pictures"], zip(copies[::2], copies[3::2] + copies[1:2], strict=True), strict=True):
+        pair = sorted(pair, key=lambda copy: copy["sha256"])
+        first = chosen_copy(told["secret"], [copy["sha256"] for copy in pair])
+        one["published"], one["kept"] = pair[first], [pair[1 - first]]
+    path.write_text(json.dumps(told))
+    with pytest.raises(UserError, match="does not follow from its secret"):
+        read_twins(path)
+    groups = [[one["published"]["sha256"], one["kept"][0]["sha256"]] for one in told["pictures"]]
+    path.write_text(json.dumps(told | {"commitment": twins_commitment(told["secret"], told["way"], 1, groups)}))
+    assert read_twins(path).pictures, "the commitment alone tells them apart"
 
 
 def test_copies_are_written_alike_without_exif_and_with_captions(toy_pictures, tmp_path):
@@ -191,3 +234,26 @@ def test_a_control_model_is_asked_the_same_and_caps_the_claim(twins, overtrained
     both = found.twins.model_copy(update={"n_first": found.twins.n, "p_value": 1e-6, "finds": True})
     capped = both.model_copy(update={"control_p_value": 1e-4})
     assert [claim_by_twins(test, [*filter(None, [of_twins(test, 0.01)])]).level for test in (both, capped)] == [4, 2]
+
+
+def test_earlier_runs_on_the_same_twins_are_tries_that_the_claim_is_corrected_for(twins, target_folders, tmp_path):
+    model = target_folders["epsilon"]
+    assert audit(model, twins, tmp_path / "first").listing.asked == 0
+    found = audit(model, twins, tmp_path / "second", attacks="loss(t=200)")
+    assert found.listing.asked == 1 and found.claim.level == 1
+    assert "corrected for 2 tries (1 earlier run on this model asked about more than half" in found.claim.because
+    assert f"p = {min(1, 2 * found.twins.p_value):.2g}," in found.claim.because
+    assert "no p-value is corrected" not in found.claim.because
+    ahead = found.twins.model_copy(update={"p_value": 0.003, "finds": True})
+    assert [claim_by_twins(ahead, [], asked=asked).level for asked in (0, 1, 2, 3)] == [4, 4, 4, 1]
+    few = ahead.model_copy(update={"n_whole": 8, "p_value": 2**-8, "one_run": None})
+    assert [claim_by_twins(few, [], asked=asked).level for asked in (0, 1, 2)] == [4, 4, 0]
+
+
+def test_an_audit_in_a_store_goes_on_from_another_machine(twins, target_folders, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path / "cache"))
+    place = (tmp_path / "store" / "run").as_uri()
+    found = audit(target_folders["epsilon"], twins, place)
+    assert (tmp_path / "store" / "run" / "twins.json").is_file()
+    shutil.rmtree(tmp_path / "cache")  # another machine has no copy
+    assert audit(target_folders["epsilon"], twins, place).twins == found.twins

@@ -3,7 +3,16 @@
 from trainedon.evidence.protocol.auditing import audit_scores, audit_table
 from trainedon.evidence.protocol.circumstances import Circumstances
 from trainedon.evidence.protocol.documents import Audit, Claim, Document, Evaluation, Flag, as_data, json_parts, to_json
-from trainedon.evidence.protocol.draw import Draw, DrawnPicture, SetAside, check_draw, coin, commitment, read_draw
+from trainedon.evidence.protocol.draw import (
+    Draw,
+    DrawnPicture,
+    SetAside,
+    check_draw,
+    check_secret,
+    coin,
+    commitment,
+    read_draw,
+)
 from trainedon.evidence.protocol.evaluating import evaluate_scores, evaluate_table
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
 from trainedon.evidence.protocol.rules import CURRENT, STANDARD_1, STANDARD_2, Rules, rules_of
@@ -76,6 +85,7 @@ __all__ = [
     "audit_table",
     "benjamini_hochberg",
     "check_draw",
+    "check_secret",
     "check_twins",
     "chirality_test",
     "chosen_copy",

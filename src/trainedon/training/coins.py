@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trainedon import run_files
 from trainedon.errors import UserError
-from trainedon.evidence import Draw, DrawnPicture, SetAside, coin, commitment, near_duplicates
+from trainedon.evidence import Draw, DrawnPicture, SetAside, check_secret, coin, commitment, near_duplicates
 from trainedon.files import write_atomically, write_text
 from trainedon.pictures import Entry, Item, scan, shown, take_inventory
 from trainedon.pictures.listing.captions import METADATA
@@ -32,8 +32,11 @@ def draw_pictures(
     Of near-duplicates one takes part; the others, and pictures that cannot be used, are set aside, so that no picture
     that was held out is nearly one that was included. secret: decides the coins; drawn from the system's randomness
     when None. progress: called with (done, total). follow_links: as `scan` has it.
-    Raises UserError when `out` is not empty, or `source` holds arrays, which have no file to copy.
+    Raises UserError when `out` is not empty, `source` holds arrays, which have no file to copy, or the secret holds
+    what parts it from digests.
     """
+    secret = secret or secrets.token_hex(16)
+    check_secret(secret)
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file, and pictures are copied to a folder: choose another --out")
     if out.exists() and any(out.iterdir()):
@@ -50,7 +53,6 @@ def draw_pictures(
     drawn = [item for item in items if item.picture not in aside]
     if not drawn:
         raise UserError(f"{shown(source)} holds no picture that can be used")
-    secret = secret or secrets.token_hex(16)
     chosen = {item.picture: coin(secret, str(item.sha256)) for item in drawn}
     formats = {item.picture: str(item.format).lower() for item in drawn}
     files: dict[str, str] = {}

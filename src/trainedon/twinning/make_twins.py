@@ -92,7 +92,7 @@ def make_twins(
         _write_captions(told, out / folder)
     twins = Twins(
         secret=secret,
-        commitment=twins_commitment(secret, (digest for one in twinned for digest in one.digests)),
+        commitment=twins_commitment(secret, way, kept, (one.digests for one in twinned)),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         way=way,
         pictures=tuple(twinned),

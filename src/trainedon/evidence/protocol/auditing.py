@@ -155,7 +155,9 @@ def audit_table(
     )
     said: Claim
     if twinned:
-        said = claim_by_twins(twinned.test, [*filter(None, [hindrance.of_twins(twinned.test, LEVEL)])])
+        against_twins = [*filter(None, [hindrance.of_twins(twinned.test, LEVEL)])]
+        asked, earlier = listing.asked if listing else 0, of_earlier(listing, corrected=True)
+        said = claim_by_twins(twinned.test, against_twins, asked=asked, besides=earlier)
     elif by_mirror:
         like = chirality(listed, features, "unseen") if handed and handed.finds and given_unseen else None
         chosen = hindrance.of_listing(listing, LEVEL, hindrance.CHOSEN_MIRROR)

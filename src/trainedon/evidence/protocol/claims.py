@@ -156,18 +156,23 @@ def claim_by_mirror(
     return Claim(level=3, sentence=sentence, because=measured, assumption="mirror")
 
 
-def claim_by_twins(test: TwinsTest, obstacles: Sequence[Obstacle]) -> Claim:
-    """The claim that published against kept copies carry. `obstacles`: see `claim`."""
+def claim_by_twins(test: TwinsTest, obstacles: Sequence[Obstacle], *, asked: int = 0, besides: str = "") -> Claim:
+    """The claim that published against kept copies carry. `obstacles`, `besides`: see `claim`. `asked`: how many
+    earlier runs asked about them; each is one more try, for which the p-value is corrected (Bonferroni)."""
     if not test.n_whole:
         return _not_estimable("of no picture all copies could be scored")
-    least = (test.n_kept + 1.0) ** -test.n_whole
+    tries = 1 + asked
+    p_value, least = (min(1.0, tries * p) for p in (test.p_value, (test.n_kept + 1.0) ** -test.n_whole))
+    corrected = f", corrected for {tries} tries{besides and f' ({besides})'}" if asked else ""
     if least >= LEVEL:
-        return _not_estimable(f"{test.n_whole} published copies all ahead of the kept ones would give p = {least:.2g}")
+        return _not_estimable(
+            f"{test.n_whole} published copies all ahead of the kept ones would give p = {least:.2g}{corrected}"
+        )
     measured = (
         f"the published copy is ahead of all kept ones for {test.n_first} of {test.n} pictures, "
-        f"{test.expected_first:.3g} by chance; p = {test.p_value:.2g}"
+        f"{test.expected_first:.3g} by chance; p = {p_value:.2g}{corrected}"
     )
-    if not test.finds:
+    if p_value >= LEVEL:
         return Claim(level=1, sentence=NOTHING, because=f"{measured}, not below {LEVEL}")
     if obstacles:
         reasons = "; and ".join(obstacle.because for obstacle in obstacles)

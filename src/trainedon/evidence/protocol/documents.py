@@ -345,7 +345,7 @@ class TwinsTest(Document):
     expected_first: float = Field(description="as many by chance, where a model learnt from none")
     p_value: Unit = Field(description="exact, by all choices that the coins could have made")
     level: Unit
-    finds: bool
+    finds: bool = Field(description="whether `p_value` is below `level`; the claim also allows for earlier runs")
     control_p_value: Unit | None = Field(
         default=None, exclude_if=_is_none, description="of the same test on the control model; missing without one"
     )

@@ -16,6 +16,7 @@ from trainedon.evidence.table.rows import SETS
 from trainedon.reading import json_of, read_bytes
 
 MOST = 2**29  # bytes of a `draw.json`, which has some 200 a picture
+SEPARATOR = "\x1f"  # between the parts of what is hashed
 TOSS = b"trainedon/draw/coin\x1f"
 COMMIT = b"trainedon/draw/commitment\x1f"
 
@@ -53,16 +54,23 @@ class Draw(Document):
 def coin(secret: str, sha256: str) -> bool:
     """Whether a picture is included: one bit of SHA-256(secret, digest), which is fair and independent of the others
     for everybody who does not know the secret."""
-    return bool(hashlib.sha256(TOSS + secret.encode() + b"\x1f" + sha256.encode()).digest()[0] & 1)
+    return bool(hashlib.sha256(TOSS + secret.encode() + SEPARATOR.encode() + sha256.encode()).digest()[0] & 1)
 
 
 def commitment(secret: str, digests: Iterable[str]) -> str:
     """What can be published before the secret: SHA-256 over the secret and the digests of all pictures."""
-    return hashlib.sha256(COMMIT + "\x1f".join([secret, *sorted(digests)]).encode()).hexdigest()
+    return hashlib.sha256(COMMIT + SEPARATOR.join([secret, *sorted(digests)]).encode()).hexdigest()
+
+
+def check_secret(secret: str) -> None:
+    """Raise UserError where digests could be taken for the end of the secret: other coins would have its commitment."""
+    if SEPARATOR in secret:
+        raise UserError("the secret of the draw holds the character U+001F: draw again with another secret")
 
 
 def read_draw(path: Path) -> Draw:
-    """Read `draw.json`. Raises UserError when it cannot be read, or does not follow from its own secret."""
+    """Read `draw.json`. Raises UserError when it cannot be read, does not follow from its own secret, or has one as
+    `check_secret` refuses."""
     try:
         data = read_bytes(path, MOST)
         json_of(data, path)  # refuses what different readers would read differently
@@ -71,6 +79,7 @@ def read_draw(path: Path) -> Draw:
         raise UserError(f"{path} cannot be read ({error}); give the draw.json that `trainedon draw` wrote") from None
     except ValidationError:
         raise UserError(f"{path} is no draw; give the draw.json that `trainedon draw` wrote") from None
+    check_secret(draw.secret)
     digests = [picture.sha256 for picture in draw.pictures]
     if draw.commitment != commitment(draw.secret, digests) or any(
         picture.included != coin(draw.secret, picture.sha256) for picture in draw.pictures

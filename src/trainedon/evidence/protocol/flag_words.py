@@ -71,7 +71,8 @@ KNOWN = {
         "Ask about the whole list that was asked about first, or about pictures that were never scored.",
     ),
     "asked-before": (
-        "Each further run on the same pictures is another try at finding something; no p-value is corrected for it.",
+        "Each further run on the same pictures is another try at finding something; only the p-value of twins is "
+        "corrected for it.",
         "Decide on the attacks beforehand and name them all in one run, which corrects for their number.",
     ),
     "excluded-pictures": (

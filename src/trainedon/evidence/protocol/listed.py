@@ -81,9 +81,11 @@ def _chosen(entry: ListedEntry, again: Again | None, tests: int) -> Chosen:
     return Chosen(kept=entry.kept, left_out=entry.left_out, way=way, p_value=p_value)
 
 
-def of_earlier(listing: SettledLists | None) -> str:
-    """What a claim says besides, as a clause: that the same suspects were asked about before."""
+def of_earlier(listing: SettledLists | None, *, corrected: bool = False) -> str:
+    """What a claim says besides, as a clause: that the same suspects were asked about before. corrected: whether its
+    p-value allows for that."""
     if listing is None or not listing.asked:
         return ""
     runs = "1 earlier run" if listing.asked == 1 else f"{listing.asked} earlier runs"
-    return f"{runs} on this model asked about more than half of these suspects, for which no p-value is corrected"
+    told = f"{runs} on this model asked about more than half of these suspects"
+    return told if corrected else f"{told}, for which no p-value is corrected"

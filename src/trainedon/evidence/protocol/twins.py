@@ -32,8 +32,7 @@ from trainedon.reading import json_of, read_bytes
 
 LEVEL = 0.01
 MOST_BYTES = 2**29  # of a `twins.json`, which has some 400 a picture
-CHOOSE = b"trainedon/twins/choose\x1f"
-COMMIT = b"trainedon/twins/commitment\x1f"
+CHOOSE, COMMIT, GROUP = (f"trainedon/twins/{what}" for what in ("choose", "commitment", "picture"))
 PUBLISHED, KEPT = "suspect", "kept"  # the sets that the copies of twins are in
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -72,15 +71,24 @@ class Twins(Document):
 
 
 def chosen_copy(secret: str, digests: Sequence[str]) -> int:
-    """The place of the copy that is published, among the sorted `digests` of a picture's copies: 16 bytes of
-    SHA-256(secret, digests), uniform and independent of other pictures for everybody who does not know the secret."""
-    text = "\x1f".join([secret, *sorted(digests)]).encode()
-    return int.from_bytes(hashlib.sha256(CHOOSE + text).digest()[:16]) % len(digests)
+    """The place of the copy that is published, among the sorted `digests` of a picture's copies: 16 bytes of a hash of
+    secret and digests, uniform and independent of other pictures for everybody who does not know the secret."""
+    return int.from_bytes(_hash(CHOOSE, secret, *sorted(digests))[:16]) % len(digests)
 
 
-def twins_commitment(secret: str, digests: Iterable[str]) -> str:
-    """What can be published before the secret: SHA-256 over the secret and the digests of all copies."""
-    return hashlib.sha256(COMMIT + "\x1f".join([secret, *sorted(digests)]).encode()).hexdigest()
+def twins_commitment(secret: str, way: str, kept: int, groups: Iterable[Sequence[str]]) -> str:
+    """What can be published before the secret: 64 hex digits, a hash of the secret, of how copies differ, of how many
+    are kept, and of which digests belong together.
+
+    groups: of each picture the digests of all copies, in any order.
+    """
+    hashes = sorted(_hash(GROUP, *sorted(group)).hex() for group in groups)
+    return _hash(COMMIT, secret, way, str(kept), *hashes).hex()
+
+
+def _hash(*parts: str) -> bytes:
+    """SHA-256 of the SHA-256 of all parts, one after the other: as these have one length, no other parts give it."""
+    return hashlib.sha256(b"".join(hashlib.sha256(part.encode()).digest() for part in parts)).digest()
 
 
 def read_twins(path: Path) -> Twins:
@@ -93,12 +101,14 @@ def read_twins(path: Path) -> Twins:
         raise UserError(f"{path} cannot be read ({error}); give the twins.json that `trainedon twins` wrote") from None
     except ValidationError:
         raise UserError(f"{path} tells of no twins; give the twins.json that `trainedon twins` wrote") from None
-    digests = [digest for picture in twins.pictures for digest in picture.digests]
-    right = twins.commitment == twins_commitment(twins.secret, digests) and all(
-        picture.published.sha256 == picture.digests[chosen_copy(twins.secret, picture.digests)]
-        for picture in twins.pictures
+    groups = [picture.digests for picture in twins.pictures]
+    digests = [digest for group in groups for digest in group]
+    kept = len(twins.pictures[0].kept)
+    right = twins.commitment == twins_commitment(twins.secret, twins.way, kept, groups) and all(
+        picture.published.sha256 == group[chosen_copy(twins.secret, group)]
+        for picture, group in zip(twins.pictures, groups, strict=True)
     )
-    if not right or len({*digests}) < len(digests) or len({len(picture.kept) for picture in twins.pictures}) > 1:
+    if not right or len({*digests}) < len(digests) or any(len(picture.kept) != kept for picture in twins.pictures):
         raise UserError(f"{path} does not follow from its secret: it was changed after the twins were made")
     return twins
 
