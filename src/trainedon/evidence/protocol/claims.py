@@ -158,7 +158,7 @@ def claim_by_mirror(
 
 def claim_by_twins(test: TwinsTest, obstacles: Sequence[Obstacle], *, asked: int = 0, besides: str = "") -> Claim:
     """The claim that published against kept copies carry. `obstacles`, `besides`: see `claim`. `asked`: how many
-    earlier runs asked about them; each is one more try, for which the p-value is corrected (Bonferroni)."""
+    earlier runs asked about them; each is one more try, and the p-value is multiplied by the number of tries."""
     if not test.n_whole:
         return _not_estimable("of no picture all copies could be scored")
     tries = 1 + asked
