@@ -131,7 +131,6 @@ def test_an_evaluation_has_its_attacks_and_its_run(target_folders, toy_pictures)
         ({"attacks": [to.Loss(), to.Loss()]}, "given twice"),
         ({"attacks": parse_attacks("quantile")}, "quantile needs unseen pictures"),
         ({"attacks": "cdi", "null_view": "none"}, "cdi compares with unseen pictures"),
-        ({"attacks": "cdi, loss", "null_view": "mirror"}, "cdi is the test of several attacks"),
         ({"shadows": "not-here"}, "no finished shadow models"),
         ({"machine": to.Machine(engine="steam")}, "there is no engine 'steam'"),
         ({"machine": to.Machine(workers=2)}, "of the engine ray"),

@@ -165,8 +165,6 @@ def _executed(
     named = possible(named, wanted, target)
     if view is not None:
         named, leads = against_view(None if attacks is None else named, target, view, order.choices.seed)
-        if asked.lead == "mirror-cdi" and sum(attack.null_view == view for attack in named) < 2:
-            raise UserError("cdi is the test of several attacks: name two or more behind it, such as 'cdi, loss, pia'")
         asked = replace(asked, lead="mirror") if leads and asked.lead == "first" else asked
     return finished(order, target, named, engine, asked)
 
