@@ -89,6 +89,11 @@ def test_an_attack_that_needs_other_models_stands_alone_and_is_named(audit, othe
     assert (first.claim.level, first.lead) == (1, first.attacks[0].repr)
 
 
+def test_a_reference_never_passes_for_unseen_pictures(audit, other, toy_pictures):
+    with pytest.raises(UserError, match="leave out --mirror-reference"):
+        audit(attacks="calibrated(pia)", reference=other, mirror_reference=toy_pictures["unseen"])
+
+
 def test_without_attacks_a_setting_of_drc_in_few_passes_is_taken(audit, tmp_path):
     found = audit(attacks=None, choices=to.Choices(limit=1))
     assert found.attacks[0].name == "drc-fast"

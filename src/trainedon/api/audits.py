@@ -165,6 +165,10 @@ def _executed(
     named = possible(named, wanted, target)
     if view is not None:
         named, leads = against_view(None if attacks is None else named, target, view, order.choices.seed)
+        if not leads and "unseen" in order.sets:  # else the reference would pass for pictures that are alike
+            raise UserError(
+                f"{named[0].name} cannot be compared with itself: leave out --mirror-reference, or name it later"
+            )
         asked = replace(asked, lead="mirror") if leads and asked.lead == "first" else asked
     return finished(order, target, named, engine, asked)
 
