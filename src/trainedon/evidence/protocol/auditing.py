@@ -31,7 +31,7 @@ from trainedon.evidence.protocol.documents import (
 from trainedon.evidence.protocol.draw import Draw, check_draw
 from trainedon.evidence.protocol.listed import Again, listed_before, of_earlier
 from trainedon.evidence.protocol.member_share import member_share
-from trainedon.evidence.protocol.mirror_test import DOUBT, TOGETHER, Tested, mirror_tests, named_by_sign, units_of
+from trainedon.evidence.protocol.mirror_test import DOUBT, TOGETHER, Copies, Tested, mirror_tests, named_by_sign
 from trainedon.evidence.protocol.power import pictures_needed
 from trainedon.evidence.protocol.prompts import audited
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
@@ -44,7 +44,7 @@ from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.deduplicate import deduplicated
 from trainedon.evidence.table.feature_table import FeatureTable
 from trainedon.evidence.table.lazy import LazySequence
-from trainedon.evidence.table.picture_table import Pictures, PictureTable
+from trainedon.evidence.table.picture_table import Pictures
 from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
 from trainedon.evidence.table.scores import Sample, Scores
 from trainedon.formats.run_record import Lead
@@ -102,14 +102,15 @@ def audit_table(
     copies = duplicates(scores, listed)
     given_unseen = scores.has("unseen")
     by_mirror = lead in ("mirror", "mirror-cdi")
-    mirrors = mirror_tests(every, circumstances, listed, features) if rules.mirrors else {}
+    both_ways = Copies.found(listed if circumstances.null_views else None, features)
+    mirrors = mirror_tests(every, circumstances, both_ways) if rules.mirrors else {}
     attacks = tuple(
         one.model_copy(update={"mirror": mirrors[one.repr].test}) if one.repr in mirrors else one for one in attacks
     )
     tested = mirrors.get(TOGETHER if lead == "mirror-cdi" else attacks[0].repr)
     mirror, all_together = tested and tested.test, mirrors.get(TOGETHER)
     handed = chirality(listed, features) if mirror and mirror.view == "mirror" else None
-    by_sign = _named(suspects, attacks[0].mirror, listed, features) if by_mirror else None
+    by_sign = _named(suspects, attacks[0].mirror, both_ways) if by_mirror else None
     rows, n_named = _picture_evidence(suspects, unseen, by_sign, twinned)
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
@@ -210,14 +211,12 @@ def audit_table(
     )
 
 
-def _named(
-    suspects: Sample, mirror: MirrorTest | None, listed: PictureTable | None, features: FeatureTable | None
-) -> np.ndarray | None:
+def _named(suspects: Sample, mirror: MirrorTest | None, copies: Copies) -> np.ndarray | None:
     """q-values of the mirror test; None where it says nothing of single pictures, as of those whose signs hang together
     by whose work they are."""
     if mirror is None or (suspects.rows.column("source") != MISSING).any():
         return None
-    return named_by_sign(suspects.score, mirror.odds, units_of(suspects, listed, features))
+    return named_by_sign(suspects.score, mirror.odds, copies.units_of(suspects))
 
 
 def _again(lead: Lead, suspects: Sample, unseen: Sample, tested: Tested | None, rules: Rules) -> Again | None:

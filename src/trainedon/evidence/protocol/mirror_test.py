@@ -71,21 +71,15 @@ class Tested(NamedTuple):
     score: np.ndarray
 
 
-def mirror_tests(
-    scores: Scores,
-    circumstances: Circumstances,
-    listed: PictureTable | None = None,
-    features: FeatureTable | None = None,
-) -> dict[str, Tested]:
+def mirror_tests(scores: Scores, circumstances: Circumstances, copies: Copies) -> dict[str, Tested]:
     """The mirror test of each attack whose scores are differences to one view, by its repr, and as TOGETHER that of all
     of them (`paired`) where there are several, corrected for one another (Holm). Those where no suspect has a sign are
     missing.
 
     Unseen pictures need not be alike in other ways here, and say what chance favours; so does a control model, whose
     own differences of the suspects are among the scores. What both say, the larger holds. Works of one source are
-    flipped together, and so are mirrored copies of one picture, which are found where pictures are `listed` and have
-    `features`. Of unseen pictures that are mirrored copies of one another one takes part, and none that is one of a
-    suspect.
+    flipped together, and so are mirrored `copies` of one picture. Of unseen pictures that are mirrored copies of one
+    another one takes part, and none that is one of a suspect.
     """
     controls = {told.of: name for name, told in (circumstances.on_control or {}).items()}
     known = {attack.repr: attack for attack in scores.attacks}
@@ -96,12 +90,12 @@ def mirror_tests(
         unseen = _together([scores.sample(known[name], "unseen") for name in names])
         learnt = []
         if scores.has("unseen"):
-            apart = stands_apart(unseen.first, suspects.first, listed, features)[unseen.at]
+            apart = copies.stands_apart(unseen.first)[unseen.at]
             learnt.append(Odds.learnt("reference", unseen.score[apart]))
         if all(controls.get(name) in known for name in names):
             on_control = _together([scores.sample(known[controls[name]], "suspect") for name in names])
             learnt.append(Odds.learnt("control model", on_control.score))
-        units = units_of(suspects.first, listed, features)
+        units = copies.units_of(suspects.first)
         key = names[0] if len(names) == 1 else TOGETHER
         units = units if units is None else units[suspects.at]
         test = mirror_test(suspects.score, max(learnt, key=lambda odds: odds.value, default=None), units, view)
@@ -151,19 +145,19 @@ def mirror_test(
         return None
     odds = odds or Odds()
     ways = [None] if units is None else [None, units]
-    alike, bounded = (max(sign_flip_test(suspects, one, way).p_value for way in ways) for one in (1.0, odds.value))
+    alike, bounded = ([sign_flip_test(suspects, one, way) for way in ways] for one in (1.0, odds.value))
     most = [most_odds(suspects, LEVEL, way) for way in ways]
-    p_value = min(1.0, bounded + (0.0 if odds.origin == "assumed" else DOUBT))
+    p_value = min(1.0, max(test.p_value for test in bounded) + (0.0 if odds.origin == "assumed" else DOUBT))
     return MirrorTest(
         view=view,
         n=int(np.count_nonzero(suspects)),
         n_positive=int((suspects > 0).sum()),
-        n_flipped=sign_flip_test(suspects, 1.0, units).n,
+        n_flipped=alike[-1].n,
         share=share[0],
         share_ci=share[1],
         p_value=p_value,
         p_value_holm=p_value,
-        p_value_alike=alike,
+        p_value_alike=max(test.p_value for test in alike),
         odds=odds.value,
         odds_from=odds.origin,
         n_reference=odds.n,
@@ -180,45 +174,52 @@ def smallest_p(test: MirrorTest) -> float:
     return float((test.odds / (1 + test.odds)) ** test.n_flipped + (0.0 if test.odds_from == "assumed" else DOUBT))
 
 
-def units_of(
-    suspects: Sample, listed: PictureTable | None = None, features: FeatureTable | None = None
-) -> np.ndarray | None:
-    """What belongs together, int (m,): works of one source, and mirrored copies of one picture. None where each picture
-    is by itself."""
-    root, source = np.arange(len(suspects)), suspects.rows.column("source")
-    known = np.flatnonzero(source != MISSING)
-    if len(known):
-        _, first, which = np.unique(source[known], return_index=True, return_inverse=True)
-        unite(root, known, known[first][which])
-    at, keys = _looked_at(suspects, "suspect", listed, features)
-    unite(root, at, at[mirrored_copies(features, keys)])
-    return None if np.array_equal(root, np.arange(len(root))) else root
+@dataclass(frozen=True)
+class Copies:
+    """Which pictures of a run are mirrored copies of one another, told by the codes of their names.
 
+    suspects, unseen: names, int (k,), of the pictures that are looked at. of_suspects, of_unseen: the group of
+    each, int (k,): the number of its first picture, suspects first.
+    """
 
-def stands_apart(
-    unseen: Sample, suspects: Sample, listed: PictureTable | None, features: FeatureTable | None
-) -> np.ndarray:
-    """Which unseen pictures are no mirrored copy of a suspect, and of one another only the first: bool (n,)."""
-    apart = np.ones(len(unseen), bool)
-    first, of_suspects = _looked_at(suspects, "suspect", listed, features)
-    at, keys = _looked_at(unseen, "unseen", listed, features)
-    root = mirrored_copies(features, [*of_suspects, *keys])[len(first) :]
-    apart[at] = root == len(first) + np.arange(len(at))
-    return apart
+    suspects: np.ndarray
+    unseen: np.ndarray
+    of_suspects: np.ndarray
+    of_unseen: np.ndarray
 
+    @classmethod
+    def found(cls, listed: PictureTable | None, features: FeatureTable | None) -> Copies:
+        """Of the pictures that are `listed` and have `features`; none without these."""
+        if listed is None or features is None:
+            nobody = np.empty(0, np.int64)
+            return cls(nobody, nobody, nobody, nobody)
+        keys = [key for side in ("suspect", "unseen") for key in features.vectors if key[0] == side]
+        rows = listed.find(keys)
+        here = rows != MISSING
+        keys, name = [key for key, there in zip(keys, here.tolist(), strict=True) if there], listed.picture[rows[here]]
+        group, m = mirrored_copies(features, keys), sum(side == "suspect" for side, _ in keys)
+        return cls(name[:m], name[m:], group[:m], group[m:])
 
-def _looked_at(
-    sample: Sample, name: str, listed: PictureTable | None, features: FeatureTable | None
-) -> tuple[np.ndarray, list[tuple[str, str]]]:
-    """Which pictures of a set are described in `features`, int (k,), and their keys there."""
-    if listed is None or features is None or not len(sample):
-        return np.empty(0, np.int64), []
-    keys = [key for key in features.vectors if key[0] == name]
-    rows = listed.find(keys)
-    code = np.where(rows == MISSING, MISSING, listed.picture[rows])
-    at = np.minimum(np.searchsorted(sample.picture, code), len(sample) - 1)
-    here = (rows != MISSING) & (sample.picture[at] == code)
-    return at[here], [key for key, there in zip(keys, here.tolist(), strict=True) if there]
+    def units_of(self, suspects: Sample) -> np.ndarray | None:
+        """What belongs together, int (m,): works of one source, and mirrored copies of one picture. None where each
+        picture is by itself."""
+        root, source = np.arange(len(suspects)), suspects.rows.column("source")
+        known = np.flatnonzero(source != MISSING)
+        if len(known):
+            _, first, which = np.unique(source[known], return_index=True, return_inverse=True)
+            unite(root, known, known[first][which])
+        _, here, at = np.intersect1d(suspects.picture, self.suspects, assume_unique=True, return_indices=True)
+        if len(here):
+            _, first, which = np.unique(self.of_suspects[at], return_index=True, return_inverse=True)
+            unite(root, here, here[first][which])
+        return None if np.array_equal(root, np.arange(len(root))) else root
+
+    def stands_apart(self, unseen: Sample) -> np.ndarray:
+        """Which unseen pictures are no mirrored copy of a suspect, and of one another only the first: bool (n,)."""
+        apart = np.ones(len(unseen), bool)
+        _, here, at = np.intersect1d(unseen.picture, self.unseen, assume_unique=True, return_indices=True)
+        apart[here] = self.of_unseen[at] == len(self.suspects) + at
+        return apart
 
 
 def odds_of(reference: np.ndarray) -> float:
