@@ -37,9 +37,9 @@ Count = Annotated[int, Field(ge=0)]
 Moment = Annotated[str, AfterValidator(_moment)]
 Shape = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(max_length=3)]
 Kind = Literal["audit", "evaluate"]
-Lead = Literal[
-    "first", "cdi", "mirror", "mirror-cdi", "twins"
-]  # of all tests of an audit, the one that its claim speaks of
+# Of all tests of an audit, the one that its claim speaks of; and those that compare pictures with views of themselves.
+Lead = Literal["first", "cdi", "mirror", "mirror-cdi", "twins"]
+BY_MIRROR: tuple[Lead, ...] = ("mirror", "mirror-cdi")
 Question = Literal["alpha", "orientation"]
 Counted = Literal["usable", "alpha", "orientation"]  # pictures, in each of which ways
 

@@ -30,7 +30,7 @@ def _given(plan: Plan, items: Inventory, *, is_conditioned: bool) -> Given:
     for name, source in zip(usable.values("set"), usable.values("source"), strict=True):
         sources[name].append(source)
     suspects, unseen = sources.values()
-    if plan.lead in ("mirror", "mirror-cdi"):
+    if plan.by_mirror:
         return Given(
             suspects=len(suspects),
             unseen=len(unseen),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainedon.attacks import Attack
-from trainedon.formats.run_record import Kind, Lead, StudyEntry, SweepEntry
+from trainedon.formats.run_record import BY_MIRROR, Kind, Lead, StudyEntry, SweepEntry
 from trainedon.pictures import Rendering
 from trainedon.pictures.works import SourceFrom
 from trainedon.runs.labels import check_choice
@@ -55,3 +55,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         check_choice(self.labels)
+
+    @property
+    def by_mirror(self) -> bool:
+        """Whether pictures are compared with views of themselves."""
+        return self.lead in BY_MIRROR

@@ -232,13 +232,12 @@ def _tell(out: Path, documents: Documents) -> None:
 def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dict[str, Passed]]:
     """The inventory of all sets, where to read each of its pictures, and what each set's source holds besides."""
     items, entries, passed = Inventory.of([]), Listing(), {}
-    by_mirror = plan.lead.startswith("mirror")
     for name, source in plan.sets.items():
         listed = scan(source, plan.limit, plan.follow_links)
         found = take_inventory(
             listed,
             name,
-            partial(progress, f"reading {'reference' if name == 'unseen' and by_mirror else name}"),
+            partial(progress, f"reading {'reference' if name == 'unseen' and plan.by_mirror else name}"),
             plan.caption,
             plan.rendering.settled,
             source_of(plan.source_from, source),
@@ -251,7 +250,7 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
         raise UserError("no table has a column source, artist or author: leave out --source-from, or say folder")
     items = cross_duplicates(items)
     if "unseen" in plan.sets and not len(items.of_set("unseen").usable):
-        option = "--mirror-reference" if plan.lead.startswith("mirror") else "--unseen"
+        option = "--mirror-reference" if plan.by_mirror else "--unseen"
         raise UserError(
             f"every picture of {option} is also among the others: give pictures that the model cannot have seen"
         )
@@ -293,6 +292,6 @@ def _turned(plan: Plan, rules: evidence.Rules) -> list[Turned]:
     """The attacks that an audit's claim rests on, on turned pictures."""
     if not plan.controls or "unseen" not in plan.sets:
         return []
-    if plan.kind != "audit" or plan.lead.startswith("mirror"):  # the mirror test compares with mirror images itself
+    if plan.kind != "audit" or plan.by_mirror:  # the mirror test compares with mirror images itself
         return []
     return turned(plan.attacks if plan.lead == "cdi" else plan.attacks[:1], rules.turned)

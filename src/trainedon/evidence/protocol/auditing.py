@@ -47,7 +47,7 @@ from trainedon.evidence.table.lazy import LazySequence
 from trainedon.evidence.table.picture_table import Pictures
 from trainedon.evidence.table.rows import AttackKey, Rows, none_for_nan
 from trainedon.evidence.table.scores import Sample, Scores
-from trainedon.formats.run_record import Lead
+from trainedon.formats.run_record import BY_MIRROR, Lead
 
 FALSE_DISCOVERY_RATE = 0.05
 QUANTILES = ("0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1")
@@ -101,7 +101,7 @@ def audit_table(
     findings = baseline.run(listed, "suspect", features, circumstances.prompts is not None, rules, works is not None)
     copies = duplicates(scores, listed)
     given_unseen = scores.has("unseen")
-    by_mirror = lead in ("mirror", "mirror-cdi")
+    by_mirror = lead in BY_MIRROR
     both_ways = Copies.found(listed if circumstances.null_views else None, features)
     mirrors = mirror_tests(every, circumstances, both_ways) if rules.mirrors else {}
     attacks = tuple(
@@ -139,21 +139,8 @@ def audit_table(
     listing = listed_before(
         circumstances.listed, None if works or lead == "cdi" else _again(lead, suspects, unseen, tested, rules), made
     )
-    chosen = hindrance.of_listing(listing, LEVEL)
     elsewhere = control_models(every, circumstances.on_control, sets, rules, jointly(len(attacks)))
     mirrored = sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks)))
-    due = bool(rules.turned) and circumstances.turned is not None
-    compared = (findings.blind.n_pictures, findings.blind.n_unseen)
-    obstacles = (
-        hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
-        hindrance.of_conditioning(control),
-        hindrance.of_blind(findings.blind),
-        chosen,
-        hindrance.of_control_model(elsewhere, leading),
-        # coins deal both ways of a difference: what a model knows of mirror images, too, and what few pictures miss
-        *([] if randomised else hindrance.of_memory(elsewhere, mirrored, leading, due=due)),
-        hindrance.of_power(*compared) if rules.needs_power and not randomised and all(compared) else None,
-    )
     said: Claim
     if twinned:
         against_twins = [*filter(None, [hindrance.of_twins(twinned.test, LEVEL)])]
@@ -168,6 +155,18 @@ def audit_table(
             mirror, [*filter(None, against)], suspects=len(suspects), tests=len(mirrors), besides=of_earlier(listing)
         )
     else:
+        due = bool(rules.turned) and circumstances.turned is not None
+        compared = (findings.blind.n_pictures, findings.blind.n_unseen)
+        obstacles = (
+            hindrance.of_unseen(_control(attacks if lead == "cdi" else attacks[:1])),
+            hindrance.of_conditioning(control),
+            hindrance.of_blind(findings.blind),
+            hindrance.of_listing(listing, LEVEL),
+            hindrance.of_control_model(elsewhere, leading),
+            # coins deal both ways of a difference: what a model knows of mirror images, too, and what few pictures miss
+            *([] if randomised else hindrance.of_memory(elsewhere, mirrored, leading, due=due)),
+            hindrance.of_power(*compared) if rules.needs_power and not randomised and all(compared) else None,
+        )
         said = claim(
             together if lead == "cdi" else tests[0],
             [*filter(None, obstacles)],

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from trainedon.evidence.protocol.rules import Protocol
 from trainedon.evidence.table.lazy import LazySequence
 from trainedon.formats.other_captions import OtherCaptions
+from trainedon.formats.run_record import BY_MIRROR
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -533,7 +534,7 @@ class Audit(Document):
     @property
     def by_mirror(self) -> bool:
         """Whether the claim compares pictures with views of themselves."""
-        return self.lead in ("mirror", "mirror-cdi")
+        return self.lead in BY_MIRROR
 
 
 def to_json(document: Document) -> str:
