@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
@@ -34,22 +36,34 @@ def one_run(included: Sample, held_out: Sample, delta: float = DELTA, guesses: i
     truth = np.arange(m) < len(included)
     score, order = (np.concatenate(parts) for parts in zip(*((one.score, salted(one.rows)) for one in samples)))
     truth = truth[np.lexsort((truth, order, score))]  # lowest score first
-    tried = [guesses] if guesses else [r for r in (m >> k for k in range(MOST)) if r >= FEWEST]
+    tried = [min(m, r) - min(m, r) % 2 for r in ([guesses] if guesses else halvings(m))]
+    right = [int((~truth[: r // 2]).sum() + truth[m - r // 2 :].sum()) for r in tried]
+    return best_bound(m, tried, right, (len(included), len(held_out)), delta)
+
+
+def halvings(m: int) -> list[int]:
+    """How many guesses are tried on m pictures: all, a half, a quarter and so on, as long as they are enough."""
+    return [r for r in (m >> k for k in range(MOST)) if r >= FEWEST]
+
+
+def best_bound(m: int, tried: Sequence[int], right: Sequence[int], sets: tuple[int, int], delta: float) -> OneRun:
+    """The best of the bounds on epsilon that several numbers of guesses give, each at a level that makes all hold.
+
+    m: pictures, or pairs, that a coin decided about. tried, right: numbers of guesses, and of right ones among them.
+    sets: how many were included, and held out.
+    """
     level = (1 - CONFIDENCE) / len(tried)
-    bounds = []
-    for r in (min(m, r) - min(m, r) % 2 for r in tried):
-        right = int((~truth[: r // 2]).sum() + truth[m - r // 2 :].sum())
-        bounds.append((epsilon_bound(m, r, right, delta, level), r, right))
-    epsilon, r, right = max(bounds, key=lambda bound: bound[0])
+    bounds = [(epsilon_bound(m, r, n, delta, level), r, n) for r, n in zip(tried, right, strict=True)]
+    epsilon, r, n = max(bounds, key=lambda bound: bound[0])
     return OneRun(
         epsilon=epsilon,
         delta=delta,
         confidence=CONFIDENCE,
         guesses=r,
-        correct=right,
-        tried=tuple(r for _, r, _ in bounds),
-        n_included=len(included),
-        n_held_out=len(held_out),
+        correct=n,
+        tried=tuple(tried),
+        n_included=sets[0],
+        n_held_out=sets[1],
     )
 
 

@@ -18,9 +18,8 @@ from pydantic import Field, ValidationError
 from trainedon.errors import UserError
 from trainedon.evidence.protocol.documents import Document, OneRun, TwinsTest
 from trainedon.evidence.protocol.draw import SetAside
-from trainedon.evidence.protocol.one_run import DELTA, FEWEST, MOST, epsilon_bound
+from trainedon.evidence.protocol.one_run import DELTA, best_bound, halvings
 from trainedon.evidence.protocol.prompts import Controls
-from trainedon.evidence.statistics.intervals import CONFIDENCE
 from trainedon.evidence.statistics.quade import chosen_test
 from trainedon.evidence.statistics.sign_flip import knockoff_q
 from trainedon.evidence.table.codes import MISSING
@@ -248,23 +247,10 @@ def _one_run(scores: TwinScores) -> OneRun | None:
     signed = scores.signed()
     signed = signed[np.argsort(-np.abs(signed), kind="stable")]
     m = len(signed)
-    tried = [r for r in (m >> k for k in range(MOST)) if r >= FEWEST]
+    tried = halvings(m)
     if not tried:
         return None
-    level = (1 - CONFIDENCE) / len(tried)
-    right = [int((signed[:r] > 0).sum()) for r in tried]
-    bounds = [(epsilon_bound(m, r, n, DELTA, level), r, n) for r, n in zip(tried, right, strict=True)]
-    epsilon, r, n = max(bounds, key=lambda bound: bound[0])
-    return OneRun(
-        epsilon=epsilon,
-        delta=DELTA,
-        confidence=CONFIDENCE,
-        guesses=r,
-        correct=n,
-        tried=tuple(tried),
-        n_included=m,
-        n_held_out=m,
-    )
+    return best_bound(m, tried, [int((signed[:r] > 0).sum()) for r in tried], (m, m), DELTA)
 
 
 def with_all_counted(scores: Scores) -> Scores:

@@ -13,19 +13,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
+from trainedon.pictures.batch import VIEWS
 from trainedon.targets.core.target import Target
 
 # Those that keep the shape of every rectangle; each is its own inverse.
 SYMMETRIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "mirror": lambda pixels: pixels.flip(-1),
-    "upside-down": lambda pixels: pixels.flip(-2),
-    "half-turn": lambda pixels: pixels.flip(-1, -2),
+    name: partial(torch.flip, dims=axes) for name, axes in VIEWS.items()
 }
 # Two of them are as good as the third one; each undoes itself.
 _TOGETHER = {frozenset(SYMMETRIES) - {third}: third for third in SYMMETRIES}
