@@ -63,6 +63,9 @@ TUNING = {
     "moji-v": Made(
         "designs", 160, Recipe(prediction="v_prediction", betas="squaredcos_cap_v2", passes=250, seed=12), (120,)
     ),
+    "faces-flip": Made("faces", 128, Recipe(widths=(24, 48, 64), passes=400, seed=16, flip=True), (150, 200)),
+    "moji-flip": Made("designs", 160, Recipe(widths=(24, 48, 64), passes=250, seed=17, flip=True), (120,)),
+    "moji-many": Made("captioned", 3000, Recipe(widths=(24, 48, 64), passes=40, seed=18), (10, 20)),
 }
 # Measured with the settings that were found on those above, and not looked at before.
 HELD_OUT = {
