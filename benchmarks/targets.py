@@ -65,7 +65,7 @@ TUNING = {
     ),
     "faces-flip": Made("faces", 128, Recipe(widths=(24, 48, 64), passes=400, seed=16, flip=True), (150, 200)),
     "moji-flip": Made("designs", 160, Recipe(widths=(24, 48, 64), passes=250, seed=17, flip=True), (120,)),
-    "moji-many": Made("captioned", 3000, Recipe(widths=(24, 48, 64), passes=40, seed=18), (10, 20)),
+    "faces-weak": Made("faces", 768, Recipe(widths=(24, 48, 64), passes=60, seed=18), (15, 30)),
 }
 # Measured with the settings that were found on those above, and not looked at before.
 HELD_OUT = {
