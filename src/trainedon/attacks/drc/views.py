@@ -25,7 +25,7 @@ class Found(NamedTuple):
     scores: np.ndarray
 
 
-class Asked(NamedTuple):
+class InView(NamedTuple):
     """What one model is asked about: pictures with their regions, bool (n, h, w) each."""
 
     model: Target
@@ -49,16 +49,16 @@ class Views:
     share: float
 
     @cached_property
-    def asked(self) -> tuple[Asked, ...]:
+    def asked(self) -> tuple[InView, ...]:
         """What is asked: the audited model about the batch, then each view. A view that is the only reference is read
         as its own file would be."""
         alone = len(self.symmetries) == 1 and self.share == 1
-        views = [Asked(self.target, self.batch, self.regions)]
+        views = [InView(self.target, self.batch, self.regions)]
         for name in self.symmetries:
             model, batch = asked_in(self.target, self.batch.for_view(name) if alone else self.batch, name)
             moved = model is self.target
             regions = [TRANSFORMATIONS[name].of_region(one) if moved else one for one in self.regions]
-            views.append(Asked(model, batch, regions))
+            views.append(InView(model, batch, regions))
         return tuple(views)
 
     def found(self) -> Found:
@@ -77,7 +77,7 @@ class Views:
             return here
         return relative(here, there, [changed(batch.pixels, name) for name in self.symmetries], self.share)
 
-    def _under(self, asked: Asked, drawn: Drawn) -> Found:
+    def _under(self, asked: InView, drawn: Drawn) -> Found:
         model, batch, regions = asked
         restored = self.restoring.restore_once(model, batch, regions, drawn)
         originals = self.comparing.originals(model, batch, regions)

@@ -43,8 +43,8 @@ def _grey(levels: torch.Tensor) -> torch.Tensor:
     """(n, c, h, w) -> (n, 1, h, w)."""
     if levels.shape[1] == 1:
         return levels
-    red, green, blue = (weight * levels[:, i : i + 1] for i, weight in enumerate(GREY))
-    return red + green + blue
+    grey: torch.Tensor = (levels * torch.tensor(GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return grey
 
 
 AUGMENTATIONS: dict[str, Callable[[torch.Tensor, np.random.Generator], torch.Tensor]] = {"crop": crop, "colour": colour}
