@@ -31,7 +31,7 @@ def colour(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     from a pixel's own grey, of which one channel has nothing.
     """
     bright, contrast, saturation = torch.from_numpy(rng.uniform(1 - JITTER, 1 + JITTER, (3, len(pixels), 1, 1, 1)))
-    levels = ((pixels + 1) / 2 * bright.float()).clamp(0, 1)
+    levels: torch.Tensor = ((pixels + 1) / 2 * bright.float()).clamp(0, 1)
     mean = _grey(levels).mean((1, 2, 3), keepdim=True)
     levels = (mean + (levels - mean) * contrast.float()).clamp(0, 1)
     grey = _grey(levels)
