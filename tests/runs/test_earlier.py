@@ -19,17 +19,17 @@ from trainedon.runs.spelling import in_full
 
 RUNS = Path(__file__).parents[1] / "data" / "runs"
 SWEEP = (
-    *("--limit", "6", "--device", "cpu", "--attack", "drc(restorations=1,degradation=diffuse:100)"),
+    *("--limit", "6", "--device", "cpu", "--attack", "drc@1(restorations=1,degradation=diffuse:100)"),
     *("--vary", "symmetries=none,mirror,all", "--vary", "roi=full,center:0.25,inverted(center:0.25)"),
 )
 ATTACKS = (
-    "drc-hide(steps=3, restorations=1), drc(settle=2, restorations=4), drc-fast(restorations=2), loss(t=100), "
+    "drc-hide(steps=3, restorations=1), drc@1(settle=2, restorations=4), drc-fast(restorations=2), loss(t=100), "
     "fremia(pia), repeat(loss, n=2)"
 )
 
 # Attacks with parameters that version 1 left out of their texts: where they had their defaults, and where not.
 LEFT_OUT = (
-    "drc-latent, drc-latent(share=1.0), drc(settle=2, restorations=3), "
+    "drc-latent, drc-latent(share=1.0), drc@1(settle=2, restorations=3), "
     "flip(drc-hide(steps=2, restorations=1, share=0.5, symmetries=mirror)), rank-average(drc-latent, loss)"
 )
 
