@@ -112,6 +112,14 @@ def test_texts_of_version_1_and_of_now():
     assert in_full(DRC(), 1).endswith("seed=0)") and repr(DRC()).endswith("seed=0, share=1.0, settle=0.0, pivot=0.0)")
 
 
+def test_a_command_that_names_a_newer_version_is_told_the_one_of_the_run(tmp_path):
+    run = earlier("audit", tmp_path)
+    sets = (RUNS / "suspects", "--unseen", RUNS / "unseen")
+    other = ATTACKS.replace("drc@1", "drc")
+    done = call("audit", model_folder(), *sets, "--attacks", other, "--out", run, "--device", "cpu")
+    assert done.returncode == 2 and "drc is drc@2 now, and the run has drc@1: name that" in done.stderr
+
+
 def test_a_stopped_run_has_no_page_yet(tmp_path):
     done = call("report", earlier("stopped", tmp_path))
     assert done.returncode == 2 and "is not finished: give its command again" in done.stderr

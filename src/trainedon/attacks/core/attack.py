@@ -26,7 +26,7 @@ Need = Literal["gradients", "unseen", "labels", "captions", "shadows", "referenc
 HAVE: tuple[Need, ...] = ("gradients", "unseen", "labels", "captions")
 # An attack that has versions -> the one that its plain name means. A version never changes; a better one gets a number
 # of its own.
-RECOMMENDED = {"drc": "drc@1"}
+RECOMMENDED = {"drc": "drc@2"}
 REMEDIES: dict[Need, str] = {
     "gradients": "gradients of the network: count them among what you have",
     "labels": "pictures whose membership is known, which `trainedon evaluate` has and an audit has not",
