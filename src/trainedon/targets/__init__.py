@@ -1,7 +1,9 @@
 """The model under audit: one adapter a family, one safe loader; and the models that attacks hold beside it."""
 
 from trainedon.targets.core.batching import PAD, Batching
+from trainedon.targets.core.denoised import Denoised
 from trainedon.targets.core.evaluations import Evaluations
+from trainedon.targets.core.identity import Identity
 from trainedon.targets.core.journal import Journal
 from trainedon.targets.core.pace import Pace
 from trainedon.targets.core.path import NoisePath
@@ -14,7 +16,7 @@ from trainedon.targets.core.symmetry import (
     named_symmetries,
     relative,
 )
-from trainedon.targets.core.target import Denoised, Identity, Target
+from trainedon.targets.core.target import Target
 from trainedon.targets.helpers import ControlModel, Reference, Shadows
 from trainedon.targets.load import load_target
 

@@ -106,6 +106,7 @@ class DRC(Attack):
     def check(self, target: Target) -> None:
         super().check(target)
         self.encoder.check_installed()
+        self.encoder.check(target)
         self.roi.check(target)
         self.restorer.check(target)
         for degradation in self.degradation:
