@@ -19,6 +19,7 @@ from trainedon.targets.core.symmetry import (
 from trainedon.targets.core.target import Target
 from trainedon.targets.helpers import ControlModel, Reference, Shadows
 from trainedon.targets.load import load_target
+from trainedon.targets.research_layouts import from_edm, from_guided_diffusion, from_lucidrains
 
 __all__ = [
     "NO_REFERENCE",
@@ -38,6 +39,9 @@ __all__ = [
     "Symmetric",
     "Target",
     "changed",
+    "from_edm",
+    "from_guided_diffusion",
+    "from_lucidrains",
     "load_target",
     "named_symmetries",
     "relative",

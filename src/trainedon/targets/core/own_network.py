@@ -24,10 +24,6 @@ from trainedon.targets.core.trial import check_answer, tried
 from trainedon.targets.core.weights_digest import Weights, module_of, parts_of, weights_digest
 
 Callee = Callable[..., torch.Tensor]  # (x_t, t) or, with classes, (x_t, t, labels) -> the answer
-UNHASHED = (
-    "The network's weights are not at hand and were not hashed: nothing tells whether another run asked the same "
-    "network, and this one cannot be gone on with."
-)
 
 
 @dataclass(eq=False, repr=False)
@@ -135,7 +131,7 @@ def own_network(
 ) -> OwnNetwork:
     """See `Target.of`."""
     if not callable(network):
-        raise UserError(f"the network is a {type(network).__name__}: give what is called with (x_t, t)")
+        raise UserError(f"the network is of type {type(network).__name__}: give what is called with (x_t, t)")
     shape = _shape(shape)
     if classes is not None and (type(classes) is not int or classes < 1):
         raise UserError(f"classes {classes!r}: give how many there are, or None")
@@ -154,7 +150,6 @@ def own_network(
         digest=weights_digest([*parts, *numbers], told) if parts else unknown,
         family="own network" + (", class-conditional" if classes else ""),
         parameters=sum(parameter.numel() for one in modules for parameter in one.parameters()),
-        notes=() if parts else (UNHASHED,),
         own_code=OwnCode(asked, hashed=bool(parts)),
     )
     target = OwnNetwork(

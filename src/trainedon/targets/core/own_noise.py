@@ -122,7 +122,9 @@ def _native(
         raise UserError("how the network was noised is said in one way: give betas, sigmas or path")
     if path is not None:
         if not isinstance(path, NoisePath):
-            raise UserError(f"path is a {type(path).__name__}: give trainedon.targets.NoisePath(alphas, sigmas, times)")
+            raise UserError(
+                f"path is of type {type(path).__name__}: give trainedon.targets.NoisePath(alphas, sigmas, times)"
+            )
         return path, path.times, f"a path of {len(path)} steps"
     if betas is not None:
         return _of_betas(betas), "index", f"{betas if isinstance(betas, str) else 'own'} betas"

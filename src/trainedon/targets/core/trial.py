@@ -29,7 +29,7 @@ def check_answer(answer: Any, x: torch.Tensor, doubled: bool, given: str) -> Non
         remedy = f": return its .{found[0]}" if found else ""
         if isinstance(answer, tuple | list) and answer and isinstance(answer[0], torch.Tensor):
             remedy = ": return its first part, if that is the answer"
-        raise UserError(f"was given {given} and answered a {type(answer).__name__}, {expected}{remedy}")
+        raise UserError(f"was given {given} and answered a value of type {type(answer).__name__}, {expected}{remedy}")
     if list(answer.shape) != due:
         remedy = ""
         if list(answer.shape) == [n, 2 * c, h, w]:

@@ -42,9 +42,7 @@ def parts_of(network: Any, weights: Weights | None) -> list[nn.Module | torch.Te
         elif isinstance(one, nn.Module | torch.Tensor):
             found.append(one)
         else:
-            raise UserError(
-                f"weights: a {type(one).__name__} cannot be hashed: give modules, tensors or paths of files"
-            )
+            raise UserError(f"weights: {type(one).__name__} cannot be hashed: give modules, tensors or paths of files")
     return found
 
 
