@@ -9,7 +9,7 @@ import tiny
 import torch
 from torch import nn
 
-from trainedon.attacks import attacks, parse_attacks
+from trainedon.attacks import Wrapper, attacks, parse_attacks
 from trainedon.attacks.shadow.gsa import GSA
 from trainedon.condition import Classes
 from trainedon.errors import UserError
@@ -392,19 +392,17 @@ CHEAP = {"gan-leaks": "gan-leaks(samples=3, steps=2)", "drc": "drc(degradation=d
 def test_every_attack_works_or_says_beforehand_what_it_lacks(small, batch_of, tmp_path, monkeypatch):
     monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path))
     lacking, target = set(), of(small, **DDPM)
-    for name in attacks():
-        text = CHEAP.get(name, name)
-        (attack,) = parse_attacks(
-            text, ["unseen", "labels", "gradients", "shadows", "reference", "control", "captions"]
-        )
-        if attack.learns:
-            continue  # from what others here observe
+    given = ["unseen", "labels", "gradients", "shadows", "reference", "control", "captions"]
+    for name, kind in attacks().items():
+        text = f"{name}(loss)" if issubclass(kind, Wrapper) else CHEAP.get(name, name)
+        (attack,) = parse_attacks(text, given)
         try:
             attack.check(target)
         except UserError:
             lacking.add(name)
             continue
-        assert np.isfinite(attack.score(target, batch_of(2, size=8))).all(), name
+        if not attack.learns:  # from what others here observe
+            assert np.isfinite(attack.score(target, batch_of(2, size=8))).all(), name
     assert lacking == {
         *("drc-hide", "drc-paper", "clid"),  # features, attention, captions
         *("gsa", "lira", "rmia", "calibrated", "on-control", "recaptioned"),  # models beside it, captions
