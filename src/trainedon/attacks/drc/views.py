@@ -54,8 +54,8 @@ class Views:
     def found(self) -> Found:
         """All restorations; what is shown of them is of the audited model."""
         drawn = self.drawn()
-        here = self._under(self.target, drawn)
-        there = [self._under(model, drawn).scores for model in self.models[1:]]
+        here = self.under(self.target, drawn)
+        there = [self.under(model, drawn).scores for model in self.models[1:]]
         return here._replace(scores=self.relative(self.batch, here.scores, there))
 
     def drawn(self) -> Drawn:
@@ -68,7 +68,8 @@ class Views:
             return here
         return relative(here, there, [changed(batch.pixels, name) for name in self.symmetries], self.share)
 
-    def _under(self, model: Target, drawn: Drawn) -> Found:
+    def under(self, model: Target, drawn: Drawn) -> Found:
+        """The restorations under one of `models`, turned back, and how alike they are."""
         batch = self.shown_to(model)
         restored = self.restoring.restore_once(model, batch, self.regions, drawn)
         originals = self.comparing.originals(model, batch, self.regions)
