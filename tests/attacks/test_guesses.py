@@ -75,6 +75,17 @@ def test_what_is_shown_is_what_is_scored(target, batch_of, symmetries):
     np.testing.assert_array_equal(run(guessing(attack), target, batch).scores, run(attack, target, batch).scores)
 
 
+def test_a_view_that_cannot_be_turned_back_is_not_shown(target, batch_of):
+    batch = batch_of(2)
+    alone, beside = (
+        run(guessing(one_attack(SETTING.format(name))), target, batch) for name in ("rotate", "rotate+mirror")
+    )
+    assert alone.exhibits == ()
+    assert np.isfinite(alone.scores).all()
+    (mirror, _) = run(guessing(one_attack(SETTING.format("mirror"))), target, batch).exhibits
+    assert torch.equal(beside.exhibits[0].pictures["ahead"], mirror.pictures["ahead"])
+
+
 @pytest.mark.parametrize("spelled", ["drc-hide", "drc(symmetries=none)", "loss", "drc(roi=quadrants, restorations=1)"])
 def test_nothing_is_shown_where_no_whole_picture_is_noised_in_views(spelled):
     assert guessing(one_attack(spelled)) is None

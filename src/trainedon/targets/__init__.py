@@ -7,21 +7,23 @@ from trainedon.targets.core.pace import Pace
 from trainedon.targets.core.path import NoisePath
 from trainedon.targets.core.service import Service
 from trainedon.targets.core.symmetry import (
-    NO_REFERENCE,
     SYMMETRIES,
     Symmetric,
+    asked_in,
     changed,
     named_symmetries,
+    no_reference,
     relative,
 )
 from trainedon.targets.core.target import Denoised, Identity, Target
+from trainedon.targets.core.transformations import TRANSFORMATIONS, check_symmetries
 from trainedon.targets.helpers import ControlModel, Reference, Shadows
 from trainedon.targets.load import load_target
 
 __all__ = [
-    "NO_REFERENCE",
     "PAD",
     "SYMMETRIES",
+    "TRANSFORMATIONS",
     "Batching",
     "ControlModel",
     "Denoised",
@@ -35,8 +37,11 @@ __all__ = [
     "Shadows",
     "Symmetric",
     "Target",
+    "asked_in",
     "changed",
+    "check_symmetries",
     "load_target",
     "named_symmetries",
+    "no_reference",
     "relative",
 ]

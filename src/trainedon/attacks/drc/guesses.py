@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from trainedon.attacks.core.answers import Exhibit, Scored
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.drc.drc import DRC
-from trainedon.attacks.drc.views import Views
+from trainedon.attacks.drc.views import InView, Views
 from trainedon.degrade.places import smooth
 from trainedon.pictures import Batch
 from trainedon.targets import Target
@@ -35,10 +35,15 @@ class Guessing(DRC):
     def score_batch(self, target: Target, batch: Batch) -> Scored:
         views = self.views(target, batch)
         drawn = views.drawn()
-        found = [views.under(model, drawn) for model in views.models]
-        guesses = [self._guess(model, one.restored) for model, one in zip(views.models[:2], found, strict=False)]
-        ahead = _ahead(views, [one.restored for one in found])
-        scores = views.relative(batch, found[0].scores, [one.scores for one in found[1:]])
+        found = [(asked, views.under(asked, drawn)) for asked in views.asked]
+        scores = views.relative(batch, found[0][1].scores, [one.scores for _, one in found[1:]])
+        seen = [
+            (asked, one.restored) for number, (asked, one) in enumerate(found) if number == 0 or _back(target, asked)
+        ]
+        if len(seen) == 1:
+            return Scored(scores)
+        guesses = [self._guess(asked.model, restored) for asked, restored in seen[:2]]
+        ahead = _ahead(views, seen)
         return Scored(scores, tuple(_exhibit(*each) for each in zip(batch.pixels, *guesses, ahead, strict=True)))
 
     def _guess(self, model: Target, restored: torch.Tensor) -> torch.Tensor:
@@ -47,7 +52,8 @@ class Guessing(DRC):
 
 
 def guessing(attack: Attack) -> Guessing | None:
-    """The attack as one that shows what it scores; None where it noises no whole pictures, or in no views.
+    """The attack as one that shows what it scores; None where it noises no whole pictures, or in no views. In views
+    that are not turned back there is nothing to lay over the picture, and no exhibit.
 
     It takes as many passes as the attack, all restorations of every picture.
     """
@@ -58,28 +64,35 @@ def guessing(attack: Attack) -> Guessing | None:
 
 
 def beside_guesses(shown: Sequence[Exhibit], guesses: Sequence[Exhibit]) -> tuple[Exhibit, ...]:
-    """What there is to see of each picture, with the guesses about it."""
+    """What there is to see of each picture, with the guesses about it, if there are any."""
+    if not guesses:
+        return tuple(shown)
     return tuple(
         replace(one, pictures=one.pictures | guess.pictures, ahead=guess.ahead)
         for one, guess in zip(shown, guesses, strict=True)
     )
 
 
-def _ahead(views: Views, restored: Sequence[torch.Tensor]) -> torch.Tensor:
+def _back(target: Target, asked: InView) -> bool:
+    """Whether what comes of a view is turned back: where noise moves along, and the model is conjugated."""
+    return asked.model is not target
+
+
+def _ahead(views: Views, seen: Sequence[tuple[InView, torch.Tensor]]) -> torch.Tensor:
     """How much smaller the error is than in the other views, place by place: the log of their ratio, the mean over
     levels and views, float32 (n, h, w) at the picture's size.
 
-    restored: of each model, turned back, float32 (n, 1, levels * draws, c, h, w).
+    seen: with what was asked, the picture first, what came of it, float32 (n, 1, levels * draws, c, h, w).
     """
-    here, *there = [_log_errors(views, model, one) for model, one in zip(views.models, restored, strict=True)]
+    here, *there = [_log_errors(views, *each) for each in seen]
     ahead = torch.stack(there).mean(0) - here
     return F.interpolate(ahead[:, None], views.target.picture[1:], mode="bilinear")[:, 0]
 
 
-def _log_errors(views: Views, model: Target, restored: torch.Tensor) -> torch.Tensor:
-    """Log of the squared error, smoothed and averaged over the draws of a level; float32 (n, h, w) at the states' size."""
+def _log_errors(views: Views, asked: InView, restored: torch.Tensor) -> torch.Tensor:
+    """Log of the squared error, smoothed, the mean over draws: float32 (n, h, w) at the size of the states."""
     levels = len(views.restoring.degradations)
-    original = model.encode(views.shown_to(model).pixels)
+    original = asked.model.encode(asked.batch.pixels)
     errors = (restored[:, 0] - original[:, None]).square().mean(2)  # (n, levels * draws, h, w)
     errors = errors.unflatten(1, (levels, -1)).mean(2)
     return smooth(errors, max(errors.shape[2:]) / SMOOTHED).clamp(min=SMALLEST).log().mean(1)
