@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Machine,
         Reading,
         audit,
+        convert,
         demo,
         draw,
         evaluate,
@@ -46,15 +47,15 @@ if TYPE_CHECKING:
     from trainedon.pictures import Batch, load_pictures, scan
     from trainedon.planning.forecast import Estimate
     from trainedon.runs.checking.verify import Check
-    from trainedon.targets import Service, Target, load_target
+    from trainedon.targets import Service, Target, from_edm, from_guided_diffusion, from_lucidrains, load_target
     from trainedon.training import Manifest, Recipe, recipe_of
 
     __version__: str
 
 # Where each name is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick.
 _HOMES = {
-    "api": "Choices Machine Reading audit demo draw evaluate peaks plan report seal sweep train train_shadows twins "
-    "verify",
+    "api": "Choices Machine Reading audit convert demo draw evaluate peaks plan report seal sweep train train_shadows "
+    "twins verify",
     "api.results": "AuditRun EvaluationRun PeaksRun SweepRun",
     "attacks": "DRC Attack Loss parse_attacks register",
     "attacks.core.answers": "Progress",
@@ -70,7 +71,7 @@ _HOMES = {
     "pictures": "Batch load_pictures scan",
     "planning.forecast": "Estimate",
     "runs.checking.verify": "Check",
-    "targets": "Service Target load_target",
+    "targets": "Service Target from_edm from_guided_diffusion from_lucidrains load_target",
     "training": "Manifest Recipe recipe_of",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -110,11 +111,15 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
+    "convert",
     "degradation",
     "demo",
     "draw",
     "evaluate",
     "evidence",
+    "from_edm",
+    "from_guided_diffusion",
+    "from_lucidrains",
     "load_pictures",
     "load_target",
     "parse_attacks",

@@ -107,6 +107,7 @@ class DRC(Attack):
         super().check(target)
         check_symmetries(self.symmetries, target, self.name)
         self.encoder.check_installed()
+        self.encoder.check(target)
         self.roi.check(target)
         self.restorer.check(target)
         for degradation in self.degradation:
@@ -133,9 +134,13 @@ class DRC(Attack):
         """How pictures are degraded and restored."""
         return Restoring(self.degradation, self.restorer, self.steps, self.restorations, self.seed)
 
-    def score_batch(self, target: Target, batch: Batch) -> Scored:
-        shown, regions = self.shown_as == "hidden", self.roi.masks(target, batch)  # each (n, h, w)
+    def views(self, target: Target, batch: Batch) -> Views:
+        """What is degraded, restored and compared."""
+        regions = self.roi.masks(target, batch)  # each (n, h, w)
         comparing = Comparing(self.encoder, self.pooling)
-        views = Views(target, batch, regions, self.restoring, comparing, self.symmetries, self.share)
+        return Views(target, batch, regions, self.restoring, comparing, self.symmetries, self.share)
+
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
+        shown, views = self.shown_as == "hidden", self.views(target, batch)
         found = Settling(views, self.settle, self.pivot).found(shown) if self.settle else views.found()
         return Scored(found.scores, exhibits(views, found, self.roi.notes(batch)) if shown else ())

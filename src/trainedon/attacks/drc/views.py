@@ -64,7 +64,7 @@ class Views:
     def found(self) -> Found:
         """All restorations; what is shown of them is of the audited model."""
         drawn = self.drawn()
-        here, *there = (self._under(one, drawn) for one in self.asked)
+        here, *there = (self.under(one, drawn) for one in self.asked)
         return here._replace(scores=self.relative(self.batch, here.scores, [one.scores for one in there]))
 
     def drawn(self) -> Drawn:
@@ -77,7 +77,8 @@ class Views:
             return here
         return relative(here, there, [changed(batch.pixels, name) for name in self.symmetries], self.share)
 
-    def _under(self, asked: InView, drawn: Drawn) -> Found:
+    def under(self, asked: InView, drawn: Drawn) -> Found:
+        """The restorations of one of those that are `asked`, turned back where it moves noise along."""
         model, batch, regions = asked
         restored = self.restoring.restore_once(model, batch, regions, drawn)
         originals = self.comparing.originals(model, batch, regions)

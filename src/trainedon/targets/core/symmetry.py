@@ -93,7 +93,7 @@ class Symmetric(Target):
     symmetry: str = ""
 
     @classmethod
-    def of(cls, through: Target, symmetry: str) -> Target:
+    def of(cls, through: Target, symmetry: str) -> Target:  # type: ignore[override]  # never called as that of Target
         """symmetry: a name of TRANSFORMATIONS that `conjugates`. Of a model that is conjugated already, the one that
         both together make of the model beneath, where one does; that one itself where they undo each other."""
         if isinstance(through, Symmetric):
