@@ -46,6 +46,7 @@ ATTACKS = [
     *("calibrated(pfami(steps=2))", "calibrated(lira(form=offline, draws=1))", "timesteps(lira(draws=1), t=50+100)"),
     *("repeat(rmia(draws=1, population=8), n=2)", "on-control(loss)", "turned(loss)", "same-noise(loss)"),
     *("clid", "timesteps(clid, t=440+450)", "recaptioned(loss, captions=fixed)", "recaptioned(clid)"),
+    *("class-discrepancy", "class-discrepancy(t=100, others=1)", "complexity", "complexity(t=50, measure=variation)"),
     "drc-hide(roi=words:0.3, steps=2)",
     "drc-hide(restorer=inpaint, steps=2)",
 ]
@@ -179,6 +180,8 @@ def refused(spec, kind, target):
     """What a target that an attack cannot work on is told; None for all others."""
     if ("clid" in spec or "recaptioned" in spec or "words" in spec) and target.conditioning != "caption":
         return "captions"
+    if "class-discrepancy" in spec and target.conditioning != "class":
+        return "compares classes"
     if "restorer=inpaint" in spec and kind != "inpainting":
         return "no inpainting network"
     return None
@@ -229,7 +232,7 @@ def test_repr_names_every_parameter_and_the_class_declares_itself(spec, helpers)
 
 
 LEARNING = [
-    *("secmi-nn(epochs=2)", "quantile(bag=2)", "rank-average(loss, pia)", "logistic(loss, pia)"),
+    *("secmi-nn(epochs=2)", "quantile(bag=2)", "rank-average(loss, pia)", "logistic(loss, pia)", "complexity"),
     *(pytest.param(spec, marks=pytest.mark.slow) for spec in ("secmi-nn", "quantile")),
 ]
 
@@ -288,6 +291,7 @@ DIRECTION = {
     "repeat(loss)": 0.7,
     "same-noise(loss)": 0.6,
     "quantile(sima)": 0.7,
+    "complexity": 0.7,
     "secmi-nn": 0.55,
     "rank-average(loss, sima)": 0.8,
     "logistic(loss, sima)": 0.8,
@@ -300,7 +304,8 @@ def test_every_attack_that_works_alone_has_a_direction():
     by_eye = {"gan-leaks", "fremia"}  # see test_gan_leaks.py; fremia is its host
     at_chance = {"drc-paper"}  # its encoder of photographs sees little in blobs of 16 pixels; see docs/accuracy.md
     with_captions = {"clid", "recaptioned"}  # see test_clid.py
-    elsewhere = with_shadows | controls | by_eye | at_chance | with_captions
+    with_classes = {"class-discrepancy"}  # see test_class_discrepancy.py
+    elsewhere = with_classes | with_shadows | controls | by_eye | at_chance | with_captions
     assert {spec.partition("(")[0] for spec in DIRECTION} >= set(attacks()) - REVERSED - elsewhere
 
 

@@ -43,6 +43,7 @@ def test_objects_and_texts_make_the_same_attack():
 
 
 PLAIN = {
+    "class-discrepancy",
     "curvature",
     "drc-fast",
     "drc-hide",
@@ -61,7 +62,7 @@ PLAIN = {
     "sima",
 }
 DRC_VERSIONS = {"drc@1", "drc@2"}  # of which `all` has the recommended one
-UNSEEN = {"clid", "quantile", "rank-average"}
+UNSEEN = {"clid", "complexity", "quantile", "rank-average"}
 SHADOWS = {"gsa", "lira", "rmia"}
 LABELS = {"logistic", "secmi-nn"}
 AROUND_ANOTHER = {"calibrated", "flip", "on-control", "turned", "recaptioned", "repeat", "symmetric", "timesteps"}

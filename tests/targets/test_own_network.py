@@ -404,7 +404,7 @@ def test_every_attack_works_or_says_beforehand_what_it_lacks(small, batch_of, tm
         if not attack.learns:  # from what others here observe
             assert np.isfinite(attack.score(target, batch_of(2, size=8))).all(), name
     assert lacking == {
-        *("drc-hide", "drc-paper", "clid"),  # features, attention, captions
+        *("drc-hide", "drc-paper", "clid", "class-discrepancy"),  # features, attention, captions, classes
         *("gsa", "lira", "rmia", "calibrated", "on-control", "recaptioned"),  # models beside it, captions
     }
 
