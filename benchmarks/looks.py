@@ -2,9 +2,9 @@
 
     python -m benchmarks.looks --target NAME MODEL MEMBERS UNSEEN [--target ...] [--page docs/accuracy.md]
 
-A look is one restoration of the noised picture and of each of its views. Errors are measured once, at several levels with
-several draws of the noise each; then looks are chosen at random among them, many times over, and the AUC of members
-against unseen pictures is taken of every choice. So how far AUC hangs on the draws is seen beside it.
+A look is one restoration of the noised picture and of each of its views. Errors are measured once, at several levels
+with several draws of the noise each; then looks are chosen at random among them, many times over, and the AUC of
+members against unseen pictures is taken of every choice. So how far AUC hangs on the draws is seen beside it.
 
 --page: write the table between the marks in that file.
 """

@@ -12,7 +12,6 @@ from trainedon.degrade import Center, Degradation, Hide, Roi
 from trainedon.restore import Guided, Restorer
 from trainedon.targets import Target
 
-
 STEPS_TO_SEE = 10  # half of what is scored: on a model that remembers, members came back as near to the eye
 
 
