@@ -195,6 +195,7 @@ def test_what_she_got_wrong_is_shown_as_hers(name, says, here):
     ("model", "says"),
     [
         ("nowhere:make", "there is no module nowhere: {here}/nowhere.py does not exist"),
+        ("lacking.py:make", "lacking.py is a file: name its module without .py, as in lacking:make_target"),
         ("broken:make", "broken cannot be imported (broken.py, line 1: SyntaxError:"),
         ("lacking:make", "lacking.py, line 1, in <module>: ModuleNotFoundError: No module named 'not_installed_any"),
     ],

@@ -403,6 +403,7 @@ def test_every_attack_works_or_says_beforehand_what_it_lacks(small, batch_of, tm
             continue
         if not attack.learns:  # from what others here observe
             assert np.isfinite(attack.score(target, batch_of(2, size=8))).all(), name
+    assert not [*tmp_path.rglob("*")], "samples of gan-leaks are not kept, as the digest does not cover the code"
     assert lacking == {
         *("drc-hide", "drc-paper", "clid"),  # features, attention, captions
         *("gsa", "lira", "rmia", "calibrated", "on-control", "recaptioned"),  # models beside it, captions
