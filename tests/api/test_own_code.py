@@ -128,6 +128,7 @@ def test_it_scores_as_the_same_target_does_in_python(here):
     assert told[0]["model"]["digest"] == told[1]["model"]["digest"] and told[1]["model"]["own_code"]["source"] is None
 
 
+@pytest.mark.slow
 def test_the_other_commands_take_it_too(here):
     model, sets = f"{here}:make_target", ("--members", "members", "--unseen", "unseen")
     device = ("--device", "cpu", "--limit", "8")
@@ -257,6 +258,7 @@ def test_no_code_that_a_run_names_is_run(here):
     assert not Path("ran").exists() and "evil" not in sys.modules
 
 
+@pytest.mark.slow
 def test_it_is_found_by_the_installed_command(here):
     """In a process of its own, whose path begins with the folder of the program."""
     code = "import sys; sys.path.remove(''); from trainedon.cli import main; main()"
