@@ -37,8 +37,8 @@ test-lowest: .venv-lowest/ready
 	touch $@
 
 lint: env
-	$(BIN)/ruff check src tests benchmarks .github
-	$(BIN)/ruff format --check src tests benchmarks .github
+	$(BIN)/ruff check src tests benchmarks examples .github
+	$(BIN)/ruff format --check src tests benchmarks examples .github
 	$(BIN)/mypy
 
 clean:

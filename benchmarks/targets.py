@@ -63,6 +63,9 @@ TUNING = {
     "moji-v": Made(
         "designs", 160, Recipe(prediction="v_prediction", betas="squaredcos_cap_v2", passes=250, seed=12), (120,)
     ),
+    "faces-flip": Made("faces", 128, Recipe(widths=(24, 48, 64), passes=400, seed=16, flip=True), (150, 200)),
+    "moji-flip": Made("designs", 160, Recipe(widths=(24, 48, 64), passes=250, seed=17, flip=True), (120,)),
+    "faces-weak": Made("faces", 768, Recipe(widths=(24, 48, 64), passes=60, seed=18), (15, 30)),
 }
 # Measured with the settings that were found on those above, and not looked at before.
 HELD_OUT = {

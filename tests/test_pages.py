@@ -17,7 +17,7 @@ from trainedon.cli import app
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 # The examples of the others run in tests of what they are about.
-RUN = ["README.md", "docs/attacks.md", "docs/evidence.md", "docs/models.md"]
+RUN = ["README.md", "docs/attacks.md", "docs/evidence.md", "docs/models.md", "docs/own-networks.md"]
 ELSEWHERE = ["CONTRIBUTING.md", "docs/python.md"]
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from trainedon.pictures import Batch, load_pictures, scan
     from trainedon.planning.forecast import Estimate
     from trainedon.runs.checking.verify import Check
-    from trainedon.targets import Service, Target, load_target
+    from trainedon.targets import Service, Target, from_edm, from_guided_diffusion, from_lucidrains, load_target
     from trainedon.training import Manifest, Recipe, recipe_of
 
     __version__: str
@@ -68,7 +68,7 @@ _HOMES = {
     "pictures": "Batch load_pictures scan",
     "planning.forecast": "Estimate",
     "runs.checking.verify": "Check",
-    "targets": "Service Target load_target",
+    "targets": "Service Target from_edm from_guided_diffusion from_lucidrains load_target",
     "training": "Manifest Recipe recipe_of",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -112,6 +112,9 @@ __all__ = [
     "draw",
     "evaluate",
     "evidence",
+    "from_edm",
+    "from_guided_diffusion",
+    "from_lucidrains",
     "load_pictures",
     "load_target",
     "parse_attacks",

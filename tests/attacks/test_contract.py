@@ -24,6 +24,9 @@ ATTACKS = [
     "drc-hide(roi=attention:0.3, steps=2, restorer=naive, encoder=own+ssim, pooling=median)",
     "drc-hide(roi=inverted(random:0.4), steps=2, degradation=blur:2, pooling=energy)",
     "drc(roi=center+ranked:2, restorer=guided, steps=2, restorations=1, degradation=diffuse:200, symmetries=mirror)",
+    "drc(degradation=diffuse:100, restorations=1, symmetries=quarter-turn+rotate+shear+quarters+negative+red-blue)",
+    "drc-hide(steps=2, restorations=1, symmetries=rotate+quarters+negative)",
+    "symmetric(loss, symmetries=quarter-turn+shear+negative)",
     *("secmi", "pia", "pian", "sima", "pfami", "noise-aggregation"),
     *("rediffuse(n=2)", "rediffuse(n=2, metric=ssim)"),
     "gan-leaks(samples=12, steps=3)",
@@ -66,7 +69,8 @@ DEAR = {FIRST[name] for name in FEWEST} | {
     "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)",
 }
 LEAST = {FEWEST.get(name, spec) for name, spec in FIRST.items()}
-ASKS = {"words": "stable diffusion", "restorer=inpaint": "inpainting", "clid": "stable diffusion"}  # a kind that has it
+ASKS = {"words": "stable diffusion", "restorer=inpaint": "inpainting", "clid": "stable diffusion"}
+ASKS |= {"negative": "stable diffusion"}  # a kind that has it
 # With the slow ones the first row of an attack meets every kind, and all rows one kind of each space and condition.
 EVERY_SETTING = [EVERY_ROW, "stable diffusion", "class-conditional", "inpainting", "flux"]
 ALONE = "pia"  # looks at no other model

@@ -22,7 +22,16 @@ def path(tmp_path):
 def test_what_is_written_is_read(path):
     write_exhibit(path, RECORD)
     assert read_exhibit(path) == RECORD
-    assert [*json.loads(path.read_text())] == ["picture", "sha256", "set", "attack", "score", "similarities", "note"]
+    assert [*json.loads(path.read_text())] == [
+        "picture",
+        "sha256",
+        "set",
+        "attack",
+        "score",
+        "similarities",
+        "ahead",
+        "note",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,9 @@ def test_what_is_shown_has_the_mirror_image_beside_it(audit, tmp_path):
     page = audit(attacks="drc-fast(steps=2)", choices=to.Choices(limit=2), out=tmp_path / "run").page
     assert "Mirror image" in page
     assert "Painted back there" in page
+    assert "Where it guesses better" in page
     shown = {path.name for path in (tmp_path / "run" / "restored").glob("*/*")}
-    assert {"view.png", "viewback.png"} <= shown
+    assert {"view.png", "viewback.png", "guess.png", "viewguess.png", "ahead.png"} <= shown
     assert "unseen pictures" not in page
 
 

@@ -1,12 +1,10 @@
 """A network that somebody brings along: what must be written, and what is said where an optional part is missing."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from examples import blocks
 
 from trainedon.attacks import parse_attacks
 from trainedon.condition import UNCONDITIONAL, Captions, Classes
@@ -81,14 +79,6 @@ def test_a_condition_that_is_chosen_comes_before_labels_and_captions(condition, 
     assert (
         target.condition_of(batch[1:]) == condition[1:] and target.condition_of(batch.take([1, 0])) == condition[[1, 0]]
     )
-
-
-def test_the_example_of_the_guide_runs():
-    page = Path(__file__).parents[2] / "docs" / "models.md"
-    (code,) = (code for _, code in blocks(page) if "class Mine(Target)" in code)
-    names: dict = {"__name__": __name__}
-    exec(compile(code, str(page), "exec"), names)
-    assert np.isfinite(names["scores"]).all() and len(names["scores"]) == 4
 
 
 def test_a_prediction_that_is_not_known_is_refused_by_name(batch_of):

@@ -14,9 +14,11 @@ from forked import Forked
 from safetensors.torch import load_file
 
 from trainedon.errors import UserError
+from trainedon.noise import generator
 from trainedon.reading import read_json
 from trainedon.targets import load_target
 from trainedon.training import Recipe, train
+from trainedon.training.families.augment import colour, crop
 from trainedon.training.families.lesson import noised_batch, regression_target
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -264,3 +266,54 @@ def test_each_row_of_a_step_is_mirrored_or_not(recipe):
     mirrored = torch.where(moved.view(-1, 1, 1, 1), clean[plain[0]].flip(-1), clean[plain[0]])
     expected = scheduler.add_noise(mirrored, flipped[3], flipped[1])
     torch.testing.assert_close(flipped[2], expected, rtol=0, atol=1e-5)
+
+
+def test_pictures_changed_at_random_are_on_record_and_a_stop_changes_nothing(
+    whole, pictures, recipe, tmp_path, monkeypatch
+):
+    changed = replace(recipe, augment=("crop", "colour"))
+    out = train(pictures, tmp_path / "m", changed, checkpoint_every=2)
+    assert (out / WEIGHTS).read_bytes() != (whole / WEIGHTS).read_bytes()
+    assert read_json(out / "recipe.json", 2**20)["augment"] == ["crop", "colour"]
+    assert "augment" not in read_json(whole / "recipe.json", 2**20)  # as in recipes of before
+    with pytest.raises(UserError, match=r"augment was \['crop', 'colour'\], is None"):
+        train(pictures, out, recipe)
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        stop_at(patch, 3)
+        train(pictures, tmp_path / "stopped", changed, checkpoint_every=2)
+    assert_same(train(pictures, tmp_path / "stopped", changed, checkpoint_every=2), out)
+
+
+def test_a_crop_is_a_window_of_the_picture_at_its_size():
+    """Of a picture whose levels are its coordinates, levels rise by what the window's side is of the picture's."""
+    ramp = torch.linspace(-0.9, 0.9, 33)
+    pixels = torch.stack([ramp.expand(33, 33), ramp[:, None].expand(33, 33)]).expand(200, 2, 33, 33)
+    cut = crop(pixels, generator("crop"))
+    inner = cut[:, :, 8:25, 8:25]  # away from the edge, which is repeated
+    across, down = inner[:, 0].diff(dim=-1), inner[:, 1].diff(dim=-2)
+    step = across.mean((1, 2)) / (ramp[1] - ramp[0])
+    assert step.min() >= 0.8 - 1e-4 and step.max() <= 1 + 1e-4 and step.min() < 0.85 and step.max() > 0.95
+    torch.testing.assert_close(down.mean((1, 2)), across.mean((1, 2)), rtol=0, atol=1e-5)
+    assert (across - across.mean((1, 2), keepdim=True)).abs().max() < 1e-4
+    middle = cut[:, :, 16, 16].abs().amax(1) / ((1 - step) * 33 / 2 * (ramp[1] - ramp[0])).clamp(min=1e-3)
+    assert middle.max() < 1.1 and middle.max() > 0.8  # anywhere, and never beyond the picture
+
+
+def test_colours_change_by_a_tenth_at_most_each():
+    grey = torch.linspace(-1, 1, 64).view(1, 1, 8, 8).expand(300, 3, 8, 8)
+    changed = (colour(grey, generator("colour")) + 1) / 2
+    assert (changed.amax(1) - changed.amin(1)).max() < 1e-5  # grey stays grey, whatever its saturation
+    bright = changed.mean((1, 2, 3)) / 0.5
+    assert 0.88 < bright.min() < 0.93 and 1.04 < bright.max() < 1.1
+    even = torch.tensor([0.3, 0.5, 0.4]).view(1, 3, 1, 1).expand(300, 3, 8, 8) * 2 - 1
+    moved = (colour(even, generator("colour")) + 1) / 2
+    saturated = (moved[:, 1] - moved[:, 0])[:, 0, 0] / moved.mean((1, 2, 3)) / (0.2 / 0.4)
+    assert 0.75 < saturated.min() < 0.9 and 1.1 < saturated.max() < 1.25
+    one = colour(grey[:, :1], generator("colour"))
+    torch.testing.assert_close(one.expand(-1, 3, -1, -1), colour(grey, generator("colour")), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("given", [{"augment": ("crop", "blur")}, {"augment": ("crop", "crop")}])
+def test_an_augmentation_that_is_not_known_is_refused(given):
+    with pytest.raises(UserError, match="choose from crop, colour, each once"):
+        Recipe(**given)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainedon.api.options import Machine
+from trainedon.api.own_code import made, names_callable
 from trainedon.checks import device_of
 from trainedon.errors import UserError
 
@@ -20,12 +21,14 @@ log = logging.getLogger("trainedon")
 def opened(model: str | Path | Target, machine: Machine, out: str | None = None) -> Target:
     """The model, for the run folder `out` if any: with no device named, a run goes on where it was begun.
 
-    Raises UserError as `load_target`, and for options about a model that is loaded already.
+    Raises UserError as `load_target` and `own_code.made`, and for options about a model that is loaded already.
     """
     if not isinstance(model, str | Path):
         if machine != Machine():
             raise UserError("the model is loaded already: give load_target what it shall be loaded with, or a path")
         return model
+    if names_callable(model):
+        return made(str(model), machine)
     from trainedon.targets import load_target
 
     options = _loading(machine)
@@ -42,6 +45,10 @@ def engine_of(model: str | Path | Target, machine: Machine) -> Engine | None:
     if machine.engine == "ray":
         if not isinstance(model, str | Path):
             raise UserError("workers open the model themselves: give its path or hub id, and no loaded one")
+        if names_callable(model):
+            raise UserError(
+                f"workers open the model themselves, and no code runs there: {model} goes with --engine local"
+            )
         from trainedon.runs.scoring.cluster import Cluster
 
         return Cluster(str(model), _loading(machine), machine.address, machine.workers)

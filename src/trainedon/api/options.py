@@ -125,7 +125,9 @@ def check_call(model: object, sets: Mapping[str, object], places: Mapping[str, o
     `choices`, `machine`, `reading`. Raises UserError, with what to give, for another type.
     """
     if not isinstance(model, str | Path) and not hasattr(model, "denoise"):
-        raise UserError(f"the model is {shown(model)}: give its path or hub id, or what load_target returned")
+        raise UserError(
+            f"the model is {shown(model)}: give its path or hub id, or what load_target or Target.of returned"
+        )
     for name, place in sets.items():
         if not isinstance(place, str | Path):
             raise UserError(

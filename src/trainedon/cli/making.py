@@ -132,6 +132,13 @@ def train(
         bool | None,
         typer.Option("--flip", help="Mirror pictures by a coin whenever they are trained on; pixel alone."),
     ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="Change pictures at random whenever they are trained on: crop (80 to 100 % of the side), colour (up "
+            "to 10 %), or crop,colour; pixel alone."
+        ),
+    ] = None,
     snapshot: Annotated[
         list[int] | None,
         typer.Option(min=1, help="Also keep the model as it is after this many passes; may be given several times."),
@@ -153,6 +160,7 @@ def train(
         prediction=prediction,
         zero_snr=zero_snr,
         flip=flip,
+        augment=tuple(name.strip() for name in augment.split(",")) if augment else None,
         passes=passes,
         batch_size=batch_size,
         learning_rate=learning_rate,

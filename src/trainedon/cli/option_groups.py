@@ -17,7 +17,11 @@ ADDRESS = re.compile(r"[\w+.-]{2,}:/")  # what a path makes of one
 MOST = 2**53  # the largest number that every reader of JSON reads as it is
 
 Model = Annotated[
-    str, typer.Argument(help="Local diffusers folder, a checkpoint (.safetensors), or hub id (owner/name[@revision]).")
+    str,
+    typer.Argument(
+        help="Local diffusers folder, a checkpoint (.safetensors), hub id (owner/name[@revision]), or, for a network "
+        "of your own, my_module:callable (docs/own-networks.md)."
+    ),
 ]
 Out = Annotated[
     str,

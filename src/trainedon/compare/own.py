@@ -43,6 +43,10 @@ class Own(Encoder):
         if not 0 <= self.t < 1000:
             raise UserError(f"own: t must lie in 0..999, not {self.t}")
 
+    def check(self, target: Target) -> None:
+        if not target.shows_features:
+            raise target.lacks("features")
+
     def evaluations(self, masks: int = 1) -> int:
         return masks if self.scope == "crop" else 1
 

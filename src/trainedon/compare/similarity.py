@@ -45,6 +45,9 @@ class Similarity(Part, ABC):
         changed: Any = self
         return replace(changed, scope=scope)  # type: ignore[no-any-return]
 
+    def check(self, target: Target) -> None:
+        """Raises UserError when the target lacks what the similarity asks of it; evaluates nothing."""
+
     def evaluations(self, masks: int = 1) -> int:
         """Evaluations of the audited network for one code, or for those of one picture under several masks."""
         return 0
@@ -175,6 +178,10 @@ class Ensemble(Similarity):
     def check_installed(self) -> None:
         for member in self.members:
             member.check_installed()
+
+    def check(self, target: Target) -> None:
+        for member in self.members:
+            member.check(target)
 
     @property
     def highest(self) -> float:  # type: ignore[override]

@@ -26,6 +26,9 @@ class ExhibitRecord(BaseModel):
     attack: str = Field(description="name of the attack whose pictures these are")
     score: float = Field(allow_inf_nan=False)
     similarities: list[float] = Field(default=[], description="of each restoration to the picture")
+    ahead: float | None = Field(
+        default=None, ge=0, le=1, description="share of its area that the model guesses better than in its other views"
+    )
     note: str = Field(default="", description="what the attack has to say of the picture")
 
 

@@ -105,6 +105,15 @@ class ChoicesEntry(_Entry):
     )
 
 
+class OwnCodeEntry(_Entry):
+    """That the model was opened by code of the auditor's own, which nothing vouches for."""
+
+    source: str | None = Field(default=None, description="module:callable; null where it was opened in Python")
+    code: str | None = Field(default=None, description="sha256 of the file of that module")
+    hashed: bool = Field(default=True, description="whether the model's digest is one of its weights")
+    asked: str | None = Field(default=None, description="how the network is told of noise, time and pictures, in words")
+
+
 class ModelEntry(_Entry):
     """The audited model."""
 
@@ -125,6 +134,9 @@ class ModelEntry(_Entry):
     )
     distilled: str | None = Field(
         default=None, description="why it is taken for a few-step student; missing where it is not"
+    )
+    own_code: OwnCodeEntry | None = Field(
+        default=None, description="missing where this program opened the model by itself"
     )
 
     @property

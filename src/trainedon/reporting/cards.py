@@ -43,6 +43,7 @@ class Card:
     verdict: str | None
     truth: bool | None
     figures: tuple[Figure, ...]
+    ahead: float | None  # the share of its area that the model guesses better than in its other views
     more: int  # restorations that were kept but are not shown
     note: str
     strip: Markup
@@ -234,6 +235,7 @@ class Cards:
             verdict=self.verdict(row),
             truth=self.truth(row),
             figures=self._figures(kept, name, side) if kept else (),
+            ahead=kept.ahead if kept and kept.map else None,
             more=len(kept.restorations) - len(self._shown(kept)) if kept else 0,
             note="; ".join(filter(None, (kept.note if kept else "", _near(finding)))),
             strip=self.strip.mark(score, sentence, not unseen),
@@ -252,10 +254,22 @@ class Cards:
     def _pictures(self, row: int) -> int:
         kept = self.kept.get(row)
         return (
-            4 + 2 * (self.view is not None) + sum(1 + (given is not None) for given, _ in self._shown(kept))
+            4
+            + 2 * (self.view is not None)
+            + 3 * (kept.map is not None)
+            + sum(1 + (given is not None) for given, _ in self._shown(kept))
             if kept
             else 0
         )
+
+    def _guesses(self, guess: Path, view_guess: Path, ahead: Path) -> list[tuple[Image.Image | None, str, str]]:
+        """What the model makes of the noised picture, and of its view, and where it is nearer to the original."""
+        image = "another view of it" if self.view is None else f"its {mirror_words.VIEW[self.view]}"
+        return [
+            (load(guess), "The model’s guess", "what the model makes of it under noise"),
+            (load(view_guess), "Its guess, turned", f"what the model makes of {image} under noise, turned back"),
+            (load(ahead), "Where it guesses better", "orange where the first guess is nearer to the original"),
+        ]
 
     def _figures(self, kept: Restored, name: str, side: int) -> tuple[Figure, ...]:
         original = load(kept.original)
@@ -290,6 +304,9 @@ class Cards:
             wanted = [(pic, caption, alt) for pic, caption, alt in wanted if caption != "Hidden part"]
             wanted.insert(-1, (load(kept.view), image.capitalize(), f"the {image}"))
             wanted.insert(-1, (load(kept.view_restored), "Painted back there", f"{painted} of its {image}"))
+        if kept.guess and kept.view_guess and kept.map:
+            wanted = [one for one in wanted if one[1] != ("Hidden part" if self.view is None else differ[1])]
+            wanted[1:1] = self._guesses(kept.guess, kept.view_guess, kept.map)
         label = words.shorten(name, 48)
         return tuple(figure(image, caption, f"{label}: {alt}", side) for image, caption, alt in wanted if image)
 

@@ -47,6 +47,10 @@ class Restored:
     difference: Path | None
     view: Path | None  # the picture in the view that it is compared with, and what the model painted back there
     view_restored: Path | None
+    guess: Path | None  # what the model made of the noised picture, and of that view, turned back
+    view_guess: Path | None
+    map: Path | None  # where it guessed better than in the views
+    ahead: float | None  # on which share of the area
     note: str  # what the attack had to say of this picture, mostly empty
 
 
@@ -157,6 +161,7 @@ class RunFolder:
         original = _file(folder, "original.png")
         if original is None or not _file(folder, run_files.EXHIBIT):  # which is written last
             return None
+        told = read_exhibit(folder / run_files.EXHIBIT)
         numbered = (_file(folder, f"restored-{i}.png") for i in range(1, 100))
         return Restored(
             original=original,
@@ -167,7 +172,11 @@ class RunFolder:
             difference=_file(folder, "difference.png"),
             view=_file(folder, "view.png"),
             view_restored=_file(folder, "viewback.png"),
-            note=read_exhibit(folder / run_files.EXHIBIT).note,
+            guess=_file(folder, "guess.png"),
+            view_guess=_file(folder, "viewguess.png"),
+            map=_file(folder, "ahead.png"),
+            ahead=told.ahead,
+            note=told.note,
         )
 
 

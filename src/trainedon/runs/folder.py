@@ -15,6 +15,7 @@ from trainedon.errors import UserError
 from trainedon.evidence import CURRENT, Rules, rules_of
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunIdentity
+from trainedon.targets.core.identity import Identity
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota of that name
 
@@ -66,6 +67,17 @@ def check_begun(out: Path, known: RunIdentity) -> None:
     if (out / run_files.RUN).exists():
         earlier, now = read_record(out).identity.told(), known.told()
         _refuse_other(out, {key: earlier.get(key) for key in now}, now)
+
+
+def check_known_again(out: Path, model: Identity) -> None:
+    """Raises UserError when `out` holds a run, and the model's weights were not hashed, so that nothing tells whether
+    it is the one of that run."""
+    refuse_strangers(out)
+    if model.own_code is not None and not model.own_code.hashed and (out / run_files.RUN).exists():
+        raise UserError(
+            f"{out} holds a run, and the weights of {model.name} are not known, so that nothing tells whether they are "
+            "the same: give weights= to Target.of, or choose another --out"
+        )
 
 
 def check_same(out: Path, identity: RunIdentity) -> RunRecord | None:

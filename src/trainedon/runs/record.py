@@ -22,6 +22,7 @@ from trainedon.formats.run_record import (
     DeclaredEntry,
     InputEntry,
     ModelEntry,
+    OwnCodeEntry,
     ReportedEntry,
     RunIdentity,
 )
@@ -33,6 +34,29 @@ from trainedon.runs.spelling import in_full
 from trainedon.targets import Target
 
 PACKAGES = ("trainedon", "torch", "diffusers", "numpy", "scipy", "scikit-learn", "pillow")
+
+
+def _own_code_notes(target: Target) -> list[str]:
+    own = target.identity.own_code
+    if own is None:
+        return []
+    by = "" if own.source is None else f", {own.source}"
+    rests = (
+        f"The model was opened by the auditor's own code{by}: that it is the network it is said to be, asked as it was "
+        "in training, rests on that code."
+    )
+    unknown = (
+        "The network's weights were not at hand and not hashed: nothing tells whether another run asked the same one."
+    )
+    return [rests] if own.hashed else [rests, unknown]
+
+
+def other_code_note(target: Target, record: RunRecord) -> list[str]:
+    """Where a run goes on whose model was opened by other code than before, with the same weights."""
+    own, earlier = target.identity.own_code, record.model.own_code
+    if own is None or earlier is None or (own.source, own.code) == (earlier.source, earlier.code):
+        return []
+    return ["The auditor's own code that opens the model was changed before the run went on; the weights were not."]
 
 
 def _swapped_note(plan: Plan) -> list[str]:
@@ -125,6 +149,7 @@ def record_of(
         sweep=plan.sweep,
         rendering=None,  # until it is settled
         notes=[
+            *_own_code_notes(target),
             *target.identity.notes,
             *_captions_note(target, plan, settled.items, passed),
             *settled.notes,
@@ -182,6 +207,7 @@ def _choices(target: Target, plan: Plan, identity: RunIdentity) -> ChoicesEntry:
 
 
 def _model(target: Target, asked: dict[str, dict[str, int]] | None) -> ModelEntry:
+    own = target.identity.own_code
     entry = ModelEntry(
         name=target.identity.name,
         digest=target.identity.digest,
@@ -194,8 +220,9 @@ def _model(target: Target, asked: dict[str, dict[str, int]] | None) -> ModelEntr
         conditioning=f"class ({target.classes})" if target.conditioning == "class" else target.conditioning or "none",
         asked=asked,
         distilled=target.identity.distilled or None,
+        own_code=None if own is None else OwnCodeEntry(**asdict(own)),
     )
-    return entry.sparing("asked", "distilled")
+    return entry.sparing("asked", "distilled", "own_code")
 
 
 def _input(source: str | Path, digest: str, pictures: int, passed: Passed) -> InputEntry:

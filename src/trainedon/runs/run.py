@@ -35,11 +35,11 @@ from trainedon.pictures import (
 from trainedon.pictures.works import in_both, source_of
 from trainedon.runs import earlier_runs
 from trainedon.runs.features import write_features
-from trainedon.runs.folder import check_begun, check_same, locked, protocol_of, version_of
+from trainedon.runs.folder import check_begun, check_known_again, check_same, locked, protocol_of, version_of
 from trainedon.runs.foretold import foretold
 from trainedon.runs.labels import INFERRED, settle, with_inferred
 from trainedon.runs.plan import Plan
-from trainedon.runs.record import begun, identity_of, now, record_of
+from trainedon.runs.record import begun, identity_of, now, other_code_note, record_of
 from trainedon.runs.rendering_choice import notes as rendering_notes
 from trainedon.runs.rendering_choice import settle as settle_rendering
 from trainedon.runs.scoring import exhibit_files as exhibits
@@ -65,6 +65,7 @@ def run(
     Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
     version, rules = version_of(out), protocol_of(out)
+    check_known_again(out, target.identity)
     check_begun(out, begun(target, plan, version))
     for attack in (*plan.attacks, *on_control(plan.attacks, plan.control)):
         attack.check(target)
@@ -88,7 +89,7 @@ def run(
         if not record.is_complete:
             write_record(out, record)
             record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
-            record = record.noted(*settled.notes, *rendering_notes(record))
+            record = record.noted(*settled.notes, *rendering_notes(record), *other_code_note(target, record))
             if settled.origin == INFERRED:
                 items = with_inferred(target, items, entries, out, progress, rendering)
             if plan.truth is not None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from trainedon.errors import UserError
+from trainedon.targets.core.identity import Identity
 from trainedon.targets.core.path import NoisePath, prediction_of
-from trainedon.targets.core.target import Identity, Target
+from trainedon.targets.core.target import Target
 from trainedon.targets.device import batched
 from trainedon.targets.distilled import distilled, noted
 from trainedon.targets.networks.families import FAMILIES

@@ -220,7 +220,7 @@ def _check_recipe(out: Path, recipe: AnyRecipe, whole: str) -> None:
 
 def recorded(recipe: AnyRecipe) -> dict[str, Any]:
     """A recipe as `recipe.json` has it; one without a family is of the first, which had none, and one without `flip`
-    mirrors nothing."""
+    or `augment` changes no picture."""
     named = {} if recipe.family == Recipe.family else {"family": recipe.family}
     record: dict[str, Any] = json.loads(json.dumps(named | asdict(recipe)))
-    return {name: value for name, value in record.items() if name != "flip" or value}
+    return {name: value for name, value in record.items() if name not in ("flip", "augment") or value}

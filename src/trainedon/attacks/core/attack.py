@@ -184,6 +184,11 @@ class Attack(Part, ABC):
                 f"{self.name} asks the network itself, and {target.identity.name} only varies pictures: take rediffuse"
             )
         self.require(HAVE)
+        if "gradients" in self.needs and not target.differentiable:
+            raise UserError(
+                f"{self.name} differentiates the network, and the answers of {target.identity.name} have no gradients: "
+                "bring a network that PyTorch can differentiate (no torch.no_grad, no NumPy), or leave it out"
+            )
         if "captions" in self.needs and target.conditioning != "caption":
             raise UserError(f"{self.name} needs {REMEDIES['captions']}")
         for field in fields(self):

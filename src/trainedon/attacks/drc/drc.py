@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from trainedon.attacks.core.answers import Cost, Scored
 from trainedon.attacks.core.attack import NOT_FINITE, Attack, Need, RelativeTo, ShownAs
@@ -16,10 +16,10 @@ from trainedon.attacks.drc.views import Views
 from trainedon.compare import Pixel, Similarity, check_pooling
 from trainedon.degrade import Degradation, Diffuse, Full, Roi
 from trainedon.errors import UserError
-from trainedon.formats.null_view import NullView
+from trainedon.formats.null_view import NullView, the_one_view
 from trainedon.pictures import Batch
 from trainedon.restore import Join, Restorer, timesteps
-from trainedon.targets import NO_REFERENCE, SYMMETRIES, Target, named_symmetries
+from trainedon.targets import SYMMETRIES, Target, check_symmetries, named_symmetries, no_reference
 
 
 @register
@@ -34,7 +34,7 @@ class DRC(Attack):
     region. restorer: how the model paints it back, in `steps` steps. restorations: how many times for each region and
     degradation, with noise of their own. encoder: sim, in what pictures are compared; `scope` (region, crop, picture)
     is set on it. pooling: how all restorations become one number (see `compare.pool`).
-    symmetries: mirror, upside-down, half-turn, or none of them. share: how much of the reference is taken off.
+    symmetries: of `targets.core.transformations`, or none of them. share: how much of the reference is taken off.
     settle, pivot: whether a picture whose score is clear stops early (see `settle.Settling`); 0 = never.
 
     The defaults are the setting that told members best on the tuning models of docs/accuracy.md: the whole picture,
@@ -85,7 +85,7 @@ class DRC(Attack):
 
     @property
     def unscored(self) -> str:
-        return f"{NOT_FINITE}, or {NO_REFERENCE}" if self.symmetries else NOT_FINITE
+        return f"{NOT_FINITE}, or {no_reference(self.symmetries)}" if self.symmetries else NOT_FINITE
 
     @property
     def shown_as(self) -> ShownAs:
@@ -97,7 +97,7 @@ class DRC(Attack):
 
     @property
     def null_view(self) -> NullView | None:
-        return cast(NullView, self.symmetries[0]) if len(self.symmetries) == 1 and self.share == 1 else None
+        return the_one_view(self.symmetries) if self.share == 1 else None
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -105,7 +105,9 @@ class DRC(Attack):
 
     def check(self, target: Target) -> None:
         super().check(target)
+        check_symmetries(self.symmetries, target, self.name)
         self.encoder.check_installed()
+        self.encoder.check(target)
         self.roi.check(target)
         self.restorer.check(target)
         for degradation in self.degradation:
@@ -132,9 +134,13 @@ class DRC(Attack):
         """How pictures are degraded and restored."""
         return Restoring(self.degradation, self.restorer, self.steps, self.restorations, self.seed)
 
-    def score_batch(self, target: Target, batch: Batch) -> Scored:
-        shown, regions = self.shown_as == "hidden", self.roi.masks(target, batch)  # each (n, h, w)
+    def views(self, target: Target, batch: Batch) -> Views:
+        """What is degraded, restored and compared."""
+        regions = self.roi.masks(target, batch)  # each (n, h, w)
         comparing = Comparing(self.encoder, self.pooling)
-        views = Views(target, batch, regions, self.restoring, comparing, self.symmetries, self.share)
+        return Views(target, batch, regions, self.restoring, comparing, self.symmetries, self.share)
+
+    def score_batch(self, target: Target, batch: Batch) -> Scored:
+        shown, views = self.shown_as == "hidden", self.views(target, batch)
         found = Settling(views, self.settle, self.pivot).found(shown) if self.settle else views.found()
         return Scored(found.scores, exhibits(views, found, self.roi.notes(batch)) if shown else ())

@@ -41,9 +41,7 @@ class Settling:
 
     def __init__(self, views: Views, settle: float, pivot: float) -> None:
         self._views, self._settle, self._pivot = views, settle, pivot
-        self._originals = [
-            views.comparing.originals(model, views.shown_to(model), views.regions) for model in views.models
-        ]
+        self._originals = [views.comparing.originals(*asked) for asked in views.asked]
 
     def found(self, shown: bool) -> Found:
         """The scores; where something is to be shown, restorations and similarities of the first FEWEST rounds, which
@@ -72,11 +70,10 @@ class Settling:
         """Restorations of round k of some pictures under the audited model, (m, regions, degradations, c, h, w), and
         the similarities of all views, float64 (views, m, regions, degradations, 1)."""
         views, rows = self._views, torch.from_numpy(left)
-        regions = [region[rows.to(region.device)] for region in views.regions]
         drawn, found = views.drawn(), []
         shown: list[torch.Tensor] = []
-        for model, codes in zip(views.models, self._originals, strict=True):
-            batch = views.shown_to(model).take(left.tolist())
+        for (model, whole, every), codes in zip(views.asked, self._originals, strict=True):
+            batch, regions = whole.take(left.tolist()), [region[rows.to(region.device)] for region in every]
             restored = views.restoring.restore(model, batch, regions, [k], drawn)
             originals: Sequence[Any] = [views.comparing.encoder.take(code, rows) for code in codes]
             found.append(views.comparing.similarities(model, batch, originals, restored, regions)[0])

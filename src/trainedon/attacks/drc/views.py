@@ -13,7 +13,7 @@ import torch
 from trainedon.attacks.drc.comparison import Comparing
 from trainedon.attacks.drc.restorations import Drawn, Restoring
 from trainedon.pictures import Batch
-from trainedon.targets import Symmetric, Target, changed, relative
+from trainedon.targets import TRANSFORMATIONS, Target, asked_in, changed, relative
 
 
 class Found(NamedTuple):
@@ -23,6 +23,14 @@ class Found(NamedTuple):
     restored: torch.Tensor
     similarities: torch.Tensor
     scores: np.ndarray
+
+
+class InView(NamedTuple):
+    """What one model is asked about: pictures with their regions, bool (n, h, w) each."""
+
+    model: Target
+    batch: Batch
+    regions: Sequence[torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,22 +49,23 @@ class Views:
     share: float
 
     @cached_property
-    def models(self) -> tuple[Target, ...]:
-        """The audited model, then the symmetry-conjugated ones."""
-        return self.target, *(Symmetric.of(self.target, name) for name in self.symmetries)
-
-    def shown_to(self, model: Target) -> Batch:
-        """The batch for one of `models`: a view that is the only reference is read as its own file would be."""
-        if model is self.target or len(self.symmetries) > 1 or self.share < 1:
-            return self.batch
-        return self.batch.for_view(self.symmetries[0])
+    def asked(self) -> tuple[InView, ...]:
+        """What is asked: the audited model about the batch, then each view. A view that is the only reference is read
+        as its own file would be."""
+        alone = len(self.symmetries) == 1 and self.share == 1
+        views = [InView(self.target, self.batch, self.regions)]
+        for name in self.symmetries:
+            model, batch = asked_in(self.target, self.batch.for_view(name) if alone else self.batch, name)
+            moved = model is self.target
+            regions = [TRANSFORMATIONS[name].of_region(one) if moved else one for one in self.regions]
+            views.append(InView(model, batch, regions))
+        return tuple(views)
 
     def found(self) -> Found:
         """All restorations; what is shown of them is of the audited model."""
         drawn = self.drawn()
-        here = self._under(self.target, drawn)
-        there = [self._under(model, drawn).scores for model in self.models[1:]]
-        return here._replace(scores=self.relative(self.batch, here.scores, there))
+        here, *there = (self.under(one, drawn) for one in self.asked)
+        return here._replace(scores=self.relative(self.batch, here.scores, [one.scores for one in there]))
 
     def drawn(self) -> Drawn:
         """Where the noise is kept that all views share."""
@@ -68,9 +77,10 @@ class Views:
             return here
         return relative(here, there, [changed(batch.pixels, name) for name in self.symmetries], self.share)
 
-    def _under(self, model: Target, drawn: Drawn) -> Found:
-        batch = self.shown_to(model)
-        restored = self.restoring.restore_once(model, batch, self.regions, drawn)
-        originals = self.comparing.originals(model, batch, self.regions)
-        similarities, among = self.comparing.similarities(model, batch, originals, restored, self.regions)
+    def under(self, asked: InView, drawn: Drawn) -> Found:
+        """The restorations of one of those that are `asked`, turned back where it moves noise along."""
+        model, batch, regions = asked
+        restored = self.restoring.restore_once(model, batch, regions, drawn)
+        originals = self.comparing.originals(model, batch, regions)
+        similarities, among = self.comparing.similarities(model, batch, originals, restored, regions)
         return Found(restored, similarities, self.comparing.pooled(similarities, among))

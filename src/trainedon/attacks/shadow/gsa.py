@@ -62,6 +62,11 @@ class GSA(Shadowed):
     def rows(self) -> int:
         return len(STEPS)
 
+    def check(self, target: Target) -> None:
+        if not target.gives_gradients:
+            raise target.lacks("gradients of weights")
+        super().check(target)
+
     def prepare(self, target: Target, progress: Progress = silent) -> None:
         """The trees, fitted on pictures of the pool under each shadow model."""
         if repr(self) in target.kept:

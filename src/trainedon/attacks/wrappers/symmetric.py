@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from trainedon.attacks.core.answers import Cost, Progress, Scored, silent, total
 from trainedon.attacks.core.attack import Attack, RelativeTo
@@ -13,20 +13,31 @@ from trainedon.attacks.core.registry import register
 from trainedon.attacks.core.wrapper import Wrapper
 from trainedon.attacks.drc.drc import DRC
 from trainedon.errors import UserError
-from trainedon.formats.null_view import NullView
+from trainedon.formats.null_view import NullView, the_one_view
 from trainedon.pictures import Batch
-from trainedon.targets import NO_REFERENCE, SYMMETRIES, Symmetric, Target, changed, named_symmetries, relative
+from trainedon.targets import (
+    SYMMETRIES,
+    TRANSFORMATIONS,
+    Symmetric,
+    Target,
+    asked_in,
+    changed,
+    check_symmetries,
+    named_symmetries,
+    no_reference,
+    relative,
+)
 
 
 @register
 @dataclass(frozen=True)
 class SymmetryCalibrated(Wrapper):
     """Score under the model f minus its mean under the symmetry-conjugated models `g^-1 f(g x)`: the same model as it
-    looks in a mirror, upside down, and turned by half a circle.
+    looks in a mirror, upside down, and turned by half a circle, or in other views (`targets.core.transformations`).
 
     The difficulty calibration of Watson et al. (arXiv 2111.08440) without a reference model: `targets.core.symmetry`.
-    symmetries: `mirror+upside-down+half-turn`, some of them, or all. Refused for attacks with models beside the audited
-    one, which would not be conjugated.
+    symmetries: `mirror+upside-down+half-turn`, which is all, or others. Refused for attacks with models beside the
+    audited one, which would not be conjugated.
     """
 
     attack: Attack
@@ -46,27 +57,32 @@ class SymmetryCalibrated(Wrapper):
 
     @property
     def unscored(self) -> str:
-        return f"{self.attack.unscored}, or {NO_REFERENCE}"
+        return f"{self.attack.unscored}, or {no_reference(self.symmetries)}"
 
     @property
     def null_view(self) -> NullView | None:
-        return cast(NullView, self.symmetries[0]) if len(self.symmetries) == 1 else None
+        return the_one_view(self.symmetries)
 
-    def views(self, target: Target) -> Iterator[Target]:
-        """The symmetry-conjugated models."""
-        return (Symmetric.of(target, symmetry) for symmetry in self.symmetries)
+    def check(self, target: Target) -> None:
+        super().check(target)
+        check_symmetries(self.symmetries, target, self.name)
+
+    def conjugated(self, target: Target) -> Iterator[Target]:
+        """The symmetry-conjugated models, of the views that move noise along."""
+        exact = (name for name in self.symmetries if TRANSFORMATIONS[name].conjugates(target))
+        return (Symmetric.of(target, name) for name in exact)
 
     def cost(self, target: Target) -> Cost:
         return total([self.attack.cost(target)] * (1 + len(self.symmetries)))
 
     def prepare(self, target: Target, progress: Progress = silent) -> None:
-        for view in (target, *self.views(target)):
-            self.attack.prepare(view, progress)
+        for model in (target, *self.conjugated(target)):
+            self.attack.prepare(model, progress)
 
     def score_batch(self, target: Target, batch: Batch) -> Scored:
         here = run_batch(self.attack, target, batch).scores
         shown = batch.for_view(self.null_view) if self.null_view else batch
-        there = [run_batch(self.attack, view, shown).scores for view in self.views(target)]
+        there = [run_batch(self.attack, *asked_in(target, shown, name)).scores for name in self.symmetries]
         return Scored(relative(here, there, [changed(batch.pixels, symmetry) for symmetry in self.symmetries]))
 
 

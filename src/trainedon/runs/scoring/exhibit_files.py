@@ -41,6 +41,7 @@ class Shown:
     score: float
     similarities: tuple[float, ...]
     note: str
+    ahead: float | None
     pictures: dict[str, bytes]
 
     @classmethod
@@ -48,7 +49,15 @@ class Shown:
         """The picture of an inventory row, as an attack shows it."""
         files = {name: _png(pixels) for name, pixels in exhibit.pictures.items()}
         return cls(
-            item.picture, str(item.sha256), item.set, attack, score, tuple(exhibit.similarities), exhibit.note, files
+            item.picture,
+            str(item.sha256),
+            item.set,
+            attack,
+            score,
+            tuple(exhibit.similarities),
+            exhibit.note,
+            exhibit.ahead,
+            files,
         )
 
 
@@ -128,6 +137,7 @@ class Exhibits:
             score=shown.score,
             similarities=[*shown.similarities],
             note=shown.note,
+            ahead=shown.ahead,
         )
         write_exhibit(folder / run_files.EXHIBIT, record)
         return [*written, folder / run_files.EXHIBIT]

@@ -17,6 +17,7 @@ from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.execute import run, run_in_chunks
 from trainedon.attacks.drc.drc_hide import hidden_centre
 from trainedon.attacks.drc.exhibits import beside_view
+from trainedon.attacks.drc.guesses import beside_guesses, guessing
 from trainedon.errors import PictureError, UserError
 from trainedon.formats.arrow_schemas import SHARD_SCORES, ScoreRow
 from trainedon.pictures import Batch, Entry, Item, Picture
@@ -176,7 +177,7 @@ class Scorer:
         attack = self._attacks[number]
         if number != self._showing or attack.shown_as != "noised":
             return
-        exhibitor = hidden_centre(self._target, getattr(attack, "seed", 0))
+        exhibitor, guesser = hidden_centre(self._target, getattr(attack, "seed", 0)), guessing(attack)
         scores = dict(zip(shard.places, shard.answers.tolist(), strict=True))
         chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
         total = len(chosen)
@@ -190,6 +191,8 @@ class Scorer:
             if attack.null_view is not None:
                 there = Symmetric.of(self._target, attack.null_view)
                 found = beside_view(found, run(exhibitor, there, batch.take(now)).exhibits, attack.null_view)
+            if guesser is not None:
+                found = beside_guesses(found, run(guesser, self._target, batch.take(now)).exhibits)
             told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]
             shown = self._selected(task, number, told)
             yield Finished(task.name, number, shown=shown)

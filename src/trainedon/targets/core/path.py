@@ -12,7 +12,8 @@ from trainedon.errors import UserError
 from trainedon.targets.reading.configs import defaults, effective
 from trainedon.targets.reading.schedulers import PATH
 
-Prediction = Literal["epsilon", "sample", "v_prediction", "flow", "none"]  # what a network answers; a service, none
+# What a network answers; a service, none. `score` and `reverse_flow` are of networks that somebody brings along.
+Prediction = Literal["epsilon", "sample", "v_prediction", "flow", "score", "reverse_flow", "none"]
 PREDICTIONS: tuple[Prediction, ...] = ("epsilon", "sample", "v_prediction")  # those that a scheduler names
 
 

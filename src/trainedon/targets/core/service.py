@@ -12,8 +12,9 @@ import torch
 from trainedon.condition import Condition
 from trainedon.errors import UserError
 from trainedon.noise import generator
+from trainedon.targets.core.identity import Identity
 from trainedon.targets.core.path import NoisePath
-from trainedon.targets.core.target import Identity, Target
+from trainedon.targets.core.target import Target
 
 # (pixels, strength, seeds, captions) -> pictures like pixels; see `Service`.
 Vary = Callable[[torch.Tensor, float, Sequence[int], Sequence[str]], torch.Tensor]
@@ -31,7 +32,9 @@ class Service(Target):
     vary: Vary = None  # type: ignore[assignment]
 
     @classmethod
-    def of(cls, vary: Vary, picture: tuple[int, int, int], name: str = "service", device: str = "cpu") -> Service:
+    def of(  # type: ignore[override]  # another way to make another kind, and never called as that of Target
+        cls, vary: Vary, picture: tuple[int, int, int], name: str = "service", device: str = "cpu"
+    ) -> Service:
         """picture: (c, h, w) of the pictures that it takes."""
         digest = hashlib.sha256(f"service {name} {picture}".encode()).hexdigest()
         identity = Identity(name, digest, "service that varies pictures", 0)

@@ -5,44 +5,57 @@ taken off with the score under a reference model that never saw the picture (Wat
 there seldom is. Conjugated by a symmetry g of the picture plane (the model in a mirror), the same model knows as well
 what pictures look like, and has no memory of `x` unless it was trained on `g x` too. Noise moves with the picture, so
 that most of what is not memory cancels; what remains, such as that faces seldom stand upside down, is the same for
-pictures that the model never saw.
+pictures that the model never saw. Views that cannot move noise (`transformations.Transformation.conjugates`) are asked
+about as pictures of their own, with the noise of the picture.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 
 import numpy as np
 import torch
 
 from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.errors import UserError
-from trainedon.pictures.batch import VIEWS
+from trainedon.pictures.batch import VIEWS, Batch
 from trainedon.targets.core.target import Target
+from trainedon.targets.core.transformations import TRANSFORMATIONS, Move, Transformation
 
-# Those that keep the shape of every rectangle; each is its own inverse.
-SYMMETRIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    name: partial(torch.flip, dims=axes) for name, axes in VIEWS.items()
-}
+# Those that keep the shape of every rectangle, which `all` stands for; each is its own inverse.
+SYMMETRIES: dict[str, Move] = {name: TRANSFORMATIONS[name].move for name in VIEWS}
 # Two of them are as good as the third one; each undoes itself.
 _TOGETHER = {frozenset(SYMMETRIES) - {third}: third for third in SYMMETRIES}
 
 NO_REFERENCE = "the picture is its own mirror image, so that the model in a mirror says nothing new of it"
+NO_OTHER_VIEW = "the picture looks the same in every view, so that none says anything new of it"
 
 
 def named_symmetries(names: Sequence[str]) -> tuple[str, ...]:
-    """The names themselves; of `all` alone those of all symmetries. Raises UserError for an unknown or repeated one."""
+    """The names themselves, of TRANSFORMATIONS; of `all` alone those of SYMMETRIES. Raises UserError for an unknown or
+    repeated one."""
     if tuple(names) == ("all",):
         return tuple(SYMMETRIES)
-    if not set(names) <= set(SYMMETRIES) or len(set(names)) < len(names):
+    if not set(names) <= set(TRANSFORMATIONS) or len(set(names)) < len(names):
         raise UserError(
-            f"symmetries {'+'.join(names)} are not known: choose from {', '.join(SYMMETRIES)}, joined by +, or all, "
-            "or none"
+            f"symmetries {'+'.join(names)} are not known: choose from {', '.join(TRANSFORMATIONS)}, joined by +, or "
+            f"all ({'+'.join(SYMMETRIES)}), or none"
         )
     return tuple(names)
+
+
+def no_reference(names: Sequence[str]) -> str:
+    """Why a picture that none of these views changes has no score, in words."""
+    return NO_REFERENCE if set(names) <= set(SYMMETRIES) else NO_OTHER_VIEW
+
+
+def asked_in(target: Target, batch: Batch, symmetry: str) -> tuple[Target, Batch]:
+    """Which model is asked about which pictures in a view: the conjugated one about the pictures as they are, or, where
+    noise cannot be moved along, the target itself about the view."""
+    view = TRANSFORMATIONS[symmetry]
+    return (Symmetric.of(target, symmetry), batch) if view.conjugates(target) else (target, view.of(batch))
 
 
 def changed(pixels: torch.Tensor, symmetry: str) -> np.ndarray:
@@ -50,7 +63,7 @@ def changed(pixels: torch.Tensor, symmetry: str) -> np.ndarray:
 
     For a picture with `g x = x` the conjugated model gives the same answer, so it is no reference for it.
     """
-    apart = (SYMMETRIES[symmetry](pixels) - pixels).abs().flatten(1).amax(1)
+    apart = (TRANSFORMATIONS[symmetry].move(pixels) - pixels).abs().flatten(1).amax(1)
     return (apart > 1 / 255).cpu().numpy()
 
 
@@ -70,7 +83,8 @@ def relative(
 
 @dataclass(eq=False, repr=False)
 class Symmetric(Target):
-    """`through` conjugated by `symmetry`: what goes in is moved by it, what comes out is moved back.
+    """`through` conjugated by `symmetry`, a view that moves noise along: what goes in is moved by it, what comes out is
+    moved back.
 
     Passes are counted with those of `through`.
     """
@@ -79,12 +93,15 @@ class Symmetric(Target):
     symmetry: str = ""
 
     @classmethod
-    def of(cls, through: Target, symmetry: str) -> Target:
-        """symmetry: a name of SYMMETRIES. Of a model that is conjugated already, the one that both together make of the
-        model beneath; that one itself where they undo each other."""
+    def of(cls, through: Target, symmetry: str) -> Target:  # type: ignore[override]  # never called as that of Target
+        """symmetry: a name of TRANSFORMATIONS that `conjugates`. Of a model that is conjugated already, the one that
+        both together make of the model beneath, where one does; that one itself where they undo each other."""
         if isinstance(through, Symmetric):
             both = _TOGETHER.get(frozenset((through.symmetry, symmetry)))
-            return through.through if both is None else cls.of(through.through, both)
+            if both is not None:
+                return cls.of(through.through, both)
+            if through.symmetry == symmetry and through.transformation.undoes_itself:
+                return through.through
         alike = {field.name: getattr(through, field.name) for field in fields(Target)}
         # hashed, because memory and disk know a model by the first characters of its digest
         digest = hashlib.sha256(f"{symmetry} {through.identity.digest}".encode()).hexdigest()
@@ -94,16 +111,28 @@ class Symmetric(Target):
         }
         return cls(**alike | own, through=through, symmetry=symmetry)
 
+    @property
+    def transformation(self) -> Transformation:
+        return TRANSFORMATIONS[self.symmetry]
+
     def _move(self, pixels: torch.Tensor) -> torch.Tensor:
-        return SYMMETRIES[self.symmetry](pixels)
+        return self.transformation.move(pixels)
+
+    def _back(self, pixels: torch.Tensor) -> torch.Tensor:
+        assert self.transformation.back is not None, "an interpolated view conjugates no model"
+        return self.transformation.back(pixels)
+
+    def _places_back(self, found: torch.Tensor) -> torch.Tensor:
+        """Something else than pixels, moved back by its places alone."""
+        return found if self.transformation.kind == "levels" else self._back(found)
 
     def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        return self._move(self.through.predict(self._move(x_t), t, condition))
+        return self._back(self.through.predict(self._move(x_t), t, condition))
 
     def features(
         self, states: torch.Tensor, t: int, layer: str | None = None, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:
-        return self._move(self.through.features(self._move(states), t, layer, condition))
+        return self._places_back(self.through.features(self._move(states), t, layer, condition))
 
     @property
     def attends(self) -> bool:
@@ -126,10 +155,10 @@ class Symmetric(Target):
         return self.through.conditioning
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self._move(self.through.encode(self._move(pixels)))
+        return self._back(self.through.encode(self._move(pixels)))
 
     def decode(self, states: torch.Tensor) -> torch.Tensor:
-        return self._move(self.through.decode(self._move(states)))
+        return self._back(self.through.decode(self._move(states)))
 
     def bounded(self, states: torch.Tensor) -> torch.Tensor:
         return self.through.bounded(states)
@@ -138,7 +167,7 @@ class Symmetric(Target):
         self, states: torch.Tensor, t: int, condition: Condition = UNCONDITIONAL, words: bool = False
     ) -> torch.Tensor | None:
         received = self.through.attention(self._move(states), t, condition, words)
-        return None if received is None else self._move(received)
+        return None if received is None else self._places_back(received)
 
     def gradient_norms(
         self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, condition: Condition = UNCONDITIONAL

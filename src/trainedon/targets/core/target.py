@@ -1,6 +1,6 @@
 """The model under audit: what it knows, what it answers, and what a network of another kind must bring.
 
-A network is brought in by a class of its own:
+A network of somebody's own is brought in by `Target.of`, or, where that does not reach, by a class:
 
     class Mine(Target):
         def predict(self, x_t, t, condition):
@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch.nn import functional as F
@@ -25,38 +25,24 @@ from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.core.asking import answering
 from trainedon.targets.core.batching import Batching, Rows
+from trainedon.targets.core.denoised import Denoised, denoised_by
 from trainedon.targets.core.evaluations import Evaluations
+from trainedon.targets.core.identity import Identity
 from trainedon.targets.core.journal import Journal
 from trainedon.targets.core.memo import Memo, Timed, remembering
 from trainedon.targets.core.path import NoisePath, Prediction
 
 if TYPE_CHECKING:
     from trainedon.pictures import Batch
+    from trainedon.targets.core.own_network import OwnNetwork
+    from trainedon.targets.core.own_noise import BetaSchedule, Levels, Numbers, Times
+    from trainedon.targets.core.weights_digest import Weights
 
 T = TypeVar("T")
-# The smallest alpha that a prediction of the clean picture is divided by: at zero terminal signal-to-noise ratio the
-# noise says nothing of the picture, and a large but finite answer is what the callers' clipping expects.
-SMALLEST_ALPHA = 2.0**-12
-
-
-class Denoised(NamedTuple):
-    """What the network says of `x_t`: noise and clean picture, each like `x_t` (n, c, h, w)."""
-
-    noise: torch.Tensor
-    clean: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a run records of its model. digest: sha256 of the files that decide its answers. distilled: why it is taken
-    for a few-step student of another, if it is."""
-
-    name: str
-    digest: str
-    family: str
-    parameters: int
-    notes: tuple[str, ...] = ()
-    distilled: str | None = None
+LACKING = {
+    "features": "shows no features of its network: choose another encoder, such as pixel",
+    "gradients of weights": "gives no gradients of its weights: leave out gsa",
+}
 
 
 @dataclass(eq=False, repr=False)
@@ -66,10 +52,10 @@ class Target(ABC):
     What it knows:
     identity: what a run records of it. shape: (c, h, w) of what the network denoises, called states here: latents of an
     autoencoder, or pixels of a model without one. path: its noise path. prediction: what the network answers: `epsilon`
-    (noise), `sample` (clean state), `v_prediction` (arXiv 2202.00512) or `flow` (noise - clean state). classes: number
-    of class labels, None for a model without. device: where it works. precision: in which the network multiplies,
-    float32, bfloat16 or float16; its answers are float32. options: what else it was loaded with, for the models beside
-    it.
+    (noise), `sample` (clean state), `v_prediction` (arXiv 2202.00512) or `flow` (noise - clean state), or what else
+    `denoised_by` knows. classes: number of class labels, None for a model without. device: where it works. precision:
+    in which the network multiplies, float32, bfloat16 or float16; its answers are float32. options: what else it was
+    loaded with, for the models beside it.
 
     What changes while it works:
     batching: how many rows go through the network at once. evaluations: the passes so far. memo: answers that are kept
@@ -96,6 +82,56 @@ class Target(ABC):
         told = (self.identity.name, self.identity.family, f"shape={self.shape}", f"prediction={self.prediction}")
         return f"{type(self).__name__}({', '.join(told)}, digest={self.identity.digest[:12]})"
 
+    @staticmethod
+    def of(
+        network: Callable[..., torch.Tensor],
+        *,
+        shape: tuple[int, int, int],
+        prediction: str,
+        betas: Numbers | BetaSchedule | None = None,
+        sigmas: Numbers | Levels | None = None,
+        path: NoisePath | None = None,
+        times: Numbers | Times | None = None,
+        pixels: tuple[float, float] = (-1.0, 1.0),
+        classes: int | None = None,
+        learned_sigma: bool = False,
+        layer: str | None = None,
+        weights: Weights | None = None,
+        name: str | None = None,
+        device: str | torch.device | None = None,
+        rows: int = 32,
+    ) -> OwnNetwork:
+        """A target of a network of one's own: a module, or any callable (x_t, t) -> answer, (x_t, t, labels) -> answer
+        where it has classes. It is tried once, on a few rows of noise.
+
+        x_t: float32 (n, c, h, w), noised pictures in the network's own range and scale, without any further scaling.
+        t: (n,), as `times` says. labels: int64 (n,). answer: float32, of the shape of x_t. A row's answer must not
+        depend on the rows beside it; a module is put into evaluation mode.
+
+        shape: (channels, height, width) of the pictures, 1 or 3 channels. prediction: what is answered: `epsilon` (the
+        noise), `sample` (the clean picture, in the network's range), `v_prediction` (arXiv 2202.00512), `score`
+        (arXiv 2011.13456), `flow` (the noise minus the picture) or `reverse_flow` (the picture minus the noise).
+        One of these says how it was noised. betas: (T,), or the name of a schedule of diffusers, of 1000: `linear`,
+        `scaled_linear`, `squaredcos_cap_v2`, `sigmoid`. sigmas: levels of `x + sigma eps`, growing (T,); `edm`: 1000 of
+        them from 0.002 to 80 (arXiv 2206.00364, eq. 5); `flow`: `(1 - sigma) x + sigma eps` at 1/1000 ... 1. path: any
+        other `x_t = alpha_t x + sigma_t eps`.
+        times: what the network is given for step t of T, counted from 0: `index` (int64 t; with betas, when not given),
+        `share` (t / T), `sigma` (the noise level sigma_t; with sigmas, when not given), `1-sigma` (time that runs from
+        noise 0 to picture 1), or a number for each step, (T,); with path its `times`, when not given.
+        pixels: what black and white are to the network. classes: how many it is conditioned on. learned_sigma: whether
+        it answers 2c channels, the latter half a variance, which is left out. layer: the name of a module's part with
+        an output (n, channels, h, w), whose features `encoder=own` compares. weights: modules, tensors or files that
+        decide its answers, for the digest, besides those of a module. device: where it works; None: where its weights
+        are. rows: how many rows go through it at once.
+
+        Raises UserError where the trial pass fails, in the network's own code too, and says what was given and what is
+        expected.
+        """
+        call = locals()
+        from trainedon.targets.core.own_network import own_network  # which needs this class
+
+        return own_network(**call)
+
     # What a network of another kind must bring
 
     @abstractmethod
@@ -119,7 +155,7 @@ class Target(ABC):
 
         Asked for by `encoder=own` of the DRC attacks. Raises UserError for a model that shows none.
         """
-        raise UserError(f"{self.identity.name} shows no features of its network: choose another encoder, such as pixel")
+        raise self.lacks("features")
 
     def attention(
         self, states: torch.Tensor, t: int, condition: Condition = UNCONDITIONAL, words: bool = False
@@ -141,7 +177,26 @@ class Target(ABC):
         Returns float64 (tensors,) on the CPU. Counts m forward and m backward evaluations. Raises UserError for a model
         whose weights are not at hand.
         """
-        raise UserError(f"{self.identity.name} gives no gradients of its weights: leave out gsa")
+        raise self.lacks("gradients of weights")
+
+    def lacks(self, what: str) -> UserError:
+        """What to say where `features`, or `gradients of weights`, are asked of a model that has none."""
+        return UserError(f"{self.identity.name} {LACKING[what]}")
+
+    @property
+    def shows_features(self) -> bool:
+        """Whether `features` has an answer; no evaluation."""
+        return type(self).features is not Target.features
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether `predict` can be differentiated in x_t; no evaluation."""
+        return True
+
+    @property
+    def gives_gradients(self) -> bool:
+        """Whether `gradient_norms` has an answer; no evaluation."""
+        return type(self).gradient_norms is not Target.gradient_norms
 
     @property
     def attends(self) -> bool:
@@ -217,16 +272,11 @@ class Target(ABC):
             raise UserError(f"{self.identity.name} answers {list(answer.shape)} to {list(x_t.shape)}: it is damaged")
         self.evaluations.forward += len(x_t)
         alpha, sigma = self.path.at(t, x_t)  # t on the CPU, where it was given so: avoids a wait for the accelerator
-        if self.prediction == "flow":  # the velocity eps - x0 (arXiv 2403.03206, eq. 2 and 5)
-            return Denoised(x_t + alpha * answer, x_t - sigma * answer)
-        if self.prediction == "epsilon":
-            return Denoised(answer, (x_t - sigma * answer) / alpha.clamp(min=SMALLEST_ALPHA))
-        if self.prediction == "sample":
-            return Denoised((x_t - alpha * answer) / sigma.clamp(min=SMALLEST_ALPHA), answer)
-        if self.prediction == "v_prediction":  # arXiv 2202.00512, appendix D
-            return Denoised(sigma * x_t + alpha * answer, alpha * x_t - sigma * answer)
-        known = "epsilon, sample, v_prediction and flow"
-        raise UserError(f"{self.identity.name}: prediction {self.prediction!r} is not known: {known} are")
+        found = denoised_by(self.prediction, x_t, answer, alpha, sigma)
+        if found is None:
+            known = "epsilon, sample, v_prediction, flow, reverse_flow and score"
+            raise UserError(f"{self.identity.name}: prediction {self.prediction!r} is not known: {known} are")
+        return found
 
     def noised(self, states: torch.Tensor, t: torch.Tensor | int, noise: torch.Tensor) -> torch.Tensor:
         """`alpha_t x + sigma_t eps`, shapes (n, c, h, w); t = -1 gives the states back."""

@@ -27,6 +27,14 @@ class LatentRecipe(Recipe):
     betas: str = "scaled_linear"
     autoencoder: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raises UserError as that of `Recipe`, and for what is done to pixels, of which latents are made once."""
+        super().__post_init__()
+        if self.flip or self.augment:
+            raise UserError(
+                f"family {self.family} learns in latents that are made once: leave out flip and augment, or take pixel"
+            )
+
     def scheduler(self) -> DDIMScheduler:
         return DDIMScheduler(
             num_train_timesteps=self.timesteps,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 
 from trainedon.errors import UserError
 from trainedon.noise import generator
+from trainedon.training.families.augment import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -107,12 +108,18 @@ def batch_rows(pace: AnyRecipe, n: int, step: int) -> torch.Tensor:
 
 
 def noised_batch(
-    pace: AnyRecipe, clean: torch.Tensor, scheduler: Any, step: int, *, flip: bool = False
+    pace: AnyRecipe,
+    clean: torch.Tensor,
+    scheduler: Any,
+    step: int,
+    *,
+    flip: bool = False,
+    augment: Sequence[str] = (),
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """What one step trains on: rows (b,), timesteps (b,), noised rows of `clean` and what the network is to answer.
 
     clean: float32 (n, c, h, w), pictures or latents. scheduler: of diffusers, for its noise path and prediction type.
-    flip: whether each row is mirrored by a coin.
+    flip: whether each row is mirrored by a coin. augment: names of AUGMENTATIONS, done one after another.
     """
     rows = batch_rows(pace, len(clean), step)
     rng = generator(pace.seed, "step", step)
@@ -120,6 +127,8 @@ def noised_batch(
     x0 = clean[rows]  # (b, c, h, w)
     if flip:
         x0 = torch.where(coins(pace, len(rows), "flip", step, 0.5).view(-1, 1, 1, 1), x0.flip(-1), x0)
+    for name in augment:
+        x0 = AUGMENTATIONS[name](x0, generator(pace.seed, name, step))
     eps = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32))
     ab = scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
     x_t = (ab.sqrt() * x0 + (1 - ab).sqrt() * eps).to(memory_format=torch.channels_last)

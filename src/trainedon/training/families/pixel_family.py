@@ -12,6 +12,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from trainedon.errors import UserError
 from trainedon.targets.core.path import PREDICTIONS
+from trainedon.training.families.augment import AUGMENTATIONS
 from trainedon.training.families.lesson import Lesson, Material, check_widths, noised_batch, weights_from
 
 BETAS = ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid")
@@ -22,7 +23,8 @@ class Recipe:
     """Everything that decides the weights, besides the pictures.
 
     The learning rate rises over `warmup` steps and falls to zero along a half cosine: the decay to the end is what
-    makes a small model remember. `flip` mirrors every picture of a step by a coin.
+    makes a small model remember. `flip` mirrors every picture of a step by a coin; `augment` changes it at random, by
+    each of these names in turn: `crop`, `colour` (see `augment`).
     """
 
     family: ClassVar[str] = "pixel"
@@ -45,6 +47,7 @@ class Recipe:
     ema: float = 0.998
     seed: int = 0
     flip: bool = False
+    augment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UserError for a recipe that no network or schedule can follow."""
@@ -56,6 +59,13 @@ class Recipe:
             raise UserError(
                 "zero terminal SNR cannot be learnt from the noise alone: take prediction v_prediction or sample"
             )
+        if not set(self.augment) <= set(AUGMENTATIONS) or len(set(self.augment)) < len(self.augment):
+            raise UserError(
+                f"augmentation {','.join(self.augment)!r} is not known: choose from {', '.join(AUGMENTATIONS)}, each "
+                "once, joined by commas"
+            )
+        if "colour" in self.augment and self.channels not in (1, 3):
+            raise UserError(f"colours are of 1 or 3 channels, not {self.channels}: leave out augment colour")
         check_widths(self.widths, self.size)
 
     def unet(self) -> UNet2DModel:
@@ -105,7 +115,10 @@ class PixelLesson(Lesson):
         self.network = recipe.unet().to(memory_format=torch.channels_last).train()
 
     def loss(self, step: int) -> torch.Tensor:
-        rows, t, x_t, aim = noised_batch(self.recipe, self.pictures, self.scheduler, step, flip=self.recipe.flip)
+        recipe = self.recipe
+        rows, t, x_t, aim = noised_batch(
+            recipe, self.pictures, self.scheduler, step, flip=recipe.flip, augment=recipe.augment
+        )
         answer = self.network(x_t, t, class_labels=None if self.labels is None else self.labels[rows]).sample
         return torch.nn.functional.mse_loss(answer, aim)
 
