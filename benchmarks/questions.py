@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -114,11 +114,11 @@ def page(sweeps: Mapping[str, Sweep], folder: str) -> tuple[str, dict[str, str]]
     return "\n\n".join(parts), figures
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweeps", nargs="+", metavar="NAME=SWEEP")
     parser.add_argument("--page", type=Path, required=True)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     try:
         text, figures = page(dict(map(read, given.sweeps)), "questions")
         write_between(given.page, BEGIN, END, f"\n\n{text}\n\n")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 from sklearn.linear_model import LogisticRegression, Ridge
+from slowly import slowly
 
 from trainedon.evidence.statistics.two_sample import (
     NEWTON,
@@ -37,7 +38,7 @@ def test_a_score_that_is_no_number_is_refused():
 
 @pytest.mark.parametrize(
     "classifier",
-    [discriminant(8.0), *(pytest.param(one, marks=pytest.mark.slow) for one in (discriminant(), logistic))],
+    [discriminant(8.0), *slowly(discriminant(), logistic)],
 )
 def test_permutation_p_value_is_valid_and_finds_a_shift(classifier):
     rng = np.random.default_rng(0)
