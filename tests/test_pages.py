@@ -8,7 +8,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-import torch
 import typer
 from examples import blocks, run_page, scene
 
@@ -70,7 +69,6 @@ def test_every_page_with_examples_is_run():
 @pytest.mark.parametrize("page", RUN)
 def test_the_examples_of_a_page_run(page, tmp_path):
     scene(tmp_path)
-    torch.save({"state_dict": {"weight": torch.zeros(2, 2)}}, tmp_path / "model.ckpt")
     run_page(ROOT / page, tmp_path)
 
 

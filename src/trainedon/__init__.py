@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Machine,
         Reading,
         audit,
+        convert,
         demo,
         draw,
         evaluate,
@@ -52,8 +53,8 @@ if TYPE_CHECKING:
 
 # Where each name is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick.
 _HOMES = {
-    "api": "Choices Machine Reading audit demo draw evaluate peaks plan report seal sweep train train_shadows twins "
-    "verify",
+    "api": "Choices Machine Reading audit convert demo draw evaluate peaks plan report seal sweep train train_shadows "
+    "twins verify",
     "api.results": "AuditRun EvaluationRun PeaksRun SweepRun",
     "attacks": "DRC Attack Loss parse_attacks register",
     "attacks.core.answers": "Progress",
@@ -107,6 +108,7 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
+    "convert",
     "degradation",
     "demo",
     "draw",

@@ -5,7 +5,7 @@ What takes seconds to import is imported inside functions, after all that can be
 
 from trainedon.api.audits import audit, demo, evaluate
 from trainedon.api.finished import report, seal, verify
-from trainedon.api.making_models import draw, train, train_shadows, twins
+from trainedon.api.making_models import convert, draw, train, train_shadows, twins
 from trainedon.api.options import Choices, Machine, Reading
 from trainedon.api.planning import plan
 from trainedon.api.studies import peaks, sweep
@@ -15,6 +15,7 @@ __all__ = [
     "Machine",
     "Reading",
     "audit",
+    "convert",
     "demo",
     "draw",
     "evaluate",

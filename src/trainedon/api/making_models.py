@@ -1,4 +1,4 @@
-"""Before there is a model to audit: coins that decide about pictures, and models whose members are known."""
+"""Before there is a model to audit: coins that decide about pictures, models whose members are known, checkpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,20 @@ from trainedon.checks import check_sources
 if TYPE_CHECKING:
     from trainedon.attacks import Progress
     from trainedon.evidence import Draw, Twins
+    from trainedon.targets.checkpoints.convert import Converted
     from trainedon.training import AnyRecipe, Manifest, Recipe
+
+
+def convert(checkpoint: str | Path, out: str | Path, only: str | None = None) -> Converted:
+    """The tensors of a pickled checkpoint (`.pt`, `.pth`, `.ckpt`, `.bin`) as safetensors, without running its code.
+
+    out: a new folder, to which a file is written for each dictionary of tensors at the checkpoint's top (`model`,
+    `ema`, ...), and `convert.json`, which lists them and what was left. only: the one to take. Raises UserError for a
+    file that is no checkpoint of PyTorch, or holds no tensors, and for an `out` that holds something.
+    """
+    from trainedon.targets.checkpoints.convert import convert as converted
+
+    return converted(checkpoint, out, only)
 
 
 def draw(

@@ -37,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "twins": make.twins,
     "demo": audit.demo,
     "train": make.train,
+    "convert": make.convert,
     "attacks": look.attacks,
     "plan": look.plan,
     "report": look.report,

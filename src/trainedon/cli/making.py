@@ -1,4 +1,4 @@
-"""Commands before there is a model to audit: draw and train."""
+"""Commands before there is a model to audit: draw, twins, train and convert."""
 
 from __future__ import annotations
 
@@ -13,6 +13,25 @@ from trainedon.checks import check_sources
 from trainedon.cli.option_groups import MOST, FollowLinks, here
 from trainedon.cli.terminal import Bars, say, say_besides
 from trainedon.errors import UserError
+
+
+def convert(
+    *,
+    checkpoint: Annotated[Path, typer.Argument(help="A pickled checkpoint of PyTorch: .pt, .pth, .ckpt, .bin.")],
+    out: Annotated[Path, typer.Option(callback=here, help="A new folder, to which its tensors are written.")],
+    only: Annotated[
+        str | None, typer.Option(help="Take this key of the checkpoint alone, such as ema; all but optimisers else.")
+    ] = None,
+) -> None:
+    """Take the tensors out of a pickled checkpoint, as safetensors; none of its code runs."""
+    found = api.convert(checkpoint, out, only)
+    for name, (key, tensors) in found.files.items():
+        say(f"{out / name}: {tensors} tensors, of {key!r}")
+    if found.aside:
+        say(f"Left out: {', '.join(found.aside)}; --only KEY takes one of them.")
+    if found.unknown:
+        more = f" and {len(found.unknown) - 6} more" if len(found.unknown) > 6 else ""
+        say(f"Named in it, and not opened: {', '.join(found.unknown[:6])}{more}.")
 
 
 def draw(

@@ -174,8 +174,8 @@ def _only_file(folder: Path) -> Path:
 
 def _pickled(name: str) -> str:
     return (
-        f"{name} is a pickle, which can run code when opened: convert it first where that does no harm, with "
-        "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'adapter.safetensors')"
+        f"{name} is a pickle, which can run code when opened: convert it with `trainedon convert`, which runs none of "
+        "it, and give the new file"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,6 @@ from trainedon.reading import open_regular
 from trainedon.targets.reading.model_files import PICKLES, brief, shown
 from trainedon.targets.reading.tensors import LONGEST, Tensors
 
-CONVERT = (
-    "import torch, safetensors.torch as s; d = torch.load({old!r}, map_location='cpu', weights_only=True); "
-    "s.save_file({{k: v.clone().contiguous() for k, v in d.get('state_dict', d).items() if torch.is_tensor(v)}}, "
-    "{new!r})"
-)
 # Tensors that an adapter has, whichever program wrote it.
 ADAPTER = re.compile(r"\blora_|\.lora[._]|^lora|hada_w|lokr_w|dora_scale|\.(oft|boft)_|\.diff_b?$")
 # Tensors that say how the weights beside them were packed.
@@ -121,10 +117,10 @@ def refuse_others(path: Path, stream: IO[bytes]) -> None:
     if head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or (
         path.suffix.lower() in PICKLES
     ):
-        line = CONVERT.format(old=str(path), new=str(path.with_suffix(".safetensors")))
+        command = f"trainedon convert {shlex.quote(str(path))} --out {shlex.quote(str(path.with_suffix('')))}"
         raise UserError(
-            f"{path} is a pickle, which can run code when opened: convert it with "
-            f'`python -c "{line}"`, which runs none of it, and give the new file (docs/models.md)'
+            f"{path} is a pickle, which can run code when opened: convert it with `{command}`, which runs none of it, "
+            "and give the new file"
         )
     if head.startswith(b"GGUF"):
         raise UserError(f"{path} is GGUF: quantized weights are not supported, give the safetensors with all bits")

@@ -119,7 +119,7 @@ def _none_there(folder: Path, name: str) -> str:
     if pickles:
         return (
             f"{folder} holds only pickled weights ({pickles[0]}), which can run code when opened: "
-            "convert them to safetensors first"
+            "convert them to safetensors first, with `trainedon convert`"
         )
     return f"{folder} holds no weights: {name}.safetensors is missing"
 

@@ -1,0 +1,147 @@
+"""A pickled checkpoint -> safetensors: its tensors alone, and a list of what was left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from trainedon.errors import UserError
+from trainedon.files import write_json
+from trainedon.reading import open_regular
+from trainedon.safe_names import safe_name
+from trainedon.targets.checkpoints.unpickled import UNNAMED
+from trainedon.targets.reading.model_files import shown
+from trainedon.targets.reading.tensors import Tensors
+
+LISTED = "convert.json"
+_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1])[0];"
+_PROGRAM += " from trainedon.targets.checkpoints.unpickled import serve; serve()"
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a checkpoint held. files: name of the file written -> key in the checkpoint, and how many tensors. aside:
+    keys whose tensors were not taken (of an optimiser, or others than the one asked for). values: its numbers and
+    texts. unknown: names of classes that were not opened. alone: whether the process had no network at all."""
+
+    files: Mapping[str, tuple[str, int]]
+    aside: tuple[str, ...]
+    values: Mapping[str, Any]
+    unknown: tuple[str, ...]
+    sha256: str
+    alone: bool
+
+
+def convert(checkpoint: str | Path, out: str | Path, only: str | None = None) -> Converted:
+    """Write the tensors of a checkpoint that `torch.save` wrote (`.pt`, `.pth`, `.ckpt`, `.bin`) to a new folder.
+
+    Each dictionary of tensors at its top becomes a file of safetensors named by its key, `ema.safetensors` say; a
+    checkpoint that is one dictionary of tensors becomes `model.safetensors`. `convert.json` lists them, with the
+    checkpoint's digest, its numbers and texts, and what was left. only: the key to take. No code of the checkpoint
+    runs: see `unpickled`. Raises UserError for a file that is none, and a folder that holds something.
+    """
+    checkpoint, out = Path(checkpoint), Path(out)
+    _check(checkpoint, out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    hidden = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    place = hidden / "out"
+    try:
+        place.mkdir()
+        told = _asked(checkpoint, place, only)
+        found = _named(told, place)
+        listed = {
+            "source": checkpoint.name,
+            "sha256": found.sha256,
+            "files": {name: {"key": key, "tensors": count} for name, (key, count) in found.files.items()},
+            "left_out": [*found.aside],
+            "values": dict(found.values),
+            "not_opened": [*found.unknown],
+        }
+        write_json(place / LISTED, listed)
+        if out.exists():
+            out.rmdir()  # an empty one
+        place.rename(out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror or error}): choose another --out") from None
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    return found
+
+
+def _check(checkpoint: Path, out: Path) -> None:
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out} is there already: give a new folder, to which the tensors are written")
+    try:
+        with open_regular(checkpoint) as stream:
+            head = stream.read(16)
+    except FileNotFoundError:
+        raise UserError(f"{checkpoint} does not exist; check the spelling") from None
+    except OSError as error:
+        raise UserError(f"{checkpoint} cannot be read ({error.strerror})") from None
+    if head[8:9] == b"{":
+        raise UserError(f"{checkpoint} is a safetensors file already: nothing is to be converted")
+
+
+def _asked(checkpoint: Path, place: Path, only: str | None) -> dict[str, Any]:
+    """What the other process says. Raises UserError where it refuses, or came to an end."""
+    order = json.dumps([[*map(str, sys.path)], str(checkpoint.absolute()), str(place.absolute()), only])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, order],
+            env=os.environ | _ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+    except OSError as error:
+        raise UserError(f"no other process can be started to open it ({error.strerror}): allow some more") from None
+    try:
+        told = json.loads(done.stdout.splitlines()[-1])
+        reason = told.get("reason")
+    except (ValueError, LookupError, AttributeError):
+        raise UserError(
+            f"{checkpoint} was not opened: the process that reads it came to an end (code {done.returncode}), such as "
+            "where memory or time run out"
+        ) from None
+    if reason is not None:
+        raise UserError(f"{checkpoint} was not converted: {shown(str(reason))}")
+    return dict(told)
+
+
+def _named(told: dict[str, Any], place: Path) -> Converted:
+    """What was written, under the names of its keys. Raises UserError for files that are no safetensors, since what
+    the other process says may be the file's own words."""
+    taken: set[str] = {LISTED}
+    files: dict[str, tuple[str, int]] = {}
+    try:
+        for number, one in enumerate(told["files"].values()):
+            with open_regular(place / f"{number}.safetensors", follow=False) as stream:
+                count = len(Tensors(stream, place).entries)
+            name = safe_name(str(one["key"]).replace("/", "_") or UNNAMED, taken, ".safetensors")
+            (place / f"{number}.safetensors").rename(place / name)
+            files[name] = (str(one["key"]), count)
+        strangers = {path.name for path in place.iterdir()} - {*files}
+        if strangers or not files:
+            raise ValueError("other files than said")
+        return Converted(
+            files=files,
+            aside=tuple(map(str, told["aside"])),
+            values={str(key): value for key, value in told["values"].items()},
+            unknown=tuple(map(str, told["unknown"])),
+            sha256=str(told["sha256"]),
+            alone=bool(told["alone"]),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
+        raise UserError(
+            f"what was read of the checkpoint makes no sense ({shown(str(error))}): it is damaged"
+        ) from None
