@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from benchmarks.accuracy_page import best_peer
-from benchmarks.peers import LEAD
+from benchmarks.peers import FAMILY
 
 WIDTH, HEIGHT = 460, 320  # of a panel
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 34, 44  # of the plot inside it
@@ -70,7 +70,7 @@ def passes(row: dict, pictures: int) -> float:
 
 def named(rows: Sequence[dict], pictures: int) -> list[dict]:
     """The rows whose marks get a name."""
-    chosen = [row for row in rows if row["attack"].startswith(LEAD)]
+    chosen = [row for row in rows if row["attack"].startswith(FAMILY)]
     chosen += filter(None, (best_peer(rows, kind) for kind in ("paper", "calibrated")))
     best = 0.0
     for row in sorted(rows, key=lambda row: (passes(row, pictures), -row["auc"])):

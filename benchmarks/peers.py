@@ -12,7 +12,8 @@ from trainedon.errors import UserError
 from trainedon.targets import Shadows, Target
 
 HAVE = ("gradients", "unseen", "labels")
-LEAD = "drc"  # the attack that every other one is compared with
+FAMILY = "drc"  # what the names of its settings and versions begin with
+LEAD = Attack.noun.recommended[FAMILY]  # the attack that every other one is compared with
 PAPER_DRC = "drc-paper"
 # Peers with the reference of `drc`: what of its lead is due to the reference. And `drc` with a cheap unlike peer.
 BORROWED = (
@@ -79,7 +80,7 @@ def choose(asked: str | None, target: Target, shadows: Shadows | None = None) ->
 
 def is_peer(attack: Attack) -> bool:
     """Whether an attack is another paper's idea, and none of those that this project puts forward."""
-    ours = isinstance(attack, DRC | Fusion) or attack.name.startswith(LEAD) or attack.name in (*STUDIES, "symmetric")
+    ours = isinstance(attack, DRC | Fusion) or attack.name.startswith(FAMILY) or attack.name in (*STUDIES, "symmetric")
     return not ours
 
 

@@ -134,7 +134,7 @@ def test_a_slow_network_is_timed_once(target):
 
 @pytest.mark.parametrize(
     ("text", "rows", "at_once"),
-    [("loss", 16, 16), ("loss", 512, 64), ("drc", 64, 64), ("drc", 20, 16), ("drc", 4, 4), ("drc", 4096, 512)],
+    [("loss", 16, 16), ("loss", 512, 64), ("drc@1", 64, 64), ("drc@1", 20, 16), ("drc@1", 4, 4), ("drc@1", 4096, 512)],
 )
 def test_attacks_fill_the_batch_as_far_as_a_shard_reaches(text, rows, at_once, target):
     (attack,) = parse_attacks(text)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trainedon.api.results import AuditRun, EvaluationRun, PeaksRun, SweepRun
     from trainedon.attacks import DRC, Attack, Loss, parse_attacks, register
     from trainedon.attacks.core.answers import Progress
+    from trainedon.attacks.drc.drc_2 import DRC2
     from trainedon.attacks.drc.drc_fast import DRCFast
     from trainedon.attacks.drc.drc_hide import DRCHide
     from trainedon.attacks.drc.drc_latent import DRCLatent
@@ -58,6 +59,7 @@ _HOMES = {
     "api.results": "AuditRun EvaluationRun PeaksRun SweepRun",
     "attacks": "DRC Attack Loss parse_attacks register",
     "attacks.core.answers": "Progress",
+    "attacks.drc.drc_2": "DRC2",
     "attacks.drc.drc_fast": "DRCFast",
     "attacks.drc.drc_hide": "DRCHide",
     "attacks.drc.drc_latent": "DRCLatent",
@@ -77,6 +79,7 @@ _ROOMS = ("compare", "evidence", "restore")
 
 __all__ = [
     "DRC",
+    "DRC2",
     "Attack",
     "AuditRun",
     "Batch",

@@ -2,9 +2,10 @@
 
 import pytest
 
-from trainedon.api.choosing import Means, chosen, lead_of
+from trainedon.api.choosing import Means, against_view, chosen, lead_of, possible
 from trainedon.attacks import DRC, Attack, Loss, parse_attacks
 from trainedon.errors import UserError
+from trainedon.targets import load_target
 
 AUDIT = Means("audit", ("suspect", "unseen"), seed=3)
 
@@ -32,6 +33,23 @@ def test_texts_and_attacks_go_together_in_a_list():
 def test_a_list_that_cannot_be_used_is_refused(asked, says):
     with pytest.raises(UserError, match=says):
         chosen(asked, AUDIT)
+
+
+def test_on_a_model_in_latents_drc_is_the_one_for_latents_and_that_is_said(target_folders, caplog):
+    pixels, latents = load_target(target_folders["epsilon"]), load_target(target_folders["latent, KL"])
+    asked = "drc, loss, drc(restorations=1, encoder=own, scope=crop), flip(drc), rank-average(drc, pia), drc-latent"
+    named = chosen(asked, AUDIT)
+    assert possible(named, asked, pixels) == named and not caplog.text
+    own = "drc-latent(encoder=own(scope=crop))"  # of which one restoration each is the default
+    expected = chosen(f"drc-latent, loss, {own}, flip(drc-latent), rank-average(drc-latent, pia)", AUDIT)
+    assert possible(named, asked, latents) == expected
+    assert "which works in latents, drc@2 is drc-latent" in caplog.text
+    assert [[one.spelled() for one in against_view(None, target, "mirror")[0]] for target in (pixels, latents)] == [
+        ["drc@2(symmetries=mirror)"],
+        ["drc-latent(symmetries=mirror, share=1.0)"],
+    ]
+    first = chosen("drc@1, drc-fast", AUDIT)
+    assert possible(first, "drc@1, drc-fast", latents) == first
 
 
 def test_cdi_leads_where_it_is_named_first():

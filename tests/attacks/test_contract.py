@@ -19,12 +19,19 @@ from trainedon.targets import ControlModel, NoisePath, Reference, Shadows, Targe
 
 ATTACKS = [
     *("loss", "loss(t=50, draws=3)"),
-    *("drc-fast", "drc-latent", "drc(restorations=1)", "drc-hide(steps=3)", "drc-paper(steps=2, encoder=pixel)"),
+    *(
+        "drc-fast",
+        "drc-latent",
+        "drc@1(restorations=1)",
+        "drc@2",
+        "drc-hide(steps=3)",
+        "drc-paper(steps=2, encoder=pixel)",
+    ),
     "drc-hide(roi=cover, steps=2, restorations=1, restorer=join:resamplings=2, encoder=pixel)",
     "drc-hide(roi=attention:0.3, steps=2, restorer=naive, encoder=own+ssim, pooling=median)",
     "drc-hide(roi=inverted(random:0.4), steps=2, degradation=blur:2, pooling=energy)",
-    "drc(roi=center+ranked:2, restorer=guided, steps=2, restorations=1, degradation=diffuse:200, symmetries=mirror)",
-    "drc(degradation=diffuse:100, restorations=1, symmetries=quarter-turn+rotate+shear+quarters+negative+red-blue)",
+    "drc@1(roi=center+ranked:2, restorer=guided, steps=2, restorations=1, degradation=diffuse:200, symmetries=mirror)",
+    "drc@1(degradation=diffuse:100, restorations=1, symmetries=quarter-turn+rotate+shear+quarters+negative+red-blue)",
     "drc-hide(steps=2, restorations=1, symmetries=rotate+quarters+negative)",
     "symmetric(loss, symmetries=quarter-turn+shear+negative)",
     *("secmi", "pia", "pian", "sima", "pfami", "noise-aggregation"),
@@ -51,7 +58,8 @@ SOME = [EVERY_ROW, "stable diffusion", "class-conditional"]
 FEWEST = {  # where the first row of an attack asks much
     "drc-fast": "drc-fast(degradation=diffuse:100, restorations=1)",
     "drc-latent": "drc-latent(degradation=fade:100)",
-    "drc": "drc(degradation=diffuse:100, restorations=1)",
+    "drc@1": "drc@1(degradation=diffuse:100, restorations=1)",
+    "drc@2": "drc@2(degradation=diffuse:100, restorations=1)",
     "drc-hide": "drc-hide(steps=2, restorations=1)",
     "pfami": "pfami(steps=2)",
     "calibrated": "calibrated(loss)",
@@ -65,7 +73,7 @@ FEWEST = {  # where the first row of an attack asks much
 FIRST = {spec.partition("(")[0]: spec for spec in reversed(ATTACKS)}
 DEAR = {FIRST[name] for name in FEWEST} | {
     "calibrated(lira(form=offline, draws=1))",
-    "drc(roi=center+ranked:2, restorer=guided, steps=2, restorations=1, degradation=diffuse:200, symmetries=mirror)",
+    "drc@1(roi=center+ranked:2, restorer=guided, steps=2, restorations=1, degradation=diffuse:200, symmetries=mirror)",
     "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)",
 }
 LEAST = {FEWEST.get(name, spec) for name, spec in FIRST.items()}
@@ -171,6 +179,7 @@ def forget(target):
 
 def test_every_attack_has_a_row():
     assert {spec.partition("(")[0] for spec in ATTACKS} == set(attacks())
+    assert {*ATTACKS} >= DEAR and DIRECTION.keys() >= SLOW, "what is told apart here is what there is"
 
 
 def refused(spec, kind, target):
@@ -262,7 +271,8 @@ def test_attacks_that_learn_must_be_told_the_sets(target):
 # says where the order turns.
 REVERSED = {"secmi", "pia", "noise-aggregation"}
 DIRECTION = {
-    "drc": 0.8,
+    "drc@1": 0.8,
+    "drc@2": 0.8,
     "drc-fast": 0.8,
     "drc-latent": 0.8,
     "symmetric(loss(t=100, draws=3))": 0.8,
@@ -313,7 +323,7 @@ def toy(overtrained, toy_pictures):
 
 
 SLOW = {
-    *("drc", "drc-hide(roi=cover, steps=6, restorations=1)"),  # drc-fast is drc with fewer restorations
+    *("drc@1", "drc-hide(roi=cover, steps=6, restorations=1)"),  # drc-fast is drc with fewer restorations
     *("drc-hide(steps=10)", "pfami"),  # with fewer steps they are quick
     *("quantile(sima)", "secmi-nn"),  # see test_learning.py
 }

@@ -141,7 +141,7 @@ def test_parts_are_values_as_they_are():
         "degradation": [(Hide(), Diffuse(50)), Hide(), "fade:50"],
         "restorations": [1],
     }
-    made = sweep("drc", vary).groups[0].settings
+    made = sweep("drc@1", vary).groups[0].settings
     assert len(made) == 9 and made[0].attack == DRC(roi=Center(0.1), degradation=(Hide(), Diffuse(50)), restorations=1)
     assert made[0].values == {"roi": "center:0.1", "degradation": "hide+diffuse:50", "restorations": 1}
     assert [one.values["degradation"] for one in made[:3]] == ["hide+diffuse:50", "hide", "fade:50"]

@@ -40,7 +40,7 @@ def narrow(target, most, error=ERRORS[0]):
 
 @pytest.fixture(scope="module")
 def attack():
-    (attack,) = parse_attacks("drc(restorations=1, degradation=diffuse:100, symmetries=mirror)")
+    (attack,) = parse_attacks("drc@1(restorations=1, degradation=diffuse:100, symmetries=mirror)")
     return attack
 
 

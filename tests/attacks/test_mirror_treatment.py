@@ -15,8 +15,8 @@ from trainedon.targets import load_target
 # that draw no noise, which would be another one for the mirror image's own digest
 ATTACKS = [
     ("symmetric(pia, symmetries=mirror)", (1,)),
-    ("drc(degradation=fade(t=200), restorations=1, steps=2, symmetries=mirror)", (1,)),
-    ("drc(degradation=fade(t=200), restorations=1, steps=2, symmetries=half-turn)", (0, 1)),
+    ("drc@1(degradation=fade(t=200), restorations=1, steps=2, symmetries=mirror)", (1,)),
+    ("drc@1(degradation=fade(t=200), restorations=1, steps=2, symmetries=half-turn)", (0, 1)),
     ("symmetric(pia, symmetries=upside-down)", (0,)),
 ]
 

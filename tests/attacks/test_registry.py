@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from trainedon.attacks import DRC, Loss, attacks, parse_attacks
+from trainedon.attacks import DRC, Attack, Loss, attacks, parse_attacks
 from trainedon.attacks.single.pia import PIA
 from trainedon.attacks.wrappers.flip import Flip
 from trainedon.attacks.wrappers.fremia import FreMIA
@@ -19,7 +19,7 @@ from trainedon.targets import Shadows
 
 
 def test_names_parameters_and_seed():
-    assert parse_attacks("drc, loss(t=100, draws=2)", seed=4) == [DRC(seed=4), Loss(t=100, draws=2, seed=4)]
+    assert parse_attacks("drc@1, loss(t=100, draws=2)", seed=4) == [DRC(seed=4), Loss(t=100, draws=2, seed=4)]
     assert parse_attacks("loss(seed=1)", seed=4) == [Loss(seed=1)]
 
 
@@ -36,7 +36,7 @@ def test_objects_and_texts_make_the_same_attack():
     assert DRC(roi=Attention(0.1), encoder=Own(scope="crop")) == DRC(roi="attention:0.1", encoder="own", scope="crop")
     assert DRC(encoder=Own(), scope="crop") == DRC(encoder=Own(scope="crop"))
     assert isinstance(DRC(encoder="sface").encoder, SFace)
-    (attack,) = parse_attacks("drc(roi=inverted(face(0.25)), restorer=guided(scale=3), symmetries=none)")
+    (attack,) = parse_attacks("drc@1(roi=inverted(face(0.25)), restorer=guided(scale=3), symmetries=none)")
     assert attack == DRC(roi=Inverted(Face(0.25)), restorer=Guided(scale=3.0), symmetries=())
     (attack,) = parse_attacks("fremia(attack=pia(t=100))")
     assert attack == FreMIA(PIA(t=100))
@@ -44,7 +44,6 @@ def test_objects_and_texts_make_the_same_attack():
 
 PLAIN = {
     "curvature",
-    "drc",
     "drc-fast",
     "drc-hide",
     "drc-latent",
@@ -61,6 +60,7 @@ PLAIN = {
     "secmi",
     "sima",
 }
+DRC_VERSIONS = {"drc@1", "drc@2"}  # of which `all` has the recommended one
 UNSEEN = {"clid", "quantile", "rank-average"}
 SHADOWS = {"gsa", "lira", "rmia"}
 LABELS = {"logistic", "secmi-nn"}
@@ -73,11 +73,12 @@ def names(text, *options, **given):
 
 
 def test_all_is_what_needs_no_helper_and_what_has_the_helper_that_it_needs(shadow_folders):
-    assert set(attacks()) == PLAIN | UNSEEN | SHADOWS | LABELS | AROUND_ANOTHER
-    assert names("all") == PLAIN | UNSEEN
-    assert names("all", ("gradients",)) == PLAIN
-    assert names("all", shadows=Shadows.open(shadow_folders["rgb"])) == PLAIN | UNSEEN | SHADOWS
-    assert names("all, secmi-nn") == PLAIN | UNSEEN | {"secmi-nn"}
+    plain = PLAIN | {Attack.noun.recommended["drc"]}
+    assert set(attacks()) == PLAIN | DRC_VERSIONS | UNSEEN | SHADOWS | LABELS | AROUND_ANOTHER
+    assert names("all") == plain | UNSEEN
+    assert names("all", ("gradients",)) == plain
+    assert names("all", shadows=Shadows.open(shadow_folders["rgb"])) == plain | UNSEEN | SHADOWS
+    assert names("all, secmi-nn") == plain | UNSEEN | {"secmi-nn"}
 
 
 def test_a_default_encoder_whose_package_is_missing_is_refused_only_when_it_is_used(monkeypatch, target):
@@ -93,6 +94,32 @@ def test_a_default_encoder_whose_package_is_missing_is_refused_only_when_it_is_u
         parse_attacks("drc(encoder=efficientnet-lite0)")
 
 
+def test_a_plain_name_means_the_recommended_version_and_is_written_with_it():
+    for text, rest in (("drc{}", ""), ("drc{}(steps=2)", "(steps=2)"), ("flip(drc{})", None)):
+        (plain,) = parse_attacks(text.format(""))
+        (said,) = parse_attacks(text.format(Attack.noun.recommended["drc"].removeprefix("drc")))
+        assert plain == said and "drc@" in plain.spelled()
+        assert parse_attacks(plain.spelled()) == [plain]
+        assert rest is None or plain.spelled() == Attack.noun.recommended["drc"] + rest
+    with pytest.raises(UserError, match=r"unknown attack 'drc@3' \(did you mean drc"):
+        parse_attacks("drc@3")
+    with pytest.raises(UserError, match="named twice"):
+        parse_attacks(f"drc, {Attack.noun.recommended['drc']}")
+
+
+def test_the_first_version_is_what_drc_was_and_lies_in_files_under_its_plain_name():
+    """Runs of before versions hold this text and this name; shards are found by both."""
+    (first,) = parse_attacks("drc@1")
+    noised = ", ".join(f"Diffuse(t={t})" for t in (50, 100, 150, 200, 250, 300))
+    assert repr(first) == (
+        f"DRC(roi=Full(), degradation=({noised}), restorer=Join(eta=1.0, resamplings=1, jump=1), steps=1, "
+        "restorations=8, encoder=Pixel(scope='region'), scope=None, pooling='mean-log', "
+        "symmetries=('mirror', 'upside-down', 'half-turn'), seed=0, share=1.0, settle=0.0, pivot=0.0)"
+    )
+    assert (first.name, first.filed) == ("drc@1", "drc")
+    assert all(one.filed == one.name for one in parse_attacks("drc@2, drc-fast, loss, flip(drc@1)"))
+
+
 def test_attacks_stand_inside_others():
     assert parse_attacks("fremia(pia(t=50)), repeat(loss(t=50), n=2)", seed=3) == [
         FreMIA(PIA(t=50)),
@@ -103,7 +130,7 @@ def test_attacks_stand_inside_others():
     assert attack.spelled() == "flip(timesteps(loss(draws=2), t=100+200))"
     for text in (
         *("symmetric(pia)", "symmetric(pia, symmetries=mirror)", "timesteps(pia)", "repeat(loss)"),
-        *("drc(symmetries=none)", "drc(symmetries=mirror+half-turn)"),
+        *("drc@1(symmetries=none)", "drc@1(symmetries=mirror+half-turn)"),
     ):
         assert [attack.spelled() for attack in parse_attacks(text)] == [text]
 
@@ -173,13 +200,14 @@ def test_a_seed_reaches_the_attacks_that_others_have_inside_by_default():
         inside = fused.runs() if spec == "quantile" else fused.attacks
         assert {attack.seed for attack in inside if hasattr(attack, "seed")} == {7}
     everything = {attack.name: attack for attack in parse_attacks("all", seed=7)}
-    assert everything["drc"] in everything["rank-average"].attacks
+    assert DRC(seed=7) in everything["rank-average"].attacks
 
 
 @pytest.mark.parametrize(
     ("spec", "shown_as", "relative_to"),
     [
-        ("drc", "noised", "self"),
+        ("drc@1", "noised", "self"),
+        ("drc@2", "noised", "self"),
         ("drc-latent", "noised", "self"),
         ("drc-hide", "hidden", None),
         ("drc-hide(symmetries=mirror)", "hidden", "self"),
@@ -201,22 +229,22 @@ def test_an_attack_declares_what_is_shown_of_it_and_what_its_score_is_relative_t
         ("timesteps(pia, t=50+100)", "Timesteps(attack=PIA(t=200, p=4.0), t=(50, 100))"),
         ("clid(t=440+450)", "CLiD(t=(440, 450), a=0.9, seed=0)"),
         ("symmetric(pia, symmetries=all)", "symmetries=('mirror', 'upside-down', 'half-turn'))"),
-        ("drc(roi=face:0.3)", "DRC(roi=Face(ratio=0.3), degradation=(Diffuse(t=50), Diffuse(t=100), "),
-        ("drc(roi='attention:0.2:C:/dino')", "roi=Attention(ratio=0.2, source='C:/dino', t=100), "),
-        ("drc(roi=quadrants)", "roi=Several(rois=(Quadrant(k=0), Quadrant(k=1), Quadrant(k=2), Quadrant(k=3))), "),
-        ("drc(roi=inverted(ranked:1))", "roi=Inverted(roi=Several(rois=(Ranked(rank=0, n=4, t=100),))), "),
-        ("drc(roi=tiles:1)", "roi=Several(rois=(Tile(k=0, n=1),)), "),
-        ("drc(degradation=hide+blur:2)", "degradation=(Hide(), Blur(sigma=2.0)), "),
+        ("drc@1(roi=face:0.3)", "DRC(roi=Face(ratio=0.3), degradation=(Diffuse(t=50), Diffuse(t=100), "),
+        ("drc@1(roi='attention:0.2:C:/dino')", "roi=Attention(ratio=0.2, source='C:/dino', t=100), "),
+        ("drc@1(roi=quadrants)", "roi=Several(rois=(Quadrant(k=0), Quadrant(k=1), Quadrant(k=2), Quadrant(k=3))), "),
+        ("drc@1(roi=inverted(ranked:1))", "roi=Inverted(roi=Several(rois=(Ranked(rank=0, n=4, t=100),))), "),
+        ("drc@1(roi=tiles:1)", "roi=Several(rois=(Tile(k=0, n=1),)), "),
+        ("drc@1(degradation=hide+blur:2)", "degradation=(Hide(), Blur(sigma=2.0)), "),
         (
-            "drc(restorer='guided:scale=3,until=0.5')",
+            "drc@1(restorer='guided:scale=3,until=0.5')",
             "restorer=Guided(eta=1.0, paste=1, since=0.0, until=0.5, ",
         ),
         (
-            "drc(encoder=own:200:mid_block, scope=crop)",
+            "drc@1(encoder=own:200:mid_block, scope=crop)",
             "encoder=Own(layer='mid_block', t=200, scope='crop'), ",
         ),
-        ("drc(encoder=own+pixel)", "encoder=Ensemble(members=(Own(layer=None, t=100, scope='region'), Pixel("),
-        ("drc(encoder=clip:owner/name)", "encoder=Clip(source='owner/name', scope='picture'), "),
+        ("drc@1(encoder=own+pixel)", "encoder=Ensemble(members=(Own(layer=None, t=100, scope='region'), Pixel("),
+        ("drc@1(encoder=clip:owner/name)", "encoder=Clip(source='owner/name', scope='picture'), "),
     ],
 )
 def test_the_identity_of_a_setting_is_the_one_that_runs_of_version_0_1_0_have(spec, identity):

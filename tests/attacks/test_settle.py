@@ -20,7 +20,7 @@ def batch(batch_of):
 
 
 def both(settle: float, given: str = BASE, pivot: float = 0.0) -> tuple[DRC, DRC]:
-    (plain,) = parse_attacks(f"drc({given})")
+    (plain,) = parse_attacks(f"drc@1({given})")
     return plain, replace(plain, settle=settle, pivot=pivot)
 
 
@@ -110,7 +110,7 @@ def test_its_parameters_stand_in_the_text_of_the_attack():
     plain, hasty = both(2.5, pivot=0.5)
     assert repr(plain).endswith("share=1.0, settle=0.0, pivot=0.0)") and hasty != plain
     assert repr(hasty) == repr(plain).replace("settle=0.0, pivot=0.0", "settle=2.5, pivot=0.5")
-    assert parse_attacks("drc(settle=2.5)") == [DRC(settle=2.5)] and DRC(settle=2.5).spelled() == "drc(settle=2.5)"
+    assert parse_attacks("drc@1(settle=2.5)") == [DRC(settle=2.5)] and DRC(settle=2.5).spelled() == "drc@1(settle=2.5)"
     assert repr(parse_attacks("drc-fast")[0]).startswith("DRCFast(roi=Full(), ")
 
 
@@ -126,4 +126,4 @@ def test_its_parameters_stand_in_the_text_of_the_attack():
 )
 def test_what_makes_no_sense_is_refused(given, message):
     with pytest.raises(UserError, match=message):
-        parse_attacks(f"drc({given})")
+        parse_attacks(f"drc@1({given})")

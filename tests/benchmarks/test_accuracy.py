@@ -43,7 +43,7 @@ def target(rows, name="toy"):
     return facts | {"name": name, "blind": None, "left_out": {}, "rows": rows}
 
 
-LEAD = row("drc", 0.8, setting="ours", peer=False, forward=43, backward=40)
+LEAD = row(peers.LEAD, 0.8, setting="ours", peer=False, forward=43, backward=40)
 BETTER = row("pia", 0.9, lead=[-0.1, -0.15, -0.05])
 WORSE = row("sima(t=50)", 0.6, setting="calibrated", lead=[0.2, 0.1, 0.3])
 
@@ -116,7 +116,7 @@ def test_rows_from_known_scores():
     attacks = parse_attacks("loss, drc, pia")
     costs = {repr(attack): Cost(n, 1) for n, attack in enumerate(attacks)}
     found = rows(evaluate_table(scores), scores, attacks, costs)
-    assert [(row["attack"], row["auc"]) for row in found] == [("drc", 1.0), ("loss", 0.5), ("pia", 0.25)]
+    assert [(row["attack"], row["auc"]) for row in found] == [(peers.LEAD, 1.0), ("loss", 0.5), ("pia", 0.25)]
     assert [row["forward"] for row in found] == [1, 0, 2] and found[0]["lead"] is None
     assert [row["lead"][0] for row in found[1:]] == [0.5, 0.75]  # the second over the pictures that both scored
     assert all(row["lead"][1] <= row["lead"][0] <= row["lead"][2] for row in found[1:])
@@ -166,24 +166,28 @@ def test_equal_attacks_have_an_interval_that_pictures_allow():
 
 def test_a_peer_that_is_better_is_said_to_be():
     said = " ".join(sentences([BETTER, LEAD, WORSE]))
-    assert "Highest AUC: `pia` (paper), 0.900. `drc` is number 2 of 3." in said
-    assert "`drc` trails the best peer at its paper's setting, `pia` (0.900) by 0.100 (0.050 to 0.150)." in said
-    assert "`drc` leads the best peer at a calibrated setting, `sima(t=50)` (0.600) by 0.200 (0.100 to 0.300)." in said
-    assert "Peers better than `drc` beyond chance: `pia` by 0.100." in said
+    assert "Highest AUC: `pia` (paper), 0.900. `drc@2` is number 2 of 3." in said
+    assert "`drc@2` trails the best peer at its paper's setting, `pia` (0.900) by 0.100 (0.050 to 0.150)." in said
+    assert (
+        "`drc@2` leads the best peer at a calibrated setting, `sima(t=50)` (0.600) by 0.200 (0.100 to 0.300)." in said
+    )
+    assert "Peers better than `drc@2` beyond chance: `pia` by 0.100." in said
 
 
 def test_where_drc_is_ahead_or_chance_could_be_it_that_is_said():
     said = " ".join(sentences([LEAD, WORSE]))
-    assert "`drc` is ahead of all." in said and "No peer at its paper's setting was run." in said
-    assert "No peer has a higher AUC than `drc`." in said
+    assert "`drc@2` is ahead of all." in said and "No peer at its paper's setting was run." in said
+    assert "No peer has a higher AUC than `drc@2`." in said
     near = row("secmi-nn", 0.82, lead=[-0.02, -0.06, 0.02], labels=True)
     said = " ".join(sentences([near, LEAD]))
-    assert "`drc` is not told apart from the best peer at its paper's setting, `secmi-nn` (0.820, which learns" in said
+    assert (
+        "`drc@2` is not told apart from the best peer at its paper's setting, `secmi-nn` (0.820, which learns" in said
+    )
     assert "difference -0.020 (-0.060 to +0.020)" in said
     assert "Peers higher, but within chance: `secmi-nn` by 0.020." in said and "beyond chance" not in said
-    assert "`drc` is level with the highest." in " ".join(sentences([row("pia", 0.8, lead=[0, -0.1, 0.1]), LEAD]))
-    assert "`drc` was not run." in sentences([BETTER])
-    assert sentences([row("drc", None)]) == ["No attack has a score."]
+    assert "`drc@2` is level with the highest." in " ".join(sentences([row("pia", 0.8, lead=[0, -0.1, 0.1]), LEAD]))
+    assert "`drc@2` was not run." in sentences([BETTER])
+    assert sentences([row(peers.LEAD, None)]) == ["No attack has a score."]
 
 
 def test_cells_of_the_table():
@@ -201,14 +205,15 @@ def test_the_summary_counts_targets():
     targets = [target([BETTER, LEAD, WORSE], "a"), target([LEAD, WORSE], "b")]
     lines = summary(targets).splitlines()
     assert lines[2:] == [
-        "| `drc` | ours | 0.800 | 0.800 | 0.800 |",
+        "| `drc@2` | ours | 0.800 | 0.800 | 0.800 |",
         "| `sima(t=50)` | calibrated | 0.600 | 0.600 | 0.600 |",
         "| `pia` | paper | 0.900 | - | - |",
     ]
-    assert "Of 1 targets `drc` leads the best peer at its paper's setting beyond chance on 0, trails it on 1" in tally(
-        targets
+    assert (
+        "Of 1 targets `drc@2` leads the best peer at its paper's setting beyond chance on 0, trails it on 1"
+        in tally(targets)
     )
-    assert "Of 2 targets `drc` leads the best peer at a calibrated setting beyond chance on 2" in tally(targets)
+    assert "Of 2 targets `drc@2` leads the best peer at a calibrated setting beyond chance on 2" in tally(targets)
 
 
 def test_only_the_marked_part_of_a_page_is_written(tmp_path):
@@ -218,7 +223,7 @@ def test_only_the_marked_part_of_a_page_is_written(tmp_path):
     put(markdown([target([LEAD])], "page.svg"), page)
     text = page.read_text()
     assert text.startswith(f"before\n\n{BEGIN}\n") and text.endswith(f"{END}\n\nafter\n")
-    assert "`pia`" not in text and "| `drc` |" in text
+    assert "`pia`" not in text and "| `drc@2` |" in text
     page.write_text("mine")
     with pytest.raises(UserError, match="to write between"):
         put(text, page)
@@ -236,7 +241,7 @@ def test_the_figure_holds_every_attack_and_is_well_formed():
     assert not any("none" in title for title in titles)
     assert all("nan" not in value for element in tree.iter() for value in element.attrib.values())
     assert passes(rows[4], 50) == 400 and passes(LEAD, 50) == 123
-    assert [one["attack"] for one in named([BETTER, LEAD, WORSE, rows[3]], 50)] == ["pia", "drc", "sima(t=50)"]
+    assert [one["attack"] for one in named([BETTER, LEAD, WORSE, rows[3]], 50)] == ["pia", peers.LEAD, "sima(t=50)"]
 
 
 # --- the command

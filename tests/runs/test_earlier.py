@@ -19,17 +19,17 @@ from trainedon.runs.spelling import in_full
 
 RUNS = Path(__file__).parents[1] / "data" / "runs"
 SWEEP = (
-    *("--limit", "6", "--device", "cpu", "--attack", "drc(restorations=1,degradation=diffuse:100)"),
+    *("--limit", "6", "--device", "cpu", "--attack", "drc@1(restorations=1,degradation=diffuse:100)"),
     *("--vary", "symmetries=none,mirror,all", "--vary", "roi=full,center:0.25,inverted(center:0.25)"),
 )
 ATTACKS = (
-    "drc-hide(steps=3, restorations=1), drc(settle=2, restorations=4), drc-fast(restorations=2), loss(t=100), "
+    "drc-hide(steps=3, restorations=1), drc@1(settle=2, restorations=4), drc-fast(restorations=2), loss(t=100), "
     "fremia(pia), repeat(loss, n=2)"
 )
 
 # Attacks with parameters that version 1 left out of their texts: where they had their defaults, and where not.
 LEFT_OUT = (
-    "drc-latent, drc-latent(share=1.0), drc(settle=2, restorations=3), "
+    "drc-latent, drc-latent(share=1.0), drc@1(settle=2, restorations=3), "
     "flip(drc-hide(steps=2, restorations=1, share=0.5, symmetries=mirror)), rank-average(drc-latent, loss)"
 )
 
@@ -110,6 +110,14 @@ def test_texts_of_version_1_and_of_now():
     assert [in_full(attack, 2) for attack in attacks] == [*map(repr, attacks)]
     assert all("share=" in repr(attack) and "pivot=" in repr(attack) for attack in attacks)
     assert in_full(DRC(), 1).endswith("seed=0)") and repr(DRC()).endswith("seed=0, share=1.0, settle=0.0, pivot=0.0)")
+
+
+def test_a_command_that_names_a_newer_version_is_told_the_one_of_the_run(tmp_path):
+    run = earlier("audit", tmp_path)
+    sets = (RUNS / "suspects", "--unseen", RUNS / "unseen")
+    other = ATTACKS.replace("drc@1", "drc")
+    done = call("audit", model_folder(), *sets, "--attacks", other, "--out", run, "--device", "cpu")
+    assert done.returncode == 2 and "drc is drc@2 now, and the run has drc@1: name that" in done.stderr
 
 
 def test_a_stopped_run_has_no_page_yet(tmp_path):

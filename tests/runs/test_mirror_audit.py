@@ -95,10 +95,10 @@ def test_a_reference_never_passes_for_unseen_pictures(audit, other, toy_pictures
         audit(attacks="calibrated(pia)", reference=other, mirror_reference=toy_pictures["unseen"])
 
 
-def test_without_attacks_a_setting_of_drc_in_few_passes_is_taken(audit, tmp_path):
+def test_without_attacks_drc_is_taken_against_the_mirror_image_alone(audit, tmp_path):
     found = audit(attacks=None, choices=to.Choices(limit=1))
-    assert found.attacks[0].name == "drc-fast"
-    assert found.attacks[0].nfe_per_picture == 24
+    assert found.attacks[0].name == "drc@2"
+    assert found.attacks[0].nfe_per_picture == 16
 
 
 def test_it_is_said_beforehand_what_can_be_reached(audit, tmp_path, target_folders):

@@ -171,7 +171,7 @@ def test_what_cannot_be_loaded_is_named_and_left_out_and_stops_nobody():
     assert parse_attacks("loss")[0].name == "loss"  # nobody needs to be asked
     with pytest.warns(LeftOut) as told:
         known = attacks()
-    assert "drc" in known and known["loss"].__module__.startswith("trainedon.")
+    assert "drc@1" in known and known["loss"].__module__.startswith("trainedon.")
     assert {"missing", "untitled", "again", "text", "odd", "loose", "all"}.isdisjoint(known)
     assert parse_attacks("loss")[0].name == "loss"  # though a package offers another one under this name
     messages = [str(warning.message) for warning in told]

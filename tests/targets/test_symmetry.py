@@ -92,7 +92,7 @@ def test_a_view_is_scored_as_its_definition_says(target_folders, kind, name):
     """By hand: the mean log error of both, with the noise of the picture, moved along where that is exact."""
     target, view = load_target(target_folders[kind]), TRANSFORMATIONS[name]
     batch = Batch.of(torch.rand(3, *target.picture, generator=torch.Generator().manual_seed(0)) * 2 - 1)
-    (attack,) = parse_attacks(f"drc(degradation=diffuse:100, restorations=1, symmetries={name})")
+    (attack,) = parse_attacks(f"drc@1(degradation=diffuse:100, restorations=1, symmetries={name})")
     eps = NoiseStream(batch.sha256, [0] * 3, target.shape, seed=0, device="cpu").next()
     t, scores = target.path.like_ddpm(100), []
     for pixels, noise in (
@@ -113,7 +113,7 @@ def exact(view, target):
 def test_a_view_that_pictures_do_not_have_is_refused_before_anything_is_evaluated(target, target_folders):
     grey = load_target(target_folders["grey"])
     wide = replace(target, shape=(3, 16, 32))
-    for spec in ("drc(symmetries={})", "symmetric(loss, symmetries={})"):
+    for spec in ("drc@1(symmetries={})", "symmetric(loss, symmetries={})"):
         (turned,), (swapped,) = (parse_attacks(spec.format(name)) for name in ("quarter-turn", "red-blue"))
         with pytest.raises(UserError, match="quarter-turn is for square pictures, and the model takes 32 x 16"):
             turned.check(wide)
@@ -124,7 +124,7 @@ def test_a_view_that_pictures_do_not_have_is_refused_before_anything_is_evaluate
 
 def test_a_picture_that_no_view_changes_has_no_score(target):
     batch = Batch.of(torch.rand(1, 1, 16, 16).expand(2, 3, 16, 16).contiguous() - 0.5)  # grey
-    (attack,) = parse_attacks("drc(degradation=diffuse:100, restorations=1, symmetries=red-blue)")
+    (attack,) = parse_attacks("drc@1(degradation=diffuse:100, restorations=1, symmetries=red-blue)")
     assert not np.isfinite(attack.score(target, batch)).any() and "the same in every view" in attack.unscored
     assert attack.null_view is None
 

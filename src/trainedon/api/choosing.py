@@ -86,9 +86,22 @@ def chosen(asked: Attacks, means: Means) -> list[Attack]:
 
 
 def possible(attacks: list[Attack], asked: Attacks, target: Target) -> list[Attack]:
-    """Of `all`, those that the target allows; what is left out is logged."""
+    """The attacks as they are made of this target (`for_model`); of `all`, those that it allows. What is another one
+    here, or left out, is logged."""
+    found = _for_model(attacks, target)
     everything = any("all" in names(text) for text in _texts(asked))
-    return [attack for attack in attacks if _allowed(attack, target)] if everything else attacks
+    return [attack for attack in found if _allowed(attack, target)] if everything else found
+
+
+def _for_model(attacks: list[Attack], target: Target) -> list[Attack]:
+    from trainedon.attacks.drc.by_family import for_model
+
+    found = for_model(attacks, target)
+    for attack in attacks:
+        if attack not in found:
+            (instead,) = for_model([attack], target)
+            log.warning("note: on this model, which works in latents, %s is %s", attack.spelled(), instead.spelled())
+    return found
 
 
 DEFAULT = "drc"
@@ -120,12 +133,12 @@ def against_view(
     attacks: Sequence[Attack] | None, target: Target, view: NullView, seed: int = 0
 ) -> tuple[list[Attack], bool]:
     """The attacks, each with its score of the view taken off; and whether the first is such a one. Those for which that
-    cannot be done stay as they are, and are named in the log. None: a setting of DRC in few passes."""
+    cannot be done stay as they are, and are named in the log. None: those of DEFAULT."""
     from trainedon.attacks import parse_attacks
     from trainedon.attacks.wrappers.symmetric import against
 
     if attacks is None:
-        attacks = parse_attacks("drc-latent" if target.latent else "drc-fast", [], seed=seed)
+        attacks = _for_model(parse_attacks(DEFAULT, [], seed=seed), target)
     found: list[Attack] = []
     for attack in attacks:
         try:

@@ -9,7 +9,7 @@ from torch import nn
 
 from trainedon.attacks.core.answers import Reported
 from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.registry import attacks
+from trainedon.attacks.core.registry import attacks, superseded
 from trainedon.attacks.single.loss import Loss
 from trainedon.spec import Parameter, parameters, spelled
 from trainedon.targets import Identity, NoisePath, Target
@@ -61,13 +61,21 @@ def _row(kind: type[Attack], target: Target) -> CatalogueRow:
     passes = "as its parameters have it" if others else _factor(attack, target) if around else _passes(attack, target)
     return CatalogueRow(
         name=kind.name,
-        title=kind.title,
+        title=kind.title + _version(kind),
         paper=kind.paper,
         needs=", ".join(needs) or "noise prediction",
         parameters=", ".join(_parameter(attack, one) for one in parameters(kind).values()),
         passes=passes,
         reported="; ".join(map(_figures, kind.reported)),
     )
+
+
+def _version(kind: type[Attack]) -> str:
+    """Of an attack that has versions which one it is, and whether the plain name means it."""
+    plain, at, number = kind.name.partition("@")
+    if not at:
+        return ""
+    return f", version {number}" + ("" if superseded(kind) else f": what `{plain}` means")
 
 
 def _parameter(attack: Attack, parameter: Parameter) -> str:

@@ -31,8 +31,8 @@ Attacks = Annotated[str, typer.Option(help="Attacks, such as 'drc, loss(t=100)',
 AuditAttacks = Annotated[
     str | None,
     typer.Option(
-        help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`. When not given: drc, without "
-        "unseen pictures a setting of it in few passes, and with twins the one that is best for these."
+        help="Attacks, such as 'drc, loss(t=100)', or all. See `trainedon attacks`. When not given: drc, "
+        "without unseen pictures minus its score of the mirror image, and with twins the one that is best for these."
     ),
 ]
 Seed = Annotated[int, typer.Option(min=-MOST, max=MOST, help="Seed of the noise that attacks draw.")]

@@ -13,7 +13,7 @@ from trainedon.embedded import emoji as designs
 from trainedon.errors import UserError
 from trainedon.noise import generator
 
-ATTACK = "drc-fast"
+ATTACK = "drc"
 SUSPECTS = 20  # of each kind: seen by the model, and not
 UNSEEN = 104
 ATTRIBUTION = (

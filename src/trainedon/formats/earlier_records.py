@@ -7,7 +7,8 @@ from typing import get_args
 from trainedon.formats.null_view import NullView
 from trainedon.formats.run_record import DeclaredEntry, RunRecord
 
-DRC = ("drc", "drc-fast", "drc-hide", "drc-latent", "drc-paper")  # the attacks of version 1 that showed pictures
+# The attacks of version 1 that showed pictures, and what they are called since.
+DRC = ("drc", "drc@1", "drc@2", "drc-fast", "drc-hide", "drc-latent", "drc-paper")
 
 
 def declared(record: RunRecord, name: str, attack: str) -> DeclaredEntry:

@@ -15,6 +15,7 @@ from trainedon.errors import UserError
 from trainedon.evidence import CURRENT, Rules, rules_of
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunIdentity
+from trainedon.runs.spelling import named_before
 from trainedon.targets.core.identity import Identity
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota of that name
@@ -107,7 +108,7 @@ def _refuse_other(out: Path, earlier: dict[str, object], identity: dict[str, obj
 def _changed(key: str, before: object, now: object) -> str:
     if key.startswith("pictures.") and before and now:  # digests say nothing to a person
         return f"the pictures of the set {key.partition('.')[2]} are others, or have other names, labels or captions"
-    return f"{key} was {before!r}, is {now!r}"
+    return f"{key} was {before!r}, is {now!r}{named_before(before, now) if key == 'attacks' else ''}"
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

@@ -21,7 +21,7 @@ from trainedon.pictures.places.stores import Store, is_url, shown
 # The files of a run folder. Nothing else in a store is fetched, written or removed, whatever it is called.
 _OURS = re.compile(
     "|".join(re.escape(name) for name in run_files.ALL if name != run_files.LOCK)
-    + rf"|({run_files.SHARDS}|{run_files.RESTORED})(/[A-Za-z0-9_-][\w.-]*){{2}}"
+    + rf"|({run_files.SHARDS}|{run_files.RESTORED})(/[A-Za-z0-9_-][\w.@-]*){{2}}"
 )
 
 

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 
 from trainedon.errors import UserError, meant
@@ -16,7 +17,7 @@ from trainedon.spec.parameters import is_required, name_of, parameters, unnamed
 
 Maker = Callable[..., Any]  # the class of a part, or a function that makes one
 M = TypeVar("M", bound=Maker)
-NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
+NAME = re.compile(r"[a-z][a-z0-9_-]*(@[1-9][0-9]*)?", re.ASCII)  # with its version, where it has several
 _nouns: list[Noun] = []
 
 
@@ -28,11 +29,20 @@ class Noun:
     """A kind of part, and all of its kind that can be named. It stands in the base class of the kind, as `noun`.
 
     title: what messages call one. group: the entry points by which other packages offer theirs. example: the name of
-    one, for messages. also: words that stand for several, where parts are listed.
+    one, for messages. also: words that stand for several, where parts are listed. recommended: names of what has
+    versions -> the version that is meant where none is said.
     """
 
-    def __init__(self, title: str, group: str, example: str, also: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        title: str,
+        group: str,
+        example: str,
+        also: Sequence[str] = (),
+        recommended: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.title, self.group, self.example, self.also = title, group, example, also
+        self.recommended = recommended
         self.base: Any = None
         self.makers: dict[str, Maker] = {}
         self.left_out: dict[str, str] = {}  # entry point -> why it cannot be loaded
@@ -45,7 +55,7 @@ class Noun:
     def register(self, maker: Maker) -> None:
         """Raises ValueError when another one has its name, or when no text could name it."""
         name = name_of(maker)
-        if name in self.also or not NAME.fullmatch(name):
+        if name in (*self.also, *self.recommended) or not NAME.fullmatch(name):
             raise ValueError(f"{'an' if self.title[0] in 'aeiou' else 'a'} {self.title} cannot be called {name!r}")
         if self.makers.get(name, maker) is not maker:
             raise ValueError(f"two {self.title}s are called {name}")
@@ -86,14 +96,16 @@ class Noun:
         return f"the {self.title} {name} of another package cannot be loaded ({why}): mend or remove that package"
 
     def find(self, name: str) -> Maker:
-        """The one of this name. Raises UserError with the choices, or with why it cannot be loaded."""
+        """The one of this name, of its recommended version where none is said. Raises UserError with the choices, or
+        with why it cannot be loaded."""
+        name = self.recommended.get(name, name)
         if name not in self.makers:
             self.load()
         if name in self.makers:
             return self.makers[name]
         if name in self.left_out:
             raise UserError(self.without(name))
-        hint = meant(cut(name), [*self.makers, *self.also])
+        hint = meant(cut(name), [*self.makers, *self.recommended, *self.also])
         choices = ", ".join(map(self.usage, self.registered().values())) + "".join(
             f", or {word}" for word in self.also[:1]
         )

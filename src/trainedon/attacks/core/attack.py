@@ -24,6 +24,9 @@ Need = Literal["gradients", "unseen", "labels", "captions", "shadows", "referenc
 
 # Needs that no option has to meet: model and pictures bring them, and `check` or `conclude` say where they do not.
 HAVE: tuple[Need, ...] = ("gradients", "unseen", "labels", "captions")
+# An attack that has versions -> the one that its plain name means. A version never changes; a better one gets a number
+# of its own.
+RECOMMENDED = {"drc": "drc@2"}
 REMEDIES: dict[Need, str] = {
     "gradients": "gradients of the network: count them among what you have",
     "labels": "pictures whose membership is known, which `trainedon evaluate` has and an audit has not",
@@ -47,7 +50,9 @@ class Attack(Part, ABC):
     reported: what its paper prints.
     """
 
-    noun: ClassVar[Noun] = Noun("attack", "trainedon.attacks", example="pia", also=("all", "cdi"))
+    noun: ClassVar[Noun] = Noun(
+        "attack", "trainedon.attacks", example="pia", also=("all", "cdi"), recommended=RECOMMENDED
+    )
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # every attack is a dataclass
     title: ClassVar[str]
     paper: ClassVar[str]
@@ -137,6 +142,11 @@ class Attack(Part, ABC):
         """The view of the picture whose score is taken off, and nothing else: of pictures that the model never saw, of
         a kind that is as likely in this view, scores are as likely positive as negative. None for other scores."""
         return None
+
+    @property
+    def filed(self) -> str:
+        """Its name in the files of a run. A first version has its plain one, as it had before there were versions."""
+        return self.name.removesuffix("@1")
 
     @property
     def learns(self) -> bool:

@@ -27,6 +27,8 @@ def attacks() -> dict[str, type[Attack]]:
 def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> list[Attack]:
     """`drc, loss(t=100, draws=2), fremia(pia)`: attacks, parameters in parentheses, the others at their defaults.
 
+    `drc@1` is a version of an attack, `drc` alone the recommended one.
+
     `all` stands for every attack that works as it is, without labels; `cdi` for those of GROUPS. have: the needs that
     are met besides those that are parameters. given: parameters for every attack that has one of that name and does not
     say it itself (`seed`, `shadows`, `reference`); None stands for none.
@@ -60,9 +62,16 @@ def works_alone(attack: type[Attack]) -> bool:
     return not is_required(attack)
 
 
+def superseded(attack: type[Attack]) -> bool:
+    """Whether the attack is a version, and another one is recommended."""
+    plain, at, _ = attack.name.partition("@")
+    return bool(at) and Attack.noun.find(plain) is not attack
+
+
 def _everything(have: Sequence[str], given: Mapping[str, object]) -> Iterator[Attack]:
-    for kind in sorted(attacks().values(), key=lambda kind: kind.name != LEAD):
-        if works_alone(kind):
+    lead = Attack.noun.find(LEAD)
+    for kind in sorted(attacks().values(), key=lambda kind: kind is not lead):
+        if works_alone(kind) and not superseded(kind):
             attack: Attack = Attack.noun.read(kind.name, given)
             if "labels" not in attack.needs and not attack.missing(have):
                 yield attack

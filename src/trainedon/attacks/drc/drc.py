@@ -58,7 +58,7 @@ class DRC(Attack):
 
     scope_given: ClassVar[str | None] = None  # set where it was given: another encoder takes it over
 
-    name: ClassVar[str] = "drc"
+    name: ClassVar[str] = "drc@1"
     title: ClassVar[str] = "Degrade-Restore-Compare"
     paper: ClassVar[str] = "after arXiv 2403.08487"
     repeats: ClassVar[bool] = False

@@ -235,4 +235,4 @@ def _concluded(attack: Attack, items: Sequence[Item], shards: Sequence[pa.Table]
 
 
 def _folder(out: Path, number: int, attack: Attack) -> Path:
-    return out / run_files.SHARDS / f"{number:02d}-{attack.name}"
+    return out / run_files.SHARDS / f"{number:02d}-{attack.filed}"

@@ -206,7 +206,7 @@ class Scorer:
         return [place for place in places if items[place].sha256 in wanted]
 
     def _selected(self, task: Task, number: int, told: Iterable[tuple[int, float, Exhibit]]) -> tuple[Shown, ...]:
-        name = self._attacks[number].name
+        name = self._attacks[number].filed
         shown = tuple(Shown.of(task.items[place], name, float(score), exhibit) for place, score, exhibit in told)
         for one in shown:
             self._selection.add(one)
@@ -305,7 +305,7 @@ def row(
         "picture": item.picture,
         "sha256": item.sha256,
         "set": item.set,
-        "attack": attack.name,
+        "attack": attack.filed,
         "attack_repr": repr(attack),
         "score": score,
         "reason": reason,
