@@ -128,6 +128,7 @@ def test_it_scores_as_the_same_target_does_in_python(here):
     assert told[0]["model"]["digest"] == told[1]["model"]["digest"] and told[1]["model"]["own_code"]["source"] is None
 
 
+@pytest.mark.slow
 def test_the_other_commands_take_it_too(here):
     model, sets = f"{here}:make_target", ("--members", "members", "--unseen", "unseen")
     device = ("--device", "cpu", "--limit", "8")
@@ -195,6 +196,7 @@ def test_what_she_got_wrong_is_shown_as_hers(name, says, here):
     ("model", "says"),
     [
         ("nowhere:make", "there is no module nowhere: {here}/nowhere.py does not exist"),
+        ("lacking.py:make", "lacking.py is a file: name its module without .py, as in lacking:make_target"),
         ("broken:make", "broken cannot be imported (broken.py, line 1: SyntaxError:"),
         ("lacking:make", "lacking.py, line 1, in <module>: ModuleNotFoundError: No module named 'not_installed_any"),
     ],
@@ -256,6 +258,7 @@ def test_no_code_that_a_run_names_is_run(here):
     assert not Path("ran").exists() and "evil" not in sys.modules
 
 
+@pytest.mark.slow
 def test_it_is_found_by_the_installed_command(here):
     """In a process of its own, whose path begins with the folder of the program."""
     code = "import sys; sys.path.remove(''); from trainedon.cli import main; main()"

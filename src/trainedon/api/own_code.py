@@ -50,6 +50,8 @@ def _module(name: str) -> ModuleType:
     from trainedon.targets.core.blame import hers
 
     here = str(Path.cwd())
+    if name.endswith(".py") and Path(name).is_file():
+        raise UserError(f"{name} is a file: name its module without .py, as in {name[:-3]}:make_target")
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
     importlib.invalidate_caches()
