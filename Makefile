@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 
-.PHONY: env demo test test-all test-lowest lint clean
+.PHONY: env demo test test-all quick-tests all-tests test-lowest lint clean
 
 env: .venv/ready
 
@@ -17,14 +17,21 @@ demo: env
 
 # One thread a worker: two workers share two cores, and small networks are slower on more. Modules are compiled once, not
 # by every process that a test starts.
-test test-all: export OMP_NUM_THREADS = 1
+quick-tests all-tests: export OMP_NUM_THREADS = 1
 unexport PYTHONDONTWRITEBYTECODE
 
-test: env lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+# Lint keeps one core busy for a while, so it runs beside the tests.
+test: env
+	$(MAKE) --no-print-directory -j 2 lint quick-tests
 
 # With what takes long: Ray's workers, trainings, coverage by repetition, a browser.
-test-all: env lint
+test-all: env
+	$(MAKE) --no-print-directory -j 2 lint all-tests
+
+quick-tests: env
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+all-tests: env
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The oldest versions that pyproject.toml allows; libraries of then warn of much.

@@ -141,7 +141,7 @@ def _main(given: argparse.Namespace) -> None:
         print(calibrated(chosen, given.out, given.limit, given.device))  # noqa: T201 (a command of its own)
         return
     page = given.markdown or given.out / "accuracy.md"
-    accuracy_page.around(page)  # hours pass before it is written
+    accuracy_page.check(page)  # hours pass before it is written
     shadows = {name: Shadows.open(folder) for name, _, folder in (text.partition("=") for text in given.shadows)}
     if stranger := next((name for name in shadows if name not in {one.name for one in chosen}), None):
         raise UserError(f"--shadows {stranger}=...: there is no target of that name")

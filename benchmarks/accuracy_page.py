@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.marks import around, write_between
 from benchmarks.peers import LEAD, mean
-from trainedon.errors import UserError
 from trainedon.files import write_text
 
 BEGIN = "<!-- accuracy: begin -->"
@@ -24,7 +24,7 @@ EXPLAINED = (
 
 
 def markdown(targets: Sequence[dict], figure: str) -> str:
-    """The whole text between its two marks. targets: as accuracy.json has them. figure: the SVG's name."""
+    """The text between the two marks. targets: as accuracy.json has them. figure: the SVG's name."""
     parts = [f"![AUC against passes a picture]({figure})", EXPLAINED]
     if len(targets) > 1:
         parts += ["### Summary", summary(targets), tally(targets)]
@@ -32,27 +32,21 @@ def markdown(targets: Sequence[dict], figure: str) -> str:
         parts += [f"### {target['name']}", about(target), table(target), " ".join(sentences(target["rows"]))]
         if target["left_out"]:
             parts.append("Left out:\n\n" + "\n".join(f"- `{k}`: {why}" for k, why in target["left_out"].items()))
-    return "\n\n".join([BEGIN, *parts, END]) + "\n"
+    return "\n\n".join(parts)
 
 
 def put(text: str, page: Path) -> None:
-    """Write the text as a page, or in the place of the marked part of the page that there is; raises as `around`."""
-    before, after = around(page)
-    write_text(page, before + (text.strip() if after else text) + after)
-
-
-def around(page: Path) -> tuple[str, str]:
-    """What stands before and after the marked part of a page; nothing where there is no page.
-
-    Raises UserError for a page without the two marks, of which nothing may be overwritten.
-    """
+    """Write the text between the marks of the page, which is made where there is none; raises as `check`."""
+    check(page)
     if not page.exists():
-        return "", ""
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"{page} has no lines {BEGIN} and {END} to write between: add them, or give a new file")
-    return before, after
+        write_text(page, f"{BEGIN}\n{END}\n")
+    write_between(page, BEGIN, END, f"\n\n{text}\n\n")
+
+
+def check(page: Path) -> None:
+    """Raises UserError for a page without the two marks, of which nothing may be overwritten."""
+    if page.exists():
+        around(page, BEGIN, END)
 
 
 def about(target: dict) -> str:

@@ -10,8 +10,14 @@ from trainedon.files import write_text
 
 def write_between(page: Path, begin: str, end: str, text: str) -> None:
     """Replace what stands between the marks, which stay. Raises UserError for a page without them."""
+    before, after = around(page, begin, end)
+    write_text(page, f"{before}{text}{after}")
+
+
+def around(page: Path, begin: str, end: str) -> tuple[str, str]:
+    """The page up to its first mark and from its last one on, marks included. Raises UserError where one is missing."""
     before, first, rest = page.read_text("utf-8").partition(begin)
     _, last, after = rest.partition(end)
     if not first or not last:
         raise UserError(f"{page} has no lines {begin} and {end} to write between: add them")
-    write_text(page, f"{before}{begin}{text}{end}{after}")
+    return before + first, last + after

@@ -381,11 +381,6 @@ def _part(title: str, heads: Sequence[str], groups: dict[tuple[str, ...], list[R
     return "\n".join(lines)
 
 
-def put(text: str, page: Path) -> None:
-    """Replace what stands between the marks. Raises UserError for a page without them."""
-    write_between(page, BEGIN, END, f"\n{text}\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("unseen", type=Path)
@@ -420,7 +415,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = table(read_rows(given.out))
     print(text)  # noqa: T201 (a command of its own)
     if given.page is not None:
-        put(text, given.page)
+        write_between(given.page, BEGIN, END, f"\n{text}\n")
 
 
 def read_rows(folder: Path) -> dict[str, Row]:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from benchmarks.marks import write_between
 from trainedon.errors import UserError
 from trainedon.evidence.studies.sweep import Group, Point, Sweep, named
 from trainedon.files import write_text
@@ -101,7 +102,7 @@ def _cell(point: Point | None, best: float | None) -> str:
 def page(sweeps: Mapping[str, Sweep], folder: str) -> tuple[str, dict[str, str]]:
     """The Markdown between the marks, and file name -> figure."""
     attacks = " ".join(f"`{name}`: `{sweep.attack}`." for name, sweep in sweeps.items())
-    parts, figures = [BEGIN, f"What is varied: {attacks}"], {}
+    parts, figures = [f"What is varied: {attacks}"], {}
     for title, groups in by_title(sweeps).items():
         file = re.sub(r"\W+", "-", title.lower()).strip("-") + ".svg"
         figures[file] = figure(groups)
@@ -110,26 +111,17 @@ def page(sweeps: Mapping[str, Sweep], folder: str) -> tuple[str, dict[str, str]]
         parts += [f"## {title}", first.question, f"![{title}]({folder}/{file})", table(groups), said]
     for name, sweep in sweeps.items():
         parts += [f"Left out on `{name}`: {note}." for note in sweep.notes]
-    return "\n\n".join([*parts, END]), figures
+    return "\n\n".join(parts), figures
 
 
-def put(text: str, where: Path) -> None:
-    """Replace what stands between the marks. Raises UserError for a page without them."""
-    before, begin, rest = where.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"{where} has no lines {BEGIN} and {END} to write between: add them")
-    write_text(where, before + text + after)
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweeps", nargs="+", metavar="NAME=SWEEP")
     parser.add_argument("--page", type=Path, required=True)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     try:
         text, figures = page(dict(map(read, given.sweeps)), "questions")
-        put(text, given.page)
+        write_between(given.page, BEGIN, END, f"\n\n{text}\n\n")
         folder = given.page.parent / "questions"
         folder.mkdir(exist_ok=True)
         for name, svg in figures.items():

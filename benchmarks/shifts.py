@@ -214,11 +214,6 @@ def table(name: str, paths: Sequence[Path], side: int, draws: int) -> Iterator[s
     yield ""
 
 
-def put(text: str, where: Path) -> None:
-    """Replace what stands between the marks. Raises UserError for a page without them."""
-    write_between(where, BEGIN, END, f"\n{text}")
-
-
 def audited(suspects: Sequence[Path], unseen: Sequence[Path], shift: Shift) -> Audit:
     """The audit of these files, the unseen ones changed, by an attack that puts every suspect above all of them."""
     rng = np.random.Generator(np.random.Philox(0))
@@ -255,7 +250,7 @@ def main() -> None:
                 print(line, flush=True)  # noqa: T201 (a command of its own)
                 lines.append(line + "\n")
         if given.page:
-            put("".join(lines), given.page)
+            write_between(given.page, BEGIN, END, "\n" + "".join(lines))
     except (UserError, OSError) as error:
         sys.exit(str(error))
 

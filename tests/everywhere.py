@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import pickle
 import shutil
 import sys
 from collections import OrderedDict
@@ -18,6 +19,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from trainedon.compare import efficientnet
+from trainedon.evidence.protocol import blind, cdi, listed, sides
+from trainedon.evidence.statistics import pvalues
+from trainedon.evidence.statistics.two_sample import View
 from trainedon.pictures import Batch, scan
 from trainedon.targets import Identity, NoisePath
 from trainedon.targets.networks.unet import PixelUNet
@@ -51,6 +55,41 @@ def answers_of_efficientnet() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(efficientnet, "in_chunks", asked)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def answers_of_permutations() -> Iterator[None]:
+    """What a permutation test answers to the same numbers is kept: runs on the same pictures, and what is computed
+    again from their scores, ask it the same again and again."""
+    kept: OrderedDict[bytes, object] = OrderedDict()
+
+    def keeping(function: Callable[..., object]) -> Callable[..., object]:
+        def ask(*given: object, **named: object) -> object:
+            key = hashlib.sha256(pickle.dumps((function.__name__, _plain(given), _plain(named)))).digest()
+            if key not in kept:
+                kept[key] = function(*given, **named)
+            while len(kept) > 4000:
+                kept.popitem(last=False)
+            return kept[key]
+
+        return ask
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((sides, "permutation_test"), (pvalues, "permutation_test"), (listed, "permutation_test")):
+            patch.setattr(module, name, keeping(getattr(module, name)))
+        for module in (blind, cdi):
+            patch.setattr(module, "classifier_two_sample_test", keeping(module.classifier_two_sample_test))
+        yield
+
+
+def _plain(given: object) -> object:
+    """As something that pickle writes: a function that another one made is its name and what it was made with."""
+    if isinstance(given, View):
+        made_with = [cell.cell_contents for cell in given.classifier.__closure__ or ()]
+        return given.x, given.classifier.__qualname__, made_with
+    if isinstance(given, dict):
+        return {name: _plain(value) for name, value in given.items()}
+    return [_plain(value) for value in given] if isinstance(given, (list, tuple)) else given
 
 
 @pytest.fixture(scope="session")

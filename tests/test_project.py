@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+TOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT, PYTEST = TOOLS["project"], TOOLS["tool"]["pytest"]["ini_options"]
 # modules of Python that Windows lacks
 POSIX = {"crypt", "fcntl", "grp", "nis", "ossaudiodev", "posix", "pty", "pwd", "resource", "spwd", "syslog", "termios"}
 ADDRESS = "https://example.org/somebody/trainedon"
@@ -107,6 +108,41 @@ def test_the_workflows_test_what_the_package_promises():
     pythons = jobs["test"]["strategy"]["matrix"]["python"]
     promised = [name.split(" :: ")[-1] for name in PROJECT["classifiers"] if "Python :: 3." in name]
     assert pythons == promised and f">={pythons[0]}" == PROJECT["requires-python"]
+
+
+WORKFLOWS = {path.name: yaml.safe_load(path.read_text("utf-8")) for path in (ROOT / ".github/workflows").glob("*.yml")}
+COMMANDS = {
+    f"{name}: {step['run']}": step["run"]
+    for name, workflow in WORKFLOWS.items()
+    for job in workflow["jobs"].values()
+    for step in job.get("steps", ())
+    if "run" in step
+} | {".ci/run": (ROOT / ".ci/run").read_text("utf-8")}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_what_commands_of_other_machines_name_is_there(command):
+    """Targets of make, files, marks of tests and extras."""
+    targets = set(re.findall(r"^([\w-]+(?: [\w-]+)*):(?! export)", (ROOT / "Makefile").read_text("utf-8"), flags=re.M))
+    targets = {name for names in targets for name in names.split()}
+    marks = {mark.partition(":")[0] for mark in PYTEST["markers"]}
+    assert set(re.findall(r"\bmake (?:-C \w+ )?([\w-]+)", command)) <= targets
+    assert all((ROOT / name).exists() for name in re.findall(r"(?:python|-c|bash) ([\w./-]+\.\w+)", command))
+    assert set(re.findall(r'-m "not (\w+)"', command)) <= marks
+    for extras in re.findall(r"\.\[([\w,]+)\]", command):
+        assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
+
+
+def test_jobs_wait_for_jobs_and_call_workflows_that_there_are():
+    for workflow in WORKFLOWS.values():
+        jobs = workflow["jobs"]
+        for job in jobs.values():
+            assert {job["needs"]} <= jobs.keys() if "needs" in job else "runs-on" in job or "uses" in job
+            if "uses" in job:
+                assert "workflow_call" in WORKFLOWS[Path(job["uses"]).name][True], "YAML reads `on` as true"
+            for step in job.get("steps", ()):
+                assert ("run" in step) != ("uses" in step)
+                assert "@" in step.get("uses", "@"), "an action without its version"
 
 
 def test_the_files_for_other_machines_can_be_read():

@@ -68,9 +68,9 @@ def unconditional(**changes: object) -> UNet2DModel:
         "in_channels": 3,
         "out_channels": 3,
         "layers_per_block": 1,
-        "block_out_channels": (8, 16),
-        "norm_num_groups": 4,
-        "attention_head_dim": 4,
+        "block_out_channels": (4, 8),
+        "norm_num_groups": 2,
+        "attention_head_dim": 8,
         "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
         "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
     }

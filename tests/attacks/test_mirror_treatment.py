@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from slowly import slowly
 
 from trainedon.attacks import parse_attacks
 from trainedon.pictures import Batch, Rendering
@@ -42,7 +43,7 @@ def pictures():
     return [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
 
 
-@pytest.mark.parametrize("rendering", RENDERINGS, ids=str)
+@pytest.mark.parametrize("rendering", [RENDERINGS[0], *slowly(*RENDERINGS[1:])], ids=str)
 @pytest.mark.parametrize(("text", "axes"), ATTACKS)
 def test_a_file_in_the_view_has_the_opposite_score(target, text, axes, rendering):
     (attack,) = parse_attacks(text)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from slowly import slowly
 
 from trainedon.attacks import DRC, parse_attacks
 from trainedon.attacks.core.execute import run
@@ -23,7 +24,9 @@ def both(settle: float, given: str = BASE, pivot: float = 0.0) -> tuple[DRC, DRC
     return plain, replace(plain, settle=settle, pivot=pivot)
 
 
-@pytest.mark.parametrize("given", [BASE, "restorations=3, degradation=hide, roi=cover, steps=2, encoder=own+pixel"])
+@pytest.mark.parametrize(
+    "given", [BASE, *slowly("restorations=3, degradation=hide, roi=cover, steps=2, encoder=own+pixel")]
+)
 def test_a_picture_that_never_stops_has_the_score_of_before_bit_for_bit(given, target, batch):
     plain, patient = both(1e12, given)
     with target.counted() as spent:

@@ -77,6 +77,7 @@ def test_another_renderer_is_refused(artworks, monkeypatch):
         drawn(0, 1)
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_same_figure_twice(artworks, tmp_path):
     texts = [gallery.gallery(tmp_path / "new" / name, seed=0, each=1, steps=2) for name in ("one.png", "two.png")]
     one, two = ((tmp_path / "new" / name).read_bytes() for name in ("one.png", "two.png"))

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import nulls
-from benchmarks.nulls import BEGIN, CHANGES, END, Design, counts, pool, put, table
-from trainedon.errors import UserError
+from benchmarks.nulls import BEGIN, CHANGES, END, Design, counts, pool, table
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +78,6 @@ def test_the_tables_part_true_audits_from_those_with_nothing_to_find():
     assert "| weak | pia | 20 | 3 (0.032-0.379) | 1 (0.001-0.249) | at most 1 (0.001-0.249) | at most 1" in text
     assert "| strong | pia | 10 | 1 (0.003-0.445) | 1 (0.003-0.445) | 0 (0.000-0.308) | 1 (0.003-0.445) |" in text
     assert "| suspects mirrored | 20 | 4 (0.057-0.437) | 2" in text and "| nothing |" not in text
-
-
-def test_a_page_without_marks_is_refused(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("nothing")
-    with pytest.raises(UserError, match="has no lines"):
-        put("text", page)
 
 
 @pytest.mark.slow

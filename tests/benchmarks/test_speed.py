@@ -62,6 +62,7 @@ def test_what_is_written_and_printed(tiny, target_folders, toy_pictures, tmp_pat
     assert "| `drc-fast` |" in printed and "RePaint: steps=4" in printed and "peak_mib_1000: not measured" in printed
 
 
+@pytest.mark.slow
 def test_parts_that_are_skipped_are_null(tiny, target_folders, toy_pictures, tmp_path):
     skipped = [f"--skip-{name}" for name in ("diffusers", "secmi", "memory", "workers")]
     found = run(target_folders, toy_pictures, tmp_path / "s.json", *skipped)

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from slowly import slowly
 
 from trainedon.evidence import Circumstances, Scores, audit_table, evaluate_table, to_json
 from trainedon.evidence.protocol import blind
@@ -67,7 +68,7 @@ def test_captions_that_one_set_lacks(first, unseen, differs):
     assert sum(found.ways["suspect"].values()) == len(first) and found.classes_p_value is None
 
 
-@pytest.mark.parametrize(("n", "rate"), [(20, 0.1), (50, 0.1), (100, 0.3), (200, 0.5)])
+@pytest.mark.parametrize(("n", "rate"), [(20, 0.1), (50, 0.1), *slowly((100, 0.3), (200, 0.5))])
 def test_captions_that_chance_left_out_of_both_sets_alike_cost_no_claim(n, rate):
     rng = np.random.default_rng(0)
     lacking = rng.binomial(n, rate, (1000, 2)).tolist()

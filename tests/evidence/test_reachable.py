@@ -33,9 +33,14 @@ def test_what_can_be_reached_is_said_with_what_would_help(given, level, said):
     assert found.level == level and said in found.sentence
 
 
-def test_it_agrees_with_the_claims_of_the_clearest_scores():
+@pytest.mark.parametrize(
+    ("suspects", "unseen"),
+    [((3, 12), (5, 8)), pytest.param((1, 2, 3, 12), (1, 5, 8, 30, 120), marks=pytest.mark.slow)],
+    ids=["some", "all"],
+)
+def test_it_agrees_with_the_claims_of_the_clearest_scores(suspects, unseen):
     """Every suspect above every unseen picture: a claim of level 0 is foretold where that is what it comes to."""
-    for m, n, attacks in itertools.product((1, 2, 3, 12), (1, 5, 8, 30, 120), (1, 3)):
+    for m, n, attacks in itertools.product(suspects, unseen, (1, 3)):
         rows = [
             {"picture": f"{name} {i}", "set": name, "attack": f"a{k}", "score": base + i + 0.1 * k}
             for k in range(attacks)

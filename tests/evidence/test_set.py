@@ -123,7 +123,7 @@ def test_the_claim_speaks_of_cdi_when_it_leads():
 @pytest.mark.parametrize("repeats", [50, pytest.param(150, marks=pytest.mark.slow)])
 def test_unseen_against_unseen_finds_nothing(repeats):
     rng = np.random.default_rng(4)
-    p = np.array([unseen_control(*rng.normal(size=(2, 30))).p_value for _ in range(repeats)])
+    p = np.array([unseen_control(*rng.normal(size=(2, 30)), Deals(999)).p_value for _ in range(repeats)])
     assert np.mean(p <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
 
 

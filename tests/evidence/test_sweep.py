@@ -167,14 +167,15 @@ def test_p_values_are_corrected_for_every_pair():
     )
 
 
-def test_equal_settings_are_seldom_told_apart_though_the_best_is_picked():
+@pytest.mark.parametrize("sweeps", [15, pytest.param(40, marks=pytest.mark.slow)])
+def test_equal_settings_are_seldom_told_apart_though_the_best_is_picked(sweeps):
     """Eight settings of one strength: all but 5 in 100 sweeps must not call the best one clear."""
     clear = [
-        found((1.0,) * 8, plan=planned(8, values=range(8)), members=40, unseen=60, seed=s).clear for s in range(40)
+        found((1.0,) * 8, plan=planned(8, values=range(8)), members=40, unseen=60, seed=s).clear for s in range(sweeps)
     ]
-    assert sum(clear) <= 4
-    beaten = [found((1.0,) * 7 + (1.7,), plan=planned(8, values=range(8)), seed=s).clear for s in range(8)]
-    assert sum(beaten) == 8, "and a real difference is seen"
+    assert sum(clear) <= sweeps // 10
+    beaten = [found((1.0,) * 7 + (1.7,), plan=planned(8, values=range(8)), seed=s).clear for s in range(sweeps // 5)]
+    assert all(beaten), "and a real difference is seen"
 
 
 def test_no_setting_better_than_a_coin_is_said():

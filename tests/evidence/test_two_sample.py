@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 from sklearn.linear_model import LogisticRegression, Ridge
+from slowly import slowly
 
 from trainedon.evidence.statistics.two_sample import (
     NEWTON,
@@ -35,7 +36,10 @@ def test_a_score_that_is_no_number_is_refused():
         one(x, 15)
 
 
-@pytest.mark.parametrize("classifier", [discriminant(), discriminant(8.0), logistic])
+@pytest.mark.parametrize(
+    "classifier",
+    [discriminant(8.0), *slowly(discriminant(), logistic)],
+)
 def test_permutation_p_value_is_valid_and_finds_a_shift(classifier):
     rng = np.random.default_rng(0)
     null = [one(rng.normal(size=(50, 8)), 20, classifier=classifier)[1] for _ in range(150)]
@@ -62,12 +66,13 @@ def test_several_views_are_one_test_and_lose_little():
     assert p_value <= 2 / 200
 
 
-def test_stopping_early_is_valid_and_changes_nothing_where_there_is_much_to_find():
+@pytest.mark.parametrize("repeats", [60, pytest.param(200, marks=pytest.mark.slow)])
+def test_stopping_early_is_valid_and_changes_nothing_where_there_is_much_to_find(repeats):
     rng = np.random.default_rng(3)
-    null = [one(rng.normal(size=(40, 4)), 15, 999, enough=10)[1:] for _ in range(200)]
+    null = [one(rng.normal(size=(40, 4)), 15, 999, enough=10)[1:] for _ in range(repeats)]
     p = np.array([p for p, _ in null])
     for level in (0.05, 0.2):
-        assert np.mean(p <= level) <= level + 3 * np.sqrt(level / 200)
+        assert np.mean(p <= level) <= level + 3 * np.sqrt(level / repeats)
     assert all(p_value == 10 / made for p_value, made in null if made < 999)
     x = rng.normal(size=(60, 4)) + 3 * (np.arange(60) < 20)[:, None]
     assert one(x, 20, 499, enough=50)[1:] == one(x, 20, 499)[1:] == (1 / 500, 499)

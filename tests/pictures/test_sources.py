@@ -158,11 +158,12 @@ def test_folders_nested_deeper_than_paths_can_be(folder):
 
 def test_folders_nested_deeper_than_functions_can_call_each_other(folder):
     path = folder("a.png")
-    deepest = path / "/".join("f" * 1500)
+    deepest = path / "/".join("f" * 1100)
     subprocess.run(["mkdir", "-p", str(deepest)], check=True)  # which Python's own would neither make
     (deepest / "b.png").write_bytes((path / "a.png").read_bytes())
     try:
-        assert len(scan(path)) == 2 and scan(path)[1].read().sha256 == scan(path)[0].read().sha256
+        first, second = scan(path)
+        assert first.read().sha256 == second.read().sha256
     finally:
         subprocess.run(["rm", "-rf", str(path / "f")], check=True)  # nor remove
 

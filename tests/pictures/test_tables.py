@@ -408,8 +408,8 @@ def test_captions_beside_pictures_may_be_written_as_differences(parquet, files, 
 
 def test_parquet_names_written_as_differences_are_bounded(parquet):
     told = {"use_dictionary": False, "column_encoding": {"image": "PLAIN", "name": "DELTA_BYTE_ARRAY"}}
-    names = ["x" * 300_000] * 2000  # 600 MB, of which a page holds one
-    path = parquet({"image": [b"x"] * 2000, "name": names}, rows=2000, **told)
+    names = ["x" * 300_000] * 1000  # 300 MB, of which a page holds one
+    path = parquet({"image": [b"x"] * 1000, "name": names}, rows=1000, **told)
     assert path.stat().st_size < 2**21
     pool, own = pa.proxy_memory_pool(pa.system_memory_pool()), pa.default_memory_pool()
     pa.set_memory_pool(pool)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from slowly import slowly
 
 from trainedon.restore import DDNM, DPS, Guided, Join, Masked, Naive, PiGDM, Twisted
 
@@ -53,13 +54,13 @@ def recovered(gaussian, half, restorer, noise, steps) -> tuple[float, float]:
         (Guided(scale=100), 20, (0.5, 1.5), (3, 10)),
         # one coherent noising of the kept part does as well as a new one at every step
         (DDNM(), 50, (0.5, 0.65), (0.9, 1.15)),
-        (DDNM(resamplings=4, jump=5), 50, (0.7, 0.9), (0.75, 1.0)),
+        *slowly((DDNM(resamplings=4, jump=5), 50, (0.7, 0.9), (0.75, 1.0))),
         (DPS(zeta=0.3), 50, (1.0, 1.16), (0.65, 0.87)),
         # the paper's weights pull harder the more steps there are
         (PiGDM(), 20, (0.68, 0.82), (0.6, 0.8)),
-        (PiGDM(), 50, (0.93, 1.08), (0.7, 0.9)),
+        *slowly((PiGDM(), 50, (0.93, 1.08), (0.7, 0.9))),
         (Twisted(particles=1), 50, (0.5, 0.65), (0.9, 1.15)),
-        (Twisted(particles=8), 50, (0.75, 0.92), (0.8, 1.0)),
+        *slowly((Twisted(particles=8), 50, (0.75, 0.92), (0.8, 1.0))),
     ],
     ids=repr,
 )
@@ -69,7 +70,7 @@ def test_the_conditional_mean_is_recovered(gaussian, half, stream, restorer, ste
     assert spread[0] < width < spread[1]
 
 
-@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("eta", [1.0, *slowly(0.0)])
 def test_exact_pseudoinverse_guidance_nears_the_conditional_distribution(gaussian, half, stream, eta):
     """The mean with any number of steps, the spread as they grow."""
     for steps, spread in ((20, (0.55, 0.75)), (50, (0.75, 0.92)), (200, (0.9, 1.07))):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from slowly import slowly
 
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.learned import quantile
@@ -131,7 +132,7 @@ def test_something_is_kept_about_every_interval_and_progress_moves_with_the_rows
     assert len(first) > 5 and max(np.diff([d for _, d in first])) <= 8
 
 
-@pytest.mark.parametrize("model", ["epsilon", "stable diffusion"])
+@pytest.mark.parametrize("model", ["stable diffusion", *slowly("epsilon")])
 def test_what_a_very_slow_network_answered_is_not_asked_again(model, target_folders, toy_pictures, tmp_path):
     """Eight rows take minutes here, and the process dies between two of the passes that one chunk of pictures needs."""
     captioned = shutil.copytree(toy_pictures["members"], tmp_path / "pictures")

@@ -86,7 +86,10 @@ def settled(target, tmp_path):
 
 @pytest.mark.parametrize(
     ("how", "question", "right", "wrong"),
-    [("alpha", "alpha", "drop", "white"), ("exif", "orientation", "stored", "exif")],
+    [
+        pytest.param("alpha", "alpha", "drop", "white", marks=pytest.mark.slow),
+        ("exif", "orientation", "stored", "exif"),
+    ],
 )
 def test_the_rendering_that_the_model_knows_is_found_and_used_for_all(
     spoilt, evaluated, target, how, question, right, wrong

@@ -134,7 +134,7 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
     finished, model, toy_pictures, tmp_path, monkeypatch
 ):
     """An exception at every moment at which progress is told, each time gone on with."""
-    monkeypatch.setattr("trainedon.runs.scoring.engine.SHARD", 12)
+    monkeypatch.setattr("trainedon.runs.scoring.engine.SHARD", 24)
     whole = tmp_path / "whole"
     run(load_target(model), evaluation(toy_pictures), whole, silent)
     assert table(whole) == table(finished)
@@ -155,7 +155,7 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
             break
         except Stop:
             stops += 1
-    assert stops == 13  # three batches that the encoder looks at, the two attacks at their start, and eight shards
+    assert stops == 9  # three batches that the encoder looks at, the two attacks at their start, and four shards
     assert table(out) == table(whole)
     assert evidence_pictures(out) == evidence_pictures(whole)
 

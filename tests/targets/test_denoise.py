@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from slowly import slowly
 
 from trainedon.condition import Classes
 from trainedon.targets import load_target
@@ -134,7 +135,7 @@ def _answers(target, x: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("changes", NETWORKS.values(), ids=NETWORKS)
-@pytest.mark.parametrize("size", [1, 5, 8, 13])
+@pytest.mark.parametrize("size", [13, *slowly(1, 5, 8)])
 def test_answers_do_not_depend_on_batch_size_order_or_neighbours(saved, changes, size):
     """To the bit: scores of one picture must not move with what happens to be audited beside it."""
     target = load_target(saved(changes))

@@ -14,11 +14,11 @@ def test_features_are_those_of_the_layer(saved, noisy):
     assert target.layers() == ["down_blocks.0", "down_blocks.1", "mid_block", "up_blocks.0", "up_blocks.1"]
     shapes = {name: target.features(noisy, 50, name).shape for name in target.layers()}
     assert shapes == {
-        "down_blocks.0": (11, 8, 4, 4),
-        "down_blocks.1": (11, 16, 4, 4),
-        "mid_block": (11, 16, 4, 4),
-        "up_blocks.0": (11, 16, 8, 8),
-        "up_blocks.1": (11, 8, 8, 8),
+        "down_blocks.0": (11, 4, 4, 4),
+        "down_blocks.1": (11, 8, 4, 4),
+        "mid_block": (11, 8, 4, 4),
+        "up_blocks.0": (11, 8, 8, 8),
+        "up_blocks.1": (11, 4, 8, 8),
     }
     default = target.features(noisy, 50)
     assert default.dtype == torch.float32 and not default.requires_grad
@@ -65,7 +65,7 @@ def test_attention_finds_the_place_that_all_look_at(saved):
             linear.bias.zero_()
         module.to_q.bias.fill_(1)
         module.to_k.weight[:, 0] = 4
-    hidden = torch.zeros(2, 16, 4, 4)
+    hidden = torch.zeros(2, 8, 4, 4)
     hidden[0, 0, 1, 2] = hidden[1, 0, 3, 0] = 3
     watch = Watch((4, 4), 16)
     with watch.over(target.network), torch.no_grad():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from slowly import slowly
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
@@ -164,7 +165,7 @@ def test_what_two_symmetries_undo_or_make_together_is_one_model(target, pixels):
     )
 
 
-@pytest.mark.parametrize("spec", ["loss", "pia", "pfami", "drc-hide(steps=2, restorations=1)"])
+@pytest.mark.parametrize("spec", ["loss", "pia", "drc-hide(steps=2, restorations=1)", *slowly("pfami")])
 def test_shared_answers_are_not_those_of_the_model_itself(target, pixels, spec):
     """While answers are shared, the model in the mirror is asked anew, and the score is the same as without."""
     (attack,) = parse_attacks(f"symmetric({spec}, symmetries=mirror)")
