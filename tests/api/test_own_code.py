@@ -296,3 +296,27 @@ def test_what_is_meant_by_a_colon(tmp_path, monkeypatch):
         "a:b:c",
     }
     assert {name for name in names if names_callable(name)} == {"a:b", "package.module:make_target", "a.py:b"}
+
+
+def test_of_a_target_that_is_no_class_of_ours_the_digest_is_what_its_author_says(here):
+    from trainedon.targets.core.own_network import OwnNetwork
+
+    class Brought(OwnNetwork):
+        pass
+
+    made = __import__(here).make_target()
+    brought = Brought(**{name: getattr(made, name) for name in made.__dataclass_fields__})
+    for target, hashed, out in ((made, True, "made"), (brought, False, "brought")):
+        to.audit(target, "members", unseen="unseen", attacks="loss", out=out, choices=FEW)
+        assert json.loads(Path(out, "run.json").read_bytes())["model"]["own_code"]["hashed"] is hashed
+
+
+def test_weights_changed_after_a_run_do_not_get_its_scores(here):
+    target = __import__(here).make_target()
+    how = {"unseen": "unseen", "attacks": "loss", "out": "run", "choices": FEW}
+    to.audit(target, "members", **how)
+    to.audit(target, "members", **how)
+    for parameter in target.network.parameters():
+        parameter.data += 1
+    with pytest.raises(to.UserError, match=r"holds a run with other choices \(model was"):
+        to.audit(target, "members", **how)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainedon.api.options import Machine
-from trainedon.api.own_code import made, names_callable
+from trainedon.api.own_code import made, names_callable, noted
 from trainedon.checks import device_of
 from trainedon.errors import UserError
 
@@ -26,6 +26,8 @@ def opened(model: str | Path | Target, machine: Machine, out: str | None = None)
     if not isinstance(model, str | Path):
         if machine != Machine():
             raise UserError("the model is loaded already: give load_target what it shall be loaded with, or a path")
+        model.identity = noted(model)
+        model.renew()
         return model
     if names_callable(model):
         return made(str(model), machine)

@@ -16,7 +16,7 @@ from trainedon.files import file_digest
 
 if TYPE_CHECKING:
     from trainedon.api.options import Machine
-    from trainedon.targets import Target
+    from trainedon.targets import Identity, Target
 
 CALLABLE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 FIXED = ("precision", "compile", "adapter", "base", "size", "offload", "slicing")
@@ -118,8 +118,20 @@ def _record(target: Target, module: ModuleType, model: str) -> None:
 
     file = getattr(module, "__file__", None)
     code = file_digest(Path(file)) if file and Path(file).is_file() else None
-    own = replace(target.identity.own_code or OwnCode(), source=model, code=code)
-    target.identity = replace(target.identity, own_code=own)
+    identity = noted(target)
+    own = replace(identity.own_code or OwnCode(), source=model, code=code)
+    target.identity = replace(identity, own_code=own)
+
+
+def noted(target: Target) -> Identity:
+    """What a run records of a target that was made before. Of a class that is not of this package, the digest is what
+    its author says, and nothing that was reckoned here."""
+    from trainedon.targets.core.identity import OwnCode
+
+    if type(target).__module__.partition(".")[0] == "trainedon":
+        return target.identity
+    own = replace(target.identity.own_code or OwnCode(), hashed=False)
+    return replace(target.identity, own_code=own)
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,7 +21,8 @@ from trainedon.targets.core.own_noise import Numbers, OwnNoise, noise_of
 from trainedon.targets.core.path import NoisePath
 from trainedon.targets.core.target import Target
 from trainedon.targets.core.trial import check_answer, tried
-from trainedon.targets.core.weights_digest import Weights, module_of, parts_of, weights_digest
+from trainedon.targets.core.weights_digest import Part, Weights, bound_of, module_of, parts_of, weights_digest
+from trainedon.targets.device import chosen
 
 Callee = Callable[..., torch.Tensor]  # (x_t, t) or, with classes, (x_t, t, labels) -> the answer
 
@@ -33,6 +34,7 @@ class OwnNetwork(Target):
     network: called with x_t float32 (n, c, h, w) in its own range and scale, t (n,), and labels int64 (n,) where it has
     classes. noise: its own path. learned_sigma: whether it answers 2c channels, of which the latter half is a variance.
     layer: of a module, the part whose output `features` gives. gradients: whether its answers can be differentiated.
+    parts: what its digest is over; empty where that is not known. told: how it is asked, which is in the digest too.
     """
 
     network: Callee = None  # type: ignore[assignment]
@@ -40,8 +42,15 @@ class OwnNetwork(Target):
     learned_sigma: bool = False
     layer: str | None = None
     gradients: bool = True
+    parts: tuple[Part, ...] = ()
+    told: str = ""
 
     def predict(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        answer = self.asked(x_t, t, condition)
+        return answer if self.noise.is_seen_as_it_is else self.noise.on_path(x_t, t, answer)
+
+    def asked(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """The network's own answer to what `predict` is given, on its own path."""
         x = self.noise.given(x_t, t)
         numbers = self.noise.numbers[t.cpu()].to(self.device)
         labels = (condition.labels,) if isinstance(condition, Classes) else ()
@@ -52,8 +61,24 @@ class OwnNetwork(Target):
             check_answer(answer, x, self.learned_sigma, given)
         except UserError as error:
             raise UserError(f"{self.identity.name} {error}") from None
-        answer = answer[:, : self.shape[0]]
-        return answer if self.noise.is_seen_as_it_is else self.noise.on_path(x_t, t, answer)
+        return answer[:, : self.shape[0]]
+
+    def renew(self) -> Identity:
+        module = module_of(self.network)
+        if module is not None:
+            module.eval()
+        digest = self._digest()
+        if digest != self.identity.digest:
+            self.identity = replace(self.identity, digest=digest)
+            self.kept.clear()  # of the weights before
+        return self.identity
+
+    def _digest(self) -> str:
+        """Over the weights as they are now; a new one each time where they are not known."""
+        if not self.parts:
+            return hashlib.sha256(f"not hashed {uuid.uuid4()}".encode()).hexdigest()
+        numbers = [self.noise.native.alphas, self.noise.native.sigmas, self.noise.numbers]
+        return weights_digest([*self.parts, *numbers], self.told)
 
     def _given(self, x: torch.Tensor, numbers: torch.Tensor, labels: tuple[torch.Tensor, ...]) -> str:
         """What the network is called with, in words."""
@@ -138,19 +163,21 @@ def own_network(
     if type(rows) is not int or rows < 1:
         raise UserError(f"rows {rows!r}: give how many rows may go through the network at once, 1 or more")
     noise, words = noise_of(betas, sigmas, path, times, prediction, pixels)
-    module, parts = module_of(network), parts_of(network, weights)
+    if name is not None and not (isinstance(name, str) and name.strip()):
+        raise UserError(f"name {name!r}: give a text, by which the report calls the network")
+    if layer is not None and not isinstance(layer, str):
+        raise UserError(f"layer {layer!r}: give the name of a module's part, such as 'up.0'")
+    module, parts, bound = module_of(network), parts_of(network, weights), bound_of(network)
     place = _placed(module, device)
     modules = [part for part in parts if isinstance(part, nn.Module)]
     asked = f"{words}{'; learned sigma' if learned_sigma else ''}"
-    numbers = [noise.native.alphas, noise.native.sigmas, noise.numbers]
-    told = f"{asked}; shape {shape}; classes {classes}"
-    unknown = hashlib.sha256(f"not hashed {uuid.uuid4()}".encode()).hexdigest()
+    known = bool(parts) and bound.known
     identity = Identity(
         name=name or _called(network),
-        digest=weights_digest([*parts, *numbers], told) if parts else unknown,
+        digest="",  # below
         family="own network" + (", class-conditional" if classes else ""),
         parameters=sum(parameter.numel() for one in modules for parameter in one.parameters()),
-        own_code=OwnCode(asked, hashed=bool(parts)),
+        own_code=OwnCode(asked, hashed=known),
     )
     target = OwnNetwork(
         identity=identity,
@@ -164,7 +191,10 @@ def own_network(
         noise=noise,
         learned_sigma=learned_sigma,
         layer=layer,
+        parts=(*parts, *bound.parts) if known else (),
+        told=f"{asked}; shape {shape}; classes {classes}{bound.words}",
     )
+    target.renew()
     _try(target)
     return target
 
@@ -172,7 +202,7 @@ def own_network(
 def _try(target: OwnNetwork) -> None:
     try:
         steps = target.timesteps
-        target.gradients = tried(target.predict, target.shape, steps, target.classes, target.device)
+        target.gradients = tried(target.asked, target.shape, steps, target.classes, target.device)
     except UserError as error:
         name = target.identity.name
         raise UserError(str(error) if str(error).startswith(name) else f"{name} {error}") from error
@@ -187,11 +217,12 @@ def _try(target: OwnNetwork) -> None:
 def _placed(module: nn.Module | None, device: str | torch.device | None) -> torch.device:
     """Where the network works, whose module is put into evaluation mode there."""
     if module is None:
-        return torch.device("cpu" if device is None else device)
+        return chosen("cpu" if device is None else str(device))
     module.eval()
     if device is not None:
-        module.to(device)
-    return next((one.device for one in [*module.parameters(), *module.buffers()]), torch.device(device or "cpu"))
+        module.to(chosen(str(device)))
+    lies = next((one.device for one in [*module.parameters(), *module.buffers()]), device or "cpu")
+    return chosen(str(lies))
 
 
 def _shape(given: Any) -> tuple[int, int, int]:

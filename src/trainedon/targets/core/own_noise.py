@@ -30,6 +30,7 @@ FLOWS: tuple[Prediction, ...] = ("flow", "reverse_flow")
 KNOWN: tuple[Prediction, ...] = ("epsilon", "sample", "v_prediction", *FLOWS, "score")
 POINTS = 1000  # of a path in continuous time
 MOST = 10_000  # timesteps
+MOST_AT_FIRST = 1 - 0.9**2  # beta: alpha is below 0.9 after it
 NEARLY = 1e-5  # how far float32 numbers may be from where a path says that they are
 
 
@@ -160,6 +161,11 @@ def _of_betas(betas: Numbers | str) -> NoisePath:
     rising = _column(betas, "betas")
     if not ((rising > 0) & (rising <= 1)).all():
         raise UserError("betas are the variances that each step adds: numbers above 0, and at most 1")
+    if rising[0] > MOST_AT_FIRST:
+        raise UserError(
+            f"the first of betas is {rising[0].item():g}, so that the first step leaves less than 0.9 of the picture: "
+            "these look like alphas, give betas; other levels are said by path=NoisePath(alphas, sigmas)"
+        )
     alpha_bars = (1 - rising.float()).cumprod(0).double()  # in float32, as diffusers computes them
     return NoisePath(alpha_bars.sqrt().float(), (1 - alpha_bars).sqrt().float())
 

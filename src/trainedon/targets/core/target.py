@@ -147,6 +147,11 @@ class Target(ABC):
 
     # What it may bring; an attack that lacks it says so
 
+    def renew(self) -> Identity:
+        """Called as a run starts: what may have changed since the target was made, such as weights in memory, is looked
+        at again. The identity as it is now."""
+        return self.identity
+
     def features(
         self, states: torch.Tensor, t: int, layer: str | None = None, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:

@@ -49,7 +49,8 @@ def tried(
 ) -> bool:
     """Ask a few rows of noise at the ends of the path and between, and say whether answers can be differentiated.
 
-    Raises UserError for answers that are not finite, that change from one pass to the next, or with other neighbours.
+    Raises UserError for answers that are not finite, that change from one pass to the next, or with other neighbours
+    at other timesteps, and for one answer to everything.
     """
     noise = torch.randn(2 * ROWS, *shape, generator=torch.Generator().manual_seed(0)).to(device)
     t = torch.tensor([0, steps // 4, 3 * steps // 4, steps - 1], device=device)
@@ -62,10 +63,14 @@ def tried(
         _check_finite(first, t)
         again = predict(noise[:ROWS], t, condition)
         _check_alike(first, again, "answers the same differently the second time: it draws noise (dropout?)")
-        others = torch.cat([noise[:1], noise[ROWS : 2 * ROWS - 1] * 3])
-        beside = predict(others, t, condition)
-        told = "answers one row by the rows beside it (batch normalisation in training mode?)"
-        _check_alike(first[:1], beside[:1], told)
+        others = torch.cat([noise[ROWS : 2 * ROWS - 1] * 3, noise[:1]])  # the first row is the last now,
+        times = torch.stack([t[1], t[1], t[2], t[0]])  # and the mean, the largest and the first t are others
+        if isinstance(condition, Classes):
+            condition = Classes(condition.labels.roll(-1))
+        beside = predict(others, times, condition)
+        _check_answers(first, beside)
+        told = "answers one row by the rows beside it (batch normalisation in training mode, or one t for all rows?)"
+        _check_alike(first[:1], beside[-1:], told)
     return differentiable
 
 
@@ -95,6 +100,15 @@ def _check_finite(answer: torch.Tensor, t: torch.Tensor) -> None:
         raise UserError(
             f"answers NaN or infinity to noise at step {at}: is it told of t as it was in training (times=), and are "
             "its weights loaded?"
+        )
+
+
+def _check_answers(*answers: torch.Tensor) -> None:
+    rows = torch.cat(answers)
+    if bool((rows == rows[:1]).all()):
+        raise UserError(
+            "answers the same whatever noise, t and labels it is given: are its weights loaded? (Before training a "
+            "last layer may hold zeros.)"
         )
 
 
