@@ -24,6 +24,7 @@ from trainedon.attacks.core.registry import register
 from trainedon.attacks.single.loss import Loss
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, to_levels
+from trainedon.precise import double
 from trainedon.targets import Target
 
 LEAST = 8  # unseen pictures
@@ -100,7 +101,7 @@ def complexity(pixels: torch.Tensor, measure: str) -> np.ndarray:
     """How complex pictures are, float32 (n, c, h, w) in [-1, 1]: bytes, or the mean absolute difference of neighbours;
     float64 (n,)."""
     if measure == "variation":
-        across, down = (pixels.diff(dim=dim).abs().flatten(1).double().mean(1) for dim in (-1, -2))
+        across, down = (double(pixels.diff(dim=dim).abs().flatten(1)).mean(1) for dim in (-1, -2))
         return (across + down).cpu().numpy()
     return np.array([float(_bytes(levels, measure)) for levels in to_levels(pixels)])
 
