@@ -298,8 +298,10 @@ def test_what_is_meant_by_a_colon(tmp_path, monkeypatch):
     assert {name for name in names if names_callable(name)} == {"a:b", "package.module:make_target", "a.py:b"}
 
 
-def test_of_a_target_that_is_no_class_of_ours_the_digest_is_what_its_author_says(here):
+def test_of_a_target_that_is_no_class_of_ours_the_digest_is_what_its_author_says(here, monkeypatch):
     from trainedon.targets.core.own_network import OwnNetwork
+
+    monkeypatch.syspath_prepend(Path.cwd())
 
     class Brought(OwnNetwork):
         pass
@@ -311,7 +313,8 @@ def test_of_a_target_that_is_no_class_of_ours_the_digest_is_what_its_author_says
         assert json.loads(Path(out, "run.json").read_bytes())["model"]["own_code"]["hashed"] is hashed
 
 
-def test_weights_changed_after_a_run_do_not_get_its_scores(here):
+def test_weights_changed_after_a_run_do_not_get_its_scores(here, monkeypatch):
+    monkeypatch.syspath_prepend(Path.cwd())
     target = __import__(here).make_target()
     how = {"unseen": "unseen", "attacks": "loss", "out": "run", "choices": FEW}
     to.audit(target, "members", **how)

@@ -101,7 +101,9 @@ def _log_errors(views: Views, asked: InView, restored: torch.Tensor) -> torch.Te
 def _exhibit(original: torch.Tensor, guess: torch.Tensor, turned: torch.Tensor, ahead: torch.Tensor) -> Exhibit:
     """original, guess, turned: float32 (c, h, w) in [-1, 1]. ahead: float32 (h, w)."""
     pictures = {"original": original, "guess": guess, "viewguess": turned, "ahead": _coloured(ahead)}
-    area = (ahead.round(decimals=4).sign().double().mean() + 1) / 2  # where neither is better, half a place counts
+    area = (
+        ahead.round(decimals=4).sign().cpu().double().mean() + 1
+    ) / 2  # where neither is better, half a place counts
     return Exhibit({name: pixels.cpu() for name, pixels in pictures.items()}, ahead=float(area))
 
 
