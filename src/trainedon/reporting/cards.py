@@ -25,6 +25,11 @@ MOST_RESTORATIONS = 4
 MOST_REGIONS = 6
 # Title, note, rows that are open, rows that are folded, and what stands on the fold.
 Choice = tuple[str, str, np.ndarray, np.ndarray, str]
+GUESSED: dict[str | None, str] = {
+    "mirror": "Guess in the mirror",
+    "upside-down": "Guess upside down",
+    "half-turn": "Guess half-turned",
+}
 STANDS_OUT, DOES_NOT, NO_VERDICT = "Stands out", "Does not stand out", "No verdict"
 
 
@@ -267,7 +272,11 @@ class Cards:
         image = "another view of it" if self.view is None else f"its {mirror_words.VIEW[self.view]}"
         return [
             (load(guess), "The model’s guess", "what the model makes of it, noised or faded"),
-            (load(view_guess), "Its guess, turned", f"what the model makes of {image}, noised or faded, turned back"),
+            (
+                load(view_guess),
+                GUESSED.get(self.view, "Guess in another view"),
+                f"what the model makes of {image}, noised or faded, turned back",
+            ),
             (load(ahead), "Where it guesses better", "orange where the first guess is nearer to the original"),
         ]
 
