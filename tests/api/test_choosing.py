@@ -40,7 +40,7 @@ def test_on_a_model_in_latents_drc_is_the_one_for_latents_and_that_is_said(targe
     asked = "drc, loss, drc(restorations=1, encoder=own, scope=crop), flip(drc), rank-average(drc, pia), drc-latent"
     named = chosen(asked, AUDIT)
     assert possible(named, asked, pixels) == named and not caplog.text
-    own = "drc-latent(encoder=own(scope=crop))"  # of which one restoration each is the default
+    own = "drc(restorations=1, encoder=own, scope=crop)"  # which stays as it was said
     expected = chosen(f"drc-latent, loss, {own}, flip(drc-latent), rank-average(drc-latent, pia)", AUDIT)
     assert possible(named, asked, latents) == expected
     assert "which works in latents, drc@2 is drc-latent" in caplog.text

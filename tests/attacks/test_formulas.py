@@ -208,7 +208,7 @@ REFUSED = {
     "timesteps(pia, t=50+x)": "whole numbers joined by",
     "timesteps(pia, t=50+1000)": "0..999",
     "timesteps(pfami)": "pfami has no parameter t",
-    "fremia(drc)": "drc compares no two pictures",
+    "fremia(drc)": "drc@2 compares no two pictures",
     "fremia(radius=0)": "above 0",
     "fremia(damping=1.5)": "0..1",
 }

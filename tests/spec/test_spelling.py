@@ -23,6 +23,7 @@ from trainedon.spec.parameters import alternatives
 
 # Words that some part takes; and texts that would be cut up, or read as something else, if they were written bare.
 WORDS = (
+    "png",
     "crop",
     "picture",
     "mean",

@@ -165,6 +165,8 @@ def estimate(
         sample=sample,
         rests_on=(
             "the network's own time: what attacks, reading and statistics add is not in it",
+            "what the page shows is painted besides: of each set at most 48 pictures, each about as often again as an "
+            "attack asks, and 30 to 60 passes more",
             f"devices like this one, which share shards of {SHARD} pictures evenly and never wait for pictures",
         ),
     )

@@ -25,6 +25,11 @@ MOST_RESTORATIONS = 4
 MOST_REGIONS = 6
 # Title, note, rows that are open, rows that are folded, and what stands on the fold.
 Choice = tuple[str, str, np.ndarray, np.ndarray, str]
+GUESSED: dict[str | None, str] = {
+    "mirror": "Guess in the mirror",
+    "upside-down": "Guess upside down",
+    "half-turn": "Guess half-turned",
+}
 STANDS_OUT, DOES_NOT, NO_VERDICT = "Stands out", "Does not stand out", "No verdict"
 
 
@@ -235,7 +240,7 @@ class Cards:
             verdict=self.verdict(row),
             truth=self.truth(row),
             figures=self._figures(kept, name, side) if kept else (),
-            ahead=kept.ahead if kept and kept.map else None,
+            ahead=kept.ahead if kept and kept.has_guesses else None,
             more=len(kept.restorations) - len(self._shown(kept)) if kept else 0,
             note="; ".join(filter(None, (kept.note if kept else "", _near(finding)))),
             strip=self.strip.mark(score, sentence, not unseen),
@@ -256,7 +261,7 @@ class Cards:
         return (
             4
             + 2 * (self.view is not None)
-            + 3 * (kept.map is not None)
+            + 3 * kept.has_guesses
             + sum(1 + (given is not None) for given, _ in self._shown(kept))
             if kept
             else 0
@@ -266,8 +271,12 @@ class Cards:
         """What the model makes of the noised picture, and of its view, and where it is nearer to the original."""
         image = "another view of it" if self.view is None else f"its {mirror_words.VIEW[self.view]}"
         return [
-            (load(guess), "The model’s guess", "what the model makes of it under noise"),
-            (load(view_guess), "Its guess, turned", f"what the model makes of {image} under noise, turned back"),
+            (load(guess), "The model’s guess", "what the model makes of it, noised or faded"),
+            (
+                load(view_guess),
+                GUESSED.get(self.view, "Guess in another view"),
+                f"what the model makes of {image}, noised or faded, turned back",
+            ),
             (load(ahead), "Where it guesses better", "orange where the first guess is nearer to the original"),
         ]
 
@@ -304,7 +313,7 @@ class Cards:
             wanted = [(pic, caption, alt) for pic, caption, alt in wanted if caption != "Hidden part"]
             wanted.insert(-1, (load(kept.view), image.capitalize(), f"the {image}"))
             wanted.insert(-1, (load(kept.view_restored), "Painted back there", f"{painted} of its {image}"))
-        if kept.guess and kept.view_guess and kept.map:
+        if kept.guess and kept.view_guess and kept.map:  # all of `has_guesses`, told one by one for types
             wanted = [one for one in wanted if one[1] != ("Hidden part" if self.view is None else differ[1])]
             wanted[1:1] = self._guesses(kept.guess, kept.view_guess, kept.map)
         label = words.shorten(name, 48)

@@ -53,6 +53,11 @@ class Restored:
     ahead: float | None  # on which share of the area
     note: str  # what the attack had to say of this picture, mostly empty
 
+    @property
+    def has_guesses(self) -> bool:
+        """Whether both guesses and the map are there, which say something only together."""
+        return None not in (self.guess, self.view_guess, self.map)
+
 
 @dataclass(frozen=True)
 class ScoredAttack:

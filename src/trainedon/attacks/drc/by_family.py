@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from trainedon.attacks.core.attack import Attack
@@ -15,7 +15,8 @@ from trainedon.targets import Target
 
 def for_model(attacks: Sequence[Attack], target: Target) -> list[Attack]:
     """The attacks as a run of the target makes them, each once: on a model in latents `drc-latent` in place of `drc`,
-    also inside others, with what was said otherwise than by default."""
+    also inside others, where nothing but a seed was said of it. What was said is never dropped: a setting stays as it
+    was typed."""
     if not target.latent:
         return list(attacks)
     found: list[Attack] = []
@@ -26,9 +27,8 @@ def for_model(attacks: Sequence[Attack], target: Target) -> list[Attack]:
 
 
 def _in_latents(attack: Attack) -> Attack:
-    if type(attack) is DRC2:
-        usual, said = DRC2(), {field.name: getattr(attack, field.name) for field in fields(attack)}
-        return DRCLatent(**{name: value for name, value in said.items() if value != getattr(usual, name)})
+    if attack == DRC2(seed=getattr(attack, "seed", 0)):
+        return DRCLatent(seed=attack.seed)
     inside: dict[str, Any] = {}
     for name, parameter in parameters(type(attack)).items():
         if parameter.kind is Attack:

@@ -38,6 +38,9 @@ from trainedon.formats.null_view import NullView
 
 LEVEL = 0.01
 FALSE_DISCOVERY_RATE = 0.05
+# So many pictures of the kind, half of them ahead, put chance at less than the 2 to 1 that is assumed without any.
+ENOUGH_REFERENCE = 150
+REMEDY = f"--mirror-reference ({ENOUGH_REFERENCE} pictures or more) or --control"
 DOUBT = 0.001  # chance that the odds learnt from a reference are too low, which is added to p (Berger & Boos, 1994)
 # Without pictures to learn it from: unseen ones may come out positive twice as often as negative. Measured upper limits
 # are 1.23 (faces) and 1.97 (emoji); text and digits lie far above, and chirality is a control of its own.

@@ -20,6 +20,7 @@ from trainedon.evidence.protocol.documents import (
     TwinsTest,
     UnseenControl,
 )
+from trainedon.evidence.protocol.mirror_test import REMEDY
 
 DIFFERENT = (
     "The suspect pictures score higher than the unseen ones, but the two sets also differ by themselves, without the "
@@ -155,7 +156,7 @@ def of_chirality(found: Chirality | None, mirror: MirrorTest | None, like: Chira
     other model say how far chance goes. like: what was found of pictures that were given as of the same kind."""
     if mirror is None:
         return None
-    remedy = "give --mirror-reference or --control"
+    remedy = f"give {REMEDY}"
     if found is not None and found.finds:
         because = f"they can be told from their mirror images (p = {found.p_value:.2g})"
         if mirror.odds_from == "reference" and not (like and like.finds):

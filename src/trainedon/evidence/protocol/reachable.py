@@ -11,7 +11,7 @@ import numpy as np
 from trainedon.evidence.protocol import blind, blind_by_source, cdi
 from trainedon.evidence.protocol.claims import FOUND, LEVEL
 from trainedon.evidence.protocol.detectable import too_weak
-from trainedon.evidence.protocol.mirror_test import ASSUMED, DOUBT
+from trainedon.evidence.protocol.mirror_test import ASSUMED, DOUBT, REMEDY
 from trainedon.evidence.protocol.obstacles import FEWEST_HANDED
 from trainedon.evidence.protocol.rules import CURRENT
 from trainedon.evidence.statistics import by_source
@@ -137,13 +137,13 @@ def _by_mirror(given: Given) -> Reachable:
         )
     if not given.bounded and not given.checked:
         because = "Whether the pictures are as likely in that view, asked with a class or caption, cannot be looked at"
-        return Reachable(2, (f"{because}: give --mirror-reference or --control.",))
+        return Reachable(2, (f"{because}: give {REMEDY}.",))
     if not given.bounded and given.suspects < FEWEST_HANDED:
         return Reachable(
             2,
             (
                 f"Whether pictures can be told from their mirror images is seen from {FEWEST_HANDED} on, and there are "
-                f"{given.suspects}: give more, or --mirror-reference or --control.",
+                f"{given.suspects}: give more, or {REMEDY}.",
             ),
         )
     return Reachable(FOUND, (), by_mirror=True)
