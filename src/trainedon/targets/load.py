@@ -14,10 +14,10 @@ import torch
 from trainedon.errors import UserError
 from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
 from trainedon.targets.checkpoints.single_file import open_single, single_digest
+from trainedon.targets.core.device import batched, chosen
 from trainedon.targets.core.identity import Identity
 from trainedon.targets.core.path import NoisePath, prediction_of
 from trainedon.targets.core.target import Target
-from trainedon.targets.device import batched, chosen
 from trainedon.targets.distilled import distilled, noted
 from trainedon.targets.networks.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
 from trainedon.targets.networks.network import PRECISIONS

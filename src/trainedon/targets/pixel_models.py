@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from trainedon.errors import UserError
+from trainedon.targets.core.device import batched
 from trainedon.targets.core.identity import Identity
 from trainedon.targets.core.path import NoisePath, prediction_of
 from trainedon.targets.core.target import Target
-from trainedon.targets.device import batched
 from trainedon.targets.distilled import distilled, noted
 from trainedon.targets.networks.families import FAMILIES
 from trainedon.targets.networks.unet import PixelUNet, open_unet, shape_of

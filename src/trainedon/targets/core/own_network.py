@@ -16,13 +16,13 @@ from trainedon.condition import UNCONDITIONAL, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.core.batching import PAD, Batching
 from trainedon.targets.core.blame import hers
+from trainedon.targets.core.device import chosen
 from trainedon.targets.core.identity import Identity, OwnCode
 from trainedon.targets.core.own_noise import Numbers, OwnNoise, noise_of
 from trainedon.targets.core.path import NoisePath
 from trainedon.targets.core.target import Target
 from trainedon.targets.core.trial import check_answer, tried
 from trainedon.targets.core.weights_digest import Part, Weights, bound_of, module_of, parts_of, weights_digest
-from trainedon.targets.device import chosen
 
 Callee = Callable[..., torch.Tensor]  # (x_t, t) or, with classes, (x_t, t, labels) -> the answer
 
