@@ -75,6 +75,18 @@ def test_what_is_shown_is_what_is_scored(target, batch_of, symmetries):
     np.testing.assert_array_equal(run(guessing(attack), target, batch).scores, run(attack, target, batch).scores)
 
 
+def test_the_guess_is_that_of_the_level_with_most_noise_in_any_order(target, batch_of, monkeypatch):
+    """A network that sees no noise takes all of it for the picture, and there is seven times as much at one level."""
+    batch = batch_of(2)
+    monkeypatch.setattr(type(target), "predict", lambda self, x_t, t, condition: torch.zeros_like(x_t))
+    apart = []
+    for levels in ("diffuse:50+diffuse:300", "diffuse:300+diffuse:50"):
+        attack = one_attack(f"drc(degradation={levels}, restorations=4, symmetries=mirror)")
+        shown = run(guessing(attack), target, batch).exhibits[0].pictures
+        apart.append(float((shown["guess"] - shown["original"]).abs().mean()))
+    assert max(apart) < 1.5 * min(apart)
+
+
 def test_a_view_that_cannot_be_turned_back_is_not_shown(target, batch_of):
     batch = batch_of(2)
     alone, beside = (

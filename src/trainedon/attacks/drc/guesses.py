@@ -13,13 +13,13 @@ from trainedon.attacks.core.answers import Exhibit, Scored
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.drc.drc import DRC
 from trainedon.attacks.drc.views import InView, Views
+from trainedon.compare.pooling import SMALLEST_DISTANCE
 from trainedon.degrade.places import smooth
 from trainedon.pictures import Batch
 from trainedon.targets import Target
 
 SMOOTHED = 12  # a map is smoothed by the longer side over this: errors of single pixels are chance
 FULL = math.log(1.5)  # a place has its full colour where the error is half as large again in the other views
-SMALLEST = 1e-6  # of an error whose logarithm is taken
 # Orange and purple, which differ for every kind of colour vision; neither is good or bad. RGB in [-1, 1].
 NEUTRAL, AHEAD, BEHIND = (0.9, 0.9, 0.9), (0.8, -0.24, -0.99), (-0.26, -0.53, 0.2)
 
@@ -48,7 +48,9 @@ class Guessing(DRC):
 
     def _guess(self, model: Target, restored: torch.Tensor) -> torch.Tensor:
         """Pictures, float32 (n, c, h, w), of restorations (n, 1, r, ...)."""
-        return model.decode(restored[:, 0, -self.restorations :].mean(1)).clamp(-1, 1)
+        starts = [one.start(model.path) for one in self.degradation]
+        first = starts.index(max(starts)) * self.restorations
+        return model.decode(restored[:, 0, first : first + self.restorations].mean(1)).clamp(-1, 1)
 
 
 def guessing(attack: Attack) -> Guessing | None:
@@ -95,16 +97,14 @@ def _log_errors(views: Views, asked: InView, restored: torch.Tensor) -> torch.Te
     original = asked.model.encode(asked.batch.pixels)
     errors = (restored[:, 0] - original[:, None]).square().mean(2)  # (n, levels * draws, h, w)
     errors = errors.unflatten(1, (levels, -1)).mean(2)
-    return smooth(errors, max(errors.shape[2:]) / SMOOTHED).clamp(min=SMALLEST).log().mean(1)
+    return smooth(errors, max(errors.shape[2:]) / SMOOTHED).clamp(min=SMALLEST_DISTANCE).log().mean(1)
 
 
 def _exhibit(original: torch.Tensor, guess: torch.Tensor, turned: torch.Tensor, ahead: torch.Tensor) -> Exhibit:
     """original, guess, turned: float32 (c, h, w) in [-1, 1]. ahead: float32 (h, w)."""
     pictures = {"original": original, "guess": guess, "viewguess": turned, "ahead": _coloured(ahead)}
-    area = (
-        ahead.round(decimals=4).sign().cpu().double().mean() + 1
-    ) / 2  # where neither is better, half a place counts
-    return Exhibit({name: pixels.cpu() for name, pixels in pictures.items()}, ahead=float(area))
+    sign = ahead.round(decimals=4).sign().cpu().double()  # 0 where neither is better, which counts as half a place
+    return Exhibit({name: pixels.cpu() for name, pixels in pictures.items()}, ahead=float((sign.mean() + 1) / 2))
 
 
 def _coloured(ahead: torch.Tensor) -> torch.Tensor:
