@@ -232,9 +232,6 @@ def test_workers_are_as_many_as_there_is_room_for(monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nobody_outlives_the_one_who_asked(many, number):
     """Nor does a script without a guard around what it does start itself anew."""
-    script = SCRIPT.replace(
-        "take_inventory(scan", "import trainedon.pictures.worker_processes as w; w.PATIENCE = 0.0\ntake_inventory(scan"
-    )
     before = children()
     driver = subprocess.Popen([sys.executable, "-c", SCRIPT, many], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert driver.stdout is not None

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -135,7 +136,8 @@ def test_pictures_out_of_the_workers_reach_are_told(nodes, model, tmp_path, monk
     (here / "pictures").mkdir()
     for k in range(2 * CHUNK):
         Image.new("RGB", (8, 8), (k, 0, 0)).save(here / "pictures" / f"{k:03d}.png")
-    monkeypatch.setattr(cluster.Path, "cwd", lambda: tmp_path)  # as on a machine that has other files
+    elsewhere = SimpleNamespace(cwd=lambda: tmp_path)  # as on a machine that has other files
+    monkeypatch.setattr(cluster, "Path", elsewhere)
     with pytest.raises(UserError, match=r"016\.png can be read here and not by a worker .*same path"):
         take_inventory(scan("pictures"), "suspect", examiners=Cluster(str(model), address=nodes.address))
 
