@@ -20,7 +20,7 @@ from trainedon.pictures import scan, take_inventory
 from trainedon.pictures.examining import CHUNK
 from trainedon.runs import Plan, run
 from trainedon.runs.scoring import cluster
-from trainedon.runs.scoring.actors import AHEAD, Pool
+from trainedon.runs.scoring.actors import AHEAD, ActorPool
 from trainedon.runs.scoring.cluster import Cluster
 from trainedon.runs.scoring.scorer import Task
 from trainedon.targets import load_target
@@ -153,7 +153,7 @@ def test_a_shard_that_ends_every_worker_is_given_up(nodes):
     with cluster._connected(nodes.address, None) as ray:
         actor = ray.remote(num_cpus=1)(Dying)
         with pytest.raises(UserError, match=r"workers end again and again .*the same command goes on"):
-            [*Pool(ray, actor.remote, 2).stream([Task("one", (), (), ())])]
+            [*ActorPool(ray, actor.remote, 2).stream([Task("one", (), (), ())])]
 
 
 def test_no_more_shards_are_taken_than_workers_have_before_them(nodes):
@@ -173,7 +173,7 @@ def test_no_more_shards_are_taken_than_workers_have_before_them(nodes):
 
     with cluster._connected(nodes.address, None) as ray:
         found = []
-        for answer in Pool(ray, ray.remote(num_cpus=1)(Quick).remote, 2).stream(tasks()):
+        for answer in ActorPool(ray, ray.remote(num_cpus=1)(Quick).remote, 2).stream(tasks()):
             found.append(int(answer))
             assert len(taken) - len(found) <= 2 * AHEAD
     assert sorted(found) == [*range(40)]

@@ -25,7 +25,7 @@ class _Given:
     times: int = 0
 
 
-class Pool:
+class ActorPool:
     """Actors with the methods `ready` and `score`. start: starts one. workers: how many there are at most."""
 
     def __init__(self, ray: Any, start: Callable[[], Any], workers: int) -> None:

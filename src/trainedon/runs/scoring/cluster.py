@@ -29,7 +29,7 @@ from trainedon.errors import UserError
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.examining import Examination
 from trainedon.pictures.worker_processes import WorkerProcesses, answered, at_first_here, in_window, unpickled
-from trainedon.runs.scoring.actors import AHEAD, ATTEMPTS, MEMORY_SHORT, Pool
+from trainedon.runs.scoring.actors import AHEAD, ATTEMPTS, MEMORY_SHORT, ActorPool
 from trainedon.runs.scoring.exhibit_files import Selection
 from trainedon.runs.scoring.scorer import Finished, Scorer, Task
 from trainedon.targets import Target, load_target
@@ -70,7 +70,7 @@ class Cluster:
             takes = {"num_cpus": 1, "num_gpus": 0} if unit == "CPU" else {"num_cpus": 0, "num_gpus": 1}
             actor = ray.remote(**takes)(_Worker)
             workers = min(self.workers or there, there)
-            for answer in Pool(ray, lambda: actor.remote(*asked), workers).stream(chain([first], tasks)):
+            for answer in ActorPool(ray, lambda: actor.remote(*asked), workers).stream(chain([first], tasks)):
                 yield from _opened(answer)
 
     def examined(self, chunks: Iterable[Sequence[Entry]], examine: Examination) -> Iterator[Iterable[Item]]:
