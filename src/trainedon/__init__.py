@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         demo,
         draw,
         evaluate,
+        judge,
         peaks,
         plan,
         report,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from trainedon.condition import Captions, Classes
     from trainedon.degrade import degradation, roi
     from trainedon.errors import PictureError, UserError
-    from trainedon.evidence import Draw, Scores, Twins, read_scores
+    from trainedon.evidence import Draw, LimitAnswer, Scores, Twins, read_scores
     from trainedon.pictures import Batch, load_pictures, scan
     from trainedon.planning.forecast import Estimate
     from trainedon.runs.checking.verify import Check
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
 
 # Where each name is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick.
 _HOMES = {
-    "api": "Choices Machine Reading audit convert demo draw evaluate peaks plan report seal sweep train train_shadows "
-    "twins verify",
+    "api": "Choices Machine Reading audit convert demo draw evaluate judge peaks plan report seal sweep train "
+    "train_shadows twins verify",
     "api.results": "AuditRun EvaluationRun PeaksRun SweepRun",
     "attacks": "DRC Attack Loss parse_attacks register",
     "attacks.core.answers": "Progress",
@@ -67,7 +68,7 @@ _HOMES = {
     "condition": "Captions Classes",
     "degrade": "degradation roi",
     "errors": "PictureError UserError",
-    "evidence": "Draw Scores Twins read_scores",
+    "evidence": "Draw LimitAnswer Scores Twins read_scores",
     "pictures": "Batch load_pictures scan",
     "planning.forecast": "Estimate",
     "runs.checking.verify": "Check",
@@ -94,6 +95,7 @@ __all__ = [
     "Draw",
     "Estimate",
     "EvaluationRun",
+    "LimitAnswer",
     "Loss",
     "Machine",
     "Manifest",
@@ -120,6 +122,7 @@ __all__ = [
     "from_edm",
     "from_guided_diffusion",
     "from_lucidrains",
+    "judge",
     "load_pictures",
     "load_target",
     "parse_attacks",

@@ -4,7 +4,7 @@ What takes seconds to import is imported inside functions, after all that can be
 """
 
 from trainedon.api.audits import audit, demo, evaluate
-from trainedon.api.finished import report, seal, verify
+from trainedon.api.finished import judge, report, seal, verify
 from trainedon.api.making_models import convert, draw, train, train_shadows, twins
 from trainedon.api.options import Choices, Machine, Reading
 from trainedon.api.planning import plan
@@ -19,6 +19,7 @@ __all__ = [
     "demo",
     "draw",
     "evaluate",
+    "judge",
     "peaks",
     "plan",
     "report",
