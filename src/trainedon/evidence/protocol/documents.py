@@ -283,8 +283,8 @@ class Verdict(Document):
     auc_ci: Interval = Field(description="together with those of all attacks")
     n_attacks: Count = Field(description="that have an AUC")
     shown_by: str | None = Field(
-        description="repr of the attack whose interval reaches down least, where that is above 0.5; null where no attack "
-        "tells members from unseen pictures beyond chance"
+        description="repr of the attack whose interval has the highest lower end, where that is above 0.5; null where no "
+        "attack tells members from unseen pictures beyond chance"
     )
     sentence: str
 
@@ -296,7 +296,7 @@ class Evaluation(Document):
     protocol: Protocol
     interval_level: Unit = Field(description="of all intervals of one kind together, over the attacks")
     verdict: Verdict | None = Field(
-        None, exclude_if=_is_empty, description="missing in standard-1, and where no attack has an AUC"
+        default=None, exclude_if=_is_empty, description="missing in standard-1, and where no attack has an AUC"
     )
     attacks: tuple[AttackEvaluation, ...]
     agreement: Agreement | None = None
@@ -317,7 +317,7 @@ class Evaluation(Document):
 
     @property
     def best_shown(self) -> AttackEvaluation | None:
-        """The attack whose `auc_ci` reaches down least: what it shows of a leak no other shows more of."""
+        """The attack whose `auc_ci` has the highest lower end: none shows more of a leak."""
         return max(self._measured, key=lambda one: one.auc_ci[0] if one.auc_ci else 0.0, default=None)
 
     @property

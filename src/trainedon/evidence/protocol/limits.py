@@ -105,7 +105,7 @@ def _measured(attack: AttackEvaluation, limit: LeakLimit) -> list[tuple[float, I
 
 
 def _needed(limit: LeakLimit, attacks: int) -> tuple[int, str]:
-    """How many pictures it takes at least, and which: with n of n right both intervals reach down to (alpha/2)^(1/n)."""
+    """How many pictures it takes at least, and which: with all n right both intervals reach (alpha/2)^(1/n)."""
     which = "members and as many unseen pictures" if limit.measure == "auc" else "members"
     if limit.value == 0:
         return 1, which
