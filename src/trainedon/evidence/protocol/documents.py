@@ -283,7 +283,7 @@ class Verdict(Document):
     auc_ci: Interval = Field(description="together with those of all attacks")
     n_attacks: Count = Field(description="that have an AUC")
     shown_by: str | None = Field(
-        description="repr of the attack whose interval has the highest lower end, where that is above 0.5; null where no "
+        description="repr of the attack whose interval has the highest lower end, if above 0.5; null where no "
         "attack tells members from unseen pictures beyond chance"
     )
     sentence: str
