@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Machine,
         Reading,
         audit,
+        compare_runs,
         convert,
         demo,
         draw,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from trainedon.degrade import degradation, roi
     from trainedon.errors import PictureError, UserError
     from trainedon.evidence import Draw, LimitAnswer, Scores, Twins, read_scores
+    from trainedon.evidence.studies.before_after import Comparison
     from trainedon.pictures import Batch, load_pictures, scan
     from trainedon.planning.forecast import Estimate
     from trainedon.runs.checking.verify import Check
@@ -55,8 +57,8 @@ if TYPE_CHECKING:
 
 # Where each name is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick.
 _HOMES = {
-    "api": "Choices Machine Reading audit convert demo draw evaluate judge peaks plan report seal sweep train "
-    "train_shadows twins verify",
+    "api": "Choices Machine Reading audit compare_runs convert demo draw evaluate judge peaks plan report seal sweep "
+    "train train_shadows twins verify",
     "api.results": "AuditRun EvaluationRun PeaksRun SweepRun",
     "attacks": "DRC Attack Loss parse_attacks register",
     "attacks.core.answers": "Progress",
@@ -69,6 +71,7 @@ _HOMES = {
     "degrade": "degradation roi",
     "errors": "PictureError UserError",
     "evidence": "Draw LimitAnswer Scores Twins read_scores",
+    "evidence.studies.before_after": "Comparison",
     "pictures": "Batch load_pictures scan",
     "planning.forecast": "Estimate",
     "runs.checking.verify": "Check",
@@ -88,6 +91,7 @@ __all__ = [
     "Check",
     "Choices",
     "Classes",
+    "Comparison",
     "DRCFast",
     "DRCHide",
     "DRCLatent",
@@ -113,6 +117,7 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
+    "compare_runs",
     "convert",
     "degradation",
     "demo",

@@ -201,7 +201,7 @@ def seal(
 
 def schema(
     *,
-    document: Annotated[str, typer.Argument(help="audit, evaluation, peaks, sweep, draw or twins.")],
+    document: Annotated[str, typer.Argument(help="run, audit, evaluation, peaks, sweep, compare, draw or twins.")],
 ) -> None:
     """The JSON schema of a document that runs write."""
     from trainedon.evidence import schemas
