@@ -43,11 +43,11 @@ def most_exposed(scores: Scores, asked: str, most: int = MOST) -> Iterator[Expos
     smallest, product = [np.full(len(one), np.inf) for one in names], [np.zeros(len(one)) for one in names]
     tried = [np.zeros(len(one), np.int32) for one in names]
     for attack in scores.attacks:
-        for side, (sample, p) in enumerate(_p_values(scores, attack, sets)):
-            at = np.searchsorted(names[side], sample.picture)
-            smallest[side][at] = np.minimum(smallest[side][at], p)
-            product[side][at] += np.log(p)
-            tried[side][at] += 1
+        for which, (sample, p) in enumerate(_p_values(scores, attack, sets)):
+            at = np.searchsorted(names[which], sample.picture)
+            smallest[which][at] = np.minimum(smallest[which][at], p)
+            product[which][at] += np.log(p)
+            tried[which][at] += 1
     side, name = np.repeat([0, 1], [len(one) for one in names]), np.concatenate(names)
     k = np.concatenate(tried)
     value = np.minimum(1.0, np.where(k > 0, np.concatenate(smallest), 1.0) * k)

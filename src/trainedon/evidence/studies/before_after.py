@@ -114,8 +114,8 @@ def compared(before: Scores, after: Scores, asked: str, attacks: Sequence[Attack
     """
     level = jointly(len(attacks))
     found = [_compared(before, after, asked, attack, level) for attack in attacks]
-    tested = [one for one in found if one.p_value is not None]
-    adjusted = iter(holm([one.p_value for one in tested]).tolist() if tested else [])
+    p = [one.p_value for one in found if one.p_value is not None]
+    adjusted = iter(holm(p).tolist() if p else [])
     return tuple(
         one if one.p_value is None else one.model_copy(update={"p_value_holm": next(adjusted)}) for one in found
     )
@@ -125,20 +125,7 @@ def _compared(before: Scores, after: Scores, asked: str, attack: AttackKey, leve
     first, unseen = (matched(before.sample(attack, name), after.sample(attack, name)) for name in (asked, "unseen"))
     n = (len(first[0]), len(unseen[0]))
     if not all(n):
-        nothing = ComparedRate(
-            estimable=False, before=None, after=None, change=None, change_ci=None, n=n[1], needed=_needed()
-        )
-        values = dict.fromkeys(
-            ("before", "before_ci", "after", "after_ci", "change", "change_ci", "p_value", "p_value_holm")
-        )
-        return ComparedAttack(
-            name=attack.name,
-            repr=attack.repr,
-            tpr_1=nothing,
-            n_asked=n[0],
-            n_unseen=n[1],
-            **values,  # type: ignore[arg-type]
-        )
+        return _without_numbers(attack, *n)
     was, now = ((first[side].column("score"), unseen[side].column("score")) for side in (0, 1))
     areas = [roc.auc(*sides, level=level) for sides in (was, now)]
     change = auc_difference(now, was, level=level)
@@ -159,12 +146,33 @@ def _compared(before: Scores, after: Scores, asked: str, attack: AttackKey, leve
     )
 
 
+def _without_numbers(attack: AttackKey, n_asked: int, n_unseen: int) -> ComparedAttack:
+    """An attack that no picture of a side has a score of in both runs."""
+    rate = ComparedRate(
+        estimable=False, before=None, after=None, change=None, change_ci=None, n=n_unseen, needed=_needed()
+    )
+    return ComparedAttack(
+        name=attack.name,
+        repr=attack.repr,
+        before=None,
+        before_ci=None,
+        after=None,
+        after_ci=None,
+        change=None,
+        change_ci=None,
+        p_value=None,
+        p_value_holm=None,
+        tpr_1=rate,
+        n_asked=n_asked,
+        n_unseen=n_unseen,
+    )
+
+
 def matched(before: Sample, after: Sample) -> tuple[Rows, Rows]:
     """The rows of both samples that are of the same pictures, in the same order; by digest, or by name without one."""
-    ids = [np.array([*picture_ids(side.rows)], dtype=str) for side in (before, after)]
-    _, *places = np.intersect1d(*ids, assume_unique=True, return_indices=True)
-    one, other = (Rows(side.rows.columns, side.rows.indices[at]) for side, at in zip((before, after), places))
-    return one, other
+    first, second = (np.array([*picture_ids(side.rows)], dtype=np.str_) for side in (before, after))
+    _, one, other = np.intersect1d(first, second, assume_unique=True, return_indices=True)
+    return Rows(before.rows.columns, before.rows.indices[one]), Rows(after.rows.columns, after.rows.indices[other])
 
 
 def _rate(was: Sides, now: Sides, asked: Rows, unseen: Rows, level: float) -> ComparedRate:
