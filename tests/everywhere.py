@@ -5,9 +5,11 @@ import itertools
 import os
 import pickle
 import shutil
+import socket
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from trainedon.evidence.protocol import blind, cdi, listed, sides
 from trainedon.evidence.statistics import pvalues
 from trainedon.evidence.statistics.two_sample import View
 from trainedon.pictures import Batch, scan
+from trainedon.pictures.places.stores import _file_system
 from trainedon.targets import Identity, NoisePath
 from trainedon.targets.networks.unet import PixelUNet
 
@@ -225,3 +228,30 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for module in ("sample_attack", "broken_parts", "frame"):
         sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """An object store on this machine's own address, with an empty bucket `bucket`."""
+    for package in ("moto", "s3fs", "flask"):
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}: pip install 'moto[server]' s3fs")
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port)
+    server.start()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    _file_system.cache_clear()
+    s3fs.S3FileSystem.clear_instance_cache()
+    files = s3fs.S3FileSystem()
+    files.mkdir("bucket")
+    yield files
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()

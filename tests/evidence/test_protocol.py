@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from trainedon.errors import UserError
 from trainedon.evidence import Audit, Evaluation, Scores, audit_table, evaluate_table, to_json
 from trainedon.evidence.protocol.documents import Claim, Rate
 from trainedon.evidence.protocol.flag_words import KNOWN
+from trainedon.evidence.protocol.rules import STANDARD_2
 
 
 def rows(set_name, scores, attack="drc"):
@@ -100,6 +102,20 @@ def test_audit_of_used_pictures_reaches_level_three(asked):
     assert found.n_named == sum(one.q_value <= 0.05 for one in found.pictures)
     assert found.unseen_score_quantiles["1"] == max(r["score"] for r in asked if r["set"] == "unseen")
     assert found.flags == ()
+
+
+def test_of_many_suspects_the_highest_are_listed_and_all_that_are_named(asked):
+    unscored = [asked[0] | {"picture": f"cut {k}.png", "score": None, "reason": "cut short"} for k in range(3)]
+    table = Scores.from_rows(asked + unscored)
+    whole = audit_table(table)
+    assert whole.n_not_listed == 0 and "n_not_listed" not in to_json(whole)
+    few, more = (audit_table(table, rules=replace(STANDARD_2, listed=n)) for n in (2, whole.n_named + 2))
+    assert len(few.pictures) == few.n_named == whole.n_named > 2
+    assert few.pictures == whole.pictures[: whole.n_named] and more.pictures == whole.pictures[: whole.n_named + 2]
+    for one in (few, more):
+        assert one.n_not_listed == len(whole.pictures) - len(one.pictures)
+        changed = {"pictures": whole.pictures, "n_not_listed": 0}
+        assert to_json(one.model_copy(update=changed)) == to_json(whole)
 
 
 def test_audit_of_unused_pictures_finds_nothing():

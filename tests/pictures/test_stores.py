@@ -1,7 +1,6 @@
 """Pictures that lie elsewhere: names, order and reasons as on the local disk, and errors that say what to do."""
 
 import pickle
-import socket
 from importlib.util import find_spec
 
 import fsspec
@@ -11,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures import scan, shown, take_inventory
+from trainedon.pictures import scan, shown, take_inventory, worker_processes
 from trainedon.pictures.places.disk import Disk
-from trainedon.pictures.places.stores import File, Store, _file_system, is_url, locate
+from trainedon.pictures.places.stores import File, Store, is_url, locate
+from trainedon.pictures.worker_processes import WorkerProcesses
 
 
 @pytest.fixture
@@ -205,41 +205,18 @@ def test_a_place_is_told_apart_by_what_it_is(memory):
     assert first != File.at(Store("memory://a.tar"), "/a.tar")
 
 
-@pytest.fixture
-def s3(monkeypatch):
-    """An object store on this machine's own address, with an empty bucket `bucket`."""
-    for package in ("moto", "s3fs", "flask"):
-        if find_spec(package) is None:
-            pytest.skip(f"needs {package}: pip install 'moto[server]' s3fs")
-    import s3fs
-    from moto.server import ThreadedMotoServer
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port)
-    server.start()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    _file_system.cache_clear()
-    s3fs.S3FileSystem.clear_instance_cache()
-    files = s3fs.S3FileSystem()
-    files.mkdir("bucket")
-    yield files
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
-
-
 @pytest.mark.filterwarnings("ignore")
-def test_an_object_store(s3, folder, tmp_path):
+def test_an_object_store(s3, folder, tmp_path, monkeypatch):
     path = folder(*(name for name in ODD if "\n" not in name))  # the server takes no such key
     (path / "empty.png").write_bytes(b"")
     s3.put(f"{path}/", "bucket/pictures/", recursive=True)
     s3.touch("bucket/pictures/marker/")
     local, remote = take_inventory(scan(path), "member"), take_inventory(scan("s3://bucket/pictures"), "member")
     assert remote == local and "empty file" in [item.reason for item in remote]
+    monkeypatch.setattr(worker_processes, "PATIENCE", 0.0)
+    monkeypatch.setattr("trainedon.pictures.inventory.CHUNK", 2)
+    several = WorkerProcesses(2)
+    assert take_inventory(scan("s3://bucket/pictures"), "member", examiners=several) == local
     data = [entry.data() for entry in scan(path, 1)]
     pq.write_table(pa.table({"image": data}), tmp_path / "t.parquet")
     s3.put_file(str(tmp_path / "t.parquet"), "bucket/t.parquet")

@@ -1,6 +1,7 @@
 """A run folder in a store: the same files, and any machine goes on with it."""
 
 import shutil
+from dataclasses import replace
 
 import fsspec
 import pyarrow.parquet as pq
@@ -47,6 +48,26 @@ def worked(place, target, plan, progress=silent):
 
 def names(files):
     return {path.removeprefix("/bucket/audits/one/") for path in files.find("/bucket/audits/one")}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_pictures_and_run_lie_in_an_object_store(s3, plan, target_folders, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path / "cache"))
+    target = load_target(target_folders["epsilon"])
+    run(target, plan, tmp_path / "here", silent)
+    for name, folder in plan.sets.items():
+        s3.put(f"{folder}/", f"bucket/{name}/", recursive=True)
+    sets = {name: f"s3://bucket/{name}" for name in plan.sets}
+    place = Mirror.of("s3://bucket/audits/one")
+    worked(place, target, replace(plan, sets=sets))
+    shutil.rmtree(place.path)  # another machine, which has no copy
+    again = Mirror.of("s3://bucket/audits/one")
+    again.fetch()
+    assert table(again.path / "scores.parquet") == table(tmp_path / "here" / "scores.parquet")
+    there = {path.removeprefix("bucket/audits/one/") for path in s3.find("bucket/audits/one")}
+    here = {p.relative_to(tmp_path / "here").as_posix() for p in (tmp_path / "here").rglob("*") if p.is_file()}
+    assert there == here - {".lock"}
 
 
 def test_the_store_holds_what_the_folder_would(store, plan, target_folders, tmp_path):

@@ -158,7 +158,8 @@ def print_audit(document: Audit) -> None:
         table.add_row(plain(row.picture), _number(row.score, 4), _number(row.p_value, 4), _number(row.q_value, 4))
     out_console.print(table)
     if len(document.pictures) > 12:
-        say(f"... and {len(document.pictures) - 12} more, in audit.json")
+        besides = f", and {document.n_not_listed} others in scores.parquet" if document.n_not_listed else ""
+        say(f"... and {len(document.pictures) - 12} more, in audit.json{besides}")
     if document.twins is not None:
         test = document.twins
         ahead = f"{test.n_first} of {test.n} pictures ({test.expected_first:.1f} by chance)"

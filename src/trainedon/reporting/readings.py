@@ -39,9 +39,8 @@ def readings(run: RunFolder) -> list[tuple[str, str]]:
 
 def _maker(document: Audit) -> str:
     level, named = document.claim.level, document.n_named
-    scored = (one for one in document.pictures if one.score is not None and not one.near)
-    first = next(scored, None)
-    n = sum(1 for _ in scored) + (first is not None)
+    first = next((one for one in document.pictures if one.score is not None and not one.near), None)
+    n = document.attacks[0].n_suspects
     if first is None:
         return "None of your pictures could be scored, so nothing can be said about them."
     if document.by_mirror and document.mirror is not None and named is None:

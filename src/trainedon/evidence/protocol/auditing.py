@@ -111,7 +111,7 @@ def audit_table(
     mirror, all_together = tested and tested.test, mirrors.get(TOGETHER)
     handed = chirality(listed, features) if mirror and mirror.view == "mirror" else None
     by_sign = _named(suspects, attacks[0].mirror, both_ways) if by_mirror else None
-    rows, n_named = _picture_evidence(suspects, unseen, by_sign, twinned)
+    rows, n_named = _picture_evidence(suspects, unseen, rules, by_sign, twinned)
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
         (
@@ -189,6 +189,7 @@ def audit_table(
         set=tests[0],
         cdi=together,
         false_discovery_rate=FALSE_DISCOVERY_RATE,
+        n_not_listed=len(suspects) + len(suspects.copies) + len(suspects.unscored) - len(rows),
         n_named=n_named if len(unseen) or by_sign is not None or twinned else None,
         pictures=rows,
         unseen_score_quantiles=_quantiles(unseen.score),
@@ -278,9 +279,14 @@ def _audit_attack(scores: Scores, attack: AttackKey, evidence: SetEvidence, rule
 
 
 def _picture_evidence(
-    suspects: Sample, unseen: Sample, by_sign: np.ndarray | None, twinned: TwinEvidence | None = None
+    suspects: Sample,
+    unseen: Sample,
+    rules: Rules,
+    by_sign: np.ndarray | None,
+    twinned: TwinEvidence | None = None,
 ) -> tuple[LazySequence[PictureEvidence], int]:
-    """Every suspect, the highest score first, those without a score last, and how many of them are named. One that a
+    """The suspects, the highest score first, those without a score last, as far as they are listed, and how many of all
+    are named. One that a
     near-duplicate stands for has no p-value: unseen pictures of its kind were left out in the same way, and it would be
     compared with other kinds. by_sign: q-values of the mirror test, in place of those of the unseen pictures.
     twinned: with those against kept copies, likewise."""
@@ -299,6 +305,7 @@ def _picture_evidence(
         q[:n] = pvalues.benjamini_hochberg(p[:n])
     order = np.arange(len(rows))
     order[:scored] = np.lexsort((rows.column("picture")[:scored], -rows.column("score")[:scored]))
+    order = order[(np.arange(len(order)) < rules.listed) | (q[order] <= FALSE_DISCOVERY_RATE)]
     columns = rows.columns.take(rows.indices[order])  # without those of the unseen pictures
     listing = _listing(Rows(columns, np.arange(len(columns), dtype=np.int32)), p[order], q[order])
     return listing, int((q <= FALSE_DISCOVERY_RATE).sum())

@@ -549,6 +549,9 @@ class Audit(Document):
     false_discovery_rate: Unit
     n_named: Count | None = Field(description="suspects with q_value <= false_discovery_rate; null without unseen")
     pictures: LazySequence[PictureEvidence]
+    n_not_listed: Count = Field(
+        0, exclude_if=_is_empty, description="suspects that are in scores.parquet alone; missing where all are listed"
+    )
     unseen_score_quantiles: dict[str, float]
     attacks: tuple[AttackAudit, ...]
     blind: Blind

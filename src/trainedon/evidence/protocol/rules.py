@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +32,8 @@ class Rules:
     turned: the symmetries of the picture plane by which an audit's pictures are turned for a control.
     needs_power: whether level 3 needs controls that could have found something.
     mirrors: whether pictures are tested against their mirror images where scores are differences to these.
-    verdict: whether an evaluation says first what its strongest attack found."""
+    verdict: whether an evaluation says first what its strongest attack found.
+    listed: so many suspects are listed in an audit, besides those that are named."""
 
     name: Protocol
     schema_version: Literal[1, 2]
@@ -52,6 +54,7 @@ class Rules:
     needs_power: bool
     mirrors: bool
     verdict: bool
+    listed: float
 
 
 STANDARD_1 = Rules(
@@ -74,6 +77,7 @@ STANDARD_1 = Rules(
     needs_power=False,
     mirrors=False,
     verdict=False,
+    listed=math.inf,
 )
 STANDARD_2 = Rules(
     name="standard-2",
@@ -95,6 +99,7 @@ STANDARD_2 = Rules(
     needs_power=True,
     mirrors=True,
     verdict=True,
+    listed=100_000,
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}
