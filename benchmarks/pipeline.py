@@ -54,8 +54,7 @@ trainedon.evaluate(
     progress=progress, machine=trainedon.Machine(device="cpu", workers=workers),
 )
 phases.append(["end", *spent()])
-peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(json.dumps({"phases": phases, "peak_mib": peaks[0], "largest_child_mib": peaks[1]}))
+print(json.dumps({"phases": phases, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """
 
 
@@ -109,10 +108,7 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
     lines = []
     for run in runs:
         whole = sum(clock for clock, _ in run["phases"].values())
-        lines.append(
-            f"{run['pictures']} pictures: {whole:.0f} s, peak {run['peak_mib']:.0f} MiB, "
-            f"largest process beside it {run['largest_child_mib']:.0f} MiB"
-        )
+        lines.append(f"{run['pictures']} pictures: {whole:.0f} s, peak {run['peak_mib']:.0f} MiB")
         for what, (clock, processor) in run["phases"].items():
             if clock >= whole / 200:
                 lines.append(f"  {what:40s} {clock:8.1f} s {clock / whole:6.1%}, of processors {processor:8.1f} s")

@@ -253,5 +253,6 @@ def s3(monkeypatch):
     files = s3fs.S3FileSystem()
     files.mkdir("bucket")
     yield files
+    files.rm("bucket", recursive=True)  # all servers of a process share what they hold
     s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
