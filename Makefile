@@ -54,7 +54,7 @@ docs: .venv-docs/ready
 
 .venv-docs/ready: constraints-docs.txt
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-docs.txt mkdocs-material 'mkdocstrings[python]'
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-docs.txt mkdocs-material 'mkdocstrings[python]' ruff
 	touch $@
 
 # One file that can be installed elsewhere, in dist. What an earlier build left would get into it.
