@@ -11,6 +11,7 @@ from markupsafe import Markup
 from trainedon.app.dropped import Dropped
 from trainedon.app.job import JobState
 from trainedon.evidence.statistics.pvalues import smallest_p
+from trainedon.reporting.words import LADDER, clean
 
 if TYPE_CHECKING:
     from trainedon.api.results import AuditRun
@@ -67,7 +68,7 @@ def heap(dropped: Dropped, refused: Sequence[str] = ()) -> Markup:
     n = len(dropped)
     said = Markup('<p class="heap"><b>{}</b></p>').format(f"{n} picture{'s' * (n != 1)}" if n else "No pictures yet")
     if refused:
-        rows = Markup("").join(Markup("<li>{}</li>").format(_plain(one)) for one in refused[:MOST_SAID])
+        rows = Markup("").join(Markup("<li>{}</li>").format(clean(one)) for one in refused[:MOST_SAID])
         more = f"and {len(refused) - MOST_SAID} more" if len(refused) > MOST_SAID else ""
         said += Markup('<div class="fault" role="alert">Left out:<ul>{}</ul>{}</div>').format(rows, more)
     return said
@@ -80,6 +81,7 @@ def forecast(found: Forecast) -> Markup:
     said = [f"About {lasts(hours * 3600)} here, on {estimate.device}, and as long again for controls and the page."]
     if estimate.reachable is not None:
         said.append(estimate.reachable.sentence)
+        said.append(f"Level {estimate.reachable.level} means: {_uncapital(LADDER[estimate.reachable.level][0])}.")
     if unseen:
         least = smallest_p(1, unseen)
         said.append(
@@ -99,7 +101,7 @@ def progress(state: JobState) -> Markup:
     left = state.seconds_left
     words = {"stopping": "Stopping: ", "stopped": "Stopped, and nothing is lost: "}.get(state.state, "")
     end = "" if left is None or state.state != "at work" else f", about {lasts(left)} left"
-    said = f"{words}{_plain(state.what)}, {int(state.done)} of {state.total}{end}"
+    said = f"{words}{clean(state.what)}, {int(state.done)} of {state.total}{end}"
     share = state.done / state.total if state.total else 0.0
     return Markup(
         '<div class="progress" role="status"><progress max="1" value="{:.3f}"></progress><p>{}</p></div>'
@@ -144,9 +146,9 @@ def lasts(seconds: float) -> str:
     raise AssertionError(seconds)
 
 
-def _plain(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
+def _uncapital(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _capital(text: str) -> str:
-    return _plain(text[:1].upper() + text[1:])
+    return clean(text[:1].upper() + text[1:])

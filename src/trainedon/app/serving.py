@@ -42,7 +42,7 @@ def serve(models: Models, port: int, browser: bool, tell: Callable[[str], None])
     port: 0 for any that is free. browser: whether the page is opened in it. tell: called with the page's address.
     Raises UserError for a port that is taken.
     """
-    with _listening(port) as listener, tempfile.TemporaryDirectory(prefix="trainedon-app-") as folder:
+    with listening(port) as listener, tempfile.TemporaryDirectory(prefix="trainedon-app-") as folder:
         desk, key = Desk(Path(folder), models), secrets.token_urlsafe(24)
         at = listener.getsockname()[1]
         app = Guard(application(desk), at, key, lambda: MOST_BYTES - desk.bytes())
@@ -112,7 +112,8 @@ def _run(server: uvicorn.Server, listener: socket.socket, address: str | None) -
             signal.signal(number, handler)
 
 
-def _listening(port: int) -> socket.socket:
+def listening(port: int) -> socket.socket:
+    """A socket on 127.0.0.1. port: 0 for any that is free. Raises UserError for one that is taken."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
