@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import threading
 import time
@@ -69,3 +70,4 @@ def served(desk) -> Iterator[Served]:
         yield Served(desk, port)
         server.should_exit = True
         thread.join()
+    gc.collect()  # what Gradio leaves open is told of here, where the tests that use this pass it over

@@ -158,7 +158,7 @@ def test_what_is_missing_is_said_before_a_model_is_loaded(desk):
 
 @pytest.mark.slow
 def test_a_run_is_stopped_gone_on_with_and_removed(desk, overtrained, toy_pictures, tmp_path):
-    """What comes of it is what an audit in one go gives, byte for byte."""
+    """The scores are those of an audit in one go; its claim may not be, since the first run is one that it knows of."""
     import trainedon
 
     assert drop(desk, "suspects", toy_pictures["members"]) == drop(desk, "unseen", toy_pictures["unseen"]) == []
@@ -184,7 +184,8 @@ def test_a_run_is_stopped_gone_on_with_and_removed(desk, overtrained, toy_pictur
     desk.job._thread.join()
     assert desk.job.now.state == "done" and desk.run == begun
     once = trainedon.audit(overtrained, toy_pictures["members"], unseen=toy_pictures["unseen"], out=tmp_path / "once")
-    assert (desk.run / "audit.json").read_bytes() == (once.folder / "audit.json").read_bytes()
+    assert desk.result.pictures[0].score > desk.result.pictures[-1].score
+    assert [(one.picture, one.score) for one in desk.result.pictures] == [(x.picture, x.score) for x in once.pictures]
     with zipfile.ZipFile(desk.zipped()) as made:
         assert "trainedon-run/report.html" in made.namelist() and not [n for n in made.namelist() if ".lock" in n]
     desk.reset()

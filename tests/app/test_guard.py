@@ -120,6 +120,7 @@ def test_uploads_are_bounded():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Gradio, which leaves sockets open
 def test_nothing_outside_is_read_through_the_served_page(served, tmp_path):
     """What Gradio itself would answer, with the key."""
     secret = tmp_path / "secret.png"

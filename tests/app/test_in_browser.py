@@ -5,7 +5,7 @@ import shutil
 import pytest
 from test_desk import bomb, png
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Gradio, which leaves sockets open
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 ARGS += ["--disable-sync"]
 HOSTILE = ["<img src=x onerror=document.title=1>.png", "${document.title=1}{{7*7}}.png", "..\\..\\evil.png"]
