@@ -4,24 +4,18 @@ import io
 import os
 import stat
 import zipfile
-import zlib
 from pathlib import Path
 
 import pytest
+from droppable import archive, bomb, png
 from PIL import Image
 
 from trainedon import UserError
-from trainedon.app.desk import Desk, Question
+from trainedon.app.desk import AuditQuestion, Desk
 from trainedon.app.dropped import Dropped
 from trainedon.app.models import EMBEDDED, Models
 
 NAMES = ["..png", "a\x1b[31m.png", "<img src=x onerror=alert(1)>.png", "${7*7}{{7*7}}.png", "CON.png", "\u202egnp.png"]
-
-
-def png(number: int = 0) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (16, 16), (number, 2 * number % 256, 7)).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def drop(desk: Desk, which: str, folder: Path, limit: int | None = None) -> list[str]:
@@ -44,21 +38,6 @@ def test_whatever_a_picture_is_called_it_stays_in_its_folder(name, tmp_path):
     (kept,) = dropped.folder.iterdir()
     assert kept.read_bytes() == png() and kept.name[0] != "." and "\x1b" not in kept.name
     assert not file.exists()
-
-
-def bomb() -> bytes:
-    """A PNG that says it is 60 000 x 60 000."""
-    head = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
-    data = b"IDAT" + zlib.compress(bytes(1000))
-    chunks = [(len(one) - 4).to_bytes(4, "big") + one + zlib.crc32(one).to_bytes(4, "big") for one in (head, data)]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def archive() -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as made:
-        made.writestr("../../evil.png", png())
-    return stream.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +125,7 @@ def test_no_model_is_a_sentence(name):
 
 
 def test_what_is_missing_is_said_before_a_model_is_loaded(desk):
-    for question in (Question(EMBEDDED, "mirror"), Question(EMBEDDED, "unseen")):
+    for question in (AuditQuestion(EMBEDDED, "mirror"), AuditQuestion(EMBEDDED, "unseen")):
         for act in (desk.forecast, desk.start):
             with pytest.raises(UserError, match="drop the pictures in question first"):
                 act(question)
@@ -162,7 +141,7 @@ def test_a_run_is_stopped_gone_on_with_and_removed(desk, overtrained, toy_pictur
     import trainedon
 
     assert drop(desk, "suspects", toy_pictures["members"]) == drop(desk, "unseen", toy_pictures["unseen"]) == []
-    question, stages, told = Question(str(overtrained), "unseen"), [], desk.job._told
+    question, stages, told = AuditQuestion(str(overtrained), "unseen"), [], desk.job._told
     forecast = desk.forecast(question)
     assert (forecast.suspects, forecast.unseen) == (24, 24) and forecast.estimate.wall_hours > 0
 

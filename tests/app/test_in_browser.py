@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from test_desk import bomb, png
+from droppable import bomb, png
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Gradio, which leaves sockets open
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

@@ -28,7 +28,7 @@ MOST_BYTES = 4 * 2**30  # of all pictures
 
 
 @dataclass(frozen=True)
-class Question:
+class AuditQuestion:
     """What is asked. model: as it was chosen or typed. against: what the pictures are compared with."""
 
     model: str
@@ -64,7 +64,7 @@ class Desk:
         self.suspects, self.unseen = Dropped(folder / "suspects"), Dropped(folder / "unseen")
         self._runs = folder / "runs"
         self._runs.mkdir(mode=0o700)
-        self._question: Question | None = None  # of the run that is there
+        self._question: AuditQuestion | None = None  # of the run that is there
         self._result: AuditRun | None = None
         self.count = 0  # of runs so far
         self._turn = threading.RLock()
@@ -79,7 +79,7 @@ class Desk:
             self._question = None  # a run of other pictures is another run
             return refused
 
-    def forecast(self, question: Question) -> Forecast:
+    def forecast(self, question: AuditQuestion) -> Forecast:
         """How long would it take, and what could be claimed? Raises UserError as `trainedon.plan`, and where pictures
         are missing."""
         from trainedon import api
@@ -92,7 +92,7 @@ class Desk:
             )
             return Forecast(n, unseen, estimate)
 
-    def start(self, question: Question) -> None:
+    def start(self, question: AuditQuestion) -> None:
         """Begin a run, and remove the one that was there."""
         with self._turn:
             self.job.check_idle()
@@ -178,7 +178,7 @@ class Desk:
         sizes = (os.lstat(Path(root, name)).st_size for root, _, names in os.walk(self.folder) for name in names)
         return sum(sizes)
 
-    def _audit(self, question: Question, progress: Progress) -> None:
+    def _audit(self, question: AuditQuestion, progress: Progress) -> None:
         from trainedon import api
 
         progress("opening the model", 0, 1)
@@ -191,7 +191,7 @@ class Desk:
             _command="trainedon app",
         )
 
-    def _counts(self, question: Question) -> tuple[int, int]:
+    def _counts(self, question: AuditQuestion) -> tuple[int, int]:
         if not len(self.suspects):
             raise UserError("drop the pictures in question first")
         if question.against == "unseen" and not len(self.unseen):

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from trainedon.app import phrases
-from trainedon.app.desk import Desk, Question, SetName
+from trainedon.app.desk import AuditQuestion, Desk, SetName
 from trainedon.app.models import EMBEDDED
 from trainedon.errors import PictureError, UserError
 from trainedon.unforeseen import kept, of_the_machine
@@ -172,8 +172,8 @@ def _drop(label: str, name: str, *, file_count: str = "multiple", visible: bool 
     return gr.File(file_count=file_count, label=label, elem_id=name, height=170, visible=visible)
 
 
-def _question(model: str, against: str) -> Question:
-    return Question(model, "unseen" if against == "unseen" else "mirror")
+def _question(model: str, against: str) -> AuditQuestion:
+    return AuditQuestion(model, "unseen" if against == "unseen" else "mirror")
 
 
 def _tried(act: Callable[[], Any]) -> tuple[Any, str]:
