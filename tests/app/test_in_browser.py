@@ -71,11 +71,14 @@ def test_pictures_are_dropped_and_the_verdict_is_read(tab, served, toy_pictures)
 def test_hostile_names_and_files_end_in_sentences(tab, served):
     files = [{"name": name, "mimeType": "image/png", "buffer": png(i)} for i, name in enumerate(HOSTILE)]
     files += [{"name": "bomb.png", "mimeType": "image/png", "buffer": bomb()}]
-    files += [{"name": "<b>page</b>.html", "mimeType": "text/html", "buffer": b"<script>document.title=1</script>"}]
+    page = b"<script>document.title=1</script>"
+    files += [{"name": "<b>page${document.title=1}{{7*7}}.html", "mimeType": "text/html", "buffer": page}]
     drop(tab, "suspects", files, "3 pictures")
     said = tab.inner_text("#suspects-heap")
     assert "bomb.png" in said and "page" in said
-    assert tab.title() == "trainedon" and "49" not in said
+    assert (
+        tab.title() == "trainedon" and "page49" not in said and not tab.query_selector("#suspects-heap b b, img[src=x]")
+    )
     assert {path.parent for path in served.desk.folder.rglob("*.png")} == {served.desk.suspects.folder}
     tab.click("#ask")
     tab.wait_for_selector("#start", state="visible")
