@@ -61,7 +61,10 @@ print(json.dumps({"phases": phases, "peak_mib": resource.getrusage(resource.RUSA
 def made_up(source: Path, folder: Path, n: int) -> None:
     """Write n different JPEG files, half of them below `members`, half below `unseen`. Raises UserError without any
     picture to make them of."""
-    originals = [Image.open(path).convert("RGB") for path in sorted(source.rglob("*.png"))]
+    originals = []
+    for path in sorted(source.rglob("*.png")):
+        with Image.open(path) as opened:
+            originals.append(opened.convert("RGB"))
     if not originals:
         raise UserError(f"{source} holds no PNG files to cut pictures out of")
     rng = np.random.default_rng(0)

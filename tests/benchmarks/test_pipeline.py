@@ -27,7 +27,8 @@ def test_the_files_all_differ_and_are_dealt_in_halves(source, tmp_path, monkeypa
     assert len({sha256(path.read_bytes()).digest() for path in files}) == 50
     assert len([*(tmp_path / "made" / "unseen").rglob("*.jpg")]) == 25
     assert len([*(tmp_path / "made" / "members").iterdir()]) == 3
-    assert Image.open(files[0]).size == (64, 64)
+    with Image.open(files[0]) as picture:
+        assert picture.size == (64, 64)
     with pytest.raises(UserError, match="no PNG files"):
         pipeline.made_up(tmp_path / "made", tmp_path / "again", 2)
 
