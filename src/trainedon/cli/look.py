@@ -29,7 +29,7 @@ from trainedon.cli.option_groups import (
     Shadows,
     here,
 )
-from trainedon.cli.printing import print_audit, print_evaluation, print_passed, print_plan
+from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_passed, print_plan
 from trainedon.cli.terminal import say, say_besides
 from trainedon.errors import UserError, meant
 from trainedon.spec import left_out
@@ -40,13 +40,25 @@ VERDICTS = {True: "ok", False: "FAILED", None: "not checked"}
 
 def attacks(
     *,
+    name: Annotated[str | None, typer.Argument(help="One attack: all that there is to know of it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="As a Markdown table, as in docs/attacks.md.")
     ] = False,
 ) -> None:
     """What attacks there are, what they need, their parameters, and what they cost."""
-    from trainedon.cli.catalogue import listing, markdown
+    from trainedon.cli.catalogue import card, listing, markdown
 
+    if name is not None and as_markdown:
+        raise UserError("--markdown is the table of all attacks: leave out the name")
+    if as_json:
+        cards = [card(one.name) for one in listing()] if name is None else [card(name)]
+        told = [asdict(one) for one in cards]
+        sys.stdout.write(json.dumps(told if name is None else told[0], indent=2, ensure_ascii=False) + "\n")
+        return
+    if name is not None:
+        print_card(card(name))
+        return
     if as_markdown:
         sys.stdout.write(markdown())
         return

@@ -63,6 +63,9 @@ def verify(run: Path) -> list[Check]:
         record = read_record(run)
     except UserError as error:
         return [Check("the record can be read", False, str(error))]
+    if not record.is_complete and not record.finished:  # all else follows from scores that are not all there
+        how = f"its status is {record.status}: give its command again, and it goes on; then verify it"
+        return [Check("the run is complete", False, how)]
     # several checks need them, and they take a while
     scores = cache(lambda: evidence.read_scores(run / run_files.SCORES))
     documents = cache(lambda: _documents(run, record, scores()))
