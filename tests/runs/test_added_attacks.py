@@ -86,7 +86,7 @@ def test_stopped_while_it_is_added_it_goes_on_and_no_half_is_reported(copy, mode
     [
         ("pia, loss", {}, "new attacks stand after those that are there"),
         ("loss, pia", {"limit": 11}, "the pictures of the set suspect are others"),
-        ("loss, pia", {"lead": "cdi"}, "lead was 'first'"),
+        ("loss, pia", {"lead": "cdi"}, "lead was None, is 'cdi'"),
     ],
 )
 def test_other_pictures_choices_or_an_attack_that_would_lead_are_refused(

@@ -138,6 +138,16 @@ def report(
     *,
     run: Annotated[Path, typer.Argument(help="A run folder; or a table of scores, CSV or parquet, with --out.")],
     out: Annotated[Path | None, typer.Option(callback=here, help="For a table: the run folder to write.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Also the table of attacks, RUN/attacks.csv.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Also the table of attacks for TeX, RUN/attacks.tex.")] = False,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            callback=here,
+            help="A folder for figures (ROC, scores, sweeps) as SVG and PDF, with their numbers as CSV; needs "
+            "pip install 'trainedon[figures]'.",
+        ),
+    ] = None,
     fail_above: FailAbove = None,
 ) -> None:
     """Statistics and page again from the stored scores; no model and no pictures are needed."""
@@ -146,13 +156,17 @@ def report(
     limits = checked_limits(fail_above)
 
     with logged_in(out or run):
-        found = api.report(run, out)
+        found = api.report(run, out, csv=csv, latex=latex, figures=figures)
     folder = out or run
     print_passed(found.passed_over)
     if isinstance(found, Audit):
         print_audit(found)
     elif isinstance(found, Evaluation):
         print_evaluation(found, folder)
+    for name in [run_files.ATTACKS_SHEET] * csv + [run_files.ATTACKS_LATEX] * latex:
+        say(f"Table: {folder / name}")
+    if figures is not None:
+        say(f"Figures: {figures}")
     say(f"Page: {folder / 'report.html'}")
     if limits and not isinstance(found, Evaluation):
         raise UserError("--fail-above is for evaluations: of suspects nobody knows how many the model was trained on")

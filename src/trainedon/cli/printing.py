@@ -12,9 +12,9 @@ from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.cli.terminal import out_console, plain, say, say_passed
 
 if TYPE_CHECKING:
+    from trainedon.cli.catalogue import AttackCard
     from trainedon.evidence import Audit, Evaluation, PassedOver, Sweep
     from trainedon.evidence.protocol.documents import AttackEvaluation, Rate
-    from trainedon.cli.catalogue import AttackCard
     from trainedon.formats.run_record import ReportedEntry
     from trainedon.planning.forecast import Estimate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -132,14 +133,15 @@ def run(
         return documents.first
 
 
-def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
-    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
+def conclude(out: Path, tables: Collection[str] = ()) -> evidence.Audit | evidence.Evaluation:
+    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed. tables:
+    those of `exports.sheets.ASKED_FOR` that are written too."""
     record = read_record(out)
     if not record.finished and (record.added or not (out / run_files.SCORES).exists()):
         raise UserError(f"the run in {out} is not finished: give its command again, and it goes on")
     with locked(out):
         documents = recompute(out, record)
-        _tell(out, record, documents)
+        _tell(out, record, documents, tables)
         return documents.first
 
 
@@ -233,12 +235,12 @@ def _twins_of(out: Path, record: RunRecord) -> evidence.Twins | None:
     return twins
 
 
-def _tell(out: Path, record: RunRecord, documents: Documents) -> None:
+def _tell(out: Path, record: RunRecord, documents: Documents, tables: Collection[str] = ()) -> None:
     """Write documents, tables and page."""
     for name, document in documents.named().items():
         write_text(out / name, evidence.json_parts(document))
     release_unused()
-    write_sheets(out, record)
+    write_sheets(out, record, documents.first, tables)
     release_unused()
     reporting.render(out, documents.first)
 

@@ -79,7 +79,7 @@ def verify(run: Path) -> list[Check]:
         ("the statistics follow from the scores", lambda: _statistics(run, documents().named())),
         ("evidence pictures are as they were when the run ended", lambda: _restored(run, record)),
         ("evidence pictures carry the scores of the table", lambda: _exhibits(run, scores())),
-        ("tables hold what follows from the scores", lambda: _sheets(run, record)),
+        ("tables hold what follows from the scores", lambda: _sheets(run, record, documents().first)),
         ("the page shows what follows from the scores", lambda: _page(run, record, documents().first)),
     ]
     return [Check(name, *_answer(check)) for name, check in checks]
@@ -228,9 +228,9 @@ def _is_text_of(path: Path, parts: Iterable[str]) -> bool:
         return False
 
 
-def _sheets(run: Path, record: RunRecord) -> Answer:
+def _sheets(run: Path, record: RunRecord, document: evidence.Audit | evidence.Evaluation) -> Answer:
     """Tables need not be there, as in runs of earlier versions; one that is must be what the scores give."""
-    here = {name: made for name, made in sheets(run, record).items() if os.path.lexists(run / name)}
+    here = {name: made for name, made in sheets(run, record, document).items() if os.path.lexists(run / name)}
     wrong = [name for name, made in here.items() if not _is_text_of(run / name, made() or ())]
     if wrong:
         return False, f"{_listed(wrong)} is not what the scores give"
