@@ -16,10 +16,12 @@ from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_wi
 from trainedon.targets.checkpoints.single_file import open_single, single_digest
 from trainedon.targets.core.device import batched, chosen
 from trainedon.targets.core.identity import Identity
+from trainedon.targets.core.memory import Memory
 from trainedon.targets.core.path import NoisePath, prediction_of
 from trainedon.targets.core.target import Target
 from trainedon.targets.distilled import distilled, noted
 from trainedon.targets.networks.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
+from trainedon.targets.networks.footprint import fit
 from trainedon.targets.networks.network import PRECISIONS
 from trainedon.targets.networks.text import Text
 from trainedon.targets.pixel_models import pixel_files, pixel_target
@@ -146,7 +148,7 @@ def _latent(
         classes = getattr(config, "num_class_embeds", None) or getattr(config, "num_embeds_ada_norm", None)
         conditioned = "conditioned on classes" if classes else "unconditional"
     weights = sum(parameter.numel() for parameter in network.parameters())
-    return family.adapter(
+    target = family.adapter(
         identity=Identity(name, digest, f"{family.title}, {conditioned}", weights, (*notes, *noted(why)), why),
         shape=shape,
         path=path,
@@ -158,6 +160,8 @@ def _latent(
         pipeline=opened.pipeline,
         **batched(how, shape, network),
     )
+    fit(target, Memory.of(target.device))
+    return target
 
 
 def _folder(model: str | Path) -> tuple[Path, str]:

@@ -7,11 +7,14 @@ from typing import Any
 import torch
 
 from trainedon.errors import UserError
-from trainedon.targets.core.batching import PAD, Batching
+from trainedon.targets.core.batching import PAD, Batching, power_of_two
 
 ROWS = {"cpu": 32}  # what lies in a processor's cache is soon at hand: more rows take longer, each (docs/speed.md)
 ROWS_ELSEWHERE = 64
 MOST_NUMBERS = 2**27  # 512 MiB, of which a network holds several
+# Weights of a network whose single row keeps a processor busy: more rows at once take as long each, and copies that
+# fill a batch up would take as long as pictures. Stable Diffusion has three times as many.
+LARGE = 2**28
 
 
 def chosen(device: str) -> torch.device:
@@ -42,9 +45,13 @@ def batched(how: dict[str, Any], shape: tuple[int, int, int], network: Any) -> d
 
     how: device, rows (None: what is fastest on most networks), precision, compiled, and what else a target takes.
     """
-    rows = how["rows"] or _rows(how["device"], shape, network)
+    device, large = how["device"], sum(one.numel() for one in network.parameters()) >= LARGE
+    rows = how["rows"] or (1 if large and device.type == "cpu" else _rows(device, shape, network))
+    unit = PAD
+    if large:
+        unit = min(PAD, power_of_two(rows)) if device.type == "cpu" else 1
     others = {key: value for key, value in how.items() if key not in ("rows", "compiled")}
-    return others | {"batching": Batching(rows, how["compiled"])}
+    return others | {"batching": Batching(rows, how["compiled"], unit=unit)}
 
 
 def _rows(device: torch.device, shape: tuple[int, int, int], network: Any) -> int:
