@@ -123,6 +123,8 @@ class _Watch(TorchDispatchMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         answer = function(*args, **(kwargs or {}))
+        if any(one.alias_info is not None for one in function._schema.returns):  # a view, perhaps of a weight
+            return answer
         for one in tree_leaves(answer):
             if isinstance(one, torch.Tensor):
                 self._add(one.untyped_storage())
@@ -130,7 +132,7 @@ class _Watch(TorchDispatchMode):
 
     def _add(self, storage: Any) -> None:
         key, size = storage._cdata, storage.nbytes()
-        if key in self._held:  # a view of what is counted
+        if key in self._held:
             return
         self._held.add(key)
         self._now += size

@@ -53,8 +53,8 @@ def footprint(target: Network) -> Footprint:
 def fit(target: Network, memory: Memory | None) -> None:
     """Fewer rows at once, down to 1, where there is no room for as many as `target.batching` says.
 
-    memory: of the target's device, with the weights in it; None where it is not known, and nothing is changed. Where too
-    much is fatal, a model without room for one row is refused by a UserError; elsewhere it is tried, as what is
+    memory: of the target's device, with the weights in it; None where it is not known, and nothing is changed. Where
+    too much is fatal, a model without room for one row is refused by a UserError; elsewhere it is tried, as what is
     reckoned is no measurement.
     """
     if memory is None or getattr(target, "offloaded", False) or _is_small(target, memory):
