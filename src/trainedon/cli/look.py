@@ -88,7 +88,7 @@ def plan(
     batch_size: BatchSize = None,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
-    precision: Precision = "float32",
+    precision: Precision = "auto",
     compiled: Compile = False,
     base: Base = None,
     reading: Reading,

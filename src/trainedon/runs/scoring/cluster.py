@@ -55,6 +55,7 @@ class Cluster:
         options = dict(self.options)
         if options.get("device") == "auto":
             options["device"] = target.device.type  # what was chosen here, not there
+        options["precision"] = target.precision
         with _connected(self.address, self.workers if unit == "CPU" else None) as ray:
             workers = self.workers or int(ray.cluster_resources().get(unit, 0))
             if workers < 1:

@@ -84,6 +84,11 @@ class Batching:
         # with one thread PyTorch computes 1 x 1 convolutions of fewer than 16 rows by itself, and rounds otherwise
         return 2 * PAD if self.unit == PAD and torch.get_num_threads() == 1 else self.unit
 
+    @property
+    def most(self) -> int:
+        """How many rows the network is given at most, those that only fill up included."""
+        return max(self.rows // self.unit * self.unit, self.least)
+
     def at_once(self, device: torch.device, rows: int | None = None) -> int:
         """How many rows the network is given, a multiple of `unit`, so that only the last batch is filled up."""
         most = (rows or self.rows) // self.unit * self.unit

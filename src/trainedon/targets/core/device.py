@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -38,6 +39,26 @@ def _works(device: str) -> bool:
     except (RuntimeError, AssertionError, NotImplementedError):
         return False
     return True
+
+
+def usual_precision(device: torch.device, kinds: Mapping[str, int], bfloat16: bool | None = None) -> str:
+    """In what a network is computed where nobody says: on CUDA in the half precision in which most of its weights are
+    stored, as they are no finer; else in float32.
+
+    kinds: numbers of each type, as safetensors calls it. bfloat16: whether the device computes in it; None: it is
+    asked. Eight bits are numbers of bfloat16, too.
+    """
+    if device.type != "cuda" or not kinds:
+        return "float32"
+    most = max(kinds, key=lambda kind: kinds[kind])
+    if most == "F16":
+        return "float16"
+    if most not in ("BF16", "F8_E4M3", "F8_E5M2"):
+        return "float32"
+    if bfloat16 is None:
+        with torch.cuda.device(device):
+            bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if bfloat16 else "float32"  # float16 has not its range
 
 
 def batched(how: dict[str, Any], shape: tuple[int, int, int], network: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from torch import nn
 
 from trainedon.condition import UNCONDITIONAL, Classes, Condition
 from trainedon.errors import UserError
-from trainedon.targets.core.batching import Batching
 from trainedon.targets.core.memory import Memory, RowsNeed, peak_of
 from trainedon.targets.networks.latent import Latent
 from trainedon.targets.networks.network import Network
@@ -30,15 +29,6 @@ class Footprint:
     weights: dict[str, int]
     network: RowsNeed | None
     coder: RowsNeed | None
-
-    def at_work(self, batching: Batching) -> int | None:
-        """Bytes that the part takes that takes most, with the rows that it is given; None where that is not known."""
-        if self.network is None:
-            return None
-        needed = self.network.bytes(max(batching.rows, batching.least))
-        if self.coder is None or batching.coder is None:
-            return needed
-        return max(needed, self.coder.bytes(max(batching.coder.rows, batching.coder.least)))
 
 
 def footprint(target: Network) -> Footprint:
@@ -70,7 +60,7 @@ def fit(target: Network, memory: Memory | None) -> None:
                 f"{_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: close other programs, take a "
                 "larger machine, or a smaller --size"
             )
-        if most < max(of.rows, of.least):
+        if most < of.most:
             log.info("memory: %s of %s free, %d %ss at once", _gib(memory.free), target.device, max(1, most), what)
             of.at_most(max(1, most))
 
@@ -86,7 +76,7 @@ def _is_small(target: Network, memory: Memory) -> bool:
     if isinstance(target, Latent):
         coded = pixels * target.autoencoder.config.block_out_channels[0]
     row = target.shape[1] * target.shape[2] * width
-    rows = max(target.batching.rows, target.batching.least)
+    rows = target.batching.most
     return bool(width) and SURELY * 4 * max(rows * row, 16 * coded) < memory.room // 2
 
 
