@@ -1,6 +1,5 @@
 """The network in half precision, and compiled."""
 
-import diffusers
 import pytest
 import tiny
 import torch
@@ -75,8 +74,7 @@ def test_where_nobody_says_the_files_and_the_device_decide(device, kinds, bfloat
 
 def test_the_numbers_in_the_files_of_a_network_are_counted_by_their_type(tmp_path):
     folder = tiny.save("stable diffusion", tmp_path / "model")
-    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float16)
-    pipeline.save_pretrained(tmp_path / "half")
+    tiny.stable_diffusion().to(torch.float16).save_pretrained(tmp_path / "half")
     with Ledger(folder, tmp_path / "half") as files:
         assert _kinds(files, folder / "unet") == {"F32": tiny.conditional().num_parameters()}
         assert _kinds(files, tmp_path / "half" / "unet") == {"F16": tiny.conditional().num_parameters()}

@@ -106,12 +106,9 @@ def _print_memory(memory: MemoryEstimate) -> None:
     peak = "not known" if memory.peak is None else f"about {_bytes(memory.peak)} at the peak"
     say(f"Memory: {peak}; weights {_bytes(sum(memory.weights.values()))} ({parts})")
     if memory.network is not None:
-        coder = (
-            ""
-            if memory.autoencoder is None
-            else f", or {memory.pictures} in the autoencoder {_bytes(memory.autoencoder)}"
-        )
-        say(f"  {memory.rows} rows at once in the network {_bytes(memory.network)}{coder}")
+        say(f"  {memory.rows} rows at once in the network: {_bytes(memory.network)}")
+    if memory.autoencoder is not None:
+        say(f"  {memory.pictures} pictures at once in the autoencoder: {_bytes(memory.autoencoder)}")
     if memory.measured is not None:
         say(f"  held here until now, with all libraries: at most {_bytes(memory.measured)}")
     if memory.warning is not None:

@@ -36,8 +36,8 @@ class MemoryEstimate:
         if self.free is None or work <= self.free:
             return None
         return (
-            f"memory does not suffice: {_gib(work)} are needed beside the weights, and {_gib(self.free)} are free: give "
-            "a smaller --batch-size, or take a larger device"
+            f"memory does not suffice: {_gib(work)} are needed beside the weights, and {_gib(self.free)} are free: "
+            "give a smaller --batch-size, or take a larger device"
         )
 
 

@@ -30,10 +30,10 @@ class Outlook:
         self.said = True
         costs = [one.cost(self.target) for one in self.attacks]
         left = [total - count - pictures * (i == number) for i, count in enumerate(done)]
-        seconds = sum((cost.forward + 2 * cost.backward) * n for cost, n in zip(costs, left, strict=True))
-        seconds *= spent.spared / passes
+        due = sum((cost.forward + 2 * cost.backward) * n for cost, n in zip(costs, left, strict=True))
+        pace = spent.spared / passes
+        seconds = due * pace
         if seconds > SHORT:
-            pace = spent.spared / passes
             log.info("about %s to go, at the pace of the first batch (%.2g s a pass)", lasting(seconds), pace)
 
 
