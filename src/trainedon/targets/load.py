@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from trainedon.targets.reading.opened import Ledger
 
 _USUAL = {"size": None, "offload": None, "slicing": False}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
+EMBEDDED = "embedded"  # what the model is called that ships with the package; a folder of that name goes before it
 
 
 def load_target(
@@ -52,7 +54,7 @@ def load_target(
     slicing: bool = False,
 ) -> Target:
     """The model at a local diffusers folder, in one safetensors file with original names, or on the hub (`owner/name`
-    or `owner/name@revision`).
+    or `owner/name@revision`); `embedded` is the model that ships with the package.
 
     rows: how many pictures go through the network at once, fewer where memory has no room for them; None: what is
     fastest on most networks. precision: float32, bfloat16 or float16, in which it multiplies, or auto: as its files on
@@ -195,8 +197,10 @@ def _folder(model: str | Path) -> tuple[Path, str]:
         return cached(path) or (path, path.name or str(path.resolve().name))
     if path.exists():
         raise UserError(f"{model} is neither a folder nor a file: give a diffusers folder, or a checkpoint")
+    if str(model) == EMBEDDED:
+        return Path(str(resources.files("trainedon") / "embedded" / "model")), EMBEDDED
     if not HUB_ID.fullmatch(str(model)):
-        raise UserError(f"{model} does not exist: give a diffusers folder or a hub id such as owner/name")
+        raise UserError(f"{model} does not exist: give a diffusers folder, a hub id such as owner/name, or embedded")
     return download(*str(model).partition("@")[::2])
 
 
