@@ -24,9 +24,9 @@ from trainedon.planning.measuring import (
     row_bytes,
     sample_pictures,
 )
-from trainedon.planning.memory import memory_of
+from trainedon.planning.peak_memory import memory_of
 from trainedon.targets.core.batching import Batching
-from trainedon.targets.core.memory import Memory
+from trainedon.targets.core.row_memory import Memory
 
 SIZES = RowBytes(scores=100.0, shards=150.0, inventory=200.0)
 

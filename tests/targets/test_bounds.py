@@ -7,9 +7,9 @@ import pytest
 import tiny
 import torch
 
+from trainedon import free_memory
 from trainedon.errors import UserError
 from trainedon.targets import load_target
-from trainedon.targets.core import memory
 from trainedon.targets.reading.bounds import Held, no_larger
 
 
@@ -46,10 +46,10 @@ def test_weights_that_memory_has_no_room_for_are_refused_before_they_are_read(ta
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 100 kB\nMemAvailable: 40 kB\n")
     load_target(target_folders["epsilon"])
-    monkeypatch.setattr(memory, "MEMINFO", meminfo)
+    monkeypatch.setattr(free_memory, "MEMINFO", meminfo)
     with pytest.raises(UserError, match=r"unet/config.json: its weights take 0\.\d GiB of memory, and 0\.0 are free"):
         load_target(target_folders["epsilon"])
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "of another system")
+    monkeypatch.setattr(free_memory, "MEMINFO", tmp_path / "of another system")
     load_target(target_folders["epsilon"])
 
 

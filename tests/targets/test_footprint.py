@@ -9,10 +9,11 @@ from slowly import slowly
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
+from trainedon.free_memory import free_of_system
 from trainedon.pictures import Batch
 from trainedon.targets import Batching, load_target
 from trainedon.targets.core import device
-from trainedon.targets.core.memory import Memory, RowsNeed, free_of_system, peak_of
+from trainedon.targets.core.row_memory import Memory, RowsNeed, peak_of
 from trainedon.targets.networks import footprint as target_footprint
 from trainedon.targets.networks.footprint import Footprint, fit, footprint
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trainedon.evidence.protocol.documents import AttackEvaluation, Rate
     from trainedon.formats.run_record import ReportedEntry
     from trainedon.planning.forecast import Estimate
-    from trainedon.planning.memory import MemoryEstimate
+    from trainedon.planning.peak_memory import MemoryEstimate
 
 
 def print_passed(passed: Sequence[PassedOver]) -> None:

@@ -26,7 +26,7 @@ from trainedon.planning.measuring import (
     row_bytes,
     sample_pictures,
 )
-from trainedon.planning.memory import MemoryEstimate, held_so_far, memory_of
+from trainedon.planning.peak_memory import MemoryEstimate, held_so_far, memory_of
 from trainedon.runs.scoring.engine import SHARD
 from trainedon.targets import Target
 

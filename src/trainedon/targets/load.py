@@ -20,8 +20,8 @@ from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_wi
 from trainedon.targets.checkpoints.single_file import open_single, single_digest
 from trainedon.targets.core.device import batched, chosen, usual_precision
 from trainedon.targets.core.identity import Identity
-from trainedon.targets.core.memory import Memory
 from trainedon.targets.core.path import NoisePath, prediction_of
+from trainedon.targets.core.row_memory import Memory
 from trainedon.targets.core.target import Target
 from trainedon.targets.distilled import distilled, noted
 from trainedon.targets.networks.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare

@@ -9,8 +9,8 @@ from typing import Any
 from trainedon.errors import UserError
 from trainedon.targets.core.device import batched
 from trainedon.targets.core.identity import Identity
-from trainedon.targets.core.memory import Memory
 from trainedon.targets.core.path import NoisePath, prediction_of
+from trainedon.targets.core.row_memory import Memory
 from trainedon.targets.core.target import Target
 from trainedon.targets.distilled import distilled, noted
 from trainedon.targets.networks.families import FAMILIES

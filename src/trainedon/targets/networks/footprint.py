@@ -11,7 +11,7 @@ from torch import nn
 
 from trainedon.condition import UNCONDITIONAL, Classes, Condition
 from trainedon.errors import UserError
-from trainedon.targets.core.memory import Memory, RowsNeed, peak_of
+from trainedon.targets.core.row_memory import Memory, RowsNeed, peak_of
 from trainedon.targets.networks.latent import Latent
 from trainedon.targets.networks.network import Network
 

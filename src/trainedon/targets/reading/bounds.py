@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules import module as registry
 
 from trainedon.errors import UserError
-from trainedon.targets.core.memory import free_of_system
+from trainedon.free_memory import free_of_system
 
 # Numbers that networks make for themselves besides their weights: the table of places of pictures of 4 096 pixels.
 OWN_NUMBERS = 2**26

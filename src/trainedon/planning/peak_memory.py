@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from trainedon.targets import Target
-from trainedon.targets.core.memory import Memory, peak_of_process
+from trainedon.targets.core.row_memory import Memory, peak_of_process
 from trainedon.targets.networks.footprint import footprint
 from trainedon.targets.networks.network import Network
 
