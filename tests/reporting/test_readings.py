@@ -46,7 +46,7 @@ def test_each_reader_finds_a_sentence(found):
     assert list(said) == ["For whoever made the pictures", "For a lawyer", "For a statistician"]
     named = build.document["n_named"]
     assert said["For whoever made the pictures"].startswith(f"{named} of your 30 pictures stand out")
-    assert "That may have another cause than training." in said["For whoever made the pictures"]
+    assert "They are different, perhaps not by training." in said["For whoever made the pictures"]
     assert "Claim level 2 of 4, because the p-value of the set is 0.00003" in said["For a lawyer"]
     statistician = said["For a statistician"]
     assert "30 suspects against 120 unseen pictures" in statistician
@@ -66,7 +66,8 @@ def test_nothing_found_is_said_plainly(found):
     build = found(shift=0, attacks=("drc",))
     assert build.document["n_named"] == 0
     assert told(build)["For whoever made the pictures"] == (
-        "None of your pictures stands out by itself from those that the model never saw."
+        "Your pictures together show no sign of training; that does not show that they were not used. None of them "
+        "stands out by itself either."
     )
     build.document["n_named"] = None
     assert "nothing to compare your pictures with" in told(build)["For whoever made the pictures"]
