@@ -244,6 +244,7 @@ def test_a_sweep_is_printed_drawn_reported_and_verified(swept, tmp_path):
     assert checked.returncode == 1 and "sweep.json: groups[0].points[0].auc is 0.99" in checked.stdout
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_goes_on_and_ends_as_if_it_had_not(swept, tmp_path, monkeypatch):
     command, finished, printed = swept
     out = tmp_path / "killed"
@@ -313,6 +314,7 @@ def _recorded(score, tasks):
     return lambda self, task, *rest: (tasks.append(task), score(self, task, *rest))[1]
 
 
+@pytest.mark.slow
 def test_two_signals_end_a_training_with_143_and_no_traceback(toy_pictures, tmp_path):
     command = [sys.executable, "-m", "trainedon", "train", toy_pictures["members"], "--size", 16]
     command = [*map(str, [*command, "--out", tmp_path / "m"])]

@@ -181,6 +181,7 @@ def command(model, toy_pictures, tmp_path):
     return lambda before="": Forked(before + code, arguments, tmp_path), out
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_cut_short_and_run_again(finished, command):
     start, out = command
     rng = np.random.default_rng()  # other moments every time

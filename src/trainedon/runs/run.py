@@ -173,6 +173,7 @@ def recompute(out: Path, record: RunRecord) -> Documents:
 
 def _circumstances(record: RunRecord) -> evidence.Circumstances:
     """What a run records of its model and of how it was asked; runs of earlier versions record less."""
+    shape = record.model.shape
     return evidence.Circumstances(
         prompts=_of_kind(record, "captions") if record.model.is_conditioned_on_captions else None,
         on_control=_of_kind(record, "model"),
@@ -182,6 +183,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
         distilled=record.model.distilled,
         listed=record.listed,
         learnt=frozenset(name for name, told in (record.declared or {}).items() if told.learns_from == "labels"),
+        size=None if shape is None or len(shape) != 3 else (shape[1], shape[2]),
         null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},
     )
 

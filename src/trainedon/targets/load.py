@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from trainedon.targets.reading.opened import Ledger
 
 _USUAL = {"size": None, "offload": None, "slicing": False}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
+EMBEDDED = "embedded"  # what the model is called that ships with the package; a folder of that name goes before it
 
 
 def load_target(
@@ -47,7 +49,7 @@ def load_target(
     slicing: bool = False,
 ) -> Target:
     """The model at a local diffusers folder, in one safetensors file with original names, or on the hub (`owner/name`
-    or `owner/name@revision`).
+    or `owner/name@revision`); `embedded` is the model that ships with the package.
 
     rows: how many pictures go through the network at once; None: what is fastest on most networks. precision: float32,
     bfloat16 or float16, in which it multiplies; compile: whether it goes through `torch.compile`; both change scores.
@@ -166,8 +168,10 @@ def _folder(model: str | Path) -> tuple[Path, str]:
         return cached(path) or (path, path.name or str(path.resolve().name))
     if path.exists():
         raise UserError(f"{model} is neither a folder nor a file: give a diffusers folder, or a checkpoint")
+    if str(model) == EMBEDDED:
+        return Path(str(resources.files("trainedon") / "embedded" / "model")), EMBEDDED
     if not HUB_ID.fullmatch(str(model)):
-        raise UserError(f"{model} does not exist: give a diffusers folder or a hub id such as owner/name")
+        raise UserError(f"{model} does not exist: give a diffusers folder, a hub id such as owner/name, or embedded")
     return download(*str(model).partition("@")[::2])
 
 

@@ -115,7 +115,7 @@ def audit_table(
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
         (
-            flags.of_mirror(attacks, all_together and all_together.test, handed, listed)
+            flags.of_mirror(attacks, all_together and all_together.test, handed, listed, circumstances.size)
             if by_mirror
             else flags.of_controls(findings)
         )

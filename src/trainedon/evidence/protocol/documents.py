@@ -258,6 +258,12 @@ class Counterpart(Document):
 class ModelControl(Counterpart):
     """On a model that cannot have seen any picture of the run."""
 
+    alike: Correlation | None = Field(
+        None,
+        description="rank correlation of its scores with those of the audited model, over unseen pictures; of CDI the "
+        "median over attacks; null where there is none, missing in older documents",
+    )
+
 
 class Sensitivity(Counterpart):
     """On the audited model, but with pictures that were changed so that memory is lost and what else sets the two sets

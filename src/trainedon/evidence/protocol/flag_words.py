@@ -21,6 +21,13 @@ KNOWN = {
         "those better.",
         "If training read pictures as they are stored, say so: --orientation stored.",
     ),
+    "handed-by-jpeg": (
+        "The grid of JPEG begins at the left, so that these files have another grid than their mirror images. A model "
+        "that was trained on other files with one and the same such grid prefers it, by about as much as odds of 2 "
+        "to 1 allow for.",
+        "Give pictures of the kind that were saved in the same way and that the model cannot have seen "
+        "(--mirror-reference): they set the odds.",
+    ),
     "behind-mirror": (
         "The scores run against the direction that training would give them: the model was trained on mirror images of "
         "these pictures, or such pictures are seldom this way round.",

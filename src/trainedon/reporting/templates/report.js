@@ -27,6 +27,8 @@ function pictureTable(table) {
     return Number.isNaN(m) || Number.isNaN(n) ? Number.isNaN(m) - Number.isNaN(n) : m - n;
   };
 
+  const kind = (one, select) => one.cells[select.dataset.column].split(":")[0]; // without a reason behind
+
   function show() {
     const last = Math.max(0, Math.ceil(found.length / PAGE) - 1);
     page = Math.min(Math.max(page, 0), last);
@@ -45,7 +47,7 @@ function pictureTable(table) {
   function filter() {
     const asked = search.value.trim().toLowerCase();
     found = order.filter((one) => (one.text.includes(asked) || one.full.includes(asked))
-      && selects.every((select) => !select.value || one.cells[select.dataset.column] === select.value));
+      && selects.every((select) => !select.value || kind(one, select) === select.value));
     page = 0;
     show();
   }
@@ -69,7 +71,7 @@ function pictureTable(table) {
     head.replaceChildren(button);
   });
   for (const select of selects) {
-    const values = [...new Set(lines.map((one) => one.cells[select.dataset.column]))];
+    const values = [...new Set(lines.map((one) => kind(one, select)))];
     select.append(...values.map((value) => made("option", value)));
     select.parentElement.hidden = values.length < 2;
     select.addEventListener("change", filter);
@@ -90,12 +92,12 @@ function pictureTable(table) {
 function zoom(dialog) {
   const image = document.createElement("img"), caption = dialog.querySelector("p"), file = dialog.querySelector("a");
   let group = [], place = 0;
-  dialog.prepend(image);
   function show() {
     const link = group[place], own = link.querySelector("img");
     image.src = own.src;
     image.alt = own.alt;
     image.className = own.className;
+    dialog.prepend(image);
     caption.textContent = own.alt;
     file.href = link.href;
   }
