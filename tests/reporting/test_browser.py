@@ -192,3 +192,27 @@ def test_a_picture_is_enlarged_by_click_and_by_key(browser, audit):
     tab.keyboard.press("Escape")
     assert not shown.is_visible() and messages == []
     tab.context.close()
+
+
+def pages(pdf):
+    """How many pages a PDF has."""
+    return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
+
+
+@pytest.mark.parametrize("kind", ["demo", "evaluation", "crowd"])
+def test_the_first_printed_page_is_the_summary_and_nothing_else(browser, kind, request):
+    from trainedon.reporting import render
+
+    build = request.getfixturevalue(kind)
+    tab, messages = visited(browser, render(build.write()).as_uri())
+    assert not tab.locator("#summary").is_visible()
+    whole = pages(tab.pdf(format="A4"))
+    text = tab.locator("#summary").evaluate("e => e.textContent")
+    tab.evaluate("document.getElementById('summary').remove()")
+    rest = pages(tab.pdf(format="A4"))
+    assert whole == rest + 1  # the summary takes one page, and what follows begins on another
+    said = "The strongest of" if build.kind == "evaluate" else build.document["claim"]["sentence"]
+    for part in (said, "What it rests on", "The pictures with the highest scores", "Controls", "Digests (SHA-256)"):
+        assert part in text
+    assert messages == []
+    tab.context.close()

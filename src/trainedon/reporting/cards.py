@@ -178,6 +178,10 @@ class Cards:
             return card, self.strip.square(card.score, card.sentence)
         return None
 
+    def best(self, n: int, side: int) -> list[Card]:
+        """The `n` strongest pictures of the asked set, with evidence pictures where there are any."""
+        return [self._card(row, side) for row in self._strongest(self.run.asked)[:n].tolist()]
+
     def _example_rows(self) -> list[int]:
         return [row for row in self._strongest(self.run.asked).tolist() if row in self.kept][:1]
 
@@ -225,7 +229,7 @@ class Cards:
         called = captions_of(self.run, {(row.set, row.picture) for row in found})
         shown, beyond = self._shown_rows(), len(self.attack.scores) - len(self.order)
         rows = (self._row(at, row, at in shown, called) for at, row in zip(self.order.tolist(), found))
-        return PictureTable(tuple(rows), beyond, any(entry.p_value is not None for entry in self.findings.values()))
+        return PictureTable(tuple(rows), beyond)
 
     def _row(self, at: int, row: Row, is_card: bool, called: Mapping[tuple[str, str], str]) -> PictureRow:
         finding = self.findings.get((row.picture, row.sha256)) if row.set == "suspect" else None

@@ -18,12 +18,14 @@ from trainedon.evidence.protocol.documents import OneRun
 from trainedon.files import write_text
 from trainedon.reporting import attack_table, mirror_words, sections, words
 from trainedon.reporting.agreement_section import agreement
+from trainedon.reporting.annex import annex
 from trainedon.reporting.captions_section import captions
 from trainedon.reporting.cards import Cards
 from trainedon.reporting.control_table import controls, doubt
 from trainedon.reporting.peaks_section import PeaksSection, peaks
 from trainedon.reporting.readings import FOUND, readings, tests_made
 from trainedon.reporting.run_folder import DOCUMENTS, RunFolder, read
+from trainedon.reporting.summary import summary
 from trainedon.reporting.sweep_section import SweepSection, sweep
 from trainedon.reporting.twins_section import twins_section
 
@@ -113,6 +115,8 @@ def context(run: RunFolder) -> dict[str, Any]:
         "example": cards.example(),
         "strip": cards.strip,
         "every": cards.table(),
+        "summary": summary(run, cards),
+        "annex": annex(run, made),
         "beside": [name for name in (run_files.SCORES,) if (run.path / name).is_file()],
         "groups": cards.groups(),
         "truth": cards.truth_table(),

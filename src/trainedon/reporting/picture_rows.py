@@ -41,7 +41,6 @@ class PictureTable:
 
     rows: tuple[PictureRow, ...]
     beyond: int
-    by_picture: bool  # whether pictures have p-values of their own
 
     @property
     def is_printed(self) -> bool:
