@@ -1,4 +1,4 @@
-"""What can be done with a run that is there: statistics and page again, checks, a seal."""
+"""What can be done with a run that is there: statistics and page again, limits, checks, a seal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.api.results import AuditRun, EvaluationRun
+    from trainedon.evidence import Evaluation, LimitAnswer
     from trainedon.runs.checking.verify import Check
 
 
@@ -53,6 +54,20 @@ def verify(
     if sealed or seal or signer:
         checks += check_seal(Path(run), None if seal is None else Path(seal), expected)
     return checks
+
+
+def judge(evaluation: Evaluation, limit: str) -> LimitAnswer:
+    """Is it shown that the model leaks more than a limit, such as `auc=0.6` or `tpr@1%=0.05`? As `--fail-above`.
+
+    evaluation: what `evaluate` or `report` returned. The answer's `outcome` is `above`, where the lower end of the
+    interval of some attack, which holds for all attacks together, is above the limit; `not shown`; or `not estimable`,
+    where with so few pictures it could not have been shown. Raises UserError for a limit that is none.
+    """
+    from trainedon.evidence import judge as judged
+    from trainedon.formats import read_record
+
+    folder = getattr(evaluation, "folder", None)
+    return judged(evaluation, limit, None if folder is None else read_record(folder).labels)
 
 
 def seal(

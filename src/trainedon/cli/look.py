@@ -13,6 +13,7 @@ import typer
 
 from trainedon import api, run_files
 from trainedon.api import Machine, Reading
+from trainedon.cli.limits_met import checked_limits, hold_to
 from trainedon.cli.option_groups import (
     AuditAttacks,
     Base,
@@ -21,6 +22,7 @@ from trainedon.cli.option_groups import (
     Control,
     Controls,
     Device,
+    FailAbove,
     Model,
     Precision,
     Reference,
@@ -124,9 +126,12 @@ def report(
     *,
     run: Annotated[Path, typer.Argument(help="A run folder; or a table of scores, CSV or parquet, with --out.")],
     out: Annotated[Path | None, typer.Option(callback=here, help="For a table: the run folder to write.")] = None,
+    fail_above: FailAbove = None,
 ) -> None:
     """Statistics and page again from the stored scores; no model and no pictures are needed."""
     from trainedon.evidence import Audit, Evaluation
+
+    limits = checked_limits(fail_above)
 
     with logged_in(out or run):
         found = api.report(run, out)
@@ -137,6 +142,10 @@ def report(
     elif isinstance(found, Evaluation):
         print_evaluation(found, folder)
     say(f"Page: {folder / 'report.html'}")
+    if limits and not isinstance(found, Evaluation):
+        raise UserError("--fail-above is for evaluations: of suspects nobody knows how many the model was trained on")
+    if isinstance(found, Evaluation):
+        hold_to(limits, found)
 
 
 def verify(
@@ -192,7 +201,7 @@ def seal(
 
 def schema(
     *,
-    document: Annotated[str, typer.Argument(help="audit, evaluation, peaks, sweep, draw or twins.")],
+    document: Annotated[str, typer.Argument(help="run, audit, evaluation, peaks, sweep, compare, draw or twins.")],
 ) -> None:
     """The JSON schema of a document that runs write."""
     from trainedon.evidence import schemas

@@ -149,6 +149,15 @@ SourceFrom = Annotated[
 ]
 Unseen = Annotated[str | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")]
 
+FailAbove = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="For pipelines: end with exit code 3 where it is shown that the model leaks more than this, such as "
+        "auc=0.6 or tpr@1%=0.05, and with 4 where so few pictures could not show it; repeatable. What decides is the "
+        "lower end of the interval that holds for all attacks together."
+    ),
+]
+
 # Field of a group -> how it stands on the command line.
 OF_GROUPS: dict[str, Any] = {
     "seed": Seed,

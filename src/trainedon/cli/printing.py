@@ -28,6 +28,7 @@ def print_passed(passed: Sequence[PassedOver]) -> None:
 
 
 def print_evaluation(document: Evaluation, run: Path) -> None:
+    from trainedon.evidence.protocol.verdict import sentence
     from trainedon.formats import read_record
 
     record = read_record(run)
@@ -54,6 +55,7 @@ def print_evaluation(document: Evaluation, run: Path) -> None:
     if reported:
         say(f"reported: AUC / ASR / TPR@1% that papers print for {record.choices.dataset}, on models of their own")
     _print_flags(document)
+    say(sentence(document, record.labels))
 
 
 def print_sweep(document: Sweep) -> None:

@@ -17,6 +17,8 @@ from trainedon.attacks.wrappers.turned import Turned, turned
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
 from trainedon.evidence.table.memory import release_unused
+from trainedon.exports.score_sheet import NOTE, is_too_long
+from trainedon.exports.sheets import write_sheets
 from trainedon.files import file_digest, write_text
 from trainedon.formats import RunRecord, read_record, write_record
 from trainedon.formats.run_record import ControlEntry
@@ -118,7 +120,10 @@ def run(
         if says_opposite(documents.first.flags):
             record = record.noted(WRONG_WAY_ROUND)
             write_record(out, record)
-        _tell(out, documents)
+        if is_too_long(out):
+            record = record.noted(NOTE)
+            write_record(out, record)
+        _tell(out, record, documents)
         write_record(out, record.but(status="complete"))
         earlier_runs.tell(record, items, documents.first)
         return documents.first
@@ -131,7 +136,7 @@ def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
         raise UserError(f"the run in {out} is not finished: give its command again, and it goes on")
     with locked(out):
         documents = recompute(out, record)
-        _tell(out, documents)
+        _tell(out, record, documents)
         return documents.first
 
 
@@ -224,10 +229,12 @@ def _twins_of(out: Path, record: RunRecord) -> evidence.Twins | None:
     return twins
 
 
-def _tell(out: Path, documents: Documents) -> None:
-    """Write documents and page."""
+def _tell(out: Path, record: RunRecord, documents: Documents) -> None:
+    """Write documents, tables and page."""
     for name, document in documents.named().items():
         write_text(out / name, evidence.json_parts(document))
+    release_unused()
+    write_sheets(out, record)
     release_unused()
     reporting.render(out, documents.first)
 

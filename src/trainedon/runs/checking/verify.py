@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from trainedon.errors import UserError
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.deduplicate import joined
 from trainedon.evidence.table.rows import Rows
+from trainedon.exports.sheets import sheets
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.exhibit_json import ExhibitRecord, read_exhibit
 from trainedon.formats.label_json import read_labels
@@ -75,6 +76,7 @@ def verify(run: Path) -> list[Check]:
         ("the statistics follow from the scores", lambda: _statistics(run, documents().named())),
         ("evidence pictures are as they were when the run ended", lambda: _restored(run, record)),
         ("evidence pictures carry the scores of the table", lambda: _exhibits(run, scores())),
+        ("tables hold what follows from the scores", lambda: _sheets(run, record)),
         ("the page shows what follows from the scores", lambda: _page(run, record, documents().first)),
     ]
     return [Check(name, *_answer(check)) for name, check in checks]
@@ -197,7 +199,7 @@ def _statistics(run: Path, due: dict[str, evidence.Document]) -> Answer:
     strangers = [name for name in run_files.DOCUMENTS if os.path.lexists(run / name)]
     differing = [f"{name} is not of this run" for name in strangers if name not in due]
     for name, document in due.items():
-        if _is_text_of(run / name, document):
+        if _is_text_of(run / name, evidence.json_parts(document)):
             continue
         text = evidence.to_json(document)
         try:
@@ -213,14 +215,23 @@ def _statistics(run: Path, due: dict[str, evidence.Document]) -> Answer:
     return False, f"{'; '.join(differing[:LISTED])}{more}"
 
 
-def _is_text_of(path: Path, document: evidence.Document) -> bool:
-    """Whether a file is the document, byte for byte; neither is held as a whole."""
+def _is_text_of(path: Path, parts: Iterable[str]) -> bool:
+    """Whether a file is the text in these parts, byte for byte; neither is held as a whole."""
     try:
         with open_regular(path) as stream:
-            same = all(stream.read(len(part)) == part for part in map(str.encode, evidence.json_parts(document)))
+            same = all(stream.read(len(part)) == part for part in map(str.encode, parts))
             return same and not stream.read(1)
     except OSError:
         return False
+
+
+def _sheets(run: Path, record: RunRecord) -> Answer:
+    """Tables need not be there, as in runs of earlier versions; one that is must be what the scores give."""
+    here = {name: made for name, made in sheets(run, record).items() if os.path.lexists(run / name)}
+    wrong = [name for name, made in here.items() if not _is_text_of(run / name, made() or ())]
+    if wrong:
+        return False, f"{_listed(wrong)} is not what the scores give"
+    return (True, ", ".join(here)) if here else (None, "none are there; `trainedon report` writes them")
 
 
 def _restored(run: Path, record: RunRecord) -> Answer:
