@@ -98,9 +98,9 @@ def test_no_curve_is_drawn_where_a_rate_cannot_be_estimated():
     members, unseen = np.sort(rng.normal(1, 1, 60)), np.sort(rng.normal(0, 1, 60))
     assert unseen_needed(least_estimable(60) * 1.0001) == 60 and unseen_needed(least_estimable(299)) == 299
     for log in (False, True):
-        chart = str(roc_chart.roc([("drc", members, unseen)], log=log))
+        chart = str(roc.roc([("drc", members, unseen)], log=log))
         points = re.findall(r'<path d="M([^"]*)" class="curve', chart)[0].split("L")
         floor = 0.01
         place = (1 - np.log10(least_estimable(60)) / np.log10(floor)) if log else least_estimable(60)
-        assert min(float(point.split()[0]) for point in points) >= roc_chart.LEFT + roc_chart.SIDE * place - 0.1
+        assert min(float(point.split()[0]) for point in points) >= roc.LEFT + roc.SIDE * place - 0.1
         assert 'class="blank"' in chart

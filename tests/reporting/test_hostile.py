@@ -74,7 +74,7 @@ def test_policy_and_no_outside(kind, request, page):
             assert target.startswith("data:image/png;base64,")
         elif tag == "a":
             place = r"restored/[0-9a-f]{16}/[a-z]+(-\d+)?\.png"
-            assert re.fullmatch(rf"#[\w-]+|\w+\.parquet|{place}|https://arxiv\.org/abs/[\d.]+", target)
+            assert re.fullmatch(rf"#[\w-]+|\w+\.parquet|scores\.csv|{place}|https://arxiv\.org/abs/[\d.]+", target)
         else:
             assert target.startswith("#")
     anchors = {attrs["href"][1:] for attrs in html.all("a") if attrs["href"].startswith("#")}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.claims import LEVEL, VIEWS
 from trainedon.reporting import sections, words
-from trainedon.reporting.attack_table import ranked
+from trainedon.reporting.attack_table import strongest
 from trainedon.reporting.control_table import FAILED, NOT_RUN, Control
 from trainedon.reporting.readings import tests_made
 from trainedon.reporting.run_folder import RunFolder
@@ -161,7 +161,7 @@ def _assumptions(document: Audit | Evaluation) -> tuple[str, ...]:
 
 def _errors(run: RunFolder, document: Evaluation) -> tuple[str, ...]:
     """False alarms of the strongest attack, on the unseen pictures that had no part in its threshold."""
-    best = ranked(run)[0]
+    best = strongest(run)
     lines = []
     for level in LEVELS:
         rate = best.rate(level)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from trainedon import evidence, run_files
 from trainedon.evidence.statistics.thresholds import least_estimable
 from trainedon.reporting import words
-from trainedon.reporting.attack_table import LEVELS, TableEntry, by_mirror, entries, ranked
+from trainedon.reporting.attack_table import LEVELS, TableEntry, by_mirror, entries, ranked, strongest
 from trainedon.reporting.charts import histogram
 from trainedon.reporting.roc_chart import MOST_CURVES, roc, swatch
 from trainedon.reporting.run_folder import RunFolder
@@ -32,7 +32,7 @@ def headline(run: RunFolder) -> list[Stat]:
     attacks together."""
     if run.kind != "evaluate":
         return []
-    best = ranked(run)[0]
+    best = strongest(run)
     stats = [Stat("AUC", words.number(best.auc), words.pairs(best.auc, best.auc_ci))]
     for level in LEVELS:
         value, meaning = words.caught(level, best.rate(level), len(best.attack.unseen))
