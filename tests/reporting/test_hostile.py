@@ -117,5 +117,5 @@ def test_photographs_stay_within_the_budget(new_run, page):
         build.score(f"{i}.png", "suspect", float(i))
         build.restore(f"{i}.png", "suspect", i, size=300)
     html = page(build)
-    assert {attrs["width"] for attrs in html.all("img")} <= {"256", "217", "218", "219", "220"}
+    assert {attrs["width"] for attrs in html.all("img")} <= {"128", "256", "217", "218", "219", "220"}
     assert not [attrs for attrs in html.all("img") if attrs["class"] == "squares"]

@@ -76,7 +76,7 @@ def test_each_picture_has_its_evidence_and_its_sentence(audit, page):
     ]
     assert " ".join(captions) in first
     pictures = html.all("img")
-    assert len(pictures) == 5 + 6 * 6 + 12 * 6  # the explanation, six suspects, twelve unseen
+    assert len(pictures) == 3 * 2 + 5 + 6 * 6 + 12 * 6  # the summary, the explanation, six suspects, twelve unseen
     assert all(attrs["src"].startswith("data:image/png;base64,") and attrs["alt"] for attrs in pictures)
     assert all(attrs["class"] == "squares" for attrs in pictures)
 
@@ -252,7 +252,7 @@ def test_a_copy_among_the_unseen_does_not_count(audit, page):
 def test_what_an_earlier_record_lacks_is_not_told(audit, page, field):
     del audit.run[field]
     text = page(audit).text
-    assert ("not recorded" in text) == (field == "model") and "None" not in text
+    assert ("Model not recorded" in text) == (field == "model") and "None" not in text
 
 
 def test_statistics_of_other_attacks_than_the_scores_are_refused(audit):

@@ -11,13 +11,17 @@ from trainedon.errors import UserError
 if TYPE_CHECKING:
     from trainedon.api.results import AuditRun, EvaluationRun
     from trainedon.evidence import Evaluation, LimitAnswer
+    from trainedon.formats.page_language import Language
     from trainedon.runs.checking.verify import Check
 
 
-def report(run: str | Path, out: str | Path | None = None) -> AuditRun | EvaluationRun:
+def report(
+    run: str | Path, out: str | Path | None = None, *, language: Language | None = None
+) -> AuditRun | EvaluationRun:
     """Statistics and page again from stored scores, as `trainedon report`; neither model nor pictures are needed.
 
     run: a run folder; or a table of scores, CSV or parquet, which is written to the new run folder `out`.
+    language: of the page, `en`, `de` or `fr`; it is recorded, and stays where it is not given again.
     Raises UserError where one of the two does not go with the other, or cannot be read.
     """
     from trainedon import runs
@@ -29,7 +33,10 @@ def report(run: str | Path, out: str | Path | None = None) -> AuditRun | Evaluat
         raise UserError(f"{run} is a table: say with --out DIR where statistics and page are to be written")
     if out is not None and run.is_dir():
         raise UserError(f"{run} is a folder: leave out --out, which is for tables of scores")
-    document = runs.conclude(run) if out is None else runs.conclude_table(run, Path(out))
+    if out is not None:
+        document = runs.conclude_table(run, Path(out))
+    if out is None or language is not None:
+        document = runs.conclude(run if out is None else Path(out), language)
     kept = Kept.of(run if out is None else Path(out))
     if isinstance(document, Audit):
         return of_run(AuditRun, document, kept)

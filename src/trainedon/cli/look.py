@@ -32,6 +32,7 @@ from trainedon.cli.option_groups import (
 from trainedon.cli.printing import print_audit, print_evaluation, print_passed, print_plan
 from trainedon.cli.terminal import say, say_besides
 from trainedon.errors import UserError, meant
+from trainedon.formats.page_language import Language
 from trainedon.spec import left_out
 from trainedon.unforeseen import logged_in
 
@@ -127,6 +128,7 @@ def report(
     run: Annotated[Path, typer.Argument(help="A run folder; or a table of scores, CSV or parquet, with --out.")],
     out: Annotated[Path | None, typer.Option(callback=here, help="For a table: the run folder to write.")] = None,
     fail_above: FailAbove = None,
+    language: Annotated[Language | None, typer.Option(help="Of the page, from now on; en at first.")] = None,
 ) -> None:
     """Statistics and page again from the stored scores; no model and no pictures are needed."""
     from trainedon.evidence import Audit, Evaluation
@@ -134,7 +136,7 @@ def report(
     limits = checked_limits(fail_above)
 
     with logged_in(out or run):
-        found = api.report(run, out)
+        found = api.report(run, out, language=language)
     folder = out or run
     print_passed(found.passed_over)
     if isinstance(found, Audit):

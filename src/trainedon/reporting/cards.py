@@ -17,7 +17,7 @@ from trainedon.reporting import mirror_words, words
 from trainedon.reporting.card_figures import figures_of, how_many, shown
 from trainedon.reporting.charts import Strip
 from trainedon.reporting.figures import LARGEST, Figure, longest_side
-from trainedon.reporting.picture_rows import MOST_ROWS, PictureRow, PictureTable, anchors, captions_of, in_order
+from trainedon.reporting.picture_rows import MOST_ROWS, EveryPicture, PictureRow, anchors, captions_of, in_order
 from trainedon.reporting.run_folder import Restored, RunFolder
 from trainedon.reporting.twins_section import twins_standing
 
@@ -223,13 +223,13 @@ class Cards:
         label = f"{len(sample) - half} more {called}"
         return [(f"{called.capitalize()}, for comparison", note, sample[:half], sample[half:], label)]
 
-    def table(self) -> PictureTable:
+    def table(self) -> EveryPicture:
         """Every picture as a row, shown as a card or not."""
         found = self.attack.decoded(self.order)
         called = captions_of(self.run, {(row.set, row.picture) for row in found})
         shown, beyond = self._shown_rows(), len(self.attack.scores) - len(self.order)
         rows = (self._row(at, row, at in shown, called) for at, row in zip(self.order.tolist(), found))
-        return PictureTable(tuple(rows), beyond)
+        return EveryPicture(tuple(rows), beyond)
 
     def _row(self, at: int, row: Row, is_card: bool, called: Mapping[tuple[str, str], str]) -> PictureRow:
         finding = self.findings.get((row.picture, row.sha256)) if row.set == "suspect" else None

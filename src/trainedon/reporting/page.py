@@ -22,6 +22,7 @@ from trainedon.reporting.annex import annex
 from trainedon.reporting.captions_section import captions
 from trainedon.reporting.cards import Cards
 from trainedon.reporting.control_table import controls, doubt
+from trainedon.reporting.languages import translated
 from trainedon.reporting.peaks_section import PeaksSection, peaks
 from trainedon.reporting.readings import FOUND, readings, tests_made
 from trainedon.reporting.run_folder import DOCUMENTS, RunFolder, read
@@ -42,6 +43,13 @@ BODIES = {
     ),
 }
 
+# What of a page in another language is left in English, in that language.
+ENGLISH = {
+    "de": "Auf Englisch stehen hier: Warnzeichen, Begründungen der Kontrollen, Übereinstimmung, Einstellungen, Gipfel, "
+    "Bildtexte, das Protokoll mit dem Anhang für Sachverständige. Maßgeblich ist die englische Fassung.",
+    "fr": "Restent en anglais : les signalements, les motifs des contrôles, la concordance, les réglages, les pics, "
+    "les légendes, le procès-verbal avec l’annexe pour experts. La version anglaise fait foi.",
+}
 MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
 
 
@@ -67,7 +75,11 @@ def page(run: RunFolder) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     template = _environment().get_template("report.html.j2")
-    return template.render(css=Markup(css), script=Markup(script), policy=Markup(policy), **context(run))
+    language = run.record.language
+    english = Markup(' lang="en" translate="no"' if language != "en" else "")
+    texts = {"css": Markup(css), "script": Markup(script), "policy": Markup(policy)}
+    made = template.render(**texts, language=language, english=english, note=ENGLISH.get(language), **context(run))
+    return made if language == "en" else translated(made, language)
 
 
 def _part(name: str) -> str:

@@ -36,7 +36,7 @@ class PictureRow:
 
 
 @dataclass(frozen=True)
-class PictureTable:
+class EveryPicture:
     """The rows, the highest score of the asked set first. beyond: how many there is no room for."""
 
     rows: tuple[PictureRow, ...]

@@ -21,6 +21,7 @@ from trainedon.exports.score_sheet import NOTE, is_too_long
 from trainedon.exports.sheets import write_sheets
 from trainedon.files import file_digest, write_text
 from trainedon.formats import RunRecord, read_record, write_record
+from trainedon.formats.page_language import Language
 from trainedon.formats.run_record import ControlEntry
 from trainedon.formats.truth_json import write_truth
 from trainedon.pictures import (
@@ -129,13 +130,19 @@ def run(
         return documents.first
 
 
-def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
-    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
+def conclude(out: Path, language: Language | None = None) -> evidence.Audit | evidence.Evaluation:
+    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed.
+
+    language: of the page, from now on; where it is not given, it stays as it is.
+    """
     record = read_record(out)
     if not (out / "scores.parquet").exists() and not record.finished:
         raise UserError(f"the run in {out} is not finished: give its command again, and it goes on")
     with locked(out):
         documents = recompute(out, record)
+        if language not in (None, record.language):
+            record = record.but(language=language)
+            write_record(out, record)
         _tell(out, record, documents)
         return documents.first
 
