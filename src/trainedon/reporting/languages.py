@@ -29,7 +29,7 @@ MARKUP = re.compile(r"<[^>]*>")
 SENTENCES = re.compile(r"(?<=[.!?:]) (?=[A-Z“<\ue000])|(?<=</a>)(?=<a )")
 PLACEHOLDER = re.compile(r"\{(\w+)(#?)\}")
 ATOM = re.compile("\ue000(\\d+)\ue001")
-NUMBER = r"(?:(?:more than |less than )?[−-]?\d(?:[\d.,\u202f]*\d)?(?:e[−-]?\d+)?(?: %)?|—)"
+NUMBER = r"(?:(?:more than |less than )?[−-]?\d(?:[\d.,\u202f]*\d)?(?:e[−-]?\d+)?(?:[ \u00a0]%)?|—)"
 MONTHS = tuple(month_name)[1:]
 DATE = re.compile(rf"(\d+) ({'|'.join(MONTHS)}) (\d{{4}}), (\d\d:\d\d)( UTC)?")
 
@@ -41,21 +41,21 @@ class Catalogue:
         every = {key.replace("\u00a0", " "): said for key, said in entries().items()}
         self.language = language
         self.exact = {key: said[language] for key, said in every.items() if not PLACEHOLDER.search(key)}
-        self.patterns = [
-            (_pattern(key), said[language], _kinds(key)) for key, said in every.items() if PLACEHOLDER.search(key)
-        ]
+        # of two that fit, the one that says more itself
+        templates = sorted(every.keys() - self.exact.keys(), key=lambda key: (-len(PLACEHOLDER.sub("", key)), key))
+        self.patterns = [(_pattern(key), every[key][language], _kinds(key)) for key in templates]
         self.known: dict[str, str | None] = {}
 
     def say(self, text: str) -> str | None:
         """A sentence or a phrase in the language; None where the catalogue lacks it."""
-        text = text.replace("\u00a0", " ")  # a space that does not break is one in the catalogue
         if text not in self.known:
             self.known[text] = self._found(text)
         return self.known[text]
 
     def _found(self, text: str) -> str | None:
-        if text in self.exact:
-            return self.exact[text]
+        plain = text.replace("\u00a0", " ")  # a space that does not break is one in the catalogue
+        if plain in self.exact:
+            return self.exact[plain]
         for pattern, said, kinds in self.patterns:
             match = pattern.fullmatch(text)
             if match is None:
@@ -129,7 +129,7 @@ def _pattern(key: str) -> re.Pattern[str]:
     for one in PLACEHOLDER.finditer(key):
         parts += [re.escape(key[at : one.start()]), f"(?P<{one[1]}>{NUMBER if one[2] else '.+?'})"]
         at = one.end()
-    return re.compile("".join([*parts, re.escape(key[at:])]), re.DOTALL)
+    return re.compile("".join([*parts, re.escape(key[at:])]).replace("\\ ", "[ \u00a0]"), re.DOTALL)
 
 
 def translated(page: str, language: Language) -> str:
