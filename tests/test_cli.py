@@ -41,7 +41,7 @@ SWEEP = ["sweep", "nowhere", "--members", "{pictures}", "--unseen", "{pictures}"
         ([*NOWHERE, "--unseen", "not-here"], "not-here does not exist"),
         (["audit", "nowhere", "{pictures}", "--out", "{pictures}/run"], "where its pictures would be found"),
         ([*NOWHERE, "--engine", "steam"], "there is no engine 'steam': choose local or ray"),
-        ([*NOWHERE, "--workers", "2"], "--address and --workers are of the engine ray: add --engine ray"),
+        ([*NOWHERE, "--address", "auto"], "--address is of the engine ray: add --engine ray"),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--precision", "float8"], "float8"),
         ([*NOWHERE, "--attacks", "calibrated(loss)"], "needs a reference model, which never saw"),
         ([*NOWHERE, "--attacks", "lira"], "lira needs shadow models: give --shadows DIR"),

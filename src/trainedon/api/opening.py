@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ def opened(model: str | Path | Target, machine: Machine, out: str | None = None)
     Raises UserError as `load_target` and `own_code.made`, and for options about a model that is loaded already.
     """
     if not isinstance(model, str | Path):
-        if machine != Machine():
+        if replace(machine, workers=None) != Machine():
             raise UserError("the model is loaded already: give load_target what it shall be loaded with, or a path")
         model.identity = noted(model)
         model.renew()
@@ -56,8 +57,12 @@ def engine_of(model: str | Path | Target, machine: Machine) -> Engine | None:
         return Cluster(str(model), _loading(machine), machine.address, machine.workers)
     if machine.engine != "local":
         raise UserError(f"there is no engine {machine.engine!r}: choose local or ray")
-    if machine.address or machine.workers:
-        raise UserError("--address and --workers are of the engine ray: add --engine ray")
+    if machine.address:
+        raise UserError("--address is of the engine ray: add --engine ray")
+    if machine.workers:
+        from trainedon.runs.scoring.engine import Local
+
+        return Local(workers=machine.workers)
     return None
 
 

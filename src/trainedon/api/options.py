@@ -43,8 +43,8 @@ class Machine:
     scores slightly. adapter: LoRAs that are fused into a latent model, `PATH:0.6` for part of the change. base: of a
     model in one file, a diffusers folder with what the file lacks. size: side of the pictures in pixels, if a latent
     model shall see another than its own. offload: `model` or `sequential`; slicing: both save memory on large models.
-    engine: `local`, or `ray` with the `address` of a cluster and so many `workers`. Raises UserError for a batch size
-    below 1.
+    engine: `local`, or `ray` with the `address` of a cluster. workers: how many processes take the inventory, and with
+    `ray` score too; None: one a core or card. Raises UserError for a batch size or workers below 1.
     """
 
     batch_size: int | None = None
@@ -63,6 +63,7 @@ class Machine:
     def __post_init__(self) -> None:
         check_fields(self, "Machine")
         _at_least_one("batch_size", self.batch_size)
+        _at_least_one("workers", self.workers)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from trainedon.cli import audit, look, side_by_side
+from trainedon.cli import audit, look, serve, side_by_side
 from trainedon.cli import making as make
 from trainedon.cli.option_groups import grouped
 from trainedon.cli.terminal import heard, say, stop
@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "draw": make.draw,
     "twins": make.twins,
     "demo": audit.demo,
+    "app": serve.app,
     "train": make.train,
     "convert": make.convert,
     "attacks": look.attacks,

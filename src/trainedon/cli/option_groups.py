@@ -104,7 +104,12 @@ Slicing = Annotated[
     typer.Option("--slicing", help="Attention and autoencoder of a large pipeline in slices: slower, less memory."),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="With --engine ray: how many workers; all cores or cards when not given.")
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many processes take the inventory, and with --engine ray score too; one a core, or card, when not "
+        "given.",
+    ),
 ]
 Shadows = Annotated[Path | None, typer.Option(help="Shadow models, for attacks that need them; see `train --shadows`.")]
 Reference = Annotated[

@@ -88,7 +88,7 @@ def print_plan(estimate: Estimate) -> None:
     on = "1 device" if estimate.devices == 1 else f"{_spaced(estimate.devices)} devices"
     say(f"By the clock: {_lasts(estimate.wall_hours)} for {_spaced(estimate.pictures)} pictures on {on}")
     if estimate.inventory_hours is not None:
-        say(f"Before that, taking inventory of all pictures in one process: {_lasts(estimate.inventory_hours)}")
+        say(f"Before that, taking inventory of all pictures, on one core: {_lasts(estimate.inventory_hours)}")
     written = estimate.bytes_written
     say(f"Written: scores.parquet {_bytes(written.scores)}, pictures.parquet {_bytes(written.inventory)}")
     say(f"  and until it is complete {_spaced(written.shard_files)} files of shards, {_bytes(written.shards)}")

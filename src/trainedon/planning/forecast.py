@@ -61,8 +61,8 @@ class Estimate:
     """What a run would take, and what that rests on.
 
     device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices. bytes_read:
-    every picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, in
-    one process; None without a sample of the pictures. reachable: the highest claim that an audit can reach; None where
+    every picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, on
+    one core; None without a sample of the pictures. reachable: the highest claim that an audit can reach; None where
     it is not said how many of the pictures are suspects.
     """
 

@@ -35,6 +35,7 @@ from trainedon.pictures import (
     take_inventory,
     write_inventory,
 )
+from trainedon.pictures.examining import Examiners
 from trainedon.pictures.works import in_both, source_of
 from trainedon.runs import earlier_runs
 from trainedon.runs.features import write_features
@@ -46,7 +47,7 @@ from trainedon.runs.record import begun, identity_of, now, other_code_note, reco
 from trainedon.runs.rendering_choice import notes as rendering_notes
 from trainedon.runs.rendering_choice import settle as settle_rendering
 from trainedon.runs.scoring import exhibit_files as exhibits
-from trainedon.runs.scoring.engine import Engine, Keep, forget, score_all
+from trainedon.runs.scoring.engine import Engine, Keep, Local, forget, score_all
 from trainedon.runs.spelling import in_full
 from trainedon.targets import Target
 
@@ -63,8 +64,9 @@ def run(
 ) -> evidence.Audit | evidence.Evaluation:
     """Execute a plan in the folder `out`, or go on with it, and write scores, statistics and page.
 
-    progress: called with (what, done, total). engine: who scores the shards, this process when not given; it changes
-    nothing else. keep: called with each file that a later run of the same plan can go on from. Returns the statistics.
+    progress: called with (what, done, total). engine: who examines the pictures and scores the shards, this machine
+    when not given; it changes nothing else. keep: called with each file that a later run of the same plan can go on
+    from. Returns the statistics.
     Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
     version, rules = version_of(out), protocol_of(out)
@@ -72,7 +74,7 @@ def run(
     check_begun(out, begun(target, plan, version))
     for attack in (*plan.attacks, *on_control(plan.attacks, plan.control)):
         attack.check(target)
-    items, entries, passed = _take_inventories(plan, progress)
+    items, entries, passed = _take_inventories(plan, engine or Local(), progress)
     plan, others = _with_controls(target, plan, items, rules)
     settled = settle(target, items, plan.labels)
     items = settled.items
@@ -246,7 +248,9 @@ def _tell(out: Path, record: RunRecord, documents: Documents) -> None:
     reporting.render(out, documents.first)
 
 
-def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dict[str, Passed]]:
+def _take_inventories(
+    plan: Plan, examiners: Examiners, progress: Progress
+) -> tuple[Inventory, Listing, dict[str, Passed]]:
     """The inventory of all sets, where to read each of its pictures, and what each set's source holds besides."""
     items, entries, passed = Inventory.of([]), Listing(), {}
     for name, source in plan.sets.items():
@@ -258,6 +262,7 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
             plan.caption,
             plan.rendering.settled,
             source_of(plan.source_from, source),
+            examiners,
         )
         if not len(found.usable):
             first = found[0]

@@ -21,7 +21,9 @@ from trainedon.files import write_atomically
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, ScoreRow, written
 from trainedon.parquet import opened
 from trainedon.pictures import Entry, Item
+from trainedon.pictures.examining import Examination
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
+from trainedon.pictures.worker_processes import WorkerProcesses
 from trainedon.runs.scoring import unfinished as parts
 from trainedon.runs.scoring.exhibit_files import Exhibits, Selection
 from trainedon.runs.scoring.scorer import Finished, Scorer, Task, row, scored
@@ -38,7 +40,7 @@ def forget(path: Path) -> None:
 
 
 class Engine(Protocol):
-    """Who scores the shards: in any order, in this process or elsewhere."""
+    """Who examines the pictures and scores the shards: these in any order, in this process or elsewhere."""
 
     def score(
         self, target: Target, attacks: Sequence[Attack], tasks: Iterable[Task], selection: Selection, progress: Progress
@@ -49,14 +51,22 @@ class Engine(Protocol):
         """
         ...
 
+    def examined(self, chunks: Iterable[Sequence[Entry]], examine: Examination) -> Iterator[Iterable[Item]]:
+        """See `Examiners`: before anything is scored, the inventory is taken."""
+        ...
+
 
 @dataclass(frozen=True)
 class Local:
     """This process, one shard after another. interval: seconds after which what is done of a shard is kept, measured
-    by `clock`."""
+    by `clock`. workers: processes that take the inventory; None: one a core."""
 
     interval: float = INTERVAL
     clock: Clock = time.monotonic
+    workers: int | None = None
+
+    def examined(self, chunks: Iterable[Sequence[Entry]], examine: Examination) -> Iterator[Iterable[Item]]:
+        return WorkerProcesses(self.workers).examined(chunks, examine)
 
     def score(
         self, target: Target, attacks: Sequence[Attack], tasks: Iterable[Task], selection: Selection, progress: Progress
