@@ -111,6 +111,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "controls": made,
         "doubt": doubt(made) if audit and audit.claim.level < FOUND else "",
         "answers": answers(*found),
+        "verdict": sections.verdict(run),
         "leaks": words.leaks(_bound(run.document)),
         "twins": twins_section(run.document),
         "headline": sections.headline(run),
@@ -202,7 +203,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["words"] = words
+    environment.globals |= {"words": words, "english": ""}  # which marks what stays so on a page in another language
     return environment
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from trainedon import evidence, run_files
+from trainedon.evidence.protocol.verdict import sentence
 from trainedon.evidence.statistics.thresholds import least_estimable
 from trainedon.reporting import words
 from trainedon.reporting.attack_table import LEVELS, TableEntry, by_mirror, entries, ranked, strongest
@@ -38,6 +39,14 @@ def headline(run: RunFolder) -> list[Stat]:
         value, meaning = words.caught(level, best.rate(level), len(best.attack.unseen))
         stats.append(Stat(f"TPR at {100 * float(level):g} % FPR", value, meaning))
     return stats
+
+
+def verdict(run: RunFolder) -> str:
+    """What an evaluation says first, with the labels of the page; nothing of an audit and under earlier rules."""
+    document = run.document
+    if not isinstance(document, evidence.Evaluation) or document.verdict is None:
+        return ""
+    return sentence(document, {entry.found.repr: entry.label for entry in entries(run)})
 
 
 def purpose(run: RunFolder) -> str:
