@@ -42,7 +42,9 @@ def readings(run: RunFolder) -> list[tuple[str, str]]:
 def _maker(document: Audit) -> str:
     """What follows from the claim for whoever made the pictures; single pictures are told of in its light."""
     level, named = document.claim.level, document.n_named
-    n = document.attacks[0].n_suspects
+    n = sum(1 for one in document.pictures if one.score is not None and not one.near)
+    if document.n_not_listed:
+        n = document.attacks[0].n_suspects
     if not n:
         return "None of your pictures could be scored, so nothing can be said about them."
     if document.by_mirror and document.mirror is not None and named is None:
