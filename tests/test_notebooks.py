@@ -17,7 +17,7 @@ EXAMPLES = ROOT / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 # What a reader sees who runs it: a pattern for each.
 SEEN = {
-    "audit_your_art": r"level 3: .*\n.* named at a false discovery rate.*\n1[5-9]|20 of the named",
+    "audit_your_art": r"level 3m: (?s:.)*\b(1[5-9]|20) of the first 20",
     "compare_attacks": r"drc@2 +(0\.[6-9]|1\.0)",
     "write_an_attack": r"Agreement\(t=300, draws=4, seed=0\) +0\.[6-9]",
 }
