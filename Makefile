@@ -8,7 +8,7 @@ env: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,demo,face,efficientnet,ray,heif,jxl,seal,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,demo,face,efficientnet,ray,heif,jxl,seal,figures,test]'
 	$(BIN)/python -m compileall -q src
 	touch $@
 

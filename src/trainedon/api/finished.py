@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainedon import run_files
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,11 +15,20 @@ if TYPE_CHECKING:
     from trainedon.runs.checking.verify import Check
 
 
-def report(run: str | Path, out: str | Path | None = None) -> AuditRun | EvaluationRun:
+def report(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    csv: bool = False,
+    latex: bool = False,
+    figures: str | Path | None = None,
+) -> AuditRun | EvaluationRun:
     """Statistics and page again from stored scores, as `trainedon report`; neither model nor pictures are needed.
 
     run: a run folder; or a table of scores, CSV or parquet, which is written to the new run folder `out`.
-    Raises UserError where one of the two does not go with the other, or cannot be read.
+    csv, latex: the table of attacks too, as `attacks.csv` and `attacks.tex` in the run folder. figures: a folder for
+    ROC curves, histograms of scores and the curves of a sweep, as SVG and PDF with their numbers as CSV; needs
+    `trainedon[figures]`. Raises UserError where one does not go with the other, or cannot be read.
     """
     from trainedon import runs
     from trainedon.api.results import AuditRun, EvaluationRun, Kept, of_run
@@ -29,8 +39,17 @@ def report(run: str | Path, out: str | Path | None = None) -> AuditRun | Evaluat
         raise UserError(f"{run} is a table: say with --out DIR where statistics and page are to be written")
     if out is not None and run.is_dir():
         raise UserError(f"{run} is a folder: leave out --out, which is for tables of scores")
-    document = runs.conclude(run) if out is None else runs.conclude_table(run, Path(out))
-    kept = Kept.of(run if out is None else Path(out))
+    tables = [name for name, asked in ((run_files.ATTACKS_SHEET, csv), (run_files.ATTACKS_LATEX, latex)) if asked]
+    folder = run if out is None else Path(out)
+    if tables and (folder / run_files.SEAL).exists():
+        raise UserError(f"{folder} is sealed as it is: take the table of attacks from a copy without {run_files.SEAL}")
+    document = runs.conclude(run, tables) if out is None else runs.conclude_table(run, folder, tables)
+    if figures is not None:
+        from trainedon.exports.plots import write_figures
+        from trainedon.formats import read_record
+
+        write_figures(folder, read_record(folder), Path(figures))
+    kept = Kept.of(folder)
     if isinstance(document, Audit):
         return of_run(AuditRun, document, kept)
     return of_run(EvaluationRun, document, kept)

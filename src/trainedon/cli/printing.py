@@ -12,10 +12,28 @@ from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.cli.terminal import out_console, plain, say, say_passed
 
 if TYPE_CHECKING:
+    from trainedon.cli.catalogue import AttackCard
     from trainedon.evidence import Audit, Evaluation, PassedOver, Sweep
     from trainedon.evidence.protocol.documents import AttackEvaluation, Rate
     from trainedon.formats.run_record import ReportedEntry
     from trainedon.planning.forecast import Estimate
+
+
+def print_card(card: AttackCard) -> None:
+    """All that one attack declares."""
+    say(f"{card.name}: {card.title} ({card.paper})")
+    for line in card.about.splitlines():
+        say(f"  {line}".rstrip())
+    say(f"needs: {', '.join(card.needs)}")
+    say(f"network passes a picture: {card.passes}")
+    if card.reported:
+        say(f"reported: {card.reported}")
+    say("parameters:" if card.parameters else "parameters: none")
+    for one in card.parameters:
+        default = "must be given" if one.default is None else f"{one.default} when not given"
+        say(f"  {one.name}: {one.takes}; {default}")
+    if card.works_around:
+        say("It works around any other attack, which stands in its parentheses: needs of that one are its own, too.")
 
 
 def print_passed(passed: Sequence[PassedOver]) -> None:
@@ -153,9 +171,17 @@ def _figures(reported: Mapping[str, ReportedEntry], attack: AttackEvaluation) ->
 
 
 def print_audit(document: Audit) -> None:
-    table = Table("picture", "score", "p", "q", box=None, padding=(0, 2, 0, 0))
-    for row in document.pictures[:12]:
-        table.add_row(plain(row.picture), _number(row.score, 4), _number(row.p_value, 4), _number(row.q_value, 4))
+    rows = document.pictures[:12]
+    columns = {
+        "score": [row.score for row in rows],
+        "p": [row.p_value for row in rows],
+        "q": [row.q_value for row in rows],
+    }
+    # without unseen pictures nothing has a p-value, and a column of dashes says nothing
+    heads = ["score", *(head for head in ("p", "q") if any(value is not None for value in columns[head]))]
+    table = Table("picture", *heads, box=None, padding=(0, 2, 0, 0))
+    for at, row in enumerate(rows):
+        table.add_row(plain(row.picture), *(_number(columns[head][at], 4) for head in heads))
     out_console.print(table)
     if len(document.pictures) > 12:
         say(f"... and {len(document.pictures) - 12} more, in audit.json")

@@ -22,16 +22,23 @@ def exposed_sheet(run: Path, record: RunRecord) -> Iterator[str] | None:
 
     Raises UserError where its scores or its list of pictures cannot be read.
     """
-    asked = {"evaluate": "member", "audit": "suspect"}[record.kind]
     if record.kind == "audit" and record.choices.lead not in ("first", "cdi"):
         return None  # pictures are compared with views or copies of themselves
+    scores, asked = counted_scores(run, record)
+    return csv_parts(_rows(scores, record, asked)) if scores.has("unseen") else None
+
+
+def counted_scores(run: Path, record: RunRecord) -> tuple[Scores, str]:
+    """The scores of a run's attacks, near-duplicates marked as in its statistics, and the set that is in question.
+
+    Raises UserError where its scores or its list of pictures cannot be read.
+    """
+    asked = {"evaluate": "member", "audit": "suspect"}[record.kind]
     scores = read_scores(run / run_files.SCORES).of_sets(asked, "unseen").without(record.controls)
-    if not scores.has("unseen"):
-        return None
     pictures = run / run_files.PICTURES
     listed = pictures if pictures.exists() else None
     features = read_features(run / run_files.LOOKS) if listed else None
-    return csv_parts(_rows(deduplicate(scores, (asked, "unseen"), listed, features), record, asked))
+    return deduplicate(scores, (asked, "unseen"), listed, features), asked
 
 
 def _rows(scores: Scores, record: RunRecord, asked: str) -> Iterator[list[Cell]]:

@@ -176,6 +176,13 @@ class ListedEntry(_Entry):
     )
 
 
+class AddedEntry(_Entry):
+    """Attacks that were added when the run had been complete, and its scores could be seen."""
+
+    attacks: list[str] = Field(description="repr of each")
+    at: Moment = Field(description="UTC")
+
+
 class ControlEntry(_Entry):
     """An attack that was made once more in another way: with other captions than the pictures' own, on a control model,
     or on changed pictures. Exactly one of these is said."""
@@ -321,6 +328,7 @@ class RunRecord(_Entry):
     controls: dict[str, ControlEntry] = Field(
         default={}, description="repr of each control (an attack made in another way) -> of what it is"
     )
+    added: list[AddedEntry] = Field(default=[], description="in the order in which it was done; missing where none was")
     control_model: ModelEntry | None = Field(
         default=None, description="the model that cannot have seen any picture; missing where none was given"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ from trainedon.pictures import (
 from trainedon.pictures.examining import Examiners
 from trainedon.pictures.works import in_both, source_of
 from trainedon.runs import earlier_runs
+from trainedon.runs.added_attacks import with_added
 from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_known_again, check_same, locked, protocol_of, version_of
 from trainedon.runs.foretold import foretold
@@ -90,6 +92,8 @@ def run(
         if record is None:  # the lists are settled here, before anything is scored
             record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
             record = foretold(_with_shared_sources(record, plan, items), plan, items)
+        elif record.identity.attacks != identity.attacks:
+            record = with_added(record, record_of(target, plan, others, settled, identity, passed))
         if not record.is_complete:
             write_record(out, record)
             record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
@@ -131,14 +135,15 @@ def run(
         return documents.first
 
 
-def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
-    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
+def conclude(out: Path, tables: Collection[str] = ()) -> evidence.Audit | evidence.Evaluation:
+    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed. tables:
+    those of `exports.sheets.ASKED_FOR` that are written too."""
     record = read_record(out)
-    if not (out / "scores.parquet").exists() and not record.finished:
+    if not record.finished and (record.added or not (out / run_files.SCORES).exists()):
         raise UserError(f"the run in {out} is not finished: give its command again, and it goes on")
     with locked(out):
         documents = recompute(out, record)
-        _tell(out, record, documents)
+        _tell(out, record, documents, tables)
         return documents.first
 
 
@@ -189,6 +194,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
         rendering=record.rendering,
         distilled=record.model.distilled,
         listed=record.listed,
+        added=tuple(attack for entry in record.added for attack in entry.attacks),
         learnt=frozenset(name for name, told in (record.declared or {}).items() if told.learns_from == "labels"),
         size=None if shape is None or len(shape) != 3 else (shape[1], shape[2]),
         null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},
@@ -231,12 +237,12 @@ def _twins_of(out: Path, record: RunRecord) -> evidence.Twins | None:
     return twins
 
 
-def _tell(out: Path, record: RunRecord, documents: Documents) -> None:
+def _tell(out: Path, record: RunRecord, documents: Documents, tables: Collection[str] = ()) -> None:
     """Write documents, tables and page."""
     for name, document in documents.named().items():
         write_text(out / name, evidence.json_parts(document))
     release_unused()
-    write_sheets(out, record)
+    write_sheets(out, record, documents.first, tables)
     release_unused()
     reporting.render(out, documents.first)
 

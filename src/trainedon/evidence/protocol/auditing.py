@@ -127,6 +127,7 @@ def audit_table(
         + flags.of_model(circumstances.distilled)
         + ([] if by_mirror else flags.of_audit(attacks, together, given_unseen))
         + flags.of_listing(circumstances.listed)
+        + flags.of_added(attacks, circumstances.added)
         + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )

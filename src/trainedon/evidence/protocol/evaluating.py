@@ -78,6 +78,7 @@ def evaluate_table(
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
         + flags.of_evaluation(attacks)
+        + flags.of_added(attacks, circumstances.added)
         + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
     )
     found = Evaluation(

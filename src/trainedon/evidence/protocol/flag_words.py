@@ -149,6 +149,11 @@ KNOWN = {
         "(Holm), and intervals are widened so that they hold together.",
         "Choose one attack before you look at any score.",
     ),
+    "attacks-added": (
+        "Whoever has seen scores can try attacks until one finds something by luck. No claim rests on those that were "
+        "added, and tests and intervals are corrected for all attacks, but not for the choice of when to stop.",
+        "Name all attacks before anything is scored. To rely on one of these, score other pictures with it.",
+    ),
     "attacks-disagree": (
         "The claim speaks of the first attack named; another attack, alone, would lead to another one.",
         "Report all attacks, never the best of them.",

@@ -295,6 +295,12 @@ def of_listing(listed: ListedEntry | None) -> list[Flag]:
     return raised
 
 
+def of_added(attacks: Sequence[AttackAudit | AttackEvaluation], added: Sequence[str]) -> list[Flag]:
+    """A flag about attacks, by their repr, that were chosen when the scores of the others could be seen."""
+    names = [attack.name for attack in attacks if attack.repr in added]
+    return [flag("attacks-added", f"Added to a run that was complete: {', '.join(names)}.")] if names else []
+
+
 def _of_passed(found: Sequence[PassedOver]) -> list[Flag]:
     """The flag about files that may hold pictures and were passed over, if there are any."""
     told: dict[str, list[str]] = {}

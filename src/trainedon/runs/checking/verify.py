@@ -63,6 +63,9 @@ def verify(run: Path) -> list[Check]:
         record = read_record(run)
     except UserError as error:
         return [Check("the record can be read", False, str(error))]
+    if not record.is_complete and not record.finished:  # all else follows from scores that are not all there
+        how = f"its status is {record.status}: give its command again, and it goes on; then verify it"
+        return [Check("the run is complete", False, how)]
     # several checks need them, and they take a while
     scores = cache(lambda: evidence.read_scores(run / run_files.SCORES))
     documents = cache(lambda: _documents(run, record, scores()))
@@ -76,7 +79,7 @@ def verify(run: Path) -> list[Check]:
         ("the statistics follow from the scores", lambda: _statistics(run, documents().named())),
         ("evidence pictures are as they were when the run ended", lambda: _restored(run, record)),
         ("evidence pictures carry the scores of the table", lambda: _exhibits(run, scores())),
-        ("tables hold what follows from the scores", lambda: _sheets(run, record)),
+        ("tables hold what follows from the scores", lambda: _sheets(run, record, documents().first)),
         ("the page shows what follows from the scores", lambda: _page(run, record, documents().first)),
     ]
     return [Check(name, *_answer(check)) for name, check in checks]
@@ -225,9 +228,9 @@ def _is_text_of(path: Path, parts: Iterable[str]) -> bool:
         return False
 
 
-def _sheets(run: Path, record: RunRecord) -> Answer:
+def _sheets(run: Path, record: RunRecord, document: evidence.Audit | evidence.Evaluation) -> Answer:
     """Tables need not be there, as in runs of earlier versions; one that is must be what the scores give."""
-    here = {name: made for name, made in sheets(run, record).items() if os.path.lexists(run / name)}
+    here = {name: made for name, made in sheets(run, record, document).items() if os.path.lexists(run / name)}
     wrong = [name for name, made in here.items() if not _is_text_of(run / name, made() or ())]
     if wrong:
         return False, f"{_listed(wrong)} is not what the scores give"
