@@ -78,7 +78,8 @@ def test_all_is_what_needs_no_helper_and_what_has_the_helper_that_it_needs(shado
     plain = PLAIN | {Attack.noun.recommended["drc"]}
     assert set(attacks()) == PLAIN | DRC_VERSIONS | UNSEEN | SHADOWS | LABELS | AROUND_ANOTHER
     assert names("all") == plain | UNSEEN
-    assert names("all", ("gradients",)) == plain
+    assert names("all", ("gradients", "classes")) == plain
+    assert names("all", ("gradients",)) == plain - {"class-discrepancy"}
     assert names("all", shadows=Shadows.open(shadow_folders["rgb"])) == plain | UNSEEN | SHADOWS
     assert names("all, secmi-nn") == plain | UNSEEN | {"secmi-nn"}
 

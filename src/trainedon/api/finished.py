@@ -12,6 +12,7 @@ from trainedon.errors import UserError
 if TYPE_CHECKING:
     from trainedon.api.results import AuditRun, EvaluationRun
     from trainedon.evidence import Evaluation, LimitAnswer
+    from trainedon.formats.page_language import Language
     from trainedon.runs.checking.verify import Check
 
 
@@ -22,13 +23,15 @@ def report(
     csv: bool = False,
     latex: bool = False,
     figures: str | Path | None = None,
+    language: Language | None = None,
 ) -> AuditRun | EvaluationRun:
     """Statistics and page again from stored scores, as `trainedon report`; neither model nor pictures are needed.
 
     run: a run folder; or a table of scores, CSV or parquet, which is written to the new run folder `out`.
     csv, latex: the table of attacks too, as `attacks.csv` and `attacks.tex` in the run folder. figures: a folder for
     ROC curves, histograms of scores and the curves of a sweep, as SVG and PDF with their numbers as CSV; needs
-    `trainedon[figures]`. Raises UserError where one does not go with the other, or cannot be read.
+    `trainedon[figures]`. language: of the page, `en`, `de` or `fr`; it is recorded, and stays where it is not given
+    again. Raises UserError where one does not go with the other, or cannot be read.
     """
     from trainedon import runs
     from trainedon.api.results import AuditRun, EvaluationRun, Kept, of_run
@@ -41,9 +44,15 @@ def report(
         raise UserError(f"{run} is a folder: leave out --out, which is for tables of scores")
     tables = [name for name, asked in ((run_files.ATTACKS_SHEET, csv), (run_files.ATTACKS_LATEX, latex)) if asked]
     folder = run if out is None else Path(out)
-    if tables and (folder / run_files.SEAL).exists():
-        raise UserError(f"{folder} is sealed as it is: take the table of attacks from a copy without {run_files.SEAL}")
-    document = runs.conclude(run, tables) if out is None else runs.conclude_table(run, folder, tables)
+    if (tables or language is not None) and (folder / run_files.SEAL).exists():
+        raise UserError(
+            f"{folder} is sealed as it is: take tables, or the page in another language, from a copy without "
+            f"{run_files.SEAL}"
+        )
+    if out is not None:
+        document = runs.conclude_table(run, folder, tables)
+    if out is None or language is not None:
+        document = runs.conclude(folder, tables, language)
     if figures is not None:
         from trainedon.exports.plots import write_figures
         from trainedon.formats import read_record

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainedon.api.options import Machine
 from trainedon.api.own_code import made, names_callable, noted
-from trainedon.checks import device_of
+from trainedon.checks import device_of, precision_of
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ log = logging.getLogger("trainedon")
 
 
 def opened(model: str | Path | Target, machine: Machine, out: str | None = None) -> Target:
-    """The model, for the run folder `out` if any: with no device named, a run goes on where it was begun.
+    """The model, for the run folder `out` if any: with no device or precision named, a run goes on in that in which it
+    was begun.
 
     Raises UserError as `load_target` and `own_code.made`, and for options about a model that is loaded already.
     """
@@ -37,9 +38,13 @@ def opened(model: str | Path | Target, machine: Machine, out: str | None = None)
     options = _loading(machine)
     if machine.device == "auto" and out is not None:
         options["device"] = device_of(out) or "auto"
+    if machine.precision == "auto" and out is not None:
+        options["precision"] = precision_of(out) or "auto"
     target = load_target(model, **options)
     if machine.device == "auto":
         log.info("device: %s", target.device)
+    if machine.precision == "auto" and target.precision != "float32":
+        log.info("precision: %s, as the model's files are", target.precision)
     return target
 
 

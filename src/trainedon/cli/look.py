@@ -32,6 +32,7 @@ from trainedon.cli.option_groups import (
 from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_passed, print_plan
 from trainedon.cli.terminal import say, say_besides
 from trainedon.errors import UserError, meant
+from trainedon.formats.page_language import Language
 from trainedon.spec import left_out
 from trainedon.unforeseen import logged_in
 
@@ -102,7 +103,7 @@ def plan(
     batch_size: BatchSize = None,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
-    precision: Precision = "float32",
+    precision: Precision = "auto",
     compiled: Compile = False,
     base: Base = None,
     reading: Reading,
@@ -149,6 +150,7 @@ def report(
         ),
     ] = None,
     fail_above: FailAbove = None,
+    language: Annotated[Language | None, typer.Option(help="Of the page, from now on; en at first.")] = None,
 ) -> None:
     """Statistics and page again from the stored scores; no model and no pictures are needed."""
     from trainedon.evidence import Audit, Evaluation
@@ -156,7 +158,7 @@ def report(
     limits = checked_limits(fail_above)
 
     with logged_in(out or run):
-        found = api.report(run, out, csv=csv, latex=latex, figures=figures)
+        found = api.report(run, out, csv=csv, latex=latex, figures=figures, language=language)
     folder = out or run
     print_passed(found.passed_over)
     if isinstance(found, Audit):

@@ -63,7 +63,11 @@ Labels = Annotated[
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option(min=1, help="Rows that go through the network at once: 32 on cpu, 64 elsewhere, when not given."),
+    typer.Option(
+        min=1,
+        help="Rows that go through the network at once, fewer where memory has no room for them. When not given: 32 "
+        "on cpu (1 of a large network), 64 elsewhere.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto (a card if there is one), cpu, cuda, cuda:1, mps.")]
 Engine = Annotated[
@@ -73,7 +77,11 @@ Address = Annotated[
     str | None, typer.Option(help="With --engine ray: a running cluster, such as auto or ray://host:10001.")
 ]
 Precision = Annotated[
-    str, typer.Option(help="float32, bfloat16 or float16: what the network computes in. It changes scores slightly.")
+    str,
+    typer.Option(
+        help="float32, bfloat16 or float16: what the network computes in. It changes scores slightly. auto: as the "
+        "model's files on CUDA, float32 elsewhere."
+    ),
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network first (torch.compile): for long runs.")]
 Adapter = Annotated[

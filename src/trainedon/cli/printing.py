@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trainedon.evidence.protocol.documents import AttackEvaluation, Rate
     from trainedon.formats.run_record import ReportedEntry
     from trainedon.planning.forecast import Estimate
+    from trainedon.planning.peak_memory import MemoryEstimate
 
 
 def print_card(card: AttackCard) -> None:
@@ -113,9 +114,25 @@ def print_plan(estimate: Estimate) -> None:
     unknown = "unknown: give --bytes-per-picture, or some of them with --pictures"
     read = unknown if estimate.bytes_read is None else f"{_bytes(estimate.bytes_read)}, every picture twice"
     say(f"Read: {read}")
+    if estimate.memory is not None:
+        _print_memory(estimate.memory)
     if estimate.reachable is not None:
         say(estimate.reachable.sentence)
     _print_measured(estimate)
+
+
+def _print_memory(memory: MemoryEstimate) -> None:
+    parts = ", ".join(f"{name} {_bytes(size)}" for name, size in memory.weights.items())
+    peak = "not known" if memory.peak is None else f"about {_bytes(memory.peak)} at the peak"
+    say(f"Memory: {peak}; weights {_bytes(sum(memory.weights.values()))} ({parts})")
+    if memory.network is not None:
+        say(f"  {memory.rows} rows at once in the network: {_bytes(memory.network)}")
+    if memory.autoencoder is not None:
+        say(f"  {memory.pictures} pictures at once in the autoencoder: {_bytes(memory.autoencoder)}")
+    if memory.measured is not None:
+        say(f"  held here until now, with all libraries: at most {_bytes(memory.measured)}")
+    if memory.warning is not None:
+        say(f"WARNING: {memory.warning}")
 
 
 def _print_measured(estimate: Estimate) -> None:

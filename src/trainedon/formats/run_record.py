@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from trainedon.formats.null_view import NullView
 from trainedon.formats.other_captions import OtherCaptions
+from trainedon.formats.page_language import Language
 
 # Version 1 leaves parameters out of the texts of attacks, and does not say what attacks declare of their scores.
 SCHEMA_VERSION = 2
@@ -343,6 +344,7 @@ class RunRecord(_Entry):
     rendering: RenderingEntry | None = Field(
         default=None, description="null until it is settled; missing in runs of earlier versions"
     )
+    language: Language = Field(default="en", description="of the page; missing where it is English")
     notes: list[str] = Field(default=[], description="what was assumed")
     attribution: str | None = Field(default=None, description="who made the pictures")
     versions: dict[str, str] = Field(default={}, description="of packages, as the run began")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from trainedon.evidence import Audit, Evaluation
@@ -61,6 +62,14 @@ def controls(run: RunFolder) -> list[Control]:
         finding += drawn.commitment[:16]
         rows.append(Control("Did the auditor's coins decide, for every picture?", finding, PASSED))
     return rows
+
+
+def doubt(made: Sequence[Control]) -> str:
+    """What failed controls say of a comparison that found nothing: it is in doubt, whichever way it came out."""
+    failed = [one.question for one in made if one.verdict == FAILED]
+    if not failed:
+        return ""
+    return f"{words.plural(len(failed), 'control')} failed, so the comparison itself is in doubt: {' '.join(failed)}"
 
 
 def _of_mirror(document: Audit) -> list[Control]:

@@ -22,6 +22,7 @@ from trainedon.exports.score_sheet import NOTE, is_too_long
 from trainedon.exports.sheets import write_sheets
 from trainedon.files import file_digest, write_text
 from trainedon.formats import RunRecord, read_record, write_record
+from trainedon.formats.page_language import Language
 from trainedon.formats.run_record import ControlEntry
 from trainedon.formats.truth_json import write_truth
 from trainedon.pictures import (
@@ -135,14 +136,22 @@ def run(
         return documents.first
 
 
-def conclude(out: Path, tables: Collection[str] = ()) -> evidence.Audit | evidence.Evaluation:
-    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed. tables:
-    those of `exports.sheets.ASKED_FOR` that are written too."""
+def conclude(
+    out: Path, tables: Collection[str] = (), language: Language | None = None
+) -> evidence.Audit | evidence.Evaluation:
+    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed.
+
+    tables: those of `exports.sheets.ASKED_FOR` that are written too. language: of the page, from now on; where it is
+    not given, it stays as it is.
+    """
     record = read_record(out)
     if not record.finished and (record.added or not (out / run_files.SCORES).exists()):
         raise UserError(f"the run in {out} is not finished: give its command again, and it goes on")
     with locked(out):
         documents = recompute(out, record)
+        if language not in (None, record.language):
+            record = record.but(language=language)
+            write_record(out, record)
         _tell(out, record, documents, tables)
         return documents.first
 

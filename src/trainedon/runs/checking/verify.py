@@ -40,6 +40,7 @@ LISTED = 5
 MOST_ATTACKS = 300  # of a table that is computed again
 MOST_PAIRS = 50_000  # of settings that a sweep compares
 MOST_SHOWN = 1000  # evidence pictures
+HEADLINE = r'<div class="stats">.*?<p class="second">|<figcaption>For every possible threshold.*?</figcaption>'
 Answer = tuple[bool | None, str]
 
 
@@ -291,13 +292,20 @@ def _page(run: Path, record: RunRecord, document: evidence.Audit | evidence.Eval
 
 
 def _same_figures(shown: str, due: str, document: evidence.Document) -> bool:
-    """Whether a page, whatever its words, shows the numbers and pictures of another one as often, and the claim."""
+    """Whether a page, whatever its words, shows the claim, and no number and no picture more often than another one:
+    earlier versions showed less. Their headline spoke of the first attack: its numbers need only stand somewhere."""
     sentence = document.claim.sentence if isinstance(document, evidence.Audit) else ""
-    return _figures(shown) == _figures(due) and str(escape(sentence)) in shown
+    if str(escape(sentence)) not in shown:
+        return False
+    known, rest = _figures(due), re.sub(HEADLINE, " ", shown, flags=re.DOTALL)
+    headline = _figures(" ".join(re.findall(HEADLINE, shown, re.DOTALL)))
+    return _figures(rest) <= known and headline.keys() <= known.keys()
 
 
 def _figures(page: str) -> Counter[str]:
-    """The pictures of a page, and all numbers that stand in its text and its charts."""
+    """The pictures of a page, and all numbers that stand in its text and its charts; but for ROC curves, which earlier
+    versions drew further than pictures sufficed."""
     pictures = re.findall(r"data:image/[^\"')]+", page)
-    rest = re.sub(r"<style.*?</style>|data:image/[^\"')]+|</?\w+", " ", page, flags=re.DOTALL)
-    return Counter(pictures) + Counter(re.findall(r"\d[\d.,]*", rest))
+    page = re.sub(r"<(style|script)\b.*?</\1>|<svg class=\"chart roc\".*?</svg>", " ", page, flags=re.DOTALL)
+    rest = re.sub(r"<meta[^>]*>|data:image/[^\"')]+|</?\w+", " ", page, flags=re.DOTALL)  # its policy has a digest
+    return Counter(pictures) + Counter(number.rstrip(".,") for number in re.findall(r"\d[\d.,]*", rest))

@@ -62,6 +62,7 @@ class Cluster:
         options = dict(self.options)
         if options.get("device") == "auto":
             options["device"] = target.device.type  # what was chosen here, not there
+        options["precision"] = target.precision
         asked = (self.model, options, target.identity.digest, attacks, selection, str(Path.cwd()))
         with _connected(self.address, self.workers if unit == "CPU" else None) as ray:
             there = int(ray.cluster_resources().get(unit, 0))
