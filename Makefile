@@ -2,13 +2,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 
-.PHONY: env demo test test-all quick-tests all-tests test-lowest lint clean
+.PHONY: env demo test test-all quick-tests all-tests test-lowest lint docs wheel clean
 
 env: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,face,efficientnet,ray,heif,jxl,seal,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,demo,face,efficientnet,ray,heif,jxl,seal,figures,test]'
 	$(BIN)/python -m compileall -q src
 	touch $@
 
@@ -48,5 +48,19 @@ lint: env
 	$(BIN)/ruff format --check src tests benchmarks examples .github
 	$(BIN)/mypy
 
+# The site, in build/site: index.html can be opened as it is. (With --quiet mkdocs would not count its warnings.)
+docs: .venv-docs/ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+.venv-docs/ready: constraints-docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-docs.txt mkdocs-material 'mkdocstrings[python]' ruff
+	touch $@
+
+# One file that can be installed elsewhere, in dist. What an earlier build left would get into it.
+wheel: env
+	rm -rf build/lib
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
 clean:
-	rm -rf .venv .venv-lowest build dist src/*.egg-info trainedon-demo
+	rm -rf .venv .venv-lowest .venv-docs build dist src/*.egg-info trainedon-demo

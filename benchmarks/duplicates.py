@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from benchmarks.shifts import compressed, scaled
 from trainedon.evidence import FeatureTable, near_duplicates
 from trainedon.pictures.appearance import perceptual_hash
-from trainedon.pictures.inventory import statistics
+from trainedon.pictures.examining import statistics
 from trainedon.runs.features import ROWS, encoder
 
 

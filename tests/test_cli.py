@@ -41,11 +41,12 @@ SWEEP = ["sweep", "nowhere", "--members", "{pictures}", "--unseen", "{pictures}"
         ([*NOWHERE, "--unseen", "not-here"], "not-here does not exist"),
         (["audit", "nowhere", "{pictures}", "--out", "{pictures}/run"], "where its pictures would be found"),
         ([*NOWHERE, "--engine", "steam"], "there is no engine 'steam': choose local or ray"),
-        ([*NOWHERE, "--workers", "2"], "--address and --workers are of the engine ray: add --engine ray"),
+        ([*NOWHERE, "--address", "auto"], "--address is of the engine ray: add --engine ray"),
         (["audit", "{model}", "{pictures}", "--out", "{out}", "--precision", "float8"], "float8"),
         ([*NOWHERE, "--attacks", "calibrated(loss)"], "needs a reference model, which never saw"),
         ([*NOWHERE, "--attacks", "lira"], "lira needs shadow models: give --shadows DIR"),
         ([*NOWHERE, "--attacks", "secmi-nn"], "secmi-nn needs pictures whose membership is known"),
+        ([*NOWHERE, "--attacks", "symmetric(loss, symmetries=mirror+mirror)"], "mirror stands there twice"),
         ([*NOWHERE, "--attacks", "quantile"], "quantile needs unseen pictures: give --unseen DIR"),
         ([*NOWHERE, "--shadows", "{pictures}"], "no finished shadow models"),
         ([*SWEEP, "--out", "{out}"], "nothing is to be varied: give --vary NAME=V1,V2,... or --question (mask-ratio,"),
@@ -117,6 +118,31 @@ def test_attacks_lists_each_with_its_paper_and_defaults():
     result = call("attacks")
     assert result.returncode == 0
     assert "drc" in result.stdout and "2403.08487" in result.stdout and "draws=1" in result.stdout
+
+
+def test_one_attack_tells_all_that_it_declares_as_text_and_as_json():
+    told = call("attacks", "drc")
+    assert (
+        told.stdout.startswith("drc@2: ") and "  degradation: one or several degradations, joined by +" in told.stdout
+    )
+    document = json.loads(call("attacks", "class-discrepancy", "--json").stdout)
+    assert document["needs"] == ["classes"] and "L(c_i) - L(c)" in document["about"]
+    assert document["parameters"][1] == {"name": "others", "takes": "a whole number", "default": "4"}
+    every = json.loads(call("attacks", "--json").stdout)
+    assert {one["name"] for one in every if one["works_around"]} >= {"symmetric", "flip", "repeat"}
+    unknown = call("attacks", "magic")
+    assert unknown.returncode == 2 and "unknown attack 'magic'" in unknown.stderr
+
+
+def test_what_is_given_and_not_used_is_said(target_folders, toy_pictures, tmp_path):
+    sets = ["--members", toy_pictures["members"], "--unseen", toy_pictures["unseen"], "--limit", 4]
+    given = ["--caption", "a cat", "--reference", target_folders["epsilon"], "--attacks", "loss"]
+    done = call("evaluate", target_folders["epsilon"], *sets, *given, "--out", tmp_path / "run")
+    assert "note: --reference is not used" in done.stderr and "note: --caption is not used" in done.stderr
+    twins = call("twins", toy_pictures["members"], "--out", tmp_path / "twins", "--fit", "pad")
+    assert twins.returncode == 2 and "leave out --fit and --resample" in twins.stderr
+    named = call("attacks", "drc", "--markdown")
+    assert named.returncode == 2 and "leave out the name" in named.stderr
 
 
 def test_the_table_of_attacks_in_the_docs_is_the_generated_one():
@@ -244,6 +270,7 @@ def test_a_sweep_is_printed_drawn_reported_and_verified(swept, tmp_path):
     assert checked.returncode == 1 and "sweep.json: groups[0].points[0].auc is 0.99" in checked.stdout
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_goes_on_and_ends_as_if_it_had_not(swept, tmp_path, monkeypatch):
     command, finished, printed = swept
     out = tmp_path / "killed"
@@ -313,6 +340,7 @@ def _recorded(score, tasks):
     return lambda self, task, *rest: (tasks.append(task), score(self, task, *rest))[1]
 
 
+@pytest.mark.slow
 def test_two_signals_end_a_training_with_143_and_no_traceback(toy_pictures, tmp_path):
     command = [sys.executable, "-m", "trainedon", "train", toy_pictures["members"], "--size", 16]
     command = [*map(str, [*command, "--out", tmp_path / "m"])]

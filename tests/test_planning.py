@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import tiny
 
 from trainedon.attacks import Cost, parse_attacks
 from trainedon.errors import UserError
@@ -23,7 +24,9 @@ from trainedon.planning.measuring import (
     row_bytes,
     sample_pictures,
 )
+from trainedon.planning.peak_memory import memory_of
 from trainedon.targets.core.batching import Batching
+from trainedon.targets.core.row_memory import Memory
 
 SIZES = RowBytes(scores=100.0, shards=150.0, inventory=200.0)
 
@@ -186,6 +189,33 @@ def test_a_plan_of_a_real_target_is_complete_and_json(target, toy_pictures):
     assert document["bytes_read"] == 2 * 1000 * round(found.sample.bytes)
     assert any("answers that several ask for" in caution for caution in found.rests_on)
     assert spent.forward > 0
+
+
+def test_a_plan_says_what_memory_is_held_at_the_peak(target):
+    found = plan(target, parse_attacks("loss"), 10).memory
+    assert found.weights == {"network": sum(one.nbytes for one in target.network.parameters())}
+    assert found.rows == target.batching.most and found.pictures is None and found.autoencoder is None
+    assert found.peak == found.weights["network"] + found.network
+    assert found.measured > 100 * 2**20, "PyTorch alone takes as much"
+    assert found.warning is None and found.free > found.network
+
+
+def test_of_a_model_in_latents_the_autoencoder_is_told_too(tmp_path):
+    from trainedon.targets import load_target
+
+    target = load_target(tiny.save("sdxl", tmp_path / "model"))
+    found = memory_of(target, memory=Memory(10**9))
+    assert set(found.weights) == {"network", "autoencoder", "text_encoder", "text_encoder_2"}
+    assert found.pictures == target.batching.coder.most and found.measured is None
+    assert found.peak == sum(found.weights.values()) + max(found.network, found.autoencoder)
+    assert found.warning is None
+    assert "memory does not suffice" in memory_of(target, memory=Memory(1000)).warning
+
+
+def test_of_a_network_of_ones_own_nothing_is_said_of_memory():
+    from trainedon.targets import Service
+
+    assert memory_of(Service.of(lambda pixels, *_: pixels, (3, 8, 8))) is None
 
 
 def test_the_size_of_a_picture_that_is_given_goes_before_a_measured_one(target, toy_pictures):

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         Machine,
         Reading,
         audit,
+        compare_runs,
         convert,
         demo,
         draw,
         evaluate,
+        judge,
         peaks,
         plan,
         report,
@@ -43,7 +45,8 @@ if TYPE_CHECKING:
     from trainedon.condition import Captions, Classes
     from trainedon.degrade import degradation, roi
     from trainedon.errors import PictureError, UserError
-    from trainedon.evidence import Draw, Scores, Twins, read_scores
+    from trainedon.evidence import Draw, LimitAnswer, Scores, Twins, read_scores
+    from trainedon.evidence.studies.before_after import Comparison
     from trainedon.pictures import Batch, load_pictures, scan
     from trainedon.planning.forecast import Estimate
     from trainedon.runs.checking.verify import Check
@@ -54,8 +57,8 @@ if TYPE_CHECKING:
 
 # Where each name is; imported on first use, so that `import trainedon` and `trainedon --help` stay quick.
 _HOMES = {
-    "api": "Choices Machine Reading audit convert demo draw evaluate peaks plan report seal sweep train train_shadows "
-    "twins verify",
+    "api": "Choices Machine Reading audit compare_runs convert demo draw evaluate judge peaks plan report seal sweep "
+    "train train_shadows twins verify",
     "api.results": "AuditRun EvaluationRun PeaksRun SweepRun",
     "attacks": "DRC Attack Loss parse_attacks register",
     "attacks.core.answers": "Progress",
@@ -67,7 +70,8 @@ _HOMES = {
     "condition": "Captions Classes",
     "degrade": "degradation roi",
     "errors": "PictureError UserError",
-    "evidence": "Draw Scores Twins read_scores",
+    "evidence": "Draw LimitAnswer Scores Twins read_scores",
+    "evidence.studies.before_after": "Comparison",
     "pictures": "Batch load_pictures scan",
     "planning.forecast": "Estimate",
     "runs.checking.verify": "Check",
@@ -87,6 +91,7 @@ __all__ = [
     "Check",
     "Choices",
     "Classes",
+    "Comparison",
     "DRCFast",
     "DRCHide",
     "DRCLatent",
@@ -94,6 +99,7 @@ __all__ = [
     "Draw",
     "Estimate",
     "EvaluationRun",
+    "LimitAnswer",
     "Loss",
     "Machine",
     "Manifest",
@@ -111,6 +117,7 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
+    "compare_runs",
     "convert",
     "degradation",
     "demo",
@@ -120,6 +127,7 @@ __all__ = [
     "from_edm",
     "from_guided_diffusion",
     "from_lucidrains",
+    "judge",
     "load_pictures",
     "load_target",
     "parse_attacks",

@@ -103,6 +103,12 @@ def device_of(out: str) -> str | None:
     return earlier.device if earlier else None
 
 
+def precision_of(out: str) -> str | None:
+    """The precision in which the run in a local folder was begun, if there is one that asked a model."""
+    earlier = None if _is_url(out) else _earlier(Path(out))
+    return earlier.precision if earlier and earlier.device else None
+
+
 def swapped(sets: Mapping[str, str | Path]) -> str | None:
     """A sentence where the names of the folders say the opposite of what they were given as."""
     called = {name: Path(shown.partition("?")[0]) for name, shown in ((name, str(s)) for name, s in sets.items())}

@@ -5,6 +5,8 @@ SCORES, PICTURES, LOOKS = "scores.parquet", "pictures.parquet", "looks.parquet"
 LABELS, DRAW, TWINS, TRUTH = "labels.json", "draw.json", "twins.json", "truth.json"
 AUDIT, EVALUATION, PEAKS, SWEEP = "audit.json", "evaluation.json", "peaks.json", "sweep.json"
 PAGE = "report.html"
+SCORES_SHEET, EXPOSED = "scores.csv", "most-exposed.csv"
+ATTACKS_SHEET, ATTACKS_LATEX = "attacks.csv", "attacks.tex"  # written when asked for
 SEAL = "seal.json"
 LOCK = ".lock"
 SHARDS = "shards"  # the folder of what is scored so far, gone once a run is complete
@@ -13,4 +15,5 @@ EXHIBIT = "evidence.json"  # in each of these, written last
 
 INPUTS = (PICTURES, LOOKS, SCORES, LABELS, DRAW, TWINS, TRUTH)  # that statistics and page are computed from
 DOCUMENTS = (AUDIT, EVALUATION, PEAKS, SWEEP)
-ALL = (RUN, *INPUTS, *DOCUMENTS, PAGE, SEAL, LOCK)
+SHEETS = (SCORES_SHEET, EXPOSED, ATTACKS_SHEET, ATTACKS_LATEX)  # that follow from scores, as the page does
+ALL = (RUN, *INPUTS, *DOCUMENTS, PAGE, *SHEETS, SEAL, LOCK)

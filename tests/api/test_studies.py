@@ -27,6 +27,12 @@ def test_a_sweep_takes_values_as_they_are(target_folders, toy_pictures, tmp_path
         to.sweep(*sets, attack="loss")
 
 
+def test_a_sweep_of_drc_in_latents_says_which_one_it_varies(target_folders, toy_pictures, caplog):
+    sets = (target_folders["latent, VQ"], toy_pictures["members"], toy_pictures["unseen"])
+    to.sweep(*sets, attack="drc(degradation=diffuse:100)", vary=["restorations=1"], choices=to.Choices(limit=2))
+    assert "on a model in latents drc means drc-latent, and this sweep varies drc@2" in caplog.text
+
+
 def test_peaks_are_measured(target_folders, toy_pictures):
     found = to.peaks(target_folders["epsilon"], toy_pictures["members"], toy_pictures["unseen"], choices=FEW)
     assert len(found.measurements) == 14 == len(found.evaluation.attacks)

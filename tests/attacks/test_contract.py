@@ -76,10 +76,12 @@ DEAR = {FIRST[name] for name in FEWEST} | {
     "calibrated(lira(form=offline, draws=1))",
     "drc@1(roi=center+ranked:2, restorer=guided, steps=2, restorations=1, degradation=diffuse:200, symmetries=mirror)",
     "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)",
+    "drc-hide(steps=2, restorations=1, symmetries=rotate+quarters+negative)",
+    *("lira(form=offline, draws=2)", "timesteps(lira(draws=1), t=50+100)", "repeat(rmia(draws=1, population=8), n=2)"),
 }
 LEAST = {FEWEST.get(name, spec) for name, spec in FIRST.items()}
 ASKS = {"words": "stable diffusion", "restorer=inpaint": "inpainting", "clid": "stable diffusion"}
-ASKS |= {"negative": "stable diffusion"}  # a kind that has it
+ASKS |= {"symmetries=quarter-turn+shear+negative": "stable diffusion"}  # a kind that has it
 # With the slow ones the first row of an attack meets every kind, and all rows one kind of each space and condition.
 EVERY_SETTING = [EVERY_ROW, "stable diffusion", "class-conditional", "inpainting", "flux"]
 ALONE = "pia"  # looks at no other model
@@ -328,8 +330,9 @@ def toy(overtrained, toy_pictures):
 
 
 SLOW = {
-    *("drc@1", "drc-hide(roi=cover, steps=6, restorations=1)"),  # drc-fast is drc with fewer restorations
-    *("drc-hide(steps=10)", "pfami"),  # with fewer steps they are quick
+    *("drc@1", "drc-fast", "symmetric(loss(t=100, draws=3))"),  # drc@2 is drc with fewer restorations
+    *("drc-hide(steps=10)", "drc-hide(roi=cover, steps=6, restorations=1)"),
+    *("rediffuse(n=4)", "curvature", "pfami"),  # a row beside them is quicker
     *("quantile(sima)", "secmi-nn"),  # see test_learning.py
 }
 

@@ -8,6 +8,7 @@ import pytest
 from trainedon.attacks import DRC, Cost, Loss, parse_attacks
 from trainedon.attacks.core.crossfit import folds
 from trainedon.attacks.core.execute import run, run_once
+from trainedon.attacks.drc.drc_2 import DRC2
 from trainedon.attacks.learned.fusion import Logistic, RankAverage
 from trainedon.attacks.shadow.lira import LiRA
 from trainedon.attacks.single.pfami import PFAMI
@@ -126,7 +127,7 @@ def test_needs_costs_and_reasons_are_those_of_the_attacks_inside(target):
 
 def test_both_are_named_with_attacks_inside_and_have_unlike_ones_by_default():
     assert parse_attacks("rank-average, logistic(loss(t=50), pia)") == [
-        RankAverage((DRC(), PIA())),
+        RankAverage((DRC2(), PIA())),
         Logistic((Loss(t=50), PIA())),
     ]
 

@@ -78,10 +78,19 @@ def test_finished_chunks_are_not_done_again(target, batch_of):
 
 
 def test_one_picture_that_does_not_fit_is_the_users_affair(target, batch_of):
-    narrow(target, 4)
+    given = narrow(target, 0)
     with pytest.raises(UserError, match="single picture: close other programs"):
         run(parse_attacks("loss")[0], target, batch_of(20))
-    assert target.batching.rows == 8
+    assert target.batching.rows == given[-1] == 1
+
+
+def test_a_device_that_takes_one_row_and_no_eight_suffices(target, batch_of, target_folders):
+    (attack,) = parse_attacks("loss")
+    expected = run(attack, load_target(target_folders["epsilon"], rows=8), batch_of(5)).scores
+    given = narrow(target, 1)
+    scores = run(attack, target, batch_of(5)).scores
+    assert given[-5:] == [1] * 5 and target.batching.unit == 1
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
 def test_other_errors_are_not_taken_for_it(target, batch_of):

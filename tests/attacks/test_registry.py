@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from trainedon.attacks import DRC, Attack, Loss, attacks, parse_attacks
+from trainedon.attacks.drc.drc_2 import DRC2
 from trainedon.attacks.single.pia import PIA
 from trainedon.attacks.wrappers.flip import Flip
 from trainedon.attacks.wrappers.fremia import FreMIA
@@ -77,7 +78,8 @@ def test_all_is_what_needs_no_helper_and_what_has_the_helper_that_it_needs(shado
     plain = PLAIN | {Attack.noun.recommended["drc"]}
     assert set(attacks()) == PLAIN | DRC_VERSIONS | UNSEEN | SHADOWS | LABELS | AROUND_ANOTHER
     assert names("all") == plain | UNSEEN
-    assert names("all", ("gradients",)) == plain
+    assert names("all", ("gradients", "classes")) == plain
+    assert names("all", ("gradients",)) == plain - {"class-discrepancy"}
     assert names("all", shadows=Shadows.open(shadow_folders["rgb"])) == plain | UNSEEN | SHADOWS
     assert names("all, secmi-nn") == plain | UNSEEN | {"secmi-nn"}
 
@@ -201,7 +203,7 @@ def test_a_seed_reaches_the_attacks_that_others_have_inside_by_default():
         inside = fused.runs() if spec == "quantile" else fused.attacks
         assert {attack.seed for attack in inside if hasattr(attack, "seed")} == {7}
     everything = {attack.name: attack for attack in parse_attacks("all", seed=7)}
-    assert DRC(seed=7) in everything["rank-average"].attacks
+    assert DRC2(seed=7) in everything["rank-average"].attacks
 
 
 @pytest.mark.parametrize(

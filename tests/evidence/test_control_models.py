@@ -144,6 +144,40 @@ def test_a_silent_control_model_speaks_for_a_model_that_was_trained_on_mirrored_
     assert "trained on mirrored copies" in told
 
 
+def unlike(seed):
+    """As `drawn` with memory alone, and a control model that takes pictures in its own way."""
+    suspects, unseen = drawn(seed, 2, 0)
+    rng = np.random.default_rng(seed + 100)
+    for side in (suspects, unseen):
+        side[MODEL] = rng.normal(size=len(side[MODEL]))
+    return suspects, unseen
+
+
+def test_the_silence_of_a_control_model_that_takes_pictures_otherwise_speaks_for_nobody():
+    suspects, unseen = unlike(11)
+    alone = audited(suspects, unseen)
+    (control,) = alone.control_models
+    assert control.finds is False and not control.caps and abs(control.alike) < 0.2
+    assert of_memory(alone.control_models, alone.sensitivity, "A", due=True) == [], "mirrored pictures were asked too"
+    told = rests_on(alone.blind, alone.control_models, alone.sensitivity, "A")
+    assert "its silence says little. Mirror images" in told
+    suspects[MIRRORED] += 2
+    both = audited(suspects, unseen)
+    (obstacle,) = of_memory(both.control_models, both.sensitivity, "A", due=True)
+    assert obstacle.because.startswith("a difference is found on mirrored pictures")
+    assert "0.5 is asked for" in obstacle.because
+    (obstacle,) = of_memory(alone.control_models, [], "A", due=True)
+    assert "give one more alike" in obstacle.because
+
+
+def test_how_far_a_control_model_goes_along_is_told_by_unseen_pictures_alone():
+    suspects, unseen = drawn(12, 2, 0)
+    first = audited(suspects, unseen).control_models[0].alike
+    assert 0.7 < first < 0.9
+    suspects[MODEL] = suspects[MODEL][::-1]
+    assert audited(suspects, unseen).control_models[0].alike == first
+
+
 def test_a_run_that_could_ask_nobody_claims_nothing_and_a_table_of_scores_is_not_held_to_it():
     (obstacle,) = of_memory([], [], "A", due=True)
     assert "give --control" in obstacle.because

@@ -52,7 +52,8 @@ def test_the_golden_documents_show_what_there_is_to_show():
 
 
 @pytest.mark.parametrize(
-    ("name", "version"), [("run", 2), ("audit", 2), ("evaluation", 2), ("peaks", 1), ("sweep", 2), ("draw", 1)]
+    ("name", "version"),
+    [("run", 2), ("audit", 2), ("evaluation", 2), ("peaks", 1), ("sweep", 2), ("draw", 1), ("compare", 1)],
 )
 def test_published_schemas_are_those_of_the_code(name, version):
     place = f"docs/schemas/{name}-{version}.json"

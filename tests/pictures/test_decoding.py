@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 
 from trainedon.errors import PictureError
 from trainedon.pictures import Rendering, decode
-from trainedon.pictures.inventory import statistics
+from trainedon.pictures.examining import statistics
 from trainedon.pictures.pixels import content
 from trainedon.pictures.pixels.decoding import check_pixels
 from trainedon.pictures.pixels.picture import unpack

@@ -141,7 +141,7 @@ class Builder:
             + [(name, pa.float64()) for name in ("score", "nfe", "seconds")]
         )
         pq.write_table(pa.Table.from_pylist(self.rows, schema=schema), self.path / "scores.parquet")
-        fields = [pa.field(name, pa.string()) for name in ("picture", "sha256", "set", "reason")]
+        fields = [pa.field(name, pa.string()) for name in ("picture", "sha256", "set", "reason", "caption")]
         fields += [pa.field(name, pa.int64()) for name in ("label", "width", "height")]
         pq.write_table(pa.Table.from_pylist(self.inventory, pa.schema(fields)), self.path / "pictures.parquet")
         if self.truth is not None:
@@ -294,7 +294,7 @@ class Html(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.open, self.elements, self.pieces = [], [], []
+        self.open, self.elements, self.pieces, self.scripts = [], [], [], []
         self.feed(page)
         self.close()
         assert self.open == [], f"never closed: {self.open}"
@@ -311,13 +311,21 @@ class Html(HTMLParser):
         assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
 
     def handle_data(self, data):
-        if not self.open or self.open[-1] != "style":
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+        elif not self.open or self.open[-1] != "style":
             self.pieces.append(data)
 
     @property
     def text(self) -> str:
         """All text with white space (narrow and unbreakable too) collapsed."""
         return re.sub(r"\s+", " ", " ".join(self.pieces))
+
+    @property
+    def without_table(self) -> str:
+        """The text, without the table of every picture."""
+        before, _, rest = self.text.partition(" pictures in one table ")
+        return before + rest.partition(" Earlier Later ")[2]
 
     def all(self, tag: str) -> list[dict]:
         """The attributes of every element of one kind."""

@@ -1,5 +1,6 @@
 """The page in a real browser: wide and phone-wide, light and dark, with and without JavaScript."""
 
+import re
 import shutil
 
 import pytest
@@ -99,6 +100,119 @@ def test_twenty_curves_have_twenty_strokes(browser, crowd):
     assert inside  # twenty columns fit on a desk
 
 
-def test_no_script_is_needed(browser, address):
-    with_script, without = (look(browser, address, 1280, "light", script)[3] for script in (True, False))
-    assert with_script == without
+def visited(browser, address, script=True, media="screen"):
+    """A tab at an address, and the messages that it writes."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=script)
+    context.set_default_timeout(0)  # a busy machine is no fault of the page
+    tab, messages = context.new_page(), []
+    tab.on("console", lambda message: messages.append(message.text))
+    tab.on("pageerror", lambda error: messages.append(str(error)))
+    tab.emulate_media(media=media)
+    tab.goto(address)
+    return tab, messages
+
+
+SEEN = "[...document.querySelectorAll('#every tbody tr')].filter(e => e.checkVisibility())"
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_no_script_is_needed(browser, audit, media):
+    """Without the script all rows are there to be seen, and nothing that would do nothing."""
+    from trainedon.reporting import render
+
+    tab, messages = visited(browser, render(audit.write()).as_uri(), script=False, media=media)
+    if media == "screen":
+        tab.locator("#all summary").click()
+    rows = tab.locator("#every tbody tr")
+    assert rows.count() == 47 and all(row.is_visible() for row in rows.all())
+    assert not tab.locator("#tools").is_visible() and not tab.locator("#pager").is_visible()
+    assert tab.locator("button:visible").count() == 0 and messages == []
+    tab.context.close()
+
+
+def test_the_table_is_searched_filtered_sorted_and_paged_by_keyboard(browser, audit):
+    from trainedon.reporting import render
+
+    for i in range(60):
+        audit.score(f"extra-{i:02}.png", "unseen", 0.01 * i)
+    nasty = '"><img src=x onerror=alert(1)>.png'
+    for row in (*audit.rows, *audit.inventory):
+        row["picture"] = row["picture"].replace("suspect-1.png", nasty)
+    tab, messages = visited(browser, render(audit.write()).as_uri())
+    told = tab.locator("#told")
+    tab.locator("#all summary").focus()
+    tab.keyboard.press("Enter")
+    assert told.inner_text() == "1 to 50 of 107; 107 in the table" and tab.evaluate(f"{SEEN}.length") == 50
+    tab.locator("#pager button").last.press("Enter")
+    tab.locator("#pager button").last.press("Enter")
+    assert told.inner_text().startswith("101 to 107") and tab.locator("#pager button").last.is_disabled()
+    tab.locator("#every thead button").nth(2).press("Enter")  # by score, the lowest first
+    assert tab.evaluate(f"{SEEN}[0].cells[0].textContent") == "extra-00.png"
+    assert tab.locator("#every th[aria-sort=ascending]").count() == 1
+    tab.locator("#every thead button").nth(2).press("Enter")
+    assert tab.evaluate(f"{SEEN}[0].cells[0].textContent") == "suspect-0.png"
+    tab.locator("#search").fill('"><img src=x')
+    assert tab.evaluate(f"{SEEN}.map(e => e.cells[0].textContent)") == [nasty]
+    tab.locator("#search").fill("")
+    tab.locator("#tools select").first.select_option("suspect pictures")
+    assert told.inner_text().endswith("of 7; 107 in the table")
+    tab.locator("#tools select").nth(1).select_option("Stands out")
+    assert told.inner_text().startswith("1 to 2 of 2;")
+    assert messages == []
+    tab.context.close()
+
+
+def test_an_address_opens_what_is_folded_away(browser, audit):
+    from trainedon.reporting import render
+
+    for i in range(80):
+        audit.score(f"extra-{i:02}.png", "unseen", -1.0 - i)
+    page = render(audit.write())
+    anchor = re.findall(r'<tr id="(p-\w+)"><th scope="row"><span title="extra-79.png"', page.read_text("utf-8"))[0]
+    tab, messages = visited(browser, f"{page.as_uri()}#{anchor}")
+    row = tab.locator(f"#{anchor}")
+    assert row.is_visible() and row.evaluate("e => { const b = e.getBoundingClientRect(); return b.top < innerHeight }")
+    assert messages == []
+    tab.context.close()
+
+
+def test_a_picture_is_enlarged_by_click_and_by_key(browser, audit):
+    from trainedon.reporting import render
+
+    tab, messages = visited(browser, render(audit.write()).as_uri())
+    tab.locator("article a.zoom").first.focus()
+    tab.keyboard.press("Enter")
+    shown = tab.locator("#zoom img")
+    small = tab.locator("article a.zoom img").first.bounding_box()["width"]
+    assert shown.is_visible() and shown.bounding_box()["width"] > 2 * small
+    assert tab.locator("#zoom p").inner_text() == "suspect-0.png: the original picture"
+    tab.keyboard.press("ArrowRight")
+    assert tab.locator("#zoom p").inner_text() == "suspect-0.png: the part that was hidden, in colour"
+    assert tab.locator("#zoom a").get_attribute("href").endswith("/region.png")
+    tab.keyboard.press("Escape")
+    assert not shown.is_visible() and messages == []
+    tab.context.close()
+
+
+def pages(pdf):
+    """How many pages a PDF has."""
+    return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
+
+
+@pytest.mark.parametrize("kind", ["demo", "evaluation", "crowd"])
+def test_the_first_printed_page_is_the_summary_and_nothing_else(browser, kind, request):
+    from trainedon.reporting import render
+
+    build = request.getfixturevalue(kind)
+    tab, messages = visited(browser, render(build.write()).as_uri())
+    assert not tab.locator("#summary").is_visible()
+    whole = pages(tab.pdf(format="A4"))
+    text = tab.locator("#summary").evaluate("e => e.textContent")
+    tab.evaluate("document.getElementById('summary').remove()")
+    rest = pages(tab.pdf(format="A4"))
+    assert whole == rest + 1  # the summary takes one page, and what follows begins on another
+    said = "The strongest of" if build.kind == "evaluate" else build.document["claim"]["sentence"]
+    for part in (said, "What it rests on", "The pictures with the highest scores", "Controls", "Digests (SHA-256)"):
+        assert part in text
+    assert messages == []
+    tab.context.close()

@@ -88,3 +88,19 @@ def test_as_many_strokes_as_curves_and_neighbours_differ_in_both():
 def test_curves_beyond_the_strokes_are_not_drawn():
     curves = [(str(i), MEMBERS, UNSEEN) for i in range(30)]
     assert roc.roc(curves, log=True).count('class="curve') == roc.MOST_CURVES
+
+
+def test_no_curve_is_drawn_where_a_rate_cannot_be_estimated():
+    """60 unseen pictures can show no rate below 4.9 %: of a curve nothing lies to the left of it."""
+    from trainedon.evidence.statistics.thresholds import least_estimable, unseen_needed
+
+    rng = np.random.default_rng(0)
+    members, unseen = np.sort(rng.normal(1, 1, 60)), np.sort(rng.normal(0, 1, 60))
+    assert unseen_needed(least_estimable(60) * 1.0001) == 60 and unseen_needed(least_estimable(299)) == 299
+    for log in (False, True):
+        chart = str(roc.roc([("drc", members, unseen)], log=log))
+        points = re.findall(r'<path d="M([^"]*)" class="curve', chart)[0].split("L")
+        floor = 0.01
+        place = (1 - np.log10(least_estimable(60)) / np.log10(floor)) if log else least_estimable(60)
+        assert min(float(point.split()[0]) for point in points) >= roc.LEFT + roc.SIDE * place - 0.1
+        assert 'class="blank"' in chart

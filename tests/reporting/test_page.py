@@ -76,15 +76,15 @@ def test_each_picture_has_its_evidence_and_its_sentence(audit, page):
     ]
     assert " ".join(captions) in first
     pictures = html.all("img")
-    assert len(pictures) == 5 + 6 * 6 + 12 * 6  # the explanation, six suspects, twelve unseen
+    assert len(pictures) == 3 * 2 + 5 + 6 * 6 + 12 * 6  # the summary, the explanation, six suspects, twelve unseen
     assert all(attrs["src"].startswith("data:image/png;base64,") and attrs["alt"] for attrs in pictures)
     assert all(attrs["class"] == "squares" for attrs in pictures)
 
 
 def test_verdicts_follow_the_level_of_the_audit(audit, page):
-    assert page(audit).text.count("Does not stand out") == 3
+    assert page(audit).without_table.count("Does not stand out") == 3
     audit.document["false_discovery_rate"] = 0.01
-    assert page(audit).text.count("Does not stand out") == 6
+    assert page(audit).without_table.count("Does not stand out") == 6
 
 
 def test_low_claim_levels_qualify_the_verdicts(audit, page):
@@ -96,7 +96,7 @@ def test_low_claim_levels_qualify_the_verdicts(audit, page):
 
 
 def test_unseen_pictures_are_shown_for_comparison(audit, page):
-    text = page(audit).text
+    text = page(audit).without_table
     assert "Unseen pictures, for comparison" in text
     assert "of the 39 other unseen pictures" in text
     sample = sorted((f"unseen-{i}.png" for i in range(40)), key=lambda name: hashlib.sha256(name.encode()).digest())
@@ -138,9 +138,23 @@ def test_an_evaluation_prints_its_numbers_in_words(evaluation, page):
 
 
 def test_an_attack_that_cannot_tell_is_called_a_coin(evaluation, page):
+    evaluation.document["attacks"][0] |= {"auc": 0.52, "auc_ci": [0.42, 0.62]}
+    assert "no better than a coin would" in page(evaluation).text
+
+
+def test_the_headline_is_the_strongest_attack_whichever_was_named_first(evaluation, page):
     evaluation.document["attacks"].reverse()
     evaluation.rows.sort(key=lambda row: row["attack"] != "loss")
-    assert "no better than a coin would" in page(evaluation).text
+    text = page(evaluation).text
+    assert "These numbers are those of the strongest of 2 attacks, drc ;" in text
+    assert "98.1 % of the time (95 % interval: 95 % to 99.8 %)" in text
+
+
+def test_an_evaluation_saw_what_it_was_told_of_the_training(evaluation, audit, page):
+    text = page(evaluation).text
+    assert "never saw the training data" not in text and "takes the word of whoever ran this" in text
+    audit.path = audit.path.parent / "audit"
+    assert "It never saw the training data." in page(audit).text
 
 
 def test_every_choice_is_on_the_page(audit, page):
@@ -238,7 +252,7 @@ def test_a_copy_among_the_unseen_does_not_count(audit, page):
 def test_what_an_earlier_record_lacks_is_not_told(audit, page, field):
     del audit.run[field]
     text = page(audit).text
-    assert ("not recorded" in text) == (field == "model") and "None" not in text
+    assert ("Model not recorded" in text) == (field == "model") and "None" not in text
 
 
 def test_statistics_of_other_attacks_than_the_scores_are_refused(audit):

@@ -46,7 +46,7 @@ def test_each_reader_finds_a_sentence(found):
     assert list(said) == ["For whoever made the pictures", "For a lawyer", "For a statistician"]
     named = build.document["n_named"]
     assert said["For whoever made the pictures"].startswith(f"{named} of your 30 pictures stand out")
-    assert "That may have another cause than training." in said["For whoever made the pictures"]
+    assert "They are different, perhaps not by training." in said["For whoever made the pictures"]
     assert "Claim level 2 of 4, because the p-value of the set is 0.00003" in said["For a lawyer"]
     statistician = said["For a statistician"]
     assert "30 suspects against 120 unseen pictures" in statistician
@@ -66,7 +66,8 @@ def test_nothing_found_is_said_plainly(found):
     build = found(shift=0, attacks=("drc",))
     assert build.document["n_named"] == 0
     assert told(build)["For whoever made the pictures"] == (
-        "None of your pictures stands out by itself from those that the model never saw."
+        "Your pictures together show no sign of training; that does not show that they were not used. None of them "
+        "stands out by itself either."
     )
     build.document["n_named"] = None
     assert "nothing to compare your pictures with" in told(build)["For whoever made the pictures"]
@@ -111,3 +112,42 @@ def test_a_suspect_that_another_stands_for_says_so(found, page):
     text = page(build).text
     assert "Note: its-twin.png looks like it and counts in its place." in text
     assert "of your 29 pictures stand" in text
+
+
+def test_of_one_picture_nothing_follows_where_the_claim_says_nothing(found):
+    build = found(attacks=("drc",))
+    build.document["pictures"] = build.document["pictures"][:1]
+    build.document["claim"] |= {"level": 0, "because": "no outcome could give a p-value below 0.01"}
+    build.document["n_named"] = 1
+    said = told(build)["For whoever made the pictures"]
+    assert said.startswith("Nothing follows for your picture, because no outcome could give a p-value below 0.01.")
+    assert "stands out" not in said and "by itself is no sign of training" in said
+
+
+def test_pictures_that_stand_out_together_are_not_said_to_be_ordinary(found):
+    build = found(attacks=("drc",))
+    build.document["n_named"] = 0
+    build.document["set"]["part"] = {"estimate": 0.95, "ci": [0.52, 1.0]}
+    said = told(build, 3)["For whoever made the pictures"]
+    assert said.startswith("Together your pictures stand out from those that the model never saw.")
+    assert (
+        "At least 52\u00a0% of all (by estimate 95\u00a0%)" in said and "None of your pictures stands out" not in said
+    )
+    assert "Which ones cannot be said, because no single score is far enough out for that." in said
+    build.document["attacks"][0]["n_unseen"] = 12
+    assert "because 12 unseen pictures are too few to name any" in told(build, 3)["For whoever made the pictures"]
+
+
+def test_pictures_that_stand_out_where_nothing_was_found_carry_no_claim(found):
+    said = told(found(attacks=("drc",)), 1)["For whoever made the pictures"]
+    assert said.startswith("Your pictures together show no sign of training;")
+    assert "which by itself is no sign of training" in said and "stand out" not in said
+
+
+@pytest.mark.parametrize(("level", "doubted"), [(0, True), (1, True), (2, False), (3, False)])
+def test_failed_controls_stay_in_a_headline_that_found_nothing(found, page, level, doubted):
+    build = found(attacks=("drc",))
+    build.document["claim"]["level"] = level
+    build.document["blind"] |= {"separates": True, "auc": 0.9, "auc_ci": [0.8, 0.95], "p_value": 0.001}
+    text = page(build).text
+    assert ("1 control failed, so the comparison itself is in doubt" in text) is doubted

@@ -80,6 +80,7 @@ def test_exact_pseudoinverse_guidance_nears_the_conditional_distribution(gaussia
         assert spread[0] < width < spread[1]
 
 
+@pytest.mark.slow
 def test_particles_near_the_conditional_distribution_as_they_grow(gaussian, half, stream):
     found, widths = zip(
         *(

@@ -1,19 +1,28 @@
 """Shards scored by Ray workers: the same table, whoever dies."""
 
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
+from trainedon.pictures import scan, take_inventory
+from trainedon.pictures.examining import CHUNK
 from trainedon.runs import Plan, run
+from trainedon.runs.scoring import cluster
+from trainedon.runs.scoring.actors import AHEAD, ActorPool
 from trainedon.runs.scoring.cluster import Cluster
+from trainedon.runs.scoring.scorer import Task
 from trainedon.targets import load_target
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'trainedon[ray]'")
@@ -22,7 +31,7 @@ cluster_utils = pytest.importorskip("ray.cluster_utils", reason="this Ray starts
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray warns of itself
 ATTACKS = "drc-fast, loss, quantile(loss)"
 CODE = "import trainedon.runs.scoring.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
-WORKER = b"ray::MapWorker"
+WORKER = b"ray::_Worker"
 
 
 def silent(what, done, total):
@@ -55,14 +64,14 @@ def local(model, sets, tmp_path_factory):
 @pytest.fixture(scope="module")
 def nodes():
     """A real cluster of two nodes on loopback, one core each."""
-    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
-    yield cluster
-    cluster.shutdown()
+    both = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    both.add_node(num_cpus=1)
+    yield both
+    both.shutdown()
 
 
 def workers() -> list[int]:
-    """Processes that are actors of Ray Data now."""
+    """Processes that are actors now."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -105,6 +114,69 @@ def test_a_worker_and_the_driver_are_killed_and_every_picture_is_there_once(loca
     assert len(names) == len(set(names)) == 3 * 48
     pictures = {path.relative_to(local): path.read_bytes() for path in local.glob("restored/*/*")}
     assert {path.relative_to(out): path.read_bytes() for path in out.glob("restored/*/*")} == pictures
+
+
+def test_a_cluster_takes_the_inventory_as_this_process_does(sets, nodes, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.0)
+    (tmp_path / "pictures").mkdir()
+    for k, path in enumerate(sorted(Path(sets["member"]).rglob("*.png"))):
+        shutil.copy(path, tmp_path / "pictures" / f"{k}.png")
+        shutil.copy(path, tmp_path / "pictures" / f"{k} again.png")
+    (tmp_path / "pictures" / "nowhere.png").symlink_to(tmp_path / "nothing")
+    engine = Cluster(str(model), address=nodes.address)
+    found = take_inventory(scan(tmp_path / "pictures"), "suspect", examiners=engine)
+    assert found == take_inventory(scan(tmp_path / "pictures"), "suspect") and len(found) > 2 * CHUNK
+
+
+def test_pictures_out_of_the_workers_reach_are_told(nodes, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.0)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (here / "pictures").mkdir()
+    for k in range(2 * CHUNK):
+        Image.new("RGB", (8, 8), (k, 0, 0)).save(here / "pictures" / f"{k:03d}.png")
+    elsewhere = SimpleNamespace(cwd=lambda: tmp_path)  # as on a machine that has other files
+    monkeypatch.setattr(cluster, "Path", elsewhere)
+    with pytest.raises(UserError, match=r"016\.png can be read here and not by a worker .*same path"):
+        take_inventory(scan("pictures"), "suspect", examiners=Cluster(str(model), address=nodes.address))
+
+
+def test_a_shard_that_ends_every_worker_is_given_up(nodes):
+    class Dying:
+        def ready(self):
+            pass
+
+        def score(self, task):
+            os._exit(1)
+
+    with cluster._connected(nodes.address, None) as ray:
+        actor = ray.remote(num_cpus=1)(Dying)
+        with pytest.raises(UserError, match=r"workers end again and again .*the same command goes on"):
+            [*ActorPool(ray, actor.remote, 2).stream([Task("one", (), (), ())])]
+
+
+def test_no_more_shards_are_taken_than_workers_have_before_them(nodes):
+    taken = []
+
+    class Quick:
+        def ready(self):
+            pass
+
+        def score(self, task):
+            return pickle.loads(task).name.encode()  # noqa: S301
+
+    def tasks():
+        for k in range(40):
+            taken.append(k)
+            yield Task(str(k), (), (), ())
+
+    with cluster._connected(nodes.address, None) as ray:
+        found = []
+        for answer in ActorPool(ray, ray.remote(num_cpus=1)(Quick).remote, 2).stream(tasks()):
+            found.append(int(answer))
+            assert len(taken) - len(found) <= 2 * AHEAD
+    assert sorted(found) == [*range(40)]
 
 
 def test_what_a_worker_finds_wrong_is_said_as_by_this_process(model, sets, nodes, tmp_path, target_folders):

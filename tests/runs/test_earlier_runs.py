@@ -99,6 +99,7 @@ def test_nobody_chose_who_asks_about_all_that_was_scored_or_nothing_of_it(
     assert codes(found) == ({"asked-before"} if asked_before else set())
 
 
+@pytest.mark.slow
 def test_earlier_lists_count_together_and_those_without_a_picture_in_common_not_at_all(asked, pictures):
     asked(pictures(0, 1, 2), "a/run")
     asked(pictures(3, 4), "b/run")

@@ -69,6 +69,7 @@ def months(number):
     return f"2019/{number % 3:02d}" if number < 12 else f"2020/{number % 3:02d}"
 
 
+@pytest.mark.slow
 def test_folders_by_year_and_month_change_neither_scores_nor_claim(dit, source, tmp_path):
     suspects = source("members", "suspects")
     by_month, flat = source("unseen", "by-month", months), source("unseen", "flat")

@@ -59,6 +59,7 @@ def test_the_store_holds_what_the_folder_would(store, plan, target_folders, tmp_
         assert table(stream) == table(tmp_path / "here" / "scores.parquet")
 
 
+@pytest.mark.slow
 def test_another_machine_goes_on_where_one_stopped(store, plan, target_folders, tmp_path, monkeypatch):
     monkeypatch.setattr("trainedon.runs.scoring.engine.SHARD", 6)
     target, first = load_target(target_folders["epsilon"]), Mirror.of(URL)

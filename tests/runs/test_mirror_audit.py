@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 import trainedon as to
 from trainedon.errors import UserError
@@ -42,6 +43,17 @@ def test_each_picture_is_compared_with_its_mirror_image(audit, tmp_path):
     to.report(out)
     assert ((out / "audit.json").read_bytes(), (out / "report.html").read_bytes()) == before
     assert Audit.model_validate_json(before[0]).claim == found.claim
+
+
+def test_jpeg_files_whose_grid_is_handed_are_told(audit, target_folders, toy_pictures, tmp_path):
+    assert "handed-by-jpeg" not in {one.code for one in audit(choices=to.Choices(limit=2)).flags}
+    (tmp_path / "jpeg").mkdir()
+    for source in sorted(toy_pictures["members"].iterdir())[:2]:
+        Image.open(source).crop((0, 0, 15, 16)).save(tmp_path / "jpeg" / f"{source.stem}.jpg")
+    odd = to.audit(target_folders["epsilon"], tmp_path / "jpeg", attacks="loss", machine=CPU)
+    assert [one.raised_because for one in odd.flags if one.code == "handed-by-jpeg"] == [
+        "JPEG files of a width that 8 does not divide, read at more than half their size: 2."
+    ]
 
 
 def test_what_is_shown_has_the_mirror_image_beside_it(audit, tmp_path):

@@ -95,6 +95,7 @@ def killed(target, plan, out, clock, after):
     return names
 
 
+@pytest.mark.slow
 def test_a_slow_run_that_is_killed_in_a_shard_goes_on_within_it(whole, target_folders, plan, tmp_path):
     finished, asked = whole
     out, clock, spent = tmp_path / "run", Clock(), 0

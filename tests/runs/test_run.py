@@ -54,7 +54,7 @@ def finished(model, toy_pictures, tmp_path_factory):
 
 def test_an_evaluation_leaves_what_the_design_promises(finished):
     left = {"run.json", "pictures.parquet", "looks.parquet", "scores.parquet", "evaluation.json", "report.html"}
-    left |= {"restored", ".lock"}
+    left |= {"scores.csv", "most-exposed.csv", "restored", ".lock"}
     assert {path.name for path in finished.iterdir()} == left
     record = json.loads((finished / "run.json").read_text())
     assert record["status"] == "complete" and record["finished"] and record["model"]["parameters"] > 0
@@ -181,6 +181,7 @@ def command(model, toy_pictures, tmp_path):
     return lambda before="": Forked(before + code, arguments, tmp_path), out
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_cut_short_and_run_again(finished, command):
     start, out = command
     rng = np.random.default_rng()  # other moments every time

@@ -24,6 +24,7 @@ EXHIBITS = "evidence pictures carry the scores of the table"
 RESTORED = "evidence pictures are as they were when the run ended"
 RECORD = "the record agrees with itself"
 CONTENTS = "the folder holds what a run writes"
+SHEETS = "tables hold what follows from the scores"
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +54,24 @@ def rewrite(path, change):
 
 def test_an_honest_run_passes_every_check(finished):
     checks = verify(finished)
-    assert [check.ok for check in checks] == [True] * 10, [check for check in checks if not check.ok]
-    assert len({check.name for check in checks}) == 10
+    assert [check.ok for check in checks] == [True] * 11, [check for check in checks if not check.ok]
+    assert len({check.name for check in checks}) == 11
 
 
 def test_a_score_that_was_changed(copy):
     rewrite(copy / "scores.parquet", lambda rows: rows[0].update(score=rows[0]["score"] + 1))
-    assert failed(copy) == {FILES, STATISTICS, EXHIBITS, PAGE}
+    assert failed(copy) == {FILES, STATISTICS, EXHIBITS, SHEETS, PAGE}
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "most-exposed.csv"])
+def test_a_table_that_was_changed(copy, name):
+    text = (copy / name).read_text()
+    (copy / name).write_text(text.replace("unseen", "member", 1))
+    assert failed(copy) == {SHEETS}
+    (copy / name).unlink()
+    assert failed(copy) == set(), "without it nothing is untrue"
+    conclude(copy)
+    assert (copy / name).read_text() == text
 
 
 def test_scores_and_statistics_that_were_changed_together(copy):

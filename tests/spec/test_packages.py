@@ -24,7 +24,7 @@ from trainedon.targets import Shadows, load_target
 from trainedon.unforeseen import kept
 
 TESTS = Path(__file__).parent.parent
-HAVE = ("gradients", "unseen", "labels", "captions")
+HAVE = ("gradients", "unseen", "labels", "captions", "classes")
 
 
 @pytest.fixture(params=["as types", "as text"])

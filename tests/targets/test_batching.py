@@ -49,9 +49,26 @@ def test_another_limit_holds_for_one_call(network):
 
 
 def test_batches_shrink_to_the_smallest_and_no_further():
-    batching = Batching(40)
-    assert [batching.shrink() for _ in range(4)] == [True, True, True, False]
-    assert batching.rows == PAD
+    batching = Batching(40, coder=Batching(64))
+    assert [batching.shrink() for _ in range(7)] == 6 * [True] + [False]
+    assert (batching.rows, batching.unit, batching.coder.rows, batching.coder.unit) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(5, [4, 4, 4]), (3, [2] * 6), (1, [1] * 11)])
+def test_fewer_rows_than_eight_come_in_batches_of_one_size(most, sizes, network):
+    batching = Batching(32)
+    batching.at_most(most)
+    x, t = rows(11)
+    assert torch.equal(batching.through(network, x, t, UNCONDITIONAL), 2 * x)
+    assert network.sizes == sizes
+
+
+def test_with_one_thread_fewer_than_sixteen_rows_are_not_filled_up_to_sixteen(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    batching = Batching(32)
+    assert batching.least == 16
+    batching.at_most(12)
+    assert batching.least == 4 and batching.at_once(CPU) == 12
 
 
 def test_slow_rows_come_few_at_a_time_on_a_processor_alone():

@@ -238,11 +238,16 @@ def test_nothing_grows_with_the_number_of_captions(folders, monkeypatch):
     monkeypatch.setattr(target, "embed", lambda caption: asked.append(caption) or embed(caption))
     first = target.prompts(Captions(("picture 0",)), 1)
     monkeypatch.setattr("trainedon.targets.networks.text.KEPT", 4 * sum(value.nbytes for value in first.values()))
-    for number in range(9):
-        target.prompts(Captions((f"picture {number}",)), 1)
-    assert len(asked) == 9, "the latest are kept"
+    for least, again in ((160, 0), (3, 1)):  # those of a shard are kept, however large
+        monkeypatch.setattr("trainedon.targets.networks.text.AT_LEAST", least)
+        asked.clear()
+        for number in range(9):
+            target.prompts(Captions((f"picture {number + least}",)), 1)
+        assert len(asked) == 9, "the latest are kept"
+        target.prompts(Captions((f"picture {least}",)), 1)
+        assert len(asked) == 9 + again
     again = target.prompts(Captions(("picture 0",)), 1)
-    assert len(asked) == 10 and all(torch.equal(first[name], again[name]) for name in first)
+    assert all(torch.equal(first[name], again[name]) for name in first)
 
 
 def test_another_size_is_another_model(folders):

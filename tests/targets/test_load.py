@@ -86,6 +86,14 @@ def test_the_digest_follows_whatever_decides_the_answers(saved):
     assert load_target(again).identity.digest != digests["plain"]
 
 
+def test_the_model_that_ships_with_the_package_has_a_name(saved, monkeypatch):
+    target = load_target("embedded")
+    assert (target.identity.name, target.shape) == ("embedded", (3, 32, 32))
+    folder = saved(name="embedded")
+    monkeypatch.chdir(folder.parent)
+    assert load_target("embedded").identity.digest == load_target(folder).identity.digest, "a folder goes before it"
+
+
 def test_a_pipeline_without_a_scheduler_is_a_bare_network(saved):
     folder = saved()
     index = json.loads((folder / "model_index.json").read_text())

@@ -456,7 +456,7 @@ CHEAP = {"gan-leaks": "gan-leaks(samples=3, steps=2)", "drc": "drc(degradation=d
 def test_every_attack_works_or_says_beforehand_what_it_lacks(small, batch_of, tmp_path, monkeypatch):
     monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path))
     lacking, target = set(), of(small, **DDPM)
-    given = ["unseen", "labels", "gradients", "shadows", "reference", "control", "captions"]
+    given = ["unseen", "labels", "gradients", "shadows", "reference", "control", "captions", "classes"]
     for name, kind in attacks().items():
         text = f"{name}(loss)" if issubclass(kind, Wrapper) else CHEAP.get(name, name)
         (attack,) = parse_attacks(text, given)

@@ -1,14 +1,20 @@
 """The network in half precision, and compiled."""
 
 import pytest
+import tiny
 import torch
 
+import trainedon as to
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.core.execute import run
 from trainedon.attacks.single.gan_leaks import samples_folder
+from trainedon.checks import precision_of
 from trainedon.errors import UserError
 from trainedon.targets import Reference, Symmetric, load_target
+from trainedon.targets.core.device import usual_precision
+from trainedon.targets.load import _kinds
 from trainedon.targets.networks.attending import attentions
+from trainedon.targets.reading.opened import Ledger
 
 
 def test_half_precision_is_near_and_answers_in_full(saved, noisy):
@@ -47,6 +53,42 @@ def test_precision_reaches_views_helpers_and_kept_samples(saved, noisy):
 def test_an_unknown_precision_is_refused(saved):
     with pytest.raises(UserError, match="float32, bfloat16, float16"):
         load_target(saved(), precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("device", "kinds", "bfloat16", "precision"),
+    [
+        ("cuda", {"F16": 90, "F32": 10}, None, "float16"),
+        ("cuda", {"F16": 10, "F32": 90}, None, "float32"),
+        ("cuda", {"BF16": 5}, True, "bfloat16"),
+        ("cuda", {"BF16": 5}, False, "float32"),
+        ("cuda", {"F8_E4M3": 5, "F16": 1}, True, "bfloat16"),
+        ("cuda", {}, True, "float32"),
+        ("cpu", {"F16": 90}, True, "float32"),
+        ("mps", {"BF16": 90}, True, "float32"),
+    ],
+)
+def test_where_nobody_says_the_files_and_the_device_decide(device, kinds, bfloat16, precision):
+    assert usual_precision(torch.device(device), kinds, bfloat16) == precision
+
+
+def test_the_numbers_in_the_files_of_a_network_are_counted_by_their_type(tmp_path):
+    folder = tiny.save("stable diffusion", tmp_path / "model")
+    tiny.stable_diffusion().to(torch.float16).save_pretrained(tmp_path / "half")
+    with Ledger(folder, tmp_path / "half") as files:
+        assert _kinds(files, folder / "unet") == {"F32": tiny.conditional().num_parameters()}
+        assert _kinds(files, tmp_path / "half" / "unet") == {"F16": tiny.conditional().num_parameters()}
+    assert load_target(tmp_path / "half").precision == "float32", "on a processor"
+
+
+def test_a_run_goes_on_in_the_precision_in_which_it_was_begun(saved, toy_pictures, tmp_path):
+    asked = {"unseen": toy_pictures["unseen"], "attacks": "loss", "out": tmp_path / "run"}
+    machine = to.Machine(device="cpu", precision="bfloat16")
+    to.audit(saved(), toy_pictures["members"], **asked, machine=machine)
+    assert precision_of(str(tmp_path / "run")) == "bfloat16"
+    to.audit(saved(), toy_pictures["members"], **asked, machine=to.Machine(device="cpu"))  # auto
+    with pytest.raises(UserError, match="precision"):
+        to.audit(saved(), toy_pictures["members"], **asked, machine=to.Machine(device="cpu", precision="float32"))
 
 
 def test_attention_goes_through_the_fused_kernel(saved, noisy, monkeypatch):

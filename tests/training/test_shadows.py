@@ -119,6 +119,7 @@ train_shadows(Path(sys.argv[1]), Path(sys.argv[2]), recipe, models=4, progress=k
 """
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on_is_as_if_never_killed(folder, source, recipe, tmp_path):
     out = tmp_path / "killed"
     killed = Forked(KILLED, [source, out], tmp_path).end()

@@ -4,7 +4,8 @@ What takes seconds to import is imported inside functions, after all that can be
 """
 
 from trainedon.api.audits import audit, demo, evaluate
-from trainedon.api.finished import report, seal, verify
+from trainedon.api.comparing_runs import compare_runs
+from trainedon.api.finished import judge, report, seal, verify
 from trainedon.api.making_models import convert, draw, train, train_shadows, twins
 from trainedon.api.options import Choices, Machine, Reading
 from trainedon.api.planning import plan
@@ -15,10 +16,12 @@ __all__ = [
     "Machine",
     "Reading",
     "audit",
+    "compare_runs",
     "convert",
     "demo",
     "draw",
     "evaluate",
+    "judge",
     "peaks",
     "plan",
     "report",

@@ -18,7 +18,7 @@ from trainedon.api.choosing import (
 )
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
-from trainedon.api.running import Asked, FinishedRun, Order, checked, finished
+from trainedon.api.running import Asked, FinishedRun, Order, checked, finished, note_unused
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
@@ -163,6 +163,7 @@ def _executed(
     if name is not None:
         target.identity = replace(target.identity, name=name)
     named = possible(named, wanted, target)
+    note_unused(order, named, target)
     if view is not None:
         named, leads = against_view(None if attacks is None else named, target, view, order.choices.seed)
         if not leads and "unseen" in order.sets:  # else the reference would pass for pictures that are alike

@@ -40,7 +40,7 @@ class Means:
     def needs_met(self) -> list[str]:
         """The needs of attacks that are met besides those that are parameters."""
         unseen, labels = "unseen" in self.sets, self.kind == "evaluate"
-        return ["gradients", "captions", *["unseen"] * unseen, *["labels"] * labels]
+        return ["gradients", "captions", "classes", *["unseen"] * unseen, *["labels"] * labels]
 
     def parameters(self) -> dict[str, Any]:
         """What attacks that take it are given. Raises UserError where a model beside the audited one cannot be
@@ -192,6 +192,6 @@ def _allowed(attack: Attack, target: Target) -> bool:
     try:
         attack.check(target)
     except UserError as error:
-        log.warning("left out: %s", error)
+        log.warning("left out: %s: %s", attack.spelled(), error)
         return False
     return True

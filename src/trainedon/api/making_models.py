@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from trainedon.api.options import READING, Reading
 from trainedon.checks import check_sources
+from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.attacks import Progress
@@ -72,6 +73,8 @@ def twins(
     from trainedon.twinning import known_way, make_twins
 
     reading.without_sources("twins")
+    if (reading.fit, reading.resample) != (READING.fit, READING.resample):
+        raise UserError("copies keep the size of their picture: leave out --fit and --resample")
     check_sources([pictures])
     return make_twins(
         pictures,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainedon.api.options import Machine
 from trainedon.api.own_code import made, names_callable, noted
-from trainedon.checks import device_of
+from trainedon.checks import device_of, precision_of
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ log = logging.getLogger("trainedon")
 
 
 def opened(model: str | Path | Target, machine: Machine, out: str | None = None) -> Target:
-    """The model, for the run folder `out` if any: with no device named, a run goes on where it was begun.
+    """The model, for the run folder `out` if any: with no device or precision named, a run goes on in that in which it
+    was begun.
 
     Raises UserError as `load_target` and `own_code.made`, and for options about a model that is loaded already.
     """
     if not isinstance(model, str | Path):
-        if machine != Machine():
+        if replace(machine, workers=None) != Machine():
             raise UserError("the model is loaded already: give load_target what it shall be loaded with, or a path")
         model.identity = noted(model)
         model.renew()
@@ -36,9 +38,13 @@ def opened(model: str | Path | Target, machine: Machine, out: str | None = None)
     options = _loading(machine)
     if machine.device == "auto" and out is not None:
         options["device"] = device_of(out) or "auto"
+    if machine.precision == "auto" and out is not None:
+        options["precision"] = precision_of(out) or "auto"
     target = load_target(model, **options)
     if machine.device == "auto":
         log.info("device: %s", target.device)
+    if machine.precision == "auto" and target.precision != "float32":
+        log.info("precision: %s, as the model's files are", target.precision)
     return target
 
 
@@ -56,8 +62,12 @@ def engine_of(model: str | Path | Target, machine: Machine) -> Engine | None:
         return Cluster(str(model), _loading(machine), machine.address, machine.workers)
     if machine.engine != "local":
         raise UserError(f"there is no engine {machine.engine!r}: choose local or ray")
-    if machine.address or machine.workers:
-        raise UserError("--address and --workers are of the engine ray: add --engine ray")
+    if machine.address:
+        raise UserError("--address is of the engine ray: add --engine ray")
+    if machine.workers:
+        from trainedon.runs.scoring.engine import Local
+
+        return Local(workers=machine.workers)
     return None
 
 

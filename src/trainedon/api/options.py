@@ -38,18 +38,20 @@ class Choices:
 class Machine:
     """How a model is opened, and where the work is done.
 
-    batch_size: rows that go through the network at once; None: 32 on a CPU, 64 elsewhere. device: `auto`, `cpu`,
-    `cuda`, `cuda:1`, `mps`. precision: `float32`, `bfloat16` or `float16`; compile: by `torch.compile`; both change
-    scores slightly. adapter: LoRAs that are fused into a latent model, `PATH:0.6` for part of the change. base: of a
-    model in one file, a diffusers folder with what the file lacks. size: side of the pictures in pixels, if a latent
-    model shall see another than its own. offload: `model` or `sequential`; slicing: both save memory on large models.
-    engine: `local`, or `ray` with the `address` of a cluster and so many `workers`. Raises UserError for a batch size
-    below 1.
+    batch_size: rows that go through the network at once, fewer where memory has no room for them; None: 32 on a CPU, 1
+    there of a large network, 64 elsewhere. device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`. precision: `float32`,
+    `bfloat16` or `float16`, or `auto`: as the model's files on CUDA, float32 elsewhere; compile: by `torch.compile`;
+    both change scores slightly. adapter: LoRAs that are fused into a latent model, `PATH:0.6` for part of the change.
+    base: of a model in one file, a diffusers folder with what the file lacks. size: side of the pictures in pixels, if
+    a latent model shall see another than its own. offload: `model` or `sequential`; slicing: both save memory on large
+    models.
+    engine: `local`, or `ray` with the `address` of a cluster. workers: how many processes take the inventory, and with
+    `ray` score too; None: one a core or card. Raises UserError for a batch size or workers below 1.
     """
 
     batch_size: int | None = None
     device: str = "auto"
-    precision: str = "float32"
+    precision: str = "auto"
     compile: bool = False
     adapter: Sequence[str] | None = None
     base: Path | None = None
@@ -63,6 +65,7 @@ class Machine:
     def __post_init__(self) -> None:
         check_fields(self, "Machine")
         _at_least_one("batch_size", self.batch_size)
+        _at_least_one("workers", self.workers)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from trainedon.api.choosing import Attacks
     from trainedon.planning.forecast import Estimate
     from trainedon.targets import Target
+
+log = logging.getLogger("trainedon")
 
 
 def plan(
@@ -57,6 +60,8 @@ def plan(
     if sources is not None and (suspects is None or not 0 < sources <= n - suspects):
         raise UserError(f"{sources} sources: say how many are suspects, and of how many artists the unseen ones are")
     means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base, control=control)
+    if attacks is None and suspects is None:
+        log.warning("note: planned as with unseen pictures; for an audit of your pictures alone give --suspects %d", n)
     wanted, by_mirror = DEFAULT if attacks is None else attacks, suspects == n
     named = chosen(wanted, means)
     target = opened(model, machine)

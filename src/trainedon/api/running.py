@@ -121,6 +121,16 @@ def checked(order: Order) -> Engine | None:
     return engine
 
 
+def note_unused(order: Order, attacks: Sequence[Attack], target: Target) -> None:
+    """Log what was given and has no say in a run of these attacks on this model."""
+    given = {"reference": order.reference, "shadows": order.shadows}
+    for name, place in given.items():
+        if place is not None and not any(name in attack.needs for attack in attacks):
+            log.warning("note: --%s is not used: none of the attacks takes it", name)
+    if order.choices.caption is not None and target.conditioning != "caption":
+        log.warning("note: --caption is not used: the model is not conditioned on captions")
+
+
 def _check_twins(order: Order) -> None:
     """Raises UserError for what has no place beside twins, and for a `twins.json` that is none."""
     from trainedon.evidence import read_twins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from trainedon.evidence import Evaluation
     from trainedon.formats.run_record import StudyEntry
     from trainedon.targets import Target
+
+log = logging.getLogger("trainedon")
 
 
 def peaks(
@@ -72,6 +75,7 @@ def sweep(
     grids, such as `"mask-ratio"`, or `"all"`. All else as of `evaluate`. Raises UserError when nothing is varied too.
     """
     from trainedon.api.results import SweepRun, of_study
+    from trainedon.attacks.drc.drc_2 import DRC2
     from trainedon.sweeps.grid import plan
 
     sets = {"member": members, "unseen": unseen}
@@ -80,6 +84,10 @@ def sweep(
     settings = plan(attack, vary, question, order.means.needs_met(), **order.means.parameters())
     target = opened(model, machine, order.place)
     settings = settings.possible(target)
+    if target.latent and any(isinstance(one, DRC2) for one in settings.attacks):
+        log.warning(
+            "note: on a model in latents drc means drc-latent, and this sweep varies drc@2: --attack drc-latent"
+        )
     done = finished(order, target, settings.attacks, engine, Asked(sweep=settings.entry()))
     assert done.sweep is not None
     return of_study(SweepRun, done.sweep, done.kept, _evaluation(done.document))

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from trainedon.cli import audit, look
+from trainedon.cli import audit, look, serve, side_by_side
 from trainedon.cli import making as make
 from trainedon.cli.option_groups import grouped
 from trainedon.cli.terminal import heard, say, stop
@@ -36,11 +36,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "draw": make.draw,
     "twins": make.twins,
     "demo": audit.demo,
+    "app": serve.app,
     "train": make.train,
     "convert": make.convert,
     "attacks": look.attacks,
     "plan": look.plan,
     "report": look.report,
+    "compare": side_by_side.compare,
     "verify": look.verify,
     "seal": look.seal,
     "schema": look.schema,
@@ -71,7 +73,7 @@ def _note(message: Warning | str, *where: Any, **rest: Any) -> None:
 
 def main() -> None:
     """Entry point: bad input ends with one line and exit code 2, what nobody foresaw with one line and 1; Ctrl-C with
-    130, as `stoppable` says."""
+    130, as `stoppable` says. Codes 3 and 4 are those of `limits_met`."""
     warnings.filterwarnings("ignore")
     warnings.filterwarnings("always", category=LeftOut)
     warnings.showwarning = _note

@@ -13,12 +13,14 @@ import typer
 
 from trainedon import api
 from trainedon.api import Choices, Machine, Reading
+from trainedon.cli.limits_met import checked_limits, hold_to
 from trainedon.cli.option_groups import (
     Attacks,
     AuditAttacks,
     Control,
     Controls,
     Drawn,
+    FailAbove,
     Model,
     Out,
     Reference,
@@ -115,12 +117,14 @@ def evaluate(
     dataset: Annotated[
         str | None, typer.Option(help="What papers call these pictures (cifar10, ...): prints what they report beside.")
     ] = None,
+    fail_above: FailAbove = None,
     choices: Choices,
     controls: Controls = True,
     machine: Machine,
     reading: Reading,
 ) -> None:
     """How much does the model leak? For models whose training pictures are known."""
+    limits = checked_limits(fail_above)
     with _watched(out) as bars:
         found = api.evaluate(
             model,
@@ -143,6 +147,7 @@ def evaluate(
     folder, page = _print_notes(out, found)
     print_evaluation(found, folder)
     say(f"Page: {page}")
+    hold_to(limits, found)
 
 
 def peaks(

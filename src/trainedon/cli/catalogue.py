@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,8 @@ from trainedon.attacks.core.answers import Reported
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import attacks, superseded
 from trainedon.attacks.single.loss import Loss
-from trainedon.spec import Parameter, parameters, spelled
+from trainedon.errors import UserError
+from trainedon.spec import Parameter, described, parameters, spelled
 from trainedon.targets import Identity, NoisePath, Target
 from trainedon.targets.networks.unet import PixelUNet
 
@@ -44,6 +46,58 @@ def listing() -> list[CatalogueRow]:
     return rows
 
 
+@dataclass(frozen=True)
+class ParameterRow:
+    """One parameter of an attack. default: as one would type it; None where it must be given."""
+
+    name: str
+    takes: str
+    default: str | None
+
+
+@dataclass(frozen=True)
+class AttackCard:
+    """All that one attack declares. about: what it computes, with its formula. takes: its parameters. works_around:
+    whether it works around other attacks."""
+
+    name: str
+    title: str
+    about: str
+    paper: str
+    needs: list[str]
+    works_around: bool
+    passes: str
+    reported: str
+    parameters: list[ParameterRow]
+
+
+def card(name: str) -> AttackCard:
+    """One attack by its name; `drc` is the recommended version. Raises UserError for an unknown one."""
+    kind = Attack.noun.find(name)
+    if not (isinstance(kind, type) and issubclass(kind, Attack)):
+        raise UserError(f"{name} is no attack: choose from {', '.join(attacks())}")
+    target = _example()
+    row, known = _row(kind, target), parameters(kind)
+    attack, around = _made(kind)
+    return AttackCard(
+        name=row.name,
+        title=row.title,
+        about=inspect.getdoc(kind) or "",
+        paper=row.paper,
+        needs=row.needs.split(", "),
+        works_around=bool(around),
+        passes=row.passes,
+        reported=row.reported,
+        parameters=[_parameter_row(attack, one) for one in known.values()],
+    )
+
+
+def _parameter_row(attack: Attack, one: Parameter) -> ParameterRow:
+    default = None if one.required else _parameter(attack, one).removeprefix(f"{one.name}=")
+    takes = described(one).replace("a tuple of ", "one or several ")
+    return ParameterRow(one.name, f"{takes}, joined by +" if one.many else takes, default)
+
+
 def markdown() -> str:
     """The same as a Markdown table, ending in a newline."""
     rows = [list(vars(row).values()) for row in listing()]
@@ -52,11 +106,8 @@ def markdown() -> str:
 
 
 def _row(kind: type[Attack], target: Target) -> CatalogueRow:
-    required = [parameter for parameter in parameters(kind).values() if parameter.required]
-    around = [parameter for parameter in required if parameter.kind is Attack]
-    others = {parameter.name: parameter.name.upper() for parameter in required if parameter.kind is not Attack}
-    inside = {parameter.name: (Loss(),) if parameter.many else Loss() for parameter in around}
-    attack = kind(**inside, **others)
+    attack, around = _made(kind)
+    others = [one for one in parameters(kind).values() if one.required and one.kind is not Attack]
     needs = (*attack.needs, *(["an attack inside"] if around else []))
     passes = "as its parameters have it" if others else _factor(attack, target) if around else _passes(attack, target)
     return CatalogueRow(
@@ -68,6 +119,15 @@ def _row(kind: type[Attack], target: Target) -> CatalogueRow:
         passes=passes,
         reported="; ".join(map(_figures, kind.reported)),
     )
+
+
+def _made(kind: type[Attack]) -> tuple[Attack, list[Parameter]]:
+    """One of the kind, with a stand-in for all that must be given, and the parameters that are attacks inside."""
+    required = [parameter for parameter in parameters(kind).values() if parameter.required]
+    around = [parameter for parameter in required if parameter.kind is Attack]
+    others = {parameter.name: parameter.name.upper() for parameter in required if parameter.kind is not Attack}
+    inside = {parameter.name: (Loss(),) if parameter.many else Loss() for parameter in around}
+    return kind(**inside, **others), around
 
 
 def _version(kind: type[Attack]) -> str:

@@ -13,6 +13,7 @@ import typer
 
 from trainedon import api, run_files
 from trainedon.api import Machine, Reading
+from trainedon.cli.limits_met import checked_limits, hold_to
 from trainedon.cli.option_groups import (
     AuditAttacks,
     Base,
@@ -21,15 +22,17 @@ from trainedon.cli.option_groups import (
     Control,
     Controls,
     Device,
+    FailAbove,
     Model,
     Precision,
     Reference,
     Shadows,
     here,
 )
-from trainedon.cli.printing import print_audit, print_evaluation, print_passed, print_plan
+from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_passed, print_plan
 from trainedon.cli.terminal import say, say_besides
 from trainedon.errors import UserError, meant
+from trainedon.formats.page_language import Language
 from trainedon.spec import left_out
 from trainedon.unforeseen import logged_in
 
@@ -38,13 +41,25 @@ VERDICTS = {True: "ok", False: "FAILED", None: "not checked"}
 
 def attacks(
     *,
+    name: Annotated[str | None, typer.Argument(help="One attack: all that there is to know of it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="As a Markdown table, as in docs/attacks.md.")
     ] = False,
 ) -> None:
     """What attacks there are, what they need, their parameters, and what they cost."""
-    from trainedon.cli.catalogue import listing, markdown
+    from trainedon.cli.catalogue import card, listing, markdown
 
+    if name is not None and as_markdown:
+        raise UserError("--markdown is the table of all attacks: leave out the name")
+    if as_json:
+        cards = [card(one.name) for one in listing()] if name is None else [card(name)]
+        told = [asdict(one) for one in cards]
+        sys.stdout.write(json.dumps(told if name is None else told[0], indent=2, ensure_ascii=False) + "\n")
+        return
+    if name is not None:
+        print_card(card(name))
+        return
     if as_markdown:
         sys.stdout.write(markdown())
         return
@@ -88,7 +103,7 @@ def plan(
     batch_size: BatchSize = None,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
-    precision: Precision = "float32",
+    precision: Precision = "auto",
     compiled: Compile = False,
     base: Base = None,
     reading: Reading,
@@ -124,19 +139,41 @@ def report(
     *,
     run: Annotated[Path, typer.Argument(help="A run folder; or a table of scores, CSV or parquet, with --out.")],
     out: Annotated[Path | None, typer.Option(callback=here, help="For a table: the run folder to write.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Also the table of attacks, RUN/attacks.csv.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Also the table of attacks for TeX, RUN/attacks.tex.")] = False,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            callback=here,
+            help="A folder for figures (ROC, scores, sweeps) as SVG and PDF, with their numbers as CSV; needs "
+            "pip install 'trainedon[figures]'.",
+        ),
+    ] = None,
+    fail_above: FailAbove = None,
+    language: Annotated[Language | None, typer.Option(help="Of the page, from now on; en at first.")] = None,
 ) -> None:
     """Statistics and page again from the stored scores; no model and no pictures are needed."""
     from trainedon.evidence import Audit, Evaluation
 
+    limits = checked_limits(fail_above)
+
     with logged_in(out or run):
-        found = api.report(run, out)
+        found = api.report(run, out, csv=csv, latex=latex, figures=figures, language=language)
     folder = out or run
     print_passed(found.passed_over)
     if isinstance(found, Audit):
         print_audit(found)
     elif isinstance(found, Evaluation):
         print_evaluation(found, folder)
+    for name in [run_files.ATTACKS_SHEET] * csv + [run_files.ATTACKS_LATEX] * latex:
+        say(f"Table: {folder / name}")
+    if figures is not None:
+        say(f"Figures: {figures}")
     say(f"Page: {folder / 'report.html'}")
+    if limits and not isinstance(found, Evaluation):
+        raise UserError("--fail-above is for evaluations: of suspects nobody knows how many the model was trained on")
+    if isinstance(found, Evaluation):
+        hold_to(limits, found)
 
 
 def verify(
@@ -192,7 +229,7 @@ def seal(
 
 def schema(
     *,
-    document: Annotated[str, typer.Argument(help="audit, evaluation, peaks, sweep, draw or twins.")],
+    document: Annotated[str, typer.Argument(help="run, audit, evaluation, peaks, sweep, compare, draw or twins.")],
 ) -> None:
     """The JSON schema of a document that runs write."""
     from trainedon.evidence import schemas

@@ -63,7 +63,11 @@ Labels = Annotated[
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option(min=1, help="Rows that go through the network at once: 32 on cpu, 64 elsewhere, when not given."),
+    typer.Option(
+        min=1,
+        help="Rows that go through the network at once, fewer where memory has no room for them. When not given: 32 "
+        "on cpu (1 of a large network), 64 elsewhere.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto (a card if there is one), cpu, cuda, cuda:1, mps.")]
 Engine = Annotated[
@@ -73,7 +77,11 @@ Address = Annotated[
     str | None, typer.Option(help="With --engine ray: a running cluster, such as auto or ray://host:10001.")
 ]
 Precision = Annotated[
-    str, typer.Option(help="float32, bfloat16 or float16: what the network computes in. It changes scores slightly.")
+    str,
+    typer.Option(
+        help="float32, bfloat16 or float16: what the network computes in. It changes scores slightly. auto: as the "
+        "model's files on CUDA, float32 elsewhere."
+    ),
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network first (torch.compile): for long runs.")]
 Adapter = Annotated[
@@ -104,7 +112,12 @@ Slicing = Annotated[
     typer.Option("--slicing", help="Attention and autoencoder of a large pipeline in slices: slower, less memory."),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="With --engine ray: how many workers; all cores or cards when not given.")
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many processes take the inventory, and with --engine ray score too; one a core, or card, when not "
+        "given.",
+    ),
 ]
 Shadows = Annotated[Path | None, typer.Option(help="Shadow models, for attacks that need them; see `train --shadows`.")]
 Reference = Annotated[
@@ -148,6 +161,15 @@ SourceFrom = Annotated[
     ),
 ]
 Unseen = Annotated[str | None, typer.Option(help="Pictures that the model cannot have seen, alike in every other way.")]
+
+FailAbove = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="For pipelines: end with exit code 3 where it is shown that the model leaks more than this, such as "
+        "auc=0.6 or tpr@1%=0.05, and with 4 where so few pictures could not show it; repeatable. What decides is the "
+        "lower end of the interval that holds for all attacks together."
+    ),
+]
 
 # Field of a group -> how it stands on the command line.
 OF_GROUPS: dict[str, Any] = {

@@ -12,10 +12,29 @@ from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.cli.terminal import out_console, plain, say, say_passed
 
 if TYPE_CHECKING:
+    from trainedon.cli.catalogue import AttackCard
     from trainedon.evidence import Audit, Evaluation, PassedOver, Sweep
     from trainedon.evidence.protocol.documents import AttackEvaluation, Rate
     from trainedon.formats.run_record import ReportedEntry
     from trainedon.planning.forecast import Estimate
+    from trainedon.planning.peak_memory import MemoryEstimate
+
+
+def print_card(card: AttackCard) -> None:
+    """All that one attack declares."""
+    say(f"{card.name}: {card.title} ({card.paper})")
+    for line in card.about.splitlines():
+        say(f"  {line}".rstrip())
+    say(f"needs: {', '.join(card.needs)}")
+    say(f"network passes a picture: {card.passes}")
+    if card.reported:
+        say(f"reported: {card.reported}")
+    say("parameters:" if card.parameters else "parameters: none")
+    for one in card.parameters:
+        default = "must be given" if one.default is None else f"{one.default} when not given"
+        say(f"  {one.name}: {one.takes}; {default}")
+    if card.works_around:
+        say("It works around any other attack, which stands in its parentheses: needs of that one are its own, too.")
 
 
 def print_passed(passed: Sequence[PassedOver]) -> None:
@@ -28,6 +47,7 @@ def print_passed(passed: Sequence[PassedOver]) -> None:
 
 
 def print_evaluation(document: Evaluation, run: Path) -> None:
+    from trainedon.evidence.protocol.verdict import sentence
     from trainedon.formats import read_record
 
     record = read_record(run)
@@ -54,6 +74,7 @@ def print_evaluation(document: Evaluation, run: Path) -> None:
     if reported:
         say(f"reported: AUC / ASR / TPR@1% that papers print for {record.choices.dataset}, on models of their own")
     _print_flags(document)
+    say(sentence(document, record.labels))
 
 
 def print_sweep(document: Sweep) -> None:
@@ -86,16 +107,32 @@ def print_plan(estimate: Estimate) -> None:
     on = "1 device" if estimate.devices == 1 else f"{_spaced(estimate.devices)} devices"
     say(f"By the clock: {_lasts(estimate.wall_hours)} for {_spaced(estimate.pictures)} pictures on {on}")
     if estimate.inventory_hours is not None:
-        say(f"Before that, taking inventory of all pictures in one process: {_lasts(estimate.inventory_hours)}")
+        say(f"Before that, taking inventory of all pictures, on one core: {_lasts(estimate.inventory_hours)}")
     written = estimate.bytes_written
     say(f"Written: scores.parquet {_bytes(written.scores)}, pictures.parquet {_bytes(written.inventory)}")
     say(f"  and until it is complete {_spaced(written.shard_files)} files of shards, {_bytes(written.shards)}")
     unknown = "unknown: give --bytes-per-picture, or some of them with --pictures"
     read = unknown if estimate.bytes_read is None else f"{_bytes(estimate.bytes_read)}, every picture twice"
     say(f"Read: {read}")
+    if estimate.memory is not None:
+        _print_memory(estimate.memory)
     if estimate.reachable is not None:
         say(estimate.reachable.sentence)
     _print_measured(estimate)
+
+
+def _print_memory(memory: MemoryEstimate) -> None:
+    parts = ", ".join(f"{name} {_bytes(size)}" for name, size in memory.weights.items())
+    peak = "not known" if memory.peak is None else f"about {_bytes(memory.peak)} at the peak"
+    say(f"Memory: {peak}; weights {_bytes(sum(memory.weights.values()))} ({parts})")
+    if memory.network is not None:
+        say(f"  {memory.rows} rows at once in the network: {_bytes(memory.network)}")
+    if memory.autoencoder is not None:
+        say(f"  {memory.pictures} pictures at once in the autoencoder: {_bytes(memory.autoencoder)}")
+    if memory.measured is not None:
+        say(f"  held here until now, with all libraries: at most {_bytes(memory.measured)}")
+    if memory.warning is not None:
+        say(f"WARNING: {memory.warning}")
 
 
 def _print_measured(estimate: Estimate) -> None:
@@ -151,9 +188,17 @@ def _figures(reported: Mapping[str, ReportedEntry], attack: AttackEvaluation) ->
 
 
 def print_audit(document: Audit) -> None:
-    table = Table("picture", "score", "p", "q", box=None, padding=(0, 2, 0, 0))
-    for row in document.pictures[:12]:
-        table.add_row(plain(row.picture), _number(row.score, 4), _number(row.p_value, 4), _number(row.q_value, 4))
+    rows = document.pictures[:12]
+    columns = {
+        "score": [row.score for row in rows],
+        "p": [row.p_value for row in rows],
+        "q": [row.q_value for row in rows],
+    }
+    # without unseen pictures nothing has a p-value, and a column of dashes says nothing
+    heads = ["score", *(head for head in ("p", "q") if any(value is not None for value in columns[head]))]
+    table = Table("picture", *heads, box=None, padding=(0, 2, 0, 0))
+    for at, row in enumerate(rows):
+        table.add_row(plain(row.picture), *(_number(columns[head][at], 4) for head in heads))
     out_console.print(table)
     if len(document.pictures) > 12:
         say(f"... and {len(document.pictures) - 12} more, in audit.json")

@@ -14,6 +14,7 @@ from trainedon.evidence.protocol.draw import (
     read_draw,
 )
 from trainedon.evidence.protocol.evaluating import evaluate_scores, evaluate_table
+from trainedon.evidence.protocol.leak_limits import LeakLimit, LimitAnswer, judge
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
 from trainedon.evidence.protocol.rules import CURRENT, STANDARD_1, STANDARD_2, Rules, rules_of
 from trainedon.evidence.protocol.twins import (
@@ -67,6 +68,8 @@ __all__ = [
     "FeatureTable",
     "Flag",
     "HandedView",
+    "LeakLimit",
+    "LimitAnswer",
     "PassedOver",
     "Peaks",
     "Pictures",
@@ -97,6 +100,7 @@ __all__ = [
     "evaluate_table",
     "holm",
     "json_parts",
+    "judge",
     "knockoff_q",
     "most_odds",
     "near_duplicates",

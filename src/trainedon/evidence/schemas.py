@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from trainedon.evidence.protocol.documents import Audit, Evaluation
 from trainedon.evidence.protocol.draw import Draw
 from trainedon.evidence.protocol.twins import Twins
+from trainedon.evidence.studies.before_after import Comparison
 from trainedon.evidence.studies.peaks import Peaks
 from trainedon.evidence.studies.sweep import Sweep
 from trainedon.formats import RunRecord
@@ -20,6 +21,7 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "evaluation": Evaluation,
     "peaks": Peaks,
     "sweep": Sweep,
+    "compare": Comparison,
     "draw": Draw,
     "twins": Twins,
 }

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from trainedon.formats.null_view import NullView
 from trainedon.formats.other_captions import OtherCaptions
+from trainedon.formats.page_language import Language
 
 # Version 1 leaves parameters out of the texts of attacks, and does not say what attacks declare of their scores.
 SCHEMA_VERSION = 2
@@ -176,6 +177,13 @@ class ListedEntry(_Entry):
     )
 
 
+class AddedEntry(_Entry):
+    """Attacks that were added when the run had been complete, and its scores could be seen."""
+
+    attacks: list[str] = Field(description="repr of each")
+    at: Moment = Field(description="UTC")
+
+
 class ControlEntry(_Entry):
     """An attack that was made once more in another way: with other captions than the pictures' own, on a control model,
     or on changed pictures. Exactly one of these is said."""
@@ -321,6 +329,7 @@ class RunRecord(_Entry):
     controls: dict[str, ControlEntry] = Field(
         default={}, description="repr of each control (an attack made in another way) -> of what it is"
     )
+    added: list[AddedEntry] = Field(default=[], description="in the order in which it was done; missing where none was")
     control_model: ModelEntry | None = Field(
         default=None, description="the model that cannot have seen any picture; missing where none was given"
     )
@@ -335,6 +344,7 @@ class RunRecord(_Entry):
     rendering: RenderingEntry | None = Field(
         default=None, description="null until it is settled; missing in runs of earlier versions"
     )
+    language: Language = Field(default="en", description="of the page; missing where it is English")
     notes: list[str] = Field(default=[], description="what was assumed")
     attribution: str | None = Field(default=None, description="who made the pictures")
     versions: dict[str, str] = Field(default={}, description="of packages, as the run began")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-from PIL import Image
+from itertools import chain
 
 from trainedon.errors import PictureError, UserError
-from trainedon.pictures.appearance import detail, jpeg_trace, perceptual_hash
+from trainedon.pictures.examining import CHUNK, Examination, Examiners, statistics
 from trainedon.pictures.items import Inventory, Item
 from trainedon.pictures.listing.captions import paragraph
 from trainedon.pictures.listing.columns import repeated
 from trainedon.pictures.listing.entries import BLANK, Listing
-from trainedon.pictures.pixels.picture import Entry, digest, unpack
+from trainedon.pictures.pixels.picture import Entry, unpack
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
+from trainedon.pictures.worker_processes import WorkerProcesses
 
-_SHARPNESS_SIDE = 256  # pixels
-_LEVELS = np.arange(256) / 255
 _AMONG = {"suspect": "also among the suspects", "member": "also among the members"}
 
 
@@ -30,18 +26,21 @@ def take_inventory(
     caption: str | None = None,
     rendering: Rendering = DEFAULT,
     source_of: Callable[[Entry], str | None] = lambda entry: None,
+    examiners: Examiners | None = None,
 ) -> Inventory:
     """Read and decode every picture of a source once. entries: as `scan` gives them.
 
     set_name: `suspect`, `unseen` or `member`. progress: called with (done, total) after each picture.
     caption: of all pictures, whatever their source says; None for what it says. Raises PictureError for one that is no
     caption. rendering: how they are decoded; statistics are those of the pixels that it gives.
-    source_of: whose work each picture is.
+    source_of: whose work each picture is. examiners: who reads them, which changes nothing else; None: this machine's
+    cores.
     Pictures that cannot be used stay in the list, with the reason; of exact duplicates the first is used. Blank
     captions are counted in what `entries` say of their source.
     """
     caption = None if caption is None else paragraph(caption) or ""
-    items = Inventory.of(_examined(entries, set_name, progress, caption, rendering, source_of))
+    examine = Examination(set_name, caption, rendering)
+    items = Inventory.of(_examined(entries, examine, progress, source_of, examiners or WorkerProcesses()))
     if caption is None and isinstance(entries, Listing):
         entries.passed.companions[BLANK] = _blank(items, entries)
     names = items.column("picture")
@@ -59,29 +58,20 @@ def _blank(items: Inventory, entries: Sequence[Entry]) -> int:
 
 def _examined(
     entries: Sequence[Entry],
-    set_name: str,
+    examine: Examination,
     progress: Callable[[int, int], None] | None,
-    caption: str | None,
-    rendering: Rendering,
     source_of: Callable[[Entry], str | None],
+    examiners: Examiners,
 ) -> Iterator[Item]:
-    for done, entry in enumerate(entries, start=1):
-        yield replace(_examine(entry, set_name, caption, rendering), source=source_of(entry))
+    chunks = (
+        tuple(entries[i] for i in range(start, min(start + CHUNK, len(entries))))
+        for start in range(0, len(entries), CHUNK)
+    )
+    found = chain.from_iterable(examiners.examined(chunks, examine))
+    for done, (entry, item) in enumerate(zip(entries, found, strict=True), start=1):
+        yield replace(item, source=source_of(entry))
         if progress is not None:
             progress(done, len(entries))
-
-
-def _examine(entry: Entry, set_name: str, caption: str | None, rendering: Rendering) -> Item:
-    sha256, label_from = None, None if entry.label is None else entry.label_from
-    try:
-        data = entry.data()
-        sha256 = digest(data)
-        rgb, facts = unpack(data, rendering)
-        caption = entry.caption if caption is None else caption
-    except PictureError as error:
-        return Item(entry.name, sha256, set_name, entry.label, reason=str(error), label_from=label_from)
-    measured: dict[str, Any] = {"alpha": False} | facts | statistics(rgb)
-    return Item(entry.name, sha256, set_name, entry.label, **measured, caption=caption, label_from=label_from)
 
 
 def restated(items: Inventory, entries: Sequence[Entry], places: Iterable[int], rendering: Rendering) -> Inventory:
@@ -103,33 +93,6 @@ def restated(items: Inventory, entries: Sequence[Entry], places: Iterable[int], 
     for name, values in changed.items():
         items = items.replaced(name, values)
     return items
-
-
-def statistics(rgb: np.ndarray) -> dict[str, float | str | None]:
-    """Colour statistics from the histogram (exact, and small for a large picture), sharpness, and looks."""
-    # first, since each of them holds copies of a large picture while it works
-    appearance = {"phash": perceptual_hash(rgb), "jpeg_trace": jpeg_trace(rgb), "detail": detail(rgb)}
-    image = Image.fromarray(rgb)
-    counts = np.array(image.histogram(), dtype=np.float64).reshape(3, 256)
-    pixels = rgb.shape[0] * rgb.shape[1]
-    mean = counts @ _LEVELS / pixels
-    variance = (counts * (_LEVELS - mean[:, None]) ** 2).sum(axis=1) / pixels
-    named = {f"mean_{channel}": float(value) for channel, value in zip("rgb", mean)}
-    named |= {f"std_{channel}": float(value) for channel, value in zip("rgb", np.sqrt(variance))}
-    return named | {"sharpness": _sharpness(image)} | appearance
-
-
-def _sharpness(image: Image.Image) -> float:
-    grey = image.convert("L")
-    longer = max(grey.size)
-    if longer > _SHARPNESS_SIDE:
-        width, height = (max(1, round(side * _SHARPNESS_SIDE / longer)) for side in grey.size)
-        grey = grey.resize((width, height), Image.Resampling.LANCZOS)
-    x = np.zeros((grey.height + 2, grey.width + 2))
-    x[1:-1, 1:-1] = np.asarray(grey)
-    x[0], x[-1], x[:, 0], x[:, -1] = x[1], x[-2], x[:, 1], x[:, -2]  # the edge goes on outside
-    laplacian = x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:] - 4 * x[1:-1, 1:-1]
-    return float(laplacian.var())
 
 
 def cross_duplicates(items: Iterable[Item]) -> Inventory:

@@ -48,6 +48,10 @@ class FileEntry(Entry):
         return self.told if self.words is None else captions.read_sidecar(self.place, self.words)
 
     @property
+    def shared(self) -> bool:
+        return self.place.shared
+
+    @property
     def worded(self) -> bool:
         return self.words is not None
 

@@ -26,6 +26,7 @@ from trainedon.planning.measuring import (
     row_bytes,
     sample_pictures,
 )
+from trainedon.planning.peak_memory import MemoryEstimate, held_so_far, memory_of
 from trainedon.runs.scoring.engine import SHARD
 from trainedon.targets import Target
 
@@ -61,9 +62,10 @@ class Estimate:
     """What a run would take, and what that rests on.
 
     device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices. bytes_read:
-    every picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, in
-    one process; None without a sample of the pictures. reachable: the highest claim that an audit can reach; None where
-    it is not said how many of the pictures are suspects.
+    every picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, on
+    one core; None without a sample of the pictures. reachable: the highest claim that an audit can reach; None where
+    it is not said how many of the pictures are suspects. memory: what is held at the peak; None where that is not
+    known.
     """
 
     pictures: int
@@ -79,6 +81,7 @@ class Estimate:
     sample: PictureSample | None
     rests_on: tuple[str, ...]
     reachable: Reachable | None = None
+    memory: MemoryEstimate | None = None
 
 
 def plan(
@@ -105,10 +108,14 @@ def plan(
     sample = None if source is None else sample_pictures(target, source, clock, rendering, follow_links)
     if bytes_per_picture is None and sample is not None:
         bytes_per_picture = round(sample.bytes)
-    found = estimate(
-        asked, measure_all(target, asked, clock), row_bytes(asked), pictures, devices, bytes_per_picture, sample
+    speeds = measure_all(target, asked, clock)
+    found = estimate(asked, speeds, row_bytes(asked), pictures, devices, bytes_per_picture, sample)
+    return replace(
+        found,
+        device=describe(target),
+        rests_on=(*found.rests_on, *_cautions(target, attacks)),
+        memory=memory_of(target, held_so_far(target.device)),
     )
-    return replace(found, device=describe(target), rests_on=(*found.rests_on, *_cautions(target, attacks)))
 
 
 def count(text: str, what: str) -> int:

@@ -23,6 +23,7 @@ from trainedon.errors import UserError
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES
 from trainedon.pictures import Batch, Item, Rendering, scan, shown, take_inventory, write_inventory
 from trainedon.pictures.pixels.rendering import DEFAULT
+from trainedon.pictures.worker_processes import WorkerProcesses
 from trainedon.runs.scoring.engine import MERGED, SHARD
 from trainedon.targets import Target
 
@@ -143,7 +144,8 @@ def sample_pictures(
     """Read the first SAMPLED pictures of a source as a run does. Raises UserError when none can be used."""
     entries = scan(source, SAMPLED, follow_links)
     began = clock()
-    items = list(take_inventory(entries, "suspect", rendering=rendering))
+    alone = WorkerProcesses(1)  # what one core does
+    items = list(take_inventory(entries, "suspect", rendering=rendering, examiners=alone))
     inventoried = clock()
     usable = [(entry, item) for entry, item in zip(entries, items, strict=True) if item.reason is None]
     if not usable:

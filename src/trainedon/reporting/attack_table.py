@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from trainedon.evidence import Audit
+from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.documents import AttackAudit, AttackEvaluation, Rate
 from trainedon.formats.run_record import CostEntry, ReportedEntry
 from trainedon.reporting import words
@@ -79,6 +79,12 @@ def entries(run: RunFolder) -> list[TableEntry]:
 def ranked(run: RunFolder) -> list[TableEntry]:
     """Every attack by its number."""
     return sorted(entries(run), key=lambda entry: entry.number)
+
+
+def strongest(run: RunFolder) -> TableEntry:
+    """Of an evaluation the attack with the highest AUC, whose interval holds although it was picked."""
+    best = run.document.strongest if isinstance(run.document, Evaluation) else None
+    return next((entry for entry in entries(run) if entry.found is best), ranked(run)[0])
 
 
 def heads(run: RunFolder) -> list[str]:

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
 from trainedon import run_files
 from trainedon.evidence import Audit
 from trainedon.evidence.protocol.documents import PictureEvidence
+from trainedon.evidence.table.rows import Row
 from trainedon.reporting import mirror_words, words
+from trainedon.reporting.card_figures import figures_of, how_many, shown
 from trainedon.reporting.charts import Strip
-from trainedon.reporting.figures import LARGEST, Figure, figure, load, longest_side, tinted
+from trainedon.reporting.figures import LARGEST, Figure, longest_side
+from trainedon.reporting.picture_rows import MOST_ROWS, EveryPicture, PictureRow, anchors, captions_of, in_order
 from trainedon.reporting.run_folder import Restored, RunFolder
 from trainedon.reporting.twins_section import twins_standing
 
 TOP = 24  # the strongest of a set
 SAMPLE = 12  # of the rest of that set, by digest
 OPEN = 8  # shown without unfolding
-MOST_RESTORATIONS = 4
-MOST_REGIONS = 6
 # Title, note, rows that are open, rows that are folded, and what stands on the fold.
 Choice = tuple[str, str, np.ndarray, np.ndarray, str]
-GUESSED: dict[str | None, str] = {
-    "mirror": "Guess in the mirror",
-    "upside-down": "Guess upside down",
-    "half-turn": "Guess half-turned",
-}
 STANDS_OUT, DOES_NOT, NO_VERDICT = "Stands out", "Does not stand out", "No verdict"
 
 
 @dataclass(frozen=True)
 class Card:
-    """One picture of the page with everything that is said about it."""
+    """One picture of the page with everything that is said about it. anchor: by which an address leads to it."""
 
+    anchor: str
     name: str
     set: str
     rank: int
@@ -52,6 +49,11 @@ class Card:
     more: int  # restorations that were kept but are not shown
     note: str
     strip: Markup
+
+    @property
+    def by_role(self) -> dict[str, Figure]:
+        """Its pictures by what they are; of several of one kind the first."""
+        return {figure.role: figure for figure in reversed(self.figures)}
 
     @property
     def revealed(self) -> str:
@@ -86,11 +88,14 @@ class Cards:
         self.strip = Strip(self.attack.unseen, self.attack.of(run.asked), zero=self.view is not None)
         self.kept = self._kept()
         self.choices = self._choices()
+        self.order = in_order(run)
+        every = dict.fromkeys([*sorted(self._shown_rows()), *self._example_rows(), *self.order.tolist()])
+        self.anchors = anchors(self.attack, np.array([*every], dtype=int))
         self.findings = self._findings()
 
     def groups(self) -> list[CardGroup]:
         """The groups of the page, strongest first, then the fair samples."""
-        side = longest_side(sum(self._pictures(row) for row in self._shown_rows()))
+        side = longest_side(sum(how_many(self.kept[row], self.view) for row in self._shown_rows() if row in self.kept))
         return [
             CardGroup(title, note, self._cards(rows, side), self._cards(folded, side), label)
             for title, note, rows, folded, label in self.choices
@@ -123,8 +128,8 @@ class Cards:
         names = {self.attack.picture(row) for row in {*self._shown_rows(), *self._example_rows()}}
         return {
             (entry.picture, entry.sha256): entry
-            for entry in (self.audit.pictures if self.audit else ())
-            if self.run.truth is not None or entry.picture in names
+            for place, entry in enumerate(self.audit.pictures if self.audit else ())  # the highest score first
+            if self.run.truth is not None or place < MOST_ROWS or entry.picture in names
         }
 
     @property
@@ -139,9 +144,11 @@ class Cards:
 
     def verdict(self, row: int) -> str | None:
         """The verdict of one suspect: named by Benjamini-Hochberg, or not. None where the run gives no verdicts."""
-        if self.audit is None or self.attack.set(row) != "suspect":
+        return self._verdict(self.attack.set(row), self.finding(row))
+
+    def _verdict(self, set_name: str, finding: PictureEvidence | None) -> str | None:
+        if self.audit is None or set_name != "suspect":
             return None
-        finding = self.finding(row)
         if finding is None or finding.q_value is None:
             return NO_VERDICT if self.run.truth is not None else None
         return STANDS_OUT if finding.q_value <= self.audit.false_discovery_rate else DOES_NOT
@@ -170,6 +177,10 @@ class Cards:
             card = self._card(row, LARGEST)
             return card, self.strip.square(card.score, card.sentence)
         return None
+
+    def best(self, n: int, side: int) -> list[Card]:
+        """The `n` strongest pictures of the asked set, with evidence pictures where there are any."""
+        return [self._card(row, side) for row in self._strongest(self.run.asked)[:n].tolist()]
 
     def _example_rows(self) -> list[int]:
         return [row for row in self._strongest(self.run.asked).tolist() if row in self.kept][:1]
@@ -212,6 +223,33 @@ class Cards:
         label = f"{len(sample) - half} more {called}"
         return [(f"{called.capitalize()}, for comparison", note, sample[:half], sample[half:], label)]
 
+    def table(self) -> EveryPicture:
+        """Every picture as a row, shown as a card or not."""
+        found = self.attack.decoded(self.order)
+        called = captions_of(self.run, {(row.set, row.picture) for row in found})
+        shown, beyond = self._shown_rows(), len(self.attack.scores) - len(self.order)
+        rows = (self._row(at, row, at in shown, called) for at, row in zip(self.order.tolist(), found))
+        return EveryPicture(tuple(rows), beyond)
+
+    def _row(self, at: int, row: Row, is_card: bool, called: Mapping[tuple[str, str], str]) -> PictureRow:
+        finding = self.findings.get((row.picture, row.sha256)) if row.set == "suspect" else None
+        score = float(self.attack.scores[at])
+        why = row.reason or (row.near and f"near-duplicate of {row.near}") or "no reason recorded"
+        kept, truth = self.kept.get(at), self.run.truth if row.set == "suspect" else None
+        return PictureRow(
+            anchor=self.anchors[at],
+            card=is_card,
+            name=row.picture,
+            caption=called.get((row.set, row.picture), ""),
+            set=words.called(row.set, by_view=self.view is not None),
+            score=score if math.isfinite(score) else None,
+            p_value=finding.p_value if finding else None,
+            q_value=finding.q_value if finding else None,
+            verdict=(self._verdict(row.set, finding) or "") if math.isfinite(score) else f"Not scored: {why}",
+            place="/".join(kept.original.parts[-3:]) if kept else "",
+            truth=None if truth is None else truth.get(row.picture),
+        )
+
     def _cards(self, rows: np.ndarray, side: int) -> tuple[Card, ...]:
         return tuple(self._card(int(row), side) for row in rows)
 
@@ -229,6 +267,7 @@ class Cards:
             sentence = twins_standing(self.audit.twins, finding.p_value if finding else None)
         kept = self.kept.get(row)
         return Card(
+            anchor=self.anchors[row],
             name=name,
             set=set_name,
             rank=len(peers) - int(np.searchsorted(peers, score, side="right")) + 1,
@@ -239,85 +278,12 @@ class Cards:
             q_value=finding.q_value if finding else None,
             verdict=self.verdict(row),
             truth=self.truth(row),
-            figures=self._figures(kept, name, side) if kept else (),
+            figures=figures_of(kept, name, side, self.view) if kept else (),
             ahead=kept.ahead if kept and kept.has_guesses else None,
-            more=len(kept.restorations) - len(self._shown(kept)) if kept else 0,
+            more=len(kept.restorations) - len(shown(kept)) if kept else 0,
             note="; ".join(filter(None, (kept.note if kept else "", _near(finding)))),
             strip=self.strip.mark(score, sentence, not unseen),
         )
-
-    @staticmethod
-    def _shown(kept: Restored) -> list[tuple[Path | None, Path]]:
-        """Restorations to show, each with what the model was given if that was not the first region's: where several
-        regions were hidden in turn, the first restoration of each."""
-        if not kept.others:
-            return [(None, path) for path in kept.restorations[:MOST_RESTORATIONS]]
-        each = len(kept.restorations) // (1 + len(kept.others))  # restorations a region
-        first = kept.restorations[:: max(1, each)]
-        return list(zip((None, *kept.others), first))[:MOST_REGIONS]
-
-    def _pictures(self, row: int) -> int:
-        kept = self.kept.get(row)
-        return (
-            4
-            + 2 * (self.view is not None)
-            + 3 * kept.has_guesses
-            + sum(1 + (given is not None) for given, _ in self._shown(kept))
-            if kept
-            else 0
-        )
-
-    def _guesses(self, guess: Path, view_guess: Path, ahead: Path) -> list[tuple[Image.Image | None, str, str]]:
-        """What the model makes of the noised picture, and of its view, and where it is nearer to the original."""
-        image = "another view of it" if self.view is None else f"its {mirror_words.VIEW[self.view]}"
-        return [
-            (load(guess), "The model’s guess", "what the model makes of it, noised or faded"),
-            (
-                load(view_guess),
-                GUESSED.get(self.view, "Guess in another view"),
-                f"what the model makes of {image}, noised or faded, turned back",
-            ),
-            (load(ahead), "Where it guesses better", "orange where the first guess is nearer to the original"),
-        ]
-
-    def _figures(self, kept: Restored, name: str, side: int) -> tuple[Figure, ...]:
-        original = load(kept.original)
-        if original is None:
-            return ()
-        given = (load(kept.degraded) if kept.degraded else None, "Degraded", "what the model was given")
-        difference = load(kept.difference) if kept.difference else None
-        differ = (difference, "Where they differ", "where the restoration departs from the original")
-        shown = self._shown(kept)
-        painted = "what the model painted back"
-        wanted: list[tuple[Image.Image | None, str, str]] = [(original, "Original", "the original picture")]
-        if kept.others:  # pairs in rows of four: what was given, and what came back
-            wanted += [given, (load(shown[0][1]), "Painted back 1", painted), differ]
-            for i, (other, path) in enumerate(shown[1:], start=2):
-                wanted.append(
-                    (
-                        load(other) if other else None,
-                        f"Degraded {i}",
-                        "what the model was given when another part was hidden",
-                    )
-                )
-                wanted.append((load(path), f"Painted back {i}", painted))
-        else:
-            region = load(kept.region) if kept.region else None
-            hidden = tinted(original, region) if region else None
-            wanted += [(hidden, "Hidden part", "the part that was hidden, in colour"), given]
-            for i, (_, path) in enumerate(shown, start=1):
-                wanted.append((load(path), f"Painted back {i}" if len(shown) > 1 else "Painted back", painted))
-            wanted.append(differ)
-        if self.view is not None and kept.view and kept.view_restored:
-            image = mirror_words.VIEW[self.view]
-            wanted = [(pic, caption, alt) for pic, caption, alt in wanted if caption != "Hidden part"]
-            wanted.insert(-1, (load(kept.view), image.capitalize(), f"the {image}"))
-            wanted.insert(-1, (load(kept.view_restored), "Painted back there", f"{painted} of its {image}"))
-        if kept.guess and kept.view_guess and kept.map:  # all of `has_guesses`, told one by one for types
-            wanted = [one for one in wanted if one[1] != ("Hidden part" if self.view is None else differ[1])]
-            wanted[1:1] = self._guesses(kept.guess, kept.view_guess, kept.map)
-        label = words.shorten(name, 48)
-        return tuple(figure(image, caption, f"{label}: {alt}", side) for image, caption, alt in wanted if image)
 
 
 def _near(finding: PictureEvidence | None) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.claims import LEVEL as CLAIM_LEVEL
@@ -17,6 +18,7 @@ from trainedon.evidence.protocol.documents import (
     SourceEvidence,
     UnseenControl,
 )
+from trainedon.evidence.protocol.obstacles import ALIKE, goes_along
 from trainedon.reporting import mirror_words, words
 from trainedon.reporting.run_folder import RunFolder
 
@@ -50,7 +52,8 @@ def controls(run: RunFolder) -> list[Control]:
         rows.append(_conditioning(document.asked))
     lead = "cdi" if of_all else document.attacks[0].repr
     rows += [_on_control(one) for one in document.control_models if one.of == lead]
-    rows += [_mirrored(one, bool(document.control_models)) for one in document.sensitivity if one.of == lead]
+    elsewhere = any(goes_along(one) for one in document.control_models if one.of == lead)
+    rows += [_mirrored(one, elsewhere) for one in document.sensitivity if one.of == lead]
     rows += _of_listing(document)
     if isinstance(document, Audit) and document.sources is not None:
         rows.append(_sources(document.sources))
@@ -59,6 +62,14 @@ def controls(run: RunFolder) -> list[Control]:
         finding += drawn.commitment[:16]
         rows.append(Control("Did the auditor's coins decide, for every picture?", finding, PASSED))
     return rows
+
+
+def doubt(made: Sequence[Control]) -> str:
+    """What failed controls say of a comparison that found nothing: it is in doubt, whichever way it came out."""
+    failed = [one.question for one in made if one.verdict == FAILED]
+    if not failed:
+        return ""
+    return f"{words.plural(len(failed), 'control')} failed, so the comparison itself is in doubt: {' '.join(failed)}"
 
 
 def _of_mirror(document: Audit) -> list[Control]:
@@ -153,7 +164,14 @@ def _conditioning(control: ConditioningControl) -> Control:
 
 def _on_control(one: ModelControl) -> Control:
     question = "Does a control model, which cannot have seen any picture, show the difference too?"
-    return _counterpart(question, one, FAILED)
+    control = _counterpart(question, one, FAILED)
+    if one.alike is None:
+        return control
+    told = f"{control.finding}; over unseen pictures its scores have a rank correlation of {words.number(one.alike)} "
+    told += "with those of the audited model"
+    if goes_along(one) or control.verdict != PASSED:
+        return replace(control, finding=told)
+    return Control(question, f"{told}, below {ALIKE:g}, so that finding nothing says little", NOTED)
 
 
 def _mirrored(one: Sensitivity, asked_elsewhere: bool) -> Control:

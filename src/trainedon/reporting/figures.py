@@ -23,13 +23,19 @@ TINT = (214, 84, 42)
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture of the page: a data URI, its size in pixels, its caption and its alternative text."""
+    """One picture of the page: a data URI, its size in pixels, its caption and its alternative text.
+
+    role: what it is among the pictures of its card, such as `original`; empty where it stands alone. place: where it
+    lies in full size, seen from the page; empty where it does not.
+    """
 
     uri: str
     width: int
     height: int
     caption: str
     alt: str
+    role: str = ""
+    place: str = ""
 
     @property
     def small(self) -> bool:
@@ -61,7 +67,7 @@ def tinted(original: Image.Image, region: Image.Image) -> Image.Image:
     return Image.composite(hidden, kept, mask)
 
 
-def figure(image: Image.Image, caption: str, alt: str, side: int) -> Figure:
+def figure(image: Image.Image, caption: str, alt: str, side: int, role: str = "", place: str = "") -> Figure:
     """`image` re-encoded as PNG, shrunk when its longer side exceeds `side` pixels (never enlarged)."""
     if max(image.size) > side:
         scale = side / max(image.size)
@@ -70,4 +76,4 @@ def figure(image: Image.Image, caption: str, alt: str, side: int) -> Figure:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Figure(uri, image.width, image.height, caption, alt)
+    return Figure(uri, image.width, image.height, caption, alt, role, place)

@@ -18,13 +18,16 @@ from trainedon.evidence.protocol.documents import OneRun
 from trainedon.files import write_text
 from trainedon.reporting import attack_table, mirror_words, sections, words
 from trainedon.reporting.agreement_section import agreement
+from trainedon.reporting.annex import annex
 from trainedon.reporting.captions_section import captions
 from trainedon.reporting.cards import Cards
-from trainedon.reporting.control_table import controls
-from trainedon.reporting.peaks_section import peaks
-from trainedon.reporting.readings import readings, tests_made
+from trainedon.reporting.control_table import controls, doubt
+from trainedon.reporting.languages import translated
+from trainedon.reporting.peaks_section import PeaksSection, peaks
+from trainedon.reporting.readings import FOUND, readings, tests_made
 from trainedon.reporting.run_folder import DOCUMENTS, RunFolder, read
-from trainedon.reporting.sweep_section import sweep
+from trainedon.reporting.summary import summary
+from trainedon.reporting.sweep_section import SweepSection, sweep
 from trainedon.reporting.twins_section import twins_section
 
 # An audit is about its pictures; an evaluation compares attacks.
@@ -40,6 +43,13 @@ BODIES = {
     ),
 }
 
+# What of a page in another language is left in English, in that language.
+ENGLISH = {
+    "de": "Auf Englisch stehen hier: Warnzeichen, Begründungen der Kontrollen, Übereinstimmung, Einstellungen, Gipfel, "
+    "Bildtexte, das Protokoll mit dem Anhang für Sachverständige. Maßgeblich ist die englische Fassung.",
+    "fr": "Restent en anglais : les signalements, les motifs des contrôles, la concordance, les réglages, les pics, "
+    "les légendes, le procès-verbal avec l’annexe pour experts. La version anglaise fait foi.",
+}
 MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
 
 
@@ -59,20 +69,38 @@ def render(run: Path, document: Audit | Evaluation | None = None) -> Path:
 
 def page(run: RunFolder) -> str:
     """The whole page as text."""
-    css = resources.files("trainedon.reporting").joinpath("templates/report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return _environment().get_template("report.html.j2").render(css=Markup(css), policy=Markup(policy), **context(run))
+    css, script = _part("report.css"), _part("report.js")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_digest(css)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    template = _environment().get_template("report.html.j2")
+    language = run.record.language
+    english = Markup(' lang="en" translate="no"' if language != "en" else "")
+    texts = {"css": Markup(css), "script": Markup(script), "policy": Markup(policy)}
+    made = template.render(**texts, language=language, english=english, note=ENGLISH.get(language), **context(run))
+    return made if language == "en" else translated(made, language)
+
+
+def _part(name: str) -> str:
+    return resources.files("trainedon.reporting").joinpath(f"templates/{name}").read_text("utf-8")
+
+
+def _digest(text: str) -> str:
+    """By which the policy of the page allows this text and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def context(run: RunFolder) -> dict[str, Any]:
     """Everything that the template shows."""
     cards, audit = Cards(run), run.document if isinstance(run.document, Audit) else None
+    purpose, found, made = sections.purpose(run), (peaks(run), sweep(run)), controls(run)
     return {
         "kind": run.kind,
         "body": BODIES[run.kind],
         "asked": words.SETS[run.asked],
-        "question": words.QUESTIONS[run.kind],
+        "called": purpose if purpose in ("sweep", "peaks") else words.KINDS[run.kind],
+        "question": words.QUESTIONS[purpose],
         "claim": audit and audit.claim,
         "ladder": mirror_words.ladder(words.LADDER) if audit and audit.by_mirror else words.LADDER,
         "grades": [f"{level}m" if audit and audit.by_mirror and level == 3 else level for level in range(5)],
@@ -80,7 +108,10 @@ def context(run: RunFolder) -> dict[str, Any]:
         "together": _together(audit) if audit else "",
         "mirror": audit.mirror if audit and audit.by_mirror else None,
         "readings": readings(run),
-        "controls": controls(run),
+        "controls": made,
+        "doubt": doubt(made) if audit and audit.claim.level < FOUND else "",
+        "answers": answers(*found),
+        "verdict": sections.verdict(run),
         "leaks": words.leaks(_bound(run.document)),
         "twins": twins_section(run.document),
         "headline": sections.headline(run),
@@ -93,8 +124,13 @@ def context(run: RunFolder) -> dict[str, Any]:
         "for_the_eye": _for_the_eye(run),
         "guesses": any(kept.has_guesses for kept in cards.kept.values()),
         "leading": attack_table.entries(run)[0].label,
+        "strongest": attack_table.strongest(run).label,
         "example": cards.example(),
         "strip": cards.strip,
+        "every": cards.table(),
+        "summary": summary(run, cards),
+        "annex": annex(run, made),
+        "beside": [name for name in (run_files.SCORES_SHEET, run_files.SCORES) if (run.path / name).is_file()],
         "groups": cards.groups(),
         "truth": cards.truth_table(),
         "level": cards.level,
@@ -108,10 +144,17 @@ def context(run: RunFolder) -> dict[str, Any]:
         "papers": attack_table.papers(run),
         "agreement": None if run.record.sweep else agreement(run),  # settings of one attack agree anyway
         "captions": captions(run),
-        "peaks": peaks(run),
-        "sweep": sweep(run),
+        "peaks": found[0],
+        "sweep": found[1],
         **_record(run),
     }
+
+
+def answers(peaks: PeaksSection | None, sweep: SweepSection | None) -> list[str]:
+    """What a run that was made for a question of its own answers, before anything else."""
+    if peaks is not None:
+        return [peaks.sentence]
+    return [f"{one.title}: {one.sentence}" for one in sweep.sections] if sweep is not None else []
 
 
 def _together(audit: Audit) -> str:
@@ -160,7 +203,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["words"] = words
+    environment.globals |= {"words": words, "english": ""}  # which marks what stays so on a page in another language
     return environment
 
 

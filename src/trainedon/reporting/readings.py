@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from trainedon.evidence import Audit
 from trainedon.evidence.protocol.claims import LEVEL, VIEWS
 from trainedon.evidence.protocol.documents import PowerAnalysis
@@ -9,12 +11,12 @@ from trainedon.reporting import mirror_words, words
 from trainedon.reporting.run_folder import RunFolder
 from trainedon.reporting.twins_section import twins_readings
 
-OTHER_CAUSE = "That may have another cause than training."
 FOUND = 2  # the claim level from which a difference was found
+TRAINING = 3  # the claim level from which on one speaks of training
 CONDITIONS = {
     0: "Nothing follows from it.",
     1: "It neither accuses the model nor clears it.",
-    2: "It must not be read as a sign of training.",
+    2: f"The pictures are {words.PERHAPS}, so it must not be read as a sign of training.",
     3: "It rests on one condition that no statistic can check in full: that nothing but training sets the unseen "
     "pictures apart from the others. It does not say of any one picture that it was used.",
     4: "It rests on the draw having been fixed before training (its commitment, printed below, must have been made "
@@ -38,25 +40,70 @@ def readings(run: RunFolder) -> list[tuple[str, str]]:
 
 
 def _maker(document: Audit) -> str:
+    """What follows from the claim for whoever made the pictures; single pictures are told of in its light."""
     level, named = document.claim.level, document.n_named
-    scored = (one for one in document.pictures if one.score is not None and not one.near)
-    first = next(scored, None)
-    n = sum(1 for _ in scored) + (first is not None)
-    if first is None:
+    n = sum(1 for one in document.pictures if one.score is not None and not one.near)
+    if not n:
         return "None of your pictures could be scored, so nothing can be said about them."
     if document.by_mirror and document.mirror is not None and named is None:
         return "Pictures of one source hang together, so nothing is said about single ones."
     if named is None:
         return "There is nothing to compare your pictures with, so nothing can be said about them."
-    if named == 0:
-        single = f"None of your pictures stands out by itself from {_others(document, 1)}."
-        if level < FOUND:
-            return single
-        return f"{single} Together they do." + (f" {OTHER_CAUSE}" if level == FOUND else "")
-    which = f"{words.count(named)} of your {words.count(n)} pictures" if n > 1 else "Your picture"
-    text = f"{which} {'stand' if named > 1 else 'stands'} out from {_others(document, named)}"
-    text += f", {words.shorten(first.picture)} most of all." if n > 1 else "."
-    return f"{text} {_part(document)}" if level > FOUND else f"{text} {OTHER_CAUSE}"
+    if level < FOUND:
+        return _without_finding(document, n, named)
+    if not named:
+        return _together_only(document, n)
+    text = f"{_which(document, n, named)}."
+    return f"{text} {_part(document)}".rstrip() if level >= TRAINING else f"{text} {_perhaps(n)}"
+
+
+def _without_finding(document: Audit, n: int, named: int) -> str:
+    """Of a claim below a difference: nothing follows from single pictures either."""
+    if document.claim.level == 0:
+        nothing = f"Nothing follows for your {'pictures' if n > 1 else 'picture'}, because {document.claim.because}."
+    else:
+        nothing = "Your pictures together show no sign of training; that does not show that they were not used."
+    if not named:
+        return f"{nothing} None of them stands out by itself either." if n > 1 else nothing
+    if n == 1:
+        return f"{nothing} It scores higher than {_others(document, 1)}, which by itself is no sign of training."
+    return f"{nothing} {words.count(named)} of the {words.count(n)} score higher than {_others(document, named)}, " + (
+        "which by itself is no sign of training."
+    )
+
+
+def _together_only(document: Audit, n: int) -> str:
+    """Of a difference between the sets without a picture that can be named."""
+    together = f"Together your pictures stand out from {_others(document, n)}."
+    if document.claim.level < TRAINING:
+        return f"{together} {_perhaps(n)} None of them can be named by itself, {_why_none(document)}."
+    return f"{together} {_part(document)}".rstrip() + f" Which ones cannot be said, {_why_none(document)}."
+
+
+def _perhaps(n: int) -> str:
+    return f"{'They are' if n > 1 else 'It is'} {words.PERHAPS}."
+
+
+def _why_none(document: Audit) -> str:
+    """Why no picture can be named although the pictures as a set stand out."""
+    n, level = document.attacks[0].n_unseen, document.false_discovery_rate
+    if document.by_mirror and document.mirror is not None:
+        takes = math.ceil(document.mirror.odds / level)  # of the knockoff filter
+        if document.mirror.n_positive < takes:
+            return f"because that takes {words.plural(takes, 'picture')} that are ahead"
+    if not document.by_mirror and 1 / (n + 1) > level:
+        return f"because {words.plural(n, 'unseen picture')} are too few to name any"
+    return "because no single score is far enough out for that"
+
+
+def _which(document: Audit, n: int, named: int) -> str:
+    """How many pictures stand out, and which of them most."""
+    if n == 1:
+        return f"Your picture stands out from {_others(document, 1)}"
+    first = next(one for one in document.pictures if one.score is not None and not one.near)
+    stand = "stand" if named > 1 else "stands"
+    which = f"{words.count(named)} of your {words.count(n)} pictures {stand} out from {_others(document, named)}"
+    return f"{which}, {words.shorten(first.picture)} most of all"
 
 
 def _others(document: Audit, named: int) -> str:

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from markupsafe import Markup
 
+from trainedon.evidence.statistics.thresholds import least_estimable
 from trainedon.reporting.charts import line, path, svg, text
 
 COLOURS, DASHES = 8, 3  # of the style sheet; without a common factor, so that neighbours differ in both
 MOST_CURVES = COLOURS * DASHES
 SIZE = (392, 372)
 LEFT, TOP, SIDE = 58.0, 10.0, 320.0
+BLANK = ("too few unseen", "pictures to say")
 Place = Callable[[float, float], tuple[float, float]]  # (FPR, TPR) -> (x, y)
 
 
@@ -28,13 +30,32 @@ def curve(members: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.concatenate([[0.0], fpr]), np.concatenate([[0.0], tpr])
 
 
+def _estimable(members: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a curve whose false-positive rates can be estimated."""
+    fpr, tpr = curve(members, unseen)
+    least = least_estimable(len(unseen))
+    first = int(np.searchsorted(fpr, least, side="right"))
+    return np.concatenate([[least], fpr[first:]]), np.concatenate([[tpr[first - 1]], tpr[first:]])
+
+
+def _blank(at: Place, floor: float, least: float) -> list[str]:
+    """Where there are too few unseen pictures to draw anything, and why."""
+    (x0, y0), (x1, y1) = at(floor, floor), at(least, 1)
+    area = path([(x0, y0), (x0, y1), (x1, y1), (x1, y0)], "blank", closed=True)
+    if x1 - x0 < 60:
+        return [area]
+    return [area, *(text((x0 + x1) / 2, y1 + 16 + 13 * i, said, anchor="middle") for i, said in enumerate(BLANK))]
+
+
 def roc(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], log: bool) -> Markup:
     """One chart of up to `MOST_CURVES` curves.
 
     curves: (label, members, unseen), the scores sorted and finite and neither empty.
     log: both axes logarithmic, down to the smallest false-positive rate that the unseen pictures can show.
+    No curve is drawn below the rate from which on its own unseen pictures suffice; below that of all, the chart is
+    shaded.
     """
-    smallest = 1 / max((len(unseen) for _, _, unseen in curves), default=1)
+    smallest = least_estimable(max((len(unseen) for _, _, unseen in curves), default=1))
     floor = 10.0 ** min(-1, math.floor(math.log10(smallest) + 1e-9)) if log else 0.0
 
     def place(rate: float) -> float:
@@ -45,11 +66,11 @@ def roc(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], log: bool) -> Mark
     def at(fpr: float, tpr: float) -> tuple[float, float]:
         return LEFT + SIDE * place(fpr), TOP + SIDE * (1 - place(tpr))
 
-    body = _grid(at, floor, log)
+    body = [*_blank(at, floor, smallest), *_grid(at, floor, log)]
     chance = np.geomspace(floor, 1, 2) if log else np.array([0.0, 1.0])
     body.append(path([at(v, v) for v in chance], "chance"))
     for i, (_, members, unseen) in reversed(list(enumerate(curves[:MOST_CURVES]))):
-        body.append(path(_thinned(*curve(members, unseen), at), stroke(i)))
+        body.append(path(_thinned(*_estimable(members, unseen), at), stroke(i)))
     body.append(text(LEFT + SIDE / 2, TOP + SIDE + 36, "unseen pictures wrongly accused", anchor="middle"))
     turn = f'transform="rotate(-90 11 {TOP + SIDE / 2:.0f})"'
     body.append(
@@ -91,7 +112,7 @@ def _grid(at: Place, floor: float, log: bool) -> list[str]:
 def _thinned(fpr: np.ndarray, tpr: np.ndarray, at: Place) -> list[tuple[float, float]]:
     """The curve as a staircase on the chart, without the points that fall on the same tenth of a unit."""
     kept: list[tuple[float, float]] = []
-    previous, last = 0.0, len(fpr) - 1
+    previous, last = float(tpr[0]), len(fpr) - 1
     for i, (x, y) in enumerate(zip(fpr.tolist(), tpr.tolist(), strict=True)):
         for corner, end in ((at(x, previous), i == 0), (at(x, y), i == last)):
             if end or math.dist(corner, kept[-1]) >= 0.9:

@@ -83,6 +83,10 @@ class ScoredAttack:
     def set(self, row: int) -> str:
         return self.table[row].set
 
+    def decoded(self, rows: np.ndarray) -> Rows:
+        """Some rows, int (k,), which are decoded together."""
+        return Rows(self.table.columns, self.table.indices[rows])
+
     def digests(self) -> Iterator[str | None]:
         """The digests of all rows."""
         codes, digests = self.table.column("sha256"), self.table.columns.digests

@@ -8,8 +8,10 @@ import numpy as np
 from markupsafe import Markup
 
 from trainedon import evidence, run_files
+from trainedon.evidence.protocol.verdict import sentence
+from trainedon.evidence.statistics.thresholds import least_estimable
 from trainedon.reporting import words
-from trainedon.reporting.attack_table import LEVELS, TableEntry, by_mirror, entries, ranked
+from trainedon.reporting.attack_table import LEVELS, TableEntry, by_mirror, entries, ranked, strongest
 from trainedon.reporting.charts import histogram
 from trainedon.reporting.roc_chart import MOST_CURVES, roc, swatch
 from trainedon.reporting.run_folder import RunFolder
@@ -27,15 +29,31 @@ class Stat:
 
 
 def headline(run: RunFolder) -> list[Stat]:
-    """The large numbers of an evaluation: those of the first attack."""
+    """The large numbers of an evaluation: those of the strongest attack, by AUC, with the intervals that hold for all
+    attacks together."""
     if run.kind != "evaluate":
         return []
-    first = entries(run)[0]
-    stats = [Stat("AUC", words.number(first.auc), words.pairs(first.auc, first.auc_ci))]
+    best = strongest(run)
+    stats = [Stat("AUC", words.number(best.auc), words.pairs(best.auc, best.auc_ci))]
     for level in LEVELS:
-        value, meaning = words.caught(level, first.rate(level), len(first.attack.unseen))
+        value, meaning = words.caught(level, best.rate(level), len(best.attack.unseen))
         stats.append(Stat(f"TPR at {100 * float(level):g} % FPR", value, meaning))
     return stats
+
+
+def verdict(run: RunFolder) -> str:
+    """What an evaluation says first, with the labels of the page; nothing of an audit and under earlier rules."""
+    document = run.document
+    if not isinstance(document, evidence.Evaluation) or document.verdict is None:
+        return ""
+    return sentence(document, {entry.found.repr: entry.label for entry in entries(run)})
+
+
+def purpose(run: RunFolder) -> str:
+    """The question that a run was made for: `sweep` or `peaks`, else its kind."""
+    if run.record.sweep:
+        return "sweep"
+    return "peaks" if run.record.study else run.kind
 
 
 def facts(run: RunFolder) -> list[tuple[str, str, str]]:
@@ -80,7 +98,7 @@ def sets(run: RunFolder) -> list[tuple[str, int, int, int]]:
 def called(run: RunFolder, name: str) -> str:
     """What a set of the run is called. Unseen pictures are no more than a reference where no picture is compared with
     them."""
-    return "reference pictures" if name == "unseen" and by_mirror(run) else words.SETS[name]
+    return words.called(name, by_view=by_mirror(run))
 
 
 @dataclass(frozen=True)
@@ -164,6 +182,7 @@ class Rocs:
     legend: tuple[Stroke, ...]
     left_out: tuple[str, ...]  # labels
     n_unseen: int
+    least: float  # the lowest false-positive rate that can be estimated
 
 
 def rocs(run: RunFolder) -> Rocs | None:
@@ -185,4 +204,5 @@ def rocs(run: RunFolder) -> Rocs | None:
         legend=tuple(legend),
         left_out=tuple(entry.label for entry in known[MOST_CURVES:]),
         n_unseen=max(len(entry.attack.unseen) for entry in known),
+        least=least_estimable(max(len(entry.attack.unseen) for entry in known)),
     )

@@ -18,7 +18,10 @@ HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, direction overr
 QUESTIONS = {
     "audit": "Was this model trained on these pictures?",
     "evaluate": "How much does this model reveal of its training pictures?",
+    "sweep": "Which settings of this attack tell training pictures from unseen ones best?",
+    "peaks": "Do training pictures lie on sharper peaks of what this model has learnt?",
 }
+KINDS = {"audit": "audit", "evaluate": "evaluation"}
 SETS = {
     "suspect": "suspect pictures",
     "unseen": "unseen pictures",
@@ -26,16 +29,22 @@ SETS = {
     "kept": "kept copies",
 }
 CHANNELS = {1: "grey", 3: "colour"}
+PERHAPS = "different, perhaps not by training"  # what claim level 2 is called, wherever it is spoken of
 LADDER = (
     ("Not estimable", "Too few pictures could be scored to say anything."),
     (
         "Scores alone, or nothing found",
         "There is nothing to compare with, or the comparison shows no sign of training.",
     ),
-    ("Different, perhaps not by training", "The sets may differ by themselves, without the model."),
+    (PERHAPS.capitalize(), "The sets may differ by themselves, without the model."),
     ("Consistent with training", "The pictures stand out, and nothing else was found that sets them apart."),
     ("Randomised evidence", "Chance, drawn by the auditor, decided which pictures were used."),
 )
+
+
+def called(set_name: str, *, by_view: bool) -> str:
+    """What a set is called. by_view: unseen pictures are a reference alone, since none is compared with them."""
+    return "reference pictures" if by_view and set_name == "unseen" else SETS[set_name]
 
 
 def clean(text: str) -> str:

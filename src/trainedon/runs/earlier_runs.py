@@ -20,6 +20,7 @@ import numpy as np
 from trainedon import evidence, run_files
 from trainedon.errors import UserError
 from trainedon.evidence.protocol.claims import FOUND
+from trainedon.evidence.protocol.verdict import is_beyond_chance
 from trainedon.evidence.table.picture_table import batches
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.run_record import ListedEntry, RunIdentity
@@ -32,7 +33,8 @@ MOST_BESIDE = 1000  # folders that are looked into
 ASKED = ("suspect", "member")  # the sets whose training is in question
 HEAD = 2**16  # bytes of a document, by which its claim has been told
 LEVEL = re.compile(rb'"claim":\s*\{\s*"level":\s*(\d)')
-EFFECT = re.compile(rb'"auc_ci":\s*\[\s*([-+.\deE]+)')
+SHOWN = re.compile(rb'"shown_by":\s*(null|")')
+EFFECT = re.compile(rb'"auc_ci":\s*\[\s*([-+.\deE]+)')  # of the first attack, in documents without a verdict
 
 log = logging.getLogger("trainedon")
 
@@ -182,7 +184,10 @@ def _has_found(run: Path) -> bool:
     for name, known, least in ((run_files.AUDIT, LEVEL, FOUND), (run_files.EVALUATION, EFFECT, 0.5 + 1e-12)):
         if (run / name).exists():
             with open_regular(run / name) as stream:
-                said = known.search(stream.read(HEAD))
+                head = stream.read(HEAD)
+            shown, said = SHOWN.search(head), known.search(head)
+            if shown is not None and name == run_files.EVALUATION:
+                return shown[1] != b"null"
             return said is not None and float(said[1]) >= least
     return False
 
@@ -190,8 +195,8 @@ def _has_found(run: Path) -> bool:
 def _finds(document: evidence.Audit | evidence.Evaluation) -> bool:
     if isinstance(document, evidence.Audit):
         return document.claim.level >= FOUND
-    area = document.attacks[0].auc_ci
-    return area is not None and area[0] > 0.5
+    shown = document.best_shown
+    return shown is not None and is_beyond_chance(shown)
 
 
 @cache

@@ -15,6 +15,7 @@ from trainedon.errors import UserError
 from trainedon.evidence import CURRENT, Rules, rules_of
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunIdentity
+from trainedon.runs.added_attacks import grown
 from trainedon.runs.spelling import named_before
 from trainedon.targets.core.identity import Identity
 
@@ -66,7 +67,8 @@ def check_begun(out: Path, known: RunIdentity) -> None:
         with locked(out):
             pass
     if (out / run_files.RUN).exists():
-        earlier, now = read_record(out).identity.told(), known.told()
+        record = read_record(out)
+        earlier, now = record.identity.told(), grown(out, record, known).told()
         _refuse_other(out, {key: earlier.get(key) for key in now}, now)
 
 
@@ -82,7 +84,8 @@ def check_known_again(out: Path, model: Identity) -> None:
 
 
 def check_same(out: Path, identity: RunIdentity) -> RunRecord | None:
-    """The record of an earlier run in `out` when it is the same one, None when the folder is new.
+    """The record of an earlier run in `out` when it is the same one, or the same with fewer attacks; None when the
+    folder is new.
 
     Raises UserError that says which choices differ, or that the folder holds something else.
     """
@@ -92,7 +95,7 @@ def check_same(out: Path, identity: RunIdentity) -> RunRecord | None:
     earlier = read_record(out)
     if earlier.schema_version not in READABLE:
         raise UserError(f"{out} was written by another version of trainedon: choose another --out")
-    _refuse_other(out, earlier.identity.told(), identity.told())
+    _refuse_other(out, earlier.identity.told(), grown(out, earlier, identity).told())
     return earlier
 
 
@@ -108,7 +111,12 @@ def _refuse_other(out: Path, earlier: dict[str, object], identity: dict[str, obj
 def _changed(key: str, before: object, now: object) -> str:
     if key.startswith("pictures.") and before and now:  # digests say nothing to a person
         return f"the pictures of the set {key.partition('.')[2]} are others, or have other names, labels or captions"
-    return f"{key} was {before!r}, is {now!r}{named_before(before, now) if key == 'attacks' else ''}"
+    hint = ""
+    if key == "attacks":
+        hint = named_before(before, now)
+        if isinstance(before, list) and isinstance(now, list) and {*before} < {*now}:
+            hint += "; new attacks stand after those that are there"
+    return f"{key} was {before!r}, is {now!r}{hint}"
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

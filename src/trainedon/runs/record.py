@@ -158,7 +158,7 @@ def record_of(
         attribution=plan.attribution,
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
-    return record.sparing("control_model")
+    return record.sparing("control_model", "added")
 
 
 def _declared(attack: Attack) -> DeclaredEntry:

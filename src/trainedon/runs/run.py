@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,11 @@ from trainedon.attacks.wrappers.turned import Turned, turned
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
 from trainedon.evidence.table.memory import release_unused
+from trainedon.exports.score_sheet import NOTE, is_too_long
+from trainedon.exports.sheets import write_sheets
 from trainedon.files import file_digest, write_text
 from trainedon.formats import RunRecord, read_record, write_record
+from trainedon.formats.page_language import Language
 from trainedon.formats.run_record import ControlEntry
 from trainedon.formats.truth_json import write_truth
 from trainedon.pictures import (
@@ -32,8 +36,10 @@ from trainedon.pictures import (
     take_inventory,
     write_inventory,
 )
+from trainedon.pictures.examining import Examiners
 from trainedon.pictures.works import in_both, source_of
 from trainedon.runs import earlier_runs
+from trainedon.runs.added_attacks import with_added
 from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_known_again, check_same, locked, protocol_of, version_of
 from trainedon.runs.foretold import foretold
@@ -43,7 +49,7 @@ from trainedon.runs.record import begun, identity_of, now, other_code_note, reco
 from trainedon.runs.rendering_choice import notes as rendering_notes
 from trainedon.runs.rendering_choice import settle as settle_rendering
 from trainedon.runs.scoring import exhibit_files as exhibits
-from trainedon.runs.scoring.engine import Engine, Keep, forget, score_all
+from trainedon.runs.scoring.engine import Engine, Keep, Local, forget, score_all
 from trainedon.runs.spelling import in_full
 from trainedon.targets import Target
 
@@ -60,8 +66,9 @@ def run(
 ) -> evidence.Audit | evidence.Evaluation:
     """Execute a plan in the folder `out`, or go on with it, and write scores, statistics and page.
 
-    progress: called with (what, done, total). engine: who scores the shards, this process when not given; it changes
-    nothing else. keep: called with each file that a later run of the same plan can go on from. Returns the statistics.
+    progress: called with (what, done, total). engine: who examines the pictures and scores the shards, this machine
+    when not given; it changes nothing else. keep: called with each file that a later run of the same plan can go on
+    from. Returns the statistics.
     Raises UserError for bad input, and when `out` holds something else; nothing there is overwritten then.
     """
     version, rules = version_of(out), protocol_of(out)
@@ -69,7 +76,7 @@ def run(
     check_begun(out, begun(target, plan, version))
     for attack in (*plan.attacks, *on_control(plan.attacks, plan.control)):
         attack.check(target)
-    items, entries, passed = _take_inventories(plan, progress)
+    items, entries, passed = _take_inventories(plan, engine or Local(), progress)
     plan, others = _with_controls(target, plan, items, rules)
     settled = settle(target, items, plan.labels)
     items = settled.items
@@ -86,6 +93,8 @@ def run(
         if record is None:  # the lists are settled here, before anything is scored
             record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
             record = foretold(_with_shared_sources(record, plan, items), plan, items)
+        elif record.identity.attacks != identity.attacks:
+            record = with_added(record, record_of(target, plan, others, settled, identity, passed))
         if not record.is_complete:
             write_record(out, record)
             record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
@@ -118,20 +127,32 @@ def run(
         if says_opposite(documents.first.flags):
             record = record.noted(WRONG_WAY_ROUND)
             write_record(out, record)
-        _tell(out, documents)
+        if is_too_long(out):
+            record = record.noted(NOTE)
+            write_record(out, record)
+        _tell(out, record, documents)
         write_record(out, record.but(status="complete"))
         earlier_runs.tell(record, items, documents.first)
         return documents.first
 
 
-def conclude(out: Path) -> evidence.Audit | evidence.Evaluation:
-    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed."""
+def conclude(
+    out: Path, tables: Collection[str] = (), language: Language | None = None
+) -> evidence.Audit | evidence.Evaluation:
+    """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed.
+
+    tables: those of `exports.sheets.ASKED_FOR` that are written too. language: of the page, from now on; where it is
+    not given, it stays as it is.
+    """
     record = read_record(out)
-    if not (out / "scores.parquet").exists() and not record.finished:
+    if not record.finished and (record.added or not (out / run_files.SCORES).exists()):
         raise UserError(f"the run in {out} is not finished: give its command again, and it goes on")
     with locked(out):
         documents = recompute(out, record)
-        _tell(out, documents)
+        if language not in (None, record.language):
+            record = record.but(language=language)
+            write_record(out, record)
+        _tell(out, record, documents, tables)
         return documents.first
 
 
@@ -173,6 +194,7 @@ def recompute(out: Path, record: RunRecord) -> Documents:
 
 def _circumstances(record: RunRecord) -> evidence.Circumstances:
     """What a run records of its model and of how it was asked; runs of earlier versions record less."""
+    shape = record.model.shape
     return evidence.Circumstances(
         prompts=_of_kind(record, "captions") if record.model.is_conditioned_on_captions else None,
         on_control=_of_kind(record, "model"),
@@ -181,7 +203,9 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
         rendering=record.rendering,
         distilled=record.model.distilled,
         listed=record.listed,
+        added=tuple(attack for entry in record.added for attack in entry.attacks),
         learnt=frozenset(name for name, told in (record.declared or {}).items() if told.learns_from == "labels"),
+        size=None if shape is None or len(shape) != 3 else (shape[1], shape[2]),
         null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},
     )
 
@@ -222,15 +246,19 @@ def _twins_of(out: Path, record: RunRecord) -> evidence.Twins | None:
     return twins
 
 
-def _tell(out: Path, documents: Documents) -> None:
-    """Write documents and page."""
+def _tell(out: Path, record: RunRecord, documents: Documents, tables: Collection[str] = ()) -> None:
+    """Write documents, tables and page."""
     for name, document in documents.named().items():
         write_text(out / name, evidence.json_parts(document))
+    release_unused()
+    write_sheets(out, record, documents.first, tables)
     release_unused()
     reporting.render(out, documents.first)
 
 
-def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listing, dict[str, Passed]]:
+def _take_inventories(
+    plan: Plan, examiners: Examiners, progress: Progress
+) -> tuple[Inventory, Listing, dict[str, Passed]]:
     """The inventory of all sets, where to read each of its pictures, and what each set's source holds besides."""
     items, entries, passed = Inventory.of([]), Listing(), {}
     for name, source in plan.sets.items():
@@ -242,6 +270,7 @@ def _take_inventories(plan: Plan, progress: Progress) -> tuple[Inventory, Listin
             plan.caption,
             plan.rendering.settled,
             source_of(plan.source_from, source),
+            examiners,
         )
         if not len(found.usable):
             first = found[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,11 +24,11 @@ GROUP = 8192  # rows that are written at once
 NOTE = "No model was asked here: the scores were given as a table, and who computed them vouches for them."
 
 
-def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluation:
+def conclude_table(table: Path, out: Path, tables: Collection[str] = ()) -> evidence.Audit | evidence.Evaluation:
     """Statistics and page for `table` (CSV or parquet with `picture, set, score`), written to the run folder `out`.
 
     Suspects make it an audit, members an evaluation. Raises UserError for a table that cannot be read, one with both or
-    neither, and for a folder that holds something else.
+    neither, and for a folder that holds something else. tables: as of `conclude`.
     """
     scores = evidence.read_scores(table)
     asked: dict[Kind, str] = {"audit": "suspect", "evaluate": "member"}
@@ -46,7 +47,7 @@ def conclude_table(table: Path, out: Path) -> evidence.Audit | evidence.Evaluati
                 rows = [row._asdict() | _costs(row) for row in scores.rows[start : start + GROUP]]
                 writer.write_table(pa.Table.from_pylist(rows, schema=GIVEN_SCORES))
         write_record(out, _record(table, out, kinds[0], identity, scores))
-    return conclude(out)
+    return conclude(out, tables)
 
 
 def _costs(row: Row) -> dict[str, int | None]:

@@ -6,7 +6,7 @@ knows objects.
 """
 
 from trainedon.spec.call import Call, names, split
-from trainedon.spec.fitting import check_fields, fits, shown
+from trainedon.spec.fitting import check_fields, described, fits, shown
 from trainedon.spec.limits import check_spelling, cut
 from trainedon.spec.nouns import LeftOut, Noun, left_out, offered_by, register
 from trainedon.spec.parameters import Parameter, is_required, parameters
@@ -23,6 +23,7 @@ __all__ = [
     "check_fields",
     "check_spelling",
     "cut",
+    "described",
     "fits",
     "is_required",
     "left_out",

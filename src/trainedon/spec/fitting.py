@@ -34,7 +34,7 @@ def check_fields(made: Any, called: str) -> None:
                 object.__setattr__(made, name, several)
                 continue
         if not fits(parameter.hint, value):
-            raise UserError(f"{called}: {name} takes {_described(parameter)}, not {shown(value)}")
+            raise UserError(f"{called}: {name} takes {described(parameter)}, not {shown(value)}")
 
 
 def fits(hint: Any, value: object) -> bool:
@@ -60,7 +60,8 @@ def _is_one(kind: Any, value: object) -> bool:
     return not hasattr(kind, "noun") or isinstance(value, kind)
 
 
-def _described(parameter: Parameter) -> str:
+def described(parameter: Parameter) -> str:
+    """What a parameter takes, in words."""
     return " or ".join(map(_called, alternatives(parameter.hint)))
 
 

@@ -278,7 +278,10 @@ def _beside(model: str | Path, target: Target) -> Target:
         how = {"precision": target.precision, "compile": target.batching.compiled, **target.options}
         if not Path(model).is_file():
             how.pop("base", None)
-        target.kept[key] = load_target(model, device=str(target.device), rows=target.batching.rows, **how)
+        loaded = load_target(model, device=str(target.device), rows=target.batching.rows, **how)
+        if loaded.batching.most < target.batching.most:  # there is less room with the weights of both
+            target.batching.at_most(loaded.batching.most)
+        target.kept[key] = loaded
     other: Target = target.kept[key]  # type: ignore[assignment]
     other.evaluations, other.memo, other.batching = target.evaluations, target.memo, target.batching
     return other

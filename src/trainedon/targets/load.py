@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +18,14 @@ import torch
 from trainedon.errors import UserError
 from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
 from trainedon.targets.checkpoints.single_file import open_single, single_digest
-from trainedon.targets.core.device import batched, chosen
+from trainedon.targets.core.device import batched, chosen, usual_precision
 from trainedon.targets.core.identity import Identity
 from trainedon.targets.core.path import NoisePath, prediction_of
+from trainedon.targets.core.row_memory import Memory
 from trainedon.targets.core.target import Target
 from trainedon.targets.distilled import distilled, noted
 from trainedon.targets.networks.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
+from trainedon.targets.networks.footprint import fit
 from trainedon.targets.networks.network import PRECISIONS
 from trainedon.targets.networks.text import Text
 from trainedon.targets.pixel_models import pixel_files, pixel_target
@@ -31,6 +37,7 @@ from trainedon.targets.reading.opened import Ledger
 
 _USUAL = {"size": None, "offload": None, "slicing": False}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
+EMBEDDED = "embedded"  # what the model is called that ships with the package; a folder of that name goes before it
 
 
 def load_target(
@@ -38,7 +45,7 @@ def load_target(
     *,
     device: str = "cpu",
     rows: int | None = None,
-    precision: str = "float32",
+    precision: str = "auto",
     compile: bool = False,
     adapter: Adapters = None,
     base: str | Path | None = None,
@@ -47,10 +54,11 @@ def load_target(
     slicing: bool = False,
 ) -> Target:
     """The model at a local diffusers folder, in one safetensors file with original names, or on the hub (`owner/name`
-    or `owner/name@revision`).
+    or `owner/name@revision`); `embedded` is the model that ships with the package.
 
-    rows: how many pictures go through the network at once; None: what is fastest on most networks. precision: float32,
-    bfloat16 or float16, in which it multiplies; compile: whether it goes through `torch.compile`; both change scores.
+    rows: how many pictures go through the network at once, fewer where memory has no room for them; None: what is
+    fastest on most networks. precision: float32, bfloat16 or float16, in which it multiplies, or auto: as its files on
+    CUDA, float32 elsewhere; compile: whether it goes through `torch.compile`; both change scores.
     Of latent models only: adapter: the file or folder of a LoRA that is fused into it, `PATH:0.6` for part of its
     change, or several; size: side of the pictures in pixels, if not the one that the model was trained for; offload:
     `model` or `sequential`, diffusers' switches that keep parts elsewhere while they do not work; slicing: attention
@@ -59,8 +67,8 @@ def load_target(
     Raises UserError when the folder is not a model that is supported, when its weights are a pickle, incomplete or not
     finite, when a part of it may not be read.
     """
-    if precision not in PRECISIONS:
-        raise UserError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
+    if precision not in ("auto", *PRECISIONS):
+        raise UserError(f"precision {precision!r} is not known: choose one of auto, {', '.join(PRECISIONS)}")
     how: dict[str, Any] = {"device": chosen(device), "rows": rows}
     how |= {"precision": precision, "compiled": compile}
     options = {"size": size, "offload": offload, "slicing": slicing}
@@ -70,11 +78,11 @@ def load_target(
         if Path(model).is_file():
             base = None if base is None else Path(base)
             adapters = adapters_of(adapter)
-            single = open_single(Path(model), base, PRECISIONS[precision])
+            single = open_single(Path(model), base, partial(_settled, how))
             return _target(single, Path(model).name, adapters, {"base": base, **options}, how)
         folder, name = _folder(model)
         with Ledger(folder) as files:
-            return _of_folder(files, folder, name, adapter, PRECISIONS[precision], options, how)
+            return _of_folder(files, folder, name, adapter, options, how)
     except PermissionError as error:
         raise UserError(f"{error.filename or model} cannot be read: no permission") from None
     except OSError as error:
@@ -86,7 +94,6 @@ def _of_folder(
     folder: Path,
     name: str,
     adapter: Adapters,
-    dtype: torch.dtype,
     options: dict[str, Any],
     how: dict[str, Any],
 ) -> Target:
@@ -96,6 +103,7 @@ def _of_folder(
     if index is not None and family is not None:
         check(index, family)
         adapters = adapters_of(adapter)
+        dtype = _settled(how, lambda: _kinds(files, layout.folder(family.network[0])))
         opened = open_pipeline(layout.root, index, family, dtype, layout, files)
         digest = files.digest(layout.root, _deciding(files, layout))
         return _target((opened, digest, layout.notes), name, adapters, options, how)
@@ -103,7 +111,28 @@ def _of_folder(
         raise UserError(
             "adapters, another size, offloading and slicing are for latent models: a pixel model takes none of them"
         )
+    _settled(how, lambda: _kinds(files, layout.network or layout.folder("unet")))
     return pixel_target(files, layout, name, how)
+
+
+def _settled(how: dict[str, Any], kinds: Callable[[], Mapping[str, int]]) -> torch.dtype:
+    """The type of a model's numbers; of `how` the precision is a named one from now on.
+
+    kinds: says how many numbers of each type the network's files hold.
+    """
+    if how["precision"] == "auto":
+        device = how["device"]
+        how["precision"] = usual_precision(device, kinds() if device.type == "cuda" else {})
+    return PRECISIONS[how["precision"]]
+
+
+def _kinds(files: Ledger, folder: Path) -> Counter[str]:
+    """How many numbers of each type the weights in a folder hold, by the headers of their files."""
+    found: Counter[str] = Counter()
+    for path in weights_of(files, folder).files:
+        for entry in files.tensors(path).entries.values():
+            found[entry.kind] += math.prod(entry.shape)
+    return found
 
 
 def _target(
@@ -146,7 +175,7 @@ def _latent(
         classes = getattr(config, "num_class_embeds", None) or getattr(config, "num_embeds_ada_norm", None)
         conditioned = "conditioned on classes" if classes else "unconditional"
     weights = sum(parameter.numel() for parameter in network.parameters())
-    return family.adapter(
+    target = family.adapter(
         identity=Identity(name, digest, f"{family.title}, {conditioned}", weights, (*notes, *noted(why)), why),
         shape=shape,
         path=path,
@@ -158,6 +187,8 @@ def _latent(
         pipeline=opened.pipeline,
         **batched(how, shape, network),
     )
+    fit(target, Memory.of(target.device))
+    return target
 
 
 def _folder(model: str | Path) -> tuple[Path, str]:
@@ -166,8 +197,10 @@ def _folder(model: str | Path) -> tuple[Path, str]:
         return cached(path) or (path, path.name or str(path.resolve().name))
     if path.exists():
         raise UserError(f"{model} is neither a folder nor a file: give a diffusers folder, or a checkpoint")
+    if str(model) == EMBEDDED:
+        return Path(str(resources.files("trainedon") / "embedded" / "model")), EMBEDDED
     if not HUB_ID.fullmatch(str(model)):
-        raise UserError(f"{model} does not exist: give a diffusers folder or a hub id such as owner/name")
+        raise UserError(f"{model} does not exist: give a diffusers folder, a hub id such as owner/name, or embedded")
     return download(*str(model).partition("@")[::2])
 
 

@@ -10,9 +10,11 @@ from trainedon.errors import UserError
 from trainedon.targets.core.device import batched
 from trainedon.targets.core.identity import Identity
 from trainedon.targets.core.path import NoisePath, prediction_of
+from trainedon.targets.core.row_memory import Memory
 from trainedon.targets.core.target import Target
 from trainedon.targets.distilled import distilled, noted
 from trainedon.targets.networks.families import FAMILIES
+from trainedon.targets.networks.footprint import fit
 from trainedon.targets.networks.unet import PixelUNet, open_unet, shape_of
 from trainedon.targets.reading import configs
 from trainedon.targets.reading.layouts import INDEX, SCHEDULER, Layout, scheduler_near
@@ -50,7 +52,7 @@ def pixel_target(files: Ledger, layout: Layout, name: str, how: dict[str, Any]) 
         notes=(*layout.notes, *notes, *noted(why)),
         distilled=why,
     )
-    return PixelUNet(
+    target = PixelUNet(
         identity=identity,
         shape=shape_of(config),
         path=NoisePath.from_scheduler(scheduler, kind),
@@ -59,6 +61,8 @@ def pixel_target(files: Ledger, layout: Layout, name: str, how: dict[str, Any]) 
         network=unet,
         **batched(how, shape_of(config), unet),
     )
+    fit(target, Memory.of(target.device))
+    return target
 
 
 def pixel_files(files: Ledger, layout: Layout) -> list[Path]:

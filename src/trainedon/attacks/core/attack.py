@@ -20,10 +20,10 @@ from trainedon.targets import Reference, Shadows, Target
 
 ShownAs = Literal["hidden", "noised"]
 RelativeTo = Literal["self", "reference"]
-Need = Literal["gradients", "unseen", "labels", "captions", "shadows", "reference", "control"]
+Need = Literal["gradients", "unseen", "labels", "captions", "classes", "shadows", "reference", "control"]
 
 # Needs that no option has to meet: model and pictures bring them, and `check` or `conclude` say where they do not.
-HAVE: tuple[Need, ...] = ("gradients", "unseen", "labels", "captions")
+HAVE: tuple[Need, ...] = ("gradients", "unseen", "labels", "captions", "classes")
 # An attack that has versions -> the one that its plain name means. A version never changes; a better one gets a number
 # of its own.
 RECOMMENDED = {"drc": "drc@2"}
@@ -34,6 +34,7 @@ REMEDIES: dict[Need, str] = {
     "shadows": "shadow models: give --shadows DIR, which `trainedon train PICTURES --shadows 8 --out DIR` makes",
     "reference": "a reference model, which never saw the pictures: give --reference MODEL",
     "control": "a control model, which cannot have seen any of the pictures: give --control MODEL",
+    "classes": "a model conditioned on several classes, and this one is not: leave it out, or audit such a model",
     "captions": "a model conditioned on captions, and this one is not: leave it out, or audit a text-to-image model",
 }
 NOT_FINITE = "the score is not a finite number"
@@ -106,8 +107,8 @@ class Attack(Part, ABC):
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """What it uses beyond the noise prediction: gradients, unseen, labels, captions, shadows, reference,
-        control. A need that is also a parameter (the last three) is met when that parameter is given."""
+        """What it uses beyond the noise prediction: gradients, unseen, labels, captions, classes, shadows,
+        reference, control. A need that is also a parameter (the last three) is met when that parameter is given."""
         return ()
 
     @property

@@ -12,7 +12,7 @@ import torch
 from trainedon.attacks.core.answers import Scored
 from trainedon.errors import PartError, UserError
 from trainedon.pictures import Batch
-from trainedon.targets import PAD, Target
+from trainedon.targets import Target
 from trainedon.targets.core.asking import ran_out
 
 if TYPE_CHECKING:
@@ -104,14 +104,14 @@ def _chunks(attack: Attack, target: Target, batch: Batch) -> Iterator[Scored]:
 
 
 def _at_once(attack: Attack, target: Target) -> int:
-    """How many pictures make a chunk. Where results are saved at intervals: as few as fill PAD rows until the speed is
+    """How many pictures make a chunk. Where results are saved at intervals: as few as fill a batch until the speed is
     known, then as many as a quarter of an interval suffices for."""
     pictures, pace = attack.together(target.batching.rows), target.batching.pace
     if not target.adapts or pace is None:
         return pictures
     cost = attack.cost(target)
     within = 0 if pace.seconds is None else pace.within(cost.forward + 2 * cost.backward)
-    return int(max(attack.together(PAD), min(pictures, within)))
+    return int(max(attack.together(target.batching.unit), min(pictures, within)))
 
 
 def _if_it_fits(attack: Attack, target: Target, batch: Batch) -> Scored | None:

@@ -14,7 +14,7 @@ from trainedon.attacks.core.attack import Attack, Need
 from trainedon.attacks.core.crossfit import TOO_FEW, Predict, crossfit, robust_scaling
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
-from trainedon.attacks.drc.drc import DRC
+from trainedon.attacks.drc.drc_2 import DRC2
 from trainedon.attacks.single.pia import PIA
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
@@ -23,7 +23,7 @@ from trainedon.targets import Target
 
 def _unlike() -> tuple[Attack, ...]:
     """Attacks that look at a picture in unlike ways, so that each knows what the other does not."""
-    return DRC(), PIA()
+    return DRC2(), PIA()
 
 
 class Fusion(Attack):

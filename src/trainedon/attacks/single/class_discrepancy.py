@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 
 from trainedon.attacks.core.answers import Cost
-from trainedon.attacks.core.attack import Attack
+from trainedon.attacks.core.attack import Attack, Need
 from trainedon.attacks.core.registry import register
 from trainedon.condition import Classes
 from trainedon.errors import UserError
@@ -39,6 +39,7 @@ class ClassDiscrepancy(Attack):
     name: ClassVar[str] = "class-discrepancy"
     title: ClassVar[str] = "Conditional likelihood discrepancy of classes"
     paper: ClassVar[str] = "after arXiv 2405.14800"
+    needs: ClassVar[tuple[Need, ...]] = ("classes",)
     repeats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -115,7 +115,7 @@ def audit_table(
     sources = source_evidence(works[0]) if works and works[0] else None
     raised = (
         (
-            flags.of_mirror(attacks, all_together and all_together.test, handed, listed)
+            flags.of_mirror(attacks, all_together and all_together.test, handed, listed, circumstances.size)
             if by_mirror
             else flags.of_controls(findings)
         )
@@ -127,6 +127,7 @@ def audit_table(
         + flags.of_model(circumstances.distilled)
         + ([] if by_mirror else flags.of_audit(attacks, together, given_unseen))
         + flags.of_listing(circumstances.listed)
+        + flags.of_added(attacks, circumstances.added)
         + flags.of_sources(sources)
         + flags.of_prompts({attack.repr: attack.set.effect_ci for attack in attacks}, recaptioned)
     )

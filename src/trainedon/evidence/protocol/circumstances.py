@@ -21,6 +21,8 @@ class Circumstances:
     has it. distilled: why the model is taken for a few-step student, if it is. listed: when the lists of pictures were
     settled, and what earlier runs had scored of them, as `run.json` has it. learnt: the reprs of attacks that learnt
     from pictures of which it was known whether they are members.
+    size: (height, width) of the model's pictures in pixels.
+    added: the reprs of attacks that were added when the scores of the others could be seen.
     null_views: repr of an attack -> the view whose score it takes off, which makes its sign a coin.
     """
 
@@ -30,6 +32,8 @@ class Circumstances:
     distilled: str | None = None
     listed: ListedEntry | None = None
     learnt: frozenset[str] = frozenset()
+    added: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
     null_views: Mapping[str, NullView] = field(default_factory=dict)
     on_control: Controls | None = None
     turned: Controls | None = None

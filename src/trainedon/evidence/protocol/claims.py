@@ -1,6 +1,6 @@
 """The claim ladder: what may be said, decided by rule from tests and controls, never by a person's choice of words.
 
-0 not estimable; 1 scores alone, or nothing found; 2 a difference that may have other causes than training; 3 consistent
+0 not estimable; 1 scores alone, or nothing found; 2 different, perhaps not by training; 3 consistent
 with training, given exchangeable unseen pictures; 4 randomised evidence: a coin of the auditor's decided which pictures
 the model was given.
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import norm, rankdata, spearmanr
 
 from trainedon.evidence.protocol.cdi import cdi
 from trainedon.evidence.protocol.detectable import detectable as detectable_at
@@ -43,7 +43,26 @@ def control_models(
     scores: all attacks, those on the control model among them. told: repr of each of these -> of which attack it is.
     level: of the intervals.
     """
-    return tuple(ModelControl(**facts) for facts in _facts(scores, told or {}, sets, rules, level))
+    made = _facts(scores, told or {}, sets, rules, level)
+    alike = {facts["of"]: _alike(scores, facts["of"], facts["repr"], sets[1]) for facts in made}
+    each = [one for one in alike.values() if one is not None]
+    if "cdi" in alike and each:
+        alike["cdi"] = float(np.median(each))
+    return tuple(ModelControl(**facts, alike=alike[facts["of"]]) for facts in made)
+
+
+def _alike(scores: Scores, attack: str, counterpart: str, unseen: str) -> float | None:
+    """How far a control model goes along with the audited one: the rank correlation (Spearman) of both scores, over
+    pictures that neither has seen, so that memory has no part in it. None where there is nothing to correlate."""
+    known = {key.repr: key for key in scores.attacks}
+    if not {attack, counterpart} <= known.keys():
+        return None
+    one, other = (scores.sample(known[name], unseen) for name in (attack, counterpart))
+    _, here, there = np.intersect1d(one.picture, other.picture, assume_unique=True, return_indices=True)
+    own, others = one.score[here], other.score[there]
+    if min(len({*values.tolist()}) for values in (own, others)) < 2:
+        return None
+    return float(np.clip(spearmanr(own, others).statistic, -1, 1))
 
 
 def sensitivity(

@@ -258,6 +258,12 @@ class Counterpart(Document):
 class ModelControl(Counterpart):
     """On a model that cannot have seen any picture of the run."""
 
+    alike: Correlation | None = Field(
+        None,
+        description="rank correlation of its scores with those of the audited model, over unseen pictures; of CDI the "
+        "median over attacks; null where there is none, missing in older documents",
+    )
+
 
 class Sensitivity(Counterpart):
     """On the audited model, but with pictures that were changed so that memory is lost and what else sets the two sets
@@ -274,12 +280,30 @@ class Randomised(Document):
     n_held_out: Count
 
 
+class Verdict(Document):
+    """What an evaluation says first. It speaks of the strongest attack, never of the first that was named, and its
+    interval is that of all attacks together, so that it holds although the strongest was picked."""
+
+    strongest: str = Field(description="repr of the attack with the highest AUC, of equal ones the first named")
+    auc: Unit
+    auc_ci: Interval = Field(description="together with those of all attacks")
+    n_attacks: Count = Field(description="that have an AUC")
+    shown_by: str | None = Field(
+        description="repr of the attack whose interval has the highest lower end, if above 0.5; null where no "
+        "attack tells members from unseen pictures beyond chance"
+    )
+    sentence: str
+
+
 class Evaluation(Document):
     """`evaluation.json`: how much a model leaks, ground truth known."""
 
     schema_version: Literal[1, 2]
     protocol: Protocol
     interval_level: Unit = Field(description="of all intervals of one kind together, over the attacks")
+    verdict: Verdict | None = Field(
+        default=None, exclude_if=_is_empty, description="missing in standard-1, and where no attack has an AUC"
+    )
     attacks: tuple[AttackEvaluation, ...]
     agreement: Agreement | None = None
     blind: Blind
@@ -290,6 +314,21 @@ class Evaluation(Document):
     control_models: tuple[ModelControl, ...] = Field((), exclude_if=_is_empty, description="missing without a model")
     sensitivity: tuple[Sensitivity, ...] = Field((), exclude_if=_is_empty, description="missing where not made")
     flags: tuple[Flag, ...]
+
+    @property
+    def strongest(self) -> AttackEvaluation | None:
+        """The attack with the highest AUC, of equal ones the first named; None where none has an AUC. Its `auc_ci`
+        holds for all attacks together, and so although this one was picked."""
+        return max(self._measured, key=lambda one: one.auc or 0.0, default=None)
+
+    @property
+    def best_shown(self) -> AttackEvaluation | None:
+        """The attack whose `auc_ci` has the highest lower end: none shows more of a leak."""
+        return max(self._measured, key=lambda one: one.auc_ci[0] if one.auc_ci else 0.0, default=None)
+
+    @property
+    def _measured(self) -> list[AttackEvaluation]:
+        return [one for one in self.attacks if one.auc is not None]
 
 
 class Claim(Document):

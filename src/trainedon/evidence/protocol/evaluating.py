@@ -22,6 +22,7 @@ from trainedon.evidence.protocol.one_run import one_run
 from trainedon.evidence.protocol.prompts import evaluated
 from trainedon.evidence.protocol.rules import STANDARD_2, Rules
 from trainedon.evidence.protocol.sides import common, halves
+from trainedon.evidence.protocol.verdict import verdict
 from trainedon.evidence.statistics import roc, thresholds
 from trainedon.evidence.statistics.intervals import CONFIDENCE, jointly
 from trainedon.evidence.table.deduplicate import deduplicated
@@ -77,9 +78,10 @@ def evaluate_table(
         + flags.of_pixels(listed, sets, circumstances.rendering)
         + flags.of_model(circumstances.distilled)
         + flags.of_evaluation(attacks)
+        + flags.of_added(attacks, circumstances.added)
         + flags.of_prompts({attack.repr: attack.auc_ci for attack in attacks}, recaptioned)
     )
-    return Evaluation(
+    found = Evaluation(
         schema_version=rules.schema_version,
         protocol=rules.name,
         interval_level=CONFIDENCE,
@@ -94,6 +96,7 @@ def evaluate_table(
         sensitivity=sensitivity(every, circumstances.turned, sets, rules, jointly(len(attacks))),
         flags=tuple(raised),
     )
+    return found.model_copy(update={"verdict": verdict(found)}) if rules.verdict else found
 
 
 def _evaluate_attack(scores: Scores, attack: AttackKey, drawn: bool, learnt: bool, rules: Rules) -> AttackEvaluation:

@@ -21,6 +21,13 @@ KNOWN = {
         "those better.",
         "If training read pictures as they are stored, say so: --orientation stored.",
     ),
+    "handed-by-jpeg": (
+        "The grid of JPEG begins at the left, so that these files have another grid than their mirror images. A model "
+        "that was trained on other files with one and the same such grid prefers it, by about as much as odds of 2 "
+        "to 1 allow for.",
+        "Give pictures of the kind that were saved in the same way and that the model cannot have seen "
+        "(--mirror-reference): they set the odds.",
+    ),
     "behind-mirror": (
         "The scores run against the direction that training would give them: the model was trained on mirror images of "
         "these pictures, or such pictures are seldom this way round.",
@@ -141,6 +148,11 @@ KNOWN = {
         "Several attacks are several chances to find something by luck; the p-values of the set are corrected for that "
         "(Holm), and intervals are widened so that they hold together.",
         "Choose one attack before you look at any score.",
+    ),
+    "attacks-added": (
+        "Whoever has seen scores can try attacks until one finds something by luck. No claim rests on those that were "
+        "added, and tests and intervals are corrected for all attacks, but not for the choice of when to stop.",
+        "Name all attacks before anything is scored. To rely on one of these, score other pictures with it.",
     ),
     "attacks-disagree": (
         "The claim speaks of the first attack named; another attack, alone, would lead to another one.",

@@ -30,7 +30,7 @@ from trainedon.evidence.protocol.flag_words import flag
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
 from trainedon.evidence.statistics import thresholds
 from trainedon.evidence.table.codes import MISSING
-from trainedon.evidence.table.mirrored_copies import mirrored_by_exif
+from trainedon.evidence.table.mirrored_copies import handed_by_jpeg, mirrored_by_exif
 from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Scores, count_reasons, is_duplicate
@@ -78,14 +78,22 @@ def of_audit(attacks: Sequence[AttackAudit], together: Cdi | None, given_unseen:
 
 
 def of_mirror(
-    attacks: Sequence[AttackAudit], together: MirrorTest | None, handed: Chirality | None, listed: PictureTable | None
+    attacks: Sequence[AttackAudit],
+    together: MirrorTest | None,
+    handed: Chirality | None,
+    listed: PictureTable | None,
+    size: tuple[int, int] | None,
 ) -> list[Flag]:
     """Flags about pictures that are compared with views of themselves. together: the test of all attacks. listed: the
-    inventory."""
+    inventory. size: (height, width) of the model's pictures in pixels."""
     flags = []
     by_exif = 0 if listed is None else mirrored_by_exif(listed)
     if by_exif:
         flags.append(flag("mirrored-by-exif", f"Suspects that EXIF mirrors: {by_exif}."))
+    by_jpeg = 0 if listed is None or size is None else handed_by_jpeg(listed, size)
+    if by_jpeg and any(one.mirror is not None and one.mirror.view == "mirror" for one in attacks):
+        because = f"JPEG files of a width that 8 does not divide, read at more than half their size: {by_jpeg}."
+        flags.append(flag("handed-by-jpeg", because))
     if handed is not None and handed.finds:
         best = min(handed.views, key=lambda view: (view.p_value, -view.share))
         because = (
@@ -285,6 +293,12 @@ def of_listing(listed: ListedEntry | None) -> list[Flag]:
     if listed and listed.asked:
         raised.append(flag("asked-before", f"Earlier runs that asked about more than half of them: {listed.asked}."))
     return raised
+
+
+def of_added(attacks: Sequence[AttackAudit | AttackEvaluation], added: Sequence[str]) -> list[Flag]:
+    """A flag about attacks, by their repr, that were chosen when the scores of the others could be seen."""
+    names = [attack.name for attack in attacks if attack.repr in added]
+    return [flag("attacks-added", f"Added to a run that was complete: {', '.join(names)}.")] if names else []
 
 
 def _of_passed(found: Sequence[PassedOver]) -> list[Flag]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy.stats import binom
 
@@ -88,6 +88,7 @@ CHOSEN_MIRROR = (
     "scored before, and that choice alone can explain the difference, so it cannot be put down to training."
 )
 CHANCE = 0.05
+ALIKE = 0.5  # rank correlation of scores from which a control model takes pictures as the audited one does
 FEWEST_HANDED = 40  # pictures from which on text and digits are told from their mirror images, 99 times of 100
 
 
@@ -223,24 +224,41 @@ def of_power(suspects: int, unseen: int) -> Obstacle | None:
 def of_memory(
     models: Sequence[ModelControl], mirrored: Sequence[Sensitivity], lead: str, *, due: bool
 ) -> list[Obstacle]:
-    """Nobody was asked who remembers nothing and shows no difference: a control model, or else mirrored pictures.
+    """Nobody was asked who remembers nothing and shows no difference: a control model that takes pictures as the
+    audited one does, or else mirrored pictures.
 
     due: whether a run has made such controls, or could have.
     """
-    if is_silent(models, lead):
+    silent = _silent(models, lead)
+    if silent is not None and goes_along(silent):
         return []
     found = of_sensitivity(mirrored, lead)
     if found is not None:
-        return [found]
+        return [found if silent is None else replace(found, because=f"{found.because}; {_apart(silent)}")]
     if not due or any(one.of == lead and one.finds is not None for one in mirrored):
         return []
+    if silent is not None:
+        return [Obstacle(UNASKED, f"mirrored pictures could not be asked, and {_apart(silent)}; give one more alike")]
     because = "neither a control model nor mirrored pictures could be asked; give --control"
     return [Obstacle(UNASKED, because)]
 
 
-def is_silent(models: Sequence[ModelControl], lead: str) -> bool:
-    """Whether a control model was asked about this test and shows no such difference."""
-    return any(one.of == lead and one.finds is False and not one.caps for one in models)
+def _silent(models: Sequence[ModelControl], lead: str) -> ModelControl | None:
+    """The control model, if it was asked about this test and shows no such difference."""
+    return next((one for one in models if one.of == lead and one.finds is False and not one.caps), None)
+
+
+def goes_along(control: ModelControl) -> bool:
+    """Whether a control model's silence says something: it finds hard what the audited one finds hard. Older documents
+    do not say, and are taken at their word."""
+    return control.alike is None or control.alike >= ALIKE
+
+
+def _apart(control: ModelControl) -> str:
+    return (
+        "the control model takes unseen pictures otherwise than the audited one (rank correlation of scores "
+        f"{control.alike:.2f}, {ALIKE:g} is asked for), so that its silence says little"
+    )
 
 
 def rests_on(blind: Blind, models: Sequence[ModelControl], mirrored: Sequence[Sensitivity], lead: str) -> str:
@@ -249,6 +267,9 @@ def rests_on(blind: Blind, models: Sequence[ModelControl], mirrored: Sequence[Se
     if asked is not None:
         told = "A control model that cannot have seen any of the pictures shows no such difference"
         told += f"{_seen(asked.detectable)}."
+        if not goes_along(asked):
+            apart = _apart(asked)
+            return f"{told} But {apart}. Mirror images of the pictures show none under the audited model either."
         if any(one.of == lead and one.caps for one in mirrored):
             told += " Mirrored pictures show it too, as they do where a model was trained on mirrored copies as well."
         return told

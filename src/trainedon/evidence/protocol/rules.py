@@ -30,7 +30,8 @@ class Rules:
     tells_detectable: whether controls say which difference they would have found.
     turned: the symmetries of the picture plane by which an audit's pictures are turned for a control.
     needs_power: whether level 3 needs controls that could have found something.
-    mirrors: whether pictures are tested against their mirror images where scores are differences to these."""
+    mirrors: whether pictures are tested against their mirror images where scores are differences to these.
+    verdict: whether an evaluation says first what its strongest attack found."""
 
     name: Protocol
     schema_version: Literal[1, 2]
@@ -50,6 +51,7 @@ class Rules:
     turned: tuple[str, ...]
     needs_power: bool
     mirrors: bool
+    verdict: bool
 
 
 STANDARD_1 = Rules(
@@ -71,6 +73,7 @@ STANDARD_1 = Rules(
     turned=(),
     needs_power=False,
     mirrors=False,
+    verdict=False,
 )
 STANDARD_2 = Rules(
     name="standard-2",
@@ -91,6 +94,7 @@ STANDARD_2 = Rules(
     turned=("mirror",),
     needs_power=True,
     mirrors=True,
+    verdict=True,
 )
 CURRENT = STANDARD_2
 _BY_NAME = {rules.name: rules for rules in (STANDARD_1, STANDARD_2)}

@@ -29,6 +29,12 @@ def unseen_needed(level: Level) -> int:
     return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-float(level)))
 
 
+def least_estimable(unseen: int) -> float:
+    """The lowest false-positive rate that so many unseen pictures can show, the reverse of `unseen_needed`: 1 for none.
+    Any rate above it needs no more than `unseen` pictures."""
+    return 1 - math.exp(math.log(1 - CONFIDENCE) / unseen) if unseen else 1.0
+
+
 def conformal_threshold(calibration: ArrayLike, level: Level) -> float | None:
     """The smallest t such that a new unseen picture has P(score > t) <= level, over the draw of both.
 

@@ -101,6 +101,10 @@ class ArrayEntry(Entry):
     told: str | None = None
 
     @property
+    def shared(self) -> bool:
+        return self.array.file.shared
+
+    @property
     def caption(self) -> str | None:
         return self.told
 

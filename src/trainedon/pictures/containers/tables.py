@@ -71,6 +71,10 @@ class ParquetEntry(Entry):
         return None if value is None else captions.paragraph(value.decode())
 
     @property
+    def shared(self) -> bool:
+        return self.file.shared
+
+    @property
     def source(self) -> str | None:
         found: str | None = None if self.sources is None else _texts(self.file, self.sources)[self.place].as_py()
         return found

@@ -69,6 +69,10 @@ class TarEntry(Entry):
         return captions.decoded(self._part(*self.words))
 
     @property
+    def shared(self) -> bool:
+        return self.file.shared
+
+    @property
     def worded(self) -> bool:
         return self.words is not None
 

@@ -62,6 +62,11 @@ class Entry(ABC):
         return None
 
     @property
+    def shared(self) -> bool:
+        """Whether another process on this machine reads the same, at no greater cost."""
+        return False
+
+    @property
     def worded(self) -> bool:
         """Whether it has a file of its own for its caption, which may be blank."""
         return False

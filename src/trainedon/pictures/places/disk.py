@@ -32,6 +32,10 @@ class Disk:
 
     root: str | None = None
 
+    @property
+    def shared(self) -> bool:
+        return True
+
     def is_folder(self, path: str) -> bool:
         return stat.S_ISDIR(Path(path).stat().st_mode)
 

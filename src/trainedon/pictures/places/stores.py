@@ -47,6 +47,10 @@ _BLOCK = 4 * 2**20  # bytes asked for at once where a large file is read in part
 class Place(Protocol):
     """What holds files, each under a path of its own spelling. Methods raise OSError or UserError."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether another process on this machine finds the same files."""
+
     def is_folder(self, path: str) -> bool:
         """Whether `path` is a folder. Raises FileNotFoundError where there is nothing."""
 
@@ -82,6 +86,10 @@ class Store:
     """
 
     url: str
+
+    @property
+    def shared(self) -> bool:
+        return all(protocol in _PACKAGES for protocol in _PROTOCOL.findall(self.url))  # not what lies in memory
 
     def is_folder(self, path: str) -> bool:
         with self.asked() as files:
@@ -261,6 +269,11 @@ class File:
     def at(cls, place: Place, path: str) -> File:
         """The file as it is now. Raises OSError or UserError when it is none or cannot be reached."""
         return cls(place, path, place.stamp(path))
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes can read their parts of it; from a store each would fetch most of it."""
+        return isinstance(self.place, Disk)
 
     def open(self) -> IO[bytes]:
         """A stream to be read anywhere."""

@@ -92,6 +92,8 @@ def _of_attacks(record: RunRecord, attacks: list[str]) -> Pairs:
         yield f"what {_brief(attack)} declares", declared, due or declared
         if attack.partition("(")[0] in _ours():
             yield f"what {_brief(attack)} is compared with", declared.null_view, null_view_of(attack)
+    added = {attack for entry in record.added for attack in entry.attacks}
+    yield "what was added", sorted(added - {*record.identity.attacks[1:]}), []
     studied = Counter(one.repr for one in record.study)
     yield "what is studied", [*(studied - Counter(record.identity.attacks))], []
 

@@ -1,9 +1,9 @@
-"""Shards scored by a pool of workers, on this machine or on a Ray cluster (extra `trainedon[ray]`).
+"""Shards scored, and pictures examined, by workers on this machine or on a Ray cluster (extra `trainedon[ray]`).
 
-Ray Data streams the shards through a pool of actors, one a core or graphics card, each of which loads the model once.
+A pool of actors, one a core or graphics card, each of which loads the model once, is given a few shards at a time.
 Workers read the pictures themselves. What they find comes back to the one process that writes the run folder, so that
-nothing but pictures and model has to be within a worker's reach. A worker that dies is started anew and its shard is
-done again; when the driver dies, the same command does what is missing.
+nothing but pictures and model has to be within a worker's reach. A worker that dies is replaced and its shards are done
+again; when the driver dies, the same command does what is missing.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import pickle
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,15 @@ import torch
 
 from trainedon.attacks import Attack, Progress
 from trainedon.errors import UserError
+from trainedon.pictures import Entry, Item
+from trainedon.pictures.examining import Examination
+from trainedon.pictures.worker_processes import WorkerProcesses, answered, at_first_here, in_window, unpickled
+from trainedon.runs.scoring.actors import AHEAD, ATTEMPTS, MEMORY_SHORT, ActorPool
 from trainedon.runs.scoring.exhibit_files import Selection
 from trainedon.runs.scoring.scorer import Finished, Scorer, Task
 from trainedon.targets import Target, load_target
 
+PATIENCE = 5.0  # seconds of work that are done here before a cluster is asked, which takes about as long
 REMEDY = "check --address, and that `ray start` ran there"
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # an audit tells nobody that it takes place
 
@@ -46,8 +53,8 @@ class Cluster:
         self, target: Target, attacks: Sequence[Attack], tasks: Iterable[Task], selection: Selection, progress: Progress
     ) -> Iterator[Finished]:
         """See `runs.engine.Engine`. Raises UserError when Ray is not installed, or there is no such cluster."""
-        pickled = [{"task": pickle.dumps(task)} for task in tasks]
-        if not pickled:
+        tasks = iter(tasks)
+        if (first := next(tasks, None)) is None:
             return
         for attack in attacks:  # what is kept on the disk is made once, before all workers would make it at once
             attack.prepare(target, progress)
@@ -55,26 +62,87 @@ class Cluster:
         options = dict(self.options)
         if options.get("device") == "auto":
             options["device"] = target.device.type  # what was chosen here, not there
+        options["precision"] = target.precision
+        asked = (self.model, options, target.identity.digest, attacks, selection, str(Path.cwd()))
         with _connected(self.address, self.workers if unit == "CPU" else None) as ray:
-            workers = self.workers or int(ray.cluster_resources().get(unit, 0))
-            if workers < 1:
+            there = int(ray.cluster_resources().get(unit, 0))
+            if there < 1:
                 raise UserError(f"the cluster has no {unit}: start workers that have one, or take another --device")
-            # Ray returns a block when all of it is done, so each shard is a block
-            shards = ray.data.from_items(pickled, override_num_blocks=len(pickled))
-            finished = shards.map_batches(
-                _Worker,
-                batch_size=1,
-                compute=ray.data.ActorPoolStrategy(size=min(workers, len(pickled))),
-                fn_constructor_args=(self.model, options, target.identity.digest, attacks, selection),
-                fn_constructor_kwargs={"directory": str(Path.cwd())},
-                num_cpus=1 if unit == "CPU" else 0,
-                num_gpus=1 if unit == "GPU" else 0,
-            )
-            for row in finished.iter_rows():
-                answer = pickle.loads(row["finished"])  # noqa: S301 (from our own workers)
-                if isinstance(answer, UserError):
-                    raise answer
-                yield from answer
+            takes = {"num_cpus": 1, "num_gpus": 0} if unit == "CPU" else {"num_cpus": 0, "num_gpus": 1}
+            actor = ray.remote(**takes)(_Worker)
+            workers = min(self.workers or there, there)
+            for answer in ActorPool(ray, lambda: actor.remote(*asked), workers).stream(chain([first], tasks)):
+                yield from _opened(answer)
+
+    def examined(self, chunks: Iterable[Sequence[Entry]], examine: Examination) -> Iterator[Iterable[Item]]:
+        """See `Examiners`. Without an address the cores of this machine do it, for which Ray need not start."""
+        if self.address is None:
+            yield from WorkerProcesses(self.workers).examined(chunks, examine)
+            return
+        chunks = iter(chunks)
+        yield from at_first_here(chunks, examine, PATIENCE)
+        if (first := next(chunks, None)) is None:
+            return
+        with _connected(self.address, None) as ray:
+            width = self.workers or AHEAD * int(ray.cluster_resources().get("CPU", 1))
+            remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS)(_examined)
+            asked = _Asked(ray, remote, examine, str(Path.cwd()))
+            yield from in_window(asked.begin, chain([first], chunks), width)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What workers of a cluster are asked of each picture. remote: `_examined`, as Ray calls it elsewhere."""
+
+    ray: Any
+    remote: Any
+    examine: Examination
+    directory: str
+
+    def begin(self, chunk: Sequence[Entry]) -> Callable[[], Iterable[Item]]:
+        """A chunk is handed over, if another process can read what this one can; what is returned waits for it."""
+        if not all(entry.shared for entry in chunk):
+            return lambda: map(self.examine, chunk)
+        return partial(self._answer, chunk, self.remote.remote(pickle.dumps((self.examine, chunk)), self.directory))
+
+    def _answer(self, chunk: Sequence[Entry], reference: Any) -> list[Item]:
+        """Raises UserError where pictures are not within the workers' reach, or a worker does not live through them."""
+        try:
+            items = unpickled(self.ray.get(reference))
+        except self.ray.exceptions.RayTaskError:
+            raise
+        except self.ray.exceptions.RayError as error:
+            why = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"workers ended over the pictures from {chunk[0].name} to {chunk[-1].name} ({why}): {MEMORY_SHORT}"
+            ) from None
+        for entry, item in zip(chunk, items, strict=True):
+            if item.sha256 is None and self.examine(entry).sha256 is not None:
+                raise UserError(
+                    f"{entry.name} can be read here and not by a worker ({item.reason}): put the pictures where every "
+                    "machine of the cluster finds them under the same path"
+                )
+        return items
+
+
+def _examined(told: bytes, directory: str) -> bytes:
+    """In a worker: the rows of a chunk."""
+    _enter(directory)
+    return answered(*pickle.loads(told))  # noqa: S301 (from our own driver)
+
+
+def _enter(directory: str) -> None:
+    """Paths may be relative to the driver's folder, which another machine may not have."""
+    with suppress(OSError):
+        os.chdir(directory)
+
+
+def _opened(answer: bytes) -> Iterator[Finished]:
+    """What a worker found. Raises the UserError that it met."""
+    found: tuple[Finished, ...] | UserError = pickle.loads(answer)  # noqa: S301 (from our own workers)
+    if isinstance(found, UserError):
+        raise found
+    yield from found
 
 
 class _Worker:
@@ -90,9 +158,7 @@ class _Worker:
         directory: str,
     ) -> None:
         torch.set_num_threads(1)  # one core each; a pool of workers beats many threads in each of them
-        # paths may be relative to the driver's folder, which another machine may not have
-        with suppress(OSError):
-            os.chdir(directory)
+        _enter(directory)
         self._error: UserError | None = None
         try:
             target = load_target(model, **options)
@@ -102,15 +168,19 @@ class _Worker:
         except UserError as error:  # Ray would start a worker anew for ever that fails when it starts
             self._error = error
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
+    def ready(self) -> None:
+        """Answers once the model is loaded."""
+
+    def score(self, task: bytes) -> bytes:
+        """One shard: all that is found, or what was wrong."""
         answer: tuple[Finished, ...] | UserError
         try:
             if self._error:
                 raise self._error
-            answer = tuple(self._score(pickle.loads(batch["task"][0])))  # noqa: S301 (from our own driver)
+            answer = tuple(self._score(pickle.loads(task)))  # noqa: S301 (from our own driver)
         except UserError as error:
             answer = error
-        return {"finished": [pickle.dumps(answer)]}
+        return pickle.dumps(answer)
 
 
 @contextmanager
@@ -118,14 +188,10 @@ def _connected(address: str | None, cores: int | None) -> Iterator[Any]:
     """Ray, connected to a cluster, or with one of its own that ends with the block; one that is there stays."""
     try:
         import ray
-        import ray.data
     except ImportError:
         raise UserError(
             "the engine ray is not installed: pip install 'trainedon[ray]', or take --engine local"
         ) from None
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False  # ours are shown
     ours = not ray.is_initialized()
     if ours and address:
         _knock(address)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainedon import run_files
@@ -19,9 +21,11 @@ from trainedon.attacks import Attack, Progress
 from trainedon.errors import UserError
 from trainedon.files import write_atomically
 from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, ScoreRow, written
-from trainedon.parquet import opened
+from trainedon.parquet import Reader, opened
 from trainedon.pictures import Entry, Item
+from trainedon.pictures.examining import Examination
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
+from trainedon.pictures.worker_processes import WorkerProcesses
 from trainedon.runs.scoring import unfinished as parts
 from trainedon.runs.scoring.exhibit_files import Exhibits, Selection
 from trainedon.runs.scoring.scorer import Finished, Scorer, Task, row, scored
@@ -38,7 +42,7 @@ def forget(path: Path) -> None:
 
 
 class Engine(Protocol):
-    """Who scores the shards: in any order, in this process or elsewhere."""
+    """Who examines the pictures and scores the shards: these in any order, in this process or elsewhere."""
 
     def score(
         self, target: Target, attacks: Sequence[Attack], tasks: Iterable[Task], selection: Selection, progress: Progress
@@ -49,14 +53,22 @@ class Engine(Protocol):
         """
         ...
 
+    def examined(self, chunks: Iterable[Sequence[Entry]], examine: Examination) -> Iterator[Iterable[Item]]:
+        """See `Examiners`: before anything is scored, the inventory is taken."""
+        ...
+
 
 @dataclass(frozen=True)
 class Local:
     """This process, one shard after another. interval: seconds after which what is done of a shard is kept, measured
-    by `clock`."""
+    by `clock`. workers: processes that take the inventory; None: one a core."""
 
     interval: float = INTERVAL
     clock: Clock = time.monotonic
+    workers: int | None = None
+
+    def examined(self, chunks: Iterable[Sequence[Entry]], examine: Examination) -> Iterator[Iterable[Item]]:
+        return WorkerProcesses(self.workers).examined(chunks, examine)
 
     def score(
         self, target: Target, attacks: Sequence[Attack], tasks: Iterable[Task], selection: Selection, progress: Progress
@@ -85,14 +97,15 @@ def score_all(
 
     texts: by which the attacks are known there: their `repr`, or what an earlier version wrote in its place. entries:
     where to read each item. rendering: how. keep: called with each file of a shard that is finished, or of a part of
-    it. What is there already, and whole, is not done again. The first attack that can show what it saw fills
-    `out/restored`.
+    it. What is there already, and whole, is not done again, neither shards nor attacks that the table has. The first
+    attack that can show what it saw fills `out/restored`.
     """
-    if (out / run_files.SCORES).exists():
+    in_table = _in_table(out / run_files.SCORES)
+    if in_table >= {*texts}:
         return
     shards = _shards(items)
-    folders = [_folder(out, number, attack) for number, attack in enumerate(attacks)]
-    for folder in folders:
+    folders = {i: _folder(out, i, attack) for i, attack in enumerate(attacks) if texts[i] not in in_table}
+    for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     todo = [(places, name, missing) for places, name in shards if (missing := _missing(folders, name, len(places)))]
     total = sum(len(places) for places, _ in shards)
@@ -144,8 +157,8 @@ def _name(items: Sequence[Item]) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
 
 
-def _missing(folders: Sequence[Path], name: str, rows: int) -> tuple[int, ...]:
-    return tuple(number for number, folder in enumerate(folders) if not _is_complete(folder / f"{name}.parquet", rows))
+def _missing(folders: Mapping[int, Path], name: str, rows: int) -> tuple[int, ...]:
+    return tuple(number for number, folder in folders.items() if not _is_complete(folder / f"{name}.parquet", rows))
 
 
 def _is_complete(path: Path, rows: int) -> bool:
@@ -189,9 +202,15 @@ def _merge(
     out: Path,
     progress: Progress,
 ) -> None:
-    """All shards, and the pictures that were not scored, in the order of attacks and inventory."""
+    """All shards, and the pictures that were not scored, in the order of attacks and inventory. Of attacks that the
+    table has already the rows that it has."""
+    in_table = _in_table(out / run_files.SCORES)
     with written(out / run_files.SCORES, SCORES) as writer:
         for number, (attack, text) in enumerate(zip(attacks, texts, strict=True)):
+            if text in in_table:
+                for table in _rows_of(out / run_files.SCORES, text):
+                    writer.write_table(table)
+                continue
             paths = [_folder(out, number, attack) / f"{name}.parquet" for name in names]
             if attack.learns:
                 progress(f"{attack.spelled()} learning", 0, 1)
@@ -206,6 +225,29 @@ def _merge(
             excluded = (row(item, attack, reason=item.reason) for item in items if item.reason is not None)
             for rows in _blocks(excluded, SHARD * MERGED):
                 writer.write_table(_under(text, pa.Table.from_pylist(rows, schema=SCORES)))
+
+
+def _in_table(path: Path) -> set[str]:
+    """The texts of the attacks that the table of scores has, if there is one: a run that attacks are added to."""
+    if not path.exists():
+        return set()
+    with _opened_table(path) as file:
+        return {text for batch in file.batches(["attack_repr"]) for text in batch.column(0).unique().to_pylist()}
+
+
+def _rows_of(path: Path, text: str) -> Iterator[pa.Table]:
+    with _opened_table(path) as file:
+        for batch in file.batches(SCORES.names):
+            yield pa.Table.from_batches([batch]).filter(pc.field("attack_repr") == text).cast(SCORES)
+
+
+@contextmanager
+def _opened_table(path: Path) -> Iterator[Reader]:
+    try:
+        with opened(path) as file:
+            yield file
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        raise UserError(f"{path} is damaged: choose another --out") from None
 
 
 def _under(text: str, table: pa.Table) -> pa.Table:

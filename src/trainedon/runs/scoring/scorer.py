@@ -24,6 +24,7 @@ from trainedon.pictures import Batch, Entry, Item, Picture
 from trainedon.pictures.pixels.picture import digest, unpack
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.runs.scoring.exhibit_files import Selection, Shown
+from trainedon.runs.scoring.outlook import Outlook
 from trainedon.runs.scoring.unfinished import PartialShard
 from trainedon.targets import Evaluations, Journal, Pace, Symmetric, Target
 from trainedon.targets.core.journal import worthwhile
@@ -80,6 +81,7 @@ class Scorer:
     ) -> None:
         self._target, self._attacks, self._selection, self._pace = target, attacks, selection, pace
         self._showing = next((number for number, attack in enumerate(attacks) if attack.shown_as is not None), None)
+        self._outlook = Outlook(target, attacks, said=pace is None)  # of a worker among several, nobody could say
         target.batching.pace = pace
 
     def __call__(self, task: Task, progress: Progress = silent) -> Iterator[Finished]:
@@ -112,6 +114,7 @@ class Scorer:
         scored_before = {place for part in parts for place in part.places}
         left = [place for place in range(len(batch)) if place not in scored_before]
         for judged, spent in self._judged(task, number, batch, left, progress) if left else ():
+            self._outlook.tell(task.done, task.total, number, len(batch) - len(left) + len(judged.scores), spent)
             fresh.add(left[: len(judged.scores)], judged, spent)
             left = left[len(judged.scores) :]
             if left and self._pace is not None and self._pace.due:

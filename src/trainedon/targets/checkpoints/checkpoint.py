@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,13 @@ class Checkpoint:
 
     def close(self) -> None:
         self._tensors.close()
+
+    def kinds(self) -> Counter[str]:
+        """How many numbers of each type it holds."""
+        found: Counter[str] = Counter()
+        for name, shape in self.shapes.items():
+            found[self.dtypes[name]] += math.prod(shape)
+        return found
 
     def side(self, name: str, dimension: int) -> int | None:
         """One side of a tensor's shape; None where there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -45,15 +45,19 @@ ASIDE = re.compile(
 VOCABULARY = ("tokenizer.json", "vocab.json", "spiece.model")
 
 
-def open_single(path: Path, base: Path | None, dtype: torch.dtype) -> tuple[Opened, str, tuple[str, ...]]:
+def open_single(
+    path: Path, base: Path | None, settled: Callable[[Callable[[], Mapping[str, int]]], torch.dtype]
+) -> tuple[Opened, str, tuple[str, ...]]:
     """The pipeline in a safetensors file, its digest, and what a reader should know of it.
 
     base: a diffusers folder, or as much of one as is needed: what it has of configurations comes before the published
-    ones, and parts that the file lacks are taken from it, tokenizers always. Raises UserError for a file that is none
+    ones, and parts that the file lacks are taken from it, tokenizers always. settled: the type of the numbers, given
+    what says how many of each type, as safetensors calls it, the file holds. Raises UserError for a file that is none
     of the models on the list, for a tensor that is missing, misshapen or not known, and where something is needed of
     `base`.
     """
     with opened_single(path, base) as single, heeded(path):
+        dtype = settled(single.file.kinds)
         built = {part: single.build(part, dtype) for part in single.design.parts if part not in single.absent}
         built |= {part: single.tokenizer(part, built) for part in single.tokenizers}
         kind, config = single.scheduler

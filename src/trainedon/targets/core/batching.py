@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -21,17 +21,20 @@ class Batching:
     """How many rows go through a network at once.
 
     rows: at most. compiled: whether the network is compiled anew for each number of rows. pace: where the rows' time is
-    measured, and progress told, if it is.
+    measured, and progress told, if it is. unit: a batch is filled up to a multiple of it, a power of two up to PAD.
+    coder: of a model with an autoencoder, how many pictures go through that at once.
     """
 
     rows: int = 64
     compiled: bool = False
     pace: Pace | None = None
+    unit: int = PAD
+    coder: Batching | None = field(default=None, repr=False)
 
     def through(
         self, network: Rows, x: torch.Tensor, t: torch.Tensor, condition: Condition, rows: int | None = None
     ) -> torch.Tensor:
-        """`network(x, t, condition)`, at most `rows` rows at once, filled up to a multiple of PAD.
+        """`network(x, t, condition)`, at most `rows` rows at once, filled up to a multiple of `unit`.
 
         Kernels are chosen by batch size, and a lone row may take one that rounds otherwise; filled-up batches take the
         same one, so that a picture's answer does not depend on how many others come along.
@@ -69,24 +72,30 @@ class Batching:
     def _size(self, n: int, most: int) -> int:
         """How many rows the network is given for n of them; a compiled one few sizes, for each of which it is compiled.
 
-        n, 1 at least, is at most `most`, a multiple of PAD.
+        n, 1 at least, is at most `most`, a multiple of `unit`.
         """
-        size = min(PAD << (-(-n // PAD) - 1).bit_length(), most) if self.compiled else n + -n % PAD
+        unit = self.unit
+        size = min(unit << (-(-n // unit) - 1).bit_length(), most) if self.compiled else n + -n % unit
         return max(size, self.least)
 
     @property
     def least(self) -> int:
         """How many rows the network is given at least: what fewer cost."""
         # with one thread PyTorch computes 1 x 1 convolutions of fewer than 16 rows by itself, and rounds otherwise
-        return 2 * PAD if torch.get_num_threads() == 1 else PAD
+        return 2 * PAD if self.unit == PAD and torch.get_num_threads() == 1 else self.unit
+
+    @property
+    def most(self) -> int:
+        """How many rows the network is given at most, those that only fill up included."""
+        return max(self.rows // self.unit * self.unit, self.least)
 
     def at_once(self, device: torch.device, rows: int | None = None) -> int:
-        """How many rows the network is given, a multiple of PAD, so that only the last batch is filled up."""
-        most = (rows or self.rows) // PAD * PAD
+        """How many rows the network is given, a multiple of `unit`, so that only the last batch is filled up."""
+        most = (rows or self.rows) // self.unit * self.unit
         # not with gradients: those of weights are summed over a batch, so that its size shows
         if self.pace and self.adapts(device) and not torch.is_grad_enabled():
-            most = int(min(most, self.pace.within(1) // PAD * PAD))
-        return max(PAD, most)
+            most = int(min(most, self.pace.within(1) // self.unit * self.unit))
+        return max(self.unit, most)
 
     def adapts(self, device: torch.device) -> bool:
         """Whether batches may shrink where rows are slow: on a CPU, where the batch size changes no answer and timing a
@@ -94,11 +103,27 @@ class Batching:
         return self.pace is not None and device.type == "cpu" and not self.compiled
 
     def shrink(self) -> bool:
-        """After memory ran out: halve `rows` down to PAD and give back what is cached. False if that was the least."""
-        smaller = max(PAD, self.rows // 2)
-        shrunk, self.rows = smaller < self.rows, min(smaller, self.rows)
+        """After memory ran out: halve `rows` down to 1, those of the autoencoder too, and give back what is cached.
+        False if that was the least."""
+        both = [one for one in (self, self.coder) if one is not None]
+        shrunk = any(one.rows > 1 for one in both)
+        for one in both:
+            one.at_most(max(1, one.rows // 2))
         gc.collect()
         torch.cuda.empty_cache()  # does nothing where CUDA was not used
         if torch.backends.mps.is_available():
             torch.mps.empty_cache()
         return shrunk
+
+    def at_most(self, rows: int) -> None:
+        """No more than so many rows from now on, 1 or more. Fewer than PAD come in batches of one size, so that answers
+        still do not depend on the rows beside."""
+        self.rows = min(self.rows, rows)
+        self.unit = min(self.unit, power_of_two(self.rows))
+        if self.least > rows:
+            self.unit = PAD // 2
+
+
+def power_of_two(rows: int) -> int:
+    """The largest one that is not above `rows`, 1 or more."""
+    return 1 << (rows.bit_length() - 1)

@@ -38,7 +38,10 @@ def named_symmetries(names: Sequence[str]) -> tuple[str, ...]:
     repeated one."""
     if tuple(names) == ("all",):
         return tuple(SYMMETRIES)
-    if not set(names) <= set(TRANSFORMATIONS) or len(set(names)) < len(names):
+    twice = [name for name in names if names.count(name) > 1]
+    if twice and set(names) <= set(TRANSFORMATIONS):
+        raise UserError(f"symmetries {'+'.join(names)}: {twice[0]} stands there twice, name it once")
+    if not set(names) <= set(TRANSFORMATIONS):
         raise UserError(
             f"symmetries {'+'.join(names)} are not known: choose from {', '.join(TRANSFORMATIONS)}, joined by +, or "
             f"all ({'+'.join(SYMMETRIES)}), or none"

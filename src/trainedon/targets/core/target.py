@@ -318,12 +318,16 @@ class Target(ABC):
         self, network: Rows, x: torch.Tensor, t: torch.Tensor, condition: Condition, rows: int | None = None
     ) -> torch.Tensor:
         """Rows through a part of the model, batched as `batching` says, or at most `rows` at once."""
+        return self.batching.through(self.checked(network), x, t, condition, rows)
+
+    def checked(self, network: Rows) -> Rows:
+        """`network`, whose own failures are told as the model's: see `answering`."""
 
         def checked(*part: Any) -> torch.Tensor:
             with answering(self.identity.name):
                 return network(*part)
 
-        return self.batching.through(checked, x, t, condition, rows)
+        return checked
 
     def _answer(self, x_t: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         if self.memo is None or torch.is_grad_enabled():

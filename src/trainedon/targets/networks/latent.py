@@ -10,13 +10,16 @@ from typing import Any
 import torch
 
 from trainedon.condition import UNCONDITIONAL, Condition
-from trainedon.targets.core.batching import PAD, Rows
+from trainedon.targets.core.batching import PAD, Batching, Rows
 from trainedon.targets.networks.network import PRECISIONS, Module, Network, labels_of
 
 # Latents of pictures, scaled to a standard deviation of about 1, stay well within this; what guides a restoration could
 # otherwise push them without end.
 LARGEST = 10.0
-KEPT = 64 * 2**20  # bytes of latents that are kept
+KEPT = 256 * 2**20  # bytes of latents that are kept: of 64 pictures in four views where one takes 1 MiB, as Flux's do
+# Numbers of one picture at its full size in the autoencoder (height x width x channels) from which on pictures go
+# through it one by one: 256 x 256 pixels in that of Stable Diffusion have twice as many.
+ALONE = 2**22
 
 
 @dataclass(eq=False, repr=False)
@@ -35,7 +38,8 @@ class Latent(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._encoded: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+        self._encoded: OrderedDict[bytes, torch.Tensor] = OrderedDict()  # by a hash of the picture
+        self._encoded_bytes = 0
         self.autoencoder.requires_grad_(False).eval()
         config = self.autoencoder.config
         self._scale = getattr(config, "scaling_factor", None) or 1.0
@@ -44,6 +48,9 @@ class Latent(Network):
         if mean is not None and std is not None:  # one number a channel, of some autoencoders
             self._shift = torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
             self._scale = self._scale / torch.tensor(std, device=self.device).view(1, -1, 1, 1)
+        if self.batching.coder is None:
+            alone = self.pixels[1] * self.pixels[2] * config.block_out_channels[0] >= ALONE
+            self.batching.coder = Batching(1, unit=1) if alone else Batching(PAD)
         if not self.offloaded:
             self.autoencoder.to(self.device, memory_format=torch.channels_last)
 
@@ -75,40 +82,52 @@ class Latent(Network):
         """The mode of the autoencoder's distribution, shifted and scaled as the network was trained on it.
 
         What [-1, 1] is to pixels is done by the scale; latents are not rescaled otherwise. Attacks ask for the same
-        pictures again and again: the latest answers are kept.
+        pictures again and again, in other company each: the latest answers are kept, picture by picture.
         """
-        key = hashlib.blake2b(pixels.detach().cpu().contiguous().numpy().tobytes()).digest()
+        keys = [hashlib.blake2b(row.tobytes()).digest() for row in pixels.detach().cpu().contiguous().numpy()]
+        places = {key: place for place, key in enumerate(keys) if key not in self._encoded}
+        found = {key: self._encoded[key] for key in keys if key not in places}
+        if places:
+            found |= zip(places, self._encode(pixels[[*places.values()]]), strict=True)
+        for key in dict.fromkeys(keys):
+            self._keep(key, found[key])
+        return torch.stack([found[key] for key in keys])
+
+    def _keep(self, key: bytes, states: torch.Tensor) -> None:
+        """Latents of one picture; those that were asked for least recently go first."""
         if key not in self._encoded:
-            self._encoded[key] = self._encode(pixels)
-            while len(self._encoded) > 1 and sum(states.nbytes for states in self._encoded.values()) > KEPT:
-                self._encoded.popitem(last=False)
+            self._encoded[key] = states.clone()
+            self._encoded_bytes += states.nbytes
         self._encoded.move_to_end(key)
-        return self._encoded[key].clone()
+        while len(self._encoded) > 1 and self._encoded_bytes > KEPT:
+            self._encoded_bytes -= self._encoded.popitem(last=False)[1].nbytes
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
-
-        def network(x: torch.Tensor, _t: torch.Tensor, _condition: Condition) -> torch.Tensor:
-            found = self.autoencoder.encode(x.to(memory_format=torch.channels_last))
-            latents: torch.Tensor = found.latents if hasattr(found, "latents") else found.latent_dist.mode()
-            return latents
-
-        return (self._through(network, pixels) - self._shift) * self._scale
+        return (self._through(self.encoded, pixels) - self._shift) * self._scale
 
     def decode(self, states: torch.Tensor) -> torch.Tensor:
-        def network(z: torch.Tensor, _t: torch.Tensor, _condition: Condition) -> torch.Tensor:
-            pictures: torch.Tensor = self.autoencoder.decode(z.to(memory_format=torch.channels_last)).sample
-            return pictures
+        return self._through(self.decoded, states / self._scale + self._shift)
 
-        return self._through(network, states / self._scale + self._shift)
+    def encoded(self, x: torch.Tensor, _t: torch.Tensor, _condition: Condition) -> torch.Tensor:
+        """What the autoencoder makes of a batch of pictures, as it is."""
+        found = self.autoencoder.encode(x.to(memory_format=torch.channels_last))
+        latents: torch.Tensor = found.latents if hasattr(found, "latents") else found.latent_dist.mode()
+        return latents
+
+    def decoded(self, z: torch.Tensor, _t: torch.Tensor, _condition: Condition) -> torch.Tensor:
+        pictures: torch.Tensor = self.autoencoder.decode(z.to(memory_format=torch.channels_last)).sample
+        return pictures
 
     def bounded(self, states: torch.Tensor) -> torch.Tensor:
         return states.clamp(-LARGEST, LARGEST)
 
     @torch.no_grad()
     def _through(self, network: Rows, x: torch.Tensor) -> torch.Tensor:
-        """The autoencoder's passes, PAD rows at once: they work at the picture's size, and take memory accordingly."""
+        """The autoencoder's passes, in batches of their own: they work at the picture's size, and take memory
+        accordingly."""
         times = torch.zeros(len(x), dtype=torch.int64, device=self.device)
-        return self.batched(network, x.to(self.device), times, UNCONDITIONAL, rows=PAD).contiguous()
+        coder = self.batching.coder or Batching(PAD)
+        return coder.through(self.checked(network), x.to(self.device), times, UNCONDITIONAL).contiguous()
 
 
 class LatentUNet(Latent):

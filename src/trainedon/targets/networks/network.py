@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from trainedon.condition import UNCONDITIONAL, Captions, Classes, Condition
 from trainedon.errors import UserError
-from trainedon.targets.core.batching import PAD
 from trainedon.targets.core.target import Target
 from trainedon.targets.networks.attending import Watch, attentions
 
@@ -45,6 +44,9 @@ class Network(Target):
         """The network where it works."""
         # channels-last halves the time of a forward pass on CPU, and makes it independent of the batch size
         return network.to(self.device, memory_format=torch.channels_last)
+
+    def ready(self) -> None:
+        """What has to be there before the network can be asked without a condition of its own."""
 
     @abstractmethod
     def ask(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
@@ -172,7 +174,7 @@ class Network(Target):
         self, x_t: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, condition: Condition = UNCONDITIONAL
     ) -> torch.Tensor:
         weights = list(self.network.requires_grad_(True).parameters())
-        rows = len(x_t) + -len(x_t) % PAD  # all at once whatever the batch size, so that sums round alike
+        rows = len(x_t) + -len(x_t) % self.batching.unit  # all at once, so that sums round alike with any batch size
         times = torch.as_tensor(t, device=self.device)
         try:
             with torch.enable_grad():

@@ -17,7 +17,10 @@ from trainedon.targets.reading.model_files import shown
 from trainedon.targets.reading.vocabulary import Unread, unpanicked
 
 Prompt = dict[str, torch.Tensor]  # a caption as a network takes it, by the names of the network's arguments
-KEPT = 256 * 2**20  # bytes of embedded captions that are kept; the oldest go first
+# Of embedded captions that are kept, the oldest go first beyond so many bytes, and never so that fewer are left than
+# the 64 pictures of a shard have, with those of others that controls ask about.
+KEPT = 256 * 2**20
+AT_LEAST = 160
 AESTHETIC = 6.0  # the score that SDXL's refiner is given by default, in place of the size of the result
 WORDS = "words"  # the key of bool (tokens,): which of the text's tokens are words of the caption
 
@@ -36,6 +39,9 @@ class Text(Latent):
     @property
     def conditioning(self) -> str:
         return "caption"
+
+    def ready(self) -> None:
+        self._prompt("")
 
     @abstractmethod
     def embed(self, caption: str) -> Prompt:
@@ -58,7 +64,7 @@ class Text(Latent):
                 for name, value in self._embedding(caption).items()
             }
             self._bytes += _nbytes(self._embedded[caption])
-            while len(self._embedded) > 1 and self._bytes > KEPT:
+            while len(self._embedded) > AT_LEAST and self._bytes > KEPT:
                 self._bytes -= _nbytes(self._embedded.popitem(last=False)[1])
         self._embedded.move_to_end(caption)
         return self._embedded[caption]

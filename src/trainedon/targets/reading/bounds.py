@@ -17,8 +17,8 @@ from torch import nn
 from torch.nn.modules import module as registry
 
 from trainedon.errors import UserError
+from trainedon.free_memory import free_of_system
 
-MEMORY = Path("/proc/meminfo")  # of Linux
 # Numbers that networks make for themselves besides their weights: the table of places of pictures of 4 096 pixels.
 OWN_NUMBERS = 2**26
 # Files may hold three weights of attention as one, and T5 knows its tokens twice; others have fewer than they are built
@@ -85,18 +85,9 @@ def no_larger(held: Held, where: Path | str) -> Iterator[None]:
 def check_memory(network: nn.Module, dtype: torch.dtype, where: Path | str) -> None:
     """Raises UserError, which begins with `where`, when a network's weights do not fit into the memory that is free:
     systems do not refuse it to who asks for too much, they end the process later."""
-    free, needed = _free(), sum(one.numel() for one in network.parameters()) * dtype.itemsize
+    free, needed = free_of_system(), sum(one.numel() for one in network.parameters()) * dtype.itemsize
     if free is not None and needed > free:
         raise UserError(
             f"{where}: its weights take {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} are free: close "
             "other programs, or take a larger machine"
         )
-
-
-def _free() -> int | None:
-    """Bytes of memory that a program can still get; None where the system does not say."""
-    try:
-        with MEMORY.open() as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return None

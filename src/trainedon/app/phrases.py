@@ -1,0 +1,154 @@
+"""What the page says, as HTML: whatever comes from files or from the package is escaped, none of it is markup."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from trainedon.app.dropped import Dropped
+from trainedon.app.job import JobState
+from trainedon.evidence.statistics.pvalues import smallest_p
+from trainedon.reporting.words import LADDER, clean
+
+if TYPE_CHECKING:
+    from trainedon.api.results import AuditRun
+    from trainedon.app.desk import Forecast, Look
+
+SMALL = 96  # up to this side in pixels a picture is shown with its pixels as squares
+MOST_SAID = 8  # of refused files; the rest is counted
+HEAD = Markup(
+    "<h1>Was this model trained on my pictures?</h1>"
+    "<p>Drop pictures in. Each is noised or hidden in part, the model brings it back, and what it remembers too well "
+    "is compared with what chance would give. The pictures do not leave this computer, and what you drop here is "
+    "removed when the program ends.</p>"
+)
+EMBEDDED_MODEL = "The embedded one, trained on 256 designs of OpenMoji"
+MODEL = (
+    "Type the path of a folder or a .safetensors file on this computer, which is read with your rights; or the name of "
+    "a model on the hub (owner/name), which is downloaded first."
+)
+SUSPECTS = Markup(
+    "<p>Forty or more. For a model that paints by words, add a caption to each: a .txt file of the same name.</p>"
+)
+UNSEEN = Markup(
+    "<p>Such as the model cannot have been trained on, and alike in every other way: same maker, same kind, same file "
+    "format. The more, the more can be told; a hundred is good.</p>"
+)
+MIRROR = Markup(
+    "<p>Each picture is compared with its own mirror image: a model that never saw it has no reason to know one better "
+    "than the other. Leave out pictures with writing or digits, which are not as likely the other way round.</p>"
+)
+ONE = Markup(
+    "<p>What does the model make of one picture? <b>One picture alone proves nothing</b>: some come back well from "
+    "any model, and chance is large. Whoever picks pictures by what is seen here finds training everywhere, so each "
+    "look is remembered, and an audit of pictures that were looked at says so.</p>"
+)
+# What a run shows of a picture -> what is said below it, in the order in which it is seen.
+SHOWN = {
+    "original": "Your picture, as the model sees it",
+    "degraded": "Its middle, hidden",
+    "restored-1": "What the model painted there",
+    "viewback": "What it painted in the mirror image, turned back",
+    "guess": "Noised as a whole: the model's guess",
+    "viewguess": "Its guess in the mirror, turned back",
+    "ahead": "Orange: the guess is better than in the mirror",
+}
+
+
+def fault(sentence: object) -> Markup:
+    """Why something was not done."""
+    return Markup('<p class="fault" role="alert">{}</p>').format(_capital(str(sentence)))
+
+
+def heap(dropped: Dropped, refused: Sequence[str] = ()) -> Markup:
+    """How many pictures there are, and what was left out of those that were dropped last."""
+    n = len(dropped)
+    said = Markup('<p class="heap"><b>{}</b></p>').format(f"{n} picture{'s' * (n != 1)}" if n else "No pictures yet")
+    if refused:
+        rows = Markup("").join(Markup("<li>{}</li>").format(clean(one)) for one in refused[:MOST_SAID])
+        more = f"and {len(refused) - MOST_SAID} more" if len(refused) > MOST_SAID else ""
+        said += Markup('<div class="fault" role="alert">Left out:<ul>{}</ul>{}</div>').format(rows, more)
+    return said
+
+
+def forecast(found: Forecast) -> Markup:
+    """How long it would take, and what could be claimed."""
+    estimate, unseen = found.estimate, found.unseen
+    hours = estimate.wall_hours + (estimate.inventory_hours or 0)
+    said = [f"About {lasts(hours * 3600)} here, on {estimate.device}, and as long again for controls and the page."]
+    if estimate.reachable is not None:
+        said.append(estimate.reachable.sentence)
+        said.append(f"Level {estimate.reachable.level} means: {_uncapital(LADDER[estimate.reachable.level][0])}.")
+    if unseen:
+        least = smallest_p(1, unseen)
+        said.append(
+            f"With {unseen} unseen picture{'s' * (unseen != 1)} no single picture can get a p-value below {least:.3f}; "
+            "the more, the lower."
+        )
+    rows = Markup("").join(Markup("<li>{}</li>").format(one) for one in said)
+    return Markup('<div class="forecast"><b>Before it starts</b><ul>{}</ul></div>').format(rows)
+
+
+def progress(state: JobState) -> Markup:
+    """How far the run is."""
+    if state.state == "idle" or state.state == "done":
+        return Markup("")
+    if state.state == "failed":
+        return fault(state.message)
+    left = state.seconds_left
+    words = {"stopping": "Stopping: ", "stopped": "Stopped, and nothing is lost: "}.get(state.state, "")
+    end = "" if left is None or state.state != "at work" else f", about {lasts(left)} left"
+    said = f"{words}{clean(state.what)}, {int(state.done)} of {state.total}{end}"
+    share = state.done / state.total if state.total else 0.0
+    return Markup(
+        '<div class="progress" role="status"><progress max="1" value="{:.3f}"></progress><p>{}</p></div>'
+    ).format(share, _capital(said))
+
+
+def verdict(audit: AuditRun, number: int) -> Markup:
+    """What the audit found, and its page. number: which one it is, so that no browser shows an earlier page."""
+    named = len(audit.named)
+    which = f"{named} of {len(audit.pictures)} pictures stand out by themselves." if named else ""
+    return Markup(
+        '<div class="verdict"><p class="level">Claim level {}</p><p class="claim">{}</p><p>{}</p>'
+        '<p><a href="/report" target="_blank" rel="noopener">Open the page by itself</a> &middot; '
+        '<a href="/run.zip" download>Download everything (zip)</a></p>'
+        '<iframe title="The page of the audit" src="/report?{}" sandbox="" referrerpolicy="no-referrer"></iframe></div>'
+    ).format(audit.claim.grade, audit.claim.sentence, which, number)
+
+
+def look(found: Look) -> Markup:
+    """What there is to see of one picture."""
+    small = Markup('class="small"') if found.side <= SMALL else ""
+    figures = Markup("").join(
+        Markup('<figure><img {} src="data:image/png;base64,{}" alt="{}"><figcaption>{}</figcaption></figure>').format(
+            small, base64.b64encode(found.pictures[name]).decode(), caption, caption
+        )
+        for name, caption in SHOWN.items()
+        if name in found.pictures
+    )
+    share = found.record.ahead
+    ahead = "" if share is None else f"{share:.0%} of its area is guessed better than in the mirror; chance gives half."
+    return Markup('<div class="figures">{}</div><p>{} {} One picture alone proves nothing.</p>').format(
+        figures, ahead, found.record.note
+    )
+
+
+def lasts(seconds: float) -> str:
+    """In words, for people."""
+    for unit, size, most in (("second", 1, 90), ("minute", 60, 90), ("hour", 3600, 48), ("day", 86400, float("inf"))):
+        if seconds / size < most:
+            n = max(1, round(seconds / size))
+            return f"{n} {unit}{'s' * (n != 1)}"
+    raise AssertionError(seconds)
+
+
+def _uncapital(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _capital(text: str) -> str:
+    return clean(text[:1].upper() + text[1:])

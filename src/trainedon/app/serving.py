@@ -1,0 +1,125 @@
+"""The program behind the page: it listens on 127.0.0.1 alone, tells nobody, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from trainedon.app.desk import MOST_BYTES, Desk
+from trainedon.app.dropped import MOST_FILE
+from trainedon.app.guard import Guard
+from trainedon.app.models import EMBEDDED, Models
+from trainedon.errors import UserError
+from trainedon.stopping import SIGNALS
+
+HOST = "127.0.0.1"
+SHUTTING_DOWN = 2  # seconds that open connections of the page are given
+# The page in its frame: no scripts, no forms, and nothing is loaded.
+SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+# Gradio asks its makers for news and tells them of use; both are looked up when it is imported.
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "GRADIO_SSR_MODE": "False"}
+
+
+def serve(models: Models, port: int, browser: bool, tell: Callable[[str], None]) -> None:
+    """Serve the page until Ctrl-C or SIGTERM; then what was dropped is removed.
+
+    port: 0 for any that is free. browser: whether the page is opened in it. tell: called with the page's address.
+    Raises UserError for a port that is taken.
+    """
+    with listening(port) as listener, tempfile.TemporaryDirectory(prefix="trainedon-app-") as folder:
+        desk, key = Desk(Path(folder), models), secrets.token_urlsafe(24)
+        at = listener.getsockname()[1]
+        app = Guard(application(desk), at, key, lambda: MOST_BYTES - desk.bytes())
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=SHUTTING_DOWN))
+        address = f"http://{HOST}:{at}/?key={key}"
+        threading.Thread(target=_warm, args=(models,), daemon=True).start()
+        tell(address)
+        try:
+            _run(server, listener, address if browser else None)
+        finally:
+            desk.close()
+
+
+def application(desk: Desk) -> FastAPI:
+    """The page, with what it shows beside: the report of the run and its files."""
+    os.environ |= QUIET | {"GRADIO_TEMP_DIR": str(desk.uploads)}
+    import gradio
+
+    from trainedon.app.forms import CSS, page, theme
+
+    routes = [Route("/report", partial(_report, desk)), Route("/run.zip", partial(_zipped, desk))]
+    app = FastAPI(openapi_url=None, routes=routes)
+    options: dict[str, Any] = {"allowed_paths": [], "show_error": False, "max_file_size": MOST_FILE}
+    options |= {"footer_links": [], "run_history": False, "enable_monitoring": False, "pwa": False, "mcp_server": False}
+    return gradio.mount_gradio_app(app, page(desk), "/", HOST, css=CSS, theme=theme(), **options)
+
+
+def _warm(models: Models) -> None:
+    """What takes long to import is there by the time that it is needed."""
+    with suppress(UserError):  # which is said when the model is asked
+        models.opened(EMBEDDED)
+
+
+def _report(desk: Desk, request: Request) -> Response:
+    if desk.result is None:
+        return PlainTextResponse("there is no run that is done", 404)
+    return HTMLResponse(desk.result.page, headers={"Content-Security-Policy": SANDBOX, "Cache-Control": "no-store"})
+
+
+def _zipped(desk: Desk, request: Request) -> Response:
+    try:
+        return FileResponse(desk.zipped(), filename="trainedon-run.zip", media_type="application/zip")
+    except UserError as error:
+        return PlainTextResponse(str(error), 404)
+
+
+def _run(server: uvicorn.Server, listener: socket.socket, address: str | None) -> None:
+    """Until a signal comes, which ends this as something that is done; a second one does not wait. address: what is
+    opened in the browser once the server answers."""
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+
+    def end(number: int, frame: object) -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in SIGNALS}
+    try:
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.2)
+            if address is not None and server.started:
+                with suppress(webbrowser.Error):
+                    webbrowser.open(address)
+                address = None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def listening(port: int) -> socket.socket:
+    """A socket on 127.0.0.1. port: 0 for any that is free. Raises UserError for one that is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--port {port} cannot be used ({reason}): give another one, or 0 for any") from None
+    return listener

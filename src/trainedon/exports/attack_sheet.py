@@ -1,0 +1,111 @@
+"""The table of a run's attacks, `attacks.csv` and `attacks.tex`: for other programs, and for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from trainedon.evidence import Audit, Evaluation
+from trainedon.evidence.protocol.documents import AttackAudit, AttackEvaluation, Rate
+from trainedon.exports.csv_cells import Cell, csv_parts
+from trainedon.formats import RunRecord
+
+LEVELS = ("0.05", "0.01", "0.001")
+Ends = tuple[float, float] | None
+# What TeX takes for something else than a character.
+ESCAPED = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    **{one: f"\\{one}" for one in "&%$#_{}"},
+}
+NOT_ESTIMABLE = "--"
+
+
+def attack_sheet(record: RunRecord, document: Audit | Evaluation) -> Iterator[str]:
+    """The parts of `attacks.csv`: a row for each attack, every interval in two columns; an empty cell: no number."""
+    rows = _evaluated(document) if isinstance(document, Evaluation) else _audited(document)
+    return csv_parts(_with_labels(rows, record))
+
+
+def attack_latex(record: RunRecord, document: Audit | Evaluation) -> Iterator[str]:
+    """The parts of `attacks.tex`: a tabular with the rules of booktabs, every text escaped."""
+    if isinstance(document, Evaluation):
+        heads = ["Attack", "AUC", r"TPR at 1\,\% FPR", r"TPR at 0.1\,\% FPR", "passes"]
+        rows = [_evaluated_cells(one, record) for one in document.attacks]
+    else:
+        heads = ["Attack", "AUC", "$p$", "$p$ (Holm)", "passes"]
+        rows = [_audited_cells(one, record) for one in document.attacks]
+    yield "% needs \\usepackage{booktabs}; in parentheses 95 % intervals, which hold for all attacks together\n"
+    yield f"\\begin{{tabular}}{{l{'c' * (len(heads) - 2)}r}}\n\\toprule\n{' & '.join(heads)} \\\\\n\\midrule\n"
+    for row in rows:
+        yield f"{' & '.join(row)} \\\\\n"
+    yield "\\bottomrule\n\\end{tabular}\n"
+
+
+def latex(text: str) -> str:
+    """A text as TeX prints it, in one line and without what cannot be printed."""
+    printed = "".join(one if one.isprintable() else " " for one in text)
+    return "".join(ESCAPED.get(one, one) for one in " ".join(printed.split()))
+
+
+def _with_labels(rows: Iterator[list[Cell]], record: RunRecord) -> Iterator[list[Cell]]:
+    yield ["called", *next(rows)]
+    for row in rows:
+        yield [record.labels.get(str(row[1]), str(row[0])), *row]
+
+
+def _evaluated(document: Evaluation) -> Iterator[list[Cell]]:
+    ends = ("", "_low", "_high")
+    areas = ["auc", "auc_low", "auc_high", "auc_low_alone", "auc_high_alone", "asr"]
+    rates = [f"tpr_at_{level}{end}" for level in LEVELS for end in ends]
+    yield ["name", "attack", *areas, *rates, "members", "unseen", "not_scored", "passes", "seconds"]
+    for one in document.attacks:
+        told = [one.auc, *_ends(one.auc_ci), *_ends(one.auc_ci_alone), one.asr]
+        for level in LEVELS:
+            rate = one.tpr_at_fpr[level]
+            told += [rate.tpr, *_ends(rate.tpr_ci)]
+        counts = [one.n_members, one.n_unseen, one.n_not_scored]
+        yield [one.name, one.repr, *told, *counts, one.nfe_per_picture, one.seconds_per_picture]
+
+
+def _audited(document: Audit) -> Iterator[list[Cell]]:
+    areas = ["auc", "auc_low", "auc_high", "p_value", "p_value_holm"]
+    yield ["name", "attack", *areas, "suspects", "unseen", "not_scored", "passes", "seconds"]
+    for one in document.attacks:
+        told = [one.set.effect, *_ends(one.set.effect_ci), one.set.p_value, one.set.p_value_holm]
+        counts = [one.n_suspects, one.n_unseen, one.n_not_scored]
+        yield [one.name, one.repr, *told, *counts, one.nfe_per_picture, one.seconds_per_picture]
+
+
+def _ends(interval: Ends) -> Sequence[float | None]:
+    return (None, None) if interval is None else interval
+
+
+def _evaluated_cells(one: AttackEvaluation, record: RunRecord) -> list[str]:
+    rates = [_rate(one.tpr_at_fpr[level]) for level in ("0.01", "0.001")]
+    return [_called(one, record), _with_ends(one.auc, one.auc_ci), *rates, _passes(one)]
+
+
+def _audited_cells(one: AttackAudit, record: RunRecord) -> list[str]:
+    p = [NOT_ESTIMABLE if p is None else f"{p:.2g}" for p in (one.set.p_value, one.set.p_value_holm)]
+    return [_called(one, record), _with_ends(one.set.effect, one.set.effect_ci), *p, _passes(one)]
+
+
+def _called(one: AttackEvaluation | AttackAudit, record: RunRecord) -> str:
+    return latex(record.labels.get(one.repr, one.name))
+
+
+def _rate(rate: Rate) -> str:
+    return _with_ends(rate.tpr, rate.tpr_ci) if rate.estimable else NOT_ESTIMABLE
+
+
+def _with_ends(value: float | None, ends: Ends) -> str:
+    if value is None:
+        return NOT_ESTIMABLE
+    return f"{value:.3f}" + ("" if ends is None else f" ({ends[0]:.3f}--{ends[1]:.3f})")
+
+
+def _passes(one: AttackEvaluation | AttackAudit) -> str:
+    return NOT_ESTIMABLE if one.nfe_per_picture is None else f"{one.nfe_per_picture:.0f}"

@@ -1,0 +1,77 @@
+"""What a run holds in memory at its peak: reckoned before it begins, and what was held while a batch was timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from trainedon.targets import Target
+from trainedon.targets.core.row_memory import Memory, peak_of_process
+from trainedon.targets.networks.footprint import footprint
+from trainedon.targets.networks.network import Network
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes on the device that was measured. weights: of each part. rows, pictures: how many go through the network and
+    the autoencoder at once; None without one. network, autoencoder: what these take besides their weights; they do not
+    work at the same time. peak: of weights and work; None where a row cannot be reckoned. measured: the most that was
+    held until a batch was timed, on a processor by the whole process, its libraries and the loading included. free:
+    what can still be had beside the weights; None where the system does not say."""
+
+    weights: dict[str, int]
+    rows: int
+    network: int | None
+    pictures: int | None
+    autoencoder: int | None
+    peak: int | None
+    measured: int | None
+    free: int | None
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence where more is needed than there is."""
+        work = max(self.network or 0, self.autoencoder or 0)
+        if self.free is None or work <= self.free:
+            return None
+        return (
+            f"memory does not suffice: {_gib(work)} are needed beside the weights, and {_gib(self.free)} are free: "
+            "give a smaller --batch-size, or take a larger device"
+        )
+
+
+def memory_of(target: Target, measured: int | None = None, memory: Memory | None = None) -> MemoryEstimate | None:
+    """Of a model that is loaded; None for one whose weights are not known here, such as a network of one's own.
+
+    measured: as in `MemoryEstimate`. memory: what is free; None: it is asked.
+    """
+    if not isinstance(target, Network):
+        return None
+    found, batching = footprint(target), target.batching
+    memory = memory or Memory.of(target.device)
+    coder = None if found.coder is None else batching.coder
+    rows, pictures = batching.most, None if coder is None else coder.most
+    network = None if found.network is None else found.network.bytes(rows)
+    autoencoder = None if found.coder is None or pictures is None else found.coder.bytes(pictures)
+    return MemoryEstimate(
+        weights=found.weights,
+        rows=rows,
+        network=network,
+        pictures=pictures,
+        autoencoder=autoencoder,
+        peak=None if network is None else sum(found.weights.values()) + max(network, autoencoder or 0),
+        measured=measured,
+        free=None if memory is None else memory.free,
+    )
+
+
+def held_so_far(device: torch.device) -> int | None:
+    """The most bytes that were held on a device by this process; None where that is not known."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return peak_of_process() if device.type == "cpu" else None
+
+
+def _gib(number: int) -> str:
+    return f"{number / 2**30:.1f} GiB"

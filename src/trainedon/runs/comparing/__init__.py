@@ -1,0 +1,1 @@
+"""Two run folders against each other."""

@@ -1,0 +1,123 @@
+"""The page as a person uses it, in a headless browser; nothing here waits for less than as long as it takes."""
+
+import shutil
+
+import pytest
+from droppable import bomb, png
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Gradio, which leaves sockets open
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+ARGS += ["--disable-sync"]
+HOSTILE = ["<img src=x onerror=document.title=1>.png", "${document.title=1}{{7*7}}.png", "..\\..\\evil.png"]
+
+
+@pytest.fixture
+def tab(served):
+    api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium on the PATH")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGS, timeout=0)
+        context = browser.new_context(viewport={"width": 1100, "height": 900})
+        context.set_default_timeout(0)  # a busy machine is no fault of the page
+        tab = context.new_page()
+        tab.asked = []
+        tab.on("request", lambda request: tab.asked.append(request.url))
+        tab.goto(served.address)
+        tab.wait_for_selector("#ask")
+        yield tab
+        outside = [
+            url for url in tab.asked if not url.startswith((f"http://127.0.0.1:{served.port}/", "data:", "blob:"))
+        ]
+        assert outside == []
+        browser.close()
+
+
+def drop(tab, name, files, says):
+    tab.set_input_files(f"#{name} input[type=file]", files)
+    tab.wait_for_selector(f"#{name}-heap >> text={says}")
+
+
+def of_folder(folder):
+    return sorted(str(path) for path in folder.iterdir())
+
+
+def test_pictures_are_dropped_and_the_verdict_is_read(tab, served, toy_pictures):
+    drop(tab, "suspects", of_folder(toy_pictures["members"]), "24 pictures")
+    tab.click("text=I have some")
+    drop(tab, "unseen", of_folder(toy_pictures["unseen"]), "24 pictures")
+    tab.click("#ask")
+    tab.wait_for_selector("#start", state="visible")
+    assert "no single picture can get a p-value below 0.040" in tab.inner_text("#forecast")
+    tab.click("#start")
+    tab.wait_for_selector("#verdict iframe")
+    assert served.desk.result.claim.sentence in tab.inner_text("#verdict")
+    frame = tab.query_selector("#verdict iframe")
+    assert frame.get_attribute("sandbox") == ""
+    inside = frame.content_frame()
+    inside.wait_for_selector("h1")
+    assert served.desk.result.claim.sentence in " ".join(inside.inner_text("#answer").split())
+    with tab.expect_download() as download:
+        tab.click("text=Download everything")
+    assert download.value.suggested_filename == "trainedon-run.zip"
+    tab.reload()  # what lies on the desk is there again
+    tab.wait_for_selector("#verdict iframe")
+    tab.click("#reset")
+    tab.wait_for_selector("#suspects-heap >> text=No pictures yet")
+    assert not [path for path in served.desk.folder.rglob("*") if path.is_file()]
+
+
+def test_hostile_names_and_files_end_in_sentences(tab, served):
+    files = [{"name": name, "mimeType": "image/png", "buffer": png(i)} for i, name in enumerate(HOSTILE)]
+    files += [{"name": "bomb.png", "mimeType": "image/png", "buffer": bomb()}]
+    page = b"<script>document.title=1</script>"
+    files += [{"name": "<b>page${document.title=1}{{7*7}}.html", "mimeType": "text/html", "buffer": page}]
+    drop(tab, "suspects", files, "3 pictures")
+    said = tab.inner_text("#suspects-heap")
+    assert "bomb.png" in said and "page" in said
+    assert (
+        tab.title() == "trainedon" and "page49" not in said and not tab.query_selector("#suspects-heap b b, img[src=x]")
+    )
+    assert {path.parent for path in served.desk.folder.rglob("*.png")} == {served.desk.suspects.folder}
+    tab.click("#ask")
+    tab.wait_for_selector("#start", state="visible")
+    assert "No claim above level 0" in tab.inner_text("#forecast")
+
+
+def test_own_code_typed_in_is_refused(tab, served, toy_pictures):
+    drop(tab, "suspects", of_folder(toy_pictures["members"])[:1], "1 picture")
+    tab.fill("#model input", "some_module:make")
+    tab.press("#model input", "Enter")
+    tab.click("#ask")
+    tab.wait_for_selector("#forecast .fault")
+    assert "would run code of your own" in tab.inner_text("#forecast")
+
+
+def test_it_is_stopped_and_goes_on(tab, served, toy_pictures):
+    told = served.desk.job._told
+
+    def slow(what, done, total):  # until the button is pressed
+        if what.startswith("drc"):
+            served.desk.job._stop.wait()
+        told(what, done, total)
+
+    served.desk.job._told = slow
+    drop(tab, "suspects", of_folder(toy_pictures["members"]), "24 pictures")
+    tab.click("#ask")
+    tab.click("#start")
+    tab.click("#stop")
+    tab.wait_for_selector("#progress >> text=nothing is lost")
+    served.desk.job._told = told
+    tab.click("#go-on")
+    tab.wait_for_selector("#verdict iframe")
+    assert served.desk.count == 1 and served.desk.result is not None
+
+
+def test_one_picture_is_looked_at(tab, toy_pictures):
+    tab.click("button:visible:has-text('Look at one picture')")  # there is a hidden copy, by which widths are measured
+    tab.set_input_files("#one input[type=file]", of_folder(toy_pictures["members"])[0])
+    tab.wait_for_selector("#look img")
+    said = tab.inner_text("#look")
+    assert "What the model painted there" in said and "One picture alone proves nothing" in said
+    assert tab.evaluate("[...document.querySelectorAll('#look img')].every(i => i.complete && i.naturalWidth)")

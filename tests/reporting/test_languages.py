@@ -1,0 +1,117 @@
+"""The page in other languages: what readers are told first is not left in English, and numbers stay what they are."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+from commandline import call
+
+from trainedon.reporting import languages, render
+from trainedon.reporting.languages import PLACEHOLDER, catalogue, entries, untranslated
+
+OTHERS = [language for language in languages.LANGUAGES if language != "en"]
+NASTY = '<script>alert("x")</script>&"\'<img src=x onerror=alert(1)>.png'
+FILE = re.compile(r"[\w.-]+\.parquet")  # of a table beside the page
+OWN = "These pictures are consistent with training, given alike unseen pictures."  # of the fixture, of no protocol
+
+
+def english(build, monkeypatch):
+    """The page as it is given to be translated."""
+    build.run["language"] = "de"
+    monkeypatch.setattr(sys.modules["trainedon.reporting.page"], "translated", lambda page, language: page)
+    return render(build.write()).read_text("utf-8")
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_entry_is_said_with_the_same_placeholders(language):
+    names = {key: {name for name, _ in PLACEHOLDER.findall(key)} for key in entries()}
+    for key, said in entries().items():
+        assert said[language].strip(), key
+        assert {name for name, _ in PLACEHOLDER.findall(said[language])} == names[key], key
+        assert re.findall(r"<[^>]*>", said[language]) == re.findall(r"<[^>]*>", key), key
+
+
+@pytest.mark.parametrize("kind", ["audit", "demo", "evaluation", "crowd"])
+def test_no_sentence_is_left_in_english(kind, request, monkeypatch):
+    page = english(request.getfixturevalue(kind), monkeypatch)
+    for language in OTHERS:
+        missing = [one for one in untranslated(page, language) if not FILE.fullmatch(one) and one != OWN]
+        assert missing == []
+
+
+def test_a_sentence_that_the_catalogue_lacks_is_found(audit, monkeypatch):
+    page = english(audit, monkeypatch)
+    assert "A sentence of nobody." in untranslated(page.replace("Degrade</h3>", "A sentence of nobody.</h3>"), "de")
+
+
+@pytest.mark.parametrize(
+    ("english", "german", "french"),
+    [
+        ("about once in 833", "etwa einmal in 833 Fällen", "environ une fois sur 833"),
+        ("1 flag raised:", "1 Warnzeichen:", "1 signalement\u00a0:"),
+        ("2 pictures left out, and why", "2 Bilder ausgelassen, und warum", "2 images écartées, et pourquoi"),
+        ("1 picture left out, and why", "1 Bild ausgelassen, und warum", "1 image écartée, et pourquoi"),
+        (
+            "All suspect pictures together: p = 2.0e−5.",
+            "Alle fraglichen Bilder zusammen: p = 2,0e−5.",
+            "Toutes les images en question ensemble\u00a0: p = 2,0e−5.",
+        ),
+        (
+            "59.4\u00a0% to more than 99.9\u00a0%",
+            "59,4\u00a0% bis mehr als 99,9\u00a0%",
+            "59,4\u00a0% à plus de 99,9\u00a0%",
+        ),
+    ],
+)
+def test_numbers_and_plurals(english, german, french):
+    assert catalogue("de").say(english) == german
+    assert catalogue("fr").say(english) == french
+
+
+def test_numbers_of_the_page_are_those_of_the_english_one(audit):
+    def numbers(text):
+        body = re.sub(r"<(style|script).*?</\\1>|<[^>]*>", " ", text, flags=re.DOTALL)
+        return sorted(re.findall(r"\d+(?:[.,]\d+)?", body.replace(",", ".")))
+
+    pages = {}
+    for language in languages.LANGUAGES:
+        audit.run["language"] = language
+        pages[language] = numbers(render(audit.write()).read_text("utf-8").partition('<section id="record"')[0])
+    notes = 0  # the note on what stays English has no numbers
+    assert len(pages["de"]) - notes == len(pages["en"]) and pages["de"] == pages["en"] == pages["fr"]
+
+
+def test_the_claim_of_the_protocol_is_said_and_names_are_left_alone(audit, page):
+    audit.run["language"] = "de"
+    audit.document["claim"]["sentence"] = (
+        "No sign of training was found; this does not show that the pictures were not used."
+    )
+    for row in (*audit.rows, *audit.inventory):
+        row["picture"] = row["picture"].replace("suspect-1.png", "Unseen").replace("suspect-2.png", NASTY)
+    audit.document["pictures"][1]["picture"], audit.document["pictures"][2]["picture"] = "Unseen", NASTY
+    html = page(audit)
+    assert "Es wurde kein Anzeichen für Training gefunden" in html.text
+    assert re.search(r"2 Unseen Fällt auf", html.text), "a picture of that name keeps it"
+    assert NASTY in html.text and html.all("script") == [{}]
+    assert not [name for _, attrs in html.elements for name in attrs if name.startswith("on")]
+    assert html.all("html") == [{"lang": "de"}] and "Auf Englisch stehen hier" in html.text
+    assert next(attrs for attrs in html.all("section") if attrs.get("id") == "record")["lang"] == "en"
+
+
+def test_the_command_writes_the_page_in_a_language_and_records_it(audit):
+    from trainedon.runs.checking.verify import verify
+
+    run = audit.write()
+    done = call("report", run, "--language", "fr")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "run.json").read_text("utf-8"))["language"] == "fr"
+    assert '<html lang="fr">' in (run / "report.html").read_text("utf-8")
+    assert next(check.ok for check in verify(run) if check.name.startswith("the page"))
+    assert call("report", run).returncode == 0
+    assert '<html lang="fr">' in (run / "report.html").read_text("utf-8"), "it stays until another is asked for"
+    assert call("report", run, "--language", "en").returncode == 0
+    assert '<html lang="en">' in (run / "report.html").read_text("utf-8")
+    assert call("report", run, "--language", "xx").returncode == 2

@@ -1,0 +1,142 @@
+"""How many rows go through a network follows from what one takes and what is free: cards and machines with little
+memory are made up, models are real."""
+
+import diffusers
+import pytest
+import tiny
+import torch
+from slowly import slowly
+
+from trainedon.attacks import parse_attacks
+from trainedon.errors import UserError
+from trainedon.free_memory import free_of_system
+from trainedon.pictures import Batch
+from trainedon.targets import Batching, load_target
+from trainedon.targets.core import device
+from trainedon.targets.core.row_memory import Memory, RowsNeed, peak_of
+from trainedon.targets.networks import footprint as target_footprint
+from trainedon.targets.networks.footprint import Footprint, fit, footprint
+
+MIB = 2**20
+
+
+def test_the_peak_of_a_calculation_is_what_it_holds_at_once():
+    network = torch.nn.Sequential(torch.nn.Linear(1024, 4096), torch.nn.ReLU(), torch.nn.Linear(4096, 8))
+    x = torch.zeros(256, 1024)
+    # the hidden layer, and what the activation makes of it
+    assert peak_of(lambda: network(x)) == pytest.approx(2 * 256 * 4096 * 4, rel=0.01)
+
+
+def test_what_cannot_be_walked_through_without_numbers_is_not_known():
+    assert peak_of(lambda: torch.zeros(1).item() or 1 / 0) is None
+
+
+def test_rows_follow_from_a_share_of_what_is_free():
+    need = RowsNeed(row=10, fixed=20)
+    assert need.most(Memory(100, 0.7)) == 5 and need.most(Memory(100, 1.0)) == 8
+    assert need.most(Memory(10, 1.0)) == 0
+    assert need.bytes(3) == 50
+
+
+def test_of_a_container_what_is_below_its_limit_is_free(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 9000 kB\nMemAvailable: 4000 kB\n")
+    assert free_of_system(meminfo, tmp_path) == 4000 * 1024
+    second = tmp_path / "second"
+    second.mkdir()
+    for name, text in (("max", "3000000"), ("current", "2500000"), ("stat", "anon 1\ninactive_file 400000\n")):
+        (second / f"memory.{name}").write_text(text)
+    assert free_of_system(meminfo, second) == 900_000
+    (second / "memory.max").write_text("max\n")
+    assert free_of_system(meminfo, second) == 4000 * 1024
+    first = tmp_path / "first" / "memory"
+    first.mkdir(parents=True)
+    for name, text in (("limit_in_bytes", "1000"), ("usage_in_bytes", "800"), ("stat", "total_inactive_file 50\n")):
+        (first / f"memory.{name}").write_text(text)
+    assert free_of_system(meminfo, first.parent) == 250
+    assert free_of_system(tmp_path / "none", tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("family", ["flux", *slowly(*({*tiny.FAMILIES} - {"flux"}))])
+def test_a_row_of_every_family_can_be_reckoned(family, tmp_path):
+    target = load_target(tiny.save(family, tmp_path / "model"))
+    found = footprint(target)
+    assert found.network.row > 0 and found.coder.row > 3 * 16 * 16 * 4, "at least the picture"
+    parameters = sum(one.numel() for one in target.network.parameters())
+    assert found.weights["network"] >= 4 * parameters
+    assert found.network.fixed <= found.weights["network"]
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    return load_target(tiny.save("stable diffusion", tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def target(loaded):
+    """With the rows that it has where there is room for all."""
+    loaded.batching = Batching(32, coder=Batching(8))
+    loaded._encoded.clear()
+    return loaded
+
+
+@pytest.mark.parametrize(("there", "rows", "unit"), [(1000, 32, 8), (20, 20, 8), (9, 9, 8), (5, 5, 4), (1, 1, 1)])
+def test_as_many_rows_as_there_is_room_for(there, rows, unit, target, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(target_footprint, "footprint", lambda _target: Footprint({}, RowsNeed(1000, 50), None))
+    fit(target, Memory(50 + 1000 * there, 1.0))
+    assert (target.batching.rows, target.batching.unit) == (rows, unit)
+
+
+def test_a_processor_without_room_for_one_row_is_told_before_anything_is_asked(target):
+    with pytest.raises(UserError, match=r"a single (row|picture) takes .* beside the weights, and 0\.0 GiB are free"):
+        fit(target, Memory(1000))
+    fit(target, Memory(1000, fatal=False))  # on a card one row is tried
+    assert (target.batching.rows, target.batching.coder.rows) == (1, 1)
+
+
+def test_nothing_is_known_nothing_is_changed(target):
+    fit(target, None)
+    assert (target.batching.rows, target.batching.unit, target.batching.coder.rows) == (32, 8, 8)
+
+
+def test_with_room_for_few_rows_scores_are_those_of_many_but_for_last_digits(target):
+    (attack,) = parse_attacks("loss")
+    pictures = Batch.of(torch.rand(5, 3, 16, 16) * 2 - 1)
+    many = attack.score(target, pictures)
+    target.batching.at_most(1)
+    few = attack.score(target, pictures)
+    assert few == pytest.approx(many, rel=1e-4)
+    alone = [attack.score(target, pictures[i : i + 1])[0] for i in range(5)]
+    assert few.tolist() == alone, "whatever lies beside"
+
+
+def test_a_large_network_is_asked_row_by_row_on_a_processor(tmp_path, monkeypatch):
+    folder, weights = tiny.save("stable diffusion", tmp_path / "model"), tiny.conditional().num_parameters()
+    monkeypatch.setattr(device, "LARGE", weights + 1)
+    assert load_target(folder).batching.rows == 32
+    monkeypatch.setattr(device, "LARGE", weights)
+    for given, rows, unit in ((None, 1, 1), (4, 4, 4), (6, 6, 4), (48, 48, 8)):
+        batching = load_target(folder, rows=given).batching
+        assert (batching.rows, batching.unit) == (rows, unit)
+
+
+def test_pictures_of_usual_sizes_go_through_an_autoencoder_one_by_one(tmp_path):
+    for size, rows in ((16, 8), (1024, 1)):
+        pipeline = tiny.stable_diffusion()
+        pipeline.save_pretrained(tmp_path / str(size))
+        assert load_target(tmp_path / str(size), size=size).batching.coder.rows == rows
+
+
+def test_every_picture_is_encoded_once_in_whatever_company(target, monkeypatch):
+    seen, encode = [], diffusers.AutoencoderKL.encode
+    monkeypatch.setattr(diffusers.AutoencoderKL, "encode", lambda self, x: seen.append(len(x)) or encode(self, x))
+    pictures = torch.rand(20, 3, 16, 16) * 2 - 1
+    whole = target.encode(pictures)
+    asked = sum(seen)
+    parts = torch.cat([target.encode(pictures[start : start + 3]) for start in range(0, 20, 3)])
+    assert torch.equal(whole, parts) and sum(seen) == asked
+    again = target.encode(torch.cat([pictures[:2], pictures[:1]]))
+    assert torch.equal(again[0], again[2])
+    again.zero_()
+    assert torch.equal(target.encode(pictures[:1]), whole[:1]), "a copy was given"
