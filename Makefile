@@ -48,9 +48,9 @@ lint: env
 	$(BIN)/ruff format --check src tests benchmarks examples .github
 	$(BIN)/mypy
 
-# The site, in build/site: index.html can be opened as it is.
+# The site, in build/site: index.html can be opened as it is. (With --quiet mkdocs would not count its warnings.)
 docs: .venv-docs/ready
-	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 .venv-docs/ready: constraints-docs.txt
 	$(PYTHON) -m venv .venv-docs

@@ -1,4 +1,5 @@
-"""An extension of griffe: in docstrings, each parameter or field begins a paragraph of its own, its name in bold.
+"""An extension of griffe: in docstrings, each parameter or field begins a paragraph of its own, its name in bold;
+parameters that are not for users are left out.
 
 The package's docstrings say `name: text.` one after another, which reads well beside code and badly on a page.
 """
@@ -28,6 +29,8 @@ def apart(text: str, names: Iterable[str]) -> str:
 
 class Parameters(griffe.Extension):
     def on_function(self, *, func: griffe.Function, **_: Any) -> None:
+        for name in [parameter.name for parameter in func.parameters if parameter.name.startswith("_")]:
+            del func.parameters[name]  # for callers within the package
         if func.docstring is not None:
             func.docstring.value = apart(func.docstring.value, (parameter.name for parameter in func.parameters))
 

@@ -18,6 +18,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md"}
+PAGES |= {"CODE_OF_CONDUCT.md": "code_of_conduct.md"}
 INSTEAD = {"README.md": "index.md"}  # the site begins with a page of its own
 LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?(\))")
 REGISTERED = re.compile(r"<!-- registered: (\S+) -->")

@@ -35,7 +35,7 @@ from trainedon.runs.scoring.scorer import read_batch
 from trainedon.targets import Target, load_target
 
 BEGIN, END = "<!-- mirror: begin -->", "<!-- mirror: end -->"
-ATTACKS = "drc-fast, pia, loss(draws=4), sima"
+ATTACKS = "drc, pia, loss(draws=4), sima"
 CHUNK = 64  # pictures that are scored before anything is kept
 SETS, DRAWS = 4_000, 400
 SUSPECTS = (12, 20, 40, 80)

@@ -36,7 +36,7 @@ def pages(nav: object) -> list[str]:
 def test_the_navigation_names_every_page_once_and_none_that_is_missing():
     named = pages(SITE["nav"])
     notebooks = {f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")}
-    above = {"contributing.md", "changelog.md", "security.md"}
+    above = {"contributing.md", "changelog.md", "security.md", "code_of_conduct.md"}
     there = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     assert len(named) == len(set(named)) and set(named) == there | notebooks | above
     assert all((ROOT / f"{Path(page).stem.upper()}.md").exists() for page in above)
@@ -64,7 +64,7 @@ def built(tmp_path_factory):
     if mkdocs is None:
         pytest.skip("mkdocs is not there: `make docs` installs it")
     folder = tmp_path_factory.mktemp("site")
-    command = [mkdocs, "build", "--quiet", "--strict", "--site-dir", str(folder)]
+    command = [mkdocs, "build", "--strict", "--site-dir", str(folder)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
