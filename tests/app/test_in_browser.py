@@ -54,10 +54,12 @@ def test_pictures_are_dropped_and_the_verdict_is_read(tab, served, toy_pictures)
     tab.wait_for_selector("#verdict iframe")
     assert served.desk.result.claim.sentence in tab.inner_text("#verdict")
     frame = tab.query_selector("#verdict iframe")
-    assert frame.get_attribute("sandbox") == ""
+    assert frame.get_attribute("sandbox") == "allow-scripts", "in an origin of its own"
     inside = frame.content_frame()
     inside.wait_for_selector("h1")
     assert served.desk.result.claim.sentence in " ".join(inside.inner_text("#answer").split())
+    inside.fill("#search", "no such name")
+    assert inside.inner_text("#told").startswith("0 of"), "its one script runs"
     with tab.expect_download() as download:
         tab.click("text=Download everything")
     assert download.value.suggested_filename == "trainedon-run.zip"
@@ -115,7 +117,7 @@ def test_it_is_stopped_and_goes_on(tab, served, toy_pictures):
 
 
 def test_one_picture_is_looked_at(tab, toy_pictures):
-    tab.click("button:visible:has-text('Look at one picture')")  # there is a hidden copy, by which widths are measured
+    tab.click("button[role=tab]:has-text('Look at one picture')")  # and no hidden copy, by which widths are measured
     tab.set_input_files("#one input[type=file]", of_folder(toy_pictures["members"])[0])
     tab.wait_for_selector("#look img")
     said = tab.inner_text("#look")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -26,7 +26,7 @@ Updates = dict[Any, Any]  # component -> its new value
 
 def theme() -> Any:
     """Colours, and fonts that are there: Gradio's own would be fetched."""
-    fonts = {"font": ("system-ui", "sans-serif"), "font_mono": ("ui-monospace", "monospace")}
+    fonts: dict[str, Any] = {"font": ("system-ui", "sans-serif"), "font_mono": ("ui-monospace", "monospace")}
     return gr.themes.Soft(primary_hue="orange", secondary_hue="stone", neutral_hue="stone", **fonts)
 
 
@@ -168,7 +168,9 @@ class _LookForm:
         return {self.picture: None, self.shown: fault if found is None else phrases.look(found)}
 
 
-def _drop(label: str, name: str, *, file_count: str = "multiple", visible: bool = True) -> Any:
+def _drop(
+    label: str, name: str, *, file_count: Literal["single", "multiple"] = "multiple", visible: bool = True
+) -> Any:
     return gr.File(file_count=file_count, label=label, elem_id=name, height=170, visible=visible)
 
 

@@ -51,7 +51,7 @@ SHOWN = {
     "original": "Your picture, as the model sees it",
     "degraded": "Its middle, hidden",
     "restored-1": "What the model painted there",
-    "viewback": "What it painted in the mirror image, turned back",
+    "viewback": "What it painted in its mirror image",
     "guess": "Noised as a whole: the model's guess",
     "viewguess": "Its guess in the mirror, turned back",
     "ahead": "Orange: the guess is better than in the mirror",
@@ -116,7 +116,8 @@ def verdict(audit: AuditRun, number: int) -> Markup:
         '<div class="verdict"><p class="level">Claim level {}</p><p class="claim">{}</p><p>{}</p>'
         '<p><a href="/report" target="_blank" rel="noopener">Open the page by itself</a> &middot; '
         '<a href="/run.zip" download>Download everything (zip)</a></p>'
-        '<iframe title="The page of the audit" src="/report?{}" sandbox="" referrerpolicy="no-referrer"></iframe></div>'
+        '<iframe title="The page of the audit" src="/report?{}" sandbox="allow-scripts" referrerpolicy="no-referrer">'
+        "</iframe></div>"
     ).format(audit.claim.grade, audit.claim.sentence, which, number)
 
 

@@ -19,19 +19,23 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from trainedon.app.desk import MOST_BYTES, Desk
 from trainedon.app.dropped import MOST_FILE
 from trainedon.app.guard import Guard
 from trainedon.app.models import EMBEDDED, Models
 from trainedon.errors import UserError
+from trainedon.reporting.page import script_digest
 from trainedon.stopping import SIGNALS
 
 HOST = "127.0.0.1"
 SHUTTING_DOWN = 2  # seconds that open connections of the page are given
-# The page in its frame: no scripts, no forms, and nothing is loaded.
-SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+# The page in its frame: its one script in an origin of its own, no forms, and nothing is loaded.
+SANDBOX = (
+    f"sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    f"script-src '{script_digest()}'; frame-ancestors 'self'"
+)
 # Gradio asks its makers for news and tells them of use; both are looked up when it is imported.
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "GRADIO_SSR_MODE": "False"}
 
@@ -63,11 +67,12 @@ def application(desk: Desk) -> FastAPI:
 
     from trainedon.app.forms import CSS, page, theme
 
-    routes = [Route("/report", partial(_report, desk)), Route("/run.zip", partial(_zipped, desk))]
+    routes: list[BaseRoute] = [Route("/report", partial(_report, desk)), Route("/run.zip", partial(_zipped, desk))]
     app = FastAPI(openapi_url=None, routes=routes)
     options: dict[str, Any] = {"allowed_paths": [], "show_error": False, "max_file_size": MOST_FILE}
     options |= {"footer_links": [], "run_history": False, "enable_monitoring": False, "pwa": False, "mcp_server": False}
-    return gradio.mount_gradio_app(app, page(desk), "/", HOST, css=CSS, theme=theme(), **options)
+    mounted: FastAPI = gradio.mount_gradio_app(app, page(desk), "/", HOST, css=CSS, theme=theme(), **options)
+    return mounted
 
 
 def _warm(models: Models) -> None:
