@@ -59,7 +59,7 @@ def test_pictures_are_dropped_and_the_verdict_is_read(tab, served, toy_pictures)
     inside.wait_for_selector("h1")
     assert served.desk.result.claim.sentence in " ".join(inside.inner_text("#answer").split())
     inside.fill("#search", "no such name")
-    assert inside.inner_text("#told").startswith("0 of"), "its one script runs"
+    assert inside.inner_text("#told").startswith("0 to 0 of 0"), "its one script runs"
     with tab.expect_download() as download:
         tab.click("text=Download everything")
     assert download.value.suggested_filename == "trainedon-run.zip"
