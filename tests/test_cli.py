@@ -204,6 +204,7 @@ def test_draw_says_what_to_do_with_the_pictures(toy_pictures, tmp_path):
     assert json.loads((tmp_path / "draw" / "draw.json").read_text())["commitment"] in result.stdout
 
 
+@pytest.mark.slow
 def test_cdi_leads_the_claim_when_it_is_asked_for(target_folders, toy_pictures, tmp_path):
     arguments = [target_folders["epsilon"], toy_pictures["members"], "--unseen", toy_pictures["unseen"]]
     result = call("audit", *arguments, "--attacks", "cdi", "--out", tmp_path / "run")

@@ -133,7 +133,7 @@ def test_an_evaluation_has_its_attacks_and_its_run(target_folders, toy_pictures)
         ({"attacks": "cdi", "null_view": "none"}, "cdi compares with unseen pictures"),
         ({"shadows": "not-here"}, "no finished shadow models"),
         ({"machine": to.Machine(engine="steam")}, "there is no engine 'steam'"),
-        ({"machine": to.Machine(workers=2)}, "of the engine ray"),
+        ({"machine": to.Machine(address="auto")}, "of the engine ray"),
         ({"model": "nowhere"}, "nowhere does not exist"),
         ({"reading": to.Reading(fit="stretch")}, "--fit 'stretch' is not known"),
         ({"choices": to.Choices(labels="guess")}, "labels"),

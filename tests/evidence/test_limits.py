@@ -33,6 +33,7 @@ def test_the_verdict_is_of_the_strongest_attack_wherever_it_was_named():
     assert evaluation(weak=0.0, strong=2.0, rules=STANDARD_1).verdict is None
 
 
+@pytest.mark.slow
 def test_picking_the_strongest_of_many_attacks_that_see_nothing_shows_no_leak():
     shown = 0
     for seed in range(40):

@@ -55,7 +55,7 @@ def test_what_the_record_says_of_the_control_model_is_checked(audit, other, tmp_
     record["control_model"]["digest"] = "0" * 64
     path.write_text(json.dumps(record))
     failed = [check.name for check in to.verify(tmp_path / "run") if check.ok is False]
-    assert failed == ["the record agrees with itself"]
+    assert failed == ["the record agrees with itself", "the page shows what follows from the scores"]
 
 
 def test_a_control_model_that_has_seen_the_pictures_is_refused(audit, other, toy_pictures, tmp_path):

@@ -200,6 +200,7 @@ def test_killed_at_any_moment_cut_short_and_run_again(finished, command):
     assert "drc" in again.stdout and "AUC" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_the_same_command_goes_on(finished, command):
     """A limit on the size of files, below that of the table of scores, stands for the disk."""
     start, out = command

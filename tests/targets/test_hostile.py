@@ -36,7 +36,7 @@ def edit(path: Path, **changes: object) -> None:
     path.write_text(json.dumps({key: part for key, part in value.items() if part is not ...}))
 
 
-@hostile("does not exist: give a diffusers folder or a hub id")
+@hostile("does not exist: give a diffusers folder, a hub id")
 def no_folder(model):
     shutil.rmtree(model)
 

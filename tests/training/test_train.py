@@ -125,6 +125,7 @@ train(pictures, Path(sys.argv[1]), recipe, checkpoint_every=2, progress=kill)
 """
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on_is_as_if_never_killed(whole, pictures, recipe, tmp_path):
     out = tmp_path / "killed"
     killed = Forked(KILLED, [out], tmp_path).end()

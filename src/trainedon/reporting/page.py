@@ -135,7 +135,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "every": cards.table(),
         "summary": summary(run, cards),
         "annex": annex(run, made),
-        "beside": [name for name in (run_files.SCORES_SHEET, run_files.SCORES) if (run.path / name).is_file()],
+        "beside": [run_files.SCORES_SHEET, run_files.SCORES],
         "groups": cards.groups(),
         "truth": cards.truth_table(),
         "level": cards.level,
