@@ -58,6 +58,13 @@ def test_an_honest_run_passes_every_check(finished):
     assert len({check.name for check in checks}) == 11
 
 
+def test_what_an_earlier_version_did_not_say_is_no_contradiction_and_what_it_said_wrongly_is():
+    now = {"verdict": {"auc": 0.7}, "control_models": [{"finds": False, "alike": 0.9}]}
+    assert [*differences({"control_models": [{"finds": False}]}, now)] == []
+    assert [*differences(now | {"verdict": {"auc": 0.5}}, now)] == ["verdict.auc is 0.5, the scores give 0.7"]
+    assert [*differences({"verdict": {"auc": 0.7}, "control_models": [{"alike": 0.9}]}, now)] != []
+
+
 def test_a_score_that_was_changed(copy):
     rewrite(copy / "scores.parquet", lambda rows: rows[0].update(score=rows[0]["score"] + 1))
     assert failed(copy) == {FILES, STATISTICS, EXHIBITS, SHEETS, PAGE}
