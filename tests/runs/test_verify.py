@@ -13,6 +13,7 @@ from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 from trainedon.reporting import render
 from trainedon.runs import Plan, conclude, run, verify
+from trainedon.runs.checking.differences import differences
 from trainedon.targets import load_target
 
 STATISTICS = "the statistics follow from the scores"
