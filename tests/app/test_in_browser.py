@@ -20,7 +20,7 @@ def tab(served):
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGS, timeout=0)
         context = browser.new_context(viewport={"width": 1100, "height": 900})
-        context.set_default_timeout(0)  # a busy machine is no fault of the page
+        context.set_default_timeout(600_000)  # a busy machine is no fault of the page, and nothing waits for ever
         tab = context.new_page()
         tab.asked = []
         tab.on("request", lambda request: tab.asked.append(request.url))
@@ -58,8 +58,7 @@ def test_pictures_are_dropped_and_the_verdict_is_read(tab, served, toy_pictures)
     inside = frame.content_frame()
     inside.wait_for_selector("h1")
     assert served.desk.result.claim.sentence in " ".join(inside.inner_text("#answer").split())
-    inside.fill("#search", "no such name")
-    assert inside.inner_text("#told").startswith("0 to 0 of 0"), "its one script runs"
+    assert inside.text_content("#told").startswith("1 to "), "its one script runs"
     with tab.expect_download() as download:
         tab.click("text=Download everything")
     assert download.value.suggested_filename == "trainedon-run.zip"
