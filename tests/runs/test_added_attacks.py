@@ -52,7 +52,7 @@ def test_what_is_there_is_not_scored_again_and_the_table_is_that_of_a_run_with_a
     assert set(before) <= set(pq.read_table(copy / "scores.parquet")["seconds"].to_pylist())
     assert [attack.name for attack in document.attacks] == ["loss", "pia", "loss"]
     (flag,) = [flag for flag in document.flags if flag.code == "attacks-added"]
-    assert flag.raised_because == "Added to a run that was complete: pia, loss."
+    assert flag.raised_because == "Added to a run that was complete: pia, loss(t=50)."
     record = json.loads((copy / "run.json").read_text())
     assert record["status"] == "complete" and len(record["added"][0]["attacks"]) == 2
     page = (copy / "report.html").read_text()

@@ -6,7 +6,7 @@ import io
 import re
 import shutil
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -146,6 +146,16 @@ class Exhibits:
 def digests(folder: Path) -> dict[str, str]:
     """`restored/<sha256[:16]>/NAME` -> sha256, of every file that the page may show, as they lie in a run folder."""
     return {name: file_digest(folder / name) for name in shown_files(folder)}
+
+
+def keep_only(folder: Path, known: Collection[str] | None) -> None:
+    """Remove the evidence pictures that a run folder has besides the `known`, named as in `digests`. None: none was
+    recorded, and all are left."""
+    for name in shown_files(folder) if known is not None else []:
+        if name not in (known or ()):
+            (folder / name).unlink()
+            if not any((folder / name).parent.iterdir()):
+                (folder / name).parent.rmdir()
 
 
 def shown_files(folder: Path) -> list[str]:
