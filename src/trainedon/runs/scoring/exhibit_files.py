@@ -151,11 +151,13 @@ def digests(folder: Path) -> dict[str, str]:
 def keep_only(folder: Path, known: Collection[str] | None) -> None:
     """Remove the evidence pictures that a run folder has besides the `known`, named as in `digests`. None: none was
     recorded, and all are left."""
-    for name in shown_files(folder) if known is not None else []:
-        if name not in (known or ()):
-            (folder / name).unlink()
-            if not any((folder / name).parent.iterdir()):
-                (folder / name).parent.rmdir()
+    if known is None:
+        return
+    for path in [folder / name for name in shown_files(folder) if name not in known]:
+        path.unlink()
+        for parent in (path.parent, path.parent.parent):
+            if not any(parent.iterdir()):
+                parent.rmdir()
 
 
 def shown_files(folder: Path) -> list[str]:
