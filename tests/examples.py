@@ -1,7 +1,7 @@
 """The examples of a page, run as a reader would run them: block after block, in one folder, with a model and pictures.
 
 The folder holds what pages call by name: `model` (the embedded one), `suspects` (10 pictures that it was trained on and
-10 that it was not, under names that tell nothing), `members` (10) and `unseen` (100).
+10 that it was not, under names that tell nothing; also where the demo puts them), `members` (10) and `unseen` (100).
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def scene(folder: Path) -> None:
     """Put model and pictures into a folder."""
     (folder / "model").symlink_to(demo.model_folder(), target_is_directory=True)
     truth = demo.prepare(folder)
+    (folder / "trainedon-demo" / "pictures-0").mkdir(parents=True)
+    (folder / "trainedon-demo" / "pictures-0" / "suspects").symlink_to(folder / "suspects", target_is_directory=True)
     (folder / "members").mkdir()
     for name in [name for name, member in truth.items() if member][:MEMBERS]:
         (folder / "members" / name).write_bytes((folder / "suspects" / name).read_bytes())

@@ -73,6 +73,7 @@ def test_lists_and_rows_without_end(tmp_path):
     assert "more rows" in refused(tmp_path / "rows.parquet", rows)
 
 
+@pytest.mark.slow
 def test_a_text_that_grows_by_sharing_its_beginning(tmp_path):
     """Each row is the one before and a letter: read a few at a time, so that they are never all in memory."""
     path = tmp_path / "prefix.parquet"

@@ -84,6 +84,7 @@ def test_one_picture_that_does_not_fit_is_the_users_affair(target, batch_of):
     assert target.batching.rows == given[-1] == 1
 
 
+@pytest.mark.slow
 def test_a_device_that_takes_one_row_and_no_eight_suffices(target, batch_of, target_folders):
     (attack,) = parse_attacks("loss")
     expected = run(attack, load_target(target_folders["epsilon"], rows=8), batch_of(5)).scores

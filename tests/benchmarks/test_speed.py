@@ -45,6 +45,7 @@ def run(target_folders, toy_pictures, out, *options):
     return json.loads(out.read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_what_is_written_and_printed(tiny, target_folders, toy_pictures, tmp_path, capsys):
     found = run(
         target_folders, toy_pictures, tmp_path / "s.json", "--skip-memory", "--skip-workers", "--diffusers", "2"

@@ -1,8 +1,11 @@
 """The benchmark of long tables measures what it says."""
 
+import pytest
+
 from benchmarks import tables
 
 
+@pytest.mark.slow
 def test_every_step_has_its_time_and_the_peak_so_far(capsys):
     tables.main(["500"])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]

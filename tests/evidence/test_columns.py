@@ -265,6 +265,7 @@ def held(make):
     return found, now + pa.total_allocated_bytes() - before, most
 
 
+@pytest.mark.slow
 def test_twenty_thousand_pictures_take_little_room(tmp_path):
     n = 20_000
     sets = np.array(["suspect", "unseen"]).repeat(n // 2)

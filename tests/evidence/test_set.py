@@ -182,6 +182,7 @@ def test_the_estimated_part_is_too_high_in_less_than_half_of_cases(used):
     assert np.mean(found) < used + 0.04
 
 
+@pytest.mark.slow
 def test_cdi_claims_nothing_where_suspects_score_lower_in_every_attack():
     found = audit_table(table(-0.6, m=60, n=120, attacks=4), lead="cdi")
     assert (found.claim.level, found.cdi.p_value > 0.2, found.cdi.opposite < 0.01) == (1, True, True)

@@ -252,3 +252,13 @@ def _alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_no_module_of_the_current_folder_is_run(many, tmp_path, monkeypatch):
+    """Who audits somebody's pictures in their own folder runs none of that person's code."""
+    (tmp_path / "here").mkdir()
+    for name in ("json", "pickle", "signal"):
+        (tmp_path / "here" / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.chdir(tmp_path / "here")
+    take_inventory(scan(many), "suspect", examiners=WorkerProcesses(2))
+    assert not (tmp_path / "ran").exists()

@@ -40,6 +40,7 @@ def test_a_folder_has_its_name_however_it_is_written(folder, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_sources_in_both_sets_are_told(target_folders, toy_pictures, tmp_path, caplog):
     roots = [tmp_path / who / "images" for who in ("alice", "bob")]
     for root, name in zip(roots, ("members", "unseen"), strict=True):

@@ -47,6 +47,7 @@ def test_a_run_says_it_once(target_folders, toy_pictures, said, monkeypatch):
     assert len(said()) == 1
 
 
+@pytest.mark.slow
 def test_three_attacks_have_each_picture_and_view_encoded_once(tmp_path, toy_pictures, monkeypatch):
     seen, encode = [], diffusers.AutoencoderKL.encode
 

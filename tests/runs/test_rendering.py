@@ -119,6 +119,7 @@ def test_the_rendering_that_the_model_knows_is_found_and_used_for_all(
     np.testing.assert_allclose([item.mean_r for item in read_inventory(out / "pictures.parquet")][:12], means)
 
 
+@pytest.mark.slow
 def test_of_pictures_that_the_model_never_saw_it_says_nothing(spoilt, evaluated, settled):
     turned = settled({"unseen": spoilt("unseen", "exif")})
     assert turned["orientation"] == "exif" and turned["asked"]["orientation"]["chosen"] is None
@@ -136,6 +137,7 @@ def test_of_pictures_that_the_model_never_saw_it_says_nothing(spoilt, evaluated,
     assert "6 of 6 (suspect), 6 of 6 (unseen)" in note and "could not be told" in note and "--alpha white or" in note
 
 
+@pytest.mark.slow
 def test_which_set_a_picture_is_in_has_no_part_in_the_choice(spoilt, settled):
     members, unseen = spoilt("members", "alpha"), spoilt("unseen", "alpha")
     found = settled({"member": members, "unseen": unseen})["asked"]

@@ -130,6 +130,7 @@ def test_statistics_and_page_come_back_from_the_scores_alone(finished, tmp_path)
     assert (copy / "report.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
     finished, model, toy_pictures, tmp_path, monkeypatch
 ):

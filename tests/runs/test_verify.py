@@ -13,6 +13,7 @@ from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
 from trainedon.reporting import render
 from trainedon.runs import Plan, conclude, run, verify
+from trainedon.runs.checking.differences import differences
 from trainedon.targets import load_target
 
 STATISTICS = "the statistics follow from the scores"
@@ -56,6 +57,13 @@ def test_an_honest_run_passes_every_check(finished):
     checks = verify(finished)
     assert [check.ok for check in checks] == [True] * 11, [check for check in checks if not check.ok]
     assert len({check.name for check in checks}) == 11
+
+
+def test_what_an_earlier_version_did_not_say_is_no_contradiction_and_what_it_said_wrongly_is():
+    now = {"verdict": {"auc": 0.7}, "control_models": [{"finds": False, "alike": 0.9}]}
+    assert [*differences({"control_models": [{"finds": False}]}, now)] == []
+    assert [*differences(now | {"verdict": {"auc": 0.5}}, now)] == ["verdict.auc is 0.5, the scores give 0.7"]
+    assert [*differences({"verdict": {"auc": 0.7}, "control_models": [{"alike": 0.9}]}, now)] != []
 
 
 def test_a_score_that_was_changed(copy):

@@ -224,6 +224,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory hold on Linux")
 def test_the_process_has_neither_network_nor_programs_nor_much_memory(here):
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)

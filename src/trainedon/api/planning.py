@@ -42,7 +42,7 @@ def plan(
     gpus: how many devices like this one share the work. pictures: some of the pictures, whose size, and how fast they
     are read, is measured. bytes_per_picture: how large a stored one is, if not measured. suspects: how many of the n
     are in question, of an audit whose other pictures are unseen, or which has no others; the estimate then says which
-    claim it can reach.
+    claim it can reach. None: an evaluation where attacks are named, else an audit of n pictures alone.
     sources: of how many artists, or other sources, the unseen ones are, where the suspects are works of one and labels
     are to be dealt by that. All else, and errors, as of `audit`.
     """
@@ -61,7 +61,8 @@ def plan(
         raise UserError(f"{sources} sources: say how many are suspects, and of how many artists the unseen ones are")
     means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base, control=control)
     if attacks is None and suspects is None:
-        log.warning("note: planned as with unseen pictures; for an audit of your pictures alone give --suspects %d", n)
+        log.warning("note: planned as an audit of %d pictures alone; with unseen ones among them, give --suspects", n)
+        suspects = n
     wanted, by_mirror = DEFAULT if attacks is None else attacks, suspects == n
     named = chosen(wanted, means)
     target = opened(model, machine)

@@ -78,10 +78,15 @@ def forecast(found: Forecast) -> Markup:
     """How long it would take, and what could be claimed."""
     estimate, unseen = found.estimate, found.unseen
     hours = estimate.wall_hours + (estimate.inventory_hours or 0)
-    said = [f"About {lasts(hours * 3600)} here, on {estimate.device}, and as long again for controls and the page."]
+    said = [
+        f"About {lasts(hours * 3600)} here, on {estimate.device}, and at least as long again for controls and the page."
+    ]
     if estimate.reachable is not None:
         said.append(estimate.reachable.sentence)
-        said.append(f"Level {estimate.reachable.level} means: {_uncapital(LADDER[estimate.reachable.level][0])}.")
+        level, by_mirror = estimate.reachable.level, estimate.reachable.by_mirror and not estimate.reachable.because
+        given = ", given that mirror images of such pictures are about as likely as the pictures" if by_mirror else ""
+        means = _uncapital(LADDER[level][0])
+        said.append(f"Level {level}{'m' * by_mirror} means: {means}{given}.")
     if unseen:
         least = smallest_p(1, unseen)
         said.append(
@@ -101,11 +106,20 @@ def progress(state: JobState) -> Markup:
     left = state.seconds_left
     words = {"stopping": "Stopping: ", "stopped": "Stopped, and nothing is lost: "}.get(state.state, "")
     end = "" if left is None or state.state != "at work" else f", about {lasts(left)} left"
-    said = f"{words}{clean(state.what)}, {int(state.done)} of {state.total}{end}"
+    said = f"{words}{_work(state.what)}, {int(state.done)} of {state.total}{end}"
     share = state.done / state.total if state.total else 0.0
     return Markup(
         '<div class="progress" role="status"><progress max="1" value="{:.3f}"></progress><p>{}</p></div>'
     ).format(share, _capital(said))
+
+
+def _work(what: str) -> str:
+    """What a run is at, in words of this page. It asks with one attack, `drc@2`, and as a control `turned(drc@2)`."""
+    if what.startswith(("turned(", "on-control(")):
+        return "checking whether something else explains it"
+    if what.startswith("drc"):
+        return "asking the model about each picture"
+    return clean(what)
 
 
 def verdict(audit: AuditRun, number: int) -> Markup:

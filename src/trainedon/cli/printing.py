@@ -209,9 +209,11 @@ def print_audit(document: Audit) -> None:
         bound = f", epsilon at least {test.one_run.epsilon:.2f}" if test.one_run else ""
         say(f"Published copies ahead of all kept ones: {ahead}, p {_p_value(test.p_value)}{bound}")
     if document.by_mirror and document.mirror is not None:
+        from trainedon.evidence.protocol.claims import VIEWS
+
         signs = document.mirror
         say(
-            f"All suspects together: {signs.n_positive} of {signs.n} ahead of that view of them, p "
+            f"All suspects together: {signs.n_positive} of {signs.n} ahead of their {VIEWS[signs.view]}, p "
             f"{_p_value(signs.p_value_holm)} at odds of {signs.odds:.3g} to 1"
         )
     elif document.set.effect is not None:

@@ -66,7 +66,8 @@ class _Entry(BaseModel):
 
 
 class RunIdentity(_Entry):
-    """What makes two runs the same one. Neither paths nor batch size, which change no score."""
+    """What makes two runs the same one. Neither paths, which change no score, nor batch size, which changes the last
+    digits at most (docs/speed.md)."""
 
     kind: Kind | None = None
     model: str | None = Field(default=None, description="digest of the model")

@@ -13,7 +13,6 @@ import logging
 import math
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -40,7 +39,9 @@ PATIENCE = 1.0  # seconds of work that are done here first; to start a worker ta
 MEMORY = 2 * 2**30  # bytes that a worker may need for the largest picture that is decoded
 AHEAD = 2  # chunks a worker has before it, so that none waits for this process
 ATTEMPTS = 3
-_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+# Ctrl-C is for who asked, who ends these; ignored before anything is imported
+_PROGRAM = "import json, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+_PROGRAM += " sys.path[:] = json.loads(sys.argv[1]);"
 _PROGRAM += " from trainedon.pictures.worker_processes import serve; serve()"
 _ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # one core each
 
@@ -100,7 +101,7 @@ def affordable() -> int:
     quota, _, period = _allowed("cpu.max").partition(" ")
     if quota.isdigit() and period.isdigit():
         cores = min(cores, round(int(quota) / int(period)))
-    limit = _allowed("memory.max")
+    limit = _allowed("memory.max") or _allowed("memory/memory.limit_in_bytes")  # of the second and the first version
     limits = [int(limit)] if limit.isdigit() else []
     with suppress(AttributeError, ValueError, OSError):  # systems that do not tell
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -187,7 +188,8 @@ class _Crew:
 
 
 def _started() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", _PROGRAM, json.dumps([*map(str, sys.path)])]
+    # -P: no module is looked for in the current folder, which may be that of a stranger's pictures
+    command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps([*map(str, sys.path)])]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=os.environ | _ENVIRONMENT, stdin=pipe, stdout=pipe)
 
@@ -211,7 +213,6 @@ def _ask(worker: subprocess.Popen[bytes], told: tuple[Examination, Sequence[Entr
 
 def serve() -> None:
     """A worker: examines what comes in, until nothing more comes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked is told, and ends this
     asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     with suppress(OSError, EOFError, pickle.UnpicklingError):  # who asked has ended

@@ -119,7 +119,8 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], BufferedReader]
 
 
 def _started() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", _PROGRAM, json.dumps([*map(str, sys.path)])]
+    # -P: no module is looked for in the current folder, which may be that of a stranger's pictures
+    command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps([*map(str, sys.path)])]
     environment = os.environ | _ENVIRONMENT
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     try:

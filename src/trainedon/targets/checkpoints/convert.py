@@ -96,7 +96,7 @@ def _asked(checkpoint: Path, place: Path, only: str | None) -> dict[str, Any]:
     order = json.dumps([[*map(str, sys.path)], str(checkpoint.absolute()), str(place.absolute()), only])
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, order],
+            [sys.executable, "-P", "-c", _PROGRAM, order],
             env=os.environ | _ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

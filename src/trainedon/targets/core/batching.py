@@ -106,7 +106,7 @@ class Batching:
         """After memory ran out: halve `rows` down to 1, those of the autoencoder too, and give back what is cached.
         False if that was the least."""
         both = [one for one in (self, self.coder) if one is not None]
-        shrunk = any(one.rows > 1 for one in both)
+        shrunk = any(max(one.rows, one.unit) > 1 for one in both)  # few rows may have been filled up to a unit
         for one in both:
             one.at_most(max(1, one.rows // 2))
         gc.collect()
