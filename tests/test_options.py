@@ -4,10 +4,12 @@ from typing import Annotated
 
 import pytest
 import typer
+from commandline import call
+from rich.text import Text
 from typer.testing import CliRunner
 
 from trainedon.api import Choices, Machine, Reading
-from trainedon.cli.app import COMMANDS
+from trainedon.cli.app import COMMANDS, app
 from trainedon.cli.option_groups import OF_GROUPS, grouped
 
 
@@ -54,3 +56,14 @@ def test_every_option_of_a_group_is_one_of_a_command():
     assert fields == set(OF_GROUPS)
     offered = {name for command in COMMANDS.values() for name in grouped(command).__annotations__}
     assert fields <= offered
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_nothing_of_a_help_text_is_taken_for_markup(name):
+    """Rich would print nothing for `[word]`; a bracket that is to be read has a backslash before it."""
+    command = typer.main.get_command(app).commands[name]
+    texts = [command.help, *(one.help for one in command.params)]
+    assert any(texts)
+    for text in filter(None, texts):
+        assert Text.from_markup(text).plain == text.replace("\\[", "[")
+    assert "\\[" not in call(name, "--help").stdout

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainedon.redact import redacted, redacted_address, redacted_argument
+from trainedon.redact import clean, redacted, redacted_address, redacted_argument
 
 SECRETS = ["s3cr3t", "t0ken", "sig9"]
 ADDRESSES = [
@@ -62,3 +62,8 @@ def test_the_home_folder_is_a_tilde():
     home = str(Path.home())
     assert redacted(f"{home}/pictures and {home}") == "~/pictures and ~"
     assert redacted(f"{home}er/pictures") == f"{home}er/pictures"
+
+
+def test_clean_shows_what_hides():
+    assert clean("a\u202eb\x07c\ud800") == "a\ufffdb\ufffdc\ufffd"
+    assert clean("Ünïcode 図 🙂") == "Ünïcode 図 🙂"

@@ -1,8 +1,10 @@
-"""Text without what nobody may read: passwords, tokens and signatures in addresses, and the name of a home folder."""
+"""Text without what nobody may read (passwords, tokens and signatures in addresses, the name of a home folder), and
+without characters that mislead who reads it."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 # An address as far as it can go: up to white space or a quote. Chained ones (`zip::https://...`) come part by part.
@@ -13,7 +15,13 @@ _SQUEEZED = re.compile(
     r"(?<![\w+.-])((?:https?|ftp|sftp|ssh|s3a?|gc?s|az|abfss?|adl|wasbs?|hf|hdfs|ray|smb|github|dropbox):/)([^/\s'\"`<>][^\s'\"`<>]*)",
     re.IGNORECASE,
 )
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, direction overrides, lone surrogates, ...
 _USER = re.compile(r"(?<=/)[^/\s:@'\"]+:[^/\s@'\"]+@")  # in what is nearly an address, such as https:/me:secret@host
+
+
+def clean(text: str) -> str:
+    """The text without characters that hide or reorder others: each becomes U+FFFD, so that it is seen."""
+    return "".join("\ufffd" if unicodedata.category(char) in _HIDDEN else char for char in text)
 
 
 def redacted(text: str) -> str:

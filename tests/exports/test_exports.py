@@ -45,6 +45,14 @@ def test_the_table_has_every_attack_with_its_intervals_and_is_checked(run):
     assert (run / "attacks.tex").read_text() == text, "a table that is there is kept up"
 
 
+def test_no_row_is_taken_for_an_argument_of_what_stands_before_it(tmp_path):
+    with (tmp_path / "given.csv").open("w") as stream:
+        stream.write("picture,set,attack,score\na,member,[9pt] loss,1\nb,unseen,[9pt] loss,0\n")
+    assert call("report", tmp_path / "given.csv", "--out", tmp_path / "run", "--latex").returncode == 0
+    lines = (tmp_path / "run" / "attacks.tex").read_text().splitlines()
+    assert lines[lines.index(r"\midrule") + 1].startswith("{}[9pt] loss &")
+
+
 def test_no_text_of_a_stranger_is_a_command_of_tex():
     assert latex("\\input{/etc/passwd} & % $ # _ {} ~ ^\n\x1b") == (
         r"\textbackslash{}input\{/etc/passwd\} \& \% \$ \# \_ \{\} \textasciitilde{} \textasciicircum{}"
@@ -72,6 +80,21 @@ def test_figures_are_vectors_the_same_each_time_and_their_numbers_lie_beside(run
         assert float([*csv.DictReader(stream)][1]["auc"]) == pytest.approx(area)
     with (tmp_path / "one" / "scores-02-x-2.csv").open(newline="") as stream:
         assert sum(int(row["member"]) for row in csv.DictReader(stream)) == 40
+
+
+def test_figures_name_every_attack_and_no_name_reorders_what_is_read(tmp_path):
+    pytest.importorskip("matplotlib")
+    with (tmp_path / "given.csv").open("w", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["picture", "set", "attack", "score"])
+        for attack in ("_mine", "my\u202eecnis"):
+            writer.writerows([f"{name}{i}", name, attack, i] for name in ("member", "unseen") for i in range(9))
+    assert call("report", tmp_path / "given.csv", "--out", tmp_path / "run").returncode == 0
+    assert call("report", tmp_path / "run", "--figures", tmp_path / "drawn").returncode == 0
+    drawn = [path.read_text("utf-8") for path in (tmp_path / "drawn").glob("*.svg")]
+    assert len(drawn) == 4 and not [text for text in drawn if "\u202e" in text]
+    roc = (tmp_path / "drawn" / "roc.svg").read_text("utf-8")
+    assert ">_mine</text>" in roc and ">my\ufffdecnis</text>" in roc
 
 
 def test_without_matplotlib_it_is_said_what_to_install(run, tmp_path, monkeypatch):

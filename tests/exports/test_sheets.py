@@ -1,6 +1,8 @@
 """Tables for other programs: what is in them, in which order, and that no spreadsheet takes a name for a formula."""
 
 import csv
+import io
+import random
 
 import numpy as np
 import pytest
@@ -11,7 +13,25 @@ from trainedon.evidence.protocol.exposure import most_exposed
 from trainedon.exports import score_sheet
 from trainedon.exports.csv_cells import as_it_was, csv_parts, harmless
 
-HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "a;=cmd|' /C calc'!A0", "a,@b", "'=1", "''", "a\n=b", "＝1", "a", ""]
+HOSTILE = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "a;=cmd|' /C calc'!A0",
+    'a;"=1+1;b',
+    'a;" \t"=1',
+    " =1",
+    "; \t'x",
+    "a,@b",
+    "'=1",
+    "''",
+    "a\n=b",
+    "＝1",
+    "a",
+    "",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -22,6 +42,17 @@ def test_no_text_begins_a_formula_and_each_can_be_had_back(text):
         for part in cell.replace("\n", separator).replace("|", separator).split(separator):
             assert not part or part[0] not in "=+-@＝＋－＠"
     assert harmless("drc@1(t=100, draws=-2).png") == "drc@1(t=100, draws=-2).png"
+
+
+def test_whatever_separates_cells_none_begins_a_formula_and_texts_can_be_had_back():
+    rng = random.Random(0)
+    for _ in range(20_000):
+        text = "".join(rng.choices("=-'\"; \t,|\na", k=rng.randint(1, 8)))
+        assert as_it_was(harmless(text)) == text
+        line = "".join(csv_parts([["a", text, "b"]]))
+        for separator in ",;\t|":
+            for row in csv.reader(io.StringIO(line, newline=""), delimiter=separator):
+                assert not [cell for cell in row if cell.strip()[:1] in ("=", "-")], (text, row)
 
 
 def test_numbers_are_read_back_bit_for_bit():

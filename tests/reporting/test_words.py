@@ -59,11 +59,6 @@ def test_not_estimable_says_how_many_are_needed():
     assert words.rate("0.01", None, 500) == ("not estimable", "no training picture was scored")
 
 
-def test_clean_shows_what_hides():
-    assert words.clean("a\u202eb\x07c\ud800") == "a\ufffdb\ufffdc\ufffd"
-    assert words.clean("Ünïcode 図 🙂") == "Ünïcode 図 🙂"
-
-
 def test_moment_of_an_odd_text():
     assert words.moment("yesterday") == "yesterday"
     assert words.moment("2025-03-01T12:00:00+02:00") == "1 March 2025, 10:00 UTC"

@@ -68,6 +68,59 @@ def test_only_pictures_of_both_are_compared_and_the_others_are_named(tmp_path):
     assert f"member: 20 pictures in both runs; 10 only in {before} (member-0, member-1, member-2, ...)" in done.stdout
 
 
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_no_number_is_cut_however_narrow_the_terminal(columns, tmp_path, monkeypatch):
+    runs = [write_run(tmp_path, name, {"a_name_of_some_length": far, "pia": 0.5}, n=40, seed=seed)
+            for name, far, seed in (("a", 0.6, 0), ("b", 0.2, 1))]  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(columns))
+    printed = call("compare", *runs).stdout
+    for one in to.compare_runs(*runs).attacks:
+        assert one.name in printed
+        for value, ends in ((one.before, one.before_ci), (one.after, one.after_ci)):
+            assert f"{value:.4f} ({ends[0]:.3f} to {ends[1]:.3f})" in printed
+        assert f"{one.change:+.4f} ({one.change_ci[0]:+.3f} to {one.change_ci[1]:+.3f})" in printed
+    assert ("AUC before     0." in printed) == (columns < 200)
+
+
+def test_of_what_is_below_chance_in_both_runs_it_is_not_said_that_more_is_told(tmp_path):
+    runs = [write_run(tmp_path, name, {"loss": far}, n=200, unseen=200) for name, far in (("a", -1.5), ("b", -0.5))]
+    assert to.compare_runs(*runs).sentence == (
+        "After against before, beyond chance: the AUC changed, but is shown above .5 in neither run, under loss."
+    )
+    above = write_run(tmp_path, "c", {"loss": 0.5}, n=200, unseen=200)
+    assert to.compare_runs(runs[0], above).sentence.endswith("beyond chance: more is told by loss.")
+    assert to.compare_runs(above, runs[0]).sentence.endswith("beyond chance: less is told by loss.")
+
+
+def test_named_is_only_what_interval_and_p_value_both_support(tmp_path):
+    """The largest p-value of three is halfway: below .05 by Holm's correction, not by that of intervals."""
+    found = []
+    for far in np.linspace(0.5, 0.3, 9):
+        runs = [
+            write_run(tmp_path, f"{name}{far:.3f}", {"loss": shifts[0], "pia": shifts[1], "drc": shifts[2]}, seed=seed)
+            for name, seed, shifts in (("a", 0, (1.2, 1.2, 0.6)), ("b", 1, (0.1, 0.1, far)))
+        ]
+        document = to.compare_runs(*runs)
+        drc = document.attacks[2]
+        shown = drc.p_value_holm <= 0.05 and not drc.change_ci[0] <= 0 <= drc.change_ci[1]
+        assert ("drc" in document.sentence) == shown
+        found.append(drc.p_value_holm <= 0.05 and drc.change_ci[0] <= 0 <= drc.change_ci[1])
+    assert any(found), "one of them is where the two corrections part"
+
+
+def test_two_settings_of_one_attack_are_told_apart(tmp_path):
+    runs = [write_run(tmp_path, name, {"loss(t=50)": 0.5, "loss(t=100)": 0.5}) for name in ("a", "b")]
+    for run in runs:
+        record = json.loads((run / "run.json").read_text())
+        record["labels"] = dict.fromkeys(("loss(t=50)", "loss(t=100)"), "loss")
+        (run / "run.json").write_text(json.dumps(record))
+    assert [one.called for one in to.compare_runs(*runs).attacks] == ["loss(t=50)", "loss(t=100)"]
+    record["labels"]["loss(t=50)"] = "early loss"
+    (runs[0] / "run.json").write_text(json.dumps(record))
+    assert [one.called for one in to.compare_runs(*runs).attacks] == ["early loss", "loss"]
+    assert "early loss\n  AUC before" in call("compare", *runs).stdout
+
+
 def test_audits_are_compared_by_how_far_suspects_stand_out(tmp_path):
     runs = [write_run(tmp_path, name, {"loss": shift}, asked="suspect") for name, shift in (("a", 0.7), ("b", 0.1))]
     found = to.compare_runs(*runs)

@@ -1,5 +1,6 @@
 """Audits without unseen pictures: every picture against its own mirror image, from the command to the page."""
 
+import csv
 import json
 
 import pytest
@@ -43,6 +44,26 @@ def test_each_picture_is_compared_with_its_mirror_image(audit, tmp_path):
     to.report(out)
     assert ((out / "audit.json").read_bytes(), (out / "report.html").read_bytes()) == before
     assert Audit.model_validate_json(before[0]).claim == found.claim
+
+
+def test_tables_hold_the_test_that_the_claim_speaks_of(audit, tmp_path):
+    found, run = audit(attacks="loss, pia(t=10)", out=tmp_path / "run"), tmp_path / "run"
+    to.report(run, csv=True, latex=True)
+    with (run / "attacks.csv").open(newline="") as stream:
+        rows = [*csv.DictReader(stream)]
+    assert [row["attack"] for row in rows] == [one.repr for one in found.attacks]
+    for row, one in zip(rows, found.attacks, strict=True):
+        test = one.mirror
+        counts = (row["view"], int(row["ahead"]), int(row["n"]), int(row["suspects"]))
+        assert counts == (test.view, test.n_positive, test.n, one.n_suspects)
+        assert tuple(float(row[name]) for name in ("share", "share_low", "share_high")) == (test.share, *test.share_ci)
+        told = [float(row[name]) for name in ("p_value", "p_value_holm", "odds")]
+        assert told == [test.p_value, test.p_value_holm, test.odds]
+    lines = (run / "attacks.tex").read_text().split(r"\midrule")[1].splitlines()
+    test = found.attacks[0].mirror
+    share = f"{test.share:.3f} ({test.share_ci[0]:.3f}--{test.share_ci[1]:.3f})"
+    assert lines[1].startswith(f"{{}}{rows[0]['called']} & {test.n_positive} of {test.n} & {share} &")
+    assert all(check.ok is not False for check in to.verify(run))
 
 
 def test_jpeg_files_whose_grid_is_handed_are_told(audit, target_folders, toy_pictures, tmp_path):

@@ -11,7 +11,8 @@ from markupsafe import Markup
 from trainedon.app.dropped import Dropped
 from trainedon.app.job import JobState
 from trainedon.evidence.statistics.pvalues import smallest_p
-from trainedon.reporting.words import LADDER, clean
+from trainedon.redact import clean
+from trainedon.reporting.words import LADDER
 
 if TYPE_CHECKING:
     from trainedon.api.results import AuditRun

@@ -146,7 +146,7 @@ def report(
         typer.Option(
             callback=here,
             help="A folder for figures (ROC, scores, sweeps) as SVG and PDF, with their numbers as CSV; needs "
-            "pip install 'trainedon[figures]'.",
+            r"pip install 'trainedon\[figures]'.",
         ),
     ] = None,
     fail_above: FailAbove = None,

@@ -19,7 +19,7 @@ MOST = 2**53  # the largest number that every reader of JSON reads as it is
 Model = Annotated[
     str,
     typer.Argument(
-        help="Local diffusers folder, a checkpoint (.safetensors), hub id (owner/name[@revision]), or, for a network "
+        help="Local diffusers folder, a checkpoint (.safetensors), hub id (owner/name\\[@revision]), or, for a network "
         "of your own, my_module:callable (docs/own-networks.md)."
     ),
 ]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from trainedon.evidence.studies.before_after import ComparedAttack, Comparison
 
 Ends = tuple[float, float]
+HEADS = ("AUC before", "AUC after", "change", "p", "TPR@1% change")
+UNBOUNDED = 100_000  # columns
 
 
 def compare(
@@ -53,19 +55,30 @@ def _only(n: int, examples: tuple[str, ...], run: Path) -> str:
 
 
 def _print_table(found: Comparison) -> None:
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for head in ("attack", "AUC before", "AUC after", "change", "p", "TPR@1% change"):
-        table.add_column(head, no_wrap=head != "attack", overflow="fold")
+    from trainedon.evidence.studies.before_after import ALPHA
+
+    table = Table("attack", *HEADS, box=None, padding=(0, 1, 0, 0))
     for one in found.attacks:
-        change = _change(one.change, one.change_ci)
-        p = "-" if one.p_value_holm is None else f"{one.p_value_holm:.2g}"
-        table.add_row(
-            plain(one.name), _area(one.before, one.before_ci), _area(one.after, one.after_ci), change, p, _rate(one)
-        )
-    out_console.print(table)
+        table.add_row(plain(one.called), *_cells(one))
+    unbounded = out_console.options.update(width=UNBOUNDED)
+    if out_console.measure(table, options=unbounded).maximum <= out_console.width:
+        out_console.print(table)
+    else:  # a narrow terminal has no room for rows, and what is cut off a number makes another one of it
+        for one in found.attacks:
+            say(one.called)
+            for head, cell in zip(HEADS, _cells(one), strict=True):
+                say(f"  {head:<{max(map(len, HEADS))}}  {cell}")
     together = ", which hold for all of these attacks together" if len(found.attacks) > 1 else ""
     say(f"change: after minus before, on the same pictures; in parentheses 95 % intervals{together}")
+    say(f"named below: where p is at most {ALPHA} and the interval of the change leaves out 0")
     say("p: two-sided, corrected for the number of attacks; n < N: not estimable, N unseen pictures are needed")
+
+
+def _cells(one: ComparedAttack) -> tuple[str, ...]:
+    """In the order of HEADS."""
+    p = "-" if one.p_value_holm is None else f"{one.p_value_holm:.2g}"
+    areas = _area(one.before, one.before_ci), _area(one.after, one.after_ci)
+    return *areas, _change(one.change, one.change_ci), p, _rate(one)
 
 
 def _rate(one: ComparedAttack) -> str:

@@ -21,11 +21,15 @@ ESCAPED = {
     **{one: f"\\{one}" for one in "&%$#_{}"},
 }
 NOT_ESTIMABLE = "--"
+TOGETHER = "which hold for all attacks together"
 
 
 def attack_sheet(record: RunRecord, document: Audit | Evaluation) -> Iterator[str]:
     """The parts of `attacks.csv`: a row for each attack, every interval in two columns; an empty cell: no number."""
-    rows = _evaluated(document) if isinstance(document, Evaluation) else _audited(document)
+    if isinstance(document, Evaluation):
+        rows = _evaluated(document)
+    else:
+        rows = _mirrored(document) if document.by_mirror else _audited(document)
     return csv_parts(_with_labels(rows, record))
 
 
@@ -34,13 +38,18 @@ def attack_latex(record: RunRecord, document: Audit | Evaluation) -> Iterator[st
     if isinstance(document, Evaluation):
         heads = ["Attack", "AUC", r"TPR at 1\,\% FPR", r"TPR at 0.1\,\% FPR", "passes"]
         rows = [_evaluated_cells(one, record) for one in document.attacks]
+    elif document.by_mirror:
+        heads = ["Attack", "ahead", "share ahead", "$p$", "$p$ (Holm)", "odds", "passes"]
+        rows = [_mirrored_cells(one, record) for one in document.attacks]
     else:
         heads = ["Attack", "AUC", "$p$", "$p$ (Holm)", "passes"]
         rows = [_audited_cells(one, record) for one in document.attacks]
-    yield "% needs \\usepackage{booktabs}; in parentheses 95 % intervals, which hold for all attacks together\n"
+    held = "each for one attack alone" if isinstance(document, Audit) and document.by_mirror else TOGETHER
+    yield f"% needs \\usepackage{{booktabs}}; in parentheses 95 % intervals, {held}\n"
     yield f"\\begin{{tabular}}{{l{'c' * (len(heads) - 2)}r}}\n\\toprule\n{' & '.join(heads)} \\\\\n\\midrule\n"
     for row in rows:
-        yield f"{' & '.join(row)} \\\\\n"
+        # the rule or the line break before it would take a bracket that follows for its own argument
+        yield f"{{}}{' & '.join(row)} \\\\\n"
     yield "\\bottomrule\n\\end{tabular}\n"
 
 
@@ -79,6 +88,18 @@ def _audited(document: Audit) -> Iterator[list[Cell]]:
         yield [one.name, one.repr, *told, *counts, one.nfe_per_picture, one.seconds_per_picture]
 
 
+def _mirrored(document: Audit) -> Iterator[list[Cell]]:
+    areas = ["view", "ahead", "n", "share", "share_low", "share_high", "p_value", "p_value_holm", "odds"]
+    yield ["name", "attack", *areas, "suspects", "not_scored", "passes", "seconds"]
+    for one in document.attacks:
+        told: list[Cell] = [None] * len(areas)
+        if (test := one.mirror) is not None:
+            told = [test.view, test.n_positive, test.n, test.share, *test.share_ci]
+            told += [test.p_value, test.p_value_holm, test.odds]
+        counts = [one.n_suspects, one.n_not_scored]
+        yield [one.name, one.repr, *told, *counts, one.nfe_per_picture, one.seconds_per_picture]
+
+
 def _ends(interval: Ends) -> Sequence[float | None]:
     return (None, None) if interval is None else interval
 
@@ -91,6 +112,14 @@ def _evaluated_cells(one: AttackEvaluation, record: RunRecord) -> list[str]:
 def _audited_cells(one: AttackAudit, record: RunRecord) -> list[str]:
     p = [NOT_ESTIMABLE if p is None else f"{p:.2g}" for p in (one.set.p_value, one.set.p_value_holm)]
     return [_called(one, record), _with_ends(one.set.effect, one.set.effect_ci), *p, _passes(one)]
+
+
+def _mirrored_cells(one: AttackAudit, record: RunRecord) -> list[str]:
+    told = [NOT_ESTIMABLE] * 5
+    if (test := one.mirror) is not None:
+        p = [f"{p:.2g}" for p in (test.p_value, test.p_value_holm)]
+        told = [f"{test.n_positive} of {test.n}", _with_ends(test.share, test.share_ci), *p, f"{test.odds:.3g}"]
+    return [_called(one, record), *told, _passes(one)]
 
 
 def _called(one: AttackEvaluation | AttackAudit, record: RunRecord) -> str:

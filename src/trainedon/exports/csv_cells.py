@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 # A cell that begins so is a formula to a spreadsheet. Where its list separator is another one than ours, a cell may
-# also begin behind that, inside of a text. The apostrophe itself is among them, so that taking off one gives the text.
-_FORMULA = re.compile(r"(^|[;,|\t\r\n])(?=[=+\-@\t\r\n'＝＋－＠])")
-_MARKED = re.compile(r"(^|[;,|\t\r\n])'")
+# also begin behind that, inside of a text; quotes that follow are then taken off, and space may be. The apostrophe
+# itself is among them, so that taking off one gives the text.
+_BEGINS = r"((?:^|[;,|\t\r\n])[\s\"]*)"
+_FORMULA = re.compile(rf"{_BEGINS}(?=[=+\-@\t\r\n'＝＋－＠])")
+_MARKED = re.compile(rf"{_BEGINS}'")
 
 Cell = str | int | float | None
 

@@ -19,6 +19,7 @@ from trainedon.exports.exposed_sheet import called, counted_scores
 from trainedon.files import write_atomically, write_text
 from trainedon.formats import RunRecord
 from trainedon.reading import read_bytes
+from trainedon.redact import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def write_figures(run: Path, record: RunRecord, folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror}): give another folder") from None
     scores, asked = counted_scores(run, record)
-    labels = called(scores, record)
+    labels = [clean(label) for label in called(scores, record)]
     written: list[Path] = []
     if scores.has("unseen"):
         written += _rocs(scores, asked, labels, folder)
@@ -96,16 +97,23 @@ def _rocs(scores: Scores, asked: str, labels: Sequence[str], folder: Path) -> li
     for name, scale in (("roc", "linear"), ("roc-log", "log")):
         with _matplotlib().rc_context(STYLE):
             axes = _axes("false-positive rate", "true-positive rate")
-            for at, (label, points) in enumerate(curves.items()):
+            for at, points in enumerate(curves.values()):
                 shown = points[(points > 0).all(axis=1)] if scale == "log" else points
-                axes.plot(shown[:, 0], shown[:, 1], LINES[at // 10 % len(LINES)], label=label, linewidth=1.2)
+                axes.plot(shown[:, 0], shown[:, 1], LINES[at // 10 % len(LINES)], label=f"{at}", linewidth=1.2)
             axes.plot([0 if scale == "linear" else 1e-4, 1], [0 if scale == "linear" else 1e-4, 1], color="0.7")
             smallest = min((1 / max(1, len(scores.sample(key, "unseen"))) for key in scores.attacks), default=1e-2)
             axes.set(xscale=scale, yscale=scale, xlim=(0 if scale == "linear" else smallest, 1))
             axes.set_ylim(0 if scale == "linear" else smallest, 1)
-            axes.legend(fontsize=7)
+            _legend(axes, [*curves])
             written += _saved(folder / name, _points(curves), axes)
     return written
+
+
+def _legend(axes: Axes, labels: Sequence[str]) -> None:
+    """labels: of the lines that have one, in their order. Set behind matplotlib's back, which passes over a label that
+    begins with `_`."""
+    for text, label in zip(axes.legend(fontsize=7).get_texts(), labels, strict=True):
+        text.set_text(label)
 
 
 def _points(curves: dict[str, np.ndarray]) -> Iterator[list[Cell]]:
@@ -150,7 +158,7 @@ def _sweeps(run: Path, folder: Path) -> list[Path]:
         ]
         drawn = sorted((row for row in rows if row[1] is not None and row[2] is not None), key=lambda row: row[0])  # type: ignore[arg-type,return-value]
         with _matplotlib().rc_context(STYLE):
-            axes = _axes(axis, "AUC")
+            axes = _axes(clean(axis), "AUC")
             x, y, low, high = (np.array([row[i] for row in drawn], dtype=float) for i in range(4))
             axes.errorbar(x, y, [y - low, high - y], fmt="o", capsize=2)
             stem = folder / f"sweep-{number:02d}-{slug(group.title)}"

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
-from trainedon.reporting.words import clean, number
+from trainedon.redact import clean
+from trainedon.reporting.words import number
 
 STRIP = (320, 56)
 SQUARE = 160

@@ -16,6 +16,7 @@ from trainedon import run_files
 from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.documents import OneRun
 from trainedon.files import write_text
+from trainedon.redact import clean
 from trainedon.reporting import attack_table, mirror_words, sections, words
 from trainedon.reporting.agreement_section import agreement
 from trainedon.reporting.annex import annex
@@ -216,7 +217,7 @@ def _printed(value: Any) -> Any:
     """What an expression of the template prints: never None, never a character that hides or reorders others."""
     if value is None:
         return "—"
-    return words.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _version() -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trainedon import run_files
 from trainedon.evidence import Audit
-from trainedon.reporting import words
+from trainedon.redact import clean
 from trainedon.reporting.cards import Card, Cards
 from trainedon.reporting.figures import Figure
 from trainedon.reporting.readings import readings
@@ -60,4 +60,4 @@ def _digests(run: RunFolder) -> tuple[tuple[str, str], ...]:
     drawn = run.document.randomised
     twins = run.document.twins if isinstance(run.document, Audit) else None
     named += [("commitment", one.commitment) for one in (drawn, twins) if one is not None]
-    return tuple((name, words.clean(digest.removeprefix("sha256:"))) for name, digest in named if digest)
+    return tuple((name, clean(digest.removeprefix("sha256:"))) for name, digest in named if digest)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from trainedon.evidence.protocol.documents import OneRun, Rate, SetEvidence
 from trainedon.evidence.statistics import thresholds
+from trainedon.redact import clean
 
 Bounds = tuple[float, float]
 NARROW_SPACE = "\u202f"
-HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, direction overrides, lone surrogates, ...
 QUESTIONS = {
     "audit": "Was this model trained on these pictures?",
     "evaluate": "How much does this model reveal of its training pictures?",
@@ -45,11 +44,6 @@ LADDER = (
 def called(set_name: str, *, by_view: bool) -> str:
     """What a set is called. by_view: unseen pictures are a reference alone, since none is compared with them."""
     return "reference pictures" if by_view and set_name == "unseen" else SETS[set_name]
-
-
-def clean(text: str) -> str:
-    """`text` without characters that hide or reorder others: each becomes U+FFFD, so that it is seen."""
-    return "".join("\ufffd" if unicodedata.category(char) in HIDDEN else char for char in text)
 
 
 def shorten(text: str, length: int = 80) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -76,6 +76,7 @@ class ComparedAttack(Document):
 
     name: str
     repr: str
+    called: str = Field(description="as a person wrote it; its repr where two would be called alike")
     before: Unit | None = Field(description="AUC in the first run")
     before_ci: Interval | None
     after: Unit | None
@@ -87,6 +88,18 @@ class ComparedAttack(Document):
     tpr_1: ComparedRate
     n_asked: Count = Field(description="members, or suspects, that both have scored and that count in both")
     n_unseen: Count
+
+    @property
+    def changed(self) -> bool:
+        """Whether a change is shown: by the interval and by the p-value, both corrected, so that neither contradicts
+        what is said. Holm's p-value is the smaller one of two corrections; intervals have Bonferroni's alone."""
+        p, ends = self.p_value_holm, self.change_ci
+        return p is not None and p <= ALPHA and ends is not None and not ends[0] <= 0 <= ends[1]
+
+    @property
+    def tells(self) -> bool:
+        """Whether an AUC above .5 is shown, in one run at least. Where none is, more or less of nothing is told."""
+        return any(ends is not None and ends[0] > 0.5 for ends in (self.before_ci, self.after_ci))
 
 
 class Comparison(Document):
@@ -106,14 +119,14 @@ class Comparison(Document):
     meaning: str = Field(description="what a change says, and what it does not")
 
 
-def compared(before: Scores, after: Scores, asked: str, attacks: Sequence[AttackKey]) -> tuple[ComparedAttack, ...]:
-    """Each attack in both tables on the pictures that count in both. asked: `member` or `suspect`. The tables are
-    `deduplicated`, and have all `attacks`.
+def compared(before: Scores, after: Scores, asked: str, attacks: Mapping[AttackKey, str]) -> tuple[ComparedAttack, ...]:
+    """Each attack in both tables on the pictures that count in both. asked: `member` or `suspect`. attacks: with what
+    each is called. The tables are `deduplicated`, and have all of them.
 
     What makes a picture easy mostly makes it easy for both models, so differences are taken picture by picture.
     """
     level = jointly(len(attacks))
-    found = [_compared(before, after, asked, attack, level) for attack in attacks]
+    found = [_compared(before, after, asked, attack, called, level) for attack, called in attacks.items()]
     p = [one.p_value for one in found if one.p_value is not None]
     adjusted = iter(holm(p).tolist() if p else [])
     return tuple(
@@ -121,17 +134,20 @@ def compared(before: Scores, after: Scores, asked: str, attacks: Sequence[Attack
     )
 
 
-def _compared(before: Scores, after: Scores, asked: str, attack: AttackKey, level: float) -> ComparedAttack:
+def _compared(
+    before: Scores, after: Scores, asked: str, attack: AttackKey, called: str, level: float
+) -> ComparedAttack:
     first, unseen = (matched(before.sample(attack, name), after.sample(attack, name)) for name in (asked, "unseen"))
     n = (len(first[0]), len(unseen[0]))
     if not all(n):
-        return _without_numbers(attack, *n)
+        return _without_numbers(attack, called, *n)
     was, now = ((first[side].column("score"), unseen[side].column("score")) for side in (0, 1))
     areas = [roc.auc(*sides, level=level) for sides in (was, now)]
     change = auc_difference(now, was, level=level)
     return ComparedAttack(
         name=attack.name,
         repr=attack.repr,
+        called=called,
         before=areas[0].value,
         before_ci=areas[0].interval,
         after=areas[1].value,
@@ -146,7 +162,7 @@ def _compared(before: Scores, after: Scores, asked: str, attack: AttackKey, leve
     )
 
 
-def _without_numbers(attack: AttackKey, n_asked: int, n_unseen: int) -> ComparedAttack:
+def _without_numbers(attack: AttackKey, called: str, n_asked: int, n_unseen: int) -> ComparedAttack:
     """An attack that no picture of a side has a score of in both runs."""
     rate = ComparedRate(
         estimable=False, before=None, after=None, change=None, change_ci=None, n=n_unseen, needed=_needed()
@@ -154,6 +170,7 @@ def _without_numbers(attack: AttackKey, n_asked: int, n_unseen: int) -> Compared
     return ComparedAttack(
         name=attack.name,
         repr=attack.repr,
+        called=called,
         before=None,
         before_ci=None,
         after=None,

@@ -11,7 +11,6 @@ from trainedon.errors import UserError
 from trainedon.evidence import AttackKey, Scores, read_features, read_scores
 from trainedon.evidence.statistics.intervals import CONFIDENCE
 from trainedon.evidence.studies.before_after import (
-    ALPHA,
     SHOWN,
     ComparedAttack,
     ComparedRun,
@@ -22,10 +21,12 @@ from trainedon.evidence.studies.before_after import (
 )
 from trainedon.evidence.table.deduplicate import deduplicate
 from trainedon.evidence.table.rows import picture_ids
+from trainedon.exports.exposed_sheet import called
 from trainedon.formats import RunRecord, read_record
 from trainedon.runs.added_attacks import unfinished
 from trainedon.runs.comparing.settings_apart import settings_apart
 
+NOTHING_TOLD = "the AUC changed, but is shown above .5 in neither run, under"
 ASKED = {"audit": "suspect", "evaluate": "member"}
 MEANING = {
     "evaluate": (
@@ -78,7 +79,8 @@ def compare_runs(before: Path, after: Path) -> Comparison:
     empty = [told.set for told in sets if not told.both]
     if empty:
         raise UserError(f"no {empty[0]} picture is in both runs, by its digest: give two runs on the same pictures")
-    attacks = compared(one.scores, other.scores, asked, shared)
+    names_of = dict(zip(one.scores.attacks, called(one.scores, one.record), strict=True))
+    attacks = compared(one.scores, other.scores, asked, {key: names_of[key] for key in shared})
     return Comparison(
         kind=kind,
         before=_told(one),
@@ -164,15 +166,14 @@ def _few(side: _Side) -> str:
 
 def _sentence(attacks: Sequence[ComparedAttack], one: _Side, other: _Side) -> str:
     """What can be said of all attacks together."""
-    labels = {**one.record.labels}
-    changed = [found for found in attacks if found.p_value_holm is not None and found.p_value_holm <= ALPHA]
+    changed = [found for found in attacks if found.changed]
     if not changed:
         return "No change is shown: no attack differs beyond chance, corrected for the number of attacks."
-    parts = []
-    for direction, sign in (("less", -1), ("more", 1)):
-        names = [labels.get(found.repr, found.name) for found in changed if sign * (found.change or 0) > 0]
-        if names:
-            parts.append(f"{direction} is told by {', '.join(names)}")
+    groups: dict[str, list[str]] = {"less is told by": [], "more is told by": [], NOTHING_TOLD: []}
+    for found in changed:
+        direction = "more is told by" if (found.change or 0) > 0 else "less is told by"
+        groups[direction if found.tells else NOTHING_TOLD].append(found.called)
+    parts = [f"{what} {', '.join(names)}" for what, names in groups.items() if names]
     same = one.record.model.digest is not None and one.record.model.digest == other.record.model.digest
     note = " Both runs asked the same model." if same else ""
     return f"After against before, beyond chance: {'; '.join(parts)}.{note}"
