@@ -28,6 +28,7 @@ from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
 from trainedon.pictures.pixels.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
+from trainedon.runs.added_attacks import unfinished
 from trainedon.runs.checking.consistency import disagreements
 from trainedon.runs.checking.contents import contents, digest_in
 from trainedon.runs.checking.differences import differences
@@ -64,8 +65,7 @@ def verify(run: Path) -> list[Check]:
     except UserError as error:
         return [Check("the record can be read", False, str(error))]
     if not record.is_complete and not record.finished:  # all else follows from scores that are not all there
-        how = f"its status is {record.status}: give its command again, and it goes on; then verify it"
-        return [Check("the run is complete", False, how)]
+        return [Check("the run is complete", *_answer(lambda: (False, f"{unfinished(run, record)}; then verify it")))]
     # several checks need them, and they take a while
     scores = cache(lambda: evidence.read_scores(run / run_files.SCORES))
     documents = cache(lambda: _documents(run, record, scores()))
