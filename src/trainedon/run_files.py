@@ -1,6 +1,7 @@
 """The names of what lies in a run folder. Imports nothing, so that names can be checked before anything is loaded."""
 
 RUN = "run.json"  # what was asked; complete last of all
+BEFORE = "before.json"  # the record of before, while attacks are added
 SCORES, PICTURES, LOOKS = "scores.parquet", "pictures.parquet", "looks.parquet"
 LABELS, DRAW, TWINS, TRUTH = "labels.json", "draw.json", "twins.json", "truth.json"
 AUDIT, EVALUATION, PEAKS, SWEEP = "audit.json", "evaluation.json", "peaks.json", "sweep.json"
@@ -16,4 +17,4 @@ EXHIBIT = "evidence.json"  # in each of these, written last
 INPUTS = (PICTURES, LOOKS, SCORES, LABELS, DRAW, TWINS, TRUTH)  # that statistics and page are computed from
 DOCUMENTS = (AUDIT, EVALUATION, PEAKS, SWEEP)
 SHEETS = (SCORES_SHEET, EXPOSED, ATTACKS_SHEET, ATTACKS_LATEX)  # that follow from scores, as the page does
-ALL = (RUN, *INPUTS, *DOCUMENTS, PAGE, *SHEETS, SEAL, LOCK)
+ALL = (RUN, BEFORE, *INPUTS, *DOCUMENTS, PAGE, *SHEETS, SEAL, LOCK)

@@ -73,6 +73,15 @@ def test_few_pictures_that_no_attack_could_show_anything_with_have_not_passed():
     assert judge(evaluation(only=None), "auc=0.6").outcome == "not estimable"
 
 
+def test_an_attack_without_a_number_is_named_and_has_not_passed():
+    answer = judge(evaluation(weak=0.1, broken=None), "auc=0.9", {"BROKEN": "broken(t=5)"})
+    assert answer.outcome == "not estimable" and answer.attack == "WEAK"
+    assert answer.sentence.startswith("auc=0.9: not estimable for all attacks, and not shown by others: weak, ")
+    assert answer.sentence.endswith("; no number of broken(t=5).")
+    above = judge(evaluation(strong=2.0, broken=None), "auc=0.6")
+    assert above.outcome == "above" and above.sentence.endswith("; no number of broken.")
+
+
 @pytest.mark.parametrize("text", ["auc", "auc=1", "auc=60", "auc>0.5", "tpr@2%=0.1", "auc=nan", "", "auc=-0.5"])
 def test_what_is_no_limit_is_refused(text):
     with pytest.raises(UserError, match=r"is no limit: give one such as auc=0\.6"):

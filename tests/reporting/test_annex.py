@@ -64,3 +64,18 @@ def test_the_hypothesis_is_that_of_the_test(audit, lead, hypothesis):
 def test_a_level_that_was_not_reached_says_why(audit):
     audit.document["claim"] |= {"level": 1, "because": "the p-value of the set is 0.4, not below 0.01"}
     assert "This run ended at claim level 1: the p-value of the set is 0.4" in told(audit)["What would have refuted it"]
+
+
+def test_of_a_table_it_is_not_said_when_scores_were_made_or_the_test_chosen(audit):
+    assert "as chosen before scoring." in told(audit)["Who chose what, and when"]
+    audit.run["identity"] = {"kind": "audit", "table": "ab" * 32}
+    said = told(audit)["Who chose what, and when"]
+    assert ", as chosen" not in said and "last score written" not in said
+    assert "Made of a table of scores 1 March 2025, 10:00 UTC; when these were made is not recorded." in said
+    assert "whether that was chosen before scoring is not recorded" in said
+
+
+def test_attacks_that_were_added_later_are_named(audit):
+    audit.run["added"] = [{"attacks": ["Loss(t=100)"], "at": "2025-03-02T08:00:00+00:00"}]
+    said = told(audit)["Who chose what, and when"]
+    assert "Added 2 March 2025, 08:00 UTC, when the scores of the others could be seen: Loss(t=100)." in said

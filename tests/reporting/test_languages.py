@@ -9,13 +9,16 @@ import sys
 import pytest
 from commandline import call
 
+from trainedon.evidence import Scores, audit_table, to_json
 from trainedon.reporting import languages, render
 from trainedon.reporting.languages import PLACEHOLDER, catalogue, entries, untranslated
 
 OTHERS = [language for language in languages.LANGUAGES if language != "en"]
 NASTY = '<script>alert("x")</script>&"\'<img src=x onerror=alert(1)>.png'
-FILE = re.compile(r"[\w.-]+\.parquet")  # of a table beside the page
-OWN = "These pictures are consistent with training, given alike unseen pictures."  # of the fixture, of no protocol
+OWN = {  # of the fixtures, of no protocol; why a picture has no score is in the words of whatever could not read it
+    "These pictures are consistent with training, given alike unseen pictures.",
+    "Not scored: the file is cut short",
+}
 
 
 def english(build, monkeypatch):
@@ -31,20 +34,100 @@ def test_every_entry_is_said_with_the_same_placeholders(language):
     for key, said in entries().items():
         assert said[language].strip(), key
         assert {name for name, _ in PLACEHOLDER.findall(said[language])} == names[key], key
-        assert re.findall(r"<[^>]*>", said[language]) == re.findall(r"<[^>]*>", key), key
+        plain = PLACEHOLDER.sub(r"{\1}", key)
+        assert re.findall(r"<[^>]*>", said[language]) == re.findall(r"<[^>]*>", plain), key
+
+
+@pytest.fixture
+def audited(new_run):
+    """`audited(lead, suspects, unseen)` -> a run with what the real protocol says of scores that do not overlap, or do
+    where `suspects` is negative."""
+
+    def build(lead, suspects, unseen):
+        made, n = new_run(), abs(suspects)
+        for i in range(n):
+            score = 0.2 + i / n if suspects > 0 else (-0.5) ** i
+            made.score(f"suspect-{i}.png", "suspect", score + (lead == "first" and suspects > 0))
+            made.restore(f"suspect-{i}.png", "suspect", i) if i < 3 else None
+        for i in range(unseen):
+            made.score(f"unseen-{i}.png", "unseen", (-1) ** i * i / unseen)
+        made.run["choices"]["lead"] = lead
+        made.document = json.loads(to_json(audit_table(Scores.from_rows(made.rows), lead=lead)))
+        made.document["flags"] = []
+        return made
+
+    return build
 
 
 @pytest.mark.parametrize("kind", ["audit", "demo", "evaluation", "crowd"])
 def test_no_sentence_is_left_in_english(kind, request, monkeypatch):
     page = english(request.getfixturevalue(kind), monkeypatch)
     for language in OTHERS:
-        missing = [one for one in untranslated(page, language) if not FILE.fullmatch(one) and one != OWN]
-        assert missing == []
+        assert [one for one in untranslated(page, language) if one not in OWN] == []
 
 
-def test_a_sentence_that_the_catalogue_lacks_is_found(audit, monkeypatch):
+@pytest.mark.parametrize(
+    ("lead", "suspects", "unseen"),
+    [("first", 40, 50), ("first", -12, 30), ("first", 12, 0), ("mirror", 24, 0), ("mirror", 60, 0), ("mirror", -14, 0)],
+)
+def test_no_sentence_of_the_protocol_is_left_in_english(audited, monkeypatch, lead, suspects, unseen):
+    page = english(audited(lead, suspects, unseen), monkeypatch)
+    assert untranslated(page, "de") == untranslated(page, "fr") == []
+
+
+def test_a_sentence_that_the_catalogue_lacks_is_found_and_its_whole_block_stays_english_and_is_marked(
+    audit, monkeypatch
+):
     page = english(audit, monkeypatch)
-    assert "A sentence of nobody." in untranslated(page.replace("Degrade</h3>", "A sentence of nobody.</h3>"), "de")
+    known = "It does not say how likely it is that a picture was used."
+    changed = page.replace("Degrade</h3>", "A sentence of nobody.</h3>").replace(known, f"{known} Nobody’s, by 1.5.")
+    assert {"A sentence of nobody.", "Nobody’s, by 1.5."} <= {*untranslated(changed, "de")}
+    said = languages.translated(changed, "de")
+    assert '<h3 lang="en">A sentence of nobody.</h3>' in said
+    assert re.search(rf'<dd lang="en">how unusual [^<]*{re.escape(known)} Nobody’s, by 1[.]5[.]</dd>', said)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The score is higher than for most of the 30 unseen pictures.",
+        "The score is higher than for none of the 30 unseen pictures. A sentence of nobody.",
+        "Claim level 1 of 4, because nobody looked.",
+        "1 control failed, so the comparison itself is in doubt: Is it so? Why?",
+        "p = 0.16; nobody looked",
+        "Nothing follows for your pictures, because no unseen pictures were given, and nobody looked.",
+    ],
+)
+@pytest.mark.parametrize("language", OTHERS)
+def test_nothing_is_said_of_which_the_catalogue_knows_a_part(language, sentence):
+    said, missing = catalogue(language).paragraph(sentence)
+    assert said == sentence and missing
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        (
+            "The score is higher than for none of the 30 unseen pictures. Among pictures like the unseen ones, a score "
+            "this high or higher is expected every time.",
+            "Die Punktzahl ist höher als bei keinem der 30 ungesehenen Bilder. Unter Bildern wie den ungesehenen ist "
+            "eine so hohe oder höhere Punktzahl jedes Mal zu erwarten.",
+        ),
+        (
+            "2 of your 3 pictures stand out from those that the model never saw, A. B 1.5.png most of all.",
+            "2 of your 3 pictures stand out from those that the model never saw, A. B 1.5.png most of all.",
+        ),
+        (
+            "2 of your 3 pictures stand out from those that the model never saw, all 1.5.png most of all.",
+            "2 Ihrer 3 Bilder fallen auf (verglichen mit: jene, die das Modell nie gesehen hat), am meisten all "
+            "1.5.png.",
+        ),
+        ("2.5e−5", "2,5e−5"),
+    ],
+    ids=["two sentences", "a name with a full stop", "a name", "a number"],
+)
+def test_sentences_are_said_by_themselves_and_names_stay(english, german):
+    assert catalogue("de").paragraph(english)[0] == german
 
 
 @pytest.mark.parametrize(
@@ -97,7 +180,7 @@ def test_the_claim_of_the_protocol_is_said_and_names_are_left_alone(audit, page)
     assert re.search(r"2 Unseen Fällt auf", html.text), "a picture of that name keeps it"
     assert NASTY in html.text and html.all("script") == [{}]
     assert not [name for _, attrs in html.elements for name in attrs if name.startswith("on")]
-    assert html.all("html") == [{"lang": "de"}] and "Auf Englisch stehen hier" in html.text
+    assert html.all("html") == [{"lang": "de"}] and "Auf Englisch bleibt, was mit EN gekennzeichnet ist" in html.text
     assert next(attrs for attrs in html.all("section") if attrs.get("id") == "record")["lang"] == "en"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +12,7 @@ from trainedon.attacks.core.answers import silent
 from trainedon.errors import UserError
 from trainedon.runs import Plan, conclude, run, verify
 from trainedon.runs.checking.seal import seal
+from trainedon.runs.comparing.compare_runs import compare_runs
 from trainedon.targets import load_target
 
 FIRST, LONGER = "loss", "loss, pia, loss(t=50)"
@@ -52,7 +54,7 @@ def test_what_is_there_is_not_scored_again_and_the_table_is_that_of_a_run_with_a
     assert set(before) <= set(pq.read_table(copy / "scores.parquet")["seconds"].to_pylist())
     assert [attack.name for attack in document.attacks] == ["loss", "pia", "loss"]
     (flag,) = [flag for flag in document.flags if flag.code == "attacks-added"]
-    assert flag.raised_because == "Added to a run that was complete: pia, loss."
+    assert flag.raised_because == "Added to a run that was complete: pia, loss(t=50)."
     record = json.loads((copy / "run.json").read_text())
     assert record["status"] == "complete" and len(record["added"][0]["attacks"]) == 2
     page = (copy / "report.html").read_text()
@@ -79,6 +81,74 @@ def test_stopped_while_it_is_added_it_goes_on_and_no_half_is_reported(copy, mode
     run(load_target(model), plan(toy_pictures, "loss, pia"), copy, silent)
     assert {"loss", "pia"} < {row["attack"] for row in scores(copy)}, "and the control on mirrored pictures"
     assert not [check for check in verify(copy) if check.ok is False]
+
+
+def stopped(what_begins):
+    def stop(what, done, total):
+        if what.startswith(what_begins) and done:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def files(out):
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_while_it_is_added_the_command_of_before_takes_the_run_back(copy, model, toy_pictures):
+    before = files(copy)
+    asked = replace(plan(toy_pictures, "loss, drc(steps=2, restorations=1)"), command="audit with drc")
+    with pytest.raises(KeyboardInterrupt):
+        run(load_target(model), asked, copy, stopped("drc"))
+    assert files(copy)["before.json"] == before["run.json"]
+    for left in ("shards/01-drc/0.parquet", f"restored/{'0' * 16}/picture.png"):
+        (copy / left).parent.mkdir(parents=True, exist_ok=True)
+        (copy / left).write_bytes(b"of the attack that is being added")
+    says = r"drc.* is being added to the run in .*: its command goes on \(`audit with drc`\), and the command of before"
+    for refused in (conclude, lambda out: compare_runs(out, out)):
+        with pytest.raises(UserError, match=says):
+            refused(copy)
+    (check,) = verify(copy)
+    assert check.ok is False and "takes the run back; nothing of the earlier scores is lost" in check.detail
+    for other in ("loss, pia", "loss, drc(steps=2, restorations=1), pia"):
+        with pytest.raises(UserError, match="without it, takes the run back"):
+            run(load_target(model), plan(toy_pictures, other), copy, silent)
+    again = load_target(model)
+    run(again, plan(toy_pictures, FIRST), copy, silent)
+    assert again.evaluations.forward == 0
+    assert files(copy) == before
+    run(load_target(model), plan(toy_pictures, "loss, pia"), copy, silent)
+    assert not (copy / "before.json").exists()
+    assert not [check for check in verify(copy) if check.ok is False]
+
+
+def test_it_is_taken_back_where_its_scores_are_in_the_table_already(copy, model, toy_pictures, monkeypatch):
+    before = scores(copy), json.loads((copy / "run.json").read_text())
+
+    def fails(*_):
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainedon.runs.scoring.exhibit_files.digests", fails)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(load_target(model), plan(toy_pictures, LONGER), copy, silent)
+    assert len(scores(copy)) > len(before[0])
+    run(load_target(model), plan(toy_pictures, FIRST), copy, silent)
+    record = json.loads((copy / "run.json").read_text())
+    assert scores(copy) == before[0]
+    assert record | {"files": None} == before[1] | {"files": None}
+    assert not [check for check in verify(copy) if check.ok is False]
+
+
+def test_what_was_added_before_stays_when_a_further_one_is_taken_back(copy, model, toy_pictures):
+    run(load_target(model), plan(toy_pictures, "loss, pia"), copy, silent)
+    before = files(copy)
+    with pytest.raises(KeyboardInterrupt):
+        run(load_target(model), plan(toy_pictures, LONGER), copy, stopped("loss(t=50)"))
+    with pytest.raises(UserError, match="without it, takes the run back"):
+        run(load_target(model), plan(toy_pictures, FIRST), copy, silent)
+    run(load_target(model), plan(toy_pictures, "loss, pia"), copy, silent)
+    assert files(copy) == before
 
 
 @pytest.mark.parametrize(

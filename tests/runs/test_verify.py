@@ -6,6 +6,7 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commandline import call
 from PIL import Image
 from slowly import slowly
 
@@ -109,6 +110,12 @@ def test_a_number_that_was_changed_in_the_statistics(copy):
         ("</h2>", " indeed</h2>", None),  # words alone
         ("data:image/png;base64,iVBO", "data:image/png;base64,iVBP", False),
         ("</h2>", " 4</h2>", False),
+        ("</body>", "<script>alert()</script></body>", False),
+        ("</body>", "<script src=x></script></body>", False),
+        ("<main>", "<main onclick=alert()>", False),
+        ('<meta http-equiv="Content-Security-Policy"', '<meta name="policy"', False),
+        ("default-src 'none'; ", "default-src 'none'; script-src 'unsafe-inline'; ", False),
+        ("default-src 'none'; ", "", False),
     ],
 )
 def test_of_a_page_of_another_version_numbers_pictures_and_claim_are_compared(copy, old, new, ok):
@@ -121,7 +128,7 @@ def test_of_a_page_of_another_version_numbers_pictures_and_claim_are_compared(co
     (copy / "report.html").write_text(page.replace(old, new, 1))
     (check,) = [check for check in verify(copy) if check.name == PAGE]
     assert check.ok is ok, check.detail
-    assert ok is False or "version 0.0.1" in check.detail
+    assert ok is False or ("version 0.0.1" in check.detail and "could not be checked" in check.detail)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +155,26 @@ def test_a_claim_that_another_version_did_not_make_fails(copy):
     page = (copy / "report.html").read_text()
     claim = json.loads((copy / "audit.json").read_text())["claim"]["sentence"]
     assert claim in page
-    (copy / "report.html").write_text(page.replace(claim, "The pictures were used."))
-    assert PAGE in failed(copy)
+    untrue = page.replace(claim, "The pictures were used.")
+    placed = '<section id="answer">'
+    for hiding in ("", f"<!-- {claim} -->", f"<p hidden>{claim}</p>", f'<p class="answer" hidden>{claim}</p>'):
+        (copy / "report.html").write_text(untrue.replace(placed, f"{placed}{hiding}"))
+        (check,) = [check for check in verify(copy) if check.name == PAGE]
+        assert check.ok is False and "is not the claim" in check.detail
+
+
+def test_of_a_page_that_was_not_checked_the_command_says_so_at_the_end(copy):
+    record = json.loads((copy / "run.json").read_text())
+    assert call("verify", copy).stdout.splitlines()[-1] == "This run tells what follows from its scores."
+    record["versions"]["trainedon"] = "0.0.1"
+    (copy / "run.json").write_text(json.dumps(record))
+    render(copy)
+    page = copy / "report.html"
+    page.write_text(page.read_text().replace("</h2>", " indeed</h2>", 1))
+    done = call("verify", copy)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1].endswith(
+        "its page was not checked: `trainedon report` writes it anew."
+    )
 
 
 def test_a_sentence_that_was_changed_on_the_page(copy):

@@ -187,6 +187,8 @@ def verify(
 ) -> None:
     """Compute a run's statistics again from its scores, and say whether its files and its page tell the truth."""
 
+    from trainedon.runs.checking.verify import PAGE
+
     checks = api.verify(run, sealed=sealed, seal=seal, signer=signer)
     for one in checks:
         say(f"{VERDICTS[one.ok]}: {one.name} ({one.detail})")
@@ -197,7 +199,9 @@ def verify(
     if not (sealed or seal or signer):
         how = "--seal checks its seal" if (run / run_files.SEAL).exists() else "a seal says who vouches for them"
         say(f"Scores could have been replaced before, and all else computed from these: {how}.")
-    say("This run tells what follows from its scores.")
+    unchecked = any(one.name == PAGE and one.ok is None for one in checks)
+    page = "; its page was not checked: `trainedon report` writes it anew" if unchecked else ""
+    say(f"This run tells what follows from its scores{page}.")
 
 
 def seal(

@@ -19,23 +19,23 @@ DEEPEST = 32  # lists and objects within one another
 LARGEST = 2**63  # of a number
 
 
-def read_record(out: Path) -> RunRecord:
-    """The record in a run folder, of this version or an earlier one, which has fewer entries.
+def read_record(out: Path, name: str = run_files.RUN) -> RunRecord:
+    """The record in a run folder, of this version or an earlier one, which has fewer entries. name: of its file.
 
     Raises UserError when there is none, and as `checked`.
     """
-    path = out / run_files.RUN
+    path = out / name
     try:
         return checked(read_json(path, MOST), path)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{out} is not a run folder: it has no {run_files.RUN}") from None
+        raise UserError(f"{out} is not a run folder: it has no {name}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def write_record(out: Path, record: RunRecord) -> None:
-    """Write the record into a run folder, whole or not at all."""
-    write_json(out / run_files.RUN, record.told())
+def write_record(out: Path, record: RunRecord, name: str = run_files.RUN) -> None:
+    """Write the record into a run folder, whole or not at all. name: of its file."""
+    write_json(out / name, record.told())
 
 
 def checked(value: Any, where: object) -> RunRecord:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.claims import LEVEL, VIEWS
+from trainedon.formats import RunRecord
 from trainedon.reporting import sections, words
 from trainedon.reporting.attack_table import strongest
 from trainedon.reporting.control_table import FAILED, NOT_RUN, Control
@@ -98,10 +99,7 @@ def _corrected(tests: int) -> str:
 
 def _chosen(run: RunFolder) -> tuple[str, ...]:
     record, document = run.record, run.document
-    lines = [
-        f"Begun {words.moment(record.started)}, last score written {words.moment(record.finished)}.",
-        "Who chose the pictures, and by which rule, is not recorded; whoever ran this can say.",
-    ]
+    lines = [_when(record), "Who chose the pictures, and by which rule, is not recorded; whoever ran this can say."]
     if record.listed is None:
         lines.append("When the lists of pictures were settled is not recorded.")
     else:
@@ -118,9 +116,28 @@ def _chosen(run: RunFolder) -> tuple[str, ...]:
         lines.append(f"Coins decided which copy was published; their commitment is {document.twins.commitment}.")
     attacks = ", ".join(words.shorten(attack.repr, 300) for attack in document.attacks)
     lines.append(f"Attacks, in the order named: {attacks}.")
+    lines += [
+        f"Added {words.moment(entry.at)}, when the scores of the others could be seen: "
+        f"{', '.join(words.shorten(attack, 300) for attack in entry.attacks)}."
+        for entry in record.added
+    ]
     if isinstance(document, Audit):
-        lines.append(f"The claim rests on {TESTS[record.choices.lead]}, as chosen before scoring.")
+        lines.append(f"The claim rests on {TESTS[record.choices.lead]}{_since_when(record)}.")
     return tuple(lines)
+
+
+def _when(record: RunRecord) -> str:
+    """When scores were made; a table of them does not tell."""
+    if record.identity.table:
+        return f"Made of a table of scores {words.moment(record.started)}; when these were made is not recorded."
+    return f"Begun {words.moment(record.started)}, last score written {words.moment(record.finished)}."
+
+
+def _since_when(record: RunRecord) -> str:
+    """Whether the test was chosen before there were scores, as far as the record can show."""
+    if record.identity.table:
+        return "; whether that was chosen before scoring is not recorded"
+    return ", as chosen before scoring"
 
 
 def _digests(run: RunFolder) -> tuple[str, ...]:

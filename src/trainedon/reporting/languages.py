@@ -1,9 +1,10 @@
-"""The page in other languages: made in English, and then said sentence by sentence with a catalogue.
+"""The page in other languages: made in English, and then said block by block with a catalogue, all of it or nothing.
 
-The catalogue is keyed by the English sentence, with named placeholders for what is filled in: `{x}` for words, which
-are looked up themselves, `{x#}` for numbers, which are written as the language writes them. So documents, which hold
-English sentences, and the page have one catalogue. What it lacks stays English. Names, digests, code and whatever
-else is marked `translate="no"` are passed over.
+The catalogue is keyed by the English sentence, with placeholders for what is filled in: `{x}` for words, which must be
+in the catalogue themselves, `{x#}` for numbers, which are written as the language writes them, `{x!}` for names, which
+stay. A block of the page (a paragraph, a cell) of which anything is not known stays English as a whole, and is marked
+`lang="en"`: half a sentence in another language can say the opposite. Names, digests, code and whatever else is marked
+`translate="no"` are passed over.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ TOKENS = re.compile(r"(<(?:script|style)>.*?</(?:script|style)>|<[^>]*>)", re.DO
 TAG = re.compile(r"<(/?)(\w+)")
 LETTER = re.compile(r"[^\W\d_]")
 MARKUP = re.compile(r"<[^>]*>")
-SENTENCES = re.compile(r"(?<=[.!?:]) (?=[A-Z“<\ue000])|(?<=</a>)(?=<a )")
-PLACEHOLDER = re.compile(r"\{(\w+)(#?)\}")
+STARTS = r"(?=[A-Z“<\ue000])"
+SENTENCES = re.compile(rf"(?<=[.!?:]) {STARTS}|(?<=[.!?]) (?=[\d−])|(?<=[.!?]</b>) {STARTS}|(?<=</a>)(?=<a )")
+SENTENCE_END = re.compile(r"[.!?](?:</b>)? (?=[A-Z“<\ue000\d−])")
+PLACEHOLDER = re.compile(r"\{(\w+)([#!]?)\}")
 ATOM = re.compile("\ue000(\\d+)\ue001")
 NUMBER = r"(?:(?:more than |less than )?[−-]?\d(?:[\d.,\u202f]*\d)?(?:e[−-]?\d+)?(?:[ \u00a0]%)?|—)"
+FIGURE = re.compile(NUMBER)
 MONTHS = tuple(month_name)[1:]
 DATE = re.compile(rf"(\d+) ({'|'.join(MONTHS)}) (\d{{4}}), (\d\d:\d\d)( UTC)?")
 
@@ -60,15 +64,27 @@ class Catalogue:
             match = pattern.fullmatch(text)
             if match is None:
                 continue
-            filled = {name: self.value(match[name], is_number) for name, is_number in kinds.items()}
-            return PLACEHOLDER.sub(lambda one, filled=filled: filled[one[1]], said)  # type: ignore[misc]
+            filled = {name: self.value(match[name], kind) for name, kind in kinds.items()}
+            if None not in filled.values():
+                return PLACEHOLDER.sub(lambda one, filled=filled: filled[one[1]], said)  # type: ignore[misc]
         return None
 
-    def value(self, text: str, is_number: bool = False) -> str:
-        """What is filled in: numbers as the language writes them, words by the catalogue, names as they are."""
-        if is_number or not LETTER.search(MARKUP.sub("", text)):
+    def value(self, text: str, kind: str = "") -> str | None:
+        """What is filled in: numbers as the language writes them, names as they are, words by the catalogue; None where
+        it lacks them. Only what it says as a whole goes beyond the end of a sentence."""
+        if kind == "#" or self.is_number(text):
             return self.number(text)
-        return self.say(text) or self.dated(text)
+        if SENTENCE_END.search(text):
+            return self.exact.get(text)
+        said = self.say(text)
+        if said is None and DATE.fullmatch(text):
+            return self.dated(text)
+        return text if said is None and kind == "!" else said
+
+    def is_number(self, text: str) -> bool:
+        """Whether there are no words in it: a number, such as 2.0e−5, or nothing but marks and names that stay."""
+        plain = MARKUP.sub("", ATOM.sub("", text))
+        return not LETTER.search(plain) or FIGURE.fullmatch(plain) is not None
 
     def number(self, text: str) -> str:
         """Digits with a comma for their decimals."""
@@ -87,23 +103,23 @@ class Catalogue:
         return DATE.sub(written, text)
 
     def paragraph(self, text: str) -> tuple[str, list[str]]:
-        """A text of several sentences, and those of them that the catalogue lacks."""
-        whole = self.say(text)
-        if whole is not None:
-            return whole, []
+        """A text of several sentences, and those of them that the catalogue lacks; with any such, it stays English."""
         parts, done, missing, at = SENTENCES.split(text), [], [], 0
         while at < len(parts):
-            for end in range(len(parts), at, -1):
-                said = self.say(" ".join(parts[at:end]))
+            for end in range(len(parts), at, -1):  # some entries are several sentences
+                said = self._words(" ".join(parts[at:end]))
                 if said is not None:
                     break
             else:
-                end, said = at + 1, self.dated(parts[at])
-                if LETTER.search(MARKUP.sub("", ATOM.sub("", parts[at]))):
-                    missing.append(parts[at])
+                end, said = at + 1, parts[at]
+                missing.append(parts[at])
             done.append(said)
             at = end
-        return " ".join(done), missing
+        return (text if missing else " ".join(done)), missing
+
+    def _words(self, text: str) -> str | None:
+        """One sentence; what has no words in it, such as a name that stays, is as it was."""
+        return self.number(text) if self.is_number(text) else self.say(text)
 
 
 @cache
@@ -119,21 +135,21 @@ def catalogue(language: Language) -> Catalogue:
     return Catalogue(language)
 
 
-def _kinds(key: str) -> dict[str, bool]:
-    """Placeholder -> whether it is a number."""
-    return {name: bool(number) for name, number in PLACEHOLDER.findall(key)}
+def _kinds(key: str) -> dict[str, str]:
+    """Placeholder -> `#` for a number, `!` for a name, nothing for words."""
+    return dict(PLACEHOLDER.findall(key))
 
 
 def _pattern(key: str) -> re.Pattern[str]:
     parts, at = [], 0
     for one in PLACEHOLDER.finditer(key):
-        parts += [re.escape(key[at : one.start()]), f"(?P<{one[1]}>{NUMBER if one[2] else '.+?'})"]
+        parts += [re.escape(key[at : one.start()]), f"(?P<{one[1]}>{NUMBER if one[2] == '#' else '.+?'})"]
         at = one.end()
     return re.compile("".join([*parts, re.escape(key[at:])]).replace("\\ ", "[ \u00a0]"), re.DOTALL)
 
 
 def translated(page: str, language: Language) -> str:
-    """The page in another language; what its catalogue lacks stays English."""
+    """The page in another language; a block of which its catalogue lacks anything stays English, and is marked."""
     return "".join(text for text, _ in _pieces(page, language))
 
 
@@ -143,8 +159,8 @@ def untranslated(page: str, language: Language) -> list[str]:
 
 
 def _pieces(page: str, language: Language) -> Iterator[tuple[str, list[str]]]:
-    """The page in pieces, each with what is missing in it: tags between blocks, and what stands inside one."""
-    said, segment, kept, depth = catalogue(language), list[str](), list[str](), 0
+    """The page in pieces, each with what is missing in it: a tag between blocks, and the block that follows it."""
+    said, opened, segment, kept, depth = catalogue(language), "", list[str](), list[str](), 0
     for token in filter(None, TOKENS.split(page)):
         tag = TAG.match(token)
         if depth:  # inside of what is not translated; a tag of the same kind may lie in it
@@ -158,10 +174,22 @@ def _pieces(page: str, language: Language) -> Iterator[tuple[str, list[str]]]:
         elif tag is None or tag[2] in INLINE:
             segment.append(token)
         else:
-            yield _said(segment, said)
-            segment = []
-            yield _tag(token, said)
-    yield _said(segment, said)
+            yield _piece(opened, segment, token, said)
+            opened, segment = token, []
+    yield _piece(opened, segment, "", said)
+
+
+def _piece(opened: str, segment: list[str], closed: str, said: Catalogue) -> tuple[str, list[str]]:
+    """A tag and the block behind it. What stays English is marked at the tag where it is all that this holds, as in a
+    drawing or a title, which can hold no other; else by a tag of its own."""
+    tag, missing = _tag(opened, said)
+    text, lacking = _said(segment, said)
+    first, last = TAG.match(opened), TAG.match(closed)
+    if lacking and first and last and not first[1] and last[1] and first[2] == last[2]:
+        tag = f'{tag[:-1]} lang="en">'
+    elif lacking:
+        text = f'<span lang="en">{text}</span>'
+    return tag + text, [*missing, *lacking]
 
 
 def _said(segment: list[str], said: Catalogue) -> tuple[str, list[str]]:
@@ -180,14 +208,21 @@ def _said(segment: list[str], said: Catalogue) -> tuple[str, list[str]]:
     else:
         before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
         found, missing = said.paragraph(core)
-        found = f"{before}{found}{after}"
+        found = text if missing else f"{before}{found}{after}"
     return ATOM.sub(lambda one: atoms[int(one[1])], found), missing
 
 
 def _tag(token: str, said: Catalogue) -> tuple[str, list[str]]:
-    """A tag with its words in the language. Names stand in `title`, and are left as they are."""
+    """A tag with its words in the language, and those that are missing. Names stand in `title`, and are left."""
+    missing = []
 
     def replaced(found: re.Match[str]) -> str:
-        return f' {found[1]}="{said.say(found[2]) or found[2]}"'
+        name, text = found[1], found[2].replace("&#39;", "'")
+        known = said.value(text) if text else text
+        if known is None and name != "title":
+            missing.append(text)
+        return f' {name}="{found[2] if known is None else known}"'
 
-    return (token if token.startswith(("<script", "<style")) else ATTRIBUTES.sub(replaced, token)), []
+    if not token or token.startswith(("<script", "<style")):
+        return token, missing
+    return ATTRIBUTES.sub(replaced, token), missing

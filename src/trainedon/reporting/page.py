@@ -44,12 +44,14 @@ BODIES = {
     ),
 }
 
-# What of a page in another language is left in English, in that language.
+# What a page in another language says of what is left in English, which the style sheet marks with EN.
 ENGLISH = {
-    "de": "Auf Englisch stehen hier: Warnzeichen, Begründungen der Kontrollen, Übereinstimmung, Einstellungen, Gipfel, "
-    "Bildtexte, das Protokoll mit dem Anhang für Sachverständige. Maßgeblich ist die englische Fassung.",
-    "fr": "Restent en anglais : les signalements, les motifs des contrôles, la concordance, les réglages, les pics, "
-    "les légendes, le procès-verbal avec l’annexe pour experts. La version anglaise fait foi.",
+    "de": "Auf Englisch bleibt, was mit EN gekennzeichnet ist: ganze Abschnitte (Warnzeichen, Übereinstimmung, "
+    "Einstellungen, Gipfel, Bildtexte, Kopien, das Protokoll mit dem Anhang für Sachverständige) und jeder Absatz, von "
+    "dem ein Satz noch nicht übersetzt ist. Maßgeblich ist die englische Fassung.",
+    "fr": "Reste en anglais ce qui porte la marque EN : des sections entières (signalements, concordance, réglages, "
+    "pics, légendes, copies, le procès-verbal avec l’annexe pour experts) et tout paragraphe dont une phrase n’est pas "
+    "encore traduite. La version anglaise fait foi.",
 }
 MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
 

@@ -15,7 +15,7 @@ from trainedon.errors import UserError
 from trainedon.evidence import CURRENT, Rules, rules_of
 from trainedon.formats import RunRecord, read_record
 from trainedon.formats.run_record import READABLE, SCHEMA_VERSION, RunIdentity
-from trainedon.runs.added_attacks import grown
+from trainedon.runs.added_attacks import Controls, as_asked, grown, unfinished
 from trainedon.runs.spelling import named_before
 from trainedon.targets.core.identity import Identity
 
@@ -67,9 +67,9 @@ def check_begun(out: Path, known: RunIdentity) -> None:
         with locked(out):
             pass
     if (out / run_files.RUN).exists():
-        record = read_record(out)
+        record = as_asked(out, read_record(out), known)
         earlier, now = record.identity.told(), grown(out, record, known).told()
-        _refuse_other(out, {key: earlier.get(key) for key in now}, now)
+        _refuse_other(out, record, {key: earlier.get(key) for key in now}, now)
 
 
 def check_known_again(out: Path, model: Identity) -> None:
@@ -83,11 +83,12 @@ def check_known_again(out: Path, model: Identity) -> None:
         )
 
 
-def check_same(out: Path, identity: RunIdentity) -> RunRecord | None:
+def check_same(out: Path, identity: RunIdentity, controls: Controls | None = None) -> RunRecord | None:
     """The record of an earlier run in `out` when it is the same one, or the same with fewer attacks; None when the
-    folder is new.
+    folder is new. Where attacks are being added to the same one it is the record of before, as it was complete.
 
-    Raises UserError that says which choices differ, or that the folder holds something else.
+    controls: those of `identity`, which attacks that are added must not change. Raises UserError that says which
+    choices differ, or that the folder holds something else.
     """
     refuse_strangers(out)
     if not (out / run_files.RUN).exists():
@@ -95,17 +96,21 @@ def check_same(out: Path, identity: RunIdentity) -> RunRecord | None:
     earlier = read_record(out)
     if earlier.schema_version not in READABLE:
         raise UserError(f"{out} was written by another version of trainedon: choose another --out")
-    _refuse_other(out, earlier.identity.told(), grown(out, earlier, identity).told())
+    earlier = as_asked(out, earlier, identity)
+    _refuse_other(out, earlier, earlier.identity.told(), grown(out, earlier, identity, controls).told())
     return earlier
 
 
-def _refuse_other(out: Path, earlier: dict[str, object], identity: dict[str, object]) -> None:
+def _refuse_other(out: Path, record: RunRecord, earlier: dict[str, object], identity: dict[str, object]) -> None:
     before, now = _flat(earlier), _flat(identity)
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:
         said = "; ".join(_changed(key, before.get(key), now.get(key)) for key in differing[:3])
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise UserError(f"{out} holds a run with other choices ({said}{more}): repeat them, or choose another --out")
+        ways = "repeat them, or choose another --out"
+        if record.added and not record.is_complete:
+            ways = unfinished(out, record)
+        raise UserError(f"{out} holds a run with other choices ({said}{more}): {ways}")
 
 
 def _changed(key: str, before: object, now: object) -> str:

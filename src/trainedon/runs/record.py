@@ -140,7 +140,7 @@ def record_of(
             for name, source in plan.sets.items()
         },
         labels={repr(attack): attack.spelled({"seed": plan.seed}) for attack in attacks},
-        controls={repr(one): _control(one) for one in others},
+        controls=controls_of(others),
         control_model=_control_model(target, plan),
         costs=[_cost(attack, target) for attack in attacks],
         declared={repr(attack): _declared(attack) for attack in attacks},
@@ -169,6 +169,11 @@ def _declared(attack: Attack) -> DeclaredEntry:
         null_view=attack.null_view,
     )
     return entry.sparing("learns_from", "null_view")
+
+
+def controls_of(others: Sequence[Attack]) -> dict[str, ControlEntry]:
+    """repr of each control -> of what it is made."""
+    return {repr(one): _control(one) for one in others}
 
 
 def _control(one: Attack) -> ControlEntry:

@@ -39,13 +39,13 @@ from trainedon.pictures import (
 from trainedon.pictures.examining import Examiners
 from trainedon.pictures.works import in_both, source_of
 from trainedon.runs import earlier_runs
-from trainedon.runs.added_attacks import with_added
+from trainedon.runs.added_attacks import taken_back, unfinished, with_added
 from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_known_again, check_same, locked, protocol_of, version_of
 from trainedon.runs.foretold import foretold
 from trainedon.runs.labels import INFERRED, settle, with_inferred
 from trainedon.runs.plan import Plan
-from trainedon.runs.record import begun, identity_of, now, other_code_note, record_of
+from trainedon.runs.record import begun, controls_of, identity_of, now, other_code_note, record_of
 from trainedon.runs.rendering_choice import notes as rendering_notes
 from trainedon.runs.rendering_choice import settle as settle_rendering
 from trainedon.runs.scoring import exhibit_files as exhibits
@@ -89,12 +89,14 @@ def run(
     with locked(out):
         coins = (draw.commitment if draw else None, twins.commitment if twins else None)
         identity = identity_of(target, plan, others, items, version, rules.name, *coins)
-        record = check_same(out, identity)
+        record = check_same(out, identity, controls_of(others))
         if record is None:  # the lists are settled here, before anything is scored
             record = earlier_runs.listed(record_of(target, plan, others, settled, identity, passed), items, out)
             record = foretold(_with_shared_sources(record, plan, items), plan, items)
         elif record.identity.attacks != identity.attacks:
-            record = with_added(record, record_of(target, plan, others, settled, identity, passed))
+            record = with_added(out, record, record_of(target, plan, others, settled, identity, passed))
+        elif record.is_complete:
+            record = taken_back(out, record)
         if not record.is_complete:
             write_record(out, record)
             record, rendering, items = settle_rendering(target, plan.rendering, items, entries, record, out, progress)
@@ -111,7 +113,7 @@ def run(
                 besides = (passed_items(over, name) for name, over in passed.items())
                 write_inventory(sum(besides, items), out / run_files.PICTURES)
             write_features(items, entries, out, progress, rendering)
-            for name in (run_files.RUN, *run_files.INPUTS):
+            for name in (run_files.RUN, run_files.BEFORE, *run_files.INPUTS):
                 if (out / name).exists():
                     keep(out / name)
             attacks = [*plan.attacks, *others]
@@ -132,6 +134,7 @@ def run(
             write_record(out, record)
         _tell(out, record, documents)
         write_record(out, record.but(status="complete"))
+        (out / run_files.BEFORE).unlink(missing_ok=True)
         earlier_runs.tell(record, items, documents.first)
         return documents.first
 
@@ -146,7 +149,7 @@ def conclude(
     """
     record = read_record(out)
     if not record.finished and (record.added or not (out / run_files.SCORES).exists()):
-        raise UserError(f"the run in {out} is not finished: give its command again, and it goes on")
+        raise UserError(unfinished(out, record))
     with locked(out):
         documents = recompute(out, record)
         if language not in (None, record.language):
@@ -203,7 +206,7 @@ def _circumstances(record: RunRecord) -> evidence.Circumstances:
         rendering=record.rendering,
         distilled=record.model.distilled,
         listed=record.listed,
-        added=tuple(attack for entry in record.added for attack in entry.attacks),
+        added={one: record.labels.get(one, one) for entry in record.added for one in entry.attacks},
         learnt=frozenset(name for name, told in (record.declared or {}).items() if told.learns_from == "labels"),
         size=None if shape is None or len(shape) != 3 else (shape[1], shape[2]),
         null_views={name: one.null_view for name, one in (record.declared or {}).items() if one.null_view},

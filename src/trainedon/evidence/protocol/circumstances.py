@@ -22,7 +22,7 @@ class Circumstances:
     settled, and what earlier runs had scored of them, as `run.json` has it. learnt: the reprs of attacks that learnt
     from pictures of which it was known whether they are members.
     size: (height, width) of the model's pictures in pixels.
-    added: the reprs of attacks that were added when the scores of the others could be seen.
+    added: repr -> short name of each attack that was added when the scores of the others could be seen.
     null_views: repr of an attack -> the view whose score it takes off, which makes its sign a coin.
     """
 
@@ -32,7 +32,7 @@ class Circumstances:
     distilled: str | None = None
     listed: ListedEntry | None = None
     learnt: frozenset[str] = frozenset()
-    added: tuple[str, ...] = ()
+    added: Mapping[str, str] = field(default_factory=dict)
     size: tuple[int, int] | None = None
     null_views: Mapping[str, NullView] = field(default_factory=dict)
     on_control: Controls | None = None

@@ -295,9 +295,9 @@ def of_listing(listed: ListedEntry | None) -> list[Flag]:
     return raised
 
 
-def of_added(attacks: Sequence[AttackAudit | AttackEvaluation], added: Sequence[str]) -> list[Flag]:
-    """A flag about attacks, by their repr, that were chosen when the scores of the others could be seen."""
-    names = [attack.name for attack in attacks if attack.repr in added]
+def of_added(attacks: Sequence[AttackAudit | AttackEvaluation], added: Mapping[str, str]) -> list[Flag]:
+    """A flag about attacks, repr -> short name, that were chosen when the scores of the others could be seen."""
+    names = [added[attack.repr] for attack in attacks if attack.repr in added]
     return [flag("attacks-added", f"Added to a run that was complete: {', '.join(names)}.")] if names else []
 
 

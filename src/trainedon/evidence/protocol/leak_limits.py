@@ -65,33 +65,39 @@ def judge(document: Evaluation, limit: LeakLimit | str, labels: Mapping[str, str
     """Is it shown that the model leaks more than the limit?
 
     `above`: the lower end of the joint interval of some attack is above it, and the answer names the one whose lower
-    end is highest. `not shown`: of none. `not estimable`: no attack has a number, or with so few pictures not even one
-    that told all of them apart could have shown it; what that would take is said. labels: repr of an attack -> what a
-    person called it, else its name. Raises UserError for a limit that is none.
+    end is highest. `not shown`: of none. `not estimable`: of none, and an attack has no number, so that nobody knows
+    what it would show, or with so few pictures not even one that told all of them apart could have shown it; which, and
+    what that would take, is said. labels: repr of an attack -> what a person called it, else its name. Raises UserError
+    for a limit that is none.
     """
     limit = LeakLimit.of(limit) if isinstance(limit, str) else limit
+    labels = labels or {}
     found = [(attack, value, ends) for attack in document.attacks for value, ends in _measured(attack, limit)]
     if not found:
         return LimitAnswer(limit, "not estimable", f"{limit}: not estimable, {_lacking(document, limit)}.")
     attack, value, ends = max(found, key=lambda one: (one[2][0], one[1]))
-    called = (labels or {}).get(attack.repr, attack.name)
+    called = labels.get(attack.repr, attack.name)
+    lacking = ", ".join(labels.get(one.repr, one.name) for one in document.attacks if not _measured(one, limit))
     k = len(document.attacks)
     told = f"{limit.words} {value:.3f} (95 % interval {ends[0]:.3f} to {ends[1]:.3f}{' together' if k > 1 else ''})"
     which = f"{called}, which of {k} attacks shows most," if k > 1 else called
 
     def answer(outcome: Outcome, sentence: str) -> LimitAnswer:
-        return LimitAnswer(limit, outcome, f"{limit}: {sentence}.", attack.repr, value, ends)
+        besides = f"; no number of {lacking}" if lacking else ""
+        return LimitAnswer(limit, outcome, f"{limit}: {sentence}{besides}.", attack.repr, value, ends)
 
     if ends[0] > limit.value:
         return answer("above", f"shown to be exceeded: {which} has {told}")
     needed, sets = _needed(limit, k)
-    if any(_counted(attack, limit) >= needed for attack, _, _ in found):
-        return answer("not shown", f"not shown to be exceeded: {which} has {told}")
-    return answer(
-        "not estimable",
-        f"not estimable, as not even an attack that told all of these pictures apart could show it: {needed} {sets} "
-        f"are needed ({which} has {told})",
-    )
+    if not any(_counted(attack, limit) >= needed for attack, _, _ in found):
+        return answer(
+            "not estimable",
+            f"not estimable, as not even an attack that told all of these pictures apart could show it: {needed} "
+            f"{sets} are needed ({which} has {told})",
+        )
+    if lacking:
+        return answer("not estimable", f"not estimable for all attacks, and not shown by others: {which} has {told}")
+    return answer("not shown", f"not shown to be exceeded: {which} has {told}")
 
 
 def _measured(attack: AttackEvaluation, limit: LeakLimit) -> list[tuple[float, Interval]]:

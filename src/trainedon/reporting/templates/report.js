@@ -19,7 +19,7 @@ function pictureTable(table) {
   }));
   let order = lines, found = lines, page = 0;
 
-  const number = (text) => parseFloat(text.replace(/\s/g, "").replace("−", "-").replace(",", "."));
+  const number = (text) => parseFloat(text.replace(/\s/g, "").replaceAll("−", "-").replace(",", "."));
   const compare = (column, numeric) => (a, b) => {
     const [x, y] = [a.cells[column], b.cells[column]];
     if (!numeric) return x.localeCompare(y, document.documentElement.lang, { numeric: true });

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from markupsafe import escape
 
 from trainedon import evidence, reporting, run_files
 from trainedon.errors import UserError
@@ -30,9 +28,11 @@ from trainedon.formats.run_record import InputEntry
 from trainedon.pictures import Inventory, inventory_digest, read_inventory
 from trainedon.pictures.pixels.sniffing import kind_of
 from trainedon.reading import json_of, open_regular, read_bytes
+from trainedon.runs.added_attacks import unfinished
 from trainedon.runs.checking.consistency import disagreements
 from trainedon.runs.checking.contents import contents, digest_in
 from trainedon.runs.checking.differences import differences
+from trainedon.runs.checking.earlier_page import wrong_with
 from trainedon.runs.run import Documents, recompute
 from trainedon.runs.scoring.exhibit_files import RESTORED, check_sizes, shown_files
 
@@ -40,7 +40,7 @@ LISTED = 5
 MOST_ATTACKS = 300  # of a table that is computed again
 MOST_PAIRS = 50_000  # of settings that a sweep compares
 MOST_SHOWN = 1000  # evidence pictures
-HEADLINE = r'<div class="stats">.*?<p class="second">|<figcaption>For every possible threshold.*?</figcaption>'
+PAGE = "the page shows what follows from the scores"  # one of the checks
 Answer = tuple[bool | None, str]
 
 
@@ -65,8 +65,7 @@ def verify(run: Path) -> list[Check]:
     except UserError as error:
         return [Check("the record can be read", False, str(error))]
     if not record.is_complete and not record.finished:  # all else follows from scores that are not all there
-        how = f"its status is {record.status}: give its command again, and it goes on; then verify it"
-        return [Check("the run is complete", False, how)]
+        return [Check("the run is complete", *_answer(lambda: (False, f"{unfinished(run, record)}; then verify it")))]
     # several checks need them, and they take a while
     scores = cache(lambda: evidence.read_scores(run / run_files.SCORES))
     documents = cache(lambda: _documents(run, record, scores()))
@@ -81,7 +80,7 @@ def verify(run: Path) -> list[Check]:
         ("evidence pictures are as they were when the run ended", lambda: _restored(run, record)),
         ("evidence pictures carry the scores of the table", lambda: _exhibits(run, scores())),
         ("tables hold what follows from the scores", lambda: _sheets(run, record, documents().first)),
-        ("the page shows what follows from the scores", lambda: _page(run, record, documents().first)),
+        (PAGE, lambda: _page(run, record, documents().first)),
     ]
     return [Check(name, *_answer(check)) for name, check in checks]
 
@@ -280,32 +279,11 @@ def _page(run: Path, record: RunRecord, document: evidence.Audit | evidence.Eval
     if shown == due:
         return True, "it is the page that the scores give"
     writer = record.versions.get("trainedon")
-    if writer and writer != version("trainedon") and _same_figures(shown, due, document):
-        return None, (
-            f"version {writer} wrote it, whose words were others: its numbers, pictures and claim are those that the "
-            "scores give; `trainedon report` writes it anew"
-        )
+    if writer and writer != version("trainedon"):
+        wrong = wrong_with(shown, due, document.claim.sentence if isinstance(document, evidence.Audit) else "")
+        told = f"version {writer} wrote it, by the record, so that it could not be checked as a whole"
+        return (None, f"{told}; `trainedon report` writes it anew") if wrong is None else (False, wrong)
     for number, (first, second) in enumerate(zip(shown.splitlines(), due.splitlines(), strict=False), start=1):
         if first != second:
             return False, f"line {number} is not what the scores give: {first.strip()[:80]!r}"
     return False, "it is shorter or longer than what the scores give"
-
-
-def _same_figures(shown: str, due: str, document: evidence.Document) -> bool:
-    """Whether a page, whatever its words, shows the claim, and no number and no picture more often than another one:
-    earlier versions showed less. Their headline spoke of the first attack: its numbers need only stand somewhere."""
-    sentence = document.claim.sentence if isinstance(document, evidence.Audit) else ""
-    if str(escape(sentence)) not in shown:
-        return False
-    known, rest = _figures(due), re.sub(HEADLINE, " ", shown, flags=re.DOTALL)
-    headline = _figures(" ".join(re.findall(HEADLINE, shown, re.DOTALL)))
-    return _figures(rest) <= known and headline.keys() <= known.keys()
-
-
-def _figures(page: str) -> Counter[str]:
-    """The pictures of a page, and all numbers that stand in its text and its charts; but for ROC curves, which earlier
-    versions drew further than pictures sufficed."""
-    pictures = re.findall(r"data:image/[^\"')]+", page)
-    page = re.sub(r"<(style|script)\b.*?</\1>|<svg class=\"chart roc\".*?</svg>", " ", page, flags=re.DOTALL)
-    rest = re.sub(r"<meta[^>]*>|data:image/[^\"')]+|</?\w+", " ", page, flags=re.DOTALL)  # its policy has a digest
-    return Counter(pictures) + Counter(number.rstrip(".,") for number in re.findall(r"\d[\d.,]*", rest))

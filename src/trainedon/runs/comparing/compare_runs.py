@@ -23,6 +23,7 @@ from trainedon.evidence.table.deduplicate import deduplicate
 from trainedon.evidence.table.rows import picture_ids
 from trainedon.exports.exposed_sheet import called
 from trainedon.formats import RunRecord, read_record
+from trainedon.runs.added_attacks import unfinished
 from trainedon.runs.comparing.settings_apart import settings_apart
 
 NOTHING_TOLD = "the AUC changed, but is shown above .5 in neither run, under"
@@ -100,7 +101,7 @@ def compare_runs(before: Path, after: Path) -> Comparison:
 def _side(run: Path) -> _Side:
     record = read_record(run)
     if not record.is_complete:
-        raise UserError(f"the run in {run} is not finished: give its command again, and it goes on")
+        raise UserError(unfinished(run, record))
     asked = ASKED[record.kind]
     if record.kind == "audit" and record.choices.lead not in ("first", "cdi"):
         raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -143,6 +143,17 @@ def score_all(
         done[finished.number] += len(finished.table)
         advance(done)
     _merge(attacks, texts, items, [name for _, name in shards], out, progress)
+
+
+def keep_only(path: Path, texts: Collection[str]) -> bool:
+    """Leave the table of scores with the rows of these attacks, in their order. Returns whether it had others."""
+    if _in_table(path) <= {*texts}:
+        return False
+    with written(path, SCORES) as writer, _opened_table(path) as file:
+        for batch in file.batches(SCORES.names):
+            kept = pa.Table.from_batches([batch]).filter(pc.field("attack_repr").isin([*texts]))
+            writer.write_table(kept.cast(SCORES))
+    return True
 
 
 def _shards(items: Sequence[Item]) -> list[tuple[range | list[int], str]]:

@@ -6,7 +6,7 @@ import io
 import re
 import shutil
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -146,6 +146,18 @@ class Exhibits:
 def digests(folder: Path) -> dict[str, str]:
     """`restored/<sha256[:16]>/NAME` -> sha256, of every file that the page may show, as they lie in a run folder."""
     return {name: file_digest(folder / name) for name in shown_files(folder)}
+
+
+def keep_only(folder: Path, known: Collection[str] | None) -> None:
+    """Remove the evidence pictures that a run folder has besides the `known`, named as in `digests`. None: none was
+    recorded, and all are left."""
+    if known is None:
+        return
+    for path in [folder / name for name in shown_files(folder) if name not in known]:
+        path.unlink()
+        for parent in (path.parent, path.parent.parent):
+            if not any(parent.iterdir()):
+                parent.rmdir()
 
 
 def shown_files(folder: Path) -> list[str]:
