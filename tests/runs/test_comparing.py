@@ -9,6 +9,7 @@ from commandline import call
 from jsonschema import Draft202012Validator
 
 import trainedon as to
+from trainedon.cli.terminal import out_console
 from trainedon.evidence import schemas
 from trainedon.evidence.statistics.paired_rates import rate_change
 
@@ -72,7 +73,7 @@ def test_only_pictures_of_both_are_compared_and_the_others_are_named(tmp_path):
 def test_no_number_is_cut_however_narrow_the_terminal(columns, tmp_path, monkeypatch):
     runs = [write_run(tmp_path, name, {"a_name_of_some_length": far, "pia": 0.5}, n=40, seed=seed)
             for name, far, seed in (("a", 0.6, 0), ("b", 0.2, 1))]  # fmt: skip
-    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(out_console, "_width", columns)
     printed = call("compare", *runs).stdout
     for one in to.compare_runs(*runs).attacks:
         assert one.name in printed
