@@ -53,9 +53,8 @@ def serve(models: Models, port: int, browser: bool, tell: Callable[[str], None])
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=SHUTTING_DOWN))
         address = f"http://{HOST}:{at}/?key={key}"
         threading.Thread(target=_warm, args=(models,), daemon=True).start()
-        tell(address)
         try:
-            _run(server, listener, address if browser else None)
+            _run(server, listener, lambda: tell(address), address if browser else None)
         finally:
             desk.close()
 
@@ -94,9 +93,9 @@ def _zipped(desk: Desk, request: Request) -> Response:
         return PlainTextResponse(str(error), 404)
 
 
-def _run(server: uvicorn.Server, listener: socket.socket, address: str | None) -> None:
-    """Until a signal comes, which ends this as something that is done; a second one does not wait. address: what is
-    opened in the browser once the server answers."""
+def _run(server: uvicorn.Server, listener: socket.socket, ready: Callable[[], None], address: str | None) -> None:
+    """Until a signal comes, which ends this as something that is done; a second one does not wait. ready: called once
+    signals are heard. address: what is opened in the browser once the server answers."""
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
 
     def end(number: int, frame: object) -> None:
@@ -106,6 +105,7 @@ def _run(server: uvicorn.Server, listener: socket.socket, address: str | None) -
     before = {number: signal.signal(number, end) for number in SIGNALS}
     try:
         thread.start()
+        ready()
         while thread.is_alive():
             thread.join(0.2)
             if address is not None and server.started:
