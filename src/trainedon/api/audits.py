@@ -135,13 +135,14 @@ def demo(
     Pictures and run are written below `out`. The audit, and what it was not told: suspect -> trained on.
     """
     from trainedon.embedded import demo as scene
+    from trainedon.embedded import model_folder
 
     pictures = Path(out) / f"pictures-{seed}"
     truth = scene.prepare(pictures, seed)
     sets: dict[str, str | Path] = {"suspect": pictures / "suspects", "unseen": pictures / "unseen"}
     order = Order(
         kind="audit",
-        model=scene.model_folder(),
+        model=model_folder(),
         sets=sets,
         out=Path(out) / "run",
         choices=Choices(seed=seed),

@@ -11,7 +11,7 @@ import gradio as gr
 
 from trainedon.app import phrases
 from trainedon.app.desk import AuditQuestion, Desk, SetName
-from trainedon.app.models import EMBEDDED
+from trainedon.embedded import EMBEDDED
 from trainedon.errors import PictureError, UserError
 from trainedon.unforeseen import kept, of_the_machine
 

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 from trainedon.api.opening import opened
 from trainedon.api.options import Machine
 from trainedon.api.own_code import names_callable
-from trainedon.embedded.demo import model_folder
+from trainedon.embedded import EMBEDDED, model_folder
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.targets import Target
-
-EMBEDDED = "embedded"
 
 
 class Models:

@@ -24,7 +24,8 @@ from starlette.routing import BaseRoute, Route
 from trainedon.app.desk import MOST_BYTES, Desk
 from trainedon.app.dropped import MOST_FILE
 from trainedon.app.guard import Guard
-from trainedon.app.models import EMBEDDED, Models
+from trainedon.app.models import Models
+from trainedon.embedded import EMBEDDED
 from trainedon.errors import UserError
 from trainedon.reporting.page import script_digest
 from trainedon.stopping import SIGNALS

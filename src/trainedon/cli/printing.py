@@ -58,7 +58,7 @@ def print_evaluation(document: Evaluation, run: Path) -> None:
     for head in heads:
         table.add_column(head, no_wrap=head != "attack", overflow="fold")
     for attack in document.attacks:
-        area = "-" if attack.auc is None else f"{attack.auc:.4f} {_interval(attack.auc_ci, 3)}"
+        area = "-" if attack.auc is None else f"{attack.auc:.4f} {in_parentheses(attack.auc_ci, 3)}"
         wide = out_console.width >= 110  # a narrow terminal has no room for every interval
         rates = [_rate(attack.tpr_at_fpr.get(level), interval=wide) for level in ("0.01", "0.001")]
         passes = _number(attack.nfe_per_picture, 0)
@@ -84,7 +84,7 @@ def print_sweep(document: Sweep) -> None:
         for head in ("", *map(plain, group.varied), "AUC", "TPR@1%", "passes"):
             table.add_column(head, no_wrap=head in ("", "AUC", "TPR@1%", "passes"), overflow="fold")
         for i, point in enumerate(group.points):
-            area = "-" if point.auc is None else f"{point.auc:.4f} {_interval(point.auc_ci, 3)}"
+            area = "-" if point.auc is None else f"{point.auc:.4f} {in_parentheses(point.auc_ci, 3)}"
             setting = [plain(_value(point.setting[name])) for name in group.varied]
             passes = "-" if point.passes is None else str(point.passes)
             table.add_row("*" if i == group.best else "", *setting, area, _number(point.tpr_1, 3), passes)
@@ -217,7 +217,7 @@ def print_audit(document: Audit) -> None:
             f"{_p_value(signs.p_value_holm)} at odds of {signs.odds:.3g} to 1"
         )
     elif document.set.effect is not None:
-        area, p = f"{document.set.effect:.4f} {_interval(document.set.effect_ci, 3)}", document.set.p_value_holm
+        area, p = f"{document.set.effect:.4f} {in_parentheses(document.set.effect_ci, 3)}", document.set.p_value_holm
         corrected = " (corrected for all tests)" if p != document.set.p_value else ""
         say(f"All suspects together: AUC {area}, p {_p_value(p)}{corrected}")
     _print_flags(document)
@@ -227,13 +227,13 @@ def print_audit(document: Audit) -> None:
 def _print_flags(document: Audit | Evaluation) -> None:
     controls: dict[tuple[str, str], list[str]] = {}
     for one in document.prompt_controls:
-        area = "-" if one.auc is None else f"{one.auc:.4f} {_interval(one.auc_ci, 3)}"
+        area = "-" if one.auc is None else f"{one.auc:.4f} {in_parentheses(one.auc_ci, 3)}"
         controls.setdefault((one.of, one.attack), []).append(f"{one.captions} {area}")
     for (_, attack), areas in controls.items():
         say(f"AUC of {attack} with other captions: {', '.join(areas)}")
     for where, found in (("the control model", document.control_models), ("mirrored pictures", document.sensitivity)):
         for control in (one for one in found if one.effect is not None):
-            area = f"{control.effect:.4f} {_interval(control.effect_ci, 3)}"
+            area = f"{control.effect:.4f} {in_parentheses(control.effect_ci, 3)}"
             left = f"{_number(control.left, 4)}, p {_p_value(control.left_p_value)}"
             say(f"AUC of {control.attack} on {where}: {area}, p {_p_value(control.p_value)}; beyond it {left}")
     for flag in document.flags:
@@ -253,8 +253,8 @@ def _p_value(p: float | None) -> str:
 def _rate(rate: Rate | None, *, interval: bool) -> str:
     if rate is None or not rate.estimable:
         return "-" if rate is None else f"n < {rate.needed}"
-    return f"{rate.tpr:.3f} {_interval(rate.tpr_ci, 2)}" if interval else f"{rate.tpr:.3f}"
+    return f"{rate.tpr:.3f} {in_parentheses(rate.tpr_ci, 2)}" if interval else f"{rate.tpr:.3f}"
 
 
-def _interval(bounds: tuple[float, float] | None, digits: int) -> str:
+def in_parentheses(bounds: tuple[float, float] | None, digits: int) -> str:
     return "" if bounds is None else f"({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from trainedon import api
 from trainedon.cli.option_groups import here
+from trainedon.cli.printing import in_parentheses
 from trainedon.cli.terminal import out_console, plain, say
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _rate(one: ComparedAttack) -> str:
 
 
 def _area(value: float | None, ends: Ends | None) -> str:
-    return "-" if value is None or ends is None else f"{value:.4f} ({ends[0]:.3f} to {ends[1]:.3f})"
+    return "-" if value is None or ends is None else f"{value:.4f} {in_parentheses(ends, 3)}"
 
 
 def _change(value: float | None, ends: Ends | None) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from trainedon.embedded import emoji as designs
+from trainedon.embedded import model_folder
 from trainedon.errors import UserError
 from trainedon.noise import generator
 
@@ -20,11 +20,6 @@ ATTRIBUTION = (
     "The artworks are designed by OpenMoji, the open-source emoji and icon project (openmoji.org), "
     "licence CC BY-SA 4.0; rendered here at 32 x 32 pixels. The embedded model was trained on 256 of them."
 )
-
-
-def model_folder() -> Path:
-    """The diffusers folder of the embedded model, with its manifest, recipe and training log."""
-    return Path(str(files("trainedon") / "embedded" / "model"))
 
 
 def rendered(row: Mapping[str, Any]) -> bytes:

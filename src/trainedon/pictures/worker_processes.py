@@ -8,7 +8,6 @@ is bounded, whatever the number of pictures.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -29,6 +28,7 @@ from types import TracebackType
 from typing import Any
 
 from trainedon.errors import UserError
+from trainedon.fresh_interpreter import MODULES, command_of
 from trainedon.pictures.examining import Examination
 from trainedon.pictures.items import Item
 from trainedon.pictures.pixels.picture import Entry
@@ -40,8 +40,7 @@ MEMORY = 2 * 2**30  # bytes that a worker may need for the largest picture that 
 AHEAD = 2  # chunks a worker has before it, so that none waits for this process
 ATTEMPTS = 3
 # Ctrl-C is for who asked, who ends these; ignored before anything is imported
-_PROGRAM = "import json, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN);"
-_PROGRAM += " sys.path[:] = json.loads(sys.argv[1]);"
+_PROGRAM = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); {MODULES}"
 _PROGRAM += " from trainedon.pictures.worker_processes import serve; serve()"
 _ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # one core each
 
@@ -188,10 +187,8 @@ class _Crew:
 
 
 def _started() -> subprocess.Popen[bytes]:
-    # -P: no module is looked for in the current folder, which may be that of a stranger's pictures
-    command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps([*map(str, sys.path)])]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=os.environ | _ENVIRONMENT, stdin=pipe, stdout=pipe)
+    return subprocess.Popen(command_of(_PROGRAM), env=os.environ | _ENVIRONMENT, stdin=pipe, stdout=pipe)
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

@@ -9,12 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from trainedon.embedded import EMBEDDED, model_folder
 from trainedon.errors import UserError
 from trainedon.targets.adapters import Adapter, Adapters, adapters_of, digest_with, fuse, named
 from trainedon.targets.checkpoints.single_file import open_single, single_digest
@@ -37,7 +37,6 @@ from trainedon.targets.reading.opened import Ledger
 
 _USUAL = {"size": None, "offload": None, "slicing": False}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
-EMBEDDED = "embedded"  # what the model is called that ships with the package; a folder of that name goes before it
 
 
 def load_target(
@@ -197,8 +196,8 @@ def _folder(model: str | Path) -> tuple[Path, str]:
         return cached(path) or (path, path.name or str(path.resolve().name))
     if path.exists():
         raise UserError(f"{model} is neither a folder nor a file: give a diffusers folder, or a checkpoint")
-    if str(model) == EMBEDDED:
-        return Path(str(resources.files("trainedon") / "embedded" / "model")), EMBEDDED
+    if str(model) == EMBEDDED:  # a folder of that name goes before it
+        return model_folder(), EMBEDDED
     if not HUB_ID.fullmatch(str(model)):
         raise UserError(f"{model} does not exist: give a diffusers folder, a hub id such as owner/name, or embedded")
     return download(*str(model).partition("@")[::2])

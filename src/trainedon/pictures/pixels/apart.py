@@ -25,6 +25,7 @@ from typing import IO, Any
 import numpy as np
 
 from trainedon.errors import PictureError, UserError
+from trainedon.fresh_interpreter import MODULES, command_of
 from trainedon.pictures.pixels.content import is_plain
 from trainedon.pictures.pixels.decoding import check_file, check_pixels, decode
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
@@ -38,8 +39,7 @@ TOO_LARGE = f"takes more than {MEMORY // 2**30} GiB to decode"
 BROKE = "its decoder broke down over it"
 _LONGEST = 200  # characters of a reason
 _FACTS = {"format": str, "mode": str, "width": int, "height": int, "bytes": int, "alpha": bool, "orientation": int}
-_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-_PROGRAM += " from trainedon.pictures.pixels.apart import serve; serve()"
+_PROGRAM = f"{MODULES} from trainedon.pictures.pixels.apart import serve; serve()"
 # native readers that start a thread a core are to take their room from few arenas
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
@@ -119,12 +119,10 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], BufferedReader]
 
 
 def _started() -> subprocess.Popen[bytes]:
-    # -P: no module is looked for in the current folder, which may be that of a stranger's pictures
-    command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps([*map(str, sys.path)])]
     environment = os.environ | _ENVIRONMENT
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     try:
-        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=nowhere)
+        return subprocess.Popen(command_of(_PROGRAM), env=environment, stdin=pipe, stdout=pipe, stderr=nowhere)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"no other process can be started to decode pictures ({reason}): allow some more") from None

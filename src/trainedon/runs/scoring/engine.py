@@ -142,7 +142,7 @@ def score_all(
         parts.clear(folder, finished.name)
         done[finished.number] += len(finished.table)
         advance(done)
-    _merge(attacks, texts, items, [name for _, name in shards], out, progress)
+    _merge(attacks, texts, in_table, items, [name for _, name in shards], out, progress)
 
 
 def keep_only(path: Path, texts: Collection[str]) -> bool:
@@ -208,6 +208,7 @@ def _advance(attacks: Sequence[Attack], total: int, progress: Progress, done: Se
 def _merge(
     attacks: Sequence[Attack],
     texts: Sequence[str],
+    in_table: Collection[str],
     items: Sequence[Item],
     names: Sequence[str],
     out: Path,
@@ -215,7 +216,6 @@ def _merge(
 ) -> None:
     """All shards, and the pictures that were not scored, in the order of attacks and inventory. Of attacks that the
     table has already the rows that it has."""
-    in_table = _in_table(out / run_files.SCORES)
     with written(out / run_files.SCORES, SCORES) as writer:
         for number, (attack, text) in enumerate(zip(attacks, texts, strict=True)):
             if text in in_table:

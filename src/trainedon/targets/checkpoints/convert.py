@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from trainedon.errors import UserError
 from trainedon.files import write_json
+from trainedon.fresh_interpreter import MODULES, command_of
 from trainedon.reading import open_regular
 from trainedon.safe_names import safe_name
 from trainedon.targets.checkpoints.unpickled import UNNAMED
@@ -22,8 +22,7 @@ from trainedon.targets.reading.model_files import shown
 from trainedon.targets.reading.tensors import Tensors
 
 LISTED = "convert.json"
-_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1])[0];"
-_PROGRAM += " from trainedon.targets.checkpoints.unpickled import serve; serve()"
+_PROGRAM = f"{MODULES} from trainedon.targets.checkpoints.unpickled import serve; serve()"
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 
@@ -93,10 +92,10 @@ def _check(checkpoint: Path, out: Path) -> None:
 
 def _asked(checkpoint: Path, place: Path, only: str | None) -> dict[str, Any]:
     """What the other process says. Raises UserError where it refuses, or came to an end."""
-    order = json.dumps([[*map(str, sys.path)], str(checkpoint.absolute()), str(place.absolute()), only])
+    order = json.dumps([str(checkpoint.absolute()), str(place.absolute()), only])
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", _PROGRAM, order],
+            command_of(_PROGRAM, order),
             env=os.environ | _ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

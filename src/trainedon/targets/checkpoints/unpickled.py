@@ -47,8 +47,8 @@ class Left(dict):  # type: ignore[type-arg]  # whatever a stranger puts in
 
 
 def serve() -> None:
-    """The other process. argv: path of modules, checkpoint, folder for the files, a key or null; answers in JSON."""
-    _, checkpoint, out, only = json.loads(sys.argv[1])
+    """The other process. argv: path of modules; checkpoint, folder for the files, a key or null. Answers in JSON."""
+    checkpoint, out, only = json.loads(sys.argv[2])
     alone = False
     try:
         with open_regular(Path(checkpoint)) as stream:
