@@ -28,15 +28,17 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainedon.cli; before torch loads
 
 from benchmarks import accuracy_chart, accuracy_page, peers
+from benchmarks.flow import opened
 from benchmarks.standing import counted, rows
 from benchmarks.targets import Known, known, openmoji
 from trainedon.attacks import Attack
+from trainedon.attacks.drc.by_family import for_model
 from trainedon.cli.terminal import Bars
 from trainedon.errors import UserError
 from trainedon.evidence import Evaluation
 from trainedon.files import write_json, write_text
 from trainedon.runs import Plan, run
-from trainedon.targets import Shadows, Target, load_target
+from trainedon.targets import Shadows, Target
 
 
 def evaluated(one: Known, target: Target, attacks: Sequence[Attack], out: Path, limit: int | None) -> Evaluation:
@@ -44,7 +46,7 @@ def evaluated(one: Known, target: Target, attacks: Sequence[Attack], out: Path, 
     target.identity = replace(target.identity, name=one.name)
     command = shlex.join(["python", "-m", "benchmarks.accuracy", *sys.argv[1:]])
     sets = {"member": one.members, "unseen": one.unseen}
-    plan = Plan(kind="evaluate", sets=sets, attacks=attacks, limit=limit, command=command)
+    plan = Plan(kind="evaluate", sets=sets, attacks=attacks, limit=limit, command=command, controls=False)
     with Bars() as bars:
         return run(target, plan, out / one.name, bars)
 
@@ -53,13 +55,15 @@ def measured(
     one: Known, out: Path, asked: str | None, limit: int | None, device: str, shadows: Shadows | None = None
 ) -> dict:
     """What accuracy.json says of one target. asked: the attacks, or None for all. Resumable."""
-    target = load_target(one.model, device=device)
+    target = opened(one.model, device)
     attacks, left_out = peers.choose(asked, target, shadows)
+    attacks, lead = for_model(attacks, target), peers.lead(target)
     document = evaluated(one, target, attacks, out, limit)
     record = json.loads((out / one.name / "run.json").read_text("utf-8"))
     blind = document.blind
     return {
         "name": one.name,
+        "lead": lead,
         "digest": target.identity.digest,
         "parameters": target.identity.parameters,
         "shape": list(target.shape),
@@ -70,7 +74,7 @@ def measured(
         "flags": [flag.code for flag in document.flags],
         "left_out": left_out,
         "versions": record["versions"],
-        "rows": rows(document, counted(out / one.name), attacks, {repr(a): a.cost(target) for a in attacks}),
+        "rows": rows(document, counted(out / one.name), attacks, {repr(a): a.cost(target) for a in attacks}, lead),
     }
 
 
@@ -97,7 +101,7 @@ def calibrated(
     aucs: dict[str, dict[str, float]] = {spec: {} for specs in grid.values() for spec in specs}
     attacks = {spec: peers.parse_attacks(spec, peers.HAVE)[0] for spec in aucs}
     for one in tuning:
-        document = evaluated(one, load_target(one.model, device=device), list(attacks.values()), out, limit)
+        document = evaluated(one, opened(one.model, device), list(attacks.values()), out, limit)
         found = {attack.repr: attack.auc for attack in document.attacks}
         for spec, attack in attacks.items():
             area: Any = found[repr(attack)]
