@@ -90,7 +90,7 @@ def collected(targets: Sequence[dict], out: Path) -> list[dict]:
 def publish(targets: Sequence[dict], page: Path) -> None:
     """The Markdown, and the figure beside it, of the same name."""
     figure = page.with_suffix(".svg")
-    accuracy_page.put(accuracy_page.markdown(targets, figure.name), page)
+    accuracy_page.put(targets, figure.name, page)
     write_text(figure, accuracy_chart.svg(targets))
 
 
@@ -122,9 +122,7 @@ def main() -> None:
     parser.add_argument("--attacks", help="as in `trainedon evaluate`; all, and peers calibrated, when not given")
     parser.add_argument("--shadows", nargs="+", action="extend", default=[], help="NAME=DIR: a target's shadow models")
     parser.add_argument("--limit", type=int, help="take the first N pictures of each source")
-    parser.add_argument(
-        "--markdown", type=Path, help="the page, or one with the two marks; DIR/accuracy.md if not given"
-    )
+    parser.add_argument("--markdown", type=Path, help="the page, or one with the marks; DIR/accuracy.md if not given")
     parser.add_argument("--calibrate", action="store_true", help="tune timesteps on these targets")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()

@@ -11,8 +11,8 @@ from benchmarks.peers import FAMILY
 from benchmarks.targets import MADE, TUNING
 from trainedon.files import write_text
 
-BEGIN = "<!-- accuracy: begin -->"
-END = "<!-- accuracy: end -->"
+BEGIN, END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
+BEGIN_EACH, END_EACH = "<!-- target by target: begin -->", "<!-- target by target: end -->"
 SETTINGS = {"paper": "at its paper's setting", "calibrated": "at a calibrated setting"}
 READ = (
     "AUC of members against unseen pictures, in bold the highest of a row. Under each attack its passes for one "
@@ -30,19 +30,24 @@ EXPLAINED = (
 WIDTH = 120  # of a line of the docs
 
 
-def markdown(targets: Sequence[dict], figure: str) -> str:
-    """The text between the two marks. targets: as accuracy.json has them. figure: the SVG's name."""
+def together(targets: Sequence[dict]) -> str:
+    """The text between the first two marks: all targets in one table. targets: as accuracy.json has them."""
     targets = in_order(targets)
     parts = [_wrapped(READ), summary(targets), *map(_wrapped, (tally(targets), reported(targets)))]
-    parts += ["## Target by target", _wrapped(EXPLAINED)]
-    for target in targets:
+    return "\n\n".join(filter(None, parts))
+
+
+def each(targets: Sequence[dict], figure: str) -> str:
+    """The text between the other two: a part for each target, and the figure. figure: the SVG's name."""
+    parts = [_wrapped(EXPLAINED)]
+    for target in in_order(targets):
         said = sentences(target["rows"], target["lead"])
         parts += [f"### {target['name']}", _wrapped(f"{about(target)} {' '.join(said)}")]
         if target["left_out"]:
             parts.append("Left out:\n\n" + "\n".join(f"- `{k}`: {why}" for k, why in target["left_out"].items()))
         parts.append(folded("Every attack", table(target)))
     parts += ["### AUC against passes", f"![AUC against passes a picture]({figure})"]
-    return "\n\n".join(filter(None, parts))
+    return "\n\n".join(parts)
 
 
 def _wrapped(words: str) -> str:
@@ -70,18 +75,20 @@ def folded(title: str, text: str) -> str:
     return f'<details markdown="1">\n<summary>{title}</summary>\n\n{text}\n\n</details>'
 
 
-def put(text: str, page: Path) -> None:
-    """Write the text between the marks of the page, which is made where there is none; raises as `check`."""
+def put(targets: Sequence[dict], figure: str, page: Path) -> None:
+    """Write both texts between their marks of the page, which is made where there is none; raises as `check`."""
     check(page)
     if not page.exists():
-        write_text(page, f"{BEGIN}\n{END}\n")
-    write_between(page, BEGIN, END, f"\n\n{text}\n\n")
+        write_text(page, f"{BEGIN}\n{END}\n\n{BEGIN_EACH}\n{END_EACH}\n")
+    write_between(page, BEGIN, END, f"\n\n{together(targets)}\n\n")
+    write_between(page, BEGIN_EACH, END_EACH, f"\n\n{each(targets, figure)}\n\n")
 
 
 def check(page: Path) -> None:
-    """Raises UserError for a page without the two marks, of which nothing may be overwritten."""
+    """Raises UserError for a page without the four marks, of which nothing may be overwritten."""
     if page.exists():
         around(page, BEGIN, END)
+        around(page, BEGIN_EACH, END_EACH)
 
 
 def about(target: dict) -> str:

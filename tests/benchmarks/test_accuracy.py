@@ -9,7 +9,18 @@ import pytest
 from benchmarks import accuracy, peers
 from benchmarks.accuracy import calibrated, collected, measured, publish
 from benchmarks.accuracy_chart import named, passes, svg
-from benchmarks.accuracy_page import BEGIN, END, in_order, markdown, put, reported, sentences, summary, table, tally
+from benchmarks.accuracy_page import (
+    BEGIN,
+    BEGIN_EACH,
+    END_EACH,
+    in_order,
+    put,
+    reported,
+    sentences,
+    summary,
+    table,
+    tally,
+)
 from benchmarks.standing import difference, rows
 from benchmarks.targets import Known
 from trainedon.attacks import Cost, parse_attacks
@@ -241,18 +252,19 @@ def test_what_papers_report_stands_once():
     assert "`secmi`: cifar10 .881, .091." in reported([one, one]) and not reported([target([LEAD])])
 
 
-def test_only_the_marked_part_of_a_page_is_written(tmp_path):
+def test_only_the_marked_parts_of_a_page_are_written(tmp_path):
     page = tmp_path / "page.md"
-    put(markdown([target([BETTER, LEAD])], "page.svg"), page)
-    page.write_text("before\n\n" + page.read_text() + "\nafter\n")
-    put(markdown([target([LEAD])], "page.svg"), page)
+    put([target([BETTER, LEAD])], "page.svg", page)
+    head, _, rest = page.read_text().partition(BEGIN_EACH)
+    page.write_text(f"before\n\n{head}between\n\n{BEGIN_EACH}{rest}\nafter\n")
+    put([target([LEAD])], "page.svg", page)
     text = page.read_text()
-    assert text.startswith(f"before\n\n{BEGIN}\n") and text.endswith(f"{END}\n\nafter\n")
-    assert "`pia`" not in text and "| `drc@2` |" in text
-    page.write_text("mine")
+    assert text.startswith(f"before\n\n{BEGIN}\n") and text.endswith(f"{END_EACH}\n\nafter\n")
+    assert "between\n" in text and "`pia`" not in text and "| `drc@2` |" in text and "### toy\n" in text
+    page.write_text(f"{BEGIN_EACH}\n{END_EACH}\n")
     with pytest.raises(UserError, match="to write between"):
-        put(text, page)
-    assert page.read_text() == "mine"
+        put([target([LEAD])], "page.svg", page)
+    assert page.read_text() == f"{BEGIN_EACH}\n{END_EACH}\n"
 
 
 # --- the figure
