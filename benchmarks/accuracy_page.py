@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.marks import around, write_between
 from benchmarks.peers import FAMILY
-from benchmarks.targets import MADE, TUNING
+from benchmarks.targets import CHOSEN_ON, MADE
 from trainedon.files import write_text
 
 BEGIN, END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
@@ -61,7 +61,7 @@ def in_order(targets: Sequence[dict]) -> list[dict]:
 
 
 def is_tuning(target: dict) -> bool:
-    return _training(target) in TUNING
+    return _training(target) in CHOSEN_ON
 
 
 def _training(target: dict) -> str:

@@ -73,7 +73,7 @@ HELD_OUT = {
     "faces64": Made("faces64", 96, Recipe(size=64, widths=(16, 32, 48, 64), passes=250, seed=13), (120,)),
     "faces-many": Made("faces", 384, Recipe(passes=120, seed=14)),
     "faces-mirrored": Made("faces", 192, Recipe(passes=300, seed=19, flip=True), (150,)),
-    "faces-flow": Made("faces", 64, flow.FlowRecipe(widths=(24, 48, 64), passes=150, seed=26)),
+    "faces-flow": Made("faces", 64, flow.FlowRecipe(widths=(24, 48, 64), passes=100, seed=26)),
 }
 # Beyond pixels. The autoencoder is no target, but what the others share.
 LATENT = {
@@ -88,6 +88,8 @@ LATENT = {
     ),
 }
 MADE = TUNING | HELD_OUT | LATENT
+# On which a setting was chosen: `drc-latent` on snapshots of the last two.
+CHOSEN_ON = {*TUNING, "moji-text", "moji-ldm"}
 
 
 @dataclass(frozen=True)

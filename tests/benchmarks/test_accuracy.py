@@ -223,16 +223,16 @@ def test_cells_of_the_table():
 
 def test_one_table_has_a_row_a_target_and_a_column_an_attack():
     latent = target(
-        [row("drc-latent", 0.7, peer=False, forward=16), row("pia", 0.6, lead=[0.1, 0, 0.2])], "moji-ldm@75"
+        [row("drc-latent", 0.7, peer=False, forward=16), row("pia", 0.6, lead=[0.1, 0, 0.2])], "moji-dit@80"
     )
     latent["lead"] = "drc-latent"
     targets = in_order([target([BETTER, LEAD, WORSE], "faces-flip@150"), target([LEAD, WORSE], "b"), latent])
-    assert [one["name"] for one in targets] == ["b", "moji-ldm@75", "faces-flip@150"]
+    assert [one["name"] for one in targets] == ["b", "moji-dit@80", "faces-flip@150"]
     lines = summary(targets).splitlines()
     assert lines[0] == ("| target |  | `drc`<br>16 to 123 | `sima(t=50)`<br>2 | `pia`<br>2 | `drc` minus best peer |")
     assert lines[2:] == [
         "| `b` | measured | **0.800** | 0.600 | - | +0.200 (+0.100 to +0.300) |",
-        "| `moji-ldm@75` | measured | **0.700** | - | 0.600 | +0.100 (+0.000 to +0.200) |",
+        "| `moji-dit@80` | measured | **0.700** | - | 0.600 | +0.100 (+0.000 to +0.200) |",
         "| `faces-flip@150` | tuning | 0.800 | 0.600 | **0.900** | -0.100 (-0.150 to -0.050) |",
     ]
 
