@@ -37,8 +37,8 @@ LEVELS, DRAWS, VIEWS = (50, 100, 200, 400), 6, ("mirror", "half-turn")
 DRC_LEVELS, DRC_DRAWS = (1, 2), 4  # which of these are those of drc@2
 PEERS = ("loss(t=150)", "pia(t=50)", "sima", "fremia(pia(t=100))")
 SUSPECTS = (20, 40, 80, 160)
-LEVEL, TIMES, CDI_TIMES = 0.01, 200, 40
-DEALT = Deals(1_999, one_by_one=0)
+LEVEL, TIMES, CDI_TIMES = 0.01, 100, 20
+DEALT = Deals(999, one_by_one=0)
 RIDGE = 0.01  # share of the mean variance
 
 
@@ -152,9 +152,9 @@ def _learnt(
 
 
 def power(scores: np.ndarray, member: np.ndarray, suspects: int) -> float | None:
-    """How often so many members are told from all unseen pictures; None where there are not as many."""
+    """How often so many members are told from all unseen pictures; None where there are not more than that."""
     members, unseen = scores[member], scores[~member]
-    if suspects > len(members):
+    if suspects >= len(members):
         return None
     rng = np.random.default_rng(suspects)
     drawn = (rng.permutation(members)[:suspects] for _ in range(TIMES))
@@ -165,7 +165,7 @@ def cdi_power(one: Looked, suspects: int) -> float | None:
     """The same by the test of `cdi` on `drc` and the peers, of fewer draws."""
     x = np.column_stack([one.drc, one.peers])
     members, unseen = np.flatnonzero(one.member), np.flatnonzero(~one.member)
-    if suspects > len(members):
+    if suspects >= len(members):
         return None
     rng, found = np.random.default_rng(suspects), []
     for n in range(CDI_TIMES):

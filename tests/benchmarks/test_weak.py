@@ -58,7 +58,7 @@ def test_the_test_finds_what_is_there_and_nothing_else(drawn):
     scores = np.random.default_rng(1).normal(size=500)
     assert weak.power(scores, drawn.member, 80) < 0.1
     assert weak.power(scores + 2 * drawn.member, drawn.member, 40) == 1
-    assert weak.power(scores, drawn.member, 201) is None
+    assert weak.power(scores, drawn.member, 200) is None
 
 
 def test_the_table_stands_between_its_marks(drawn, tmp_path, monkeypatch):
