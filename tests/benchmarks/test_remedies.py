@@ -1,4 +1,4 @@
-"""Trainings that are compared: each is there, asks about the same pictures, and one with noise is a model like others."""
+"""Each training asks about the same pictures, changes one thing, and one with noise is a model like the others."""
 
 import numpy as np
 import pytest
