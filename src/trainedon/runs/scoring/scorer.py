@@ -15,7 +15,7 @@ import pyarrow as pa
 from trainedon.attacks import Attack, Exhibit, Progress, Scored
 from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.execute import run, run_in_chunks
-from trainedon.attacks.drc.drc_hide import hidden_centre
+from trainedon.attacks.drc.drc_paint import hidden_centre
 from trainedon.attacks.drc.exhibits import beside_view
 from trainedon.attacks.drc.guesses import beside_guesses, guessing
 from trainedon.errors import PictureError, UserError
