@@ -106,6 +106,10 @@ def print_plan(estimate: Estimate) -> None:
     out_console.print(table)
     on = "1 device" if estimate.devices == 1 else f"{_spaced(estimate.devices)} devices"
     say(f"By the clock: {_lasts(estimate.wall_hours)} for {_spaced(estimate.pictures)} pictures on {on}")
+    if estimate.painting is not None:
+        one = estimate.painting
+        passes = f"{one.forward} forward and {one.backward} backward passes each"
+        say(f"Besides, about {one.pictures} pictures painted for the page, {passes}: {_lasts(one.device_hours)}")
     if estimate.inventory_hours is not None:
         say(f"Before that, taking inventory of all pictures, on one core: {_lasts(estimate.inventory_hours)}")
     written = estimate.bytes_written

@@ -54,6 +54,11 @@ class Recaptioned(Wrapper):
             raise UserError(f"{self.name}: text must say something; captions=none asks with the empty prompt")
 
     @property
+    def stage(self) -> str:
+        how = {"fixed": "one caption for all", "shuffled": "captions of others", "none": "no captions"}
+        return f"control: {self.attack.spelled()} with {how[self.captions]}"
+
+    @property
     def unscored(self) -> str:
         return f"{self.attack.unscored} or no other picture has another caption"
 
