@@ -16,7 +16,18 @@ from trainedon.app.desk import BESIDE, FILES
 UPLOAD = "/gradio_api/upload"
 # All that the page itself asks for. What else Gradio serves, files by their path among it, is not there.
 PATHS = frozenset(
-    ("/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/report", "/run.zip", "/alive", UPLOAD)
+    (
+        "/",
+        "/config",
+        "/config/",
+        "/theme.css",
+        "/favicon.ico",
+        "/manifest.json",
+        "/report",
+        "/run.zip",
+        "/alive",
+        UPLOAD,
+    )
 ) | frozenset(("/gradio_api/info", "/gradio_api/startup-events", "/gradio_api/app_id", "/gradio_api/upload_progress"))
 PATHS |= frozenset(BESIDE + name for name in FILES)
 BELOW = ("/assets/", "/static/", "/svelte/", "/gradio_api/queue/", "/gradio_api/heartbeat/")

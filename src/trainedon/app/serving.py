@@ -89,7 +89,9 @@ def _warm(models: Models) -> None:
 def _report(desk: Desk, request: Request) -> Response:
     if desk.result is None:
         return PlainTextResponse("there is no run that is done", 404)
-    return HTMLResponse(without_links(desk.result.page), headers={"Content-Security-Policy": SANDBOX, "Cache-Control": "no-store"})
+    return HTMLResponse(
+        without_links(desk.result.page), headers={"Content-Security-Policy": SANDBOX, "Cache-Control": "no-store"}
+    )
 
 
 def without_links(page: str) -> str:
