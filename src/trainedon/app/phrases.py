@@ -124,7 +124,7 @@ def progress(state: JobState) -> Markup:
 
 
 def _work(what: str) -> str:
-    """What a run is at, in words of this page. It asks with one attack, `drc@2`, and controls say that they are such."""
+    """What a run is at, in words of this page. It asks with one attack; controls say that they are such."""
     if what.startswith("control: "):
         return "checking whether something else explains it"
     if what.startswith("drc"):

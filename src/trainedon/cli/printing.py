@@ -33,6 +33,12 @@ def print_card(card: AttackCard) -> None:
     for one in card.parameters:
         default = "must be given" if one.default is None else f"{one.default} when not given"
         say(f"  {one.name}: {one.takes}; {default}")
+        if one.means:
+            say(f"    {one.means[0].upper()}{one.means[1:]}")
+        if one.choices:
+            say(f"    one of: {', '.join(one.choices)}")
+        if one.example is not None:
+            say(f"    such as --attacks '{one.example}'")
     if card.works_around:
         say("It works around any other attack, which stands in its parentheses: needs of that one are its own, too.")
 

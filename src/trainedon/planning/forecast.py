@@ -72,12 +72,11 @@ class PaintingEstimate:
 class Estimate:
     """What a run would take, and what that rests on.
 
-    device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices, for the scores.
-    painting: what the page shows, on one device; None where nothing is painted besides. bytes_read:
-    every picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, on
-    one core; None without a sample of the pictures. reachable: the highest claim that an audit can reach; None where
-    it is not said how many of the pictures are suspects. memory: what is held at the peak; None where that is not
-    known.
+    device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices, for the
+    scores. painting: what the page shows, on one device; None where nothing is painted besides. bytes_read: every
+    picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, on one core; None
+    without a sample of the pictures. reachable: the highest claim that an audit can reach; None where it is not said
+    how many of the pictures are suspects. memory: what is held at the peak; None where that is not known.
     """
 
     pictures: int

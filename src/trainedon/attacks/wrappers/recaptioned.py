@@ -33,7 +33,7 @@ class Recaptioned(Wrapper):
 
     captions: `fixed`, one `text` for all; `shuffled`, for each picture the caption of another one, drawn from `pool` by
     the picture's digest, so that no neighbour has a say; `none`, the empty prompt. pool: a text file, one caption a
-    line; the captions of the run when not given.
+    line; the captions of the run when not given. text: the caption that `fixed` gives to all.
     """
 
     attack: Attack
