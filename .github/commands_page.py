@@ -21,8 +21,8 @@ HEAD = """\
 # Commands
 
 Every command with its arguments and options, made from the program itself by `python .github/commands_page.py`. The
-same is printed by `trainedon COMMAND --help`. Exit codes: 0 it was done, 1 what nobody foresaw, 2 bad input in one line,
-3 a limit of `--fail-above` was passed, 4 one could not be estimated, 130 stopped.
+same is printed by `trainedon COMMAND --help`. Exit codes: 0 it was done, 1 what nobody foresaw, 2 bad input in one
+line, 3 a limit of `--fail-above` was passed, 4 one could not be estimated, 130 stopped.
 """
 VALUES = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 MARKUP = re.compile(r"([<>*_])")

@@ -59,7 +59,7 @@ def test_each_reader_finds_a_sentence(found):
 def test_every_level_has_its_condition(found, level):
     said = told(found(), level)
     assert CONDITIONS[level] in said["For a lawyer"]
-    assert ("At least" in said["For whoever made the pictures"]) is (level > 2)
+    assert ("By estimate" in said["For whoever made the pictures"]) is (level > 2)
 
 
 def test_nothing_found_is_said_plainly(found):
