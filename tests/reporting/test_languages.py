@@ -136,6 +136,19 @@ def test_every_flag_is_said_with_its_reasons_its_meaning_and_what_to_do(language
                 assert catalogue(language).paragraph(text)[1] == [], code
 
 
+@pytest.mark.parametrize("language", languages.LANGUAGES)
+def test_pictures_that_look_alike_are_named_beside_their_flag(audit, page, language):
+    meaning, remedy = KNOWN["near-duplicates"]
+    because = "Pictures that look like another one and do not count: 1."
+    told = {"code": "near-duplicates", "raised_because": because, "meaning": meaning, "remedy": remedy}
+    audit.document["flags"] = [told]
+    pair = {"picture": "suspect-1.png", "set": "suspect", "near": "unseen-1.png"}
+    audit.document["duplicates"] = {"sought": True, "n_exact": 0, "n_near": 1, "n_across": 0, "examples": [pair]}
+    audit.run["language"] = language
+    said = {"en": "Such as {} and {}.", "de": "Zum Beispiel {} und {}.", "fr": "Par exemple {} et {}."}[language]
+    assert said.format("suspect-1.png", "unseen-1.png") in page(audit).text
+
+
 @pytest.mark.parametrize("language", OTHERS)
 def test_the_questions_of_sweeps_are_said(language):
     for question in QUESTIONS.values():

@@ -31,9 +31,11 @@ def meanings(maker: Any) -> dict[str, str]:
 
 def _said(doc: str | None, names: list[str]) -> dict[str, str]:
     """`name: text` or `name, name: text`, up to the next of these or the end of the paragraph."""
+    if not names:
+        return {}
     any_name = "|".join(map(re.escape, names))
     begin = rf"(?<![\w`])((?:{any_name})(?:, (?:{any_name}))*): "
-    found = {}
+    found: dict[str, str] = {}
     for paragraph in re.split(r"\n\s*\n", doc or ""):
         text = " ".join(paragraph.split())
         marks = [
