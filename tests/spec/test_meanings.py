@@ -39,7 +39,7 @@ def test_what_a_docstring_says_of_a_parameter_is_found_and_the_nearest_counts():
     assert said["width"] == "how wide this one is."
     assert said["height"] == "the same in other directions. Not depth, though."
     assert "random" in said["seed"] and said.keys() == {"width", "height", "depth", "seed"}
-    assert meanings(Base)["width"] == "how wide it is."
+    assert meanings(Base)["width"].startswith("how wide it is.")
 
 
 @pytest.mark.parametrize("name", sorted(attacks()))
