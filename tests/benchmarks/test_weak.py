@@ -65,7 +65,8 @@ def test_the_table_stands_between_its_marks(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(weak, "SUSPECTS", (40,))
     monkeypatch.setattr(weak, "CDI_TIMES", 2)
     monkeypatch.setattr(weak, "TIMES", 5)
-    np.savez(tmp_path / "toy.npz", errors=drawn.errors, peers=drawn.peers, member=drawn.member)
+    for kind, rows in (("members", drawn.member), ("unseen", ~drawn.member)):
+        np.savez(tmp_path / f"toy-{kind}.npz", errors=drawn.errors[rows], peers=drawn.peers[rows])
     page = tmp_path / "page.md"
     page.write_text(f"{weak.BEGIN}\n{weak.END}\n")
     weak.main(["--target", "toy", "a", "b", "c", "--out", str(tmp_path), "--page", str(page)])
