@@ -157,8 +157,8 @@ def _share(counts: Sequence[int], k: int, kind: str) -> tuple[str, Markup]:
 
 
 class _Chosen:
-    """The first MOST of n pictures, not all of which need be listed: most first; then those that can be shown; then by digest, so that nobody chose
-    them; `first` has each beside its evidence pictures."""
+    """The first MOST of n pictures, not all of which need be listed: most first; then those that can be shown; then by
+    digest, so that nobody chose them; `first` has each beside its evidence pictures."""
 
     def __init__(self, n: int) -> None:
         self.n, self._met = n, 0

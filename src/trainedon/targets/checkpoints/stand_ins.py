@@ -50,7 +50,8 @@ class NumberType(Left):
         told = isinstance(self.code, str) and isinstance(self.order, str)
         if not told or not _NUMBERS.fullmatch(self.code) or self.order not in _ORDERS:
             return None
-        return np.dtype(_ORDERS[self.order] + self.code)
+        found: np.dtype[Any] = np.dtype(_ORDERS[self.order] + self.code)
+        return found
 
 
 class Array(Left):
