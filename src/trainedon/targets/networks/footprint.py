@@ -21,7 +21,7 @@ log = logging.getLogger("trainedon")
 
 # Tensors of a picture's full size and the network's first width that a network of few weights surely holds fewer of.
 SURELY = 64
-BACK = 16  # times as much as a row takes without gradients is surely more than it takes with them
+BACK = 16  # times as many it surely holds fewer of until its gradient is known
 
 
 @dataclass(frozen=True)
