@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import chromium
 import numpy as np
 import pytest
 import tiny
@@ -211,6 +212,13 @@ def toy_pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def overtrained() -> Path:
     """A small model that knows the toy members by heart. `training/test_overtrained.py` trains it anew."""
     return Path(__file__).parent / "data" / "overtrained"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """Started once a file. (Over a session it would forbid every other test a loop of asyncio in its process.)"""
+    with chromium.started() as running:
+        yield running
 
 
 @pytest.fixture

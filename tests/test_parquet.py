@@ -57,7 +57,9 @@ def test_a_text_that_stands_for_every_row(tmp_path):
 
 
 def test_many_texts_that_stand_for_many_rows(tmp_path):
-    texts = [f"{number:02}" + "x" * 2**14 for number in range(20)]  # of equal ones, Arrow writes memory that was never set
+    texts = [
+        f"{number:02}" + "x" * 2**14 for number in range(20)
+    ]  # of equal ones, Arrow writes unset memory
     long = pa.DictionaryArray.from_arrays(pa.array(np.arange(2 * ROWS, dtype=np.int32) % 20), texts)
     assert "texts are longer" in refused(tmp_path / "some.parquet", pa.table({"picture": long}))
 
