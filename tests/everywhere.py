@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 import hashlib
 import itertools
 import os
@@ -38,6 +39,15 @@ _numbers = itertools.count()
 def _own_record(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Each test has a record of runs of its own, empty at first; no folder is made until a run is written into it."""
     monkeypatch.setenv("TRAINEDON_STATE", str(tmp_path_factory.getbasetemp() / "state" / str(next(_numbers))))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settled() -> Iterator[None]:
+    """What a file of tests leaves (libraries that it was the first to import) stays, and no garbage collection walks
+    through it again: Target asks for a full one whenever memory runs short, and each took half a second at the end."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
