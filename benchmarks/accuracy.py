@@ -28,15 +28,17 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainedon.cli; before torch loads
 
 from benchmarks import accuracy_chart, accuracy_page, peers
+from benchmarks.flow import opened
 from benchmarks.standing import counted, rows
 from benchmarks.targets import Known, known, openmoji
 from trainedon.attacks import Attack
+from trainedon.attacks.drc.by_family import for_model
 from trainedon.cli.terminal import Bars
 from trainedon.errors import UserError
 from trainedon.evidence import Evaluation
 from trainedon.files import write_json, write_text
 from trainedon.runs import Plan, run
-from trainedon.targets import Shadows, Target, load_target
+from trainedon.targets import Shadows, Target
 
 
 def evaluated(one: Known, target: Target, attacks: Sequence[Attack], out: Path, limit: int | None) -> Evaluation:
@@ -44,7 +46,7 @@ def evaluated(one: Known, target: Target, attacks: Sequence[Attack], out: Path, 
     target.identity = replace(target.identity, name=one.name)
     command = shlex.join(["python", "-m", "benchmarks.accuracy", *sys.argv[1:]])
     sets = {"member": one.members, "unseen": one.unseen}
-    plan = Plan(kind="evaluate", sets=sets, attacks=attacks, limit=limit, command=command)
+    plan = Plan(kind="evaluate", sets=sets, attacks=attacks, limit=limit, command=command, controls=False)
     with Bars() as bars:
         return run(target, plan, out / one.name, bars)
 
@@ -53,13 +55,15 @@ def measured(
     one: Known, out: Path, asked: str | None, limit: int | None, device: str, shadows: Shadows | None = None
 ) -> dict:
     """What accuracy.json says of one target. asked: the attacks, or None for all. Resumable."""
-    target = load_target(one.model, device=device)
+    target = opened(one.model, device)
     attacks, left_out = peers.choose(asked, target, shadows)
+    attacks, lead = for_model(attacks, target), peers.lead(target)
     document = evaluated(one, target, attacks, out, limit)
     record = json.loads((out / one.name / "run.json").read_text("utf-8"))
     blind = document.blind
     return {
         "name": one.name,
+        "lead": lead,
         "digest": target.identity.digest,
         "parameters": target.identity.parameters,
         "shape": list(target.shape),
@@ -70,7 +74,7 @@ def measured(
         "flags": [flag.code for flag in document.flags],
         "left_out": left_out,
         "versions": record["versions"],
-        "rows": rows(document, counted(out / one.name), attacks, {repr(a): a.cost(target) for a in attacks}),
+        "rows": rows(document, counted(out / one.name), attacks, {repr(a): a.cost(target) for a in attacks}, lead),
     }
 
 
@@ -86,7 +90,7 @@ def collected(targets: Sequence[dict], out: Path) -> list[dict]:
 def publish(targets: Sequence[dict], page: Path) -> None:
     """The Markdown, and the figure beside it, of the same name."""
     figure = page.with_suffix(".svg")
-    accuracy_page.put(accuracy_page.markdown(targets, figure.name), page)
+    accuracy_page.put(targets, figure.name, page)
     write_text(figure, accuracy_chart.svg(targets))
 
 
@@ -97,7 +101,7 @@ def calibrated(
     aucs: dict[str, dict[str, float]] = {spec: {} for specs in grid.values() for spec in specs}
     attacks = {spec: peers.parse_attacks(spec, peers.HAVE)[0] for spec in aucs}
     for one in tuning:
-        document = evaluated(one, load_target(one.model, device=device), list(attacks.values()), out, limit)
+        document = evaluated(one, opened(one.model, device), list(attacks.values()), out, limit)
         found = {attack.repr: attack.auc for attack in document.attacks}
         for spec, attack in attacks.items():
             area: Any = found[repr(attack)]
@@ -118,9 +122,7 @@ def main() -> None:
     parser.add_argument("--attacks", help="as in `trainedon evaluate`; all, and peers calibrated, when not given")
     parser.add_argument("--shadows", nargs="+", action="extend", default=[], help="NAME=DIR: a target's shadow models")
     parser.add_argument("--limit", type=int, help="take the first N pictures of each source")
-    parser.add_argument(
-        "--markdown", type=Path, help="the page, or one with the two marks; DIR/accuracy.md if not given"
-    )
+    parser.add_argument("--markdown", type=Path, help="the page, or one with the marks; DIR/accuracy.md if not given")
     parser.add_argument("--calibrate", action="store_true", help="tune timesteps on these targets")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()

@@ -34,19 +34,28 @@ LOOKS = (4, 8, 12, 24)
 CHUNK = 32
 
 
-def log_errors(target: Target, source: Path, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def log_errors(
+    target: Target,
+    source: Path,
+    limit: int,
+    levels: Sequence[int] = LEVELS,
+    draws: int = DRAWS,
+    asked: Sequence[str] = ASKED,
+) -> tuple[np.ndarray, np.ndarray]:
     """Log errors of a source's first pictures, float64 (n, 1 + views, levels * draws), the picture itself first; and
     which of the views change it, bool (n, views)."""
-    levels = "+".join(f"diffuse:{level}" for level in LEVELS)
-    (attack,) = parse_attacks(f"drc(degradation={levels}, restorations={DRAWS}, symmetries={'+'.join(ASKED)})", seed=0)
+    degradation = "+".join(f"diffuse:{level}" for level in levels)
+    (attack,) = parse_attacks(
+        f"drc(degradation={degradation}, restorations={draws}, symmetries={'+'.join(asked)})", seed=0
+    )
     assert isinstance(attack, DRC)
     batch, found = valid(target, load_pictures(source, target, limit)), []
     for start in track(range(0, len(batch), CHUNK), description=source.name):
         views = attack.views(target, batch[start : start + CHUNK])
         drawn = views.drawn()
-        each = [views.under(asked, drawn).similarities[:, 0] for asked in views.asked]
+        each = [views.under(one, drawn).similarities[:, 0] for one in views.asked]
         found.append(np.stack([np.log(np.maximum(-one.numpy(), 1e-6)) for one in each], axis=1))
-    return np.concatenate(found), np.stack([changed(batch.pixels, name) for name in ASKED], axis=1)
+    return np.concatenate(found), np.stack([changed(batch.pixels, name) for name in asked], axis=1)
 
 
 def differences(errors: np.ndarray, changes: np.ndarray, views: Sequence[str]) -> np.ndarray:

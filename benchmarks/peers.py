@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from trainedon.attacks import DRC, Attack, attacks, parse_attacks
 from trainedon.attacks.core.registry import works_alone
+from trainedon.attacks.drc.by_family import for_model
 from trainedon.attacks.learned.fusion import Fusion
 from trainedon.errors import UserError
 from trainedon.targets import Shadows, Target
 
 HAVE = ("gradients", "unseen", "labels")
 FAMILY = "drc"  # what the names of its settings and versions begin with
-LEAD = Attack.noun.recommended[FAMILY]  # the attack that every other one is compared with
+LEAD = Attack.noun.recommended[FAMILY]  # the attack that every other one is compared with, on models in pixels
 PAPER_DRC = "drc-paper"
 # Peers with the reference of `drc`: what of its lead is due to the reference. And `drc` with a cheap unlike peer.
 BORROWED = (
@@ -48,6 +49,12 @@ CALIBRATED: dict[str, str] = {
     "fremia(pia)": "fremia(pia(t=300))",
     "fremia(loss)": "fremia(loss(t=150))",
 }
+
+
+def lead(target: Target) -> str:
+    """What `drc` means on this model: the attack, as `spelled` says it, that every other one is compared with."""
+    (attack,) = for_model(parse_attacks(LEAD), target)
+    return attack.spelled()
 
 
 class Chosen(NamedTuple):

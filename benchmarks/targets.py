@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainedon.cli; before torch loads
 
+from benchmarks import flow
 from trainedon.cli.terminal import Bars
 from trainedon.embedded import demo
 from trainedon.embedded import emoji as designs
@@ -72,6 +73,7 @@ HELD_OUT = {
     "faces64": Made("faces64", 96, Recipe(size=64, widths=(16, 32, 48, 64), passes=250, seed=13), (120,)),
     "faces-many": Made("faces", 384, Recipe(passes=120, seed=14)),
     "faces-mirrored": Made("faces", 192, Recipe(passes=300, seed=19, flip=True), (150,)),
+    "faces-flow": Made("faces", 64, flow.FlowRecipe(widths=(24, 48, 64), passes=100, seed=26)),
 }
 # Beyond pixels. The autoencoder is no target, but what the others share.
 LATENT = {
@@ -86,6 +88,8 @@ LATENT = {
     ),
 }
 MADE = TUNING | HELD_OUT | LATENT
+# On which a setting was chosen: `drc-latent` on snapshots of the last two.
+CHOSEN_ON = {*TUNING, "moji-text", "moji-ldm"}
 
 
 @dataclass(frozen=True)
@@ -225,7 +229,7 @@ def make(name: str, made: Made, pictures: Path, out: Path, progress: Bars) -> li
             snapshots=made.snapshots,
             progress=lambda what, done, total: progress(f"{name}: {what}", done, total),
         )
-    if not (folder / "model_index.json").exists():
+    if not any((folder / whole).exists() for whole in ("model_index.json", flow.WHOLE)):
         return []
     models = {name: folder} | {f"{name}@{passes}": folder / f"after-{passes}-passes" for passes in made.snapshots}
     return [f"{name}={model}:{pictures}" for name, model in models.items()]

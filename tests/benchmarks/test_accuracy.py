@@ -9,13 +9,25 @@ import pytest
 from benchmarks import accuracy, peers
 from benchmarks.accuracy import calibrated, collected, measured, publish
 from benchmarks.accuracy_chart import named, passes, svg
-from benchmarks.accuracy_page import BEGIN, END, markdown, put, sentences, summary, table, tally
+from benchmarks.accuracy_page import (
+    BEGIN,
+    BEGIN_EACH,
+    END_EACH,
+    in_order,
+    put,
+    reported,
+    sentences,
+    summary,
+    table,
+    tally,
+)
 from benchmarks.standing import difference, rows
 from benchmarks.targets import Known
 from trainedon.attacks import Cost, parse_attacks
 from trainedon.errors import UserError
 from trainedon.evidence import Scores, evaluate_table
 from trainedon.evidence.protocol.paired import scored_by_both
+from trainedon.targets import load_target
 
 TUNED = {"pia": "pia(t=50)", "loss": "loss(t=200)"}  # the second is also the paper's
 
@@ -40,7 +52,7 @@ def row(attack, auc, *, setting="paper", peer=True, lead=None, **changes):
 
 def target(rows, name="toy"):
     facts = {"parameters": 450_000, "shape": [3, 16, 16], "prediction": "epsilon", "members": 20, "unseen": 30}
-    return facts | {"name": name, "blind": None, "left_out": {}, "rows": rows}
+    return facts | {"name": name, "lead": peers.LEAD, "blind": None, "left_out": {}, "rows": rows}
 
 
 LEAD = row(peers.LEAD, 0.8, setting="ours", peer=False, forward=43, backward=40)
@@ -92,6 +104,11 @@ def test_the_highest_mean_is_picked():
     assert '    "loss": "loss(t=30)",' in text
 
 
+def test_what_drc_means_depends_on_the_model(target_folders):
+    leads = [peers.lead(load_target(target_folders[kind])) for kind in ("epsilon", "latent, KL")]
+    assert leads == [peers.LEAD, "drc-latent"]
+
+
 # --- numbers
 
 
@@ -131,7 +148,7 @@ def test_attacks_without_a_picture_in_common_are_not_compared():
     attacks = parse_attacks("loss, drc")
     found = rows(evaluate_table(scores), scores, attacks, {repr(attack): Cost(1) for attack in attacks})
     assert [row["lead"] for row in found] == [None, None]
-    assert "no picture in common" in " ".join(sentences(found))
+    assert "no picture in common" in " ".join(sentences(found, peers.LEAD))
 
 
 def test_the_error_of_a_difference_is_delongs():
@@ -165,7 +182,7 @@ def test_equal_attacks_have_an_interval_that_pictures_allow():
 
 
 def test_a_peer_that_is_better_is_said_to_be():
-    said = " ".join(sentences([BETTER, LEAD, WORSE]))
+    said = " ".join(sentences([BETTER, LEAD, WORSE], peers.LEAD))
     assert "Highest AUC: `pia` (paper), 0.900. `drc@2` is number 2 of 3." in said
     assert "`drc@2` trails the best peer at its paper's setting, `pia` (0.900) by 0.100 (0.050 to 0.150)." in said
     assert (
@@ -175,59 +192,79 @@ def test_a_peer_that_is_better_is_said_to_be():
 
 
 def test_where_drc_is_ahead_or_chance_could_be_it_that_is_said():
-    said = " ".join(sentences([LEAD, WORSE]))
+    said = " ".join(sentences([LEAD, WORSE], peers.LEAD))
     assert "`drc@2` is ahead of all." in said and "No peer at its paper's setting was run." in said
     assert "No peer has a higher AUC than `drc@2`." in said
     near = row("secmi-nn", 0.82, lead=[-0.02, -0.06, 0.02], labels=True)
-    said = " ".join(sentences([near, LEAD]))
+    said = " ".join(sentences([near, LEAD], peers.LEAD))
     assert (
         "`drc@2` is not told apart from the best peer at its paper's setting, `secmi-nn` (0.820, which learns" in said
     )
     assert "difference -0.020 (-0.060 to +0.020)" in said
     assert "Peers higher, but within chance: `secmi-nn` by 0.020." in said and "beyond chance" not in said
-    assert "`drc@2` is level with the highest." in " ".join(sentences([row("pia", 0.8, lead=[0, -0.1, 0.1]), LEAD]))
-    assert "`drc@2` was not run." in sentences([BETTER])
-    assert sentences([row(peers.LEAD, None)]) == ["No attack has a score."]
+    same = row("pia", 0.8, lead=[0, -0.1, 0.1])
+    assert "`drc@2` is level with the highest." in " ".join(sentences([same, LEAD], peers.LEAD))
+    assert "`drc@2` was not run." in sentences([BETTER], peers.LEAD)
+    assert sentences([row(peers.LEAD, None)], peers.LEAD) == ["No attack has a score."]
 
 
 def test_cells_of_the_table():
-    reported = [{"data": "cifar10", "auc": 0.881, "asr": 0.811, "tpr_1": 0.091, "note": ""}]
-    found = row("secmi", 0.9, tpr=0.5, tpr_ci=[0.4, 0.6], reported=reported, forward=11)
-    lines = table(target([found, LEAD, row("gan-leaks", None, forward=0, setup=20000, labels=True)])).splitlines()
+    found = row("secmi", 0.9, tpr=0.5, tpr_ci=[0.4, 0.6], forward=11, lead=[-0.1, -0.15, -0.05])
+    last = row("gan-leaks", None, forward=0, setup=20000, labels=True)
+    lines = table(target([found, LEAD, last])).splitlines()
+    assert lines[0].endswith("| AUC | TPR@1 % | forward | backward | `drc@2` has more |")
     assert lines[2] == (
-        "| `secmi` | paper | 0.900 (0.850 to 0.950) | 0.500 (0.400 to 0.600) | 11 | 0 | 11 | cifar10 .881, .091 |"
+        "| `secmi` | paper | 0.900 (0.850 to 0.950) | 0.500 (0.400 to 0.600) | 11 | 0 | -0.100 (-0.150 to -0.050) |"
     )
-    assert "not estimable (needs 299) | 43 | 40 | 123 | - |" in lines[3]
-    assert "| paper, learns from labels | not scored |" in lines[4] and "| 0 + 20000 once | 0 | 0 |" in lines[4]
+    assert lines[3].endswith("| not estimable | 43 | 40 | - |")
+    assert "| paper, learns from labels | not scored |" in lines[4] and "| 0 + 20000 once | 0 | - |" in lines[4]
+    assert "TPR" not in table(target([LEAD, last]))
 
 
-def test_the_summary_counts_targets():
-    targets = [target([BETTER, LEAD, WORSE], "a"), target([LEAD, WORSE], "b")]
+def test_one_table_has_a_row_a_target_and_a_column_an_attack():
+    latent = target(
+        [row("drc-latent", 0.7, peer=False, forward=16), row("pia", 0.6, lead=[0.1, 0, 0.2])], "moji-dit@80"
+    )
+    latent["lead"] = "drc-latent"
+    targets = in_order([target([BETTER, LEAD, WORSE], "faces-flip@150"), target([LEAD, WORSE], "b"), latent])
+    assert [one["name"] for one in targets] == ["b", "moji-dit@80", "faces-flip@150"]
     lines = summary(targets).splitlines()
+    assert lines[0] == ("| target |  | `drc`<br>16 to 123 | `sima(t=50)`<br>2 | `pia`<br>2 | `drc` minus best peer |")
     assert lines[2:] == [
-        "| `drc@2` | ours | 0.800 | 0.800 | 0.800 |",
-        "| `sima(t=50)` | calibrated | 0.600 | 0.600 | 0.600 |",
-        "| `pia` | paper | 0.900 | - | - |",
+        "| `b` | measured | **0.800** | 0.600 | - | +0.200 (+0.100 to +0.300) |",
+        "| `moji-dit@80` | measured | **0.700** | - | 0.600 | +0.100 (+0.000 to +0.200) |",
+        "| `faces-flip@150` | tuning | 0.800 | 0.600 | **0.900** | -0.100 (-0.150 to -0.050) |",
     ]
+
+
+def test_only_targets_without_a_part_in_a_choice_are_counted():
+    targets = [target([BETTER, LEAD, WORSE], "a"), target([LEAD, WORSE], "b"), target([BETTER, LEAD], "moji-v@120")]
+    said = tally(targets)
     assert (
-        "Of 1 targets `drc@2` leads the best peer at its paper's setting beyond chance on 0, trails it on 1"
-        in tally(targets)
+        "Of 1 measured targets `drc` leads the best peer at its paper's setting beyond chance on 0, trails it" in said
     )
-    assert "Of 2 targets `drc@2` leads the best peer at a calibrated setting beyond chance on 2" in tally(targets)
+    assert "Of 2 measured targets `drc` leads the best peer at a calibrated setting beyond chance on 2" in said
 
 
-def test_only_the_marked_part_of_a_page_is_written(tmp_path):
+def test_what_papers_report_stands_once():
+    figures = [{"data": "cifar10", "auc": 0.881, "asr": 0.811, "tpr_1": 0.091, "note": ""}]
+    one = target([row("secmi", 0.9, reported=figures), LEAD])
+    assert "`secmi`: cifar10 .881, .091." in reported([one, one]) and not reported([target([LEAD])])
+
+
+def test_only_the_marked_parts_of_a_page_are_written(tmp_path):
     page = tmp_path / "page.md"
-    put(markdown([target([BETTER, LEAD])], "page.svg"), page)
-    page.write_text("before\n\n" + page.read_text() + "\nafter\n")
-    put(markdown([target([LEAD])], "page.svg"), page)
+    put([target([BETTER, LEAD])], "page.svg", page)
+    head, _, rest = page.read_text().partition(BEGIN_EACH)
+    page.write_text(f"before\n\n{head}between\n\n{BEGIN_EACH}{rest}\nafter\n")
+    put([target([LEAD])], "page.svg", page)
     text = page.read_text()
-    assert text.startswith(f"before\n\n{BEGIN}\n") and text.endswith(f"{END}\n\nafter\n")
-    assert "`pia`" not in text and "| `drc@2` |" in text
-    page.write_text("mine")
+    assert text.startswith(f"before\n\n{BEGIN}\n") and text.endswith(f"{END_EACH}\n\nafter\n")
+    assert "between\n" in text and "`pia`" not in text and "| `drc@2` |" in text and "### toy\n" in text
+    page.write_text(f"{BEGIN_EACH}\n{END_EACH}\n")
     with pytest.raises(UserError, match="to write between"):
-        put(text, page)
-    assert page.read_text() == "mine"
+        put([target([LEAD])], "page.svg", page)
+    assert page.read_text() == f"{BEGIN_EACH}\n{END_EACH}\n"
 
 
 # --- the figure

@@ -9,9 +9,8 @@ from trainedon.pictures import load_pictures
 
 
 @pytest.mark.parametrize("views", looks.VIEWS)
-def test_all_looks_together_are_the_score(target, toy_pictures, monkeypatch, views):
-    monkeypatch.setattr(looks, "DRAWS", 2)
-    errors, changes = looks.log_errors(target, toy_pictures["members"], 5)
+def test_all_looks_together_are_the_score(target, toy_pictures, views):
+    errors, changes = looks.log_errors(target, toy_pictures["members"], 5, draws=2)
     assert errors.shape == (5, 4, 8)
     found = looks.differences(errors, changes, views).mean(1)
     levels = "+".join(f"diffuse:{level}" for level in looks.LEVELS)

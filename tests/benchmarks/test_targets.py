@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import flow
 from benchmarks.targets import MADE, Made, Stored, in_order, known, make, openmoji, split, stored
+from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
+from trainedon.pictures import load_pictures
 from trainedon.targets import load_target
 from trainedon.training import Recipe
 
@@ -120,3 +123,15 @@ def test_what_a_target_needs_is_made_before_it():
     assert in_order(["moji-lora"]) == ["moji-kl", "moji-text", "moji-lora"]
     assert in_order(["moji-v", "faces-narrow"]) == ["faces-narrow", "moji-v"]
     assert in_order(MADE) == list(MADE)
+
+
+def test_a_flow_model_is_made_and_opened(toy_pictures, tmp_path):
+    recipe = flow.FlowRecipe(size=16, widths=(8, 16), passes=40, batch_size=3, learning_rate=2e-3, warmup=5, ema=0.9)
+    made = make("flow", Made("faces", 3, recipe, (1,)), toy_pictures["members"], tmp_path, silent)
+    late, early = (flow.opened(known(spec, tmp_path).model) for spec in made)
+    members = load_pictures(known(made[0], tmp_path).members, late)
+    loss, hide = parse_attacks("loss(t=300), drc-hide(steps=2, restorations=1)", ("gradients",))
+    assert late.prediction == "flow" and late.shape == (3, 16, 16)
+    assert loss.score(late, members).mean() > loss.score(early, members).mean() + 0.1
+    assert np.isfinite(hide.score(late, members)).all()
+    assert make("flow", Made("faces", 3, recipe, (1,)), toy_pictures["members"], tmp_path, silent) == made

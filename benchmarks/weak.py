@@ -1,0 +1,218 @@
+"""Where a model remembers little, what gathers most from a set: more draws, or weights for what was drawn?
+
+    python -m benchmarks.weak --out DIR --target NAME MODEL MEMBERS UNSEEN [--target ...] [--page docs/accuracy.md]
+
+Of members and unseen pictures the log errors at four levels with six draws are measured once, under the model and in
+two views, and the scores of four peers. Then ways to make one score of these are compared: their AUC, and how often
+suspects, drawn from the members, are told from all unseen pictures by the set test (p < .01). All ways but `logistic`
+learn from unseen pictures alone, cross-fitted, so that an audit could take them.
+
+--out: a folder where what was measured is kept. --page: write the table between the marks in that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+from benchmarks.flow import opened
+from benchmarks.looks import log_errors
+from benchmarks.marks import write_between
+from trainedon.attacks import parse_attacks
+from trainedon.attacks.core.crossfit import Predict, crossfit
+from trainedon.attacks.learned.fusion import Logistic, RankAverage
+from trainedon.evidence import auc
+from trainedon.evidence.statistics.pvalues import Deals, permutation_test
+from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, one_sided
+from trainedon.pictures import load_pictures
+
+BEGIN, END = "<!-- weak: begin -->", "<!-- weak: end -->"
+LEVELS, DRAWS, VIEWS = (50, 100, 200, 400), 6, ("mirror", "half-turn")
+DRC_LEVELS, DRC_DRAWS = (1, 2), 4  # which of these are those of drc@2
+PEERS = ("loss(t=150)", "pia(t=50)", "sima", "fremia(pia(t=100))")
+SUSPECTS = (20, 40, 80, 160)
+LEVEL, TIMES, CDI_TIMES = 0.01, 200, 40
+DEALT = Deals(1_999, one_by_one=0)
+RIDGE = 0.01  # share of the mean variance
+
+
+@dataclass(frozen=True)
+class Looked:
+    """errors: log errors, float64 (n, 1 + views, levels, draws), the picture itself first. peers: (n, peers).
+    member: bool (n,)."""
+
+    errors: np.ndarray
+    peers: np.ndarray
+    member: np.ndarray
+
+    @property
+    def gains(self) -> np.ndarray:
+        """How much larger the errors are in each view: float64 (n, views, levels, draws)."""
+        return self.errors[:, 1:] - self.errors[:, :1]
+
+    @property
+    def drc(self) -> np.ndarray:
+        """Scores (n,) of all draws at the levels of drc@2."""
+        return self.gains[:, :, DRC_LEVELS].mean((1, 2, 3))
+
+
+def looked(spec: Sequence[str], out: Path, limit: int) -> Looked:
+    """What is measured of a target, kept in `out/NAME.npz`."""
+    name, model, *sources = spec
+    path = out / f"{name}.npz"
+    if not path.exists():
+        target = opened(Path(model))
+        attacks = parse_attacks(", ".join(PEERS))
+        errors, peers, sizes = [], [], []
+        for source in map(Path, sources):
+            found, _ = log_errors(target, source, limit, LEVELS, DRAWS, VIEWS)
+            batch = load_pictures(source, target, limit)
+            errors.append(found.reshape(len(found), 1 + len(VIEWS), len(LEVELS), DRAWS))
+            peers.append(np.stack([attack.score(target, batch) for attack in attacks], axis=1))
+            sizes.append(len(found))
+        out.mkdir(parents=True, exist_ok=True)
+        member = np.arange(sum(sizes)) < sizes[0]
+        np.savez(path, errors=np.concatenate(errors), peers=np.concatenate(peers), member=member)
+    with np.load(path) as kept:
+        return Looked(**kept)
+
+
+def standardised_gls(known: np.ndarray, _: np.ndarray) -> Predict:
+    """The sum that tells best what raises all columns by as many of their standard deviations."""
+    centre, spread = known.mean(0), known.std(0)
+    weights = _gls((known - centre) / spread)
+    return lambda x: ((x - centre) / spread) @ weights
+
+
+def plain_gls(known: np.ndarray, _: np.ndarray) -> Predict:
+    """The sum that tells best what raises all columns by the same amount: weights by the inverse covariance."""
+    weights = _gls(known - known.mean(0))
+    return lambda x: x @ weights
+
+
+def _gls(centred: np.ndarray) -> np.ndarray:
+    covariance = centred.T @ centred / len(centred)
+    covariance += RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    weights: np.ndarray = np.linalg.solve(covariance, np.ones(len(covariance)))
+    return weights
+
+
+def regressed(levels: int, known: np.ndarray, _: np.ndarray) -> Predict:
+    """Minus the sum over levels of what the picture's own error is above its fit on those of its views, each in
+    standard deviations. known: own errors (m, levels), then those of the views."""
+
+    def designed(x: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.ones(len(x)), x[:, levels:]])
+
+    beta = np.linalg.lstsq(designed(known), known[:, :levels], rcond=None)[0]
+    spread = (known[:, :levels] - designed(known) @ beta).std(0)
+    return lambda x: -((x[:, :levels] - designed(x) @ beta) / spread).sum(1)
+
+
+def ways(one: Looked) -> dict[str, tuple[int, np.ndarray, bool]]:
+    """name -> passes a picture, scores (n,), and whether it may be used in an audit."""
+    gains, views = one.gains, 1 + len(VIEWS)
+    by_level = gains.mean(3).reshape(len(gains), -1)  # (n, views * levels)
+    errors = one.errors.mean(3)
+    own_first = np.concatenate([errors[:, 0], errors[:, 1:].reshape(len(errors), -1)], axis=1)
+    joined = np.column_stack([one.drc, one.peers])
+    two, four = views * len(DRC_LEVELS) * DRAWS, views * len(LEVELS) * DRAWS
+    learnt = partial(_learnt, member=one.member)
+    drc2 = gains[:, :, DRC_LEVELS, :DRC_DRAWS].mean((1, 2, 3))
+    peers = {spec: (1 + ("pia" in spec), one.peers[:, k], True) for k, spec in enumerate(PEERS)}
+    cheap = sum(passes for passes, *_ in peers.values())
+    return peers | {
+        "`drc@2`": (views * len(DRC_LEVELS) * DRC_DRAWS, drc2, True),
+        f"`drc(restorations={DRAWS})`": (two, one.drc, True),
+        "the same at four levels": (four, gains.mean((1, 2, 3)), True),
+        "levels and views by inverse covariance": (four, learnt(by_level, plain_gls), True),
+        "the same, in standard deviations": (four, learnt(by_level, standardised_gls), True),
+        "regression on the views' errors": (four, learnt(own_first, partial(regressed, len(LEVELS))), True),
+        "`rank-average` of `drc` and the peers": (two + cheap, learnt(joined, RankAverage.fit), True),
+        "`drc` and the peers by inverse covariance": (two + cheap, learnt(joined, standardised_gls), True),
+        "`logistic` of `drc` and the peers": (
+            two + cheap,
+            learnt(joined, Logistic.fit, known=("member", "unseen")),
+            False,
+        ),
+    }
+
+
+def _learnt(
+    observed: np.ndarray, fit: Callable[..., Predict], member: np.ndarray, known: tuple[str, ...] = ("unseen",)
+) -> np.ndarray:
+    sets = np.where(member, "member", "unseen").tolist()
+    return crossfit(observed, sets, [str(n) for n in range(len(sets))], fit, known=known, least=2)
+
+
+def power(scores: np.ndarray, member: np.ndarray, suspects: int) -> float | None:
+    """How often so many members are told from all unseen pictures; None where there are not as many."""
+    members, unseen = scores[member], scores[~member]
+    if suspects > len(members):
+        return None
+    rng = np.random.default_rng(suspects)
+    drawn = (rng.permutation(members)[:suspects] for _ in range(TIMES))
+    return float(np.mean([permutation_test(one, unseen, DEALT, seed=n).p_value < LEVEL for n, one in enumerate(drawn)]))
+
+
+def cdi_power(one: Looked, suspects: int) -> float | None:
+    """The same by the test of `cdi` on `drc` and the peers, of fewer draws."""
+    x = np.column_stack([one.drc, one.peers])
+    members, unseen = np.flatnonzero(one.member), np.flatnonzero(~one.member)
+    if suspects > len(members):
+        return None
+    rng, found = np.random.default_rng(suspects), []
+    for n in range(CDI_TIMES):
+        rows = x[np.concatenate([rng.permutation(members)[:suspects], rng.permutation(unseen)])]
+        normal = norm.ppf(rankdata(rows, axis=0) / (len(rows) + 1))
+        found.append(classifier_two_sample_test([View(normal, one_sided())], suspects, 399, seed=n)[1] < LEVEL)
+    return float(np.mean(found))
+
+
+def table(one: Looked) -> str:
+    """Markdown: ways against AUC, and how often sets of each size are found."""
+    lines = [f"| score | passes | AUC | {' | '.join(f'{m} suspects' for m in SUSPECTS)} |"]
+    lines.append("|---|---|---|" + "---|" * len(SUSPECTS))
+    for name, (passes, scores, usable) in ways(one).items():
+        area = auc(scores[one.member], scores[~one.member]).value
+        found = [power(scores, one.member, m) if usable else None for m in SUSPECTS]
+        shown = name if "`" in name or " " in name else f"`{name}`"
+        lines.append(f"| {shown} | {passes} | {area:.3f} | {' | '.join(map(_share, found))} |")
+    found = [cdi_power(one, m) for m in SUSPECTS]
+    passes = max(passes for passes, _, usable in ways(one).values() if not usable)
+    lines.append(f"| `cdi` of `drc` and the peers | {passes} | - | {' | '.join(map(_share, found))} |")
+    return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--target", nargs=4, action="append", metavar=("NAME", "MODEL", "MEMBERS", "UNSEEN"), required=True
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--limit", type=int, default=256, help="pictures of each set")
+    parser.add_argument("--page", type=Path)
+    given = parser.parse_args(arguments)
+    parts = []
+    for spec in given.target:
+        one = looked(spec, given.out, given.limit)
+        counts = f"{one.member.sum()} members, {(~one.member).sum()} unseen pictures"
+        parts.append(f"`{spec[0]}`, {counts}:\n\n{table(one)}")
+    text = "\n\n".join(parts)
+    print(text)  # noqa: T201 (a command of its own)
+    if given.page is not None:
+        write_between(given.page, BEGIN, END, f"\n{text}\n")
+
+
+if __name__ == "__main__":
+    main()
