@@ -19,6 +19,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,8 @@ class Bank:
             batch = read_batch(self.target, [items[i] for i in part], [entries[i] for i in part], views=("mirror",))
             with self.target.sharing():
                 for attack, one in zip(self.attacks, known, strict=True):
-                    one |= dict(zip(batch.sha256, attack.score(self.target, batch).tolist(), strict=True))
+                    told = attack.score(self.target, batch).tolist()
+                    one |= {name: s if isfinite(s) else None for name, s in zip(batch.sha256, told, strict=True)}
             for attack, one in zip(self.attacks, known, strict=True):
                 write_json(self._path(attack), one)
         return [np.array([one[str(items[i].sha256)] for i in usable], float) for one in known]

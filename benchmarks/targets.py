@@ -86,6 +86,10 @@ LATENT = {
     "moji-ldm": Made(
         "captioned", 192, recipe_of("latent", widths=(48, 96), passes=150, seed=24), (75,), autoencoder="moji-kl"
     ),
+    "faces-kl": Made("faces", None, recipe_of("autoencoder", seed=26)),
+    "faces-ldm": Made(
+        "faces", 192, recipe_of("latent", widths=(48, 96), passes=300, seed=27), (150,), autoencoder="faces-kl"
+    ),
 }
 MADE = TUNING | HELD_OUT | LATENT
 # On which a setting was chosen: `drc-latent` on snapshots of the last two.

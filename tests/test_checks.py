@@ -86,6 +86,18 @@ def test_what_is_written_to_a_file_are_lines_now_and_then():
     assert lines[29:31] == [1, 2], "each is there when it is written"
 
 
+def test_what_is_left_of_a_stage_goes_by_the_time_spent_on_it_alone():
+    now = [0.0]
+    with redirect_stderr(io.StringIO()) as written:
+        tell = Lines(clock=lambda: now[0])
+        for at, what, done in ((0, "control", 0), (0, "drc", 0), (300, "drc", 50), (300, "control", 0)):
+            now[0] = at
+            tell(what, done, 100)
+        now[0] = 340
+        tell("control", 50, 100)
+    assert written.getvalue().splitlines()[-1] == "control: 50 of 100, about 40 s left", "300 s were another's"
+
+
 def test_a_word_that_is_much_like_a_known_one_is_asked_back():
     known = ["drc", "drc-fast", "loss", "pia"]
     assert meant("drcfast", known) == meant("DRC_Fast", known) == " (did you mean drc-fast?)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from chromium import visit
 
 import trainedon as to
 from trainedon import evidence
+from trainedon.cli.app import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -50,6 +52,44 @@ def test_the_reference_names_every_public_name():
     elsewhere = {"Scores", "read_scores", "Progress", "__version__"}
     assert set(to.__all__) - rooms - attacks - elsewhere <= documented
     assert {f"evidence.{name}" for name in evidence.__all__} <= documented
+
+
+def test_the_page_of_commands_is_that_of_the_program():
+    made = runpy.run_path(str(ROOT / ".github" / "commands_page.py"))["page"]() + "\n"
+    page = (DOCS / "commands.md").read_text("utf-8")
+    assert page == made, "write it again: python .github/commands_page.py > docs/commands.md"
+    assert [*COMMANDS] == re.findall(r"^## (\S+)$", page, flags=re.M)
+
+
+# Words of statistics that an audit's page and its LaTeX table print.
+PRINTED = ["AUC", "TPR", "FPR", "NFE", "p-value", "q-value", "Holm", "CDI", "Spearman", "DeLong", "Best accuracy"]
+PRINTED += [
+    "Claim level",
+    "Flag",
+    "Control",
+    "Threshold",
+    "Rank",
+    "Exchangeable",
+    "Near-duplicates",
+    "Permutation test",
+]
+PRINTED += ["Sign-flip test", "Unseen picture", "Suspect", "Reference", "Odds", "Intra-class correlation"]
+
+
+@pytest.mark.parametrize("term", PRINTED)
+def test_a_word_that_pages_and_tables_print_is_in_the_glossary(term):
+    source = ROOT / "src" / "trainedon"
+    places = [
+        *(source / "reporting").rglob("*.*"),
+        *(source / "exports").glob("*.py"),
+        *source.glob("evidence/**/*.py"),
+    ]
+    printed = "".join(path.read_text("utf-8") for path in places if path.suffix in (".py", ".j2")).lower()
+    assert term.lower() in printed, "else it need not stand here"
+    told = " ".join((DOCS / "glossary.md").read_text("utf-8").split()).lower()
+    assert re.search(
+        rf"\*\*[^*]*{re.escape(term.lower())}[^*]*\*\*|\({re.escape(term.lower())}\)|, {term.lower()}\)", told
+    )
 
 
 def test_a_page_fetches_nothing_from_elsewhere():

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from trainedon.attacks.drc.drc_fast import DRCFast
     from trainedon.attacks.drc.drc_hide import DRCHide
     from trainedon.attacks.drc.drc_latent import DRCLatent
+    from trainedon.attacks.drc.drc_paint import DRCPaint
     from trainedon.attacks.drc.drc_paper import DRCPaper
     from trainedon.condition import Captions, Classes
     from trainedon.degrade import degradation, roi
@@ -66,6 +67,7 @@ _HOMES = {
     "attacks.drc.drc_fast": "DRCFast",
     "attacks.drc.drc_hide": "DRCHide",
     "attacks.drc.drc_latent": "DRCLatent",
+    "attacks.drc.drc_paint": "DRCPaint",
     "attacks.drc.drc_paper": "DRCPaper",
     "condition": "Captions Classes",
     "degrade": "degradation roi",
@@ -95,6 +97,7 @@ __all__ = [
     "DRCFast",
     "DRCHide",
     "DRCLatent",
+    "DRCPaint",
     "DRCPaper",
     "Draw",
     "Estimate",

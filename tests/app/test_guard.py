@@ -110,6 +110,31 @@ def test_what_the_page_does_not_ask_for_is_not_there(path, method):
     assert asked(path, method, content_length="2")[0] == 404
 
 
+@pytest.mark.parametrize("path", ["/run/scores.csv", "/run/report.html", "/run/audit.json", "/alive"])
+def test_the_files_that_a_page_names_are_there_one_by_one(path):
+    assert asked(path)[0] == 200
+    assert asked(path, cookie=None)[0] == 403
+
+
+@pytest.mark.parametrize("path", ["/run/", "/run/truth.json", "/run/../run.json", "/run/restored/0/original.png"])
+def test_and_no_others(path):
+    assert asked(path)[0] == 404
+
+
+def test_a_page_that_is_read_in_a_frame_has_no_link_that_leads_out_of_it():
+    from trainedon.app.serving import without_links
+
+    page = """<a href="#all">All</a> <a href="scores.csv" translate="no">scores.csv</a>
+<a class="zoom" href="a/b.png"><img></a> <a href="https://arxiv.org/abs/1" rel="noreferrer">arXiv</a>
+&lt;a href="x"&gt;"""
+    assert (
+        without_links(page)
+        == """<a href="#all">All</a> <a translate="no">scores.csv</a>
+<a class="zoom" href="#zoom"><img></a> <a rel="noreferrer">arXiv</a>
+&lt;a href="x"&gt;"""
+    )
+
+
 def test_uploads_are_bounded():
     upload = "/gradio_api/upload"
     assert asked(upload, "POST", content_length="1000")[0] == 200

@@ -1,8 +1,11 @@
 """The page as a person uses it, in a headless browser; nothing here waits for less than as long as it takes."""
 
+import io
+
 import pytest
 from chromium import visit
 from droppable import bomb, png
+from PIL import Image
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Gradio, which leaves sockets open
 HOSTILE = ["<img src=x onerror=document.title=1>.png", "${document.title=1}{{7*7}}.png", "..\\..\\evil.png"]
@@ -22,6 +25,10 @@ def drop(tab, name, files, says):
     tab.wait_for_selector(f"#{name}-heap >> text={says}")
 
 
+def colours(png):
+    return {colour for _, colour in Image.open(io.BytesIO(png)).convert("RGB").getcolors(2**24)}
+
+
 def of_folder(folder):
     return sorted(str(path) for path in folder.iterdir())
 
@@ -35,16 +42,27 @@ def test_pictures_are_dropped_and_the_verdict_is_read(tab, served, toy_pictures)
     assert "no single picture can get a p-value below 0.040" in tab.inner_text("#forecast")
     tab.click("#start")
     tab.wait_for_selector("#verdict iframe")
-    assert served.desk.result.claim.sentence in tab.inner_text("#verdict")
+    assert f"Done: claim level {served.desk.result.claim.grade} of 4" in tab.inner_text("#verdict")
     frame = tab.query_selector("#verdict iframe")
     assert frame.get_attribute("sandbox") == "allow-scripts", "in an origin of its own"
     inside = frame.content_frame()
     inside.wait_for_selector("h1")
     assert served.desk.result.claim.sentence in " ".join(inside.inner_text("#answer").split())
     assert inside.text_content("#told").startswith("1 to "), "its one script runs"
-    with tab.expect_download() as download:
-        tab.click("text=Download everything")
-    assert download.value.suggested_filename == "trainedon-run.zip"
+    outward = "[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href')).filter(h => h[0] !== '#')"
+    assert inside.evaluate(outward) == [], "there is nothing beside a page that is read in a frame"
+    inside.evaluate("document.querySelector('#pictures a.zoom').click()")
+    assert inside.is_visible("#zoom img") and not inside.is_visible("#zoom a")
+    for link, name in (("Download everything", "trainedon-run.zip"), ("scores.csv", "scores.csv")):
+        with tab.expect_download() as download:
+            tab.click(f"#verdict >> text={link}")
+        assert download.value.suggested_filename == name
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.evaluate("document.querySelector('#verdict iframe').scrollIntoView()")
+    while len(colours(frame.screenshot())) < 3:  # what is out of sight is not drawn until it is seen
+        tab.wait_for_timeout(200)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    tab.set_viewport_size({"width": 1100, "height": 900})
     tab.reload()  # what lies on the desk is there again
     tab.wait_for_selector("#verdict iframe")
     tab.click("#reset")
@@ -99,9 +117,19 @@ def test_it_is_stopped_and_goes_on(tab, served, toy_pictures):
 
 
 def test_one_picture_is_looked_at(tab, toy_pictures):
-    tab.click("button[role=tab]:has-text('Look at one picture')")  # and no hidden copy, by which widths are measured
+    tab.click("button[role=tab]:has-text('One picture')")  # and no hidden copy, by which widths are measured
     tab.set_input_files("#one input[type=file]", of_folder(toy_pictures["members"])[0])
     tab.wait_for_selector("#look img")
     said = tab.inner_text("#look")
     assert "What the model painted there" in said and "One picture alone proves nothing" in said
     assert tab.evaluate("[...document.querySelectorAll('#look img')].every(i => i.complete && i.naturalWidth)")
+
+
+def test_the_page_says_that_its_program_has_ended(tab):
+    assert not tab.is_visible("#ended")
+    tab.route("**/alive", lambda route: route.abort())
+    tab.wait_for_selector("#ended >> text=has ended")
+    tab.unroute("**/alive")
+    tab.wait_for_selector("#ended", state="hidden")
+    tab.route("**/alive", lambda route: route.fulfill(status=403, body="another key"))
+    tab.wait_for_selector("#ended >> text=started anew")

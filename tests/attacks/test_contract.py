@@ -11,7 +11,8 @@ import torch
 
 from trainedon.attacks import Loss, attacks, parse_attacks
 from trainedon.attacks.core.execute import run
-from trainedon.attacks.drc.drc_hide import DRCHide, hidden_centre
+from trainedon.attacks.drc.drc_hide import DRCHide
+from trainedon.attacks.drc.drc_paint import hidden_centre
 from trainedon.attacks.learned import quantile
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
@@ -25,6 +26,7 @@ ATTACKS = [
         "drc@1(restorations=1)",
         "drc@2",
         "drc-hide(steps=3)",
+        "drc-paint(steps=3)",
         "drc-paper(steps=2, encoder=pixel)",
     ),
     "drc-hide(roi=cover, steps=2, restorations=1, restorer=join:resamplings=2, encoder=pixel)",
@@ -62,6 +64,7 @@ FEWEST = {  # where the first row of an attack asks much
     "drc@1": "drc@1(degradation=diffuse:100, restorations=1)",
     "drc@2": "drc@2(degradation=diffuse:100, restorations=1)",
     "drc-hide": "drc-hide(steps=2, restorations=1)",
+    "drc-paint": "drc-paint(steps=2, symmetries=mirror)",
     "pfami": "pfami(steps=2)",
     "calibrated": "calibrated(loss)",
     "noise-aggregation": "noise-aggregation(predictions=2)",

@@ -49,6 +49,7 @@ PLAIN = {
     "drc-fast",
     "drc-hide",
     "drc-latent",
+    "drc-paint",
     "drc-paper",
     "fremia",
     "gan-leaks",

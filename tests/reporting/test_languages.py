@@ -10,14 +10,20 @@ import pytest
 from commandline import call
 
 from trainedon.evidence import Scores, audit_table, to_json
+from trainedon.evidence.protocol.flag_words import KNOWN
 from trainedon.reporting import languages, render
 from trainedon.reporting.languages import PLACEHOLDER, catalogue, entries, untranslated
+from trainedon.sweeps.grid import QUESTIONS
 
 OTHERS = [language for language in languages.LANGUAGES if language != "en"]
 NASTY = '<script>alert("x")</script>&"\'<img src=x onerror=alert(1)>.png'
 OWN = {  # of the fixtures, of no protocol; why a picture has no score is in the words of whatever could not read it
     "These pictures are consistent with training, given alike unseen pictures.",
     "Not scored: the file is cut short",
+    "the file is cut short",
+    "12 unseen pictures were given, and 19 are needed.",
+    "No p-value can be smaller than 0.077.",
+    "Give more unseen pictures.",
 }
 
 
@@ -57,6 +63,96 @@ def audited(new_run):
         return made
 
     return build
+
+
+REASONS = {  # why each flag is raised, as `flags` and its kin say it
+    "no-unseen": ["No unseen pictures were given."],
+    "few-unseen": [
+        "Unseen pictures scored: 60; a false-positive rate of 1 % needs 299.",
+        "Unseen pictures scored: 60; a p-value of 0.01 for one picture needs 99.",
+    ],
+    "told-from-mirror": [
+        "Without the model the pictures can be told from their mirror images by handedness: 71% told right, p = 0.0012."
+    ],
+    "mirrored-by-exif": ["Suspects that EXIF mirrors: 3."],
+    "handed-by-jpeg": ["JPEG files of a width that 8 does not divide, read at more than half their size: 12."],
+    "behind-mirror": ["drc(steps=2, roi=center:0.25): 3 of 40 pictures are ahead of their mirror images."],
+    "blind-baseline-separates": ["Without the model the sets can be told apart by numbers: AUC 0.81, p = 2e-05."],
+    "captions-differ": ["Without the model the sets can be told apart by what captions say: AUC 0.81, p = 0.001."],
+    "asked-differently": ["12 of 40 suspects without a class, 0 of 60 unseen pictures."],
+    "caption-signal": [
+        "loss: the AUC is above 0.5 with the right captions, and 0.51 with fixed ones, 0.49 with shuffled ones."
+    ],
+    "blind-baseline-not-run": ["The blind baseline was not run: too few usable pictures."],
+    "codec-mismatch": ["The sets differ in file format: JPEG 40 of 40 and 0 of 60."],
+    "resolution-mismatch": ["The sets differ in size: 512 x 512 and 256 x 256."],
+    "dealt-by-source": [
+        "Whole sources were dealt: suspects of 1, unseen pictures of 30, intra-class correlation 0.21.",
+        "Pictures were dealt within their source: suspects of 4, unseen pictures of 4, intra-class correlation -0.02.",
+    ],
+    "chosen-after-scoring": [
+        "Suspects that earlier runs without a finding scored: 12; others that the same runs scored and that are not "
+        "asked about here: 30."
+    ],
+    "asked-before": ["Earlier runs that asked about more than half of them: 2."],
+    "excluded-pictures": ["Of 104 pictures 3 could not be used."],
+    "passed-over": [
+        "Files that may hold pictures were passed over. Suspect: 2 archives (unpack them); unseen: 1 film (save its "
+        "frames)."
+    ],
+    "duplicates": ["Exact copies of other pictures: 3."],
+    "near-duplicates": ["Pictures that look like another one and do not count: 2.", "Such as a b.png and 2.1.png."],
+    "near-duplicates-across": ["Groups of pictures that look alike and lie in both sets: 2."],
+    "near-duplicates-not-sought": ["No picture has a perceptual hash, and no column says what looks alike."],
+    "captions-missing": [
+        "Pictures without a caption: 3 of 40 (suspect), 0 of 60 (unseen).",
+        "Pictures without a caption: 3 of 40 (suspect).",
+    ],
+    "pixels-chosen": [
+        "Pictures with transparency: 40 of 40 (suspect), 60 of 60 (unseen); alpha: white. Pictures that EXIF turns: 1 "
+        "of 40 (suspect), 0 of 60 (unseen); orientation: exif."
+    ],
+    "pixels-uncertain": [
+        "Pictures with transparency: 40 of 40 (suspect); alpha: not to be told, so white.",
+        "Pictures that EXIF turns: 1 of 40 (suspect); orientation: not to be told, so exif.",
+    ],
+    "distilled": ["The model seems to be distilled to few steps: its scheduler is LCMScheduler."],
+    "unseen-differ": ["drc@2: unseen pictures against unseen ones, p = 0.0021."],
+    "ties": ["loss gave 40 pictures a score that also occurs in the other set."],
+    "not-scored": ["loss left 3 without a score, most often because the answer is not finite."],
+    "attack-below-chance": ["The AUC of loss(t=1) lies between 0.31 and 0.44, wholly below 0.5."],
+    "multiple-attacks": ["Attacks tried: 3.", "Attacks tried: 3 and all of them together (CDI)."],
+    "attacks-added": ["Added to a run that was complete: loss, pia."],
+    "attacks-disagree": ["Of 3 tests, these found a difference: loss, cdi."],
+}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_flag_is_said_with_its_reasons_its_meaning_and_what_to_do(language):
+    assert REASONS.keys() == KNOWN.keys()
+    for code, (meaning, remedy) in KNOWN.items():
+        for text in (meaning, remedy, *REASONS[code]):
+            if code != "asked-differently" or text in (meaning, remedy):  # which counts classes in words of its own
+                assert catalogue(language).paragraph(text)[1] == [], code
+
+
+@pytest.mark.parametrize("language", languages.LANGUAGES)
+def test_pictures_that_look_alike_are_named_beside_their_flag(audit, page, language):
+    meaning, remedy = KNOWN["near-duplicates"]
+    because = "Pictures that look like another one and do not count: 1."
+    told = {"code": "near-duplicates", "raised_because": because, "meaning": meaning, "remedy": remedy}
+    audit.document["flags"] = [told]
+    pair = {"picture": "suspect-1.png", "set": "suspect", "near": "unseen-1.png"}
+    audit.document["duplicates"] = {"sought": True, "n_exact": 0, "n_near": 1, "n_across": 0, "examples": [pair]}
+    audit.run["language"] = language
+    said = {"en": "Such as {} and {}.", "de": "Zum Beispiel {} und {}.", "fr": "Par exemple {} et {}."}[language]
+    assert said.format("suspect-1.png", "unseen-1.png") in page(audit).text
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_the_questions_of_sweeps_are_said(language):
+    for question in QUESTIONS.values():
+        assert catalogue(language).say(question.title) and catalogue(language).say(question.question)
 
 
 @pytest.mark.parametrize("kind", ["audit", "demo", "evaluation", "crowd"])
@@ -181,7 +277,7 @@ def test_the_claim_of_the_protocol_is_said_and_names_are_left_alone(audit, page)
     assert NASTY in html.text and html.all("script") == [{}]
     assert not [name for _, attrs in html.elements for name in attrs if name.startswith("on")]
     assert html.all("html") == [{"lang": "de"}] and "Auf Englisch bleibt, was mit EN gekennzeichnet ist" in html.text
-    assert next(attrs for attrs in html.all("section") if attrs.get("id") == "record")["lang"] == "en"
+    assert not [attrs for attrs in html.all("section") if "lang" in attrs], "no section stays English as a whole"
 
 
 def test_the_command_writes_the_page_in_a_language_and_records_it(audit):

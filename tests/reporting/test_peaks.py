@@ -12,6 +12,7 @@ from trainedon.evidence import Scores, to_json
 from trainedon.evidence.studies.peaks import MOVES, RADII
 from trainedon.evidence.studies.peaks import peaks as study_found
 from trainedon.formats.run_record import StudyEntry
+from trainedon.reporting.languages import untranslated
 from trainedon.reporting.page import _environment
 from trainedon.reporting.peaks_section import chart, peaks
 from trainedon.reporting.run_folder import read
@@ -118,3 +119,12 @@ def test_hostile_names_are_escaped_and_damage_is_said(new_run):
         file.write_text(damage)
         with pytest.raises(UserError, match="is damaged: write it again"):
             peaks(read(build.path))
+
+
+@pytest.mark.parametrize("shift", [1.5, 0.0, -1.5])
+def test_the_section_is_said_in_other_languages(new_run, shift):
+    build = new_run("evaluate")
+    html = section(build, studied(build, shift))[1]
+    drawn = re.compile(r"at 0[.]|Mean rise|Bars are")  # the descriptions of drawings, which stay English
+    for language in ("de", "fr"):
+        assert [one for one in untranslated(html, language) if not drawn.match(one)] == []

@@ -7,6 +7,7 @@ import pytest
 
 from trainedon.evidence import Circumstances, Scores, audit_table, evaluate_table, to_json
 from trainedon.formats.run_record import ControlEntry
+from trainedon.reporting import render
 
 COMPUTE = {"audit": (audit_table, "suspect"), "evaluate": (evaluate_table, "member")}
 ATTACKS = {"Loss(t=100)": 1.2, "Pia()": 1.2}
@@ -67,3 +68,12 @@ def test_runs_without_controls_have_no_such_section(captioned, page):
     build = captioned("evaluate")
     del build.document["prompt_controls"]
     assert "#captions" not in {link.get("href") for link in page(build).all("a")}
+
+
+@pytest.mark.parametrize("kind", ["audit", "evaluate"])
+def test_the_section_is_said_in_other_languages(captioned, kind):
+    for language in ("de", "fr"):
+        build = captioned(kind)
+        build.run["language"] = language
+        shown = render(build.write()).read_text("utf-8").partition('<section id="captions">')[2]
+        assert shown and 'lang="en"' not in shown.partition("</section>")[0]

@@ -59,7 +59,7 @@ def test_each_reader_finds_a_sentence(found):
 def test_every_level_has_its_condition(found, level):
     said = told(found(), level)
     assert CONDITIONS[level] in said["For a lawyer"]
-    assert ("At least" in said["For whoever made the pictures"]) is (level > 2)
+    assert ("By estimate" in said["For whoever made the pictures"]) is (level > 2)
 
 
 def test_nothing_found_is_said_plainly(found):
@@ -130,9 +130,8 @@ def test_pictures_that_stand_out_together_are_not_said_to_be_ordinary(found):
     build.document["set"]["part"] = {"estimate": 0.95, "ci": [0.52, 1.0]}
     said = told(build, 3)["For whoever made the pictures"]
     assert said.startswith("Together your pictures stand out from those that the model never saw.")
-    assert (
-        "At least 52\u00a0% of all (by estimate 95\u00a0%)" in said and "None of your pictures stands out" not in said
-    )
+    assert "By estimate 95\u00a0% of all score higher" in said and "is at least 52\u00a0%: a lower limit" in said
+    assert "None of your pictures stands out" not in said
     assert "Which ones cannot be said, because no single score is far enough out for that." in said
     build.document["attacks"][0]["n_unseen"] = 12
     assert "because 12 unseen pictures are too few to name any" in told(build, 3)["For whoever made the pictures"]

@@ -11,6 +11,7 @@ from trainedon.errors import UserError
 from trainedon.evidence import Scores, to_json
 from trainedon.evidence import sweep as sweep_found
 from trainedon.formats.run_record import CostEntry, SweepEntry
+from trainedon.reporting.languages import untranslated
 from trainedon.reporting.page import _environment
 from trainedon.reporting.run_folder import read
 from trainedon.reporting.sweep_section import AUC, TPR, chart, sweep
@@ -248,3 +249,14 @@ def test_a_sweep_has_a_link_and_no_section_on_agreement(new_run, page):
     assert {"id": "sweep"} in [{"id": attrs.get("id")} for attrs in html.all("section")]
     assert "#sweep" in [attrs["href"] for attrs in html.all("a")]
     assert "Which pictures do the attacks agree on?" not in html.text
+
+
+@pytest.mark.parametrize("lifts", [(0, 0, 0), (0, 1, 2), (1, 1, 1)])
+def test_the_section_is_said_in_other_languages(new_run, lifts):
+    build = new_run("evaluate")
+    settings = [{"steps": 5}, {"steps": 10}, {"steps": 20}]
+    document = scored(build, settings, axis="steps", costs=(5, 10, 20), lifts=lifts)
+    html = section(build, document)[1]
+    own = re.compile(r"What is best|Which is best|AUC of|TPR at 1 % FPR of|AUC against|TPR at 1 % FPR against|Bars are")
+    for language in ("de", "fr"):
+        assert [one for one in untranslated(html, language) if not own.match(one) and one != "steps"] == []

@@ -44,7 +44,7 @@ def test_a_model_that_was_made_to_forget_is_told_from_one_that_was_not(tmp_path)
     # each interval alone says nothing: they overlap
     assert loss["after_ci"][1] > loss["before_ci"][0]
     assert document["sentence"] == "After against before, beyond chance: less is told by loss."
-    assert [one["attack"] for one in document["not_compared"]] == ["old", "new"]
+    assert [(one["attack"], one["called"]) for one in document["not_compared"]] == [("old", "old"), ("new", "new")]
     assert "not compared: old (the second run does not have it)" in done.stdout
     assert "n < 598" in done.stdout and not loss["tpr_1"]["estimable"]
     found = to.compare_runs(before, after)

@@ -114,7 +114,9 @@ import os, signal, sys
 from pathlib import Path
 from trainedon.training import Recipe, train_shadows
 recipe = Recipe(size=8, widths=(8, 8), attention=False, passes=3, batch_size=5, warmup=2, learning_rate=1e-3)
-kill = lambda what, done, steps: what.startswith("model 2 of 4") and os.kill(os.getpid(), signal.SIGKILL)
+def kill(what, done, steps):
+    if what.startswith("model 2 of 4, loss") and done == steps:
+        os.kill(os.getpid(), signal.SIGKILL)
 train_shadows(Path(sys.argv[1]), Path(sys.argv[2]), recipe, models=4, progress=kill)
 """
 

@@ -81,7 +81,8 @@ def test_the_log(whole):
 def test_progress_is_told(pictures, recipe, tmp_path):
     told = []
     train(pictures, tmp_path / "m", recipe, checkpoint_every=4, progress=lambda *args: told.append(args))
-    assert [args[:2] for args in told] == [(4, 6), (6, 6)] and all(math.isfinite(args[2]) for args in told)
+    assert [args[:2] for args in told] == [(done, 6) for done in range(7)], "at once, and after every step"
+    assert [math.isfinite(args[2]) for args in told] == [False] + 6 * [True]
 
 
 @pytest.mark.parametrize("steps", [(0,), (1,), (2,), (3,), (5,), (1, 1, 3, 4)])

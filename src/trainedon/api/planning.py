@@ -81,6 +81,7 @@ def plan(
         bytes_per_picture=bytes_per_picture,
         rendering=reading.rendering,
         follow_links=reading.follow_links,
+        sizes=() if suspects is None else (suspects, n - suspects),
     )
     if suspects is None:
         return estimate

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SetName = Literal["suspects", "unseen"]
 MOST_BYTES = 4 * 2**30  # of all pictures
+# Files of a run that are offered one by one, and below which address.
+FILES = (run_files.PAGE, run_files.SCORES_SHEET, run_files.SCORES, run_files.PICTURES, run_files.AUDIT, run_files.RUN)
+BESIDE = "/run/"
 
 
 @dataclass(frozen=True)

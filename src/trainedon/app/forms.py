@@ -16,6 +16,7 @@ from trainedon.errors import PictureError, UserError
 from trainedon.unforeseen import kept, of_the_machine
 
 CSS = (Path(__file__).parent / "app.css").read_text("utf-8")
+SCRIPT = (Path(__file__).parent / "app.js").read_text("utf-8")
 TICK = 1.0  # seconds
 AGAINST = [("I have none: compare each picture with its mirror image", "mirror"), ("I have some", "unseen")]
 # Handlers are for the page alone, and none of them is offered to other programs.
@@ -44,9 +45,9 @@ def page(desk: Desk) -> Any:
             elem_id="model",
         )
         with gr.Tabs():
-            with gr.Tab("Were my pictures used?"):
+            with gr.Tab("My pictures"):
                 audit = _AuditForm(desk, model)
-            with gr.Tab("Look at one picture"):
+            with gr.Tab("One picture"):
                 _LookForm(desk, model)
         blocks.load(audit.all_of_it, None, audit.parts, **QUIETLY)
     return blocks

@@ -11,11 +11,25 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trainedon.app.desk import BESIDE, FILES
+
 UPLOAD = "/gradio_api/upload"
 # All that the page itself asks for. What else Gradio serves, files by their path among it, is not there.
 PATHS = frozenset(
-    ("/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/report", "/run.zip", UPLOAD)
+    (
+        "/",
+        "/config",
+        "/config/",
+        "/theme.css",
+        "/favicon.ico",
+        "/manifest.json",
+        "/report",
+        "/run.zip",
+        "/alive",
+        UPLOAD,
+    )
 ) | frozenset(("/gradio_api/info", "/gradio_api/startup-events", "/gradio_api/app_id", "/gradio_api/upload_progress"))
+PATHS |= frozenset(BESIDE + name for name in FILES)
 BELOW = ("/assets/", "/static/", "/svelte/", "/gradio_api/queue/", "/gradio_api/heartbeat/")
 MOST_ASKED = 2**20  # bytes of a request that uploads nothing
 OPEN = "open the address that `trainedon app` printed; it holds the key"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from trainedon.app.desk import BESIDE, FILES
 from trainedon.app.dropped import Dropped
 from trainedon.app.job import JobState
 from trainedon.evidence.statistics.pvalues import smallest_p
@@ -47,6 +48,7 @@ ONE = Markup(
     "any model, and chance is large. Whoever picks pictures by what is seen here finds training everywhere, so each "
     "look is remembered, and an audit of pictures that were looked at says so.</p>"
 )
+OPTIONS = "(What begins with -- is an option of the command line, trainedon audit.)"
 # What a run shows of a picture -> what is said below it, in the order in which it is seen.
 SHOWN = {
     "original": "Your picture, as the model sees it",
@@ -79,11 +81,18 @@ def forecast(found: Forecast) -> Markup:
     """How long it would take, and what could be claimed."""
     estimate, unseen = found.estimate, found.unseen
     hours = estimate.wall_hours + (estimate.inventory_hours or 0)
-    said = [
-        f"About {lasts(hours * 3600)} here, on {estimate.device}, and at least as long again for controls and the page."
-    ]
+    said = [f"About {lasts(hours * 3600)} for the scores here, on {estimate.device}."]
+    if estimate.painting is not None:
+        painting = estimate.painting
+        said[0] = (
+            f"About {lasts((hours + painting.device_hours) * 3600)} here, on {estimate.device}: "
+            f"{lasts(hours * 3600)} for the scores, and {lasts(painting.device_hours * 3600)} to paint "
+            f"{painting.pictures} pictures for the page."
+        )
+    said[0] += " Controls and the page itself come on top."
     if estimate.reachable is not None:
-        said.append(estimate.reachable.sentence)
+        sentence = estimate.reachable.sentence
+        said.append(f"{sentence} {OPTIONS}" if " --" in sentence else sentence)
         level, by_mirror = estimate.reachable.level, estimate.reachable.by_mirror and not estimate.reachable.because
         given = ", given that mirror images of such pictures are about as likely as the pictures" if by_mirror else ""
         means = _uncapital(LADDER[level][0])
@@ -115,8 +124,8 @@ def progress(state: JobState) -> Markup:
 
 
 def _work(what: str) -> str:
-    """What a run is at, in words of this page. It asks with one attack, `drc@2`, and as a control `turned(drc@2)`."""
-    if what.startswith(("turned(", "on-control(")):
+    """What a run is at, in words of this page. It asks with one attack; controls say that they are such."""
+    if what.startswith("control: "):
         return "checking whether something else explains it"
     if what.startswith("drc"):
         return "asking the model about each picture"
@@ -127,13 +136,14 @@ def verdict(audit: AuditRun, number: int) -> Markup:
     """What the audit found, and its page. number: which one it is, so that no browser shows an earlier page."""
     named = len(audit.named)
     which = f"{named} of {len(audit.pictures)} pictures stand out by themselves." if named else ""
+    files = Markup(" ").join(Markup('<a href="{}" download>{}</a>').format(BESIDE + name, name) for name in FILES)
     return Markup(
-        '<div class="verdict"><p class="level">Claim level {}</p><p class="claim">{}</p><p>{}</p>'
-        '<p><a href="/report" target="_blank" rel="noopener">Open the page by itself</a> &middot; '
-        '<a href="/run.zip" download>Download everything (zip)</a></p>'
+        '<div class="verdict"><p class="level">Done: claim level {} of 4. {}</p>'
+        '<p class="files"><a href="/report" target="_blank" rel="noopener">Open the page by itself</a> '
+        '<a href="/run.zip" download>Download everything (zip)</a></p><p class="files">Or one file of it: {}</p>'
         '<iframe title="The page of the audit" src="/report?{}" sandbox="allow-scripts" referrerpolicy="no-referrer">'
         "</iframe></div>"
-    ).format(audit.claim.grade, audit.claim.sentence, which, number)
+    ).format(audit.claim.grade, which, files, number)
 
 
 def look(found: Look) -> Markup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -21,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from trainedon.app.desk import MOST_BYTES, Desk
+from trainedon.app.desk import BESIDE, FILES, MOST_BYTES, Desk
 from trainedon.app.dropped import MOST_FILE
 from trainedon.app.guard import Guard
 from trainedon.app.models import Models
@@ -37,6 +38,8 @@ SANDBOX = (
     f"sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     f"script-src '{script_digest()}'; frame-ancestors 'self'"
 )
+# A link that leads out of the page: files beside it are not there, and a frame cannot leave for the network.
+OUTWARD = re.compile(r'(<a\b[^>]*?) href="(?!#)[^"]*"')
 # Gradio asks its makers for news and tells them of use; both are looked up when it is imported.
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "GRADIO_SSR_MODE": "False"}
 
@@ -65,13 +68,15 @@ def application(desk: Desk) -> FastAPI:
     os.environ |= QUIET | {"GRADIO_TEMP_DIR": str(desk.uploads)}
     import gradio
 
-    from trainedon.app.forms import CSS, page, theme
+    from trainedon.app.forms import CSS, SCRIPT, page, theme
 
     routes: list[BaseRoute] = [Route("/report", partial(_report, desk)), Route("/run.zip", partial(_zipped, desk))]
+    routes.append(Route("/alive", lambda request: PlainTextResponse("yes", headers={"Cache-Control": "no-store"})))
+    routes += [Route(f"{BESIDE}{name}", partial(_file, desk, name)) for name in FILES]
     app = FastAPI(openapi_url=None, routes=routes)
     options: dict[str, Any] = {"allowed_paths": [], "show_error": False, "max_file_size": MOST_FILE}
     options |= {"footer_links": [], "run_history": False, "enable_monitoring": False, "pwa": False, "mcp_server": False}
-    mounted: FastAPI = gradio.mount_gradio_app(app, page(desk), "/", HOST, css=CSS, theme=theme(), **options)
+    mounted: FastAPI = gradio.mount_gradio_app(app, page(desk), "/", HOST, css=CSS, js=SCRIPT, theme=theme(), **options)
     return mounted
 
 
@@ -84,7 +89,21 @@ def _warm(models: Models) -> None:
 def _report(desk: Desk, request: Request) -> Response:
     if desk.result is None:
         return PlainTextResponse("there is no run that is done", 404)
-    return HTMLResponse(desk.result.page, headers={"Content-Security-Policy": SANDBOX, "Cache-Control": "no-store"})
+    return HTMLResponse(
+        without_links(desk.result.page), headers={"Content-Security-Policy": SANDBOX, "Cache-Control": "no-store"}
+    )
+
+
+def without_links(page: str) -> str:
+    """The page with links to places in itself alone. Others stay as text; pictures are enlarged, without their file."""
+    return OUTWARD.sub(lambda link: f'{link[1]} href="#zoom"' if 'class="zoom"' in link[1] else link[1], page)
+
+
+def _file(desk: Desk, name: str, request: Request) -> Response:
+    """One file of the run, by a name of FILES and no other."""
+    if desk.result is None or not (desk.run / name).is_file():
+        return PlainTextResponse("there is no such file: no run is done", 404)
+    return FileResponse(desk.run / name, filename=name, media_type="application/octet-stream")
 
 
 def _zipped(desk: Desk, request: Request) -> Response:

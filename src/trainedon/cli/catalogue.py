@@ -13,7 +13,7 @@ from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.registry import attacks, superseded
 from trainedon.attacks.single.loss import Loss
 from trainedon.errors import UserError
-from trainedon.spec import Parameter, described, parameters, spelled
+from trainedon.spec import Parameter, described, meanings, parameters, spelled
 from trainedon.targets import Identity, NoisePath, Target
 from trainedon.targets.networks.unet import PixelUNet
 
@@ -48,11 +48,16 @@ def listing() -> list[CatalogueRow]:
 
 @dataclass(frozen=True)
 class ParameterRow:
-    """One parameter of an attack. default: as one would type it; None where it must be given."""
+    """One parameter of an attack. means: what it is. default: as one would type it; None where it must be given.
+    choices: what may stand there, where these have names. example: as one would type it; None where an option of the
+    command gives it."""
 
     name: str
     takes: str
+    means: str
     default: str | None
+    choices: list[str]
+    example: str | None
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ def card(name: str) -> AttackCard:
     target = _example()
     row, known = _row(kind, target), parameters(kind)
     attack, around = _made(kind)
+    means = meanings(kind)
     return AttackCard(
         name=row.name,
         title=row.title,
@@ -88,14 +94,30 @@ def card(name: str) -> AttackCard:
         works_around=bool(around),
         passes=row.passes,
         reported=row.reported,
-        parameters=[_parameter_row(attack, one) for one in known.values()],
+        parameters=[_parameter_row(attack, one, means.get(one.name, "")) for one in known.values()],
     )
 
 
-def _parameter_row(attack: Attack, one: Parameter) -> ParameterRow:
+def _parameter_row(attack: Attack, one: Parameter, means: str) -> ParameterRow:
     default = None if one.required else _parameter(attack, one).removeprefix(f"{one.name}=")
     takes = described(one).replace("a tuple of ", "one or several ")
-    return ParameterRow(one.name, f"{takes}, joined by +" if one.many else takes, default)
+    choices = sorted(one.kind.noun.registered()) if one.is_part and one.kind is not Attack else []
+    return ParameterRow(
+        one.name, f"{takes}, joined by +" if one.many else takes, means, default, choices, _example_of(attack, one)
+    )
+
+
+def _example_of(attack: Attack, one: Parameter) -> str | None:
+    """A text of `--attacks` in which it is given."""
+    if one.is_opened:
+        return None
+    _, around = _made(type(attack))
+    inside = ["loss"] * len(around)
+    if one.kind is Attack:
+        value = "loss, pia" if one.many else "loss"
+        return f"{attack.name}({value})"
+    value = one.kind.noun.example if one.is_part else spelled(getattr(attack, one.name))
+    return f"{attack.name}({', '.join([*inside, f'{one.name}={value}'])})"
 
 
 def markdown() -> str:

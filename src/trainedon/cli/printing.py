@@ -33,6 +33,12 @@ def print_card(card: AttackCard) -> None:
     for one in card.parameters:
         default = "must be given" if one.default is None else f"{one.default} when not given"
         say(f"  {one.name}: {one.takes}; {default}")
+        if one.means:
+            say(f"    {one.means[0].upper()}{one.means[1:]}")
+        if one.choices:
+            say(f"    one of: {', '.join(one.choices)}")
+        if one.example is not None:
+            say(f"    such as --attacks '{one.example}'")
     if card.works_around:
         say("It works around any other attack, which stands in its parentheses: needs of that one are its own, too.")
 
@@ -106,6 +112,10 @@ def print_plan(estimate: Estimate) -> None:
     out_console.print(table)
     on = "1 device" if estimate.devices == 1 else f"{_spaced(estimate.devices)} devices"
     say(f"By the clock: {_lasts(estimate.wall_hours)} for {_spaced(estimate.pictures)} pictures on {on}")
+    if estimate.painting is not None:
+        one = estimate.painting
+        passes = f"{one.forward} forward and {one.backward} backward passes each"
+        say(f"Besides, about {one.pictures} pictures painted for the page, {passes}: {_lasts(one.device_hours)}")
     if estimate.inventory_hours is not None:
         say(f"Before that, taking inventory of all pictures, on one core: {_lasts(estimate.inventory_hours)}")
     written = estimate.bytes_written

@@ -40,7 +40,7 @@ def compare(
     for apart in found.differences:
         say(f"not alike, {apart.what}: {apart.before} in {before}, {apart.after} in {after}")
     for left in found.not_compared:
-        say(f"not compared: {left.attack} ({left.reason})")
+        say(f"not compared: {left.called} ({left.reason})")
     _print_table(found)
     say(found.sentence)
     say(found.meaning)

@@ -71,21 +71,24 @@ def say_besides(source: str, follow_links: bool) -> None:
 
 class Lines:
     """For a file: a line when something begins, and one every `interval` seconds; written at once, without control
-    characters."""
+    characters. What is left of a stage goes by the time spent on it, not on others in between."""
 
     def __init__(self, interval: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval, self._clock = interval, clock
-        self._begun: dict[str, tuple[float, float]] = {}  # stage -> when, and how much was done then
+        self._begun: dict[str, tuple[float, float]] = {}  # stage -> seconds spent on it, and what was done before
+        self._now = ("", self._clock())  # stage at work, and when something was last told
         self._told = float("-inf")
 
     def __call__(self, what: str, done: float, total: int) -> None:
         stage, now = _stage(what), self._clock()
         new = stage not in self._begun
-        began, had = self._begun.setdefault(stage, (now, done))
+        spent, had = self._begun.setdefault(stage, (0.0, done))
+        spent += now - self._now[1] if stage == self._now[0] else 0.0
+        self._begun[stage], self._now = (spent, had), (stage, now)
         if not new and (now - self._told < self._interval or done <= had):
             return
         self._told = now
-        left = "" if new or done >= total else f", {_left((now - began) / (done - had) * (total - done))}"
+        left = "" if new or done >= total or not spent else f", {_left(spent / (done - had) * (total - done))}"
         progress_console.file.write(f"{printable(what)}: {int(done)} of {total}{left}\n")
         progress_console.file.flush()
 

@@ -9,7 +9,7 @@ from decimal import Decimal, DecimalException
 from math import ceil
 from pathlib import Path
 
-from trainedon.attacks import Attack
+from trainedon.attacks import Attack, Cost
 from trainedon.errors import UserError
 from trainedon.evidence.protocol.reachable import Reachable
 from trainedon.pictures import Rendering
@@ -28,6 +28,7 @@ from trainedon.planning.measuring import (
 )
 from trainedon.planning.peak_memory import MemoryEstimate, held_so_far, memory_of
 from trainedon.runs.scoring.engine import SHARD
+from trainedon.runs.scoring.painting import painted, painting_cost, showing
 from trainedon.targets import Target
 
 LARGEST = 10**15  # of a count; beyond it one has mistyped
@@ -58,14 +59,24 @@ class Written:
 
 
 @dataclass(frozen=True)
+class PaintingEstimate:
+    """What is painted for the page besides the scores. pictures: about how many. forward, backward: passes for each."""
+
+    pictures: int
+    forward: int
+    backward: int
+    device_hours: float
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What a run would take, and what that rests on.
 
-    device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices. bytes_read:
-    every picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, on
-    one core; None without a sample of the pictures. reachable: the highest claim that an audit can reach; None where
-    it is not said how many of the pictures are suspects. memory: what is held at the peak; None where that is not
-    known.
+    device: which one was measured, in which precision. wall_hours: by the clock, with `devices` devices, for the
+    scores. painting: what the page shows, on one device; None where nothing is painted besides. bytes_read: every
+    picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, on one core; None
+    without a sample of the pictures. reachable: the highest claim that an audit can reach; None where it is not said
+    how many of the pictures are suspects. memory: what is held at the peak; None where that is not known.
     """
 
     pictures: int
@@ -82,6 +93,7 @@ class Estimate:
     rests_on: tuple[str, ...]
     reachable: Reachable | None = None
     memory: MemoryEstimate | None = None
+    painting: PaintingEstimate | None = None
 
 
 def plan(
@@ -95,8 +107,11 @@ def plan(
     clock: Clock = time.perf_counter,
     rendering: Rendering = DEFAULT,
     follow_links: bool = False,
+    sizes: Sequence[int] = (),
 ) -> Estimate:
     """Measure network, files and, where there is a source, a sample of its pictures; then `estimate`.
+
+    sizes: of the sets, of whose pictures some are painted for the page; without, of two equal ones.
 
     Raises UserError for fewer than one picture or device, when an attack does not go with the target, and when a batch
     does not fit on the device.
@@ -115,6 +130,7 @@ def plan(
         device=describe(target),
         rests_on=(*found.rests_on, *_cautions(target, attacks)),
         memory=memory_of(target, held_so_far(target.device)),
+        painting=_painting(target, attacks, sizes or (pictures // 2, pictures - pictures // 2), speeds),
     )
 
 
@@ -172,11 +188,24 @@ def estimate(
         sample=sample,
         rests_on=(
             "the network's own time: what attacks, reading and statistics add is not in it",
-            "what the page shows is painted besides: of each set at most 48 pictures, each about as often again as an "
-            "attack asks, and 30 to 60 passes more",
             f"devices like this one, which share shards of {SHARD} pictures evenly and never wait for pictures",
         ),
     )
+
+
+def _painting(
+    target: Target, attacks: Sequence[Attack], sizes: Sequence[int], speeds: Sequence[Speed]
+) -> PaintingEstimate | None:
+    """At the slowest speed measured; a pass back that was not timed counts as two forward."""
+    number = showing(attacks)
+    cost = Cost(0) if number is None else painting_cost(target, attacks[number])
+    if cost == Cost(0):
+        return None
+    slowest = max(speeds, key=lambda speed: speed.forward)
+    back = 2 * slowest.forward if slowest.backward is None else slowest.backward
+    n = painted(sizes, SHARD)
+    hours = n * (cost.forward * slowest.forward + cost.backward * back) / 3600
+    return PaintingEstimate(n, cost.forward, cost.backward, hours)
 
 
 def _check(pictures: int, devices: int) -> None:

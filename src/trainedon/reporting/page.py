@@ -25,7 +25,7 @@ from trainedon.reporting.cards import Cards
 from trainedon.reporting.control_table import controls, doubt
 from trainedon.reporting.languages import translated
 from trainedon.reporting.peaks_section import PeaksSection, peaks
-from trainedon.reporting.readings import FOUND, readings, tests_made
+from trainedon.reporting.readings import FOUND, claimed, readings, tests_made
 from trainedon.reporting.run_folder import DOCUMENTS, RunFolder, read
 from trainedon.reporting.summary import summary
 from trainedon.reporting.sweep_section import SweepSection, sweep
@@ -46,12 +46,10 @@ BODIES = {
 
 # What a page in another language says of what is left in English, which the style sheet marks with EN.
 ENGLISH = {
-    "de": "Auf Englisch bleibt, was mit EN gekennzeichnet ist: ganze Abschnitte (Warnzeichen, Übereinstimmung, "
-    "Einstellungen, Gipfel, Bildtexte, Kopien, das Protokoll mit dem Anhang für Sachverständige) und jeder Absatz, von "
-    "dem ein Satz noch nicht übersetzt ist. Maßgeblich ist die englische Fassung.",
-    "fr": "Reste en anglais ce qui porte la marque EN : des sections entières (signalements, concordance, réglages, "
-    "pics, légendes, copies, le procès-verbal avec l’annexe pour experts) et tout paragraphe dont une phrase n’est pas "
-    "encore traduite. La version anglaise fait foi.",
+    "de": "Auf Englisch bleibt, was mit EN gekennzeichnet ist: jeder Absatz, von dem ein Satz nicht übersetzt ist. "
+    "Maßgeblich ist die englische Fassung.",
+    "fr": "Reste en anglais ce qui porte la marque EN : tout paragraphe dont une phrase n’est pas traduite. La version "
+    "anglaise fait foi.",
 }
 MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
 
@@ -103,6 +101,7 @@ def context(run: RunFolder) -> dict[str, Any]:
     """Everything that the template shows."""
     cards, audit = Cards(run), run.document if isinstance(run.document, Audit) else None
     purpose, found, made = sections.purpose(run), (peaks(run), sweep(run)), controls(run)
+    first, rest = claimed(audit) if audit else ("", "")
     return {
         "kind": run.kind,
         "body": BODIES[run.kind],
@@ -110,6 +109,8 @@ def context(run: RunFolder) -> dict[str, Any]:
         "called": purpose if purpose in ("sweep", "peaks") else words.KINDS[run.kind],
         "question": words.QUESTIONS[purpose],
         "claim": audit and audit.claim,
+        "claim_first": first,
+        "claim_rest": rest,
         "ladder": mirror_words.ladder(words.LADDER) if audit and audit.by_mirror else words.LADDER,
         "grades": [f"{level}m" if audit and audit.by_mirror and level == 3 else level for level in range(5)],
         "views": mirror_words.VIEW,

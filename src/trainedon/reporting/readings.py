@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from trainedon.evidence import Audit
 from trainedon.evidence.protocol.claims import LEVEL, VIEWS
@@ -11,6 +12,8 @@ from trainedon.reporting import mirror_words, words
 from trainedon.reporting.run_folder import RunFolder
 from trainedon.reporting.twins_section import twins_readings
 
+OTHERWISE = ": to explain it otherwise, "
+END = re.compile(r"(?<=\.) (?=[A-Z])")
 FOUND = 2  # the claim level from which a difference was found
 TRAINING = 3  # the claim level from which on one speaks of training
 CONDITIONS = {
@@ -116,12 +119,25 @@ def _others(document: Audit, named: int) -> str:
     return f"their {VIEWS[view]}" if named > 1 else f"its {mirror_words.VIEW[view]}"
 
 
+def claimed(document: Audit) -> tuple[str, str]:
+    """The claim as its first sentence, which is printed large, and the rest. What would have to be so to explain the
+    scores of pictures and their mirror images otherwise is told with their test."""
+    first, otherwise, rest = document.claim.sentence.partition(OTHERWISE)
+    if otherwise:
+        return f"{first}.", rest.partition(". ")[2]
+    first, *others = END.split(document.claim.sentence, maxsplit=1)
+    return first, "".join(others)
+
+
 def _part(document: Audit) -> str:
     part = document.set.part
     if part is None or part.ci[0] <= 0:
         return ""
     low, estimate = words.share(part.ci[0]), words.share(part.estimate)
-    return f"At least {low} of all (by estimate {estimate}) score higher than if the model treated them like those."
+    return (
+        f"By estimate {estimate} of all score higher than if the model treated them like those. What is certain to "
+        f"95\u00a0% is at least {low}: a lower limit, which is far lower where pictures are few, and no count."
+    )
 
 
 def _lawyer(document: Audit) -> str:

@@ -16,6 +16,7 @@ from trainedon.reporting.charts import histogram
 from trainedon.reporting.roc_chart import MOST_CURVES, roc, swatch
 from trainedon.reporting.run_folder import RunFolder
 
+MOST_ALIKE = 3  # pairs of pictures named beside a flag
 MOST_EXCLUDED = 200  # rows of the table of excluded pictures
 
 
@@ -154,7 +155,16 @@ def flags(run: RunFolder) -> list[tuple[str, list[str], str, str]]:
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for flag in run.document.flags:
         kinds.setdefault((flag.code, flag.meaning, flag.remedy), []).append(flag.raised_because)
-    return [(code, reasons, meaning, remedy) for (code, meaning, remedy), reasons in kinds.items()]
+    told = [(code, reasons, meaning, remedy) for (code, meaning, remedy), reasons in kinds.items()]
+    return [(code, [*reasons, *_alike(run, code)], meaning, remedy) for code, reasons, meaning, remedy in told]
+
+
+def _alike(run: RunFolder, code: str) -> list[str]:
+    """Which pictures look alike, where that is a flag: a sentence for each of a few that are known by name."""
+    if code not in ("near-duplicates", "near-duplicates-across"):
+        return []
+    pairs = run.document.duplicates.examples[:MOST_ALIKE]
+    return [f"Such as {words.shorten(one.picture)} and {words.shorten(one.near)}." for one in pairs]
 
 
 def choices(run: RunFolder) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ knows objects.
 from trainedon.spec.call import Call, names, split
 from trainedon.spec.fitting import check_fields, described, fits, shown
 from trainedon.spec.limits import check_spelling, cut
+from trainedon.spec.meanings import meanings
 from trainedon.spec.nouns import LeftOut, Noun, left_out, offered_by, register
 from trainedon.spec.parameters import Parameter, is_required, parameters
 from trainedon.spec.parts import Part
@@ -27,6 +28,7 @@ __all__ = [
     "fits",
     "is_required",
     "left_out",
+    "meanings",
     "names",
     "offered_by",
     "parameters",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -92,4 +93,4 @@ def _of_autoencoder(progress: Progress, what: str, done: int, total: int) -> Non
 
 
 def _with_loss(progress: Progress, what: str) -> Callable[[int, int, float], None]:
-    return lambda done, total, loss: progress(f"{what}, loss {loss:.4f}", done, total)
+    return lambda done, total, loss: progress(what if math.isnan(loss) else f"{what}, loss {loss:.4f}", done, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -83,7 +84,8 @@ def train_shadows(
     _write_pool(out, pool, members)
 
     def trained(number: int, done: int, total: int, loss: float) -> None:
-        progress(f"model {number + 1} of {models}, loss {loss:.4f}", done, total)
+        known = "" if math.isnan(loss) else f", loss {loss:.4f}"
+        progress(f"model {number + 1} of {models}{known}", done, total)
 
     for number, (name, chosen) in enumerate(zip(names, members, strict=True)):
         own = replace(recipe, seed=1000 * (recipe.seed + 1) + number)

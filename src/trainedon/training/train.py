@@ -57,7 +57,8 @@ def learn(
 
     snapshots: after so many passes the model is also written as it is then, to `out/after-PASSES-passes`. Before the
     learning rate has decayed it remembers less.
-    progress: called with (step, steps, mean loss since the last call).
+    progress: called with (step, steps, mean loss since `log.csv` was last written), before the first step with a loss
+    of NaN, and after every step.
 
     `out` also receives `log.csv` (step, loss, learning rate) and, while unfinished, a checkpoint from which the same
     call goes on. Raises UserError when the loss is no longer finite, when a snapshot lies outside the training or
@@ -84,6 +85,8 @@ def learn(
     _check_snapshots(out, lesson.whole, snapshots, first // a_pass)
     _begin_log(out / "log.csv", first)
     losses: list[float] = []
+    told = progress or _silent
+    told(first, steps, math.nan)
     for step in range(first, steps):
         loss = lesson.loss(step)
         rate = _learning_rate(recipe, step, steps)
@@ -102,17 +105,20 @@ def learn(
             )
         if done % a_pass == 0 and done // a_pass in snapshots:
             _save_averaged(lesson, ema, _snapshot(out, done // a_pass))
+        mean = sum(losses) / len(losses)
         if done % checkpoint_every == 0 or done == steps:
-            mean = sum(losses) / len(losses)
             losses.clear()
             with (out / "log.csv").open("a", encoding="utf-8", newline="\n") as log:
                 log.write(f"{done},{mean:.6f},{rate:.3e}\n")
             _save_checkpoint(out, done, parameters, ema, optimizer)
-            if progress:
-                progress(done, steps, mean)
+        told(done, steps, mean)
     _save_averaged(lesson, ema, out)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return out
+
+
+def _silent(done: int, steps: int, loss: float) -> None:
+    """Progress that nobody wants to hear of."""
 
 
 def _learning_rate(recipe: AnyRecipe, step: int, steps: int) -> float:

@@ -167,6 +167,11 @@ class Attack(Part, ABC):
         """As `Part.spelled`. Where nothing is given its own seed is, or the first of those inside."""
         return super().spelled({"seed": self._seed()} if given is None else given)
 
+    @property
+    def stage(self) -> str:
+        """What a person who waits is told that a run is at."""
+        return self.spelled()
+
     def _seed(self) -> int | None:
         own: int | None = getattr(self, "seed", None)
         return own if own is not None else next((one._seed() for one in self.inside()), None)

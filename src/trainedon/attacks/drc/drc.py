@@ -30,11 +30,13 @@ class DRC(Attack):
     x_i is x after a region was degraded and the model restored it from its own prior (eq. 4); s_g is s under the same
     model symmetry-conjugated, `g^-1 f(g x)`, its reference for how hard a picture is (see `targets.core.symmetry`).
 
-    roi: which region is degraded, or several, one after another. degradation: how, or several ways, each for every
-    region. restorer: how the model paints it back, in `steps` steps. restorations: how many times for each region and
-    degradation, with noise of their own. encoder: sim, in what pictures are compared; `scope` (region, crop, picture)
-    is set on it. pooling: how all restorations become one number (see `compare.pool`).
-    symmetries: of `targets.core.transformations`, or none of them. share: how much of the reference is taken off.
+    roi: the region that is degraded, or several, one after another. degradation: how it is degraded; of several ways
+    each is done to every region. restorer: how the model paints the region back. steps: timesteps of a restoration.
+    restorations: how many for each region and degradation, with noise of their own. encoder: sim, in what original and
+    restorations are compared. scope: what of them is compared: region, crop or picture; none leaves it to the encoder.
+    pooling: how all similarities become one number: mean-log, mean, median, max, best-log or energy. symmetries: views
+    of the model that are its reference: mirror, upside-down, half-turn, quarter-turn, rotate, shear, quarters, negative
+    or red-blue; all, or none. share: how much of the reference is taken off, 1 for all of it.
     settle, pivot: whether a picture whose score is clear stops early (see `settle.Settling`); 0 = never.
 
     The defaults are the setting that told members best on the tuning models of docs/accuracy.md: the whole picture,

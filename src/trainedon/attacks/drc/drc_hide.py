@@ -7,12 +7,9 @@ from typing import ClassVar
 
 from trainedon.attacks.core.registry import register
 from trainedon.attacks.drc.drc import DRC
-from trainedon.compare import Own, Pixel, Similarity
+from trainedon.compare import Own, Similarity
 from trainedon.degrade import Center, Degradation, Hide, Roi
 from trainedon.restore import Guided, Restorer
-from trainedon.targets import Target
-
-STEPS_TO_SEE = 10  # half of what is scored: on a model that remembers, members came back as near to the eye
 
 
 @register
@@ -31,11 +28,3 @@ class DRCHide(DRC):
 
     name: ClassVar[str] = "drc-hide"
     title: ClassVar[str] = "Degrade-Restore-Compare to be seen"
-
-
-def hidden_centre(target: Target, seed: int = 0) -> DRCHide:
-    """What people are shown of an attack that has nothing to show itself: the centre hidden and restored, once.
-
-    As many forward and backward passes a picture as steps, or fewer where the noise path has fewer timesteps.
-    """
-    return DRCHide(steps=min(STEPS_TO_SEE, target.timesteps), restorations=1, encoder=Pixel(), seed=seed)

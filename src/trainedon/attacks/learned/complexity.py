@@ -42,7 +42,8 @@ class Complexity(Attack):
     pictures of other folds.
 
     measure: what tells a picture's complexity: bytes of its `jpeg` (quality 95) or `png`, at the model's size, or its
-    total `variation`, which needs no codec and is the same everywhere.
+    total `variation`, which needs no codec and is the same everywhere. t: timestep of the usual DDPM path, 0 to 999.
+    draws: noises that the loss is averaged over.
     """
 
     t: int = 100

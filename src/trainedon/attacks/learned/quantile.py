@@ -43,6 +43,8 @@ class Quantile(Wrapper):
     of the `bag` networks learns mu and sigma by the Gaussian likelihood of the host's robustly scaled scores, from a
     bootstrap sample of the unseen pictures of other folds; with a normal law every quantile is `mu + z sigma`, and the
     score is the z at which the picture is still called a member. The paper's host is the t-error of SecMI.
+
+    bag: how many networks are averaged.
     """
 
     attack: Attack = field(default_factory=Loss)

@@ -39,6 +39,8 @@ class GSA(Shadowed):
     `pictures` of the pool under each, half of which that model was trained on. A picture that is scored may lie in the
     pool too: the shadow models do not know whether the audited model was trained on it. They must be built like the
     audited model, and be trained about as long on about as many pictures.
+
+    pictures: how many of the pool the trees learn from under each shadow model.
     """
 
     pictures: int = 256

@@ -38,7 +38,7 @@ class GANLeaks(Attack):
     samples: how many pictures the model draws, by DDIM (eta = 0) in `steps` steps, every guess of the clean picture cut
     to [-1, 1]; a class-conditional model draws its classes in turn, one conditioned on captions is given no words.
     Sample i is a function of model, steps, seed and i. All are drawn once for each model and kept on the disk, as
-    8-bit pictures.
+    8-bit pictures. steps: timesteps of which each sample is made.
     """
 
     samples: int = 1000

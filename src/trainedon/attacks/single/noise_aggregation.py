@@ -25,9 +25,9 @@ SMALLEST = 1e-12  # stands for a distance of zero, whose logarithm does not exis
 class NoiseAggregation(Compared):
     """Minus the logarithm of the mean distance (L2) between `predictions` of the noise in one slightly noised picture.
 
-    t: how much noise is added, once; at the default its sigma is 0.1. The same noised picture is then shown as if it
-    were at step t, t + stride, t + 2 stride, and so on. Timesteps of the usual DDPM path; on another path those with
-    the nearest signal-to-noise ratio.
+    predictions: how many are compared. stride: timesteps between two of them. t: how much noise is added, once; at the
+    default its sigma is 0.1. The same noised picture is then shown as if it were at step t, t + stride, t + 2 stride,
+    and so on. Timesteps of the usual DDPM path; on another path those with the nearest signal-to-noise ratio.
     """
 
     t: int = 27

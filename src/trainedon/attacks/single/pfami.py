@@ -27,6 +27,9 @@ class PFAMI(Compared):
     nothing when a picture grows, is off). Both are noised with the same noise, another one at each t = 0, stride, ...,
     (steps - 1) stride of the usual DDPM path; on another path the steps with the nearest signal-to-noise ratio. With
     the reference model that the paper has for some targets: `calibrated(pfami, reference=MODEL)`.
+
+    steps: how many timesteps are averaged. stride: timesteps between two of them. crop: the share of the side that is
+    kept, above 0 and below 1.
     """
 
     steps: int = 10

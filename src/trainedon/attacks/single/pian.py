@@ -19,7 +19,8 @@ from trainedon.targets import Target
 class PIAN(PIA):
     """PIA with `e0 * sqrt(2 / pi) / mean |e0|` in place of `e0` (eq. 10).
 
-    The paper prints sqrt(pi / 2); a standard normal variable has E|z| = sqrt(2 / pi). Parameters as in PIA.
+    The paper prints sqrt(pi / 2); a standard normal variable has E|z| = sqrt(2 / pi). t: timestep of the usual DDPM
+    path; on another path the one with the nearest signal-to-noise ratio. p: the norm's power.
     """
 
     name: ClassVar[str] = "pian"

@@ -30,7 +30,7 @@ class ReDiffuse(Compared):
     A variation: the picture noised to step t, then deterministic DDIM steps t, t - k, ..., 0. t, k: timesteps of the
     usual DDPM path; on another path those with the nearest signal-to-noise ratio. metric: l2 (sum of squared
     differences) or ssim (minus structural similarity). A service that varies pictures is enough for this attack
-    (`targets.Service`).
+    (`targets.Service`). n: how many variations are averaged.
     """
 
     t: int = 200

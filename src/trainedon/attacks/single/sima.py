@@ -23,6 +23,7 @@ class SimA(Compared):
 
     t: timestep of the usual DDPM path; on another path the one with the nearest signal-to-noise ratio. It is fixed
     beforehand: the paper takes the best one in 10..300, which needs the labels that it is to find. No noise is drawn.
+    p: the norm's power.
     """
 
     t: int = 100

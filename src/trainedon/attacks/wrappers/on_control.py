@@ -36,6 +36,10 @@ class OnControl(Wrapper):
     also_needs: ClassVar[tuple[Need, ...]] = ("control",)
 
     @property
+    def stage(self) -> str:
+        return f"control: {self.attack.spelled()} on the control model"
+
+    @property
     def model(self) -> ControlModel:
         """The control model. Raises UserError where none is given."""
         if self.control is None:

@@ -33,7 +33,7 @@ class Recaptioned(Wrapper):
 
     captions: `fixed`, one `text` for all; `shuffled`, for each picture the caption of another one, drawn from `pool` by
     the picture's digest, so that no neighbour has a say; `none`, the empty prompt. pool: a text file, one caption a
-    line; the captions of the run when not given.
+    line; the captions of the run when not given. text: the caption that `fixed` gives to all.
     """
 
     attack: Attack
@@ -52,6 +52,11 @@ class Recaptioned(Wrapper):
             raise UserError(f"{self.name}: captions={self.captions!r}: choose one of {', '.join(KINDS)}")
         if not self.text.strip():
             raise UserError(f"{self.name}: text must say something; captions=none asks with the empty prompt")
+
+    @property
+    def stage(self) -> str:
+        how = {"fixed": "one caption for all", "shuffled": "captions of others", "none": "no captions"}
+        return f"control: {self.attack.spelled()} with {how[self.captions]}"
 
     @property
     def unscored(self) -> str:

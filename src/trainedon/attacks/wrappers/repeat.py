@@ -16,7 +16,10 @@ MOST = 10_000
 @register
 @dataclass(frozen=True)
 class Repeat(Wrapper):
-    """Mean score over `n` seeds, counted up from the attack's own. Refused for an attack that draws no noise."""
+    """Mean score over `n` seeds, counted up from the attack's own. Refused for an attack that draws no noise.
+
+    n: how many seeds; each costs the attack once more.
+    """
 
     attack: Attack
     n: int = 4

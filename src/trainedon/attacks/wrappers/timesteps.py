@@ -14,7 +14,10 @@ from trainedon.errors import UserError
 @register
 @dataclass(frozen=True)
 class Timesteps(Wrapper):
-    """Mean score over the timesteps `t`, joined by `+` on the command line. Refused for an attack without one."""
+    """Mean score over the timesteps `t`, joined by `+` on the command line. Refused for an attack without one.
+
+    t: timesteps of the usual DDPM path, such as 50+100+200.
+    """
 
     attack: Attack
     t: tuple[int, ...] = (50, 100, 200, 300)

@@ -40,6 +40,11 @@ class Turned(Wrapper):
             raise UserError(f"turned: symmetry={self.symmetry!r}: choose one of {', '.join(SYMMETRIES)}")
 
     @property
+    def stage(self) -> str:
+        how = {"mirror": "mirrored", "upside-down": "upside down", "half-turn": "turned by half a circle"}
+        return f"control: {self.attack.spelled()} on the pictures {how[self.symmetry]}"
+
+    @property
     def unscored(self) -> str:
         return f"{self.attack.unscored}, or the picture is its own mirror image"
 

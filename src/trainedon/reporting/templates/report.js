@@ -100,6 +100,7 @@ function zoom(dialog) {
     dialog.prepend(image);
     caption.textContent = own.alt;
     file.href = link.href;
+    file.hidden = link.getAttribute("href").startsWith("#"); // a copy of the page that no files lie beside
   }
   const step = (by) => { place = (place + by + group.length) % group.length; show(); };
   document.addEventListener("click", (event) => {

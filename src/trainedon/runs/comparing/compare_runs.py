@@ -125,17 +125,21 @@ def _attacks(one: _Side, other: _Side) -> tuple[list[AttackKey], tuple[NotCompar
                 continue
             alike = [found for found in there.attacks.values() if found.name == key.name]
             reason = f"{where} run has it with other parameters" if alike else f"{where} run does not have it"
-            left_out.append(NotCompared(attack=name, reason=reason))
+            left_out.append(NotCompared(attack=name, called=_called(side, name, key), reason=reason))
     for name, key in one.attacks.items():
         if name not in other.attacks:
             continue
         told = (one.record.declared or {}).get(name)
         if told is not None and told.learns_from is not None:
             reason = "it learnt from these pictures, so that scores depend on each other and no paired test holds"
-            left_out.append(NotCompared(attack=name, reason=reason))
+            left_out.append(NotCompared(attack=name, called=_called(one, name, key), reason=reason))
         else:
             shared.append(key)
     return shared, tuple(left_out)
+
+
+def _called(side: _Side, text: str, key: AttackKey) -> str:
+    return side.record.labels.get(text, key.name)
 
 
 def _set(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> ComparedSet:

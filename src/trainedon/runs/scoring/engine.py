@@ -202,7 +202,7 @@ def _counts(
 
 def _advance(attacks: Sequence[Attack], total: int, progress: Progress, done: Sequence[int]) -> None:
     for attack, count in zip(attacks, done, strict=True):
-        progress(attack.spelled(), count, total)
+        progress(attack.stage, count, total)
 
 
 def _merge(
@@ -224,10 +224,10 @@ def _merge(
                 continue
             paths = [_folder(out, number, attack) / f"{name}.parquet" for name in names]
             if attack.learns:
-                progress(f"{attack.spelled()} learning", 0, 1)
+                progress(f"{attack.stage}, learning", 0, 1)
                 rows = _concluded(attack, items, [_read_shard(path) for path in paths])
                 writer.write_table(_under(text, pa.Table.from_pylist(rows, schema=SCORES)))
-                progress(f"{attack.spelled()} learning", 1, 1)
+                progress(f"{attack.stage}, learning", 1, 1)
             else:
                 for start in range(0, len(paths), MERGED):
                     tables = [_read_shard(path) for path in paths[start : start + MERGED]]

@@ -15,7 +15,7 @@ import pyarrow as pa
 from trainedon.attacks import Attack, Exhibit, Progress, Scored
 from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.execute import run, run_in_chunks
-from trainedon.attacks.drc.drc_hide import hidden_centre
+from trainedon.attacks.drc.drc_paint import hidden_centre
 from trainedon.attacks.drc.exhibits import beside_view
 from trainedon.attacks.drc.guesses import beside_guesses, guessing
 from trainedon.errors import PictureError, UserError
@@ -25,12 +25,12 @@ from trainedon.pictures.pixels.picture import digest, unpack
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.runs.scoring.exhibit_files import Selection, Shown
 from trainedon.runs.scoring.outlook import Outlook
+from trainedon.runs.scoring.painting import painting_cost, showing
 from trainedon.runs.scoring.unfinished import PartialShard
 from trainedon.targets import Evaluations, Journal, Pace, Symmetric, Target
 from trainedon.targets.core.journal import worthwhile
 
 PAINTING = "painting pictures for the page"
-SHOWING = 3 * 20  # about how many passes a picture takes that is made for the eye
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Scorer:
         self, target: Target, attacks: Sequence[Attack], selection: Selection, pace: Pace | None = None
     ) -> None:
         self._target, self._attacks, self._selection, self._pace = target, attacks, selection, pace
-        self._showing = next((number for number, attack in enumerate(attacks) if attack.shown_as is not None), None)
+        self._showing = showing(attacks)
         self._outlook = Outlook(target, attacks, said=pace is None)  # of a worker among several, nobody could say
         target.batching.pace = pace
 
@@ -114,7 +114,9 @@ class Scorer:
         scored_before = {place for part in parts for place in part.places}
         left = [place for place in range(len(batch)) if place not in scored_before]
         for judged, spent in self._judged(task, number, batch, left, progress) if left else ():
-            self._outlook.tell(task.done, task.total, number, len(batch) - len(left) + len(judged.scores), spent)
+            kinds = len({item.set for item in task.items})
+            now = len(batch) - len(left) + len(judged.scores)
+            self._outlook.tell(task.done, [task.total // kinds] * kinds, number, now, spent)
             fresh.add(left[: len(judged.scores)], judged, spent)
             left = left[len(judged.scores) :]
             if left and self._pace is not None and self._pace.due:
@@ -149,7 +151,7 @@ class Scorer:
             made = now.forward - start.forward + under_way + 2 * (now.backward - start.backward)
             share = min(0.99, made / (passes * len(places))) if passes else 0.0  # all of it is done once it is kept
             furthest = max(furthest, share)
-            progress(attack.spelled(), before + furthest * len(places), task.total)
+            progress(attack.stage, before + furthest * len(places), task.total)
 
         while True:
             began = time.perf_counter()
@@ -188,7 +190,9 @@ class Scorer:
             progress(PAINTING, total - len(chosen), total)
             size = len(chosen)
             if self._pace is not None and self._target.adapts:
-                size = int(min(size, max(self._target.batching.least, self._pace.within(SHOWING))))
+                cost = painting_cost(self._target, attack)
+                within = self._pace.within(cost.forward + 2 * cost.backward)
+                size = int(min(size, max(self._target.batching.least, within)))
             now, chosen = chosen[:size], chosen[size:]
             found = run(exhibitor, self._target, batch.take(now)).exhibits
             if attack.null_view is not None:

@@ -1,0 +1,43 @@
+"""What is painted for the eye besides the scores: how many pictures, and with how many passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from trainedon.attacks import Attack, Cost
+from trainedon.attacks.drc.drc_hide import hidden_centre
+from trainedon.attacks.drc.guesses import guessing
+from trainedon.attacks.wrappers.turned import Turned
+from trainedon.runs.scoring.exhibit_files import SAMPLED, STRONGEST
+from trainedon.targets import Target
+
+
+def showing(attacks: Sequence[Attack]) -> int | None:
+    """Which attack's pictures are shown: the first that has any to show."""
+    return next((number for number, attack in enumerate(attacks) if attack.shown_as is not None), None)
+
+
+def painted(sizes: Sequence[int], shard: int) -> int:
+    """About how many pictures are painted, of sets of these sizes: at the end STRONGEST + SAMPLED of each are kept, and
+    on the way those that were among them. Of n in any order, which come a shard at a time, about k (1 + ln(n / shard))
+    are ever among the first k."""
+    kept = STRONGEST + SAMPLED
+    return sum(round(min(n, kept) * (1 + math.log(max(1.0, n / shard)))) for n in sizes)
+
+
+def painting_cost(target: Target, attack: Attack) -> Cost:
+    """Passes for one picture that is painted, which are not among those of its score."""
+    if attack.shown_as != "noised":
+        return Cost(0)
+    centre = hidden_centre(target, getattr(attack, "seed", 0)).cost(target)
+    times = 1 if attack.null_view is None else 2
+    guesses = guessing(attack)
+    again = Cost(0) if guesses is None else guesses.cost(target)
+    return Cost(times * centre.forward + again.forward, times * centre.backward + again.backward)
+
+
+def is_spared(attack: Attack) -> bool:
+    """Whether what the attack asks was asked before: a control by mirrored pictures of a score that is relative to
+    these."""
+    return isinstance(attack, Turned) and attack.attack.relative_to is not None
