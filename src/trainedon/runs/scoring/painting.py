@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from trainedon.attacks import Attack, Cost
-from trainedon.attacks.drc.drc_hide import hidden_centre
+from trainedon.attacks.drc.drc_paint import hidden_centre
 from trainedon.attacks.drc.guesses import guessing
 from trainedon.attacks.wrappers.turned import Turned
 from trainedon.runs.scoring.exhibit_files import SAMPLED, STRONGEST
