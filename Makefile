@@ -17,7 +17,7 @@ demo: env
 
 # One thread a worker: two workers share two cores, and small networks are slower on more. Modules are compiled once, not
 # by every process that a test starts.
-quick-tests all-tests: export OMP_NUM_THREADS = 1
+quick-tests all-tests test-lowest: export OMP_NUM_THREADS = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 # Lint keeps one core busy for a while, so it runs beside the tests.

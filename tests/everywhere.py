@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 import hashlib
 import itertools
 import os
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import chromium
 import numpy as np
 import pytest
 import tiny
@@ -37,6 +39,15 @@ _numbers = itertools.count()
 def _own_record(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Each test has a record of runs of its own, empty at first; no folder is made until a run is written into it."""
     monkeypatch.setenv("TRAINEDON_STATE", str(tmp_path_factory.getbasetemp() / "state" / str(next(_numbers))))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settled() -> Iterator[None]:
+    """What a file of tests leaves (libraries that it was the first to import) stays, and no garbage collection walks
+    through it again: Target asks for a full one whenever memory runs short, and each took half a second at the end."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -211,6 +222,13 @@ def toy_pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def overtrained() -> Path:
     """A small model that knows the toy members by heart. `training/test_overtrained.py` trains it anew."""
     return Path(__file__).parent / "data" / "overtrained"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """Started once a file. (Over a session it would forbid every other test a loop of asyncio in its process.)"""
+    with chromium.started() as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,15 @@ COMMANDS = [
 ]
 
 
+@cache
+def commands():
+    return typer.main.get_command(app)
+
+
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_has_the_options_that_a_page_gives_it(line):
     _, *words = shlex.split(line, comments=True)
-    group = typer.main.get_command(app)
+    group = commands()
     name, *arguments = words
     assert name in group.commands
     command = group.commands[name]

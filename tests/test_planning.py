@@ -210,6 +210,8 @@ def test_of_a_model_in_latents_the_autoencoder_is_told_too(tmp_path):
     assert found.peak == sum(found.weights.values()) + max(found.network, found.autoencoder)
     assert found.warning is None
     assert "memory does not suffice" in memory_of(target, memory=Memory(1000)).warning
+    back = memory_of(target, memory=Memory(10**9), gradients=True)
+    assert back.network > found.network and back.peak > found.peak
 
 
 def test_of_a_network_of_ones_own_nothing_is_said_of_memory():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from chromium import visit
 
 import trainedon as to
 from trainedon import evidence
@@ -124,19 +125,9 @@ def test_the_site_is_whole_and_loads_no_file_of_another_server(built):
 
 
 @pytest.mark.slow
-def test_search_works_in_a_site_that_is_opened_as_files(built):
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((built / "index.html").as_uri())
-        page.fill(".md-search__input", "exchangeable")
-        page.wait_for_selector(".md-search-result__item a", timeout=60_000)
-        assert "exchangeable" in page.inner_text(".md-search-result__list").lower()
-        browser.close()
-    assert asked and all(url.startswith(("file:", "data:", "blob:", "about:")) for url in asked)
+def test_search_works_in_a_site_that_is_opened_as_files(built, browser):
+    with visit(browser, (built / "index.html").as_uri()) as tab:
+        tab.fill(".md-search__input", "exchangeable")
+        tab.wait_for_selector(".md-search-result__item a")
+        assert "exchangeable" in tab.inner_text(".md-search-result__list").lower()
+    assert tab.asked and all(url.startswith(("file:", "data:", "blob:", "about:")) for url in tab.asked)

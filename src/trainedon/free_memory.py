@@ -1,7 +1,11 @@
-"""How much main memory a program can still get, of the system or of its container."""
+"""What a program may take of this machine, or of its container: main memory, and cores."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")  # of Linux
@@ -23,19 +27,53 @@ def _available(meminfo: Path) -> int | None:
         return None
 
 
+def memory_in_all(cgroup: Path | None = None) -> int | None:
+    """Bytes of main memory that the machine has, a container below its limit; None where the system does not say."""
+    known = [limit for limit, _ in _limits(cgroup or CGROUP)]
+    with suppress(AttributeError, ValueError, OSError):
+        known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(known, default=None)
+
+
+def cores(cgroup: Path | None = None) -> int:
+    """How many cores this process may keep busy, 1 or more; in a container as far as its share of time reaches."""
+    there = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    quota, _, period = _told((cgroup or CGROUP) / "cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        there = min(there, round(int(quota) / int(period)))
+    return max(1, there)
+
+
 def _below_limit(cgroup: Path) -> int | None:
-    """What a container may still take: of version 2 of control groups, or of version 1. Cached files, which the system
-    gives back, are not counted as taken."""
-    versions = (
-        (cgroup, "memory.max", "memory.current", "inactive_file"),
-        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    )
-    for folder, limit, usage, cached in versions:
+    """What a container may still take. Cached files, which the system gives back, are not counted as taken."""
+    for limit, (usage, stat, cached) in _limits(cgroup):
         try:
-            most, taken = (int((folder / name).read_text()) for name in (limit, usage))
-            told = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            told = (line.split() for line in stat.read_text().splitlines())
             given_back = next((int(number) for name, number in told if name == cached), 0)
-        except (OSError, ValueError):  # there is none, or it says `max`
+            return max(0, limit - int(usage.read_text()) + given_back)
+        except (OSError, ValueError):
             continue
-        return max(0, most - taken + given_back)
     return None
+
+
+def _limits(cgroup: Path) -> Iterator[tuple[int, tuple[Path, Path, str]]]:
+    """The limit of a container's memory, of version 2 of control groups, or of version 1, where there is one; and where
+    it stands what is taken: in all, in detail, and what cached files are called there."""
+    first = cgroup / "memory"
+    versions = (
+        (cgroup / "memory.max", (cgroup / "memory.current", cgroup / "memory.stat", "inactive_file")),
+        (
+            first / "memory.limit_in_bytes",
+            (first / "memory.usage_in_bytes", first / "memory.stat", "total_inactive_file"),
+        ),
+    )
+    for limit, taken in versions:
+        if (told := _told(limit)).isdigit():  # else there is none, or it says `max`
+            yield int(told), taken
+
+
+def _told(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

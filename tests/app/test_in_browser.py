@@ -1,39 +1,23 @@
 """The page as a person uses it, in a headless browser; nothing here waits for less than as long as it takes."""
 
 import io
-import shutil
 
 import pytest
+from chromium import visit
 from droppable import bomb, png
 from PIL import Image
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Gradio, which leaves sockets open
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-ARGS += ["--disable-sync"]
 HOSTILE = ["<img src=x onerror=document.title=1>.png", "${document.title=1}{{7*7}}.png", "..\\..\\evil.png"]
 
 
 @pytest.fixture
-def tab(served):
-    api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium on the PATH")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGS, timeout=0)
-        context = browser.new_context(viewport={"width": 1100, "height": 900})
-        context.set_default_timeout(600_000)  # a busy machine is no fault of the page, and nothing waits for ever
-        tab = context.new_page()
-        tab.asked = []
-        tab.on("request", lambda request: tab.asked.append(request.url))
-        tab.goto(served.address)
+def tab(served, browser):
+    with visit(browser, served.address, viewport={"width": 1100, "height": 900}) as tab:
         tab.wait_for_selector("#ask")
         yield tab
-        outside = [
-            url for url in tab.asked if not url.startswith((f"http://127.0.0.1:{served.port}/", "data:", "blob:"))
-        ]
-        assert outside == []
-        browser.close()
+        own = (f"http://127.0.0.1:{served.port}/", "data:", "blob:")
+        assert [url for url in tab.asked if not url.startswith(own)] == []
 
 
 def drop(tab, name, files, says):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from slowly import slowly
 
 from trainedon.evidence import Evaluation, Scores, evaluate_table, to_json
 from trainedon.evidence.protocol.agreement import FEWEST, spearman
+from trainedon.evidence.protocol.rules import STANDARD_2
 from trainedon.evidence.table.split import calibration_mask
 
 RNG = np.random.default_rng(11)
@@ -104,6 +106,14 @@ def test_members_are_listed_most_often_named_first(found):
     assert listed == sorted(listed)
     assert len(listed) == 120
     assert found.agreement.pictures[0].sha256 is not None
+
+
+def test_of_many_members_those_that_most_attacks_name_are_listed(found):
+    whole = found.agreement
+    assert whole.n_not_listed == 0 and "n_not_listed" not in to_json(found)
+    few = evaluate_table(Scores.from_rows(table(120, 640)), rules=replace(STANDARD_2, listed=10)).agreement
+    assert few.pictures == whole.pictures[:10] and few.n_not_listed == 110
+    assert few.named_by == whole.named_by
 
 
 @pytest.mark.parametrize(("unseen", "level"), [(58, None), (59, 0.05), *slowly((298, 0.05), (299, 0.01))])

@@ -13,20 +13,6 @@ from trainedon.exports.plots import slug
 from trainedon.runs import verify
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder, rng = tmp_path_factory.mktemp("exports"), np.random.default_rng(0)
-    with (folder / "given.csv").open("w") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["picture", "set", "attack", "score"])
-        for attack in ("my_attack 50%", "$x^2$"):
-            for name, shift in (("member", 1), ("unseen", 0)):
-                writer.writerows([f"{name}{i}", name, attack, rng.normal(shift)] for i in range(40))
-    done = call("report", folder / "given.csv", "--out", folder / "run", "--csv", "--latex")
-    assert done.returncode == 0 and "attacks.tex" in done.stdout, done.stderr
-    return folder / "run"
-
-
 def test_the_table_has_every_attack_with_its_intervals_and_is_checked(run):
     with (run / "attacks.csv").open(newline="") as stream:
         rows = [*csv.DictReader(stream)]

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from trainedon import free_memory
 from trainedon.errors import UserError
 from trainedon.pictures import Entry, scan, take_inventory, write_inventory
 from trainedon.pictures import worker_processes as module
@@ -212,18 +213,23 @@ def test_a_store_that_fails_ends_the_run(folder):
     assert seen[-1] == CHUNK
 
 
-def test_workers_are_as_many_as_there_is_room_for(monkeypatch):
-    allowed = {"cpu.max": "max 100000", "memory.max": "max"}
-    monkeypatch.setattr(module, "_allowed", allowed.__getitem__)
+def test_workers_are_as_many_as_there_is_room_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(free_memory, "CGROUP", tmp_path)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2**23, "SC_PAGE_SIZE": 2**12}.__getitem__)
     assert affordable() == 16  # 32 GiB
-    allowed["memory.max"] = str(5 * 2**30)
+    (tmp_path / "memory.max").write_text(f"{5 * 2**30}\n")
     assert affordable() == 2
-    allowed |= {"memory.max": "max", "cpu.max": "300000 100000"}
+    (tmp_path / "memory.max").unlink()
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text(f"{9 * 2**30}\n")  # of the first version
+    assert affordable() == 4
+    (tmp_path / "cpu.max").write_text("300000 100000\n")
     assert affordable() == 3
-    allowed["memory.max"] = "1000"
+    (tmp_path / "memory.max").write_text("1000\n")
     assert affordable() == 1
 
 

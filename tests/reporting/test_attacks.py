@@ -120,6 +120,15 @@ def test_counts_and_pictures_are_the_document_s(crowd, page):
     assert {by[name] for name in re.findall(r"member-\d+\.png", none)} <= {0}
 
 
+def test_members_that_are_not_listed_are_counted(crowd, page):
+    agreement = crowd.document["agreement"]
+    counts = agreement["named_by"]["member"]
+    agreement["pictures"], agreement["n_not_listed"] = agreement["pictures"][:3], len(agreement["pictures"]) - 3
+    text = page(crowd).text
+    assert f"3 of {sum(counts[2:])}, the most often named first." in text
+    assert f"{counts[0]}, which are in scores.parquet alone." in text
+
+
 def test_pictures_that_were_kept_are_shown(crowd, page):
     before = len(page(crowd).all("img"))
     for path in crowd.path.rglob("evidence.json"):

@@ -1,26 +1,13 @@
 """The page in a real browser: wide and phone-wide, light and dark, with and without JavaScript."""
 
 import re
-import shutil
+from contextlib import ExitStack
 
 import pytest
+from chromium import visit
 
 pytestmark = pytest.mark.slow
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-ARGS += ["--disable-sync"]
 NAME = "a-very-long-name-without-any-place-to-break-" * 12 + "<b>.png"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium on the PATH")
-    with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=ARGS, timeout=0)
-        yield running
-        running.close()
 
 
 @pytest.fixture(params=["demo", "evaluation", "crowd"])
@@ -34,58 +21,41 @@ def address(request):
     return render(build.write()).as_uri()
 
 
-def look(browser, address, width, scheme, script):
-    """What the browser makes of the page: (facts, messages, requests, screenshot)."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=script
-    )
-    context.set_default_timeout(600_000)  # a busy machine is no fault of the page, and nothing waits for ever
-    tab = context.new_page()
-    messages, requests = [], []
-    tab.on("console", lambda message: messages.append(message.text))
-    tab.on("pageerror", lambda error: messages.append(str(error)))
-    tab.on("request", lambda request: requests.append(request.url))
-    tab.goto(address)
-    facts = {}
-    if script:
-        for unfold in (False, True):
-            if unfold:
-                tab.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
-            facts["overflow"] = max(
-                facts.get("overflow", 0), tab.evaluate("document.documentElement.scrollWidth - innerWidth")
-            )
-        tab.evaluate("document.querySelectorAll('details').forEach(e => e.open = false)")
-        facts["background"] = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-        facts["broken"] = tab.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
-    try:
-        shot = tab.screenshot(full_page=True)
-    except pytest.importorskip("playwright.sync_api").Error:  # a browser that is short of time or memory may fail once
-        shot = tab.screenshot(full_page=True)
-    context.close()
-    return facts, messages, requests, shot
+def overflow(tab):
+    """By how many pixels the page is wider than the window."""
+    return tab.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+
+def ground(tab):
+    return tab.evaluate("getComputedStyle(document.body).backgroundColor")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_overflows_and_nothing_is_loaded(browser, address, width):
-    backgrounds = set()
-    for scheme in ("light", "dark"):
-        facts, messages, requests, _ = look(browser, address, width, scheme, script=True)
-        assert facts["overflow"] <= 0
-        assert facts["broken"] == 0
-        assert messages == []
-        assert [url for url in requests if not url.startswith("data:")] == [address]
-        backgrounds.add(facts["background"])
-    assert len(backgrounds) == 2  # the style sheet applies, and follows the scheme
+    with visit(browser, address, viewport={"width": width, "height": 900}, color_scheme="light") as tab:
+        assert overflow(tab) <= 0
+        tab.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+        assert overflow(tab) <= 0
+        assert tab.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length") == 0
+        light = ground(tab)
+        tab.emulate_media(color_scheme="dark")
+        assert ground(tab) != light  # the style sheet applies, and follows the scheme
+        assert tab.messages == []
+        assert [url for url in tab.asked if not url.startswith("data:")] == [address]
 
 
-def test_twenty_curves_have_twenty_strokes(browser, crowd):
+@pytest.fixture
+def visited(browser):
+    """visited(address): a tab, closed after the test."""
+    with ExitStack() as open_tabs:
+        yield lambda address, **options: open_tabs.enter_context(visit(browser, address, **options))
+
+
+def test_twenty_curves_have_twenty_strokes(visited, crowd):
     """Read from the browser, since colours and dashes come from the style sheet."""
     from trainedon.reporting import render
 
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(600_000)  # a busy machine is no fault of the page, and nothing waits for ever
-    tab = context.new_page()
-    tab.goto(render(crowd.write()).as_uri())
+    tab = visited(render(crowd.write()).as_uri())
     strokes = tab.evaluate(
         "[...document.querySelectorAll('.legend .swatch path')].map(e => getComputedStyle(e))"
         ".map(s => s.stroke + ' ' + s.strokeDasharray)"
@@ -94,43 +64,29 @@ def test_twenty_curves_have_twenty_strokes(browser, crowd):
         "new Set([...document.querySelectorAll('.heat td')].map(e => getComputedStyle(e).backgroundColor)).size"
     )
     inside = tab.evaluate("document.querySelector('.heat').getBoundingClientRect().right <= innerWidth")
-    context.close()
     assert len(strokes) == len(set(strokes)) == 20
     assert heat > 6
     assert inside  # twenty columns fit on a desk
-
-
-def visited(browser, address, script=True, media="screen"):
-    """A tab at an address, and the messages that it writes."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=script)
-    context.set_default_timeout(600_000)  # a busy machine is no fault of the page, and nothing waits for ever
-    tab, messages = context.new_page(), []
-    tab.on("console", lambda message: messages.append(message.text))
-    tab.on("pageerror", lambda error: messages.append(str(error)))
-    tab.emulate_media(media=media)
-    tab.goto(address)
-    return tab, messages
 
 
 SEEN = "[...document.querySelectorAll('#every tbody tr')].filter(e => e.checkVisibility())"
 
 
 @pytest.mark.parametrize("media", ["screen", "print"])
-def test_no_script_is_needed(browser, audit, media):
+def test_no_script_is_needed(visited, audit, media):
     """Without the script all rows are there to be seen, and nothing that would do nothing."""
     from trainedon.reporting import render
 
-    tab, messages = visited(browser, render(audit.write()).as_uri(), script=False, media=media)
+    tab = visited(render(audit.write()).as_uri(), java_script_enabled=False, media=media)
     if media == "screen":
         tab.locator("#all summary").click()
     rows = tab.locator("#every tbody tr")
     assert rows.count() == 47 and all(row.is_visible() for row in rows.all())
     assert not tab.locator("#tools").is_visible() and not tab.locator("#pager").is_visible()
-    assert tab.locator("button:visible").count() == 0 and messages == []
-    tab.context.close()
+    assert tab.locator("button:visible").count() == 0 and tab.messages == []
 
 
-def test_the_table_is_searched_filtered_sorted_and_paged_by_keyboard(browser, audit):
+def test_the_table_is_searched_filtered_sorted_and_paged_by_keyboard(visited, audit):
     from trainedon.reporting import render
 
     for i in range(60):
@@ -138,7 +94,7 @@ def test_the_table_is_searched_filtered_sorted_and_paged_by_keyboard(browser, au
     nasty = '"><img src=x onerror=alert(1)>.png'
     for row in (*audit.rows, *audit.inventory):
         row["picture"] = row["picture"].replace("suspect-1.png", nasty)
-    tab, messages = visited(browser, render(audit.write()).as_uri())
+    tab = visited(render(audit.write()).as_uri())
     told = tab.locator("#told")
     tab.locator("#all summary").focus()
     tab.keyboard.press("Enter")
@@ -158,28 +114,26 @@ def test_the_table_is_searched_filtered_sorted_and_paged_by_keyboard(browser, au
     assert told.inner_text().endswith("of 7; 107 in the table")
     tab.locator("#tools select").nth(1).select_option("Stands out")
     assert told.inner_text().startswith("1 to 2 of 2;")
-    assert messages == []
-    tab.context.close()
+    assert tab.messages == []
 
 
-def test_an_address_opens_what_is_folded_away(browser, audit):
+def test_an_address_opens_what_is_folded_away(visited, audit):
     from trainedon.reporting import render
 
     for i in range(80):
         audit.score(f"extra-{i:02}.png", "unseen", -1.0 - i)
     page = render(audit.write())
     anchor = re.findall(r'<tr id="(p-\w+)"><th scope="row"><span title="extra-79.png"', page.read_text("utf-8"))[0]
-    tab, messages = visited(browser, f"{page.as_uri()}#{anchor}")
+    tab = visited(f"{page.as_uri()}#{anchor}")
     row = tab.locator(f"#{anchor}")
     assert row.is_visible() and row.evaluate("e => { const b = e.getBoundingClientRect(); return b.top < innerHeight }")
-    assert messages == []
-    tab.context.close()
+    assert tab.messages == []
 
 
-def test_a_picture_is_enlarged_by_click_and_by_key(browser, audit):
+def test_a_picture_is_enlarged_by_click_and_by_key(visited, audit):
     from trainedon.reporting import render
 
-    tab, messages = visited(browser, render(audit.write()).as_uri())
+    tab = visited(render(audit.write()).as_uri())
     tab.locator("article a.zoom").first.focus()
     tab.keyboard.press("Enter")
     shown = tab.locator("#zoom img")
@@ -190,8 +144,7 @@ def test_a_picture_is_enlarged_by_click_and_by_key(browser, audit):
     assert tab.locator("#zoom p").inner_text() == "suspect-0.png: the part that was hidden, in colour"
     assert tab.locator("#zoom a").get_attribute("href").endswith("/region.png")
     tab.keyboard.press("Escape")
-    assert not shown.is_visible() and messages == []
-    tab.context.close()
+    assert not shown.is_visible() and tab.messages == []
 
 
 def pages(pdf):
@@ -200,11 +153,11 @@ def pages(pdf):
 
 
 @pytest.mark.parametrize("kind", ["demo", "evaluation", "crowd"])
-def test_the_first_printed_page_is_the_summary_and_nothing_else(browser, kind, request):
+def test_the_first_printed_page_is_the_summary_and_nothing_else(visited, kind, request):
     from trainedon.reporting import render
 
     build = request.getfixturevalue(kind)
-    tab, messages = visited(browser, render(build.write()).as_uri())
+    tab = visited(render(build.write()).as_uri())
     assert not tab.locator("#summary").is_visible()
     tab.emulate_media(media="print")
     text = tab.locator("#summary").evaluate("e => e.textContent")
@@ -216,5 +169,4 @@ def test_the_first_printed_page_is_the_summary_and_nothing_else(browser, kind, r
     said = "The strongest of" if build.kind == "evaluate" else build.document["claim"]["sentence"]
     for part in (said, "What it rests on", "The pictures with the highest scores", "Controls", "Digests (SHA-256)"):
         assert part in text
-    assert messages == []
-    tab.context.close()
+    assert tab.messages == []

@@ -137,6 +137,15 @@ def test_an_evaluation_prints_its_numbers_in_words(evaluation, page):
     assert "reported" not in html.text.lower()  # nobody said which pictures these are
 
 
+def test_what_is_painted_for_the_eye_has_its_own_auc_where_it_was_scored(evaluation, page):
+    evaluation.run["declared"] = {"DRC(t=100)": {"shown_as": "noised", "relative_to": "self"}}
+    assert "how near the painted centre comes" not in page(evaluation).text
+    evaluation.document["attacks"][1] |= {"name": "drc-paint", "auc": 0.84, "auc_ci": [0.75, 0.9]}
+    for row in evaluation.rows:
+        row["attack"] = "drc-paint" if row["attack"] == "loss" else row["attack"]
+    assert "told from unseen ones with an AUC of 0.840 (0.750 to 0.900)." in page(evaluation).text
+
+
 def test_an_attack_that_cannot_tell_is_called_a_coin(evaluation, page):
     evaluation.document["attacks"][0] |= {"auc": 0.52, "auc_ci": [0.42, 0.62]}
     assert "no better than a coin would" in page(evaluation).text

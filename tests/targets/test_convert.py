@@ -10,16 +10,18 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from commandline import call
+from filelock import FileLock
 from safetensors.torch import load_file
 from torch import nn
 
 import trainedon as to
 from trainedon.errors import UserError
 from trainedon.targets.checkpoints import unpickled
-from trainedon.targets.checkpoints.unpickled import Left
+from trainedon.targets.checkpoints.stand_ins import Array, Left, NumberType, Scalar
 
 
 class Settings:
@@ -108,6 +110,86 @@ def test_the_dictionary_may_be_the_checkpoint_or_a_whole_module(network, here):
         assert_same("0.safetensors", network.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("beside", "called"), [({}, "model"), ({"optimizer": "adam"}, "model"), ({"ema": "ema", "opt": "adam"}, "top")]
+)
+def test_tensors_at_the_top_are_a_state_of_their_own(beside, called, network, here):
+    states = {"ema": network.state_dict(), "adam": {"exp_avg": torch.ones(3)}}
+    torch.save({"betas": torch.ones(4), "w": torch.zeros(2)} | {key: states[name] for key, name in beside.items()}, "a")
+    told = served("a")
+    assert {one["key"] for one in told["files"].values()} == {called} | {*beside} & {"ema"}
+    assert told["aside"] == [key for key in beside if key.startswith("opt")]
+    file = next(file for file, one in told["files"].items() if one["key"] == called)
+    assert_same(file, {"betas": torch.ones(4), "w": torch.zeros(2)})
+
+
+def test_arrays_of_numpy_are_tensors_and_its_numbers_numbers(here):
+    arrays = {
+        "rows": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "swapped": np.arange(3, dtype=">f8"),
+        "half": np.ones(2, np.float16),
+        "none": np.zeros((0, 3), np.int64),
+        "yes": np.array([True, False]),
+    }
+    others = {"words": np.array(["a", None]), "rate": np.float64(0.5), "step": np.int64(3)}
+    for old in (False, True):
+        torch.save({"ema": arrays, "mean": arrays["rows"]} | others, "np.pt", _use_new_zipfile_serialization=not old)
+        told = served("np.pt")
+        assert told["values"] == {"rate": 0.5, "step": 3} and told["unknown"] == [
+            "numpy.ndarray of other things than numbers"
+        ]
+        assert_same(
+            "0.safetensors", {name: torch.from_numpy(a.astype(a.dtype.newbyteorder("="))) for name, a in arrays.items()}
+        )
+        assert_same("1.safetensors", {"mean": torch.from_numpy(arrays["rows"])})
+
+
+def test_what_is_said_of_an_array_is_checked_and_never_given_to_numpy():
+    kind = NumberType("f4", False, True)
+    kind.__setstate__((3, "<", None, None, None, -1, -1, 0))
+    for shape, data in (((3,), bytes(8)), ((2**40,), bytes(8)), ((-2,), bytes(8)), ((2, True), bytes(8))):
+        one = Array()
+        one.__setstate__((1, shape, kind, False, data))
+        with pytest.raises(ValueError, match="not as many bytes"):
+            one.numbers()
+    for code in ("O8", "V8", "U2", "c8", "f4,f4", ["f4"], "f4 "):
+        one = Array()
+        one.__setstate__((1, (1,), NumberType(code), False, bytes(8)))
+        assert one.numbers() is None and Scalar(NumberType(code), bytes(8)).number() is None
+    assert Array().numbers() is None and Scalar().number() is None
+
+
+def test_a_key_in_half_characters_is_refused_by_name(here):
+    for checkpoint in ({"a\ud800": {"w": torch.ones(1)}}, {"model": {"a\ud800": torch.ones(1)}}):
+        torch.save(checkpoint, "odd.pt")
+        with pytest.raises(UserError, match=r"its key 'a\\ud800' is no text: save it anew"):
+            to.convert("odd.pt", "out")
+    torch.save({"model": {"w": torch.ones(1)}, "note": "a\ud800"}, "odd.pt")
+    assert served("odd.pt")["values"] == {"note": "a\\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            pickle.UnpicklingError("Trying to load unsupported GLOBAL os.system whose module os is blocked."),
+            "call os.system",
+        ),
+        (
+            pickle.UnpicklingError("GLOBAL a.B was not an allowed global by default."),
+            "before PyTorch 1.6 and names a.B",
+        ),
+        (RuntimeError("PytorchStreamReader failed reading zip archive"), "cut short: get it again"),
+        (RuntimeError("Invalid magic number; corrupt file?"), "not written by torch.save"),
+        (MemoryError(), "more memory than an honest checkpoint"),
+    ],
+)
+def test_refusals_say_what_to_do_in_our_words(error, says):
+    said = unpickled.said(error)
+    assert says in said and not any(word in said for word in ("GLOBAL", "weights_only", "Pytorch", "magic"))
+
+
 def test_one_key_may_be_asked_for(network, here):
     torch.save({"a": network.state_dict(), "opt": {"b": torch.ones(2)}}, "all.pt")
     assert served("all.pt", only="opt")["files"] == {"0.safetensors": {"key": "opt", "tensors": 1}}
@@ -156,11 +238,14 @@ def deep(levels):
     [
         ({"model": torch.zeros(1).expand(10**5, 10**5)}, "larger than the file"),
         ({"model": {"a": torch.zeros(2, dtype=torch.complex64)}}, "sparse, quantised or complex"),
+        ({1: torch.zeros(1), "1": {"a": torch.ones(1)}}, "two of its keys are written alike, 1 and '1': save it anew"),
+        ({"a": {1: torch.zeros(1), "1": torch.ones(1)}}, "two of its tensors are called '1'"),
+        ({"w": torch.zeros(1), "top": {"a": torch.ones(1)}}, "lie at its top and also under 'top'"),
+        ({"optimizer": {"a": torch.ones(1)}}, "no tensors but those of 'optimizer', which --only KEY takes"),
         ({"a": {"b.c": torch.zeros(1), "b": {"c": torch.ones(1)}}}, "two of its tensors are called 'b.c'"),
         (deep(80), "nested too deep"),
         ({"step": 3}, "it holds no tensors"),
         ([torch.zeros(1)], "it holds a list, and no dictionary of tensors"),
-        ({"x": Calls(os.mkdir, "ran")}, "posix.mkdir whose module posix is blocked"),
     ],
 )
 def test_what_makes_no_sense_is_refused(value, says, here):
@@ -168,6 +253,36 @@ def test_what_makes_no_sense_is_refused(value, says, here):
     with pytest.raises((ValueError, pickle.UnpicklingError), match=says):
         served("odd.pt")
     assert not Path("ran").exists()
+
+
+def test_what_pytorch_never_opens_is_refused(here):
+    torch.save({"x": Calls(os.mkdir, "ran")}, "odd.pt")
+    with pytest.raises(UserError, match=r"it would call posix\.mkdir, and no honest checkpoint does"):
+        to.convert("odd.pt", "out")
+    assert names() == ["odd.pt"]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_call(network, here):
+    torch.save(network.state_dict(), "flat.pt")
+    left = Path(".out.tmp/out")
+    left.mkdir(parents=True)
+    (left / "0.safetensors").write_bytes(b"half")
+    (left / ".convert.json.tmp").touch()
+    to.convert("flat.pt", "out")
+    assert names() == ["flat.pt", "out"] and names("out") == ["convert.json", "model.safetensors"]
+
+
+def test_a_hidden_folder_of_others_stays(network, here):
+    torch.save(network.state_dict(), "flat.pt")
+    Path(".out.tmp/out").mkdir(parents=True)
+    Path(".out.tmp/out/mine.txt").touch()
+    with pytest.raises(UserError, match="none of this program's"):
+        to.convert("flat.pt", "out")
+    Path(".out.tmp/out/mine.txt").unlink()
+    with FileLock(".out.tmp/.lock"), pytest.raises(UserError, match="another process writes out"):
+        to.convert("flat.pt", "out")
+    to.convert("flat.pt", "out")
+    assert names() == ["flat.pt", "out"]
 
 
 def test_what_is_packed_or_a_program_is_refused(network, here):

@@ -8,6 +8,8 @@ import torch
 from slowly import slowly
 
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.single.curvature import divergence
+from trainedon.condition import UNCONDITIONAL
 from trainedon.errors import UserError
 from trainedon.free_memory import free_of_system
 from trainedon.pictures import Batch
@@ -15,7 +17,7 @@ from trainedon.targets import Batching, load_target
 from trainedon.targets.core import device
 from trainedon.targets.core.row_memory import Memory, RowsNeed, peak_of
 from trainedon.targets.networks import footprint as target_footprint
-from trainedon.targets.networks.footprint import Footprint, fit, footprint
+from trainedon.targets.networks.footprint import BACK, Footprint, fit, footprint
 
 MIB = 2**20
 
@@ -25,6 +27,20 @@ def test_the_peak_of_a_calculation_is_what_it_holds_at_once():
     x = torch.zeros(256, 1024)
     # the hidden layer, and what the activation makes of it
     assert peak_of(lambda: network(x)) == pytest.approx(2 * 256 * 4096 * 4, rel=0.01)
+
+
+def test_until_its_gradient_is_known_a_row_holds_every_layer():
+    layers = [layer for _ in range(8) for layer in (torch.nn.Linear(512, 512), torch.nn.Tanh())]
+    network = torch.nn.Sequential(*layers).requires_grad_(False)
+    x = torch.zeros(256, 512)
+
+    def back():
+        given = x.clone().requires_grad_(True)
+        return torch.autograd.grad(network(given).sum(), given)
+
+    one = x.numel() * 4
+    assert peak_of(lambda: network(x)) == 2 * one
+    assert 9 * one <= peak_of(back, gradients=True) <= 12 * one, "what each of 8 layers answered, and a few besides"
 
 
 def test_what_cannot_be_walked_through_without_numbers_is_not_known():
@@ -65,6 +81,8 @@ def test_a_row_of_every_family_can_be_reckoned(family, tmp_path):
     parameters = sum(one.numel() for one in target.network.parameters())
     assert found.weights["network"] >= 4 * parameters
     assert found.network.fixed <= found.weights["network"]
+    assert found.back is None
+    assert found.network.row < footprint(target, gradients=True).back.row < BACK * found.network.row
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +111,35 @@ def test_a_processor_without_room_for_one_row_is_told_before_anything_is_asked(t
         fit(target, Memory(1000))
     fit(target, Memory(1000, fatal=False))  # on a card one row is tried
     assert (target.batching.rows, target.batching.coder.rows) == (1, 1)
+
+
+def test_rows_are_fewer_where_gradients_are_taken(target, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    need = footprint(target, gradients=True).back
+    curvature, loss = parse_attacks("curvature, loss")
+    pictures = Batch.of(torch.rand(5, 3, 16, 16) * 2 - 1)
+    many = curvature.score(target, pictures)
+    room = Memory(need.bytes(5), 1.0)
+    monkeypatch.setattr(Memory, "of", lambda _device: room)
+    target.batching = Batching(32, coder=Batching(8))
+    loss.score(target, pictures)
+    assert target.batching.rows == 32
+    assert curvature.score(target, pictures) == pytest.approx(many, rel=1e-4)
+    assert (target.batching.rows, target.batching.unit) == (5, 4)
+    target.batching = Batching(32, coder=Batching(8))
+    monkeypatch.setattr(Memory, "of", lambda _device: Memory(need.bytes(1) - 1, 1.0))
+    with pytest.raises(UserError, match=r"the way back of a single row takes .* leave out attacks that need gradients"):
+        curvature.score(target, pictures)
+
+
+def test_the_way_back_holds_no_more_rows_than_go_through_at_once(target, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    x = torch.rand(32, *target.shape)
+    held = []
+    for rows in (8, 16, 32):
+        target.batching = Batching(rows, coder=Batching(8))
+        held.append(peak_of(lambda: divergence(target, x, 300, UNCONDITIONAL, [x.sign()]), gradients=True))
+    assert held[0] < 0.6 * held[1] < 0.36 * held[2]
 
 
 def test_nothing_is_known_nothing_is_changed(target):

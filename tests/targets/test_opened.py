@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -110,22 +111,31 @@ def test_a_network_with_tables_of_its_own(tmp_path, dtype):
     assert_as_the_library_loads_it(tmp_path / "unet", kind, dtype)
 
 
+LISTENING: list[list[str]] = []
+
+
+@cache
+def hear():
+    """Once: Python forgets no hook, and would ask each of them of everything that later tests do."""
+
+    def heard(event, given):
+        if LISTENING and event == "open" and isinstance(given[0], str | bytes | os.PathLike):
+            LISTENING[-1].append(os.fsdecode(given[0]))
+        elif LISTENING and event == "pickle.find_class":
+            LISTENING[-1].append(f"unpickled {given}")
+
+    sys.addaudithook(heard)
+
+
 @contextmanager
 def listening():
     """The paths that are opened inside the block, and what is unpickled."""
-    opened, on = [], [True]
-
-    def heard(event, given):
-        if on and event == "open" and isinstance(given[0], str | bytes | os.PathLike):
-            opened.append(os.fsdecode(given[0]))
-        elif on and event == "pickle.find_class":
-            opened.append(f"unpickled {given}")
-
-    sys.addaudithook(heard)
+    hear()
+    LISTENING.append([])
     try:
-        yield opened
+        yield LISTENING[-1]
     finally:
-        on.clear()
+        LISTENING.pop()
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)

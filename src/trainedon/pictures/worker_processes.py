@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any
 
 from trainedon.errors import UserError
+from trainedon.free_memory import cores, memory_in_all
 from trainedon.fresh_interpreter import MODULES, command_of
 from trainedon.pictures.examining import Examination
 from trainedon.pictures.items import Item
@@ -96,23 +96,8 @@ def in_window(
 
 def affordable() -> int:
     """How many workers this process has cores and memory for."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    quota, _, period = _allowed("cpu.max").partition(" ")
-    if quota.isdigit() and period.isdigit():
-        cores = min(cores, round(int(quota) / int(period)))
-    limit = _allowed("memory.max") or _allowed("memory/memory.limit_in_bytes")  # of the second and the first version
-    limits = [int(limit)] if limit.isdigit() else []
-    with suppress(AttributeError, ValueError, OSError):  # systems that do not tell
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return max(1, min([cores, *(limit // MEMORY for limit in limits)]))
-
-
-def _allowed(what: str) -> str:
-    """What a container on Linux is allowed; empty where there is no such limit."""
-    try:
-        return Path("/sys/fs/cgroup", what).read_text().strip()
-    except OSError:
-        return ""
+    memory = memory_in_all()
+    return cores() if memory is None else max(1, min(cores(), memory // MEMORY))
 
 
 class _Crew:

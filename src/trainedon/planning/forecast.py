@@ -30,6 +30,7 @@ from trainedon.planning.peak_memory import MemoryEstimate, held_so_far, memory_o
 from trainedon.runs.scoring.engine import SHARD
 from trainedon.runs.scoring.painting import painted, painting_cost, showing
 from trainedon.targets import Target
+from trainedon.targets.networks.footprint import fit_gradients
 
 LARGEST = 10**15  # of a count; beyond it one has mistyped
 SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
@@ -119,6 +120,9 @@ def plan(
     _check(pictures, devices)
     for attack in attacks:
         attack.check(target)
+    back = any("gradients" in attack.needs for attack in attacks)
+    if back:
+        fit_gradients(target)
     asked = [demand(target, attack) for attack in attacks]
     sample = None if source is None else sample_pictures(target, source, clock, rendering, follow_links)
     if bytes_per_picture is None and sample is not None:
@@ -129,7 +133,7 @@ def plan(
         found,
         device=describe(target),
         rests_on=(*found.rests_on, *_cautions(target, attacks)),
-        memory=memory_of(target, held_so_far(target.device)),
+        memory=memory_of(target, held_so_far(target.device), gradients=back),
         painting=_painting(target, attacks, sizes or (pictures // 2, pictures - pictures // 2), speeds),
     )
 

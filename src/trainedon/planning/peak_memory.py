@@ -15,10 +15,11 @@ from trainedon.targets.networks.network import Network
 @dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes on the device that was measured. weights: of each part. rows, pictures: how many go through the network and
-    the autoencoder at once; None without one. network, autoencoder: what these take besides their weights; they do not
-    work at the same time. peak: of weights and work; None where a row cannot be reckoned. measured: the most that was
-    held until a batch was timed, on a processor by the whole process, its libraries and the loading included. free:
-    what can still be had beside the weights; None where the system does not say."""
+    the autoencoder at once; None without one. network, autoencoder: what these take besides their weights, the way back
+    included where an attack needs gradients; they do not work at the same time. peak: of weights and work; None where a
+    row cannot be reckoned. measured: the most that was held until a batch was timed, on a processor by the whole
+    process, its libraries and the loading included. free: what can still be had beside the weights; None where the
+    system does not say."""
 
     weights: dict[str, int]
     rows: int
@@ -41,18 +42,21 @@ class MemoryEstimate:
         )
 
 
-def memory_of(target: Target, measured: int | None = None, memory: Memory | None = None) -> MemoryEstimate | None:
+def memory_of(
+    target: Target, measured: int | None = None, memory: Memory | None = None, gradients: bool = False
+) -> MemoryEstimate | None:
     """Of a model that is loaded; None for one whose weights are not known here, such as a network of one's own.
 
-    measured: as in `MemoryEstimate`. memory: what is free; None: it is asked.
+    measured: as in `MemoryEstimate`. memory: what is free; None: it is asked. gradients: whether attacks take some.
     """
     if not isinstance(target, Network):
         return None
-    found, batching = footprint(target), target.batching
+    found, batching = footprint(target, gradients), target.batching
     memory = memory or Memory.of(target.device)
     coder = None if found.coder is None else batching.coder
     rows, pictures = batching.most, None if coder is None else coder.most
-    network = None if found.network is None else found.network.bytes(rows)
+    need = found.back if gradients else found.network
+    network = None if need is None else need.bytes(rows)
     autoencoder = None if found.coder is None or pictures is None else found.coder.bytes(pictures)
     return MemoryEstimate(
         weights=found.weights,

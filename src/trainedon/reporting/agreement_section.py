@@ -94,7 +94,7 @@ def agreement(run: RunFolder) -> AgreementSection | None:
         counts=_counts(named_by) if named_by else (),
         sizes=(words.count(sum(named_by.member)), words.count(sum(named_by.unseen))) if named_by else ("0", "0"),
         silent=tuple(label for i, label in labels.items() if i not in found.naming),
-        lists=_lists(run, found.pictures, labels, len(found.naming)) if named_by else (),
+        lists=_lists(run, found.pictures, labels, named_by.member) if named_by else (),
     )
 
 
@@ -157,28 +157,32 @@ def _share(counts: Sequence[int], k: int, kind: str) -> tuple[str, Markup]:
 
 
 class _Chosen:
-    """The first MOST of many pictures: most first; then those that can be shown; then by digest, so that nobody chose
-    them; `first` has each beside its evidence pictures."""
+    """The first MOST of n pictures, not all of which need be listed: most first; then those that can be shown; then by
+    digest, so that nobody chose them; `first` has each beside its evidence pictures."""
 
-    def __init__(self) -> None:
-        self.n = 0
+    def __init__(self, n: int) -> None:
+        self.n, self._met = n, 0
         self._first: list[tuple[tuple[int, bool, str, int], Named, Restored | None]] = []
 
     def add(self, one: Named, kept: Restored | None) -> None:
-        key = (-len(one.by), kept is None, one.sha256 or "", self.n)
+        key = (-len(one.by), kept is None, one.sha256 or "", self._met)
         bisect.insort(self._first, (key, one, kept), key=lambda entry: entry[0])
         del self._first[MOST:]
-        self.n += 1
+        self._met += 1
 
     @property
     def first(self) -> list[tuple[Named, Restored | None]]:
         return [(one, kept) for _, one, kept in self._first]
 
 
-def _lists(run: RunFolder, pictures: Iterable[Named], labels: dict[int, str], attacks: int) -> tuple[Listed, ...]:
-    """Training pictures that most attacks name, that one alone names, and that none names."""
+def _lists(
+    run: RunFolder, pictures: Iterable[Named], labels: dict[int, str], counts: Sequence[int]
+) -> tuple[Listed, ...]:
+    """Training pictures that most attacks name, that one alone names, and that none names. counts: how many pictures
+    exactly 0, 1, 2, ... attacks name, those that are not listed among them."""
     folders = {path.name for path in (run.path / run_files.RESTORED).glob("*")}
-    groups = {key: _Chosen() for key in ("most", "one", "none")}
+    attacks = len(counts) - 1
+    groups = {"most": _Chosen(sum(counts[2:])), "one": _Chosen(sum(counts[1:2])), "none": _Chosen(sum(counts[:1]))}
     for one in pictures:
         kept = run.restored(one.sha256) if (one.sha256 or "")[:16] in folders else None
         groups["most" if len(one.by) > 1 else "one" if one.by else "none"].add(one, kept)
@@ -186,6 +190,8 @@ def _lists(run: RunFolder, pictures: Iterable[Named], labels: dict[int, str], at
     def listed(key: str, title: str, rule: str, empty: str) -> Listed:
         n, first = groups[key].n, groups[key].first
         note = f"{words.count(len(first))} of {words.count(n)}, {rule}." if len(first) < n else ""
+        if n and not first:
+            note = f"{words.count(n)}, which are in scores.parquet alone."
         thumbs = tuple(_thumb(one, kept, labels, attacks) for one, kept in first)
         return Listed(title, note if n else empty, thumbs)
 

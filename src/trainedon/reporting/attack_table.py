@@ -13,6 +13,7 @@ from trainedon.reporting.run_folder import RunFolder, ScoredAttack
 
 LEVELS = ("0.01", "0.001")
 LABEL = 36  # characters
+PAINTED = "drc-paint"
 Show = Callable[[float | None], str]
 
 
@@ -85,6 +86,13 @@ def strongest(run: RunFolder) -> TableEntry:
     """Of an evaluation the attack with the highest AUC, whose interval holds although it was picked."""
     best = run.document.strongest if isinstance(run.document, Evaluation) else None
     return next((entry for entry in entries(run) if entry.found is best), ranked(run)[0])
+
+
+def painted(run: RunFolder) -> TableEntry | None:
+    """Of an evaluation the attack that scores what is shown for the eye, if it is one of the run and has an AUC."""
+    if run.kind == "audit":
+        return None
+    return next((one for one in entries(run) if one.attack.name == PAINTED and one.auc_ci is not None), None)
 
 
 def heads(run: RunFolder) -> list[str]:

@@ -131,6 +131,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "flags": sections.flags(run),
         "restores": next((attack.restores for attack in run.attacks if attack.restores), None),
         "for_the_eye": _for_the_eye(run),
+        "painted": attack_table.painted(run),
         "guesses": any(kept.has_guesses for kept in cards.kept.values()),
         "leading": attack_table.entries(run)[0].label,
         "strongest": attack_table.strongest(run).label,

@@ -194,7 +194,14 @@ class PiGDM(Pulled):
 
 
 def guidance_of(target: Target, masked: Masked, x: torch.Tensor, t: int) -> Guidance:
-    """One forward and one backward pass."""
+    """One forward and one backward pass, of as many rows together as go through the network at once."""
+    found = [_guidance(target, masked[part], x[part], t) for part in target.batching.parts(len(x))]
+    noise, clean = (torch.cat(parts) for parts in zip(*(one.denoised for one in found), strict=True))
+    others = (torch.cat([getattr(one, name) for one in found]) for name in ("error", "pull", "mends"))
+    return Guidance(Denoised(noise, clean), *others)
+
+
+def _guidance(target: Target, masked: Masked, x: torch.Tensor, t: int) -> Guidance:
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
         denoised = target.denoise(x, t, masked.condition)

@@ -35,6 +35,9 @@ class Masked:
     hidden: torch.Tensor
     condition: Condition = UNCONDITIONAL
 
+    def __getitem__(self, part: slice) -> Masked:
+        return Masked(self.original[part], self.degraded[part], self.hidden[part], self.condition[part])
+
     def paste(self, kept: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
         """`kept` where the picture was kept, `painted` where it was hidden (eq. 4 of arXiv 2403.08487)."""
         return torch.where(self.hidden[:, None], painted, kept)

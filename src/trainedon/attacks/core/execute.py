@@ -14,6 +14,7 @@ from trainedon.errors import PartError, UserError
 from trainedon.pictures import Batch
 from trainedon.targets import Target
 from trainedon.targets.core.asking import ran_out
+from trainedon.targets.networks.footprint import fit_gradients
 
 if TYPE_CHECKING:
     from trainedon.attacks.core.attack import Attack
@@ -39,6 +40,8 @@ def run_in_chunks(attack: Attack, target: Target, pictures: Batch | torch.Tensor
     """
     batch = valid(target, pictures if isinstance(pictures, Batch) else Batch.of(pictures))
     attack.check(target)
+    if "gradients" in attack.needs:
+        fit_gradients(target)
     if attack.observes:
         yield Scored(np.stack([run_once(one, target, batch) for one in attack.observes], axis=1))
         return

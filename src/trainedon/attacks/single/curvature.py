@@ -68,6 +68,13 @@ def divergence(
 
     x_t and each of probes: float32 (n, c, h, w). Counts n forward evaluations, and n backward ones for each probe.
     """
+    parts = [*target.batching.parts(len(x_t))]
+    return torch.cat([_divergence(target, x_t[part], t, condition[part], [v[part] for v in probes]) for part in parts])
+
+
+def _divergence(
+    target: Target, x_t: torch.Tensor, t: int, condition: Condition, probes: list[torch.Tensor]
+) -> torch.Tensor:
     with torch.enable_grad():
         x_t = x_t.detach().requires_grad_(True)
         predicted = target.denoise(x_t, t, condition).noise

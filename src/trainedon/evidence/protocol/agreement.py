@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from trainedon.evidence.protocol.documents import Agreement, AttackEvaluation, Named, NamedBy
+from trainedon.evidence.protocol.rules import STANDARD_2, Rules
 from trainedon.evidence.table.lazy import LazySequence
 from trainedon.evidence.table.rows import SETS, Rows
 from trainedon.evidence.table.scores import Scores
@@ -29,11 +30,11 @@ class AlignedScores:
     counted: np.ndarray
 
 
-def agreement(scores: Scores, attacks: Sequence[AttackEvaluation]) -> Agreement | None:
+def agreement(scores: Scores, attacks: Sequence[AttackEvaluation], rules: Rules = STANDARD_2) -> Agreement | None:
     """How far the attacks of an evaluation agree; None with fewer than two, or too few pictures for any correlation.
 
     `attacks`: what was found of each, in the order of `scores.attacks`; their thresholds decide which pictures are
-    named.
+    named. `rules`: they say how many pictures are listed.
     """
     members, unseen = _table(scores, "member"), _table(scores, "unseen")
     matrix = spearman(np.hstack([members.score, unseen.score]))
@@ -42,12 +43,14 @@ def agreement(scores: Scores, attacks: Sequence[AttackEvaluation]) -> Agreement 
     level, naming = _level(attacks)
     named_by: NamedBy | None = None
     pictures: LazySequence[Named] = LazySequence(Named, 0, lambda _: [])
+    left_out = 0
     if level is not None:
         thresholds = np.array([attacks[i].tpr_at_fpr[level].threshold for i in naming])
         known, named = _named(members, naming, thresholds)
         counts = (_counts(named), _counts(_named(unseen, naming, thresholds)[1]))
         named_by = NamedBy(member=counts[0], unseen=counts[1])
-        pictures = _listed(known, named, np.array(naming))
+        pictures = _listed(known, named, np.array(naming), rules.listed)
+        left_out = len(known) - len(pictures)
     return Agreement(
         attacks=tuple(attack.repr for attack in attacks),
         spearman=matrix,
@@ -55,6 +58,7 @@ def agreement(scores: Scores, attacks: Sequence[AttackEvaluation]) -> Agreement 
         naming=naming if level is not None else (),
         named_by=named_by,
         pictures=pictures,
+        n_not_listed=left_out,
     )
 
 
@@ -125,9 +129,9 @@ def _counts(named: np.ndarray) -> tuple[int, ...]:
     return tuple(np.bincount(named.sum(axis=0), minlength=len(named) + 1).tolist())
 
 
-def _listed(rows: Rows, named: np.ndarray, naming: np.ndarray) -> LazySequence[Named]:
-    """The pictures that most attacks name first; rows: by name."""
-    order = np.argsort(-named.sum(axis=0), kind="stable")
+def _listed(rows: Rows, named: np.ndarray, naming: np.ndarray, most: float) -> LazySequence[Named]:
+    """At most so many pictures, those that most attacks name first; rows: by name."""
+    order = np.argsort(-named.sum(axis=0), kind="stable")[: int(min(most, len(rows)))]
     named, columns = named[:, order], rows.columns
     picture, sha256 = rows.column("picture")[order], rows.column("sha256")[order]
 

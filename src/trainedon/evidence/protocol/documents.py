@@ -196,6 +196,9 @@ class Agreement(Document):
     naming: tuple[Count, ...] = Field(description="the attacks that have a threshold at this level")
     named_by: NamedBy | None
     pictures: LazySequence[Named] = Field(description="members that all naming attacks scored, most often named first")
+    n_not_listed: Count = Field(
+        0, exclude_if=_is_empty, description="further such members, named by fewer; missing where all are listed"
+    )
 
 
 class PromptControl(Document):

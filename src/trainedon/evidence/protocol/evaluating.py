@@ -86,7 +86,7 @@ def evaluate_table(
         protocol=rules.name,
         interval_level=CONFIDENCE,
         attacks=attacks,
-        agreement=agreement(scores, attacks),
+        agreement=agreement(scores, attacks, rules),
         blind=findings.blind,
         duplicates=copies,
         randomised=randomised,

@@ -33,7 +33,8 @@ class Rules:
     needs_power: whether level 3 needs controls that could have found something.
     mirrors: whether pictures are tested against their mirror images where scores are differences to these.
     verdict: whether an evaluation says first what its strongest attack found.
-    listed: so many suspects are listed in an audit, besides those that are named."""
+    listed: so many suspects are listed in an audit, besides those that are named, and so many members in an
+    evaluation."""
 
     name: Protocol
     schema_version: Literal[1, 2]

@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from trainedon.errors import UserError
 from trainedon.files import write_json
@@ -22,6 +24,7 @@ from trainedon.targets.reading.model_files import shown
 from trainedon.targets.reading.tensors import Tensors
 
 LISTED = "convert.json"
+LOCK = ".lock"
 _PROGRAM = f"{MODULES} from trainedon.targets.checkpoints.unpickled import serve; serve()"
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
@@ -43,37 +46,70 @@ class Converted:
 def convert(checkpoint: str | Path, out: str | Path, only: str | None = None) -> Converted:
     """Write the tensors of a checkpoint that `torch.save` wrote (`.pt`, `.pth`, `.ckpt`, `.bin`) to a new folder.
 
-    Each dictionary of tensors at its top becomes a file of safetensors named by its key, `ema.safetensors` say; a
-    checkpoint that is one dictionary of tensors becomes `model.safetensors`. `convert.json` lists them, with the
-    checkpoint's digest, its numbers and texts, and what was left. only: the key to take. No code of the checkpoint
+    Each dictionary of tensors at its top becomes a file of safetensors named by its key, `ema.safetensors` say, all
+    but optimisers and their kin; tensors that lie bare at its top become `model.safetensors`, or `top.safetensors`
+    where such files are there besides. NumPy's arrays of numbers are taken as tensors. `convert.json` lists them, with
+    the checkpoint's digest, its numbers and texts, and what was left. only: the key to take. No code of the checkpoint
     runs: see `unpickled`. Raises UserError for a file that is none, and a folder that holds something.
     """
     checkpoint, out = Path(checkpoint), Path(out)
     _check(checkpoint, out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    hidden = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    place = hidden / "out"
     try:
-        place.mkdir()
-        told = _asked(checkpoint, place, only)
-        found = _named(told, place)
-        listed = {
-            "source": checkpoint.name,
-            "sha256": found.sha256,
-            "files": {name: {"key": key, "tensors": count} for name, (key, count) in found.files.items()},
-            "left_out": [*found.aside],
-            "values": dict(found.values),
-            "not_opened": [*found.unknown],
-        }
-        write_json(place / LISTED, listed)
-        if out.exists():
-            out.rmdir()  # an empty one
-        place.rename(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with _hidden(out) as place:
+            told = _asked(checkpoint, place, only)
+            found = _named(told, place)
+            write_json(place / LISTED, _listed(checkpoint, found))
+            if out.exists():
+                out.rmdir()  # an empty one
+            place.rename(out)
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror or error}): choose another --out") from None
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
     return found
+
+
+@contextmanager
+def _hidden(out: Path) -> Iterator[Path]:
+    """A new folder beside `out` for this process alone, which goes with the block; what a killed process left there
+    goes first. Raises UserError where another one works there, or something of somebody else's lies there."""
+    hidden = out.absolute().with_name(f".{out.name}.tmp")
+    place = hidden / "out"
+    if hidden.is_symlink() or (hidden.exists() and not _is_left_over(hidden)):
+        raise UserError(f"{hidden} is none of this program's: move it away, or choose another --out")
+    hidden.mkdir(exist_ok=True)
+    lock = FileLock(hidden / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"another process writes {out}: wait for it, or choose another --out") from None
+    try:
+        if place.exists():
+            shutil.rmtree(place)
+        place.mkdir()
+        yield place
+    finally:
+        lock.release()
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _is_left_over(hidden: Path) -> bool:
+    """Whether a folder holds nothing but what this program writes there."""
+    if not hidden.is_dir() or {path.name for path in hidden.iterdir()} - {LOCK, "out"}:
+        return False
+    place = hidden / "out"
+    written = place.iterdir() if place.is_dir() and not place.is_symlink() else ()
+    return all(path.name.endswith((".safetensors", LISTED, f"{LISTED}.tmp")) for path in written)
+
+
+def _listed(checkpoint: Path, found: Converted) -> dict[str, Any]:
+    return {
+        "source": checkpoint.name,
+        "sha256": found.sha256,
+        "files": {name: {"key": key, "tensors": count} for name, (key, count) in found.files.items()},
+        "left_out": [*found.aside],
+        "values": dict(found.values),
+        "not_opened": [*found.unknown],
+    }
 
 
 def _check(checkpoint: Path, out: Path) -> None:

@@ -1,8 +1,8 @@
 """The tensors of a pickled checkpoint, in a process of its own: nothing in the file is imported or called.
 
 PyTorch's unpickler for weights alone builds tensors, numbers, texts, lists and dictionaries. Whatever else a checkpoint
-names, settings of a training program say, stands in as a `Left`, which keeps what it is given and does nothing. This
-process may not use the network, start programs or write files but through safetensors, and its memory is bounded.
+names, settings of a training program say, is replaced by a stand-in, which keeps what it is given and does nothing.
+This process may not use the network, start programs or write files but through safetensors, and its memory is bounded.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,33 +18,23 @@ from pathlib import Path
 from typing import IO, Any
 
 from trainedon.reading import open_regular
+from trainedon.targets.checkpoints.stand_ins import STAND_INS, STOOD_FOR, Array, Left, Scalar
 
 ROOM = 3 * 2**30  # bytes for libraries; besides, three times the file
 SECONDS, BYTES_A_SECOND = 120, 20_000_000  # of a processor
 DEEPEST = 64  # dictionaries in dictionaries
 MOST = 200_000  # tensors
 UNNAMED = "model"  # what a checkpoint is called that is one dictionary of tensors
+TOP = "top"  # what tensors are called that lie beside such dictionaries
+SAVE_ANEW = "open it with its own code where that does no harm, and save the state_dict of its module"
 # What trainings keep beside the network, and a reader has no use for.
 ASIDE = ("opt", "scaler", "lr_sched", "sched", "rng", "cuda_rng", "callbacks", "loops")
 _REFUSED = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "ctypes.dlopen")
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # of unshare(2)
 
 
-class Left(dict):  # type: ignore[type-arg]  # whatever a stranger puts in
-    """Stands for an object of a class that is not opened. It keeps what it was given."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__()
-
-    def __new__(cls, *arguments: Any, **named: Any) -> Left:
-        return super().__new__(cls)
-
-    def __setstate__(self, state: Any) -> None:
-        for part in state if isinstance(state, tuple) else (state,):
-            if isinstance(part, Mapping):
-                self.update(part)
-
-    __hash__ = object.__hash__  # type: ignore[assignment]
+class Refused(ValueError):
+    """Says in our words why a checkpoint is not converted, and what to do."""
 
 
 def serve() -> None:
@@ -60,83 +51,165 @@ def serve() -> None:
             _forbid()
             stream.seek(0)
             told = _converted(stream, size, Path(out), only, torch, safetensors.torch.save_file)
-    except (MemoryError, RecursionError) as error:
-        told = {"reason": "takes more memory than an honest checkpoint of its size" if str(error) == "" else str(error)}
     except Exception as error:  # noqa: BLE001 (a damaged pickle raises anything)
-        text = str(error).rpartition("WeightsUnpickler error:")[2]  # of PyTorch, behind much advice
-        told = {"reason": (" ".join(text.split()) or type(error).__name__)[:300]}
+        told = {"reason": said(error)[:500]}
     sys.stdout.write(json.dumps(told | {"alone": alone}) + "\n")
+
+
+def said(error: Exception) -> str:
+    """Why a checkpoint was not read. PyTorch's own words are for who wrote the code that reads it."""
+    text = str(error)
+    if isinstance(error, Refused):
+        return text
+    if isinstance(error, MemoryError | RecursionError):
+        return "it takes more memory than an honest checkpoint of its size: it is damaged, or made to fill memory"
+    if isinstance(error, PermissionError):
+        return f"{text}: do not open it in any other way"
+    if found := re.search(r"unsupported GLOBAL (\S+) whose module (\S+) is blocked", text):
+        return f"it would call {found[1]}, and no honest checkpoint does: do not open it in any other way"
+    if found := re.search(r"GLOBAL (\S+) was not an allowed global", text):
+        return (
+            f"it is of the format before PyTorch 1.6 and names {found[1]}, which cannot be left out of it: {SAVE_ANEW}"
+        )
+    if isinstance(error, zipfile.BadZipFile) or "PytorchStreamReader" in text or isinstance(error, EOFError):
+        return "it is damaged or cut short: get it again"
+    return f"it is damaged, or was not written by torch.save: get it again, or {SAVE_ANEW}"
 
 
 def _converted(stream: IO[bytes], size: int, out: Path, only: str | None, torch: Any, save: Any) -> dict[str, Any]:
     sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
     unknown = _unknown_names(stream, size, torch)
     stream.seek(0)
-    with torch.serialization.safe_globals([(Left, name) for name in unknown]):
+    stand_ins = {**dict.fromkeys(unknown, Left), "numpy.ndarray": Left, **STAND_INS}
+    with torch.serialization.safe_globals([(kind, name) for name, kind in stand_ins.items()]):
         read = torch.load(stream, map_location="cpu", weights_only=True)
-    groups, values = _groups(read, torch)
-    if only is not None and only not in groups:
-        raise ValueError(f"it holds no tensors under {only!r}: {', '.join(map(repr, sorted(groups)))} are there")
-    aside = [name for name in groups if (name != only if only else name.lower().startswith(ASIDE))]
+    unread: set[str] = set()
+    states, values = _states(read, torch, unread)
+    if only is not None and only not in states:
+        raise Refused(f"it holds no tensors under {only!r}: {', '.join(map(repr, sorted(states)))} are there")
+    aside = [name for name in states if (name != only if only else is_aside(name))]
     files = {}
-    for number, name in enumerate(name for name in groups if name not in aside):
-        tensors, kept = groups[name], {}
+    for number, name in enumerate(name for name in states if name not in aside):
+        tensors, kept = states[name], {}
         if sum(one.numel() * one.element_size() for one in tensors.values()) > 2 * size + 2**20:
-            raise ValueError("its tensors are larger than the file: it is damaged, or made to fill memory")
+            raise Refused("its tensors are larger than the file: it is damaged, or made to fill memory")
         for key, one in tensors.items():
             kept[key] = one.detach().clone(memory_format=torch.contiguous_format)
         save(kept, out / f"{number}.safetensors")
         files[f"{number}.safetensors"] = {"key": name, "tensors": len(kept)}
     if not files:
-        raise ValueError("it holds no tensors")
-    return {"files": files, "aside": aside, "values": values, "unknown": unknown, "sha256": sha256}
+        beside = f" but those of {', '.join(map(repr, aside))}, which --only KEY takes" if aside else ""
+        raise Refused(f"it holds no tensors{beside}")
+    unread |= {name for name in unknown if name not in STOOD_FOR}
+    return {"files": files, "aside": aside, "values": values, "unknown": sorted(unread), "sha256": sha256}
+
+
+def is_aside(name: str) -> bool:
+    """Whether a key is one that is not taken unless it is asked for."""
+    return name.lower().startswith(ASIDE)
 
 
 def _unknown_names(stream: IO[bytes], size: int, torch: Any) -> list[str]:
     """What the checkpoint names that is not on PyTorch's list; of the format before 2020 it cannot be told, and is
-    refused by name as it is met. Raises ValueError for what is packed, or is a program."""
+    refused by name as it is met. Raises Refused for what is packed, or is a program."""
     stream.seek(0)
     if not zipfile.is_zipfile(stream):
         return []
     with zipfile.ZipFile(stream) as listed:
         if sum(one.file_size for one in listed.infolist()) > size:  # it is written unpacked
-            raise ValueError("it is packed: save it with torch.save, which does not pack")
+            raise Refused("it is packed: save it with torch.save, which does not pack")
         if any("/code/" in one.filename for one in listed.infolist()):
-            raise ValueError("it is a program of TorchScript, and no checkpoint: save the state_dict of its module")
+            raise Refused("it is a program of TorchScript, and no checkpoint: save the state_dict of its module")
     stream.seek(0)
     return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(stream))
 
 
-def _groups(read: Any, torch: Any) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """The tensors under each key of the checkpoint, and its numbers and texts."""
-    if not isinstance(read, Mapping):
-        raise ValueError(f"it holds a {type(read).__name__}, and no dictionary of tensors")
-    module = isinstance(read, Left)
-    flat = module or any(isinstance(value, torch.Tensor) for value in read.values())
-    groups: dict[str, dict[str, Any]] = {}
+def _states(read: Any, torch: Any, unread: set[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """The tensors under each key of the checkpoint, and its numbers and texts; to `unread` what arrays it has besides.
+
+    Tensors that lie bare at the top are a state of their own: the model, where nothing but what is left aside lies
+    beside them, else what belongs to all.
+    """
+    if isinstance(read, Left) and "_modules" in read:  # a whole module
+        read = {UNNAMED: read}
+    if not isinstance(read, Mapping) or isinstance(read, Array):
+        raise Refused(f"it holds a {type(read).__name__}, and no dictionary of tensors: {SAVE_ANEW}")
+    states: dict[str, dict[str, Any]] = {}
     values: dict[str, Any] = {}
-    for key, value in [(UNNAMED, read)] if flat else read.items():
-        if isinstance(value, bool | int | float | str) and len(str(value)) <= 200:
-            values[str(key)] = str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            continue
-        found = dict(_tensors(value, "", torch, DEEPEST))
-        if found:
-            groups[str(key)] = found
-    if sum(map(len, groups.values())) > MOST:
-        raise ValueError(f"it holds more than {MOST:,} tensors")
-    return groups, values
+    bare: dict[str, Any] = {}
+    for key, value in _told_apart(read):
+        plain = value.number() if isinstance(value, Scalar) else value
+        if isinstance(plain, bool | int | float | str) and len(str(plain)) <= 200:
+            values[key] = _written(plain)
+        elif (tensor := _tensor(value, key, torch, unread)) is not None:
+            bare[key] = tensor
+        elif found := dict(_tensors(value, "", torch, DEEPEST, unread)):
+            states[key] = found
+    if bare:
+        name = TOP if any(not is_aside(name) for name in states) else UNNAMED
+        if name in states:
+            raise Refused(f"tensors lie at its top and also under {name!r}: save it anew with another key there")
+        states[name] = bare
+    if sum(map(len, states.values())) > MOST:
+        raise Refused(f"it holds more than {MOST:,} tensors: save those of the network alone")
+    return states, values
 
 
-def _tensors(value: Any, name: str, torch: Any, left: int) -> Iterator[tuple[str, Any]]:
+def _written(value: bool | int | float | str) -> bool | int | float | str:
+    """As JSON can hold it."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _told_apart(value: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Keys as texts, by which files and tensors are named. Raises Refused where two are one, or one is no text."""
+    seen: dict[str, Any] = {}
+    for key, part in value.items():
+        name = str(key)
+        if name in seen:
+            both = f"{seen[name]!r} and {key!r}"
+            raise Refused(f"two of its keys are written alike, {both}: save it anew with keys that are texts")
+        _check_text(name)
+        seen[name] = key
+        yield name, part
+
+
+def _check_text(name: str) -> None:
+    """Raises Refused for a name with half a character, which no file can be called by."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise Refused(f"its key {name[:100]!a} is no text: save it anew under another") from None
+
+
+def _tensor(value: Any, name: str, torch: Any, unread: set[str]) -> Any:
+    """A tensor, or an array of NumPy as one; None for anything else."""
+    if isinstance(value, Array):
+        try:
+            numbers = value.numbers()
+        except ValueError as error:
+            raise Refused(f"{name[:100]!r}: {error}: it is damaged") from None
+        if numbers is not None:
+            return torch.from_numpy(numbers)
+        unread.add("numpy.ndarray of other things than numbers")
+        return None
+    if not isinstance(value, torch.Tensor):
+        return None
+    if value.layout is not torch.strided or value.is_quantized or value.is_complex():
+        raise Refused(f"{name[:100]!r} is sparse, quantised or complex, which safetensors do not hold: {SAVE_ANEW}")
+    return value
+
+
+def _tensors(value: Any, name: str, torch: Any, left: int, unread: set[str]) -> Iterator[tuple[str, Any]]:
     """Names with dots, as a state_dict has them, and the tensors; of a pickled module without its own words for where
     they lie."""
-    if isinstance(value, torch.Tensor):
-        if value.layout is not torch.strided or value.is_quantized or value.is_complex():
-            raise ValueError(f"{name[:100]!r} is sparse, quantised or complex, which safetensors do not hold")
-        yield name, value
+    if (tensor := _tensor(value, name, torch, unread)) is not None:
+        _check_text(name)
+        yield name, tensor
         return
     if left == 0:
-        raise ValueError("it is nested too deep")
+        raise Refused("it is nested too deep: save the state_dict of its module")
     if isinstance(value, Mapping):
         parts = [(str(key), part) for key, part in value.items()]
     elif isinstance(value, list | tuple):
@@ -147,9 +220,9 @@ def _tensors(value: Any, name: str, torch: Any, left: int) -> Iterator[tuple[str
     seen = set()
     for key, part in parts:
         below = name if within and key in ("_parameters", "_buffers", "_modules") else f"{name}.{key}".lstrip(".")
-        for one in _tensors(part, below, torch, left - 1):
+        for one in _tensors(part, below, torch, left - 1, unread):
             if one[0] in seen:
-                raise ValueError(f"two of its tensors are called {one[0][:100]!r}")
+                raise Refused(f"two of its tensors are called {one[0][:100]!r}: save them under different names")
             seen.add(one[0])
             yield one
 

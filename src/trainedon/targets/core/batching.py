@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +22,8 @@ class Batching:
 
     rows: at most. compiled: whether the network is compiled anew for each number of rows. pace: where the rows' time is
     measured, and progress told, if it is. unit: a batch is filled up to a multiple of it, a power of two up to PAD.
-    coder: of a model with an autoencoder, how many pictures go through that at once.
+    coder: of a model with an autoencoder, how many pictures go through that at once. there_and_back: whether there is
+    known to be room for the way back through as many rows.
     """
 
     rows: int = 64
@@ -30,6 +31,7 @@ class Batching:
     pace: Pace | None = None
     unit: int = PAD
     coder: Batching | None = field(default=None, repr=False)
+    there_and_back: bool = field(default=False, repr=False)
 
     def through(
         self, network: Rows, x: torch.Tensor, t: torch.Tensor, condition: Condition, rows: int | None = None
@@ -96,6 +98,12 @@ class Batching:
         if self.pace and self.adapts(device) and not torch.is_grad_enabled():
             most = int(min(most, self.pace.within(1) // self.unit * self.unit))
         return max(self.unit, most)
+
+    def parts(self, n: int) -> Iterator[slice]:
+        """n rows, as many of them together as go through the network at once: for who also takes the way back, until
+        which all that a row went through is held."""
+        size = max(self.unit, self.rows // self.unit * self.unit)
+        return (slice(start, start + size) for start in range(0, n, size))
 
     def adapts(self, device: torch.device) -> bool:
         """Whether batches may shrink where rows are slow: on a CPU, where the batch size changes no answer and timing a

@@ -63,14 +63,14 @@ class RowsNeed:
         return self.fixed + rows * self.row
 
 
-def peak_of(work: Callable[[], object]) -> int | None:
+def peak_of(work: Callable[[], object], gradients: bool = False) -> int | None:
     """The most bytes that `work` holds at once, besides what was there before, without computing anything: PyTorch
-    walks through it with tensors that have shapes alone. None where it cannot."""
+    walks through it with tensors that have shapes alone. None where it cannot. gradients: whether they are taken."""
     from torch._subclasses.fake_tensor import FakeTensorMode  # late, as it takes a second
 
     watch = _Watch()
     try:
-        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), watch:
+        with torch.set_grad_enabled(gradients), FakeTensorMode(allow_non_fake_inputs=True), watch:
             work()
     except Exception:  # noqa: BLE001 (what a network does may be anything, and not all of it has shapes alone)
         return None

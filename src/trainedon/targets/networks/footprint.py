@@ -11,7 +11,9 @@ from torch import nn
 
 from trainedon.condition import UNCONDITIONAL, Classes, Condition
 from trainedon.errors import UserError
+from trainedon.targets.core.batching import Batching
 from trainedon.targets.core.row_memory import Memory, RowsNeed, peak_of
+from trainedon.targets.core.target import Target
 from trainedon.targets.networks.latent import Latent
 from trainedon.targets.networks.network import Network
 
@@ -19,25 +21,32 @@ log = logging.getLogger("trainedon")
 
 # Tensors of a picture's full size and the network's first width that a network of few weights surely holds fewer of.
 SURELY = 64
+BACK = 16  # times as many it surely holds fewer of until its gradient is known
 
 
 @dataclass(frozen=True)
 class Footprint:
     """weights: bytes of each part's weights. network, coder: what a row takes of the network, and a picture of the
-    autoencoder; None where there is none, or it cannot be reckoned."""
+    autoencoder; None where there is none, or it cannot be reckoned. back: what a row takes of the network until its
+    gradient is known; None likewise, and where nobody asked."""
 
     weights: dict[str, int]
     network: RowsNeed | None
     coder: RowsNeed | None
+    back: RowsNeed | None = None
 
 
-def footprint(target: Network) -> Footprint:
-    """Of a model that is loaded; nothing is computed but the embedding of an empty caption."""
+def footprint(target: Network, gradients: bool = False) -> Footprint:
+    """Of a model that is loaded; nothing is computed but the embedding of an empty caption. gradients: whether some are
+    to be taken, too."""
     coder = None
     if isinstance(target, Latent) and not target.offloaded:
         coder = _coder_need(target)
-    network = None if getattr(target, "offloaded", False) else _network_need(target)
-    return Footprint({name: _bytes(part) for name, part in _parts(target).items()}, network, coder)
+    network = back = None
+    if not getattr(target, "offloaded", False):
+        network = _network_need(target)
+        back = _network_need(target, gradients=True) if gradients else None
+    return Footprint({name: _bytes(part) for name, part in _parts(target).items()}, network, coder, back)
 
 
 def fit(target: Network, memory: Memory | None) -> None:
@@ -60,14 +69,41 @@ def fit(target: Network, memory: Memory | None) -> None:
                 f"{_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: close other programs, take a "
                 "larger machine, or a smaller --size"
             )
-        if most < of.most:
-            log.info("memory: %s of %s free, %d %ss at once", _gib(memory.free), target.device, max(1, most), what)
-            of.at_most(max(1, most))
+        _at_most(target, of, most, memory, what)
 
 
-def _is_small(target: Network, memory: Memory) -> bool:
+def fit_gradients(target: Target, memory: Memory | None = None) -> None:
+    """As `fit`, for attacks that go back through the network, which hold all that a row went through until then.
+
+    Called before each of them, and done once. memory: as it is now, where not given.
+    """
+    if not isinstance(target, Network) or target.batching.there_and_back or getattr(target, "offloaded", False):
+        return
+    target.batching.there_and_back = True
+    memory = memory or Memory.of(target.device)
+    if memory is None or _is_small(target, memory, BACK):
+        return
+    need = _network_need(target, gradients=True)
+    if need is None:
+        return
+    if need.most(memory) < 1 and memory.fatal:
+        raise UserError(
+            f"{target.identity.name}: the way back of a single row takes {_gib(need.bytes(1))} beside the weights, "
+            f"and {_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: leave out attacks that need "
+            "gradients, close other programs, take a larger machine, or a smaller --size"
+        )
+    _at_most(target, target.batching, need.most(memory), memory, "row")
+
+
+def _at_most(target: Network, batching: Batching, most: int, memory: Memory, what: str) -> None:
+    if most < batching.most:
+        log.info("memory: %s of %s free, %d %ss at once", _gib(memory.free), target.device, max(1, most), what)
+        batching.at_most(max(1, most))
+
+
+def _is_small(target: Network, memory: Memory, times: int = 1) -> bool:
     """Whether a network is so small beside what is free that reckoning, which takes longer than to ask it, would change
-    nothing."""
+    nothing. times: what a row takes, in multiples of what it takes without gradients."""
     config = target.config
     widths = getattr(config, "block_out_channels", None)
     heads, each = (getattr(config, name, None) for name in ("num_attention_heads", "attention_head_dim"))
@@ -77,10 +113,10 @@ def _is_small(target: Network, memory: Memory) -> bool:
         coded = pixels * target.autoencoder.config.block_out_channels[0]
     row = target.shape[1] * target.shape[2] * width
     rows = target.batching.most
-    return bool(width) and SURELY * 4 * max(rows * row, 16 * coded) < memory.room // 2
+    return bool(width) and SURELY * 4 * max(times * rows * row, 16 * coded) < memory.room // 2
 
 
-def _network_need(target: Network) -> RowsNeed | None:
+def _network_need(target: Network, gradients: bool = False) -> RowsNeed | None:
     channels = int(target.config.in_channels)
     height, width = target.shape[1:]
     if isinstance(target, Latent) and channels not in (target.shape[0], 2 * target.shape[0] + 1):
@@ -91,7 +127,15 @@ def _network_need(target: Network) -> RowsNeed | None:
     x = torch.zeros(1, channels, height, width, device=target.device)
     t = torch.zeros(1, dtype=torch.int64, device=target.device)
     target.ready()
-    return _need(target.network, lambda: target.answered(target.network, x, t, condition))
+
+    def there() -> torch.Tensor:
+        return target.answered(target.network, x, t, condition)
+
+    def and_back() -> object:
+        given = x.clone().requires_grad_(True)
+        return torch.autograd.grad(target.answered(target.network, given, t, condition).square().sum(), given)
+
+    return _need(target.network, and_back if gradients else there, gradients)
 
 
 def _coder_need(target: Latent) -> RowsNeed | None:
@@ -106,9 +150,9 @@ def _coder_need(target: Latent) -> RowsNeed | None:
     return _need(target.autoencoder, both)
 
 
-def _need(network: nn.Module, work: Any) -> RowsNeed | None:
+def _need(network: nn.Module, work: Any, gradients: bool = False) -> RowsNeed | None:
     """Of one row. Kernels lay out anew the weights of the layer that they work on: at most the largest of them."""
-    row = peak_of(work)
+    row = peak_of(work, gradients)
     if row is None:
         return None
     return RowsNeed(row, max((_size(one) for one in network.parameters()), default=0))
