@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from trainedon.attacks import DRC, Attack, attacks, parse_attacks
+from trainedon.attacks.core.attack import HAVE
 from trainedon.attacks.core.registry import works_alone
 from trainedon.attacks.drc.by_family import for_model
 from trainedon.attacks.learned.fusion import Fusion
 from trainedon.errors import UserError
 from trainedon.targets import Shadows, Target
 
-HAVE = ("gradients", "unseen", "labels")
 FAMILY = "drc"  # what the names of its settings and versions begin with
 LEAD = Attack.noun.recommended[FAMILY]  # the attack that every other one is compared with, on models in pixels
 PAPER_DRC = "drc-paper"

@@ -37,8 +37,8 @@ LEVELS, DRAWS, VIEWS = (50, 100, 200, 400), 6, ("mirror", "half-turn")
 DRC_LEVELS, DRC_DRAWS = (1, 2), 4  # which of these are those of drc@2
 PEERS = ("loss(t=150)", "pia(t=50)", "sima", "fremia(pia(t=100))")
 SUSPECTS = (20, 40, 80, 160)
-LEVEL, TIMES, CDI_TIMES = 0.01, 200, 40
-DEALT = Deals(1_999, one_by_one=0)
+LEVEL, TIMES, CDI_TIMES = 0.01, 100, 20
+DEALT = Deals(999, one_by_one=0)
 RIDGE = 0.01  # share of the mean variance
 
 
@@ -63,24 +63,28 @@ class Looked:
 
 
 def looked(spec: Sequence[str], out: Path, limit: int) -> Looked:
-    """What is measured of a target, kept in `out/NAME.npz`."""
-    name, model, *sources = spec
-    path = out / f"{name}.npz"
-    if not path.exists():
+    """What is measured of a target, kept in `out`, a file for each source."""
+    name, model, members, unseen = spec
+    found = [
+        measured(model, Path(source), out / f"{name}-{kind}.npz", limit)
+        for kind, source in (("members", members), ("unseen", unseen))
+    ]
+    sizes = [len(errors) for errors, _ in found]
+    errors, peers = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Looked(errors, peers, np.arange(sum(sizes)) < sizes[0])
+
+
+def measured(model: str, source: Path, kept: Path, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of one source log errors and scores of peers, as `Looked` has them; from the file `kept` where it is there."""
+    if not kept.exists():
         target = opened(Path(model))
-        attacks = parse_attacks(", ".join(PEERS))
-        errors, peers, sizes = [], [], []
-        for source in map(Path, sources):
-            found, _ = log_errors(target, source, limit, LEVELS, DRAWS, VIEWS)
-            batch = load_pictures(source, target, limit)
-            errors.append(found.reshape(len(found), 1 + len(VIEWS), len(LEVELS), DRAWS))
-            peers.append(np.stack([attack.score(target, batch) for attack in attacks], axis=1))
-            sizes.append(len(found))
-        out.mkdir(parents=True, exist_ok=True)
-        member = np.arange(sum(sizes)) < sizes[0]
-        np.savez(path, errors=np.concatenate(errors), peers=np.concatenate(peers), member=member)
-    with np.load(path) as kept:
-        return Looked(**kept)
+        errors, _ = log_errors(target, source, limit, LEVELS, DRAWS, VIEWS)
+        batch = load_pictures(source, target, limit)
+        peers = np.stack([attack.score(target, batch) for attack in parse_attacks(", ".join(PEERS))], axis=1)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, errors=errors.reshape(len(errors), 1 + len(VIEWS), len(LEVELS), DRAWS), peers=peers)
+    with np.load(kept) as found:
+        return found["errors"], found["peers"]
 
 
 def standardised_gls(known: np.ndarray, _: np.ndarray) -> Predict:
@@ -152,9 +156,9 @@ def _learnt(
 
 
 def power(scores: np.ndarray, member: np.ndarray, suspects: int) -> float | None:
-    """How often so many members are told from all unseen pictures; None where there are not as many."""
+    """How often so many members are told from all unseen pictures; None where there are not more than that."""
     members, unseen = scores[member], scores[~member]
-    if suspects > len(members):
+    if suspects >= len(members):
         return None
     rng = np.random.default_rng(suspects)
     drawn = (rng.permutation(members)[:suspects] for _ in range(TIMES))
@@ -165,7 +169,7 @@ def cdi_power(one: Looked, suspects: int) -> float | None:
     """The same by the test of `cdi` on `drc` and the peers, of fewer draws."""
     x = np.column_stack([one.drc, one.peers])
     members, unseen = np.flatnonzero(one.member), np.flatnonzero(~one.member)
-    if suspects > len(members):
+    if suspects >= len(members):
         return None
     rng, found = np.random.default_rng(suspects), []
     for n in range(CDI_TIMES):
