@@ -52,7 +52,7 @@ def _settled() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_wait_for_the_disk() -> Iterator[None]:
-    """A run asks ten times and more that a file be on the disk, and waits milliseconds each time. No test cuts power."""
+    """A run waits ten times and more, milliseconds each, until a file is on the disk; no test cuts the power."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         yield
