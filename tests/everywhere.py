@@ -51,6 +51,14 @@ def _settled() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """A run waits ten times and more, milliseconds each, until a file is on the disk; no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def answers_of_efficientnet() -> Iterator[None]:
     """What EfficientNet answers to a picture is kept: nearly every run looks at the same 48."""
     kept: OrderedDict[bytes, torch.Tensor] = OrderedDict()

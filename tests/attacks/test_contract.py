@@ -220,16 +220,16 @@ def test_contract(spec, kind, target, helpers):
     assert (spent.forward, spent.backward) == (n * cost.forward, n * cost.backward), "declared NFE"
     assert setup.forward == cost.setup, "declared passes of the set-up"
     order = [2, 0] if n == FEW else [*range(MANY)][::-1]
-    rows, target.batching.rows = target.batching.rows, AT_ONCE
-    try:
-        some = run(attack, target, chosen(batch, order)).scores
-    finally:
-        target.batching.rows = rows
+    with target.sharing():
+        rows, target.batching.rows = target.batching.rows, AT_ONCE
+        try:
+            some = run(attack, target, chosen(batch, order)).scores
+        finally:
+            target.batching.rows = rows
+        again = run(attack, target, batch).scores  # most of it from what the network answered in the other order
     near = 1e-5 * np.abs(scores).max()  # a difference of two losses may itself be near zero
     np.testing.assert_allclose(some, scores[order], rtol=1e-5, atol=near, err_msg="order, neighbours or batch size")
-    with target.sharing():
-        assert np.array_equal(run(attack, target, batch).scores, scores), "not deterministic"
-        assert np.array_equal(run(attack, target, batch).scores, scores), "another score from shared answers"
+    assert np.array_equal(again, scores), "not deterministic, or another score from shared answers"
 
 
 @pytest.mark.parametrize("kind", KINDS[:1], indirect=True)
@@ -287,6 +287,7 @@ DIRECTION = {
     "drc-hide(steps=10)": 0.8,
     "drc-hide(steps=5)": 0.7,
     "drc-hide(roi=cover, steps=6, restorations=1)": 0.75,  # where processors add up in another order, just below .8
+    "drc-paint(steps=5)": 0.7,
     "loss(t=100, draws=8)": 0.8,
     "pian": 0.8,
     "sima": 0.9,
@@ -334,7 +335,7 @@ def toy(overtrained, toy_pictures):
 
 SLOW = {
     *("drc@1", "drc-fast", "symmetric(loss(t=100, draws=3))"),  # drc@2 is drc with fewer restorations
-    *("drc-hide(steps=10)", "drc-hide(roi=cover, steps=6, restorations=1)"),
+    *("drc-hide(steps=10)", "drc-hide(roi=cover, steps=6, restorations=1)", "drc-paint(steps=5)"),
     *("rediffuse(n=4)", "curvature", "pfami"),  # a row beside them is quicker
     *("quantile(sima)", "secmi-nn"),  # see test_learning.py
 }
