@@ -5,17 +5,23 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from importlib.metadata import version
 from pathlib import Path
+from signal import SIGINT
 
 import pyarrow.parquet as pq
 import pytest
 from commandline import call
 from forked import UNENDING, Forked
+from slowly import slowly
 
+from trainedon import stopping
+from trainedon.cli.terminal import Bars
 from trainedon.errors import UserError
 from trainedon.runs import Plan, conclude, run, verify
+from trainedon.runs.scoring import engine
 from trainedon.runs.scoring.scorer import Scorer
 from trainedon.sweeps.grid import plan
 from trainedon.targets import load_target
@@ -311,12 +317,7 @@ def test_a_sweep_is_not_gone_on_with_under_another_question(target_folders, toy_
 LINE = "trainedon: stopped; the same command goes on from here"
 
 
-def test_an_interrupt_ends_a_run_with_130_and_the_same_command_goes_on(
-    target_folders, toy_pictures, tmp_path, monkeypatch
-):
-    out = tmp_path / "run"
-    command = ["evaluate", target_folders["epsilon"], "--members", toy_pictures["members"]]
-    command += ["--unseen", toy_pictures["unseen"], "--attacks", "loss", "--out", out]
+def interrupted_in_a_process_of_its_own(command, tmp_path, capfd):
     code = """
 import os, signal
 import trainedon.runs.scoring.engine as e
@@ -326,11 +327,40 @@ e.SHARD = 12
 Bars.__call__ = lambda self, what, done, total: what == "loss" and done == 24 and os.kill(os.getpid(), signal.SIGINT)
 main()
 """
-    ended = Forked(code, command, tmp_path).end()
+    return Forked(code, command, tmp_path).end()
+
+
+def interrupted_here(command, tmp_path, capfd):
+    """In the process of the tests, which outlives it: no timer ends it, and signals mean what they did."""
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "SHARD", 12)
+        patch.setattr(stopping, "GRACE", threading.TIMEOUT_MAX)
+        patch.setattr(
+            Bars, "__call__", lambda _, what, done, total: (what, done) == ("loss", 24) and signal.raise_signal(SIGINT)
+        )
+        signal.signal(SIGINT, signal.default_int_handler)  # also where tests run in the background and ignore it
+        try:
+            ended = call(*command)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    ended.stderr += capfd.readouterr().err
+    return ended
+
+
+@pytest.mark.parametrize("interrupted", [interrupted_here, *slowly(interrupted_in_a_process_of_its_own)])
+def test_an_interrupt_ends_a_run_with_130_and_the_same_command_goes_on(
+    interrupted, target_folders, toy_pictures, tmp_path, monkeypatch, capfd
+):
+    out = tmp_path / "run"
+    command = ["evaluate", target_folders["epsilon"], "--members", toy_pictures["members"]]
+    command += ["--unseen", toy_pictures["unseen"], "--attacks", "loss", "--out", out]
+    ended = interrupted(command, tmp_path, capfd)
     assert (ended.returncode, ended.stderr.splitlines()[-1]) == (130, LINE) and "Traceback" not in ended.stderr
     assert not (out / "scores.parquet").exists() and not list(out.rglob(".*.tmp"))
     assert len(list(out.glob("shards/*/*.parquet"))) == 2
-    monkeypatch.setattr("trainedon.runs.scoring.engine.SHARD", 12)
+    monkeypatch.setattr(engine, "SHARD", 12)
     scored = []
     monkeypatch.setattr(Scorer, "__call__", _recorded(Scorer.__call__, scored))
     assert call(*command).returncode == 0

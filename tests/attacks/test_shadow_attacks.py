@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -49,17 +50,19 @@ def with_members(folder, out, members):
     return Shadows.open(out)
 
 
-def losses(target, shadows, batch, **parameters):
-    """Loss of each picture under each shadow model, which is a target like any other: float64 (models, n)."""
-    models = [load_target(shadows.folder / name) for name in shadows.models]
-    return np.array([-Loss(**parameters).score(model, batch) for model in models])
+@cache
+def losses(folder, **parameters):
+    """Loss of all pictures of the pool under each shadow model, a target like any other: float64 (models, n)."""
+    shadows = Shadows.open(folder)
+    models = [load_target(folder / name) for name in shadows.models]
+    return np.array([-Loss(**parameters).score(model, shadows.batch(range(24))) for model in models])
 
 
 @pytest.mark.parametrize("form", ["online", "offline"])
 def test_lira_is_the_ratio_of_two_normal_densities(form, target, shadows):
     pool = shadows.batch(range(24))
     own = np.log(-Loss(t=150, draws=2, seed=3).score(target, pool))
-    shadow = np.log(losses(target, shadows, pool, t=150, draws=2, seed=3))
+    shadow = np.log(losses(shadows.folder, t=150, draws=2, seed=3))
     deviations = []
     for picture in range(24):
         for seen in (True, False):
@@ -111,7 +114,7 @@ def test_rmia_is_the_share_of_others_that_are_beaten(gamma, target, shadows):
     pool = shadows.batch(range(24))
     dimensions = 3 * 16 * 16
     log_p = -dimensions / 2 * -Loss(draws=2).score(target, pool)
-    shadow = -dimensions / 2 * losses(target, shadows, pool, draws=2)
+    shadow = -dimensions / 2 * losses(shadows.folder, draws=2)
     ratio = []
     for i in range(24):
         highest = shadow[:, i].max()
