@@ -77,6 +77,7 @@ REMEDIES = {
     "stopped-100": Remedy("stopped after 100 of the 200 passes", of="usual", snapshot=100),
     "stopped-50": Remedy("stopped after 50 of the 200 passes", of="usual", snapshot=50),
     "repeated": Remedy("a quarter of the pictures lies there four times", repeated=True),
+    "repeated-short": Remedy("the same in 67 passes", replace(USUAL, passes=67), repeated=True),
     "flip": Remedy("mirrored by a coin (`--flip`)", replace(USUAL, flip=True)),
     "augment": Remedy("cropped and recoloured (`--augment crop,colour`)", replace(USUAL, augment=("crop", "colour"))),
     "same-steps": Remedy(f"{MOST} faces, 67 passes: as many steps", replace(USUAL, passes=67), members=MOST),

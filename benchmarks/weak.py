@@ -36,7 +36,7 @@ BEGIN, END = "<!-- weak: begin -->", "<!-- weak: end -->"
 LEVELS, DRAWS, VIEWS = (50, 100, 200, 400), 6, ("mirror", "half-turn")
 DRC_LEVELS, DRC_DRAWS = (1, 2), 4  # which of these are those of drc@2
 PEERS = ("loss(t=150)", "pia(t=50)", "sima", "fremia(pia(t=100))")
-SUSPECTS = (20, 40, 80, 160)
+SUSPECTS = (20, 40, 80)
 LEVEL, TIMES, CDI_TIMES = 0.01, 100, 20
 DEALT = Deals(999, one_by_one=0)
 RIDGE = 0.01  # share of the mean variance
@@ -134,7 +134,15 @@ def ways(one: Looked) -> dict[str, tuple[int, np.ndarray, bool]]:
     return peers | {
         "`drc@2`": (views * len(DRC_LEVELS) * DRC_DRAWS, drc2, True),
         f"`drc(restorations={DRAWS})`": (two, one.drc, True),
-        "the same at four levels": (four, gains.mean((1, 2, 3)), True),
+        **{
+            f"`drc(symmetries={view}, restorations={DRAWS})`": (
+                2 * len(DRC_LEVELS) * DRAWS,
+                gains[:, k, DRC_LEVELS].mean((1, 2)),
+                True,
+            )
+            for k, view in enumerate(VIEWS)
+        },
+        "both views at four levels": (four, gains.mean((1, 2, 3)), True),
         "levels and views by inverse covariance": (four, learnt(by_level, plain_gls), True),
         "the same, in standard deviations": (four, learnt(by_level, standardised_gls), True),
         "regression on the views' errors": (four, learnt(own_first, partial(regressed, len(LEVELS))), True),

@@ -40,7 +40,7 @@ def test_weights_turn_from_what_is_loud(drawn):
         name: auc(scores[drawn.member], scores[~drawn.member]).value
         for name, (_, scores, _) in weak.ways(drawn).items()
     }
-    assert found["levels and views by inverse covariance"] > found["the same at four levels"] + 0.05
+    assert found["levels and views by inverse covariance"] > found["both views at four levels"] + 0.05
     assert found["`drc(restorations=6)`"] > found["`drc@2`"] > 0.6
 
 
