@@ -25,6 +25,7 @@ same is printed by `trainedon COMMAND --help`. Exit codes: 0 it was done, 1 what
 line, 3 a limit of `--fail-above` was passed, 4 one could not be estimated, 130 stopped.
 """
 VALUES = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
+TOLD = re.compile("several times|repeatable|option again")  # that it may be given more than once
 MARKUP = re.compile(r"([<>*_])")
 
 
@@ -73,7 +74,9 @@ def item(called: str, one: Any) -> str:
         said.append("Must be given.")
     elif not (default in (None, "", (), []) or isinstance(default, bool) or "Sentinel" in type(default).__name__):
         said.append(f"Default: `{default}`.")
-    if getattr(one, "multiple", False):
+    if getattr(one, "secondary_opts", None) and isinstance(default, bool):
+        said.append(f"Default: `{(one.opts if default else one.secondary_opts)[0]}`.")
+    if getattr(one, "multiple", False) and not TOLD.search(one.help or ""):
         said.append("May be given several times.")
     return wrapped(f"- {called}: {' '.join(filter(None, said))}", "  ")
 

@@ -47,7 +47,8 @@ def test_every_parameter_of_every_attack_is_told(name):
     told = card(name)
     assert [one.name for one in told.parameters] == [*parameters(Attack.noun.find(name))]
     for one in told.parameters:
-        assert one.means, one.name
+        assert len(one.means.split()) > 3 and not one.means.startswith(("of the ", "those of ")), one.name
+        assert (one.default, one.example) != ("DIR", None), "what an option gives has no default"
         if one.example is None:
             continue
         try:
@@ -56,3 +57,18 @@ def test_every_parameter_of_every_attack_is_told(name):
             assert "needs" in str(error), "only for want of what a model or an option gives"
         else:
             assert attack.name == name
+
+
+def test_examples_give_another_value_than_the_default():
+    told = {one.name: one.example for one in card("drc").parameters}
+    assert (told["seed"], told["scope"], told["pooling"]) == tuple(
+        f"drc@2({one})" for one in ("seed=1", "scope=region", "pooling=mean")
+    )
+    assert {one.name: one.example for one in card("lira").parameters}["form"] == "lira(form=offline)"
+
+
+def test_values_and_unknown_names_are_refused_with_what_to_give():
+    with pytest.raises(UserError, match="give the name alone, as in `trainedon attacks drc`"):
+        card("drc(steps=3)")
+    with pytest.raises(UserError, match="unknown attack 'nosuch': choose from .* drc, drc-fast"):
+        card("nosuch")

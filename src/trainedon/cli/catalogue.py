@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -48,9 +50,9 @@ def listing() -> list[CatalogueRow]:
 
 @dataclass(frozen=True)
 class ParameterRow:
-    """One parameter of an attack. means: what it is. default: as one would type it; None where it must be given.
-    choices: what may stand there, where these have names. example: as one would type it; None where an option of the
-    command gives it."""
+    """One parameter of an attack. means: what it is. default: as one would type it; None where it must be given, or
+    an option of the command gives it. choices: what may stand there, where these have names. example: as one would type
+    it, mostly with another value than the default; None where an option of the command gives it."""
 
     name: str
     takes: str
@@ -78,6 +80,9 @@ class AttackCard:
 
 def card(name: str) -> AttackCard:
     """One attack by its name; `drc` is the recommended version. Raises UserError for an unknown one."""
+    plain = name.partition("(")[0].strip()
+    if plain != name:
+        raise UserError(f"{name}: give the name alone, as in `trainedon attacks {plain}`; values go to --attacks")
     kind = Attack.noun.find(name)
     if not (isinstance(kind, type) and issubclass(kind, Attack)):
         raise UserError(f"{name} is no attack: choose from {', '.join(attacks())}")
@@ -99,16 +104,21 @@ def card(name: str) -> AttackCard:
 
 
 def _parameter_row(attack: Attack, one: Parameter, means: str) -> ParameterRow:
-    default = None if one.required else _parameter(attack, one).removeprefix(f"{one.name}=")
+    default = None if one.required or one.is_opened else _parameter(attack, one).removeprefix(f"{one.name}=")
     takes = described(one).replace("a tuple of ", "one or several ")
     choices = sorted(one.kind.noun.registered()) if one.is_part and one.kind is not Attack else []
     return ParameterRow(
-        one.name, f"{takes}, joined by +" if one.many else takes, means, default, choices, _example_of(attack, one)
+        one.name,
+        f"{takes}, joined by +" if one.many else takes,
+        means,
+        default,
+        choices,
+        _example_of(attack, one, means),
     )
 
 
-def _example_of(attack: Attack, one: Parameter) -> str | None:
-    """A text of `--attacks` in which it is given."""
+def _example_of(attack: Attack, one: Parameter, means: str) -> str | None:
+    """A text of `--attacks` in which it is given, with another value than its default where one is known."""
     if one.is_opened:
         return None
     _, around = _made(type(attack))
@@ -116,8 +126,37 @@ def _example_of(attack: Attack, one: Parameter) -> str | None:
     if one.kind is Attack:
         value = "loss, pia" if one.many else "loss"
         return f"{attack.name}({value})"
-    value = one.kind.noun.example if one.is_part else spelled(getattr(attack, one.name))
+    value = one.kind.noun.example if one.is_part else spelled(_another(attack, one, means))
     return f"{attack.name}({', '.join([*inside, f'{one.name}={value}'])})"
+
+
+def _another(attack: Attack, one: Parameter, means: str) -> Any:
+    """A value that the attack takes and that is not its default, which it is where none is known."""
+    default = getattr(attack, one.name)
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, int):
+        others: list[Any] = [default + 1] if one.name == "seed" else [default * 2, default // 2, default + 1, 1]
+    elif isinstance(default, float):
+        others = [default / 2, default * 2, 1.0, 2.0]
+    else:
+        others = _words(attack, one, means)
+    return next((value for value in others if value != default and _takes(attack, one, value)), default)
+
+
+def _words(attack: Attack, one: Parameter, means: str) -> list[str]:
+    """The words that may stand there, of a text that is one of a few: those of its meaning that the attack takes."""
+    if one.kind is not str or one.many or _takes(attack, one, "no such word"):
+        return []
+    return [word for word in dict.fromkeys(re.findall(r"[\w-]+", means)) if _takes(attack, one, word)]
+
+
+def _takes(attack: Attack, one: Parameter, value: Any) -> bool:
+    try:
+        replace(attack, **{one.name: value})
+    except UserError:
+        return False
+    return True
 
 
 def markdown() -> str:

@@ -171,6 +171,12 @@ FailAbove = Annotated[
     ),
 ]
 
+# Of commands without a model.
+AlphaAlone = Annotated[str, typer.Option(help="white, black or drop: what becomes of transparency. auto: white.")]
+OrientationAlone = Annotated[
+    str, typer.Option(help="exif or stored: whether pictures are turned as EXIF says. auto: exif.")
+]
+
 # Field of a group -> how it stands on the command line.
 OF_GROUPS: dict[str, Any] = {
     "seed": Seed,
@@ -203,10 +209,12 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     it: all parameters by name."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    alone = {} if "model" in hints else {"alpha": AlphaAlone, "orientation": OrientationAlone}
+    ways = OF_GROUPS | alone
     parameters: list[Parameter] = []
     for name, parameter in signature(command).parameters.items():
         if name in groups:
-            parameters += [_option(field.name, OF_GROUPS[field.name], field.default) for field in fields(groups[name])]
+            parameters += [_option(field.name, ways[field.name], field.default) for field in fields(groups[name])]
         else:
             parameters.append(_option(name, hints[name], parameter.default))
 

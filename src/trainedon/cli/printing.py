@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from trainedon.planning.peak_memory import MemoryEstimate
 
 
+# Needs of attacks that an option of the command fills.
+GIVEN_BY_OPTIONS = {"shadows": "DIR", "reference": "MODEL", "control": "MODEL", "unseen": "PICTURES"}
+
+
 def print_card(card: AttackCard) -> None:
     """All that one attack declares."""
     say(f"{card.name}: {card.title} ({card.paper})")
@@ -30,15 +34,18 @@ def print_card(card: AttackCard) -> None:
     if card.reported:
         say(f"reported: {card.reported}")
     say("parameters:" if card.parameters else "parameters: none")
+    options = "".join(f" --{name} {value}" for name, value in GIVEN_BY_OPTIONS.items() if name in card.needs)
     for one in card.parameters:
-        default = "must be given" if one.default is None else f"{one.default} when not given"
+        default = f"{one.default} when not given"
+        if one.default is None:
+            default = "an option gives it" if one.example is None else "must be given"
         say(f"  {one.name}: {one.takes}; {default}")
         if one.means:
             say(f"    {one.means[0].upper()}{one.means[1:]}")
         if one.choices:
             say(f"    one of: {', '.join(one.choices)}")
         if one.example is not None:
-            say(f"    such as --attacks '{one.example}'")
+            say(f"    such as --attacks '{one.example}'{options}")
     if card.works_around:
         say("It works around any other attack, which stands in its parentheses: needs of that one are its own, too.")
 

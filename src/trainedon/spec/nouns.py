@@ -106,7 +106,7 @@ class Noun:
         if name in self.left_out:
             raise UserError(self.without(name))
         hint = meant(cut(name), [*self.makers, *self.recommended, *self.also])
-        choices = ", ".join(map(self.usage, self.registered().values())) + "".join(
+        choices = ", ".join(sorted([*self.recommended, *map(self.usage, self.registered().values())])) + "".join(
             f", or {word}" for word in self.also[:1]
         )
         raise UserError(f"unknown {self.title} {cut(name)!r}{hint}: choose from {choices}")

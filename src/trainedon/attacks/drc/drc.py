@@ -37,7 +37,8 @@ class DRC(Attack):
     pooling: how all similarities become one number: mean-log, mean, median, max, best-log or energy. symmetries: views
     of the model that are its reference: mirror, upside-down, half-turn, quarter-turn, rotate, shear, quarters, negative
     or red-blue; all, or none. share: how much of the reference is taken off, 1 for all of it.
-    settle, pivot: whether a picture whose score is clear stops early (see `settle.Settling`); 0 = never.
+    settle: a picture stops early once its score lies further from the pivot than this many standard errors, which saves
+    passes; 0 = never. pivot: the score from which that distance is taken, such as a threshold.
 
     The defaults are the setting that told members best on the tuning models of docs/accuracy.md: the whole picture,
     noised to several t and not hidden altogether. What comes back of a hidden region depends on which of many fitting

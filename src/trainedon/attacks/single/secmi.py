@@ -23,8 +23,12 @@ class SecMI(Compared):
     """Minus the t-error `sum (x - x')^2` (eq. 9; the statistic of sec. 4.3).
 
     x: the picture after deterministic DDIM steps 0, k, ..., t - k. x': after one more step to t, and back. The picture
-    itself is taken to lie at step 0. t, k: timesteps of the usual DDPM path; on another path those with the nearest
-    signal-to-noise ratio. Where two neighbours are one step there, the move between them leads nowhere; a path on which
+    itself is taken to lie at step 0.
+
+    t: timestep from which the last move goes back, of the usual DDPM path; on another path the one with the nearest
+    signal-to-noise ratio. k: how many timesteps one move takes; it divides t.
+
+    Where two neighbours are one step there, the move between them leads nowhere; a path on which
     t - k and t are one is refused, as every error would be zero. No noise is drawn.
     """
 

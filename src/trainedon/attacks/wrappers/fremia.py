@@ -24,7 +24,9 @@ class FreMIA(Wrapper):
     and others alike, and hide what differs.
 
     radius: half the side of the square of low frequencies that is kept, in a picture of 32 pixels; it grows with the
-    picture. damping: what the other frequencies are multiplied by. The paper takes hosts at t = 100. It filters x0 and
+    picture. damping: what the other frequencies are multiplied by.
+
+    The paper takes hosts at t = 100. It filters x0 and
     the model's guess of it; at one timestep these differ by a constant times the difference of the two noises, and the
     filter is linear, so that filtering the noises puts the pictures in the same order.
     """
