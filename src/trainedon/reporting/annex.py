@@ -83,7 +83,7 @@ def _hypothesis(document: Audit | Evaluation) -> str:
         return f"That the model is indifferent as to which copy of a picture the coin published. {rule}"
     if document.by_mirror:
         view = document.mirror.view if document.mirror else "mirror"
-        odds = words.number(document.mirror.odds, 2) if document.mirror else "2"
+        odds = words.number(document.mirror.odds, 3) if document.mirror else "2"
         return (
             f"That pictures come out ahead of their {VIEWS[view]} by chance alone, at most {odds} times as often as "
             f"behind. {rule}"
