@@ -43,7 +43,9 @@ def test_no_text_begins_a_formula_and_each_can_be_had_back(text):
             assert not part or part[0] not in "=+-@＝＋－＠"
 
 
-@pytest.mark.parametrize("text", ["drc@1(t=100, draws=-2).png", "DRC(symmetries=('mirror', 'half-turn'))", "'", "a, ''"])
+@pytest.mark.parametrize(
+    "text", ["drc@1(t=100, draws=-2).png", "DRC(symmetries=('mirror', 'half-turn'))", "'", "a, ''"]
+)
 def test_what_no_spreadsheet_runs_is_the_text_itself(text):
     assert harmless(text) == text
     assert as_it_was(text) == text

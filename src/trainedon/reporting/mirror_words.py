@@ -82,7 +82,11 @@ def statistician(test: MirrorTest, attacks: int, corrected: bool) -> str:
         )
     holm = f" ({words.p_value(test.p_value_holm)} after Holm's correction for {attacks} tests)" if corrected else ""
     most = test.odds_explaining
-    bound = "" if most is None else f" Rosenbaum's bound: p stays at or below {test.level:g} up to {words.number(most, 3)} to 1."
+    bound = (
+        ""
+        if most is None
+        else f" Rosenbaum's bound: p stays at or below {test.level:g} up to {words.number(most, 3)} to 1."
+    )
     text = (
         f"Exact one-sided sign-flip test of signed ranks, {words.count(test.n)} differences to the "
         f"{VIEW[test.view]}{units}, near-duplicates counted once: p = {words.p_value(test.p_value)}{holm} with odds "

@@ -177,7 +177,11 @@ def _together(audit: Audit) -> str:
 
 def _for_the_eye(run: RunFolder) -> bool:
     """Whether the pictures show what no score is made of: those of the first attack that has any to show."""
-    return run.showing is not None and run.showing.declared.shown_as == "noised" and (run.path / run_files.RESTORED).is_dir()
+    return (
+        run.showing is not None
+        and run.showing.declared.shown_as == "noised"
+        and (run.path / run_files.RESTORED).is_dir()
+    )
 
 
 def _bound(document: Audit | Evaluation) -> OneRun | None:
