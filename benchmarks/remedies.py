@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 
@@ -37,6 +39,7 @@ from trainedon.training import Recipe, make
 from trainedon.training.families import Material
 from trainedon.training.families.lesson import Lesson
 from trainedon.training.manifest import read_named
+from trainedon.training.train import learning_rate
 
 BEGIN, END = "<!-- remedies: begin -->", "<!-- remedies: end -->"
 ATTACKS = ("drc", "fremia(pia(t=100))", "loss(draws=4)")
@@ -103,8 +106,10 @@ class Pictures:
         for again in range(1, COPIES):
             wanted |= {f"{number:04}-again-{again}.png": data for number, data in enumerate(files[copies])}
         for name, data in wanted.items():
-            if not (folder / name).exists():  # the content says what it is, not the suffix
-                (folder / name).write_bytes(data)
+            path = folder / name  # the content says what it is, not the suffix
+            if path.exists() and path.read_bytes() != data:
+                raise UserError(f"{self.root} holds other faces: choose another --out")
+            path.write_bytes(data)
         return folder
 
     def _in_order(self) -> list[bytes]:
@@ -145,8 +150,10 @@ def train_with_noise(
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
     single = replace(recipe, batch_size=1)  # a step of one picture, so that its gradient is known
     lesson.recipe = single
-    steps = recipe.passes * lesson.rows // recipe.batch_size
+    steps = recipe.passes * math.ceil(lesson.rows / recipe.batch_size)
     for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, step, steps)
         total = [torch.zeros_like(value) for value in parameters]
         for place in range(recipe.batch_size):
             gradients = torch.autograd.grad(lesson.loss(step * recipe.batch_size + place), parameters)
@@ -248,6 +255,8 @@ def main() -> None:
     pictures = Pictures(given.out / "pictures", given.faces)
     names = [name for name in REMEDIES if name in given.only or name in {REMEDIES[one].of for one in given.only}]
     try:
+        if any(REMEDIES[name].noise for name in names) and not find_spec("dp_accounting"):
+            raise UserError("the row with noise needs `pip install dp-accounting`; --only names others")
         with Bars() as bars:
             train_all(names, pictures, given.out, bars)
             text = "\n".join(table(names, pictures, given.out, bars))

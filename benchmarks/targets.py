@@ -86,9 +86,9 @@ LATENT = {
     "moji-ldm": Made(
         "captioned", 192, recipe_of("latent", widths=(48, 96), passes=150, seed=24), (75,), autoencoder="moji-kl"
     ),
-    "faces-kl": Made("faces", None, recipe_of("autoencoder", seed=26)),
+    "faces-kl": Made("faces", None, recipe_of("autoencoder", seed=28)),
     "faces-ldm": Made(
-        "faces", 192, recipe_of("latent", widths=(48, 96), passes=300, seed=27), (150,), autoencoder="faces-kl"
+        "faces", 192, recipe_of("latent", widths=(48, 96), passes=300, seed=29), (150,), autoencoder="faces-kl"
     ),
 }
 MADE = TUNING | HELD_OUT | LATENT

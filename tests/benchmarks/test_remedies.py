@@ -40,6 +40,13 @@ def test_a_snapshot_is_one_that_its_training_leaves():
         assert remedy.of is None or remedy.snapshot in REMEDIES[remedy.of].snapshots
 
 
+def test_other_pictures_are_not_mixed_with_those_that_lie_there(faces, tmp_path):
+    Pictures(tmp_path, faces).folder("asked", slice(3))
+    (tmp_path / "asked" / "0001.png").write_bytes(b"another")
+    with pytest.raises(UserError, match="holds other faces"):
+        Pictures(tmp_path, faces).folder("asked", slice(3))
+
+
 def test_too_few_pictures(tmp_path):
     Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
     with pytest.raises(UserError, match=f"give {MOST + UNSEEN} or more"):

@@ -17,8 +17,11 @@ from trainedon.errors import UserError
 from trainedon.pictures import Batch, load_pictures
 from trainedon.runs import Plan, conclude, run
 from trainedon.targets import load_target
+from trainedon.targets.core.row_memory import Memory
+from trainedon.targets.networks.footprint import footprint
 
 ATTACKS = "drc-hide(steps=2), loss"
+DRC = parse_attacks("drc@2(restorations=1)")
 COLUMNS = ["picture", "sha256", "set", "attack", "attack_repr", "score", "reason", "nfe", "seconds"]
 
 
@@ -289,3 +292,13 @@ def test_of_an_attack_that_noises_the_picture_a_hidden_centre_is_shown(model, to
         )
         assert np.array_equal(original[~hidden], restored[~hidden])
     assert {row["nfe"] for row in rows.values()} == {48}, "passes for the eye are not counted"
+
+
+def test_without_room_to_paint_the_run_ends_all_the_same(model, toy_pictures, tmp_path, monkeypatch, caplog):
+    out, target = tmp_path / "run", load_target(model)
+    back = footprint(target, gradients=True).back
+    monkeypatch.setattr(Memory, "of", lambda _device: Memory(back.bytes(1) - 1, 1.0))
+    run(target, Plan(kind="audit", sets={"suspect": toy_pictures["members"]}, attacks=DRC, limit=3), out, silent)
+    assert "no pictures are painted for the page: " in caplog.text
+    assert len(table(out)) == 3 and not [*out.glob("restored/*")]
+    assert json.loads((out / "run.json").read_text())["status"] == "complete"

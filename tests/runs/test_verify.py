@@ -332,3 +332,12 @@ def test_an_evidence_picture_of_millions_of_pixels_is_not_unpacked(copy):
 def test_a_picture_without_a_row(copy):
     rewrite(copy / "scores.parquet", lambda rows: rows.pop())
     assert SCORES in failed(copy)
+
+
+def test_a_list_that_was_written_whole_before_it_was_bounded():
+    whole = {"pictures": [{"picture": name} for name in "abcd"]}
+    now = {"pictures": whole["pictures"][:3], "n_not_listed": 1}
+    assert not [*differences({"agreement": whole}, {"agreement": now})]
+    assert [*differences({"agreement": {"pictures": [*whole["pictures"], {}]}}, {"agreement": now})]
+    assert [*differences({"agreement": {"pictures": [{}, *whole["pictures"][1:]]}}, {"agreement": now})]
+    assert [*differences({"agreement": {"pictures": now["pictures"]}}, {"agreement": now})]

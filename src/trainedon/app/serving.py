@@ -32,6 +32,7 @@ from trainedon.reporting.page import script_digest
 from trainedon.stopping import SIGNALS
 
 HOST = "127.0.0.1"
+NO_STORE = {"Cache-Control": "no-store"}  # the next run has the same addresses
 SHUTTING_DOWN = 2  # seconds that open connections of the page are given
 # The page in its frame: its one script in an origin of its own, no forms, and nothing is loaded.
 SANDBOX = (
@@ -71,7 +72,7 @@ def application(desk: Desk) -> FastAPI:
     from trainedon.app.forms import CSS, SCRIPT, page, theme
 
     routes: list[BaseRoute] = [Route("/report", partial(_report, desk)), Route("/run.zip", partial(_zipped, desk))]
-    routes.append(Route("/alive", lambda request: PlainTextResponse("yes", headers={"Cache-Control": "no-store"})))
+    routes.append(Route("/alive", lambda request: PlainTextResponse("yes", headers=NO_STORE)))
     routes += [Route(f"{BESIDE}{name}", partial(_file, desk, name)) for name in FILES]
     app = FastAPI(openapi_url=None, routes=routes)
     options: dict[str, Any] = {"allowed_paths": [], "show_error": False, "max_file_size": MOST_FILE}
@@ -89,9 +90,7 @@ def _warm(models: Models) -> None:
 def _report(desk: Desk, request: Request) -> Response:
     if desk.result is None:
         return PlainTextResponse("there is no run that is done", 404)
-    return HTMLResponse(
-        without_links(desk.result.page), headers={"Content-Security-Policy": SANDBOX, "Cache-Control": "no-store"}
-    )
+    return HTMLResponse(without_links(desk.result.page), headers={"Content-Security-Policy": SANDBOX, **NO_STORE})
 
 
 def without_links(page: str) -> str:
@@ -103,12 +102,12 @@ def _file(desk: Desk, name: str, request: Request) -> Response:
     """One file of the run, by a name of FILES and no other."""
     if desk.result is None or not (desk.run / name).is_file():
         return PlainTextResponse("there is no such file: no run is done", 404)
-    return FileResponse(desk.run / name, filename=name, media_type="application/octet-stream")
+    return FileResponse(desk.run / name, filename=name, media_type="application/octet-stream", headers=NO_STORE)
 
 
 def _zipped(desk: Desk, request: Request) -> Response:
     try:
-        return FileResponse(desk.zipped(), filename="trainedon-run.zip", media_type="application/zip")
+        return FileResponse(desk.zipped(), filename="trainedon-run.zip", media_type="application/zip", headers=NO_STORE)
     except UserError as error:
         return PlainTextResponse(str(error), 404)
 

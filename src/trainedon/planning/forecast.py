@@ -120,9 +120,7 @@ def plan(
     _check(pictures, devices)
     for attack in attacks:
         attack.check(target)
-    back = any("gradients" in attack.needs for attack in attacks)
-    if back:
-        fit_gradients(target)
+    back = _goes_back(target, attacks)
     asked = [demand(target, attack) for attack in attacks]
     sample = None if source is None else sample_pictures(target, source, clock, rendering, follow_links)
     if bytes_per_picture is None and sample is not None:
@@ -195,6 +193,24 @@ def estimate(
             f"devices like this one, which share shards of {SHARD} pictures evenly and never wait for pictures",
         ),
     )
+
+
+def _goes_back(target: Target, attacks: Sequence[Attack]) -> bool:
+    """Whether a run goes back through the network, for scores or to paint, with rows for which there is room then.
+
+    Raises UserError when scores need it and there is no room; painting is left out then.
+    """
+    if any("gradients" in attack.needs for attack in attacks):
+        fit_gradients(target)
+        return True
+    shown = showing(attacks)
+    if shown is None or not painting_cost(target, attacks[shown]).backward:
+        return False
+    try:
+        fit_gradients(target)
+    except UserError:
+        return False
+    return True
 
 
 def _painting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from trainedon.reporting.run_folder import RunFolder, ScoredAttack
 
 LEVELS = ("0.01", "0.001")
 LABEL = 36  # characters
-PAINTED = "drc-paint"
+PAINTED = re.compile(r"drc-paint(\(seed=\d+\))?")
 Show = Callable[[float | None], str]
 
 
@@ -89,10 +90,12 @@ def strongest(run: RunFolder) -> TableEntry:
 
 
 def painted(run: RunFolder) -> TableEntry | None:
-    """Of an evaluation the attack that scores what is shown for the eye, if it is one of the run and has an AUC."""
+    """Of an evaluation the attack that scores what is shown for the eye, if it is one of the run, as it is frozen, and
+    has an AUC."""
     if run.kind == "audit":
         return None
-    return next((one for one in entries(run) if one.attack.name == PAINTED and one.auc_ci is not None), None)
+    said = ((run.record.labels.get(one.attack.repr) or one.attack.name, one) for one in entries(run))
+    return next((one for text, one in said if PAINTED.fullmatch(text) and one.auc_ci is not None), None)
 
 
 def heads(run: RunFolder) -> list[str]:

@@ -89,7 +89,7 @@ def learn(
     told(first, steps, math.nan)
     for step in range(first, steps):
         loss = lesson.loss(step)
-        rate = _learning_rate(recipe, step, steps)
+        rate = learning_rate(recipe, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
@@ -121,7 +121,8 @@ def _silent(done: int, steps: int, loss: float) -> None:
     """Progress that nobody wants to hear of."""
 
 
-def _learning_rate(recipe: AnyRecipe, step: int, steps: int) -> float:
+def learning_rate(recipe: AnyRecipe, step: int, steps: int) -> float:
+    """That of a step, counted from 0, of so many: it rises over the warm-up and falls to zero along a half cosine."""
     if step < recipe.warmup:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     done = (step - recipe.warmup) / max(1, steps - recipe.warmup)

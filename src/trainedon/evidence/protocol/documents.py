@@ -197,7 +197,9 @@ class Agreement(Document):
     named_by: NamedBy | None
     pictures: LazySequence[Named] = Field(description="members that all naming attacks scored, most often named first")
     n_not_listed: Count = Field(
-        0, exclude_if=_is_empty, description="further such members, named by fewer; missing where all are listed"
+        0,
+        exclude_if=_is_empty,
+        description="further such members, named by as many or fewer; missing where all are listed",
     )
 
 

@@ -56,7 +56,7 @@ class NotCompared(Document):
     """An attack that is not compared, and why."""
 
     attack: str = Field(description="its repr")
-    called: str = Field(description="as a person wrote it in the run that has it")
+    called: str = Field("", description="as a person wrote it in the run that has it; earlier versions did not say")
     reason: str
 
 

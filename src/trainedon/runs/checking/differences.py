@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 # What earlier versions did not say: entries that a document of protocol standard-2 may lack, but not say wrongly.
 LATER = ("verdict", "alike")
@@ -14,6 +15,7 @@ CLOSE = 1e-9  # relative; the last digits of a number may differ between machine
 def differences(stored: object, now: object, place: str = "") -> Iterator[str]:
     """Where two JSON values differ, in words."""
     if isinstance(stored, dict) and isinstance(now, dict):
+        now = _as_listed_before(stored, now)
         for key in {**now, **stored}:
             if key not in stored and key in LATER:
                 continue
@@ -23,6 +25,17 @@ def differences(stored: object, now: object, place: str = "") -> Iterator[str]:
             yield from differences(first, second, f"{place}[{i}]")
     elif not _same(stored, now):
         yield f"{place} is {_brief(stored)}, the scores give {_brief(now)}"
+
+
+def _as_listed_before(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What holds a list that earlier versions wrote whole, where `stored` has it whole: what the bound leaves out is no
+    difference, if it is as many as it says."""
+    left_out, whole, part = now.get("n_not_listed"), stored.get("pictures"), now.get("pictures")
+    if "n_not_listed" in stored or not left_out or not isinstance(whole, list) or not isinstance(part, list):
+        return now
+    if len(whole) != len(part) + left_out:
+        return now
+    return {key: value for key, value in now.items() if key != "n_not_listed"} | {"pictures": part + whole[len(part) :]}
 
 
 def _same(stored: object, now: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,9 @@ from trainedon.runs.scoring.painting import painting_cost, showing
 from trainedon.runs.scoring.unfinished import PartialShard
 from trainedon.targets import Evaluations, Journal, Pace, Symmetric, Target
 from trainedon.targets.core.journal import worthwhile
+from trainedon.targets.networks.footprint import fit_gradients
+
+log = logging.getLogger("trainedon")
 
 PAINTING = "painting pictures for the page"
 
@@ -181,6 +185,11 @@ class Scorer:
         once all scores are there; these passes are not counted. In several parts where all of it takes long."""
         attack = self._attacks[number]
         if number != self._showing or attack.shown_as != "noised":
+            return
+        try:
+            fit_gradients(self._target)
+        except UserError as error:  # the scores are there, and a page without pictures is better than none
+            log.warning("no pictures are painted for the page: %s", error)
             return
         exhibitor, guesser = hidden_centre(self._target, getattr(attack, "seed", 0)), guessing(attack)
         scores = dict(zip(shard.places, shard.answers.tolist(), strict=True))

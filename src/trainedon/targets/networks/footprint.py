@@ -79,12 +79,12 @@ def fit_gradients(target: Target, memory: Memory | None = None) -> None:
     """
     if not isinstance(target, Network) or target.batching.there_and_back or getattr(target, "offloaded", False):
         return
-    target.batching.there_and_back = True
     memory = memory or Memory.of(target.device)
-    if memory is None or _is_small(target, memory, BACK):
-        return
-    need = _network_need(target, gradients=True)
-    if need is None:
+    need = None
+    if memory is not None and not _is_small(target, memory, BACK):
+        need = _network_need(target, gradients=True)
+    if need is None or memory is None:
+        target.batching.there_and_back = True
         return
     if need.most(memory) < 1 and memory.fatal:
         raise UserError(
@@ -92,6 +92,7 @@ def fit_gradients(target: Target, memory: Memory | None = None) -> None:
             f"and {_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: leave out attacks that need "
             "gradients, close other programs, take a larger machine, or a smaller --size"
         )
+    target.batching.there_and_back = True
     _at_most(target, target.batching, need.most(memory), memory, "row")
 
 
