@@ -21,6 +21,7 @@ from torch import nn
 import trainedon as to
 from trainedon.errors import UserError
 from trainedon.targets.checkpoints import unpickled
+from trainedon.targets.checkpoints.beside import is_aside
 from trainedon.targets.checkpoints.stand_ins import Array, Left, NumberType, Scalar
 
 
@@ -105,9 +106,9 @@ def test_the_dictionary_may_be_the_checkpoint_or_a_whole_module(network, here):
     torch.save(network.state_dict(), "flat.pt")
     torch.save(network, "module.pt")
     torch.save({"state_dict": network.state_dict()}, "old.pt", _use_new_zipfile_serialization=False)
-    for file, key in (("flat.pt", "model"), ("module.pt", "model"), ("old.pt", "state_dict")):
-        assert served(file)["files"] == {"0.safetensors": {"key": key, "tensors": 9}}
-        assert_same("0.safetensors", network.state_dict())
+    for file, key, top in (("flat.pt", "model", True), ("module.pt", "model", True), ("old.pt", "state_dict", False)):
+        assert served(file)["files"] == {".0.safetensors": {"key": key, "top": top, "tensors": 9}}
+        assert_same(".0.safetensors", network.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -140,9 +141,10 @@ def test_arrays_of_numpy_are_tensors_and_its_numbers_numbers(here):
             "numpy.ndarray of other things than numbers"
         ]
         assert_same(
-            "0.safetensors", {name: torch.from_numpy(a.astype(a.dtype.newbyteorder("="))) for name, a in arrays.items()}
+            ".0.safetensors",
+            {name: torch.from_numpy(a.astype(a.dtype.newbyteorder("="))) for name, a in arrays.items()},
         )
-        assert_same("1.safetensors", {"mean": torch.from_numpy(arrays["rows"])})
+        assert_same(".1.safetensors", {"mean": torch.from_numpy(arrays["rows"])})
 
 
 def test_what_is_said_of_an_array_is_checked_and_never_given_to_numpy():
@@ -190,9 +192,67 @@ def test_refusals_say_what_to_do_in_our_words(error, says):
     assert says in said and not any(word in said for word in ("GLOBAL", "weights_only", "Pytorch", "magic"))
 
 
+def test_no_file_takes_the_place_of_another(here):
+    torch.save({key: {"w": torch.full((3,), float(number))} for number, key in enumerate(("1", "x", "0"))}, "all.pt")
+    assert to.convert("all.pt", "out").files == {f"{key}.safetensors": (key, 1) for key in ("1", "x", "0")}
+    for number, key in enumerate(("1", "x", "0")):
+        assert_same(f"out/{key}.safetensors", {"w": torch.full((3,), float(number))})
+
+
+def test_states_of_one_storage_are_bounded_together(here):
+    shared = torch.ones(300_000)
+    torch.save({f"state{number}": {"w": shared} for number in range(9)}, "all.pt")
+    with pytest.raises(ValueError, match=r"larger than the file: .*; --only KEY takes one state alone"):
+        served("all.pt")
+    assert names() == ["all.pt"]
+    assert len(served("all.pt", only="state3")["files"]) == 1
+
+
+def test_what_is_no_tensor_is_kept_or_named(here):
+    torch.save(
+        {
+            "model": {"module.w": torch.ones(2), "module.b": torch.ones(1), "scale": np.float32(3.5), "note": "n"},
+            "betas": [0.1, 0.2],
+            "config": {"lr": 1e-4, 3: ("unet", None)},
+            "text": "x" * 201,
+            "rng_state": (3, (1, 2), None),
+            "many": list(range(20_000)),
+        },
+        "all.pt",
+    )
+    told = served("all.pt")
+    assert told["values"] == {"betas": [0.1, 0.2], "config": {"lr": 1e-4, "3": ["unet", None]}}
+    assert told["dropped"] == ["text", "rng_state", "many", "model: scale", "model: note"]
+
+
+def test_the_lines_say_where_tensors_lay_how_they_are_called_and_what_is_next(here):
+    torch.save({"module.w": torch.ones(2), "module.b": torch.ones(1), "step": 3}, "bare.pt")
+    lines = call("convert", "bare.pt", "--out", "out").stdout.splitlines()
+    assert lines[0] == "out/model.safetensors: 2 tensors, at the top; all their names begin with 'module.'"
+    assert lines[1] == "out/convert.json: 1 value: step"
+    assert "trainedon audit out/model.safetensors" in lines[-1] and "docs/own-networks.md" in lines[-1]
+    assert json.loads(Path("out/convert.json").read_bytes())["files"]["model.safetensors"]["key"] is None
+    torch.save({"ema": {"w": torch.ones(2)}}, "one.pt")
+    assert "ema.safetensors: 1 tensor, of 'ema'\n" in call("convert", "one.pt", "--out", "one").stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there modes say nothing")
+def test_all_files_have_the_mode_that_new_files_have(network, here):
+    torch.save(network.state_dict(), "flat.pt")
+    to.convert("flat.pt", "out")
+    Path("new").touch()
+    assert {path.stat().st_mode for path in Path("out").iterdir()} == {Path("new").stat().st_mode}
+
+
+def test_optimisers_are_told_from_words_that_begin_alike():
+    aside = ("opt", "optimizer", "optim_g", "opt_state", "optimizer_states", "scaler", "lr_schedulers", "scheduler")
+    assert all(map(is_aside, (*aside, "rng_state", "cuda_rng_state", "callbacks", "loops", "Optimizer")))
+    assert not any(map(is_aside, ("optics", "options", "scheduled_unet", "model", "ema", "loopy", "loopnet")))
+
+
 def test_one_key_may_be_asked_for(network, here):
     torch.save({"a": network.state_dict(), "opt": {"b": torch.ones(2)}}, "all.pt")
-    assert served("all.pt", only="opt")["files"] == {"0.safetensors": {"key": "opt", "tensors": 1}}
+    assert served("all.pt", only="opt")["files"] == {".0.safetensors": {"key": "opt", "top": False, "tensors": 1}}
     assert served("all.pt", only="opt")["aside"] == ["a"]
     with pytest.raises(ValueError, match="no tensors under 'ema': 'a', 'opt' are there"):
         served("all.pt", only="ema")
@@ -203,7 +263,7 @@ def test_what_shares_memory_or_is_no_block_of_it_is_written_out(here):
     state = {"a": one, "b": one, "c": one.t(), "d": one[:, 1]}
     torch.save(state, "shared.pt")
     served("shared.pt")
-    assert_same("0.safetensors", state)
+    assert_same(".0.safetensors", state)
 
 
 @pytest.mark.parametrize(
@@ -244,6 +304,8 @@ def deep(levels):
         ({"optimizer": {"a": torch.ones(1)}}, "no tensors but those of 'optimizer', which --only KEY takes"),
         ({"a": {"b.c": torch.zeros(1), "b": {"c": torch.ones(1)}}}, "two of its tensors are called 'b.c'"),
         (deep(80), "nested too deep"),
+        ({"model": {"w": torch.empty(3, device="meta")}}, r"'w' has a shape and no numbers \(device meta\)"),
+        ({"model": {"__metadata__": torch.ones(3)}}, "called __metadata__, which safetensors keep"),
         ({"step": 3}, "it holds no tensors"),
         ([torch.zeros(1)], "it holds a list, and no dictionary of tensors"),
     ],
@@ -253,6 +315,13 @@ def test_what_makes_no_sense_is_refused(value, says, here):
     with pytest.raises((ValueError, pickle.UnpicklingError), match=says):
         served("odd.pt")
     assert not Path("ran").exists()
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_tensor_is_refused_by_name(here):
+    torch.save({"model": {"w": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}}, "odd.pt")
+    with pytest.raises(ValueError, match="'w' is a nested tensor"):
+        served("odd.pt")
 
 
 def test_what_pytorch_never_opens_is_refused(here):
@@ -266,7 +335,7 @@ def test_what_a_killed_process_left_goes_with_the_next_call(network, here):
     torch.save(network.state_dict(), "flat.pt")
     left = Path(".out.tmp/out")
     left.mkdir(parents=True)
-    (left / "0.safetensors").write_bytes(b"half")
+    (left / ".0.safetensors").write_bytes(b"half")
     (left / ".convert.json.tmp").touch()
     to.convert("flat.pt", "out")
     assert names() == ["flat.pt", "out"] and names("out") == ["convert.json", "model.safetensors"]

@@ -554,6 +554,11 @@ def foreign(*names):
     return lambda path: save_file({name: torch.ones(2, 2) for name in names}, path)
 
 
+def part_of_a_model(path):
+    foreign("down_blocks.0.resnets.0.conv1.weight")(path)
+    path.with_name("config.json").write_text("{}")
+
+
 FLUX = "double_blocks.0.img_attn.qkv.weight"
 
 
@@ -562,7 +567,8 @@ FLUX = "double_blocks.0.img_attn.qkv.weight"
     [
         (foreign("lora_unet_down_blocks_0.lora_up.weight"), "is an adapter .* as --adapter"),
         (foreign("unet.down_blocks.0.attn1.to_q.lora_A.weight"), "is an adapter .* as --adapter"),
-        (foreign("down_blocks.0.resnets.0.conv1.weight"), "one part of a diffusers model: give the folder"),
+        (part_of_a_model, "one part of a diffusers model: give the folder"),
+        (foreign("down_blocks.0.resnets.0.conv1.weight"), "no config.json beside it .* as my_module:make_target"),
         (foreign("first_stage_model.encoder.conv_in.weight"), "an autoencoder alone"),
         (foreign("control_model.input_blocks.0.0.weight"), "is a ControlNet"),
         (foreign("something.weight"), "none of the networks .*its first tensor is something.weight"),

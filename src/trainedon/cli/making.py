@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -13,6 +15,7 @@ from trainedon.checks import check_sources
 from trainedon.cli.option_groups import MOST, FollowLinks, here
 from trainedon.cli.terminal import Bars, say, say_besides
 from trainedon.errors import UserError
+from trainedon.reporting.words import plural
 
 
 def convert(
@@ -26,12 +29,27 @@ def convert(
     """Take the tensors out of a pickled checkpoint, as safetensors; none of its code runs."""
     found = api.convert(checkpoint, out, only)
     for name, (key, tensors) in found.files.items():
-        say(f"{out / name}: {tensors} tensors, of {key!r}")
+        where = "at the top" if key is None else f"of {key!r}"
+        begin = f"; all their names begin with {found.begins[name]!r}" if name in found.begins else ""
+        say(f"{out / name}: {plural(tensors, 'tensor')}, {where}{begin}")
+    if found.values:
+        say(f"{out / 'convert.json'}: {plural(len(found.values), 'value')}: {_few([*found.values])}")
     if found.aside:
         say(f"Left out: {', '.join(found.aside)}; --only KEY takes one of them.")
+    if found.dropped:
+        say(f"Neither tensors nor short values, and left out: {_few(found.dropped)}.")
     if found.unknown:
-        more = f" and {len(found.unknown) - 6} more" if len(found.unknown) > 6 else ""
-        say(f"Named in it, and not opened: {', '.join(found.unknown[:6])}{more}.")
+        say(f"Named in it, and not opened: {_few(found.unknown)}.")
+    first = quote(str(out / next(iter(found.files))))
+    say(
+        f"Next: `trainedon audit {first} ...`, if it is Stable Diffusion, SDXL or Flux in one file. Any other network "
+        "is built by its own code, which loads this file: audit it as my_module:make_target (docs/own-networks.md)."
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    """Up to six of them."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def draw(

@@ -106,6 +106,12 @@ class Checkpoint:
         if any(PARTS.search(name) for name in names):
             folder = self.path.resolve().parent
             whole = folder.parent if (folder.parent / "model_index.json").is_file() else folder
+            if not any((whole / name).is_file() for name in ("model_index.json", "config.json")):
+                return (
+                    "holds the tensors of one network, and no config.json beside it says which: give the folder of the "
+                    "whole diffusers model, or build the network with its own code and give that as "
+                    "my_module:make_target (docs/own-networks.md)"
+                )
             return f"is one part of a diffusers model: give the folder of the whole model, such as {whole}"
         if any(name.startswith("control_model.") for name in names):
             return "is a ControlNet, which is no model of pictures by itself: give the model that it steers"
@@ -113,7 +119,8 @@ class Checkpoint:
             return "is an autoencoder alone: give the file with the network"
         known = "Stable Diffusion 1 and 2, SDXL, Stable Diffusion 3 and Flux"
         return (
-            f"holds none of the networks that are read from one file, {known} (its first tensor is {shown(names[0])})"
+            f"holds none of the networks that are read from one file, {known} (its first tensor is {shown(names[0])}); "
+            "build another one with its own code, and give that as my_module:make_target (docs/own-networks.md)"
         )
 
 

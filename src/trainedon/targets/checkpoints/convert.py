@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,16 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARE
 
 @dataclass(frozen=True)
 class Converted:
-    """What a checkpoint held. files: name of the file written -> key in the checkpoint, and how many tensors. aside:
-    keys whose tensors were not taken (of an optimiser, or others than the one asked for). values: its numbers and
-    texts. unknown: names of classes that were not opened. alone: whether the process had no network at all."""
+    """What a checkpoint held. files: name of the file written -> key in the checkpoint, None of what lay bare at its
+    top, and how many tensors. begins: name of the file -> what all names in it begin with, `module.` say, where they
+    do. aside: keys whose tensors were not taken (of an optimiser, or others than the one asked for). values: its
+    numbers and texts, and lists and dictionaries of such. dropped: where other things lay, which nothing holds now.
+    unknown: names of classes that were not opened. alone: whether the process had no network at all."""
 
-    files: Mapping[str, tuple[str, int]]
+    files: Mapping[str, tuple[str | None, int]]
+    begins: Mapping[str, str]
     aside: tuple[str, ...]
+    dropped: tuple[str, ...]
     values: Mapping[str, Any]
     unknown: tuple[str, ...]
     sha256: str
@@ -60,6 +65,9 @@ def convert(checkpoint: str | Path, out: str | Path, only: str | None = None) ->
             told = _asked(checkpoint, place, only)
             found = _named(told, place)
             write_json(place / LISTED, _listed(checkpoint, found))
+            mode = (place / LISTED).stat().st_mode & 0o777  # safetensors writes files for their owner alone
+            for name in found.files:
+                (place / name).chmod(mode)
             if out.exists():
                 out.rmdir()  # an empty one
             place.rename(out)
@@ -88,8 +96,8 @@ def _hidden(out: Path) -> Iterator[Path]:
         place.mkdir()
         yield place
     finally:
+        shutil.rmtree(hidden, ignore_errors=True)  # while it is locked: afterwards it may be another process's
         lock.release()
-        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _is_left_over(hidden: Path) -> bool:
@@ -107,6 +115,7 @@ def _listed(checkpoint: Path, found: Converted) -> dict[str, Any]:
         "sha256": found.sha256,
         "files": {name: {"key": key, "tensors": count} for name, (key, count) in found.files.items()},
         "left_out": [*found.aside],
+        "dropped": [*found.dropped],
         "values": dict(found.values),
         "not_opened": [*found.unknown],
     }
@@ -157,21 +166,26 @@ def _named(told: dict[str, Any], place: Path) -> Converted:
     """What was written, under the names of its keys. Raises UserError for files that are no safetensors, since what
     the other process says may be the file's own words."""
     taken: set[str] = {LISTED}
-    files: dict[str, tuple[str, int]] = {}
+    files: dict[str, tuple[str | None, int]] = {}
+    begins: dict[str, str] = {}
     try:
         for number, one in enumerate(told["files"].values()):
-            with open_regular(place / f"{number}.safetensors", follow=False) as stream:
-                count = len(Tensors(stream, place).entries)
+            written = place / f".{number}.safetensors"
+            with open_regular(written, follow=False) as stream:
+                names = [*Tensors(stream, place).entries]
             name = safe_name(str(one["key"]).replace("/", "_") or UNNAMED, taken, ".safetensors")
-            (place / f"{number}.safetensors").rename(place / name)
-            files[name] = (str(one["key"]), count)
-        strangers = {path.name for path in place.iterdir()} - {*files}
-        if strangers or not files:
+            written.rename(place / name)
+            files[name] = (None if one["top"] else str(one["key"]), len(names))
+            if shared := _shared(names):
+                begins[name] = shared
+        if not files or {path.name for path in place.iterdir()} != {*files}:
             raise ValueError("other files than said")
         return Converted(
             files=files,
+            begins=begins,
             aside=tuple(map(str, told["aside"])),
             values={str(key): value for key, value in told["values"].items()},
+            dropped=tuple(map(str, told["dropped"])),
             unknown=tuple(map(str, told["unknown"])),
             sha256=str(told["sha256"]),
             alone=bool(told["alone"]),
@@ -180,3 +194,9 @@ def _named(told: dict[str, Any], place: Path) -> Converted:
         raise UserError(
             f"what was read of the checkpoint makes no sense ({shown(str(error))}): it is damaged"
         ) from None
+
+
+def _shared(names: list[str]) -> str:
+    """What the names of all tensors begin with, up to a dot; nothing of a single one."""
+    levels = zip(*(name.split(".")[:-1] for name in names)) if len(names) > 1 else ()
+    return "".join(f"{level[0]}." for level in takewhile(lambda level: len({*level}) == 1, levels))

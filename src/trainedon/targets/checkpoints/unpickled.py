@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import sys
 import zipfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from trainedon.reading import open_regular
+from trainedon.targets.checkpoints.beside import Rest, is_aside, is_value, written
 from trainedon.targets.checkpoints.stand_ins import STAND_INS, STOOD_FOR, Array, Left, Scalar
 
 ROOM = 3 * 2**30  # bytes for libraries; besides, three times the file
@@ -27,8 +27,6 @@ MOST = 200_000  # tensors
 UNNAMED = "model"  # what a checkpoint is called that is one dictionary of tensors
 TOP = "top"  # what tensors are called that lie beside such dictionaries
 SAVE_ANEW = "open it with its own code where that does no harm, and save the state_dict of its module"
-# What trainings keep beside the network, and a reader has no use for.
-ASIDE = ("opt", "scaler", "lr_sched", "sched", "rng", "cuda_rng", "callbacks", "loops")
 _REFUSED = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "ctypes.dlopen")
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # of unshare(2)
 
@@ -83,30 +81,31 @@ def _converted(stream: IO[bytes], size: int, out: Path, only: str | None, torch:
     stand_ins = {**dict.fromkeys(unknown, Left), "numpy.ndarray": Left, **STAND_INS}
     with torch.serialization.safe_globals([(kind, name) for name, kind in stand_ins.items()]):
         read = torch.load(stream, map_location="cpu", weights_only=True)
-    unread: set[str] = set()
-    states, values = _states(read, torch, unread)
+    states, top, values, rests = _states(read, torch)
     if only is not None and only not in states:
         raise Refused(f"it holds no tensors under {only!r}: {', '.join(map(repr, sorted(states)))} are there")
     aside = [name for name in states if (name != only if only else is_aside(name))]
-    files = {}
-    for number, name in enumerate(name for name in states if name not in aside):
-        tensors, kept = states[name], {}
-        if sum(one.numel() * one.element_size() for one in tensors.values()) > 2 * size + 2**20:
-            raise Refused("its tensors are larger than the file: it is damaged, or made to fill memory")
-        for key, one in tensors.items():
-            kept[key] = one.detach().clone(memory_format=torch.contiguous_format)
-        save(kept, out / f"{number}.safetensors")
-        files[f"{number}.safetensors"] = {"key": name, "tensors": len(kept)}
-    if not files:
+    taken = {name: tensors for name, tensors in states.items() if name not in aside}
+    if not taken:
         beside = f" but those of {', '.join(map(repr, aside))}, which --only KEY takes" if aside else ""
         raise Refused(f"it holds no tensors{beside}")
-    unread |= {name for name in unknown if name not in STOOD_FOR}
-    return {"files": files, "aside": aside, "values": values, "unknown": sorted(unread), "sha256": sha256}
-
-
-def is_aside(name: str) -> bool:
-    """Whether a key is one that is not taken unless it is asked for."""
-    return name.lower().startswith(ASIDE)
+    if sum(one.numel() * one.element_size() for state in taken.values() for one in state.values()) > 2 * size + 2**20:
+        alone = "; --only KEY takes one state alone" if len(taken) > 1 else ""
+        raise Refused(f"its tensors are larger than the file: it is damaged, or made to fill memory{alone}")
+    files = {}
+    for number, (name, tensors) in enumerate(taken.items()):
+        kept = {key: one.detach().clone(memory_format=torch.contiguous_format) for key, one in tensors.items()}
+        file = f".{number}.safetensors"  # as the name of no key begins, which it gets later
+        save(kept, out / file)
+        files[file] = {"key": name, "top": name == top, "tensors": len(kept)}
+    return {
+        "files": files,
+        "aside": aside,
+        "values": values,
+        "dropped": [one for name in ("", *taken) if name in rests for one in rests[name].dropped],
+        "unknown": sorted({name for rest in rests.values() for name in rest.classes} | {*unknown} - STOOD_FOR),
+        "sha256": sha256,
+    }
 
 
 def _unknown_names(stream: IO[bytes], size: int, torch: Any) -> list[str]:
@@ -124,42 +123,45 @@ def _unknown_names(stream: IO[bytes], size: int, torch: Any) -> list[str]:
     return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(stream))
 
 
-def _states(read: Any, torch: Any, unread: set[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """The tensors under each key of the checkpoint, and its numbers and texts; to `unread` what arrays it has besides.
+def _states(read: Any, torch: Any) -> tuple[dict[str, dict[str, Any]], str | None, dict[str, Any], dict[str, Rest]]:
+    """The tensors under each key of the checkpoint; which of these lay bare at its top; its numbers and texts; and what
+    else was met under each key, under `""` what has no tensors.
 
     Tensors that lie bare at the top are a state of their own: the model, where nothing but what is left aside lies
     beside them, else what belongs to all.
     """
-    if isinstance(read, Left) and "_modules" in read:  # a whole module
+    whole = isinstance(read, Left) and "_modules" in read  # a module
+    if whole:
         read = {UNNAMED: read}
     if not isinstance(read, Mapping) or isinstance(read, Array):
         raise Refused(f"it holds a {type(read).__name__}, and no dictionary of tensors: {SAVE_ANEW}")
     states: dict[str, dict[str, Any]] = {}
     values: dict[str, Any] = {}
     bare: dict[str, Any] = {}
+    besides = Rest()
+    rests = {}
     for key, value in _told_apart(read):
-        plain = value.number() if isinstance(value, Scalar) else value
-        if isinstance(plain, bool | int | float | str) and len(str(plain)) <= 200:
-            values[key] = _written(plain)
-        elif (tensor := _tensor(value, key, torch, unread)) is not None:
+        rest = Rest()
+        several = isinstance(value, Mapping | list | tuple) and not isinstance(value, Scalar)
+        if is_value(value) and not (several and is_aside(key)):
+            values[key] = written(value)
+        elif (tensor := _tensor(value, key, torch, rest)) is not None:
             bare[key] = tensor
-        elif found := dict(_tensors(value, "", torch, DEEPEST, unread)):
+        elif found := dict(_tensors(value, "", torch, DEEPEST, rest)):
             states[key] = found
+            rests[key] = Rest(rest.classes, {f"{key}: {name}": None for name in rest.dropped})
+        else:
+            besides.drop(key)
+            besides.classes |= rest.classes
+    top = UNNAMED if whole else None
     if bare:
-        name = TOP if any(not is_aside(name) for name in states) else UNNAMED
-        if name in states:
-            raise Refused(f"tensors lie at its top and also under {name!r}: save it anew with another key there")
-        states[name] = bare
+        top = TOP if any(not is_aside(name) for name in states) else UNNAMED
+        if top in states:
+            raise Refused(f"tensors lie at its top and also under {top!r}: save it anew with another key there")
+        states[top] = bare
     if sum(map(len, states.values())) > MOST:
         raise Refused(f"it holds more than {MOST:,} tensors: save those of the network alone")
-    return states, values
-
-
-def _written(value: bool | int | float | str) -> bool | int | float | str:
-    """As JSON can hold it."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return states, top, values, {"": besides, **rests}
 
 
 def _told_apart(value: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
@@ -183,7 +185,7 @@ def _check_text(name: str) -> None:
         raise Refused(f"its key {name[:100]!a} is no text: save it anew under another") from None
 
 
-def _tensor(value: Any, name: str, torch: Any, unread: set[str]) -> Any:
+def _tensor(value: Any, name: str, torch: Any, rest: Rest) -> Any:
     """A tensor, or an array of NumPy as one; None for anything else."""
     if isinstance(value, Array):
         try:
@@ -192,35 +194,45 @@ def _tensor(value: Any, name: str, torch: Any, unread: set[str]) -> Any:
             raise Refused(f"{name[:100]!r}: {error}: it is damaged") from None
         if numbers is not None:
             return torch.from_numpy(numbers)
-        unread.add("numpy.ndarray of other things than numbers")
+        rest.classes.add("numpy.ndarray of other things than numbers")
+        rest.drop(name)
         return None
     if not isinstance(value, torch.Tensor):
         return None
+    if value.device.type == "meta":
+        raise Refused(f"{name[:100]!r} has a shape and no numbers (device meta): load the weights, and save it anew")
+    if value.is_nested:
+        raise Refused(f"{name[:100]!r} is a nested tensor, which safetensors do not hold: {SAVE_ANEW}")
     if value.layout is not torch.strided or value.is_quantized or value.is_complex():
         raise Refused(f"{name[:100]!r} is sparse, quantised or complex, which safetensors do not hold: {SAVE_ANEW}")
     return value
 
 
-def _tensors(value: Any, name: str, torch: Any, left: int, unread: set[str]) -> Iterator[tuple[str, Any]]:
+def _tensors(value: Any, name: str, torch: Any, left: int, rest: Rest) -> Iterator[tuple[str, Any]]:
     """Names with dots, as a state_dict has them, and the tensors; of a pickled module without its own words for where
     they lie."""
-    if (tensor := _tensor(value, name, torch, unread)) is not None:
+    if (tensor := _tensor(value, name, torch, rest)) is not None:
         _check_text(name)
+        if name == "__metadata__":
+            raise Refused(
+                f"a tensor in it is called {name}, which safetensors keep for themselves: save it under another"
+            )
         yield name, tensor
         return
     if left == 0:
         raise Refused("it is nested too deep: save the state_dict of its module")
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(value, Scalar):
         parts = [(str(key), part) for key, part in value.items()]
     elif isinstance(value, list | tuple):
         parts = [(str(number), part) for number, part in enumerate(value)]
     else:
+        rest.drop(name)
         return
     within = isinstance(value, Left)
     seen = set()
     for key, part in parts:
         below = name if within and key in ("_parameters", "_buffers", "_modules") else f"{name}.{key}".lstrip(".")
-        for one in _tensors(part, below, torch, left - 1, unread):
+        for one in _tensors(part, below, torch, left - 1, Rest(rest.classes) if within else rest):
             if one[0] in seen:
                 raise Refused(f"two of its tensors are called {one[0][:100]!r}: save them under different names")
             seen.add(one[0])
