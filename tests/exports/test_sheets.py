@@ -41,7 +41,14 @@ def test_no_text_begins_a_formula_and_each_can_be_had_back(text):
     for separator in ",;\t":  # whatever a spreadsheet takes for one
         for part in cell.replace("\n", separator).replace("|", separator).split(separator):
             assert not part or part[0] not in "=+-@＝＋－＠"
-    assert harmless("drc@1(t=100, draws=-2).png") == "drc@1(t=100, draws=-2).png"
+
+
+@pytest.mark.parametrize(
+    "text", ["drc@1(t=100, draws=-2).png", "DRC(symmetries=('mirror', 'half-turn'))", "'", "a, ''"]
+)
+def test_what_no_spreadsheet_runs_is_the_text_itself(text):
+    assert harmless(text) == text
+    assert as_it_was(text) == text
 
 
 def test_whatever_separates_cells_none_begins_a_formula_and_texts_can_be_had_back():

@@ -6,6 +6,7 @@ import pytest
 
 from trainedon.reporting.annex import annex
 from trainedon.reporting.control_table import controls
+from trainedon.reporting.languages import catalogue
 from trainedon.reporting.run_folder import read
 
 LISTED = {"at": "2025-03-01T09:59:00+00:00", "suspects": "ab" * 32, "unseen": "cd" * 32, "asked": 2, "kept": 5}
@@ -42,9 +43,9 @@ def test_what_was_not_recorded_is_said_not_to_be(audit):
 
 def test_error_rates_are_those_of_the_controls_of_this_run(audit, evaluation):
     errors = "Error rates, measured on this run’s own controls"
-    assert "0 found something" in told(audit)[errors]
+    assert "0 of these found something" in told(audit)[errors]
     audit.document["blind"]["separates"] = True
-    assert "1 found something" in told(audit)[errors]
+    assert "1 of these found something" in told(audit)[errors]
     rate = {"tpr": 0.7, "tpr_ci": [0.5, 0.8], "fpr": 0.02, "fpr_ci": [0.0, 0.1], "threshold": 0.9, "estimable": True}
     evaluation.path = evaluation.path.parent / "other"
     evaluation.document["attacks"][0]["tpr_at_fpr"] |= {"0.05": rate}
@@ -52,6 +53,30 @@ def test_error_rates_are_those_of_the_controls_of_this_run(audit, evaluation):
     assert "Of the strongest attack, drc." in said
     assert "At a threshold for 5\u00a0%: 2\u00a0% of 30 unseen pictures" in said
     assert "At a rate of 0.1\u00a0%: too few" in said
+
+
+def test_a_control_that_could_not_fail_is_not_counted_among_those_that_were_run(audit):
+    audit.document["blind"]["detectable"] = 1.0
+    run = read(audit.write())
+    blind = controls(run)[0]
+    assert blind.verdict == "too few to say" and "would have been found" not in blind.finding
+    said = {entry.title: entry.lines for entry in annex(run, controls(run))}
+    (counted, *_) = said["Error rates, measured on this run’s own controls"]
+    assert "1 were run" in counted and "too few pictures to say: 1" in counted
+    audit.document["blind"]["detectable"] = 0.9
+    assert controls(read(audit.write()))[0].verdict == "passed"
+
+
+@pytest.mark.parametrize("language", ["de", "fr"])
+@pytest.mark.parametrize(("asked", "kept", "left_out"), [(0, 0, 0), (1, 0, 3), (2, 1, 0), (2, 5, 7)])
+def test_earlier_runs_are_told_in_every_language_and_none_is_said_to_be_none(audit, language, asked, kept, left_out):
+    audit.run["listed"] = LISTED | {"asked": asked, "kept": kept, "left_out": left_out}
+    run = read(audit.write())
+    lines = next(entry.lines for entry in annex(run, controls(run)) if entry.title == "Who chose what, and when")
+    (line,) = [line for line in lines if "as far as known" in line]
+    assert line.startswith(("No earlier run on", "1 earlier run on", "2 earlier runs on")[asked])
+    assert ("none of them had been scored before" in line) == (kept == 0) and "0" not in line
+    assert catalogue(language).paragraph(line)[1] == []
 
 
 @pytest.mark.parametrize(("lead", "hypothesis"), [("first", "exchangeable"), ("mirror", "ahead of their")])

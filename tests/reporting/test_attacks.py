@@ -5,7 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from trainedon.exports.attack_sheet import attack_latex, attack_sheet
 from trainedon.reporting.agreement_section import coefficient
+from trainedon.reporting.run_folder import read
 
 
 def section(html, start, end):
@@ -175,3 +177,14 @@ def test_undefined_correlations_are_dashes(crowd, page):
     assert html.text.count("— —") > 5
     assert not {"nan", "none", "null"} & set(section(html, "Do they put", "How many").lower().split())
     assert coefficient(None) == "—"
+
+
+def test_backward_passes_stand_beside_forward_ones_in_every_table(evaluation, page):
+    evaluation.run["costs"] = [{"attack": "DRC(t=100)", "forward_per_picture": 40, "backward_per_picture": 30}]
+    run = read(evaluation.write())
+    head, *rows = [line.split(",") for line in attack_sheet(run.record, run.document)]
+    assert head[-1].strip() == "backward_passes" and [row[-1].strip() for row in rows] == ["30", ""]
+    assert [float(row[head.index("passes")]) for row in rows] == [40, 40]
+    body = "".join(attack_latex(run.record, run.document)).partition(r"\midrule")[2]
+    assert [line.split("&")[-1].split()[0] for line in body.splitlines() if "&" in line] == ["40+30", "40"]
+    assert " 60 60 0 40+30 " in page(evaluation).text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 
@@ -11,6 +12,7 @@ from commandline import call
 
 from trainedon.evidence import Scores, audit_table, to_json
 from trainedon.evidence.protocol.flag_words import KNOWN
+from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
 from trainedon.reporting import languages, render
 from trainedon.reporting.languages import PLACEHOLDER, catalogue, entries, untranslated
 from trainedon.sweeps.grid import QUESTIONS
@@ -147,6 +149,46 @@ def test_pictures_that_look_alike_are_named_beside_their_flag(audit, page, langu
     audit.run["language"] = language
     said = {"en": "Such as {} and {}.", "de": "Zum Beispiel {} und {}.", "fr": "Par exemple {} et {}."}[language]
     assert said.format("salt and pepper.png", "2024.06") in page(audit).text.replace(" .", ".")
+
+
+LIMITED = [
+    Given(40, 0),
+    Given(12, 200),
+    Given(2, 7),
+    Given(3, 8),
+    Given(3, 8, attacks=2),
+    Given(40, 200, pictures=False),
+    Given(25, 2475, sources=SourcesGiven.one_against(99)),
+    Given(25, 2475, 2, sources=SourcesGiven("between", 2, 9, 9, 55)),
+    Given(25, 300, sources=SourcesGiven("between", 3, 40, 19, math.comb(43, 3))),
+    Given(2, 3, sources=SourcesGiven("within", 1, 1, 1, 10)),
+    Given(3, 0, by_mirror=True),
+    Given(3, 0, 2, by_mirror=True),
+    Given(3, 0, 99, by_mirror=True, bounded=True),
+    Given(3, 0, sources=SourcesGiven.alone(["a", "b", "b"]), by_mirror=True),
+    Given(30, 0, by_mirror=True),
+    Given(60, 0, by_mirror=True, checked=False),
+]
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("given", LIMITED, ids=str)
+def test_what_no_claim_can_go_beyond_is_said(given, language):
+    sentence = reachable(given).sentence
+    assert sentence.startswith("No claim above level ")
+    assert catalogue(language).paragraph(sentence)[1] == []
+
+
+@pytest.mark.parametrize("language", ["de", "fr"])
+def test_what_an_attack_asks_of_the_network_is_said(crowd, page, language):
+    crowd.run["language"] = language
+    crowd.run["costs"][0] |= {"backward_per_picture": 30}
+    crowd.run["costs"][1] |= {"backward_per_picture": 30, "setup_passes": 9}
+    said = page(crowd).text
+    assert {"de": "Vorwärtsdurchgänge des Netzes je Bild: 16", "fr": "Passages avant du réseau par image : 16"}[
+        language
+    ] in said
+    assert " passes of the network" not in said
 
 
 @pytest.mark.parametrize("language", OTHERS)

@@ -148,6 +148,30 @@ def test_what_is_painted_for_the_eye_has_its_own_auc_where_it_was_scored(evaluat
     assert "how near the painted centre comes" not in page(evaluation).text, "it has another view, or region"
 
 
+HIDES = {"shown_as": "hidden", "relative_to": "self"}
+NOISES = {"shown_as": "noised", "relative_to": "self"}
+
+
+def test_the_pictures_are_explained_by_the_attack_that_they_are_of(evaluation, page):
+    evaluation.run["declared"] = {"DRC(t=100)": HIDES, "LOSS(t=100)": NOISES}
+    text = page(evaluation).text
+    assert "A part of the picture is hidden" in text and "The closer to the original, next to the mirror images" in text
+    assert "For the eye" not in text and "which the eye can judge and the score does not use" not in text
+    evaluation.run["declared"] = {"DRC(t=100)": NOISES, "LOSS(t=100)": HIDES}
+    text = page(evaluation).text
+    assert "For the eye, its centre is hidden" in text and "A part of the picture is hidden" not in text
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr"])
+def test_whose_order_the_pictures_are_in_is_said_where_it_is_not_that_of_the_strongest(evaluation, page, language):
+    evaluation.run |= {"language": language, "declared": {"DRC(t=100)": HIDES, "LOSS(t=100)": NOISES}}
+    by = {"en": "ordered and ranked by loss", "de": "gereiht sind sie nach loss", "fr": "classées selon loss"}[language]
+    assert by not in page(evaluation).text
+    evaluation.document["attacks"].reverse()
+    evaluation.rows.sort(key=lambda row: row["attack"] != "loss")
+    assert by in page(evaluation).text
+
+
 def test_an_attack_that_cannot_tell_is_called_a_coin(evaluation, page):
     evaluation.document["attacks"][0] |= {"auc": 0.52, "auc_ci": [0.42, 0.62]}
     assert "no better than a coin would" in page(evaluation).text

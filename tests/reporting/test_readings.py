@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from trainedon.cli.printing import print_audit
 from trainedon.evidence import Scores, audit_table, evaluate_table, to_json
 from trainedon.reporting.control_table import controls
 from trainedon.reporting.readings import CONDITIONS, readings
@@ -150,3 +151,12 @@ def test_failed_controls_stay_in_a_headline_that_found_nothing(found, page, leve
     build.document["blind"] |= {"separates": True, "auc": 0.9, "auc_ci": [0.8, 0.95], "p_value": 0.001}
     text = page(build).text
     assert ("1 control failed, so the comparison itself is in doubt" in text) is doubted
+
+
+@pytest.mark.parametrize(("detectable", "told"), [(1.0, True), (0.9, False)])
+def test_the_terminal_says_too_which_control_had_too_few_pictures_to_fail(found, capsys, detectable, told):
+    build = found()
+    build.document["blind"] |= {"separates": False, "detectable": detectable}
+    print_audit(read(build.write()).document)
+    printed = "too few pictures to say whether the sets can be told apart without the model"
+    assert (printed in " ".join(capsys.readouterr().out.split())) == told

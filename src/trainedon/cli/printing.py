@@ -242,6 +242,8 @@ def print_audit(document: Audit) -> None:
 
 
 def _print_flags(document: Audit | Evaluation) -> None:
+    from trainedon.evidence.protocol.detectable import could_not_fail
+
     controls: dict[tuple[str, str], list[str]] = {}
     for one in document.prompt_controls:
         area = "-" if one.auc is None else f"{one.auc:.4f} {in_parentheses(one.auc_ci, 3)}"
@@ -252,11 +254,35 @@ def _print_flags(document: Audit | Evaluation) -> None:
         for control in (one for one in found if one.effect is not None):
             area = f"{control.effect:.4f} {in_parentheses(control.effect_ci, 3)}"
             left = f"{_number(control.left, 4)}, p {_p_value(control.left_p_value)}"
-            say(f"AUC of {control.attack} on {where}: {area}, p {_p_value(control.p_value)}; beyond it {left}")
+            few = "; too few pictures to say" if control.finds is False and could_not_fail(control.detectable) else ""
+            say(f"AUC of {control.attack} on {where}: {area}, p {_p_value(control.p_value)}; beyond it {left}{few}")
+    for question in _too_few(document):
+        say(f"too few pictures to say {question}")
     for flag in document.flags:
         say(f"flag {flag.code}: {flag.raised_because}")
     if says_opposite(document.flags):
         say(f"note: {WRONG_WAY_ROUND}")
+
+
+def _too_few(document: Audit | Evaluation) -> list[str]:
+    """Which questions of controls so few pictures leave open, although nothing was found."""
+    from trainedon.evidence import Audit
+    from trainedon.evidence.protocol.detectable import could_not_fail
+    from trainedon.evidence.protocol.obstacles import too_few_handed
+
+    if isinstance(document, Audit) and document.by_mirror:
+        handed = document.chirality
+        few = handed is not None and too_few_handed(handed)
+        return ["whether they can be told from their mirror images without the model"] if few else []
+    if isinstance(document, Audit) and document.twins is not None:
+        return []
+    blind, unseen = document.blind, document.attacks[0].unseen_control
+    told = []
+    if blind.separates is False and could_not_fail(blind.detectable):
+        told.append("whether the sets can be told apart without the model")
+    if unseen.finds is False and could_not_fail(unseen.detectable):
+        told.append("whether unseen pictures differ from unseen pictures")
+    return told
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -46,6 +46,7 @@ def attack_latex(record: RunRecord, document: Audit | Evaluation) -> Iterator[st
         rows = [_audited_cells(one, record) for one in document.attacks]
     held = "each for one attack alone" if isinstance(document, Audit) and document.by_mirror else TOGETHER
     yield f"% needs \\usepackage{{booktabs}}; in parentheses 95 % intervals, {held}\n"
+    yield "% passes: forward+backward a picture\n"
     yield f"\\begin{{tabular}}{{l{'c' * (len(heads) - 2)}r}}\n\\toprule\n{' & '.join(heads)} \\\\\n\\midrule\n"
     for row in rows:
         # the rule or the line break before it would take a bracket that follows for its own argument
@@ -60,9 +61,10 @@ def latex(text: str) -> str:
 
 
 def _with_labels(rows: Iterator[list[Cell]], record: RunRecord) -> Iterator[list[Cell]]:
-    yield ["called", *next(rows)]
+    back = backward(record)
+    yield ["called", *next(rows), "backward_passes"]
     for row in rows:
-        yield [record.labels.get(str(row[1]), str(row[0])), *row]
+        yield [record.labels.get(str(row[1]), str(row[0])), *row, back.get(str(row[1]))]
 
 
 def _evaluated(document: Evaluation) -> Iterator[list[Cell]]:
@@ -106,12 +108,12 @@ def _ends(interval: Ends) -> Sequence[float | None]:
 
 def _evaluated_cells(one: AttackEvaluation, record: RunRecord) -> list[str]:
     rates = [_rate(one.tpr_at_fpr[level]) for level in ("0.01", "0.001")]
-    return [_called(one, record), _with_ends(one.auc, one.auc_ci), *rates, _passes(one)]
+    return [_called(one, record), _with_ends(one.auc, one.auc_ci), *rates, _passes(one, record)]
 
 
 def _audited_cells(one: AttackAudit, record: RunRecord) -> list[str]:
     p = [NOT_ESTIMABLE if p is None else f"{p:.2g}" for p in (one.set.p_value, one.set.p_value_holm)]
-    return [_called(one, record), _with_ends(one.set.effect, one.set.effect_ci), *p, _passes(one)]
+    return [_called(one, record), _with_ends(one.set.effect, one.set.effect_ci), *p, _passes(one, record)]
 
 
 def _mirrored_cells(one: AttackAudit, record: RunRecord) -> list[str]:
@@ -119,7 +121,7 @@ def _mirrored_cells(one: AttackAudit, record: RunRecord) -> list[str]:
     if (test := one.mirror) is not None:
         p = [f"{p:.2g}" for p in (test.p_value, test.p_value_holm)]
         told = [f"{test.n_positive} of {test.n}", _with_ends(test.share, test.share_ci), *p, f"{test.odds:.3g}"]
-    return [_called(one, record), *told, _passes(one)]
+    return [_called(one, record), *told, _passes(one, record)]
 
 
 def _called(one: AttackEvaluation | AttackAudit, record: RunRecord) -> str:
@@ -136,5 +138,13 @@ def _with_ends(value: float | None, ends: Ends) -> str:
     return f"{value:.3f}" + ("" if ends is None else f" ({ends[0]:.3f}--{ends[1]:.3f})")
 
 
-def _passes(one: AttackEvaluation | AttackAudit) -> str:
-    return NOT_ESTIMABLE if one.nfe_per_picture is None else f"{one.nfe_per_picture:.0f}"
+def _passes(one: AttackEvaluation | AttackAudit, record: RunRecord) -> str:
+    if one.nfe_per_picture is None:
+        return NOT_ESTIMABLE
+    back = backward(record).get(one.repr)
+    return f"{one.nfe_per_picture:.0f}{f'+{back}' if back else ''}"
+
+
+def backward(record: RunRecord) -> dict[str, int]:
+    """repr of an attack -> backward passes a picture, as planned; of a table of scores nothing is known."""
+    return {cost.attack: cost.backward_per_picture for cost in record.costs}

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 # A cell that begins so is a formula to a spreadsheet. Where its list separator is another one than ours, a cell may
-# also begin behind that, inside of a text; quotes that follow are then taken off, and space may be. The apostrophe
-# itself is among them, so that taking off one gives the text.
+# also begin behind that, inside of a text; quotes that follow are then taken off, and space may be. Apostrophes
+# that stand before one already get another, so that taking off one gives the text.
 _BEGINS = r"((?:^|[;,|\t\r\n])[\s\"]*)"
-_FORMULA = re.compile(rf"{_BEGINS}(?=[=+\-@\t\r\n'＝＋－＠])")
-_MARKED = re.compile(rf"{_BEGINS}'")
+_RUN = r"(?='*[=+\-@\t\r\n＝＋－＠])"
+_FORMULA = re.compile(f"{_BEGINS}{_RUN}")
+_MARKED = re.compile(f"{_BEGINS}'{_RUN}")
 
 Cell = str | int | float | None
 

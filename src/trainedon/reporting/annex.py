@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.claims import LEVEL, VIEWS
 from trainedon.formats import RunRecord
+from trainedon.formats.run_record import ListedEntry
 from trainedon.reporting import sections, words
 from trainedon.reporting.attack_table import strongest
-from trainedon.reporting.control_table import FAILED, NOT_RUN, Control
+from trainedon.reporting.control_table import FAILED, NOT_RUN, TOO_FEW, Control
 from trainedon.reporting.readings import tests_made
 from trainedon.reporting.run_folder import RunFolder
 
@@ -83,7 +84,7 @@ def _hypothesis(document: Audit | Evaluation) -> str:
         return f"That the model is indifferent as to which copy of a picture the coin published. {rule}"
     if document.by_mirror:
         view = document.mirror.view if document.mirror else "mirror"
-        odds = words.number(document.mirror.odds, 2) if document.mirror else "2"
+        odds = words.number(document.mirror.odds, 3) if document.mirror else "2"
         return (
             f"That pictures come out ahead of their {VIEWS[view]} by chance alone, at most {odds} times as often as "
             f"behind. {rule}"
@@ -105,11 +106,7 @@ def _chosen(run: RunFolder) -> tuple[str, ...]:
     else:
         one = record.listed
         lines.append(f"The lists of pictures were settled {words.moment(one.at)}, before any of them was scored here.")
-        lines.append(
-            f"{words.plural(one.asked, 'earlier run')} on this model, as far as known, asked about more than half of "
-            f"these pictures; {words.count(one.kept)} of them had been scored before without a finding, together with "
-            f"{words.count(one.left_out)} that are not asked about here."
-        )
+        lines.append(_asked_before(one))
     if document.randomised is not None:
         lines.append(f"Coins decided who was a member; their commitment is {document.randomised.commitment}.")
     if isinstance(document, Audit) and document.twins is not None:
@@ -124,6 +121,19 @@ def _chosen(run: RunFolder) -> tuple[str, ...]:
     if isinstance(document, Audit):
         lines.append(f"The claim rests on {TESTS[record.choices.lead]}{_since_when(record)}.")
     return tuple(lines)
+
+
+def _asked_before(listed: ListedEntry) -> str:
+    """What earlier runs asked about, as far as known."""
+    n = words.plural(listed.asked, "earlier run") if listed.asked else "No earlier run"
+    asked = f"{n} on this model, as far as known, asked about more than half of these pictures"
+    if not listed.kept:
+        return f"{asked}; none of them had been scored before without a finding."
+    with_others = f", together with {words.count(listed.left_out)} that are not asked about here"
+    return (
+        f"{asked}; {words.count(listed.kept)} of them had been scored before without a finding"
+        f"{with_others if listed.left_out else ''}."
+    )
 
 
 def _when(record: RunRecord) -> str:
@@ -194,11 +204,12 @@ def _errors(run: RunFolder, document: Evaluation) -> tuple[str, ...]:
 
 
 def _controls_erring(document: Audit, made: Sequence[Control]) -> tuple[str, ...]:
-    ran = [one for one in made if one.verdict != NOT_RUN]
-    failed = [one for one in ran if one.verdict == FAILED]
+    verdicts = [one.verdict for one in made]
+    few, missing = verdicts.count(TOO_FEW), verdicts.count(NOT_RUN)
     lines = [
-        f"Of {words.plural(len(ran), 'control')} that could be run, in which nothing should be found, "
-        f"{words.count(len(failed))} found something; {words.count(len(made) - len(ran))} could not be run."
+        f"Controls, in which nothing should be found: {words.count(len(made) - few - missing)} were run, and "
+        f"{words.count(verdicts.count(FAILED))} of these found something; too few pictures to say: "
+        f"{words.count(few)}; not run: {words.count(missing)}."
     ]
     control = document.attacks[0].unseen_control
     if control.p_value is not None and not document.by_mirror:

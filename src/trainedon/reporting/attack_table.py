@@ -151,11 +151,12 @@ def _cells(run: RunFolder, entry: TableEntry) -> tuple[Cell, ...]:
     attack, found = entry.attack, entry.found
     unseen = len(attack.rows("unseen"))
     nfe, seconds = found.nfe_per_picture, found.seconds_per_picture
+    back = next((cost.backward_per_picture for cost in run.record.costs if cost.attack == attack.repr), 0)
     rest = [
         words.count(len(attack.rows(run.asked))),
         words.count(unseen),
         words.count(found.n_not_scored),
-        words.number(attack.mean("nfe") if nfe is None else nfe, 4),
+        f"{words.number(attack.mean('nfe') if nfe is None else nfe, 4)}{f'+{words.count(back)}' if back else ''}",
         words.number(attack.mean("seconds") if seconds is None else seconds, 2),
     ]
     if isinstance(found, AttackAudit) and by_mirror(run):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from trainedon.evidence import Audit, Evaluation
 from trainedon.evidence.protocol.claims import LEVEL as CLAIM_LEVEL
+from trainedon.evidence.protocol.detectable import could_not_fail
 from trainedon.evidence.protocol.documents import (
     Blind,
     ConditioningControl,
@@ -18,16 +19,17 @@ from trainedon.evidence.protocol.documents import (
     SourceEvidence,
     UnseenControl,
 )
-from trainedon.evidence.protocol.obstacles import ALIKE, goes_along
+from trainedon.evidence.protocol.obstacles import ALIKE, FEWEST_HANDED, goes_along, too_few_handed
 from trainedon.reporting import mirror_words, words
 from trainedon.reporting.run_folder import RunFolder
 
-PASSED, FAILED, NOT_RUN, NOTED = "passed", "failed", "not run", "noted"
+PASSED, FAILED, NOT_RUN, NOTED, TOO_FEW = "passed", "failed", "not run", "noted", "too few to say"
 
 
 @dataclass(frozen=True)
 class Control:
-    """One control: its question, what was found, and whether it passed, failed, was not run, or is to be noted."""
+    """One control: its question, what was found, and whether it passed, failed, was not run, had too few pictures to
+    fail, or is to be noted."""
 
     question: str
     finding: str
@@ -88,10 +90,13 @@ def _of_mirror(document: Audit) -> list[Control]:
             told = "; ".join(f"by {one.name}: {words.share(one.share)} told right" for one in handed.views)
             finding = f"p = {words.p_value(handed.p_value)}; {told}"
             least = handed.detectable
-            if not handed.finds and least is not None:
+            few = too_few_handed(handed)
+            if few:
+                finding += f"; it is seen from {FEWEST_HANDED} pictures on, and there are {handed.n}"
+            elif not handed.finds and least is not None:
                 finding += f"; {words.share(least)} told right would have been found in four cases of five"
             noted = FAILED if test.odds_from == "assumed" else NOTED
-            rows.append(Control(question, finding, noted if handed.finds else PASSED))
+            rows.append(Control(question, finding, noted if handed.finds else TOO_FEW if few else PASSED))
     question = "How far does chance favour such pictures?"
     verdict = NOT_RUN if test.odds_from == "assumed" else NOTED
     rows.append(Control(question, mirror_words.odds(test), verdict))
@@ -112,12 +117,19 @@ def _blind(blind: Blind) -> Control:
     p = f"p = {words.p_value(blind.p_value)}" if blind.p_value is not None else ""
     missed = "" if blind.separates else _detectable(blind.detectable)
     told = "; ".join(filter(None, (p + missed, found)))
-    return Control(question, told, FAILED if blind.separates else PASSED)
+    return Control(question, told, FAILED if blind.separates else _passed(blind.detectable))
 
 
 def _detectable(auc: float | None) -> str:
     """What a control that found nothing would have found; older documents do not say."""
-    return f"; a difference of AUC {words.number(auc)} would have been found in four cases of five" if auc else ""
+    if not auc or could_not_fail(auc):
+        return ""
+    return f"; a difference of AUC {words.number(auc)} would have been found in four cases of five"
+
+
+def _passed(auc: float | None) -> str:
+    """The verdict of a control that found nothing, by what it would have found."""
+    return TOO_FEW if could_not_fail(auc) else PASSED
 
 
 def _mismatch(blind: Blind) -> list[Control]:
@@ -138,7 +150,7 @@ def _unseen(control: UnseenControl) -> Control:
         return Control(question, "too few of them to say", NOT_RUN)
     finding = f"p = {words.p_value(control.p_value)}; it fails below {control.level:g}"
     finding += "" if control.finds else _detectable(control.detectable)
-    return Control(question, finding, FAILED if control.finds else PASSED)
+    return Control(question, finding, FAILED if control.finds else _passed(control.detectable))
 
 
 def _conditioning(control: ConditioningControl) -> Control:
@@ -191,7 +203,8 @@ def _counterpart(question: str, one: Counterpart, otherwise: str) -> Control:
     if one.effect_ci is not None and one.effect_ci[1] < 0.5:
         finding += ", so that it runs the other way there"
     finding += "" if one.finds else _detectable(one.detectable)
-    return Control(question, finding, otherwise if one.caps else PASSED)
+    missed = PASSED if one.finds else _passed(one.detectable)
+    return Control(question, finding, otherwise if one.caps else missed)
 
 
 def _listing(listing: SettledLists) -> Control:

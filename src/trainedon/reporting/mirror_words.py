@@ -31,7 +31,7 @@ def together(test: MirrorTest, attacks: int) -> str:
         f"Of {words.plural(test.n, 'picture')} the model knows {words.count(test.n_positive)} better than the "
         f"{VIEWS[test.view]} of them; a coin would put about half there. {_least(test)} "
         f"p = {words.p_value(test.p_value_holm)}{corrected}, where chance may put a picture ahead "
-        f"{words.number(test.odds, 2)} times as often as behind."
+        f"{words.number(test.odds, 3)} times as often as behind."
     )
 
 
@@ -44,7 +44,7 @@ def _least(test: MirrorTest) -> str:
         return "No chance explains it that puts such pictures ahead now and then only."
     return (
         f"To explain that without training, pictures that the model never saw would have to come out ahead more than "
-        f"{words.number(most, 2)} times as often as behind."
+        f"{words.number(most, 3)} times as often as behind."
     )
 
 
@@ -82,7 +82,11 @@ def statistician(test: MirrorTest, attacks: int, corrected: bool) -> str:
         )
     holm = f" ({words.p_value(test.p_value_holm)} after Holm's correction for {attacks} tests)" if corrected else ""
     most = test.odds_explaining
-    bound = "" if most is None else f" Rosenbaum's bound: p stays at or below {test.level:g} up to {most:.3g} to 1."
+    bound = (
+        ""
+        if most is None
+        else f" Rosenbaum's bound: p stays at or below {test.level:g} up to {words.number(most, 3)} to 1."
+    )
     text = (
         f"Exact one-sided sign-flip test of signed ranks, {words.count(test.n)} differences to the "
         f"{VIEW[test.view]}{units}, near-duplicates counted once: p = {words.p_value(test.p_value)}{holm} with odds "

@@ -129,12 +129,13 @@ def context(run: RunFolder) -> dict[str, Any]:
         "excluded": sections.excluded(run),
         "passed_over": sections.passed_over(run),
         "flags": sections.flags(run),
-        "restores": next((attack.restores for attack in run.attacks if attack.restores), None),
+        "restores": run.showing.explained if run.showing else None,
         "for_the_eye": _for_the_eye(run),
         "painted": attack_table.painted(run),
         "guesses": any(kept.has_guesses for kept in cards.kept.values()),
         "leading": attack_table.entries(run)[0].label,
         "strongest": attack_table.strongest(run).label,
+        "led_by_another": run.kind == "evaluate" and attack_table.strongest(run).attack is not run.attacks[0],
         "example": cards.example(),
         "strip": cards.strip,
         "every": cards.table(),
@@ -176,8 +177,11 @@ def _together(audit: Audit) -> str:
 
 def _for_the_eye(run: RunFolder) -> bool:
     """Whether the pictures show what no score is made of: those of the first attack that has any to show."""
-    showing = next((shown for attack in run.attacks if (shown := attack.declared.shown_as)), None)
-    return showing == "noised" and (run.path / run_files.RESTORED).is_dir()
+    return (
+        run.showing is not None
+        and run.showing.declared.shown_as == "noised"
+        and (run.path / run_files.RESTORED).is_dir()
+    )
 
 
 def _bound(document: Audit | Evaluation) -> OneRun | None:

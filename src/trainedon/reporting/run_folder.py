@@ -128,6 +128,12 @@ class ScoredAttack:
         shown = self.declared.shown_as
         return shown if shown is not None and self.declared.relative_to == usual[shown] else None
 
+    @property
+    def explained(self) -> Scored | Literal["hidden beside views"] | None:
+        """As `restores`, and whether a hidden part was painted back next to that of views of the picture."""
+        beside = self.declared.shown_as == "hidden" and self.declared.relative_to == "self"
+        return "hidden beside views" if beside else self.restores
+
     def rows(self, set_name: str) -> np.ndarray:
         """int64 row numbers of the scored pictures of one set."""
         return np.flatnonzero(self.given(set_name) & np.isfinite(self.scores))
@@ -151,6 +157,11 @@ class RunFolder:
     document: Audit | Evaluation
     attacks: tuple[ScoredAttack, ...]  # in the order in which they were named; the first one leads the page
     truth: dict[str, bool] | None
+
+    @property
+    def showing(self) -> ScoredAttack | None:
+        """The attack whose pictures are shown: the first that has any to show."""
+        return next((attack for attack in self.attacks if attack.declared.shown_as), None)
 
     @property
     def kind(self) -> Kind:

@@ -182,7 +182,7 @@ def claim_by_twins(test: TwinsTest, obstacles: Sequence[Obstacle], *, asked: int
 
 def _times(odds: float | None) -> str:
     assert odds is not None  # a finding has some
-    return f"{odds:.0f}" if odds >= 10 else f"{odds:.2g}"
+    return f"{odds:.0f}" if odds >= 100 else f"{odds:.3g}"
 
 
 def _told(p: float | None) -> str:

@@ -181,6 +181,11 @@ def of_chirality(found: Chirality | None, mirror: MirrorTest | None, like: Chira
     return None
 
 
+def too_few_handed(found: Chirality) -> bool:
+    """Whether nothing was found of so few pictures that this says nothing of text and digits in them."""
+    return not found.finds and found.n < FEWEST_HANDED
+
+
 def _prefers(mirror: MirrorTest) -> bool:
     """Whether the pictures that odds were learnt from are ahead more often than fair coins would be."""
     n, ahead = mirror.n_reference, mirror.n_reference_positive
