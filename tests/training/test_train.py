@@ -31,14 +31,14 @@ class Stop(Exception):
 def stop_at(monkeypatch, step: int) -> None:
     """The learning rate of that step is never told: training ends there, its optimiser step undone."""
     module = importlib.import_module("trainedon.training.train")
-    told = module._learning_rate
+    told = module.learning_rate
 
     def tell(recipe, now, steps):
         if now == step:
             raise Stop
         return told(recipe, now, steps)
 
-    monkeypatch.setattr(module, "_learning_rate", tell)
+    monkeypatch.setattr(module, "learning_rate", tell)
 
 
 @pytest.fixture(scope="module")
