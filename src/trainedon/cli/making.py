@@ -15,7 +15,6 @@ from trainedon.checks import check_sources
 from trainedon.cli.option_groups import MOST, FollowLinks, here
 from trainedon.cli.terminal import Bars, say, say_besides
 from trainedon.errors import UserError
-from trainedon.reporting.words import plural
 
 
 def convert(
@@ -27,6 +26,8 @@ def convert(
     ] = None,
 ) -> None:
     """Take the tensors out of a pickled checkpoint, as safetensors; none of its code runs."""
+    from trainedon.reporting.words import plural
+
     found = api.convert(checkpoint, out, only)
     for name, (key, tensors) in found.files.items():
         where = "at the top" if key is None else f"of {key!r}"
