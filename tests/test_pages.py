@@ -72,7 +72,9 @@ def test_every_page_with_examples_is_run():
     assert with_examples - set(ELSEWHERE) == set(RUN)
 
 
-@pytest.mark.parametrize("page", RUN)
+@pytest.mark.parametrize(
+    "page", [page if page == "README.md" else pytest.param(page, marks=pytest.mark.slow) for page in RUN]
+)
 def test_the_examples_of_a_page_run(page, tmp_path):
     scene(tmp_path)
     run_page(ROOT / page, tmp_path)

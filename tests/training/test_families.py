@@ -70,7 +70,11 @@ def made(source, tmp_path_factory) -> dict[str, Path]:
     return {family: folder / family for family in (*RECIPES, "adapter")}
 
 
-@pytest.mark.parametrize("family", [*RECIPES, "adapter"])
+# All go through one loop; the latent ones among them are alike.
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(one, marks=pytest.mark.slow) if one in ("latent", "dit") else one for one in (*RECIPES, "adapter")],
+)
 def test_stopped_and_gone_on_is_as_if_never_stopped(made, source, tmp_path, monkeypatch, family):
     given = {"draw": json.loads((made[family] / "manifest.json").read_text())["members"], "progress": silent}
     recipe = RECIPES.get(family, ADAPTER)
