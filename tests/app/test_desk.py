@@ -11,6 +11,7 @@ from droppable import archive, bomb, png
 from PIL import Image
 
 from trainedon import UserError
+from trainedon.app import phrases
 from trainedon.app.desk import AuditQuestion, Desk
 from trainedon.app.dropped import Dropped
 from trainedon.app.models import EMBEDDED, Models
@@ -88,6 +89,10 @@ def test_content_tells_what_a_picture_is_and_captions_lie_beside(tmp_path):
     (tmp_path / "b.txt").write_text("a blue square")
     assert dropped.take([tmp_path / "a.parquet", tmp_path / "b.png", tmp_path / "b.txt"]) == []
     assert sorted(path.name for path in dropped.folder.iterdir()) == ["a.parquet.png", "b.png", "b.txt"]
+    assert not dropped.strays and "No picture has" not in phrases.heap(dropped)
+    (tmp_path / "notes.txt").write_text("of no picture")
+    assert dropped.take([tmp_path / "notes.txt"]) == []  # the picture may come later
+    assert "No picture has the name of notes.txt" in phrases.heap(dropped)
 
 
 def test_only_what_was_dropped_is_taken(desk, tmp_path):

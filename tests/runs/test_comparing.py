@@ -94,9 +94,10 @@ def test_no_number_is_cut_however_narrow_the_terminal(columns, long_named, monke
 
 def test_of_what_is_below_chance_in_both_runs_it_is_not_said_that_more_is_told(tmp_path):
     runs = [write_run(tmp_path, name, {"loss": far}, n=200, unseen=200) for name, far in (("a", -1.5), ("b", -0.5))]
-    assert to.compare_runs(*runs).sentence == (
-        "After against before, beyond chance: the AUC changed, but is shown above .5 in neither run, under loss."
-    )
+    for way, pair in (("rose", runs), ("fell", runs[::-1])):
+        assert to.compare_runs(*pair).sentence == (
+            f"After against before, beyond chance: the AUC {way}, but is shown above .5 in neither run, under loss."
+        )
     above = write_run(tmp_path, "c", {"loss": 0.5}, n=200, unseen=200)
     assert to.compare_runs(runs[0], above).sentence.endswith("beyond chance: more is told by loss.")
     assert to.compare_runs(above, runs[0]).sentence.endswith("beyond chance: less is told by loss.")

@@ -34,6 +34,13 @@ class Dropped:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def strays(self) -> list[str]:
+        """Text files that are the caption of no picture, by name."""
+        pictures = {Path(name).stem for name in self.names.values()}
+        texts = (path for path in self.folder.glob(f"*{CAPTION}") if path.name not in self.names.values())
+        return sorted(path.name for path in texts if path.stem not in pictures)
+
     def take(self, files: Sequence[Path]) -> list[str]:
         """Keep what can be used as a picture, and the text files beside, which are captions. Returns a sentence for
         each file that cannot; the files that were given are gone afterwards."""

@@ -70,6 +70,12 @@ def heap(dropped: Dropped, refused: Sequence[str] = ()) -> Markup:
     """How many pictures there are, and what was left out of those that were dropped last."""
     n = len(dropped)
     said = Markup('<p class="heap"><b>{}</b></p>').format(f"{n} picture{'s' * (n != 1)}" if n else "No pictures yet")
+    if strays := dropped.strays:
+        named = f"{', '.join(map(clean, strays[:MOST_SAID]))}{' and others' if len(strays) > MOST_SAID else ''}"
+        said += Markup(
+            '<p class="fault" role="alert">No picture has the name of {}: a text file is read as the caption of the '
+            "picture beside it, as a.txt of a.png.</p>"
+        ).format(named)
     if refused:
         rows = Markup("").join(Markup("<li>{}</li>").format(clean(one)) for one in refused[:MOST_SAID])
         more = f"and {len(refused) - MOST_SAID} more" if len(refused) > MOST_SAID else ""

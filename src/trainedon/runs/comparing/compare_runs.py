@@ -26,7 +26,7 @@ from trainedon.formats import RunRecord, read_record
 from trainedon.runs.added_attacks import unfinished
 from trainedon.runs.comparing.settings_apart import settings_apart
 
-NOTHING_TOLD = "the AUC changed, but is shown above .5 in neither run, under"
+UNTOLD = "the AUC {}, but is shown above .5 in neither run, under"
 ASKED = {"audit": "suspect", "evaluate": "member"}
 MEANING = {
     "evaluate": (
@@ -173,10 +173,11 @@ def _sentence(attacks: Sequence[ComparedAttack], one: _Side, other: _Side) -> st
     changed = [found for found in attacks if found.changed]
     if not changed:
         return "No change is shown: no attack differs beyond chance, corrected for the number of attacks."
-    groups: dict[str, list[str]] = {"less is told by": [], "more is told by": [], NOTHING_TOLD: []}
+    told = ("less is told by", "more is told by")
+    untold = (UNTOLD.format("fell"), UNTOLD.format("rose"))
+    groups: dict[str, list[str]] = {what: [] for what in (*told, *untold)}
     for found in changed:
-        direction = "more is told by" if (found.change or 0) > 0 else "less is told by"
-        groups[direction if found.tells else NOTHING_TOLD].append(found.called)
+        groups[(told if found.tells else untold)[(found.change or 0) > 0]].append(found.called)
     parts = [f"{what} {', '.join(names)}" for what, names in groups.items() if names]
     same = one.record.model.digest is not None and one.record.model.digest == other.record.model.digest
     note = " Both runs asked the same model." if same else ""
