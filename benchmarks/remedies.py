@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
@@ -37,7 +38,6 @@ from trainedon.noise import generator
 from trainedon.pictures import scan
 from trainedon.training import Recipe, make
 from trainedon.training.families import Material
-from trainedon.training.families.lesson import Lesson
 from trainedon.training.manifest import read_named
 from trainedon.training.train import learning_rate
 
@@ -101,7 +101,7 @@ class Pictures:
         """A folder of some of the faces, and of further copies of some of these."""
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
-        files = self._in_order()
+        files = self._in_order
         wanted = {f"{number:04}.png": data for number, data in enumerate(files[members])}
         for again in range(1, COPIES):
             wanted |= {f"{number:04}-again-{again}.png": data for number, data in enumerate(files[copies])}
@@ -112,6 +112,7 @@ class Pictures:
             path.write_bytes(data)
         return folder
 
+    @cached_property
     def _in_order(self) -> list[bytes]:
         files = [file.data for file in stored(self.faces)]
         if len(files) < MOST + UNSEEN:
@@ -172,12 +173,8 @@ def train_with_noise(
                 kept.lerp_(value, 1 - decay)
         if step % 20 == 0 or step + 1 == steps:
             progress("training with noise", step + 1, steps)
-    save(lesson, averaged, folder)
-
-
-def save(lesson: Lesson, network: torch.nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    lesson.save(network.eval(), folder)
+    lesson.save(averaged.eval(), folder)
 
 
 def epsilon(remedy: Remedy) -> float | None:
@@ -185,10 +182,10 @@ def epsilon(remedy: Remedy) -> float | None:
     1908.10530); None where the training had none. Here they are drawn in turns: a figure to compare with, no proof."""
     if remedy.noise is None:
         return None
-    import dp_accounting  # for two rows of the table alone
+    import dp_accounting  # for one row of the table alone
 
     share = remedy.recipe.batch_size / remedy.members
-    steps = remedy.recipe.passes * remedy.members // remedy.recipe.batch_size
+    steps = remedy.recipe.passes * math.ceil(remedy.members / remedy.recipe.batch_size)
     accountant = dp_accounting.rdp.RdpAccountant()
     event = dp_accounting.PoissonSampledDpEvent(share, dp_accounting.GaussianDpEvent(remedy.noise.multiplier))
     accountant.compose(dp_accounting.SelfComposedDpEvent(event, steps))

@@ -16,10 +16,10 @@ from trainedon.targets.networks.network import Network
 class MemoryEstimate:
     """Bytes on the device that was measured. weights: of each part. rows, pictures: how many go through the network and
     the autoencoder at once; None without one. network, autoencoder: what these take besides their weights, the way back
-    included where an attack needs gradients; they do not work at the same time. peak: of weights and work; None where a
-    row cannot be reckoned. measured: the most that was held until a batch was timed, on a processor by the whole
-    process, its libraries and the loading included. free: what can still be had beside the weights; None where the
-    system does not say."""
+    included where scores or painting need gradients; they do not work at the same time. peak: of weights and work; None
+    where a row cannot be reckoned. measured: the most that was held until a batch was timed, on a processor by the
+    whole process, its libraries and the loading included. free: what can still be had beside the weights; None where
+    the system does not say."""
 
     weights: dict[str, int]
     rows: int
@@ -47,7 +47,8 @@ def memory_of(
 ) -> MemoryEstimate | None:
     """Of a model that is loaded; None for one whose weights are not known here, such as a network of one's own.
 
-    measured: as in `MemoryEstimate`. memory: what is free; None: it is asked. gradients: whether attacks take some.
+    measured: as in `MemoryEstimate`. memory: what is free; None: it is asked. gradients: whether scores or painting
+    take some.
     """
     if not isinstance(target, Network):
         return None

@@ -33,9 +33,8 @@ class SecMINN(Compared):
 
     It learns from known pictures of other folds, `epochs` times over. Where SecMI's statistic takes for granted that
     the errors of members are small, the network learns in what they differ. That takes some hundreds of pictures: from
-    a few dozen it learns next to nothing. t: timestep to which the picture is
-    moved and from which it comes back, as in `secmi`. k: how many timesteps one move of it takes.
-    epochs: passes of the network over the known pictures.
+    a few dozen it learns next to nothing. t: timestep to which the picture is moved and from which it comes back, as in
+    `secmi`. k: how many timesteps one move of it takes. epochs: passes of the network over the known pictures.
     """
 
     t: int = 100

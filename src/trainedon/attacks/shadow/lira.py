@@ -33,9 +33,8 @@ class LiRA(Shadowed):
     `pictures` of the shadow models' pool. Where the paper has one for each side, there is one: a loss that lies below
     both means would else speak for the side that spreads more. The logarithm makes the spread alike for easy and hard
     pictures, as the paper's logit does for classifiers. form: online, or offline for `(mu_out - l) / s`, which needs no
-    model that was trained on the picture (Algorithm 2, whose probability rises with it). t: timestep
-    of the loss. draws: how many noises the loss is averaged over. pictures: how many of the pool the spread is pooled
-    over.
+    model that was trained on the picture (Algorithm 2, whose probability rises with it). t: timestep of the loss.
+    draws: how many noises the loss is averaged over. pictures: how many of the pool the spread is pooled over.
     """
 
     form: str = "online"

@@ -27,8 +27,8 @@ class RMIA(Shadowed):
     p(x) is the mean of `p(x | shadow)` over all shadow models. A diffusion model says no likelihood; in its place
     stands the term at t of the simplified variational bound (arXiv 2006.11239, eq. 14),
     `log p(x | model) := -1/2 sum (e(x_t, t) - eps)^2`, averaged over `draws` of eps. population: how many pictures of
-    the shadow models' pool x is compared with, x itself never among them. t: timestep of the loss.
-    draws: how many noises the loss is averaged over. gamma: by how much x must be likelier than z, above 0.
+    the shadow models' pool x is compared with, x itself never among them. t: timestep of the loss. draws: how
+    many noises the loss is averaged over. gamma: by how much x must be likelier than z, above 0.
     """
 
     t: int = 200

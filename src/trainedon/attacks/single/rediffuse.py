@@ -27,11 +27,11 @@ METRICS = ("l2", "ssim")
 class ReDiffuse(Compared):
     """Minus the distance of the picture to the mean of its `n` variations (Algorithm 1).
 
-    A variation: the picture noised to step t, then deterministic DDIM steps t, t - k, ..., 0. t: timestep to
-    which it is noised, of the usual DDPM path; on another path the one with the nearest signal-to-noise ratio. k: how
-    many timesteps one step of the way back takes. metric: l2 (sum of squared
-    differences) or ssim (minus structural similarity). A service that varies pictures is enough for this attack
-    (`targets.Service`). n: how many variations are averaged.
+    A variation: the picture noised to step t, then deterministic DDIM steps t, t - k, ..., 0. t: timestep to which it
+    is noised, of the usual DDPM path; on another path the one with the nearest signal-to-noise ratio. k: how many
+    timesteps one step of the way back takes. metric: l2 (sum of squared differences) or ssim (minus structural
+    similarity). A service that varies pictures is enough for this attack (`targets.Service`). n: how many variations
+    are averaged.
     """
 
     t: int = 200

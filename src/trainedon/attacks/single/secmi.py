@@ -28,8 +28,8 @@ class SecMI(Compared):
     t: timestep from which the last move goes back, of the usual DDPM path; on another path the one with the nearest
     signal-to-noise ratio. k: how many timesteps one move takes; it divides t.
 
-    Where two neighbours are one step there, the move between them leads nowhere; a path on which
-    t - k and t are one is refused, as every error would be zero. No noise is drawn.
+    Where two neighbours are one step there, the move between them leads nowhere; a path on which t - k
+    and t are one is refused, as every error would be zero. No noise is drawn.
     """
 
     t: int = 100

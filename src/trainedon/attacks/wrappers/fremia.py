@@ -26,9 +26,9 @@ class FreMIA(Wrapper):
     radius: half the side of the square of low frequencies that is kept, in a picture of 32 pixels; it grows with the
     picture. damping: what the other frequencies are multiplied by.
 
-    The paper takes hosts at t = 100. It filters x0 and
-    the model's guess of it; at one timestep these differ by a constant times the difference of the two noises, and the
-    filter is linear, so that filtering the noises puts the pictures in the same order.
+    The paper takes hosts at t = 100. It filters x0 and the model's guess of it; at one timestep these differ by a
+    constant times the difference of the two noises, and the filter is linear, so that filtering the noises puts the
+    pictures in the same order.
     """
 
     attack: Attack = field(default_factory=lambda: PIA(t=100))
