@@ -244,23 +244,23 @@ def _joined(folder: Path, index: dict[str, Any], kind: type, built: dict[str, An
         raise UserError(f"{folder}: the parts do not make a {kind.__name__} ({brief(error)})") from None
 
 
-def spare(opened: Opened, device: torch.device, offload: str | None, slicing: bool) -> None:
-    """diffusers' switches for models that do not fit: parts on the device only while they work, attention and
-    autoencoder in slices. Raises UserError when there is no device to move them to."""
-    pipeline = opened.pipeline
-    if slicing:
-        opened.autoencoder.enable_slicing()
-        pipeline.enable_attention_slicing()
+def check_offload(offload: str | None, device: torch.device) -> None:
+    """Raises UserError for a way of offloading that there is not, and where there is no device to move parts to."""
+    if offload not in (None, "model", "sequential"):
+        raise UserError(f"offload {offload!r} is not known: choose model or sequential")
+    if offload is not None and device.type == "cpu":
+        raise UserError("offloading moves parts to an accelerator while they work: give --device cuda, or leave it out")
+
+
+def keep_elsewhere(pipeline: Any, device: torch.device, offload: str) -> None:
+    """diffusers' switches for models that do not fit: from now on parts are on the device only while they work.
+
+    offload: as `check_offload` lets it pass. Raises UserError where it cannot be done.
+    """
     moves: dict[str, Callable[..., Any]] = {
         "model": pipeline.enable_model_cpu_offload,
         "sequential": pipeline.enable_sequential_cpu_offload,
     }
-    if offload is None:
-        return
-    if offload not in moves:
-        raise UserError(f"offload {offload!r} is not known: choose model or sequential")
-    if device.type == "cpu":
-        raise UserError("offloading moves parts to an accelerator while they work: give --device cuda, or leave it out")
     try:
         moves[offload](device=device)
     except (RuntimeError, ImportError, ValueError) as error:
