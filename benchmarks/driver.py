@@ -1,4 +1,4 @@
-"""How many shards a second one process takes from workers: `python -m benchmarks.driver [--shards N]`.
+"""What one process does with a shard that a worker hands over: `python -m benchmarks.driver [--shards N]`.
 
 Nothing is scored. Answers of workers are made up; what is timed is all that this process does with one before it looks
 at the next, with the rows in it, which it writes, and without, where a worker has written them. Both in turn.
@@ -34,34 +34,39 @@ def table(attack: Attack, number: int) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SHARD_SCORES)
 
 
-def rate(folder: Path, answers: Sequence[bytes], attacks: Sequence[Attack]) -> float:
-    """Shards a second: each answer is unpickled, and its rows written, or looked at where a worker wrote them."""
+def timed(folder: Path, answers: Sequence[bytes], attacks: Sequence[Attack]) -> tuple[float, float]:
+    """Seconds a shard, by the clock and of the processor: each answer is unpickled, and its rows written, or looked at
+    where a worker wrote them."""
     with SharedShards.offered(folder, None) as shared:
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         for answer in answers:
             found: Finished = pickle.loads(answer)  # noqa: S301 (made above)
             if found.table is not None:
                 save_shard(found.table, shard_path(folder, found.number, attacks[found.number], found.name))
             elif shared is not None:
                 shared.check(found, attacks)
-        return len(answers) / (time.perf_counter() - began)
+        return (time.perf_counter() - began) / len(answers), (time.process_time() - busy) / len(answers)
 
 
-def measured(shards: int, rounds: int, place: Path | None) -> dict[str, object]:
-    """Median shards a second of both ways, and bytes of an answer."""
+def measured(shards: int, rounds: int, folder_in: Path | None) -> dict[str, object]:
+    """Of both ways the median milliseconds a shard, and bytes of an answer."""
     attacks = parse_attacks("loss")
     names = [f"{number:032x}" for number in range(shards)]
     whole = [Finished(name, 0, table(attacks[0], k), rows=SHARD) for k, name in enumerate(names)]
     told = [pickle.dumps(Finished(name, 0, rows=SHARD)) for name in names]
     rows = [pickle.dumps(one) for one in whole]
-    rates: dict[str, list[float]] = {"rows": [], "names": []}
+    found: dict[str, list[tuple[float, float]]] = {"rows": [], "names": []}
     for _ in range(rounds):
-        with TemporaryDirectory(dir=place) as folder:
+        with TemporaryDirectory(dir=folder_in) as folder:
             where = Path(folder)
             shard_path(where, 0, attacks[0], "").parent.mkdir()
-            rates["rows"].append(rate(where, rows, attacks))
-            rates["names"].append(rate(where, told, attacks))
-    medians = {f"shards a second, by {way}": round(statistics.median(found)) for way, found in rates.items()}
+            found["rows"].append(timed(where, rows, attacks))
+            found["names"].append(timed(where, told, attacks))
+    medians = {
+        f"milliseconds a shard, by {way}, {what}": round(1000 * statistics.median(one[place] for one in every), 2)
+        for way, every in found.items()
+        for place, what in enumerate(("clock", "processor"))
+    }
     return medians | {"bytes by rows": len(rows[0]), "bytes by names": len(told[0]), "rounds": rounds, "shards": shards}
 
 

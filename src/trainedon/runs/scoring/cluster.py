@@ -221,7 +221,8 @@ def _connected(address: str | None, cores: int | None) -> Iterator[Any]:
     if ours and address:
         _knock(address)
     if ours:
-        options = {"address": address} if address else {"num_cpus": cores, "include_dashboard": False}
+        here = {"address": "local", "num_cpus": cores, "include_dashboard": False}  # not one that happens to run here
+        options = {"address": address} if address else here
         heeded = signal.getsignal(signal.SIGTERM)  # Ray puts a handler of its own there
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
