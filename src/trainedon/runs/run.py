@@ -37,11 +37,11 @@ from trainedon.runs.conclusion import complete
 from trainedon.runs.features import write_features
 from trainedon.runs.folder import check_begun, check_known_again, check_same, locked, protocol_of, version_of
 from trainedon.runs.foretold import foretold
-from trainedon.runs.labels import INFERRED, Settled, settle, with_inferred
+from trainedon.runs.labels import INFERRED, Settled, settle_labels, with_inferred
 from trainedon.runs.plan import Plan
 from trainedon.runs.record import begun, controls_of, identity_of, now, other_code_note, record_of
 from trainedon.runs.rendering_choice import notes as rendering_notes
-from trainedon.runs.rendering_choice import settle as settle_rendering
+from trainedon.runs.rendering_choice import settle_rendering
 from trainedon.runs.scoring import exhibit_files as exhibits
 from trainedon.runs.scoring.engine import Engine, Keep, Local, forget, score_all
 from trainedon.runs.spelling import in_full
@@ -102,12 +102,12 @@ def _prepared(target: Target, plan: Plan, rules: evidence.Rules, examiners: Exam
     """Raises UserError for pictures that cannot be used, and where they are not those of the coins."""
     items, entries, passed = _take_inventories(plan, examiners, progress)
     plan, others = _with_controls(target, plan, items, rules)
-    settled = settle(target, items, plan.labels)
-    draw = plan.draw and evidence.read_draw(plan.draw)
-    if draw:
+    settled = settle_labels(target, items, plan.labels)
+    draw = None if plan.draw is None else evidence.read_draw(plan.draw)
+    if draw is not None:
         evidence.check_draw(draw, settled.items.table)
-    twins = plan.twins and evidence.read_twins(plan.twins)
-    if twins:
+    twins = None if plan.twins is None else evidence.read_twins(plan.twins)
+    if twins is not None:
         evidence.check_twins(twins, settled.items.table)
     return _Work(plan, others, settled, entries, passed, draw, twins)
 
