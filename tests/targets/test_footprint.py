@@ -10,6 +10,7 @@ import tiny
 import torch
 from slowly import slowly
 
+from trainedon import free_memory
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.single.curvature import divergence
 from trainedon.condition import UNCONDITIONAL
@@ -20,8 +21,10 @@ from trainedon.planning.peak_memory import memory_of
 from trainedon.targets import Batching, load_target
 from trainedon.targets.core import device
 from trainedon.targets.core.row_memory import Footprint, Memory, RowsNeed, peak_of
+from trainedon.targets.networks import families
 from trainedon.targets.networks import footprint as target_footprint
 from trainedon.targets.networks.footprint import BACK, fit, footprint, reckon_apart
+from trainedon.targets.reading import bounds
 
 MIB = 2**20
 
@@ -75,6 +78,26 @@ def test_of_a_container_what_is_below_its_limit_is_free(tmp_path):
         (first / f"memory.{name}").write_text(text)
     assert free_of_system(meminfo, first.parent) == 250
     assert free_of_system(tmp_path / "none", tmp_path / "nothing") is None
+
+
+def test_a_limit_of_addresses_is_one_of_memory(tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    statm = tmp_path / "statm"
+    statm.write_text("100 9 9\n")
+    monkeypatch.setattr(free_memory, "STATM", statm)
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (100 * resource.getpagesize() + 5000, -1))
+    assert free_of_system(tmp_path / "none", tmp_path / "nothing") == 5000
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (resource.RLIM_INFINITY, -1))
+    assert free_of_system(tmp_path / "none", tmp_path / "nothing") is None
+
+
+def test_a_model_that_does_not_fit_is_refused_before_any_part_of_it_is_loaded(tmp_path, monkeypatch):
+    folder = tiny.save("stable diffusion", tmp_path / "model")
+    weights = sum(footprint(load_target(folder)).weights.values())
+    monkeypatch.setattr(bounds, "free_of_system", lambda: weights - 1000)
+    monkeypatch.setattr(families, "_part", lambda *_: pytest.fail("a part is loaded"))
+    with pytest.raises(UserError, match=r"model: its weights take 0\.0 GiB of memory, and 0\.0 are free: close other"):
+        load_target(folder)
 
 
 @pytest.mark.parametrize("family", ["flux", *slowly(*sorted({*tiny.FAMILIES} - {"flux"}))])
