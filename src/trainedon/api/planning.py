@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainedon.api.choosing import DEFAULT, Means, against_view, chosen, possible
+from trainedon.api.choosing import DEFAULT, Means, against_view, chosen, lead_of, possible
 from trainedon.api.opening import opened
 from trainedon.api.options import MACHINE, READING, Machine, Reading, check_call
 from trainedon.errors import UserError
@@ -65,6 +65,8 @@ def plan(
         suspects = n
     wanted, by_mirror = DEFAULT if attacks is None else attacks, suspects == n
     named = chosen(wanted, means)
+    if suspects is not None:
+        lead_of(wanted, not by_mirror, "mirror" if by_mirror else None)  # refuses what an audit would refuse
     target = opened(model, machine)
     named = possible(named, wanted, target)
     if by_mirror:
