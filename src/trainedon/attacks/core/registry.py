@@ -33,8 +33,8 @@ def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> lis
     `drc@1` is a version of an attack, `drc` alone the recommended one.
 
     `all` stands for every attack that works as it is, without labels; a name of GROUPS for those of the group. have:
-    the needs that are met besides those that are parameters. given: parameters for every attack that has one of that name and does not
-    say it itself (`seed`, `shadows`, `reference`); None stands for none.
+    the needs that are met besides those that are parameters. given: parameters for every attack that has one of that
+    name and does not say it itself (`seed`, `shadows`, `reference`); None stands for none.
     Raises UserError for an unknown attack or parameter, for a need that is not met, and when nothing or one attack
     twice is named.
     """
