@@ -16,7 +16,7 @@ that are drawn from unseen pictures, among the other ones.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -168,14 +168,29 @@ def _learnt(
     return crossfit(observed, sets, [str(n) for n in range(len(sets))], fit, known=known, least=2)
 
 
-def power(scores: np.ndarray, member: np.ndarray, suspects: int) -> float | None:
-    """How often so many members are told from all unseen pictures; None where there are not more than that."""
-    members, unseen = scores[member], scores[~member]
-    if suspects >= len(members):
-        return None
+def drawn_sets(
+    member: np.ndarray, suspects: int, share: float, *, null: bool = False
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """TIMES times the rows of suspects, `share` of them members, and of the unseen pictures that are none of these.
+    null: of suspects none of which is a member. Nothing where there are too few pictures for that."""
+    members, unseen = np.flatnonzero(member), np.flatnonzero(~member)
+    used = 0 if null else round(share * suspects)
+    others = suspects - used
+    if used >= len(members) or (others and others > len(unseen) - FEWEST):
+        return
     rng = np.random.default_rng(suspects)
-    drawn = (rng.permutation(members)[:suspects] for _ in range(TIMES))
-    return float(np.mean([permutation_test(one, unseen, DEALT, seed=n).p_value < LEVEL for n, one in enumerate(drawn)]))
+    for _ in range(TIMES):
+        asked = np.concatenate([rng.permutation(members)[:used], rng.permutation(unseen)[:others]])
+        yield asked, rng.permutation(np.setdiff1d(unseen, asked))
+
+
+def power(scores: np.ndarray, member: np.ndarray, suspects: int, share: float = 1.0) -> float | None:
+    """How often so many suspects are told from all unseen pictures; None where there are not more than that."""
+    found = [
+        permutation_test(scores[asked], scores[unseen], DEALT, seed=n).p_value < LEVEL
+        for n, (asked, unseen) in enumerate(drawn_sets(member, suspects, share))
+    ]
+    return float(np.mean(found)) if found else None
 
 
 @dataclass(frozen=True)
@@ -234,32 +249,28 @@ def _itself(x: np.ndarray, labels: np.ndarray, z: np.ndarray) -> np.ndarray:
     return np.broadcast_to(z, (len(z), labels.shape[1]))
 
 
-def found_by(test: Columns, member: np.ndarray, suspects: int, *, null: bool = False) -> float | None:
-    """How often the test finds so many members among unseen pictures; where nobody is one (`null`), so many unseen
-    pictures among the others. None where there are not more than that."""
-    unseen = np.flatnonzero(~member)
-    asked = unseen if null else np.flatnonzero(member)
-    if suspects >= len(asked) - (FEWEST if null else 0):
-        return None
-    rng, found = np.random.default_rng(suspects), []
-    for n in range(TIMES):
-        drawn = rng.permutation(asked)[:suspects]
-        rows = np.concatenate([drawn, rng.permutation(np.setdiff1d(unseen, drawn))])
-        found.append(test.p_value(test.x[rows], suspects, n) < LEVEL)
-    return float(np.mean(found))
+def found_by(
+    test: Columns, member: np.ndarray, suspects: int, share: float = 1.0, *, null: bool = False
+) -> float | None:
+    """The same by a test of several columns; where nobody is a member (`null`), how often it is wrong."""
+    found = [
+        test.p_value(test.x[np.concatenate(rows)], suspects, n) < LEVEL
+        for n, rows in enumerate(drawn_sets(member, suspects, share, null=null))
+    ]
+    return float(np.mean(found)) if found else None
 
 
-def table(one: Looked) -> str:
+def table(one: Looked, share: float = 1.0) -> str:
     """Markdown: ways against AUC, and how often sets of each size are found."""
     lines = [f"| score | passes | AUC | {' | '.join(f'{m} suspects' for m in SUSPECTS)} |"]
     lines.append("|---|---|---|" + "---|" * len(SUSPECTS))
     for name, (passes, scores, usable) in ways(one).items():
         area = auc(scores[one.member], scores[~one.member]).value
-        found = [power(scores, one.member, m) if usable else None for m in SUSPECTS]
+        found = [power(scores, one.member, m, share) if usable else None for m in SUSPECTS]
         shown = name if "`" in name or " " in name else f"`{name}`"
         lines.append(f"| {shown} | {passes} | {area:.3f} | {' | '.join(map(_share, found))} |")
     for name, test in set_tests(one).items():
-        found, none = ([found_by(test, one.member, m, null=null) for m in SUSPECTS] for null in (False, True))
+        found, none = ([found_by(test, one.member, m, share, null=null) for m in SUSPECTS] for null in (False, True))
         cells = (f"{_share(a)} ({_share(b)})" for a, b in zip(found, none, strict=True))
         lines.append(f"| {name} | {test.passes} | - | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -276,13 +287,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=256, help="pictures of each set")
+    parser.add_argument("--share", type=float, default=1.0, help="of suspects that are members; the others are unseen")
     parser.add_argument("--page", type=Path)
     given = parser.parse_args(arguments)
     parts = []
     for spec in given.target:
         one = looked(spec, given.out, given.limit)
         counts = f"{one.member.sum()} members, {(~one.member).sum()} unseen pictures"
-        parts.append(f"`{spec[0]}`, {counts}:\n\n{table(one)}")
+        parts.append(f"`{spec[0]}`, {counts}:\n\n{table(one, given.share)}")
     text = "\n\n".join(parts)
     print(text)  # noqa: T201 (a command of its own)
     if given.page is not None:
