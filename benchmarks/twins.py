@@ -81,7 +81,7 @@ def validity(sets: int) -> list[str]:
     lines = ["| scores | kept copies | n | p < .05 | p < .01 |", "|---|---|---|---|---|"]
     rng = np.random.default_rng(1)
     for kind, n, k in CELLS:
-        many = sets if n < 300 else sets // 10
+        many = sets if n < 300 else max(1, sets // 10)
         p = np.array([p_of(unlearnt(kind, n, k, rng)) for _ in range(many)])
         found = [Counted(int((p < level).sum()), many) for level in (0.05, 0.01)]
         lines.append(f"| {kind} | {k} | {n} | {found[0]} | {found[1]} |")
