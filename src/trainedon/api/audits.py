@@ -56,10 +56,10 @@ def audit(
     model: a diffusers folder, a checkpoint, a hub id `owner/name[@revision]`, or one from `load_target`. suspects,
     unseen: a folder, a parquet, .npz or .tar file, or a URL of these; unseen pictures are such as the model cannot have
     seen, alike in every other way. Without them each picture is compared with its own mirror image, and the claim rests
-    on that. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or several of both; `cdi` as the first
-    has the claim speak of it; None: `drc`, without unseen pictures minus its score of the mirror image, and with twins
-    the one that is best for these. out: the run folder, a path or a URL, new or that of the same call, which goes on;
-    None keeps nothing.
+    on that. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or several of both; `cdi` or `drc-set`
+    as the first has the claim speak of all attacks together; None: `drc`, without unseen pictures minus its score of
+    the mirror image, and with twins the one that is best for these. out: the run folder, a path or a URL, new or that
+    of the same call, which goes on; None keeps nothing.
 
     drawn: the `draw.json` whose coins decided which pictures the model was given. twins: the `twins.json` whose coins
     decided which copies of the pictures were published; suspects is its folder or its folder `publish`, and the kept
