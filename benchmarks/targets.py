@@ -4,7 +4,8 @@
 
 Each becomes `DIR/NAME`, with its members in manifest.json; the same command goes on where it stopped. A snapshot counts
 as a target of its own, NAME@PASSES. Faces are the caller's; designs are those that the demo's embedded model never saw,
-captioned and grouped are all designs with their names in words, in one folder and in one a group.
+captioned and grouped are all designs with their names in words, in one folder and in one a group. Where pictures have
+labels the first so many (`--limit`) are of all labels.
 A target whose pictures are not given is left out. What is printed in the end can be given to
 `python -m benchmarks.accuracy --targets`, and what of it is in TUNING with `--calibrate`.
 """
