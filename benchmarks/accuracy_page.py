@@ -153,11 +153,8 @@ def _place(lead: dict, rows: Sequence[dict]) -> str:
     above = sum(row["auc"] > lead["auc"] for row in rows)
     if above:
         return f"number {1 + above} of {len(rows)}"
-    return (
-        "level with the highest"
-        if any(row["auc"] == lead["auc"] for row in rows if row is not lead)
-        else "ahead of all"
-    )
+    level = any(row["auc"] == lead["auc"] for row in rows if row is not lead)
+    return "level with the highest" if level else f"number 1 of {len(rows)}"
 
 
 def best_peer(rows: Sequence[dict], kind: str | None = None) -> dict | None:

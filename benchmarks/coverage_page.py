@@ -84,7 +84,7 @@ def summary(rows: list[dict]) -> str:
     weak = [(row["kind"], str(row["n"])) for row, chance in chances if chance is not None and chance < FOUND]
     said = [
         f"{counts[0]:,} to {counts[-1]:,} data sets a column".replace(",", " "),
-        f"{len(out) or 'no'} of the {len(rows)} shares out of bounds" + (f" ({'; '.join(out)})" if out else ""),
+        f"{len(out) or 'none'} of the {len(rows)} shares out of bounds" + (f" ({'; '.join(out)})" if out else ""),
     ]
     for level, truth in WORSE.items():
         found = [chance for row, chance in chances if _bound(row).level == level and chance is not None]
@@ -99,7 +99,7 @@ def summary(rows: list[dict]) -> str:
             )
     text = "; ".join(said) + "."
     if weak:
-        text += f" Less than {FOUND:.0%} is that in {', '.join(f'{kind} {n}' for kind, n in dict.fromkeys(weak))}."
+        text += f" Where that is less than {FOUND:.0%}: {', '.join(f'{kind} {n}' for kind, n in dict.fromkeys(weak))}."
     return text[0].upper() + text[1:]
 
 

@@ -193,7 +193,7 @@ def test_a_peer_that_is_better_is_said_to_be():
 
 def test_where_drc_is_ahead_or_chance_could_be_it_that_is_said():
     said = " ".join(sentences([LEAD, WORSE], peers.LEAD))
-    assert "`drc@2` is ahead of all." in said and "No peer at its paper's setting was run." in said
+    assert "`drc@2` is number 1 of 2." in said and "No peer at its paper's setting was run." in said
     assert "No peer has a higher AUC than `drc@2`." in said
     near = row("secmi-nn", 0.82, lead=[-0.02, -0.06, 0.02], labels=True)
     said = " ".join(sentences([near, LEAD], peers.LEAD))

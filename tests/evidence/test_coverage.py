@@ -51,7 +51,7 @@ def test_it_is_said_what_so_many_data_sets_could_not_show():
     assert chance_of_finding(Bound("at most", 0.01), 1100) > 0.95 > chance_of_finding(Bound("at most", 0.01), 900)
     assert chance_of_finding(Bound("at most", 0.5), 900) is None
     few, many = (summary([row(95, of, "at least 0.95")]) for of in (100, 1100))
-    assert "Less than 95% is that in plain 20." in few and "Less than" not in many
+    assert "Where that is less than 95%: plain 20." in few and "Where that" not in many
 
 
 @pytest.mark.parametrize("bound", [Bound("at least", 0.85), Bound("at most", 0.05)])
