@@ -258,7 +258,7 @@ def test_nothing_is_said_of_which_the_catalogue_knows_a_part(language, sentence)
         ),
         (
             "2 of your 3 pictures stand out from those that the model never saw, all 1.5.png most of all.",
-            "2 Ihrer 3 Bilder fallen auf (verglichen mit: jene, die das Modell nie gesehen hat), am meisten all "
+            "2 Ihrer 3 Bilder fallen auf (Vergleich: jene, die das Modell nie gesehen hat), am meisten all "
             "1.5.png.",
         ),
         ("2.5e−5", "2,5e−5"),
