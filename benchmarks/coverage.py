@@ -25,15 +25,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-from rich.progress import track
 from scipy.stats import norm
 
 from benchmarks.coverage_page import markdown, summary, write
@@ -234,9 +234,10 @@ def added(rows: list[dict], more: list[dict]) -> list[dict]:
     return [*sums.values()]
 
 
-def counted(rows: list[dict], kind: str, n: int | str) -> int:
-    """Of how many data sets of a condition the rows tell."""
-    return max((row["of"] for row in rows if (row["kind"], row["n"]) == (kind, n)), default=0)
+def counted(rows: list[dict], kind: str, n: int | str, of: Callable[..., int] = max) -> int:
+    """Of how many data sets of a condition the rows tell. of: `min` for the row of fewest, as some numbers are there in
+    some data sets alone."""
+    return of((row["of"] for row in rows if (row["kind"], row["n"]) == (kind, n)), default=0)
 
 
 def main() -> None:
@@ -250,9 +251,10 @@ def main() -> None:
     for kind in ALL if given.only is None else (given.only,):
         for n, usual in _columns(kind).items():
             wanted = max(1, round(given.replicates * usual))
-            for first in track(range(counted(rows, kind, n), wanted, CHUNK), f"{kind}, {n}"):
-                rows = added(rows, condition(kind, n, min(CHUNK, wanted - first), first))
+            while (least := counted(rows, kind, n, min)) < wanted and (done := counted(rows, kind, n)) < 2 * wanted:
+                rows = added(rows, condition(kind, n, min(CHUNK, wanted - least), done))
                 write_json(given.out, rows)
+                sys.stderr.write(f"{kind}, {n}: {counted(rows, kind, n, min)} of {wanted}\n")
     text = "\n".join(textwrap.wrap(summary(rows), 120)) + "\n" + markdown(rows)
     print(text)  # noqa: T201 (a command of its own)
     if given.page:

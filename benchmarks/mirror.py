@@ -242,7 +242,8 @@ def main() -> None:
             k = i + len(attacks)
             scored.append(Scored(name, attack.spelled(), *map(finite, (first[i], other[i], first[k], other[k]))))
     parts = [
-        f"How often the test finds something where signs are coins, {args.sets} sets each (a tenth of that from 300 on):",
+        f"How often the test finds something where signs are coins, {args.sets} sets each (a tenth of that from 300 "
+        "on):",
         *validity(args.sets),
         f"What the knockoff filter names at a false discovery rate of 5 %, {args.sets // 4} sets each:",
         *names(args.sets),

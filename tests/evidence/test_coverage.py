@@ -64,7 +64,11 @@ def test_how_far_a_share_must_be_out_of_its_bound_to_be_seen(bound):
 def test_data_sets_are_added_to_those_that_were_counted():
     both = added([row(1, 10), row(0, 10, "at most 0.01")], [row(2, 5)])
     assert [(one["hits"], one["of"]) for one in both] == [(3, 15), (0, 10)]
-    assert counted(both, "plain", 20) == 15 and counted(both, "plain", 60) == 0
+    assert (
+        counted(both, "plain", 20) == 15
+        and counted(both, "plain", 20, min) == 10
+        and counted(both, "plain", 60, min) == 0
+    )
 
 
 def test_the_tables_are_written_between_the_marks(tmp_path):
