@@ -36,7 +36,7 @@ from zlib import crc32
 import numpy as np
 from scipy.stats import norm
 
-from benchmarks.coverage_page import markdown, summary, write
+from benchmarks.coverage_page import CLAIM, markdown, summary, write
 from benchmarks.coverage_parts import COVERS, PARTS, Bound, Finding
 from trainedon.evidence import FeatureTable, Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.one_run import one_run
@@ -185,7 +185,7 @@ def _of_audit(document) -> Iterator[Finding]:
     if len(document.attacks) == 1:
         yield "some picture named", Bound("at most", 0.05), document.n_named > 0
         yield "part above 0", Bound("at most", 0.05), document.set.part.ci[0] > 0
-    yield "claim above level 1", Bound("at most", 0.01), document.claim.level > 1
+    yield CLAIM, Bound("at most", 0.01), document.claim.level > 1
 
 
 def _at_most(what: str, p: float | None) -> Iterator[Finding]:
