@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,9 +29,8 @@ from trainedon.cli.option_groups import (
     here,
 )
 from trainedon.cli.printing import print_audit, print_evaluation, print_passed, print_sweep
-from trainedon.cli.terminal import Bars, say
+from trainedon.cli.terminal import Bars, say, typed
 from trainedon.errors import PictureError, UserError
-from trainedon.redact import redacted_argument
 from trainedon.unforeseen import logged_in
 
 if TYPE_CHECKING:
@@ -96,7 +93,7 @@ def audit(
             machine=machine,
             reading=reading,
             progress=bars,
-            _command=_command(),
+            _command=typed(),
         )
     _, page = _print_notes(out, found)
     print_audit(found)
@@ -142,7 +139,7 @@ def evaluate(
             machine=machine,
             reading=reading,
             progress=bars,
-            _command=_command(),
+            _command=typed(),
         )
     folder, page = _print_notes(out, found)
     print_evaluation(found, folder)
@@ -171,7 +168,7 @@ def peaks(
             machine=machine,
             reading=reading,
             progress=bars,
-            _command=_command(),
+            _command=typed(),
         )
     folder, page = _print_notes(out, found)
     print_evaluation(found.evaluation, folder)
@@ -219,7 +216,7 @@ def sweep(
             machine=machine,
             reading=reading,
             progress=bars,
-            _command=_command(),
+            _command=typed(),
         )
     _, page = _print_notes(out, found)
     print_sweep(found)
@@ -236,7 +233,7 @@ def demo(
     """Audit the embedded model on designs that it has seen and that it has not. One to two minutes on two cores."""
     run = str(out / "run")
     with _watched(run) as bars:
-        found, truth = api.demo(out, seed=seed, progress=bars, _command=_command())
+        found, truth = api.demo(out, seed=seed, progress=bars, _command=typed())
     _, page = _print_notes(run, found)
     print_audit(found)
     right = sum(truth[picture] for picture in found.named)
@@ -245,11 +242,6 @@ def demo(
         f"{right} were named; of {len(truth) - sum(truth.values())} that it never saw, {len(found.named) - right}."
     )
     say(f"Page: {page}")
-
-
-def _command() -> str:
-    """What was typed, without secrets."""
-    return shlex.join(["trainedon", *map(redacted_argument, sys.argv[1:])])
 
 
 @contextmanager
