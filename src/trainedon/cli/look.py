@@ -29,8 +29,8 @@ from trainedon.cli.option_groups import (
     Shadows,
     here,
 )
-from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_passed, print_plan
-from trainedon.cli.terminal import say, say_besides
+from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_page, print_passed, print_plan
+from trainedon.cli.terminal import Bars, say, say_besides
 from trainedon.errors import UserError, meant
 from trainedon.formats.page_language import Language
 from trainedon.spec import left_out
@@ -157,8 +157,8 @@ def report(
 
     limits = checked_limits(fail_above)
 
-    with logged_in(out or run):
-        found = api.report(run, out, csv=csv, latex=latex, figures=figures, language=language)
+    with logged_in(out or run), Bars() as bars:
+        found = api.report(run, out, csv=csv, latex=latex, figures=figures, language=language, progress=bars)
     folder = out or run
     print_passed(found.passed_over)
     if isinstance(found, Audit):
@@ -169,7 +169,7 @@ def report(
         say(f"Table: {folder / name}")
     if figures is not None:
         say(f"Figures: {figures}")
-    say(f"Page: {folder / 'report.html'}")
+    print_page(folder, folder)
     if limits and not isinstance(found, Evaluation):
         raise UserError("--fail-above is for evaluations: of suspects nobody knows how many the model was trained on")
     if isinstance(found, Evaluation):

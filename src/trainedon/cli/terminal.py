@@ -91,7 +91,8 @@ class Lines:
             return
         self._told = now
         left = "" if new or done >= total or not spent else f", {_left(spent / (done - had) * (total - done))}"
-        progress_console.file.write(f"{printable(what)}: {int(done)} of {total}{left}\n")
+        count = f": {int(done)} of {total}" if total > 1 else ""
+        progress_console.file.write(f"{printable(what)}{count}{left}\n")
         progress_console.file.flush()
 
 

@@ -142,6 +142,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "summary": summary(run, cards),
         "annex": annex(run, made),
         "beside": [run_files.SCORES_SHEET, run_files.SCORES],
+        "exposed": run_files.EXPOSED if run.lists_exposed else None,
         "groups": cards.groups(),
         "truth": cards.truth_table(),
         "level": cards.level,

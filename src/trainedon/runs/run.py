@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trainedon import evidence, reporting, run_files
 from trainedon.attacks import Attack, Progress
+from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.wrappers.on_control import on_control
 from trainedon.attacks.wrappers.recaptioned import controls, with_pool
@@ -54,6 +55,7 @@ from trainedon.runs.spelling import in_full
 from trainedon.targets import Target
 
 log = logging.getLogger("trainedon")
+CONCLUDING = "making statistics and page"  # what progress says of it
 
 
 def run(
@@ -125,6 +127,7 @@ def run(
             files = {name: file_digest(out / name) for name in present}
             record = record.but(finished=now(), files=files, restored=exhibits.digests(out))
             write_record(out, record)
+        progress(CONCLUDING, 0, 1)
         documents = recompute(out, record)
         if says_opposite(documents.first.flags):
             record = record.noted(WRONG_WAY_ROUND)
@@ -133,6 +136,7 @@ def run(
             record = record.noted(NOTE)
             write_record(out, record)
         _tell(out, record, documents)
+        progress(CONCLUDING, 1, 1)
         write_record(out, record.but(status="complete"))
         (out / run_files.BEFORE).unlink(missing_ok=True)
         earlier_runs.tell(record, items, documents.first)
@@ -140,22 +144,24 @@ def run(
 
 
 def conclude(
-    out: Path, tables: Collection[str] = (), language: Language | None = None
+    out: Path, tables: Collection[str] = (), language: Language | None = None, progress: Progress = silent
 ) -> evidence.Audit | evidence.Evaluation:
     """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed.
 
     tables: those of `exports.sheets.ASKED_FOR` that are written too. language: of the page, from now on; where it is
-    not given, it stays as it is.
+    not given, it stays as it is. progress: called with (what, done, total).
     """
     record = read_record(out)
     if not record.finished and (record.added or not (out / run_files.SCORES).exists()):
         raise UserError(unfinished(out, record))
     with locked(out):
+        progress(CONCLUDING, 0, 1)
         documents = recompute(out, record)
         if language not in (None, record.language):
             record = record.but(language=language)
             write_record(out, record)
         _tell(out, record, documents, tables)
+        progress(CONCLUDING, 1, 1)
         return documents.first
 
 
