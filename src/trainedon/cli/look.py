@@ -15,7 +15,6 @@ from trainedon import api, run_files
 from trainedon.api import Machine, Reading
 from trainedon.cli.limits_met import checked_limits, hold_to
 from trainedon.cli.option_groups import (
-    AuditAttacks,
     Base,
     BatchSize,
     Compile,
@@ -24,6 +23,7 @@ from trainedon.cli.option_groups import (
     Device,
     FailAbove,
     Model,
+    PlannedAttacks,
     Precision,
     Reference,
     Shadows,
@@ -80,7 +80,7 @@ def plan(
     model: Model,
     n: Annotated[str, typer.Argument(metavar="N", help="How many pictures: 1000000, 1_000_000, 1e6 or 1M.")],
     gpus: Annotated[int, typer.Option(help="How many devices like this one share the work.")] = 1,
-    attacks: AuditAttacks = None,
+    attacks: PlannedAttacks = None,
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,

@@ -227,7 +227,7 @@ def print_audit(document: Audit) -> None:
     out_console.print(table)
     if "q" in heads:
         say(
-            "p: how often chance alone gives such a score; q: of all pictures that score as high, the share due to chance"
+            "p: how often chance alone gives such a score; q: of all pictures with such scores, the share due to chance"
         )
     if len(document.pictures) > 12:
         besides = f", and {document.n_not_listed} others in scores.parquet" if document.n_not_listed else ""

@@ -356,7 +356,7 @@ class RunRecord(_Entry):
 
     @property
     def has_unseen_to_compare(self) -> bool:
-        """Whether pictures are compared with unseen ones, where there are any, not with views or copies of themselves."""
+        """If pictures are compared with unseen ones, where there are any, not with views or copies of themselves."""
         return self.kind == "evaluate" or self.choices.lead in ("first", "cdi")
 
     @property
