@@ -39,7 +39,7 @@ from trainedon.pictures import scan
 from trainedon.training import Recipe, make
 from trainedon.training.families import Material
 from trainedon.training.manifest import read_named
-from trainedon.training.train import learning_rate
+from trainedon.training.train import average, learning_rate
 
 BEGIN, END = "<!-- remedies: begin -->", "<!-- remedies: end -->"
 ATTACKS = ("drc", "fremia(pia(t=100))", "loss(draws=4)")
@@ -167,10 +167,7 @@ def train_with_noise(
             drawn = torch.randn(whole.shape, generator=rng) * (noise.clip * noise.multiplier)
             value.grad = (whole + drawn) / recipe.batch_size
         optimizer.step()
-        decay = min(recipe.ema, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for kept, value in zip(averaged.parameters(), lesson.network.parameters(), strict=True):
-                kept.lerp_(value, 1 - decay)
+        average(averaged.parameters(), lesson.network.parameters(), recipe, step)
         if step % 20 == 0 or step + 1 == steps:
             progress("training with noise", step + 1, steps)
     folder.mkdir(parents=True, exist_ok=True)

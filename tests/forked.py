@@ -58,6 +58,12 @@ class Forked:
         self._process.join()
 
 
+def interpreted(command: list[str], place: Path) -> CompletedProcess:
+    """What a command of `fresh_interpreter.command_of` comes to, in a copy. place: a folder for what it prints."""
+    *_, program, path, told = command
+    return Forked(program, [path, told], place).end()
+
+
 def _run(code: str, words: list[str], *printed: str) -> None:
     """In the copy: everything that it prints goes to files."""
     for number, path in enumerate(printed, 1):

@@ -4,9 +4,11 @@ import pytest
 
 from benchmarks import power
 from trainedon.evidence.protocol.power import pictures_needed
+from trainedon.evidence.statistics.pvalues import Deals
 
 
-def test_so_many_pictures_are_enough_in_four_cases_of_five_and_half_of_them_are_not():
+def test_so_many_pictures_are_enough_in_four_cases_of_five_and_half_of_them_are_not(monkeypatch):
+    monkeypatch.setattr(power, "DEALT", Deals(1_999))  # enough for p-values near .01
     needed = pictures_needed(0.6, 300, power.LEVEL).suspects
     assert 0.7 < power.reached(0.6, needed, 300, 300) < 0.9
     assert power.reached(0.6, needed // 2, 300, 300) < 0.65

@@ -8,7 +8,7 @@ import pytest
 
 from trainedon.errors import UserError
 from trainedon.formats.arrow_schemas import LATER, PICTURES, SCORES, SHARD_SCORES, TEXT, opened_pictures, written
-from trainedon.pictures.items import Item
+from trainedon.pictures.inventory import Item
 
 
 def test_a_row_of_pictures_is_an_item():

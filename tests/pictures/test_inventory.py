@@ -18,7 +18,7 @@ from trainedon.pictures import (
     write_inventory,
 )
 from trainedon.pictures.appearance import detail, jpeg_trace, perceptual_hash
-from trainedon.pictures.inventory import restated
+from trainedon.pictures.taking_inventory import restated
 
 LATER = ["phash", "jpeg_trace", "detail"]
 

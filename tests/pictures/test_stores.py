@@ -214,7 +214,7 @@ def test_an_object_store(s3, folder, tmp_path, monkeypatch):
     local, remote = take_inventory(scan(path), "member"), take_inventory(scan("s3://bucket/pictures"), "member")
     assert remote == local and "empty file" in [item.reason for item in remote]
     monkeypatch.setattr(worker_processes, "PATIENCE", 0.0)
-    monkeypatch.setattr("trainedon.pictures.inventory.CHUNK", 2)
+    monkeypatch.setattr("trainedon.pictures.taking_inventory.CHUNK", 2)
     several = WorkerProcesses(2)
     assert take_inventory(scan("s3://bucket/pictures"), "member", examiners=several) == local
     data = [entry.data() for entry in scan(path, 1)]

@@ -14,7 +14,7 @@ from commandline import call
 from trainedon.attacks import DRC, parse_attacks
 from trainedon.embedded.demo import model_folder
 from trainedon.runs.checking.verify import verify
-from trainedon.runs.run import conclude
+from trainedon.runs.conclusion import conclude
 from trainedon.runs.spelling import in_full
 
 RUNS = Path(__file__).parents[1] / "data" / "runs"

@@ -13,7 +13,7 @@ from trainedon.errors import UserError
 from trainedon.files import file_digest, write_json
 from trainedon.pictures import Inventory, scan, take_inventory
 from trainedon.runs import Plan, conclude, run, verify
-from trainedon.runs.labels import PART, settle, with_inferred
+from trainedon.runs.labels import PART, settle_labels, with_inferred
 from trainedon.targets import load_target
 
 
@@ -123,7 +123,7 @@ def test_classes_that_one_set_alone_is_full_of_carry_no_claim(dit, source, tmp_p
 )
 def test_numbers_of_folders_are_classes_where_they_can_be_nothing_else(dit, source, place, origin):
     items = listed(suspect=source("members", "a", lambda i: str(i % 3), 6), unseen=source("unseen", "b", place, 6))
-    settled = settle(dit, items)
+    settled = settle_labels(dit, items)
     assert settled.origin == origin
     expected = [i % 3 for i in range(6)] if origin == "folders" else [None] * 6
     assert sorted(labels_of(settled, "suspect"), key=str) == sorted(expected, key=str)
@@ -135,7 +135,7 @@ def test_numbers_of_folders_are_classes_where_they_can_be_nothing_else(dit, sour
 def test_wide_numbers_are_classes_of_a_model_with_as_many(dit, source):
     def origin(classes, place):
         items = listed(suspect=source("members", f"{classes} {place(1)}", place, 3))
-        return settle(replace(dit, classes=classes), items).origin
+        return settle_labels(replace(dit, classes=classes), items).origin
 
     assert origin(100, lambda i: f"{i:02d}") == "folders"
     assert origin(100, lambda i: f"{i}") == "folders"
@@ -147,36 +147,38 @@ def test_wide_numbers_are_classes_of_a_model_with_as_many(dit, source):
 
 def test_labels_that_were_given_count_where_every_picture_has_one(dit, parquet):
     given, part = parquet("members", "a", [2, 1, 0, 2]), parquet("unseen", "b", [0, None, 1, 1])
-    settled = settle(dit, listed(suspect=given, unseen=given))
+    settled = settle_labels(dit, listed(suspect=given, unseen=given))
     assert settled.origin == "given" and labels_of(settled, "suspect") == [2, 1, 0, 2] and not settled.notes
-    settled = settle(dit, listed(suspect=given, unseen=part))
+    settled = settle_labels(dit, listed(suspect=given, unseen=part))
     assert settled.origin == "inferred" and labels_of(settled, "suspect") == [None] * 4
     assert "7 of 8 pictures came with a number" in settled.notes[0]
-    assert settle(dit, listed(suspect=given), "infer").origin == "inferred"
+    assert settle_labels(dit, listed(suspect=given), "infer").origin == "inferred"
 
 
 def test_labels_of_two_origins_are_inferred_for_all(dit, parquet, source):
     items = listed(suspect=parquet("members", "a", [2, 1, 0]), unseen=source("unseen", "b", str, 3))
-    settled = settle(dit, items)
+    settled = settle_labels(dit, items)
     assert settled.origin == "inferred" and set(settled.items.values("label")) == {None}
 
 
 def test_labels_that_the_model_does_not_know_are_refused_by_name(dit, parquet, source):
     wrong = listed(suspect=parquet("members", "a", [2, 3]))
     with pytest.raises(UserError, match=r"a.parquet#1 has class label 3: the model knows 0 to 2"):
-        settle(dit, wrong)
-    without = settle(dit, listed(suspect=parquet("members", "a", [-1, 2])))  # as data sets write that there is none
+        settle_labels(dit, wrong)
+    without = settle_labels(
+        dit, listed(suspect=parquet("members", "a", [-1, 2]))
+    )  # as data sets write that there is none
     assert without.origin == "inferred" and "a.parquet#0 (suspect) has -1, which is none" in without.notes[0]
-    assert settle(dit, wrong, "infer").origin == "inferred"
+    assert settle_labels(dit, wrong, "infer").origin == "inferred"
     with pytest.raises(UserError, match=r"3/03.png has class label 3, by its folder"):
-        settle(dit, listed(suspect=source("members", "b", str, 4)), "folders")
+        settle_labels(dit, listed(suspect=source("members", "b", str, 4)), "folders")
     with pytest.raises(UserError, match=r"^00.png lies in no folder named by a class number"):
-        settle(dit, listed(suspect=source("members", "c", n=2)), "folders")
+        settle_labels(dit, listed(suspect=source("members", "c", n=2)), "folders")
 
 
 def test_folders_at_any_depth_count_when_they_are_asked_for(dit, source):
     items = listed(suspect=source("members", "a", lambda i: f"2019/{i:02d}", 3), unseen=source("unseen", "b", str, 3))
-    settled = settle(dit, items, "folders")
+    settled = settle_labels(dit, items, "folders")
     assert labels_of(settled, "suspect") == labels_of(settled, "unseen") == [0, 1, 2]
     assert set(settled.items.values("label_from")) == {"folders"}
 
@@ -184,16 +186,16 @@ def test_folders_at_any_depth_count_when_they_are_asked_for(dit, source):
 def test_too_many_classes_to_try_ask_for_labels(dit, source):
     many = replace(dit, classes=1000)
     with pytest.raises(UserError, match=r"1000 classes.*00.png has no class label: .*--labels folders") as error:
-        settle(many, listed(suspect=source("members", "a", n=2)))
+        settle_labels(many, listed(suspect=source("members", "a", n=2)))
     assert "\n" not in str(error.value)
-    settled = settle(many, listed(suspect=source("members", "b", lambda i: f"{i}/7", 2)), "folders")
+    settled = settle_labels(many, listed(suspect=source("members", "b", lambda i: f"{i}/7", 2)), "folders")
     assert labels_of(settled, "suspect") == [7, 7]
 
 
 def test_a_model_that_knows_no_classes_does_not_care(target, source):
     items = listed(suspect=source("members", "a", months, 3))
-    assert settle(target, items).items == items and settle(target, items).notes == ()
-    assert "changes nothing" in settle(target, items, "infer").notes[0]
+    assert settle_labels(target, items).items == items and settle_labels(target, items).notes == ()
+    assert "changes nothing" in settle_labels(target, items, "infer").notes[0]
 
 
 def test_there_are_three_choices():
@@ -220,7 +222,7 @@ def test_runs_from_before_this_control_stay_what_they_were(dit, source, tmp_path
 
 def test_classes_that_were_inferred_before_an_interruption_are_not_inferred_again(dit, source, tmp_path):
     flat = source("unseen", "flat")
-    settled, entries = settle(dit, listed(unseen=flat)), scan(flat)
+    settled, entries = settle_labels(dit, listed(unseen=flat)), scan(flat)
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
     with dit.counted() as due:

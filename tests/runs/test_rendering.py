@@ -16,7 +16,7 @@ from trainedon.errors import UserError
 from trainedon.formats import RunRecord
 from trainedon.pictures import Inventory, Listing, Rendering, load_pictures, read_inventory, scan, take_inventory
 from trainedon.runs import Plan, run, verify
-from trainedon.runs.rendering_choice import notes, settle
+from trainedon.runs.rendering_choice import notes, settle_rendering
 from trainedon.targets import Service, load_target
 
 BEGUN = RunRecord(kind="audit", rendering=None)  # nothing is settled yet
@@ -76,7 +76,9 @@ def settled(target, tmp_path):
     def go(sets, rendering=DEFAULT):
         listed = {name: scan(folder) for name, folder in sets.items()}
         items = sum((take_inventory(entries, name) for name, entries in listed.items()), Inventory.of([]))
-        record, chosen, _ = settle(target, rendering, items, Listing(*listed.values()), BEGUN, tmp_path, silent)
+        record, chosen, _ = settle_rendering(
+            target, rendering, items, Listing(*listed.values()), BEGUN, tmp_path, silent
+        )
         told = record.told()["rendering"]
         assert chosen == Rendering(**{name: told[name] for name in asdict(chosen)})
         return told
@@ -154,7 +156,7 @@ def test_nobody_is_asked_where_it_was_said(spoilt, settled):
 def test_a_service_cannot_be_asked_and_a_note_says_so(spoilt, target, tmp_path):
     service = Service.of(lambda pixels, *rest: pixels, (3, 16, 16))
     entries = scan(spoilt("unseen", "alpha"))
-    record, chosen, _ = settle(
+    record, chosen, _ = settle_rendering(
         service, Rendering(), take_inventory(entries, "unseen"), entries, BEGUN, tmp_path, silent
     )
     assert chosen == Rendering().settled

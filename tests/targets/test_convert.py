@@ -15,12 +15,13 @@ import pytest
 import torch
 from commandline import call
 from filelock import FileLock
+from forked import interpreted
 from safetensors.torch import load_file
 from torch import nn
 
 import trainedon as to
 from trainedon.errors import UserError
-from trainedon.targets.checkpoints import unpickled
+from trainedon.targets.checkpoints import convert, unpickled
 from trainedon.targets.checkpoints.beside import is_aside
 from trainedon.targets.checkpoints.stand_ins import Array, Left, NumberType, Scalar
 
@@ -49,8 +50,18 @@ def network():
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def fresh():
+    """Where the other process is to be what it is for people, one that starts from nothing."""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, request, tmp_path_factory):
+    """A folder to work in. Unless it is to be `fresh`, the process that opens a checkpoint is a copy of one that has
+    imported PyTorch."""
     monkeypatch.chdir(tmp_path)
+    if "fresh" not in request.fixturenames:
+        printed = tmp_path_factory.mktemp("printed")
+        monkeypatch.setattr(convert.subprocess, "run", lambda command, **_options: interpreted(command, printed))
     return tmp_path
 
 
@@ -63,7 +74,7 @@ def names(folder="."):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-def test_each_dictionary_of_tensors_becomes_a_file(network, here):
+def test_each_dictionary_of_tensors_becomes_a_file(network, fresh, here):
     optimizer = torch.optim.Adam(network.parameters())
     network(torch.zeros(1, 3, 8, 8)).sum().backward()
     optimizer.step()
@@ -389,7 +400,7 @@ def test_what_can_be_refused_at_once_is(here):
 
 CHILD = """
 import os, socket, subprocess, sys
-from trainedon.targets.checkpoints import unpickled
+from trainedon.targets.checkpoints import convert, unpickled
 alone = unpickled._without_network()
 unpickled._limit(1000)
 unpickled._forbid()
@@ -410,7 +421,7 @@ except MemoryError:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory hold on Linux")
-def test_the_process_has_neither_network_nor_programs_nor_much_memory(here):
+def test_the_process_has_neither_network_nor_programs_nor_much_memory(fresh, here):
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
     first, second = done.stdout.splitlines()
     assert first.split()[1:] == ["True", "True", "True", "True", "False"] and second == "bounded"

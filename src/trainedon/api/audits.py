@@ -58,19 +58,20 @@ def audit(
     seen, alike in every other way. Without them each picture is compared with its own mirror image, and the claim rests
     on that. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or several of both; `cdi` as the first
     has the claim speak of it; None: `drc`, without unseen pictures minus its score of the mirror image, and with twins
-    the one that is best for these.
-    out: the run folder, a path or a URL, new or that of the same call, which goes on; None keeps nothing.
+    the one that is best for these. out: the run folder, a path or a URL, new or that of the same call, which goes on;
+    None keeps nothing.
+
     drawn: the `draw.json` whose coins decided which pictures the model was given. twins: the `twins.json` whose coins
     decided which copies of the pictures were published; suspects is its folder or its folder `publish`, and the kept
-    copies lie beside it in `kept`. shadows: a folder of shadow models;
-    reference: a model that never saw the pictures; both for attacks that need them. control: a model that cannot have
-    seen any of the pictures, on which every attack is run too: what it finds there is no memory. null_view: of audits
-    without unseen pictures, the view that a picture is compared with: `mirror` (which `auto` is), `upside-down`,
-    `half-turn`, or `none`, which leaves scores alone. mirror_reference: pictures of the kind that the model cannot have
-    seen; they need not be alike in other ways, and say how often chance puts such a picture ahead of that view of it.
-    controls: whether
-    attacks on a model that is conditioned on captions are run with other ones too. progress: called with (what, done,
-    total).
+    copies lie beside it in `kept`. shadows: a folder of shadow models; reference: a model that never saw the pictures;
+    both for attacks that need them. control: a model that cannot have seen any of the pictures, on which every attack
+    is run too: what it finds there is no memory.
+
+    null_view: of audits without unseen pictures, the view that a picture is compared with: `mirror` (which `auto` is),
+    `upside-down`, `half-turn`, or `none`, which leaves scores alone. mirror_reference: pictures of the kind that the
+    model cannot have seen; they need not be alike in other ways, and say how often chance puts such a picture ahead of
+    that view of it. controls: whether the attacks that the claim rests on are run on mirrored pictures too, and those
+    on a model that is conditioned on captions with other captions. progress: called with (what, done, total).
 
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """
@@ -84,7 +85,22 @@ def audit(
     if twins is not None:
         sets |= sets_of_twins(suspects, twins)
         attacks = TWIN_ATTACK if attacks is None else attacks
-    order = Order.of("audit", locals())
+    order = Order(
+        kind="audit",
+        model=model,
+        sets=sets,
+        out=out,
+        drawn=drawn,
+        twins=twins,
+        shadows=shadows,
+        reference=reference,
+        control=control,
+        choices=choices,
+        machine=machine,
+        reading=reading,
+        progress=progress,
+        command=_command,
+    )
     lead: Lead = "twins"
     if twins is None:
         lead = "first" if attacks is None else lead_of(attacks, unseen is not None, view)
@@ -118,7 +134,21 @@ def evaluate(
     from trainedon.api.results import EvaluationRun, of_run
 
     sets = {"member": members, "unseen": unseen}
-    order = Order.of("evaluate", locals())
+    order = Order(
+        kind="evaluate",
+        model=model,
+        sets=sets,
+        out=out,
+        drawn=drawn,
+        shadows=shadows,
+        reference=reference,
+        control=control,
+        choices=choices,
+        machine=machine,
+        reading=reading,
+        progress=progress,
+        command=_command,
+    )
     done = _executed(order, attacks, Asked(controls=controls, dataset=dataset))
     return of_run(EvaluationRun, done.document, done.kept)
 

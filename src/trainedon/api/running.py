@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainedon import run_files
 from trainedon.api.choosing import Means
@@ -57,12 +57,6 @@ class Order:
             "control": self.control,
         }
         check_call(self.model, self.sets, places, choices=self.choices, machine=self.machine, reading=self.reading)
-
-    @classmethod
-    def of(cls, kind: Kind, call: Mapping[str, Any]) -> Order:
-        """call: the `locals()` of a function whose arguments have the names that they have here, with its `sets`."""
-        taken = {field.name: call[field.name] for field in fields(cls) if field.name in call}
-        return cls(kind=kind, command=call["_command"], **taken)
 
     @property
     def means(self) -> Means:

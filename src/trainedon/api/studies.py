@@ -42,7 +42,17 @@ def peaks(
     from trainedon.evidence import STUDY
 
     sets = {"member": members, "unseen": unseen}
-    order = Order.of("evaluate", locals())
+    order = Order(
+        kind="evaluate",
+        model=model,
+        sets=sets,
+        out=out,
+        choices=choices,
+        machine=machine,
+        reading=reading,
+        progress=progress,
+        command=_command,
+    )
     engine = checked(order)
     attacks = chosen(", ".join(STUDY), order.means)
     target = opened(model, machine, order.place)
@@ -71,15 +81,27 @@ def sweep(
     """Which settings work best? One attack under many settings.
 
     attack: as the command line writes it, or an attack. vary: `{"steps": [5, 10], "roi": [Center(0.25), "full"]}`, or
-    texts `"steps=5,10"`; several give all combinations. question: names of prepared
-    grids, such as `"mask-ratio"`, or `"all"`. All else as of `evaluate`. Raises UserError when nothing is varied too.
+    texts `"steps=5,10"`; several give all combinations. question: names of prepared grids, such as `"mask-ratio"`, or
+    `"all"`. All else as of `evaluate`. Raises UserError when nothing is varied too.
     """
     from trainedon.api.results import SweepRun, of_study
     from trainedon.attacks.drc.drc_2 import DRC2
     from trainedon.sweeps.grid import plan
 
     sets = {"member": members, "unseen": unseen}
-    order = Order.of("evaluate", locals())
+    order = Order(
+        kind="evaluate",
+        model=model,
+        sets=sets,
+        out=out,
+        shadows=shadows,
+        reference=reference,
+        choices=choices,
+        machine=machine,
+        reading=reading,
+        progress=progress,
+        command=_command,
+    )
     engine = checked(order)
     settings = plan(attack, vary, question, order.means.needs_met(), **order.means.parameters())
     target = opened(model, machine, order.place)

@@ -29,7 +29,8 @@ from trainedon.cli.option_groups import (
     Shadows,
     here,
 )
-from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_page, print_passed, print_plan
+from trainedon.cli.plan_printing import print_plan
+from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_page, print_passed
 from trainedon.cli.terminal import Bars, say, say_besides
 from trainedon.errors import UserError, meant
 from trainedon.formats.page_language import Language

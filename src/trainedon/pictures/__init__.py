@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainedon.pictures.batch import Batch, fit, from_levels, load_pictures, to_levels
-    from trainedon.pictures.inventory import cross_duplicates, take_inventory
-    from trainedon.pictures.items import (
+    from trainedon.pictures.inventory import (
         Inventory,
         Item,
         inventory_digest,
@@ -22,17 +21,18 @@ if TYPE_CHECKING:
     from trainedon.pictures.pixels.rendering import Rendering
     from trainedon.pictures.places.stores import shown
     from trainedon.pictures.sources import scan
+    from trainedon.pictures.taking_inventory import cross_duplicates, take_inventory
 
 # where each name is; imported on first use, so that the process that only decodes starts quickly and stays small
 _PUBLIC = {
     "batch": ("Batch", "fit", "from_levels", "load_pictures", "to_levels"),
     "pixels.decoding": ("decode",),
-    "items": ("Inventory", "Item", "inventory_digest", "passed_items", "read_inventory", "write_inventory"),
+    "inventory": ("Inventory", "Item", "inventory_digest", "passed_items", "read_inventory", "write_inventory"),
     "listing.entries": ("Listing", "Passed"),
     "pixels.picture": ("Entry", "Picture"),
     "pixels.rendering": ("Rendering",),
     "sources": ("scan",),
-    "inventory": ("cross_duplicates", "take_inventory"),
+    "taking_inventory": ("cross_duplicates", "take_inventory"),
     "places.stores": ("shown",),
 }
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from trainedon.errors import PictureError
 from trainedon.pictures.appearance import detail, jpeg_trace, perceptual_hash
-from trainedon.pictures.items import Item
+from trainedon.pictures.inventory import Item
 from trainedon.pictures.pixels.picture import Entry, digest, unpack
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 

@@ -30,7 +30,7 @@ from trainedon.errors import UserError
 from trainedon.free_memory import cores, memory_in_all
 from trainedon.fresh_interpreter import MODULES, command_of
 from trainedon.pictures.examining import Examination
-from trainedon.pictures.items import Item
+from trainedon.pictures.inventory import Item
 from trainedon.pictures.pixels.picture import Entry
 
 log = logging.getLogger("trainedon")

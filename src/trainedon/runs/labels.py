@@ -51,7 +51,7 @@ def check_choice(choice: str) -> None:
         raise UserError(f"--labels {choice!r}: choose from {', '.join(CHOICES)}")
 
 
-def settle(target: Target, items: Inventory, choice: str = "auto") -> Settled:
+def settle_labels(target: Target, items: Inventory, choice: str = "auto") -> Settled:
     """Decide once for all sets where class labels come from: a model that is conditioned on given classes for one set
     and on classes that fit best for the other answers differently, trained on either or not.
 

@@ -27,9 +27,9 @@ from trainedon.errors import UserError
 from trainedon.formats import RunRecord, write_record
 from trainedon.formats.run_record import AnswerEntry, Counted, Question, RenderingEntry
 from trainedon.pictures import Inventory, Listing, Rendering
-from trainedon.pictures.inventory import restated
 from trainedon.pictures.pixels.decoding import QUARTERS
 from trainedon.pictures.pixels.rendering import ALPHAS, AUTO, ORIENTATIONS
+from trainedon.pictures.taking_inventory import restated
 from trainedon.runs.labels import infer_labels
 from trainedon.runs.scoring.scorer import read_batch
 from trainedon.targets import Symmetric, Target, changed, relative
@@ -53,7 +53,7 @@ class _Run:
     progress: Progress
 
 
-def settle(
+def settle_rendering(
     target: Target,
     asked: Rendering,
     items: Inventory,

@@ -18,9 +18,9 @@ from trainedon.files import file_digest
 from trainedon.formats import SCHEMA_VERSION, RunRecord, write_record
 from trainedon.formats.arrow_schemas import GIVEN_SCORES, written
 from trainedon.formats.run_record import ChoicesEntry, InputEntry, Kind, RunIdentity
+from trainedon.runs.conclusion import conclude
 from trainedon.runs.folder import check_same, locked, protocol_of
 from trainedon.runs.record import now
-from trainedon.runs.run import conclude
 
 GROUP = 8192  # rows that are written at once
 NOTE = "No model was asked here: the scores were given as a table, and who computed them vouches for them."

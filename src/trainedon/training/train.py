@@ -10,7 +10,7 @@ import copy
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def learn(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         optimizer.step()
-        _average(ema, parameters, decay=min(recipe.ema, (step + 1) / (step + 10)))
+        average(ema.values(), parameters.values(), recipe, step)
         losses.append(loss.item())
         done = step + 1
         if not math.isfinite(losses[-1]):
@@ -127,6 +127,14 @@ def learning_rate(recipe: AnyRecipe, step: int, steps: int) -> float:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@torch.no_grad()
+def average(averaged: Iterable[torch.Tensor], weights: Iterable[torch.Tensor], recipe: AnyRecipe, step: int) -> None:
+    """Bring averaged weights up to date after a step, counted from 0: those drawn at random are soon forgotten."""
+    decay = min(recipe.ema, (step + 1) / (step + 10))
+    for one, value in zip(averaged, weights, strict=True):
+        one.lerp_(value, 1 - decay)
 
 
 def _save_checkpoint(
@@ -172,12 +180,6 @@ def _begin_log(path: Path, step: int) -> None:
     rows = [line for line in lines if STEP.match(line)]
     kept = [row for row in rows if int(row.split(",")[0]) <= step]
     write_text(path, "\n".join(["step,loss,learning_rate", *kept, ""]))
-
-
-@torch.no_grad()
-def _average(ema: dict[str, torch.Tensor], parameters: dict[str, torch.nn.Parameter], *, decay: float) -> None:
-    for name, value in parameters.items():
-        ema[name].lerp_(value, 1 - decay)
 
 
 def _save_averaged(lesson: Lesson, ema: dict[str, torch.Tensor], out: Path) -> None:

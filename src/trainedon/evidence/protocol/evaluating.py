@@ -51,10 +51,9 @@ def evaluate_table(
     """How much a model leaks, from scores of members and unseen pictures.
 
     `pictures`: `pictures.parquet`, or its rows, for the blind baseline, near-duplicates and excluded pictures, or None.
-    `features`: those of an encoder. `draw`: the coins that decided which pictures were used. `circumstances`:
-    what is known of the model and its conditioning. `rules`: of which protocol.
-    Suspects in the table are passed over. Raises UserError when
-    members or unseen pictures are missing, and when the pictures are not those of the draw.
+    `features`: those of an encoder. `draw`: the coins that decided which pictures were used. `circumstances`: what is
+    known of the model and its conditioning. `rules`: of which protocol. Suspects in the table are passed over.
+    Raises UserError when members or unseen pictures are missing, and when the pictures are not those of the draw.
     """
     sets = ("member", "unseen")
     scores.require(*sets)

@@ -33,7 +33,7 @@ from trainedon.runs.checking.consistency import disagreements
 from trainedon.runs.checking.contents import contents, digest_in
 from trainedon.runs.checking.differences import differences
 from trainedon.runs.checking.earlier_page import wrong_with
-from trainedon.runs.run import Documents, recompute
+from trainedon.runs.conclusion import Documents, recompute
 from trainedon.runs.scoring.exhibit_files import RESTORED, check_sizes, shown_files
 
 LISTED = 5

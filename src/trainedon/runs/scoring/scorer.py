@@ -127,13 +127,13 @@ class Scorer:
             left = left[len(judged.scores) :]
             if left and self._pace is not None and self._pace.due:
                 parts.append(fresh.part())
-                yield Finished(task.name, number, None, self._show(task, number, batch, fresh), parts[-1])
+                yield Finished(task.name, number, None, self._show(task, number, fresh), parts[-1])
                 self._pace.mark_saved()
                 fresh = _Fresh()
         if fresh.places:
             parts.append(fresh.part())
         shard = PartialShard.joined(parts)
-        shown = self._show(task, number, batch, fresh)
+        shown = self._show(task, number, fresh)
         yield from self._show_apart(task, number, batch, shard, progress)
         yield Finished(task.name, number, _table(attack, task.items, shard), shown)
         if self._pace is not None:
@@ -161,7 +161,7 @@ class Scorer:
                 spent.spared += time.perf_counter() - began
                 yield judged, spent
 
-    def _show(self, task: Task, number: int, batch: Batch, fresh: _Fresh) -> tuple[Shown, ...]:
+    def _show(self, task: Task, number: int, fresh: _Fresh) -> tuple[Shown, ...]:
         """What came with the scores, of the pictures that are to be shown."""
         if number != self._showing or not fresh.exhibits:
             return ()
