@@ -21,7 +21,6 @@ from trainedon.formats.run_record import ControlEntry
 from trainedon.runs.added_attacks import unfinished
 from trainedon.runs.folder import locked
 
-
 CONCLUDING = "making statistics and page"  # what progress says of it
 
 
