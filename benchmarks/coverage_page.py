@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import beta, binom
 
 from benchmarks.coverage_parts import Bound
 from benchmarks.marks import write_between
@@ -38,6 +38,16 @@ def chance_of_finding(bound: Bound, n: int) -> float | None:
     hits = np.arange(n + 1)
     out = [not _keeps(*bound, int(k), n) for k in hits]
     return float(binom.pmf(hits[out], n, truth).sum())
+
+
+def seen_from(bound: Bound, n: int) -> float:
+    """The truth nearest to a bound that n data sets show to be out of it with a chance of FOUND."""
+    out = [k for k in range(n + 1) if not _keeps(*bound, k, n)]
+    if not out:
+        return 0.0 if bound.side == "at least" else 1.0
+    if bound.side == "at least":
+        return float(1 - beta.ppf(FOUND, n - max(out), max(out) + 1))
+    return float(beta.ppf(FOUND, min(out), n - min(out) + 1))
 
 
 def markdown(rows: list[dict]) -> str:
@@ -80,6 +90,13 @@ def summary(rows: list[dict]) -> str:
         found = [chance for row, chance in chances if _bound(row).level == level and chance is not None]
         if found:
             said.append(f"a share of {truth:g} in place of {level:g} would be seen with {min(found):.0%} or more")
+    for bound in dict.fromkeys(map(_bound, rows)):
+        if bound.level not in WORSE:
+            worst = seen_from(bound, min(row["of"] for row in rows if _bound(row) == bound))
+            which = "less" if bound.side == "at least" else "more"
+            said.append(
+                f"where {bound.side} {bound.level:g} is due, {worst:.2f} or {which} would be seen with {FOUND:.0%}"
+            )
     text = "; ".join(said) + "."
     if weak:
         text += f" Less than {FOUND:.0%} is that in {', '.join(f'{kind} {n}' for kind, n in dict.fromkeys(weak))}."

@@ -188,9 +188,9 @@ def deals(column: str, rng: np.random.Generator) -> Iterator[Finding]:
 
 PARTS = {
     "spreads": Part(("10+60", "40+200", "40+1000", "200+40", "300+300"), 700, spreads),
-    "sources": Part(("6x10+20x10", "12x10+40x10", "25x4+100x4", "12x1..9+40x1..9", "shared 20x10"), 1100, sources),
-    "learnt": Part(("20+60", "60+60", "60+300", "200+200"), 1100, learnt),
-    "direction": Part(("20", "60"), 550, direction),
-    "part": Part(("20+60", "40+120", "40+400", "200+400"), 1100, part),
-    "deals": Part(("40+200",), 1100, deals),
+    "sources": Part(("6x10+20x10", "12x10+40x10", "25x4+100x4", "12x1..9+40x1..9", "shared 20x10"), 660, sources),
+    "learnt": Part(("20+60", "60+60", "60+300", "200+200"), 660, learnt),
+    "direction": Part(("20", "60"), 1010, direction),
+    "part": Part(("20+60", "40+120", "40+400", "200+400"), 1010, part),
+    "deals": Part(("40+200",), 1010, deals),
 }

@@ -4,7 +4,8 @@
 
 Each becomes `DIR/NAME`, with its members in manifest.json; the same command goes on where it stopped. A snapshot counts
 as a target of its own, NAME@PASSES. Faces are the caller's; designs are those that the demo's embedded model never saw,
-captioned and grouped are all designs with their names in words, in one folder and in one a group.
+captioned and grouped are all designs with their names in words, in one folder and in one a group. Where pictures have
+labels the first so many (`--limit`) are of all labels.
 A target whose pictures are not given is left out. What is printed in the end can be given to
 `python -m benchmarks.accuracy --targets`, and what of it is in TUNING with `--calibrate`.
 """
@@ -165,9 +166,10 @@ def stored(source: Path) -> Iterator[Stored]:
 def split(manifest: dict, pictures: Iterable[Stored], out: Path) -> None:
     """Copy pictures to `out/members` and `out/unseen` as the manifest says, each named by its digest, captions beside.
 
-    By digest because names come from strangers, and because the first so many are then drawn at random. The manifest is
-    copied last, and where it lies nothing is done again. Raises UserError when pictures are missing, and when `out`
-    holds those of another manifest.
+    By digest because names come from strangers, and because the first so many are then drawn at random: also of
+    pictures with labels, whose folders lie below others of the digests' beginnings, so that these come first in order.
+    The manifest is copied last, and where it lies nothing is done again. Raises UserError when pictures are missing,
+    and when `out` holds those of another manifest.
     """
     done = out / "manifest.json"
     if done.exists():
@@ -179,7 +181,8 @@ def split(manifest: dict, pictures: Iterable[Stored], out: Path) -> None:
     for data, label, caption in pictures:
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in wanted and sha256 not in found:
-            folder = out / ("members" if wanted[sha256] else "unseen") / ("" if label is None else str(label))
+            folder = out / ("members" if wanted[sha256] else "unseen")
+            folder = folder if label is None else folder / sha256[:4] / str(label)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{sha256}.png").write_bytes(data)  # the content says what it is, not the suffix
             if caption is not None:

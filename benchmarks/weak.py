@@ -7,13 +7,16 @@ two views, and the scores of four peers. Then ways to make one score of these ar
 suspects, drawn from the members, are told from all unseen pictures by the set test (p < .01). All ways but `logistic`
 learn from unseen pictures alone, cross-fitted, so that an audit could take them.
 
+Below stand tests of the set that keep the two views apart, as `drc-set` does; in brackets how often they find suspects
+that are drawn from unseen pictures, among the other ones.
+
 --out: a folder where what was measured is kept. --page: write the table between the marks in that file.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +31,7 @@ from trainedon.attacks import parse_attacks
 from trainedon.attacks.core.crossfit import Predict, crossfit
 from trainedon.attacks.learned.fusion import Logistic, RankAverage
 from trainedon.evidence import auc
-from trainedon.evidence.statistics.pvalues import Deals, permutation_test
+from trainedon.evidence.statistics.pvalues import Deals, holm, permutation_test
 from trainedon.evidence.statistics.two_sample import View, classifier_two_sample_test, one_sided
 from trainedon.pictures import load_pictures
 
@@ -37,7 +40,9 @@ LEVELS, DRAWS, VIEWS = (50, 100, 200, 400), 6, ("mirror", "half-turn")
 DRC_LEVELS, DRC_DRAWS = (1, 2), 4  # which of these are those of drc@2
 PEERS = ("loss(t=150)", "pia(t=50)", "sima", "fremia(pia(t=100))")
 SUSPECTS = (20, 40, 80)
-LEVEL, TIMES, CDI_TIMES = 0.01, 100, 20
+LEVEL, TIMES = 0.01, 100
+CDI_DEALS, ENOUGH = 999, 50  # of the tests of several columns; after so many as striking as the data they stop
+FEWEST = 20  # unseen pictures that a set is compared with
 DEALT = Deals(999, one_by_one=0)
 RIDGE = 0.01  # share of the mean variance
 
@@ -163,42 +168,111 @@ def _learnt(
     return crossfit(observed, sets, [str(n) for n in range(len(sets))], fit, known=known, least=2)
 
 
-def power(scores: np.ndarray, member: np.ndarray, suspects: int) -> float | None:
-    """How often so many members are told from all unseen pictures; None where there are not more than that."""
-    members, unseen = scores[member], scores[~member]
-    if suspects >= len(members):
-        return None
+def drawn_sets(
+    member: np.ndarray, suspects: int, share: float, *, null: bool = False
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """TIMES times the rows of suspects, `share` of them members, and of the unseen pictures that are none of these.
+    null: of suspects none of which is a member. Nothing where there are too few pictures for that."""
+    members, unseen = np.flatnonzero(member), np.flatnonzero(~member)
+    used = 0 if null else round(share * suspects)
+    others = suspects - used
+    if used >= len(members) or (others and others > len(unseen) - FEWEST):
+        return
     rng = np.random.default_rng(suspects)
-    drawn = (rng.permutation(members)[:suspects] for _ in range(TIMES))
-    return float(np.mean([permutation_test(one, unseen, DEALT, seed=n).p_value < LEVEL for n, one in enumerate(drawn)]))
+    for _ in range(TIMES):
+        asked = np.concatenate([rng.permutation(members)[:used], rng.permutation(unseen)[:others]])
+        yield asked, rng.permutation(np.setdiff1d(unseen, asked))
 
 
-def cdi_power(one: Looked, suspects: int) -> float | None:
-    """The same by the test of `cdi` on `drc` and the peers, of fewer draws."""
-    x = np.column_stack([one.drc, one.peers])
-    members, unseen = np.flatnonzero(one.member), np.flatnonzero(~one.member)
-    if suspects >= len(members):
-        return None
-    rng, found = np.random.default_rng(suspects), []
-    for n in range(CDI_TIMES):
-        rows = x[np.concatenate([rng.permutation(members)[:suspects], rng.permutation(unseen)])]
-        normal = norm.ppf(rankdata(rows, axis=0) / (len(rows) + 1))
-        found.append(classifier_two_sample_test([View(normal, one_sided())], suspects, 399, seed=n)[1] < LEVEL)
-    return float(np.mean(found))
+def power(scores: np.ndarray, member: np.ndarray, suspects: int, share: float = 1.0) -> float | None:
+    """How often so many suspects are told from all unseen pictures; None where there are not more than that."""
+    found = [
+        permutation_test(scores[asked], scores[unseen], DEALT, seed=n).p_value < LEVEL
+        for n, (asked, unseen) in enumerate(drawn_sets(member, suspects, share))
+    ]
+    return float(np.mean(found)) if found else None
 
 
-def table(one: Looked) -> str:
+@dataclass(frozen=True)
+class Columns:
+    """A test of the set on several scores of each picture. x: float64 (n, k). passes: a picture, its own errors shared.
+    p_value: (x of suspects and then of unseen pictures, how many suspects, seed) -> p."""
+
+    passes: int
+    x: np.ndarray
+    p_value: Callable[[np.ndarray, int, int], float]
+
+
+def set_tests(one: Looked) -> dict[str, Columns]:
+    """name -> a test of the set on several columns."""
+    by_view = one.gains[:, :, DRC_LEVELS].mean((2, 3))
+    views = (1 + len(VIEWS)) * len(DRC_LEVELS) * DRAWS
+    cheap = sum(1 + ("pia" in spec) for spec in PEERS)
+    joined = np.column_stack([one.drc, one.peers])
+    return {
+        "`cdi` of `drc` and the peers": Columns(views + cheap, joined, cdi_p),
+        "`drc-set`: `cdi` of both views": Columns(views, by_view, cdi_p),
+        "the same, corrected as an audit does": Columns(views, by_view, corrected_p),
+        "the more striking view, Holm": Columns(views, by_view, holm_p),
+        "the more striking view, permuted together": Columns(views, by_view, most_striking_p),
+    }
+
+
+def cdi_p(x: np.ndarray, suspects: int, seed: int) -> float:
+    """That of `cdi`, of fewer deals."""
+    normal = norm.ppf(rankdata(x, axis=0) / (len(x) + 1))
+    return classifier_two_sample_test([View(normal, one_sided())], suspects, CDI_DEALS, seed=seed, enough=ENOUGH)[1]
+
+
+def single_p(x: np.ndarray, suspects: int, seed: int) -> list[float]:
+    """Those of the set test of each column."""
+    return [permutation_test(row[:suspects], row[suspects:], DEALT, seed=seed).p_value for row in x.T]
+
+
+def corrected_p(x: np.ndarray, suspects: int, seed: int) -> float:
+    """That of `cdi` where it is corrected for the tests of the columns (Holm)."""
+    return float(holm(np.array([cdi_p(x, suspects, seed), *single_p(x, suspects, seed)]))[0])
+
+
+def holm_p(x: np.ndarray, suspects: int, seed: int) -> float:
+    """The smallest of the columns', corrected for their number (Holm)."""
+    return float(holm(np.array(single_p(x, suspects, seed))).min())
+
+
+def most_striking_p(x: np.ndarray, suspects: int, seed: int) -> float:
+    """That of the most striking column, with its value under the same permutations (Westfall and Young)."""
+    views = [View(row[:, None], _itself) for row in x.T]
+    return classifier_two_sample_test(views, suspects, CDI_DEALS, seed=seed)[1]
+
+
+def _itself(x: np.ndarray, labels: np.ndarray, z: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(z, (len(z), labels.shape[1]))
+
+
+def found_by(
+    test: Columns, member: np.ndarray, suspects: int, share: float = 1.0, *, null: bool = False
+) -> float | None:
+    """The same by a test of several columns; where nobody is a member (`null`), how often it is wrong."""
+    found = [
+        test.p_value(test.x[np.concatenate(rows)], suspects, n) < LEVEL
+        for n, rows in enumerate(drawn_sets(member, suspects, share, null=null))
+    ]
+    return float(np.mean(found)) if found else None
+
+
+def table(one: Looked, share: float = 1.0) -> str:
     """Markdown: ways against AUC, and how often sets of each size are found."""
     lines = [f"| score | passes | AUC | {' | '.join(f'{m} suspects' for m in SUSPECTS)} |"]
     lines.append("|---|---|---|" + "---|" * len(SUSPECTS))
     for name, (passes, scores, usable) in ways(one).items():
         area = auc(scores[one.member], scores[~one.member]).value
-        found = [power(scores, one.member, m) if usable else None for m in SUSPECTS]
+        found = [power(scores, one.member, m, share) if usable else None for m in SUSPECTS]
         shown = name if "`" in name or " " in name else f"`{name}`"
         lines.append(f"| {shown} | {passes} | {area:.3f} | {' | '.join(map(_share, found))} |")
-    found = [cdi_power(one, m) for m in SUSPECTS]
-    passes = max(passes for passes, _, usable in ways(one).values() if not usable)
-    lines.append(f"| `cdi` of `drc` and the peers | {passes} | - | {' | '.join(map(_share, found))} |")
+    for name, test in set_tests(one).items():
+        found, none = ([found_by(test, one.member, m, share, null=null) for m in SUSPECTS] for null in (False, True))
+        cells = (f"{_share(a)} ({_share(b)})" for a, b in zip(found, none, strict=True))
+        lines.append(f"| {name} | {test.passes} | - | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -213,13 +287,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=256, help="pictures of each set")
+    parser.add_argument("--share", type=float, default=1.0, help="of suspects that are members; the others are unseen")
     parser.add_argument("--page", type=Path)
     given = parser.parse_args(arguments)
     parts = []
     for spec in given.target:
         one = looked(spec, given.out, given.limit)
         counts = f"{one.member.sum()} members, {(~one.member).sum()} unseen pictures"
-        parts.append(f"`{spec[0]}`, {counts}:\n\n{table(one)}")
+        parts.append(f"`{spec[0]}`, {counts}:\n\n{table(one, given.share)}")
     text = "\n\n".join(parts)
     print(text)  # noqa: T201 (a command of its own)
     if given.page is not None:

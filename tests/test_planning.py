@@ -238,6 +238,10 @@ def test_a_plan_says_which_claim_can_be_reached(target_folders):
     asked = {"attacks": "loss", "machine": to.Machine(device="cpu", batch_size=8)}
     assert to.plan(target_folders["epsilon"], 240, **asked).reachable is None
     assert to.plan(target_folders["epsilon"], 240, suspects=40, **asked).reachable.level == 3
+    both = to.plan(target_folders["epsilon"], 240, suspects=40, **asked | {"attacks": "drc-set"}).reachable
+    assert both.level == 2 and "give --control" in both.sentence
+    with pytest.raises(UserError, match="drc-set weighs two views against unseen pictures"):
+        to.plan(target_folders["epsilon"], 240, suspects=240, **asked | {"attacks": "drc-set"})
     found = to.plan(target_folders["epsilon"], 1000, suspects=25, sources=39, **asked).reachable
     assert found.level == 0 and "needs 100 of these" in found.sentence
     for wrong in ({"suspects": 0}, {"suspects": 241}, {"sources": 5}, {"suspects": 40, "sources": 201}):

@@ -105,6 +105,15 @@ def test_a_result_says_what_its_run_assumed_and_passed_over(target_folders, toy_
     assert list(kept.run_notes) == json.loads((kept.folder / "run.json").read_text())["notes"] == list(found.run_notes)
 
 
+@pytest.mark.slow
+def test_drc_set_leads_the_claim_and_level_3_takes_a_control_model(target_folders, toy_pictures):
+    sets = (toy_pictures["members"], toy_pictures["unseen"])
+    found = to.audit(target_folders["epsilon"], sets[0], unseen=sets[1], attacks="drc-set", machine=CPU)
+    assert (found.lead, len(found.cdi.attacks), found.claim.level < 3) == ("cdi", 2, True)
+    assert any("give --control" in note for note in found.run_notes)
+    assert f"{found.cdi.p_value_holm:.2g}" in found.claim.because
+
+
 def test_named_are_those_that_stand_out(tmp_path):
     lines = [f"{i},{name},{i + 100 * (name == 'suspect')}" for name in ("suspect", "unseen") for i in range(40)]
     (tmp_path / "scores.csv").write_text("picture,set,score\n" + "\n".join(lines) + "\n")

@@ -61,6 +61,17 @@ def test_cdi_leads_where_it_is_named_first():
         assert lead_of(asked, unseen=True) == "first"
 
 
+def test_drc_set_leads_where_there_are_unseen_pictures():
+    assert lead_of("drc-set", unseen=True) == "cdi" == lead_of(["drc-set, pia", DRC()], unseen=True)
+    assert lead_of("drc, drc-set", unseen=True) == "first"
+    for view in (None, "mirror"):
+        with pytest.raises(UserError, match="drc-set weighs two views against unseen pictures"):
+            lead_of("drc-set", unseen=False, view=view)
+    mirror, half_turn = chosen("drc-set", AUDIT)
+    assert (mirror.symmetries, half_turn.symmetries) == (("mirror",), ("half-turn",))
+    assert mirror.restoring == half_turn.restoring and mirror.seed == 3, "which they have in common in a run"
+
+
 def test_a_need_that_there_is_not_is_refused_where_it_is_declared():
     with pytest.raises(TypeError, match=r"Odd.needs: \{'gradient'\} is none of gradients, unseen"):
 

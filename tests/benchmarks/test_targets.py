@@ -11,7 +11,7 @@ from benchmarks import flow
 from benchmarks.targets import MADE, Made, Stored, in_order, known, make, openmoji, split, stored
 from trainedon.attacks import parse_attacks
 from trainedon.errors import UserError
-from trainedon.pictures import load_pictures
+from trainedon.pictures import load_pictures, scan
 from trainedon.targets import load_target
 from trainedon.training import Recipe
 
@@ -84,9 +84,17 @@ def test_a_manifest_of_members_alone_is_refused(tmp_path):
 def test_labels_and_captions_stay(tmp_path):
     rows = [{"sha256": hashlib.sha256(data).hexdigest(), "member": data == b"a"} for data in (b"a", b"b")]
     split({"pictures": rows}, [Stored(b"a", 3, "an a"), Stored(b"b")], tmp_path)
-    assert [path.parent.name for path in tmp_path.glob("members/*/*.png")] == ["3"]
+    assert [path.parent.name for path in tmp_path.glob("members/*/*/*.png")] == ["3"]
     assert [path.read_text() for path in tmp_path.rglob("*.txt")] == ["an a\n"]
     assert len(list(tmp_path.glob("unseen/*.png"))) == 1
+
+
+def test_the_first_so_many_are_of_all_labels(tmp_path):
+    every = [Stored(f"\x89PNG {n}".encode(), n // 20) for n in range(60)]
+    rows = [{"sha256": hashlib.sha256(one.data).hexdigest(), "member": n % 2 == 0} for n, one in enumerate(every)]
+    split({"pictures": rows}, every, tmp_path)
+    first = [entry.label for entry in scan(tmp_path / "members", 12)]
+    assert {*first} == {0, 1, 2} and first != sorted(first)
 
 
 def test_arrays_have_no_files_to_copy(tmp_path):

@@ -61,10 +61,23 @@ def test_the_test_finds_what_is_there_and_nothing_else(drawn):
     assert weak.power(scores, drawn.member, 200) is None
 
 
+def test_tests_of_several_columns_find_what_stands_in_one_of_them(drawn, monkeypatch):
+    monkeypatch.setattr(weak, "TIMES", 5)
+    monkeypatch.setattr(weak, "CDI_DEALS", 499)
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(500, 2))
+    x[:, 1] += 1.2 * drawn.member
+    for p_value in (weak.cdi_p, weak.corrected_p, weak.holm_p, weak.most_striking_p):
+        test = weak.Columns(36, x, p_value)
+        assert weak.found_by(test, drawn.member, 40) >= 0.9, p_value
+        assert weak.found_by(test, drawn.member, 40, null=True) <= 0.2, p_value
+        assert weak.found_by(test, drawn.member, 200) is None is weak.found_by(test, drawn.member, 290, null=True)
+
+
 def test_the_table_stands_between_its_marks(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(weak, "SUSPECTS", (40,))
-    monkeypatch.setattr(weak, "CDI_TIMES", 2)
-    monkeypatch.setattr(weak, "TIMES", 5)
+    monkeypatch.setattr(weak, "TIMES", 2)
+    monkeypatch.setattr(weak, "CDI_DEALS", 99)
     for kind, rows in (("members", drawn.member), ("unseen", ~drawn.member)):
         np.savez(tmp_path / f"toy-{kind}.npz", errors=drawn.errors[rows], peers=drawn.peers[rows])
     page = tmp_path / "page.md"
@@ -75,3 +88,4 @@ def test_the_table_stands_between_its_marks(drawn, tmp_path, monkeypatch):
         "`toy`, 200 members, 300 unseen pictures:" in text and "| `logistic` of `drc` and the peers | 42 | 0." in text
     )
     assert "| `pia(t=50)` | 2 |" in text and "| `cdi` of" in text
+    assert "| `drc-set`: `cdi` of both views | 36 | - |" in text

@@ -1,9 +1,10 @@
 """The short form of `benchmarks/coverage.py`: intervals cover and p-values are valid where there is nothing to find."""
 
+import numpy as np
 import pytest
 
-from benchmarks.coverage import condition
-from benchmarks.coverage_page import BEGIN, END, chance_of_finding, kept, markdown, summary, write
+from benchmarks.coverage import added, condition, counted
+from benchmarks.coverage_page import BEGIN, END, chance_of_finding, kept, markdown, seen_from, summary, write
 from benchmarks.coverage_parts import COVERS, Bound
 from trainedon.errors import UserError
 
@@ -51,6 +52,19 @@ def test_it_is_said_what_so_many_data_sets_could_not_show():
     assert chance_of_finding(Bound("at most", 0.5), 900) is None
     few, many = (summary([row(95, of, "at least 0.95")]) for of in (100, 1100))
     assert "Less than 95% is that in plain 20." in few and "Less than" not in many
+
+
+@pytest.mark.parametrize("bound", [Bound("at least", 0.85), Bound("at most", 0.05)])
+def test_how_far_a_share_must_be_out_of_its_bound_to_be_seen(bound):
+    hits = np.random.default_rng(0).binomial(600, seen_from(bound, 600), 2000)
+    out = np.mean([not kept(row(int(k), 600, f"{bound.side} {bound.level}")) for k in hits])
+    assert 0.93 < out < 0.97
+
+
+def test_data_sets_are_added_to_those_that_were_counted():
+    both = added([row(1, 10), row(0, 10, "at most 0.01")], [row(2, 5)])
+    assert [(one["hits"], one["of"]) for one in both] == [(3, 15), (0, 10)]
+    assert counted(both, "plain", 20) == 15 and counted(both, "plain", 60) == 0
 
 
 def test_the_tables_are_written_between_the_marks(tmp_path):

@@ -1,5 +1,6 @@
 """Claims without unseen pictures: every picture against its own mirror image."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -101,10 +102,7 @@ def test_a_kind_that_chance_favours_is_bounded_by_pictures_of_it_that_the_model_
 
 
 def test_a_control_model_bounds_it_too_and_the_larger_of_both_holds():
-    controlled = Circumstances(
-        null_views={"score": "mirror", "on-control": "mirror"},
-        on_control={"on-control": ControlEntry(of="score", model="b")},
-    )
+    controlled = CONTROLLED
     members = differences(100, 3)
     handed = np.where(np.random.default_rng(1).random(100) < 0.8, 1, -1) * np.abs(differences(100, 0, 1))
     found = audited(members, circumstances=controlled, **{"on-control": handed})
@@ -115,6 +113,35 @@ def test_a_control_model_bounds_it_too_and_the_larger_of_both_holds():
     both = audited(members, differences(400, 0, 2), circumstances=controlled, **{"on-control": handed})
     assert both.mirror.odds == found.mirror.odds
     assert both.mirror.odds_from == "control model"
+
+
+CONTROLLED = Circumstances(
+    null_views={"score": "mirror", "on-control": "mirror"},
+    on_control={"on-control": ControlEntry(of="score", model="b")},
+)
+
+
+def test_a_control_model_that_prefers_neither_lowers_nothing_and_answers_nothing():
+    """It may just not know such pictures: rounding noise has fair signs too."""
+    silent = {"on-control": 1e-9 * np.where(np.arange(400) % 2, 1, -1)}
+    many = audited(differences(400, 3), circumstances=CONTROLLED, **silent)
+    assert (many.mirror.odds, many.mirror.odds_from, many.claim.level) == (ASSUMED, "assumed", 3)
+    members = np.arange(1.0, 40.0)
+    few = audited(members, circumstances=CONTROLLED, **{"on-control": silent["on-control"][:39]})
+    assert few.mirror.odds_from == "control model" and few.mirror.odds > ASSUMED
+    assert few.claim.level == 2 and "nor would one that knows no such pictures" in few.claim.because
+    nothing = audited(members, circumstances=CONTROLLED, **{"on-control": np.zeros(39)})
+    assert (nothing.mirror.odds_from, nothing.claim.level) == ("assumed", 2)
+    bounded = audited(differences(400, 3), differences(400, 0, 2), circumstances=CONTROLLED, **silent)
+    assert bounded.mirror.odds_from == "reference" and bounded.mirror.odds < ASSUMED
+
+
+def test_a_control_model_answers_for_captions_only_where_it_prefers_the_pictures_itself():
+    asked = replace(CONTROLLED, conditioned_on="captions")
+    for share, level in ((0.5, 2), (0.7, 3)):
+        signs = np.where(np.arange(100) < 100 * share, 1, -1)
+        found = audited(differences(100, 5), circumstances=asked, **{"on-control": signs * (1 + np.arange(100) % 3)})
+        assert (found.mirror.odds_from, found.claim.level) == ("control model", level)
 
 
 def test_pictures_that_text_is_on_are_told_from_their_mirror_images_and_no_claim_is_made():

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import binom, wilcoxon
 
 from trainedon.errors import UserError
+from trainedon.evidence.statistics import sign_flip
 from trainedon.evidence.statistics.sign_flip import (
     knockoff_q,
     most_odds,
@@ -63,6 +64,17 @@ def test_many_differences_agree_with_few_where_they_meet():
     assert sign_flip_test(np.arange(1, 1001)).p_value == pytest.approx(0.5**1000, rel=1e-9)
     all_positive = sign_flip_test(np.arange(1, 3001))
     assert (all_positive.p_value, all_positive.exact) == (1e-12, False)
+
+
+@pytest.mark.parametrize("odds", [1.0, 2.0, 1e6])
+def test_the_transform_agrees_with_the_sum(monkeypatch, odds):
+    differences = np.random.default_rng(8).normal(math.log(odds), 1, 120)
+    due = sign_flip_test(differences, odds).p_value
+    monkeypatch.setattr(sign_flip, "WORK", 1)
+    monkeypatch.setattr(sign_flip, "CLASSES", 240)
+    monkeypatch.setattr(sign_flip, "LONGEST", 120 * 240)
+    found = sign_flip_test(differences, odds)
+    assert found.p_value == pytest.approx(due, abs=2e-13)
 
 
 @pytest.mark.parametrize("n", [10, 60, 600])

@@ -168,6 +168,7 @@ LIMITED = [
     Given(3, 0, sources=SourcesGiven.alone(["a", "b", "b"]), by_mirror=True),
     Given(30, 0, by_mirror=True),
     Given(60, 0, by_mirror=True, checked=False),
+    Given(40, 200, mirrorable=False),
 ]
 
 

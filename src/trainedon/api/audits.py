@@ -18,7 +18,7 @@ from trainedon.api.choosing import (
 )
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
-from trainedon.api.running import Asked, FinishedRun, Order, checked, finished, note_unused
+from trainedon.api.running import Asked, FinishedRun, Order, check_order, execute, note_unused
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ def audit(
     model: a diffusers folder, a checkpoint, a hub id `owner/name[@revision]`, or one from `load_target`. suspects,
     unseen: a folder, a parquet, .npz or .tar file, or a URL of these; unseen pictures are such as the model cannot have
     seen, alike in every other way. Without them each picture is compared with its own mirror image, and the claim rests
-    on that. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or several of both; `cdi` as the first
-    has the claim speak of it; None: `drc`, without unseen pictures minus its score of the mirror image, and with twins
-    the one that is best for these. out: the run folder, a path or a URL, new or that of the same call, which goes on;
-    None keeps nothing.
+    on that. attacks: as on the command line (`"drc, loss(t=100)"`), an attack, or several of both; `cdi` or `drc-set`
+    as the first has the claim speak of all attacks together; None: `drc`, without unseen pictures minus its score of
+    the mirror image, and with twins the one that is best for these. out: the run folder, a path or a URL, new or that
+    of the same call, which goes on; None keeps nothing.
 
     drawn: the `draw.json` whose coins decided which pictures the model was given. twins: the `twins.json` whose coins
     decided which copies of the pictures were published; suspects is its folder or its folder `publish`, and the kept
@@ -187,7 +187,7 @@ def _executed(
     order: Order, attacks: Attacks | None, asked: Asked, *, name: str | None = None, view: NullView | None = None
 ) -> FinishedRun:
     """name: of the model, on the page. view: what pictures are compared with, where there are no unseen ones."""
-    engine = checked(order)
+    engine = check_order(order)
     wanted = DEFAULT if attacks is None else attacks
     named = chosen(wanted, order.means)
     target = opened(order.model, order.machine, order.place)
@@ -202,7 +202,7 @@ def _executed(
                 f"{named[0].name} cannot be compared with itself: leave out --mirror-reference, or name it later"
             )
         asked = replace(asked, lead="mirror") if leads and asked.lead == "first" else asked
-    return finished(order, target, named, engine, asked)
+    return execute(order, target, named, engine, asked)
 
 
 def _audited(done: FinishedRun) -> AuditRun:

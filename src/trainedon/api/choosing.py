@@ -152,19 +152,28 @@ def against_view(
 
 
 def lead_of(asked: Attacks, unseen: bool, view: NullView | None = None) -> Lead:
-    """The test that an audit's claim speaks of: CDI where it is named first, against unseen pictures or against a view
-    of each. Raises UserError where there are neither."""
+    """The test that an audit's claim speaks of: that of all attacks together (CDI) where a group of them, `cdi` or
+    `drc-set`, is named first, against unseen pictures or, `cdi` alone, against a view of each. Raises UserError where
+    there are neither."""
+    from trainedon.attacks.core.registry import GROUPS
+
     first = next(iter(_listed(asked)), None)
     if not isinstance(first, str):
         return "first"
     check_spelling(first, "the attack")
-    if names(first)[:1] != ["cdi"]:
+    group = names(first)[0] if names(first) else ""
+    if group not in GROUPS:
         return "first"
+    if unseen and view is None:
+        return "cdi"
+    if group == "drc-set":  # of its two views one at most can be the null, and that is what `drc` alone compares with
+        raise UserError(
+            "drc-set weighs two views against unseen pictures: give --unseen DIR, or name drc, which compares each "
+            "picture with its mirror image"
+        )
     if view is not None:
         return "mirror-cdi"
-    if not unseen:
-        raise UserError("cdi compares with unseen pictures, or with a view of each: give --unseen DIR")
-    return "cdi"
+    raise UserError("cdi compares with unseen pictures, or with a view of each: give --unseen DIR")
 
 
 def sets_of_twins(suspects: str | Path, twins: str | Path) -> dict[str, str | Path]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainedon.api.choosing import DEFAULT, Means, against_view, chosen, possible
+from trainedon.api.choosing import DEFAULT, Means, against_view, chosen, lead_of, possible
 from trainedon.api.opening import opened
 from trainedon.api.options import MACHINE, READING, Machine, Reading, check_call
 from trainedon.errors import UserError
@@ -49,6 +49,7 @@ def plan(
     from trainedon.attacks.core.pool import Pool
     from trainedon.attacks.wrappers.on_control import on_control
     from trainedon.attacks.wrappers.recaptioned import controls as with_other_captions
+    from trainedon.attacks.wrappers.turned import mirrorable
     from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
     from trainedon.planning import forecast
 
@@ -65,12 +66,13 @@ def plan(
         suspects = n
     wanted, by_mirror = DEFAULT if attacks is None else attacks, suspects == n
     named = chosen(wanted, means)
+    lead = "first" if suspects is None else lead_of(wanted, not by_mirror, "mirror" if by_mirror else None)
     target = opened(model, machine)
     named = possible(named, wanted, target)
     if by_mirror:
         named, by_mirror = against_view(named if attacks is not None else None, target, "mirror")
     recaptioned = with_other_captions(target, named, Pool.of(("one", "another"))) if controls else []
-    tests = len(named)
+    tests, mirrored = len(named), mirrorable(named, lead)
     named += [*recaptioned, *on_control(named, means.control_model())]
     estimate = forecast.plan(
         target,
@@ -93,5 +95,6 @@ def plan(
         sources=works,
         by_mirror=by_mirror,
         bounded=control is not None,
+        mirrorable=control is not None or mirrored,
     )
     return replace(estimate, reachable=reachable(given))

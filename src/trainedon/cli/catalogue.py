@@ -12,7 +12,7 @@ from torch import nn
 
 from trainedon.attacks.core.answers import Reported
 from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.registry import attacks, superseded
+from trainedon.attacks.core.registry import GROUPS, attacks, superseded
 from trainedon.attacks.single.loss import Loss
 from trainedon.errors import UserError
 from trainedon.spec import Parameter, described, meanings, parameters, spelled
@@ -83,6 +83,8 @@ def card(name: str) -> AttackCard:
     plain = name.partition("(")[0].strip()
     if plain != name:
         raise UserError(f"{name}: give the name alone, as in `trainedon attacks {plain}`; values go to --attacks")
+    if name in GROUPS:
+        raise UserError(f"{name} stands for several attacks, tested together: {GROUPS[name]}; ask about one of them")
     kind = Attack.noun.find(name)
     if not (isinstance(kind, type) and issubclass(kind, Attack)):
         raise UserError(f"{name} is no attack: choose from {', '.join(attacks())}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from trainedon.attacks.wrappers.turned import mirrorable
 from trainedon.evidence.protocol.claims import FOUND
 from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
 from trainedon.formats import RunRecord
@@ -46,4 +47,5 @@ def _given(plan: Plan, items: Inventory, *, is_conditioned: bool) -> Given:
         attacks=len(plan.attacks),
         sources=SourcesGiven.of(suspects, unseen) if unseen else None,
         drawn=plan.draw is not None,
+        mirrorable=plan.control is not None or mirrorable(plan.attacks, plan.lead),
     )

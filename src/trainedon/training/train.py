@@ -88,16 +88,9 @@ def learn(
     told = progress or _silent
     told(first, steps, math.nan)
     for step in range(first, steps):
-        loss = lesson.loss(step)
         rate = learning_rate(recipe, step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-        optimizer.step()
+        losses.append(_step(lesson.loss(step), parameters.values(), optimizer, rate))
         average(ema.values(), parameters.values(), recipe, step)
-        losses.append(loss.item())
         done = step + 1
         if not math.isfinite(losses[-1]):
             raise UserError(
@@ -127,6 +120,17 @@ def learning_rate(recipe: AnyRecipe, step: int, steps: int) -> float:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _step(loss: torch.Tensor, weights: Iterable[torch.Tensor], optimizer: torch.optim.Optimizer, rate: float) -> float:
+    """One step down the gradient, whose norm is clipped at 1; the loss as a number."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    optimizer.step()
+    return float(loss.item())
 
 
 @torch.no_grad()

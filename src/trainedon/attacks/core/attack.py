@@ -52,7 +52,7 @@ class Attack(Part, ABC):
     """
 
     noun: ClassVar[Noun] = Noun(
-        "attack", "trainedon.attacks", example="pia", also=("all", "cdi"), recommended=RECOMMENDED
+        "attack", "trainedon.attacks", example="pia", also=("all", "cdi", "drc-set"), recommended=RECOMMENDED
     )
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # every attack is a dataclass
     title: ClassVar[str]

@@ -12,10 +12,13 @@ from trainedon.spec import check_spelling, is_required, names, register, split
 __all__ = ["attacks", "parse_attacks", "register", "several", "works_alone"]
 
 LEAD = "drc"  # the first of all: the one that an audit's claim speaks of
-# Several attacks under one name. `cdi`: scores that dataset inference puts together (arXiv 2411.12858, section 5).
+# Several attacks under one name, for one test of all together. `cdi`: scores that dataset inference puts together
+# (arXiv 2411.12858, section 5). `drc-set`: each reference of `drc` by itself, so that the test can leave out the one
+# that the training knew.
 GROUPS = {
     "cdi": ", ".join(f"loss(t={t})" for t in range(100, 1000, 100))
-    + ", secmi, pia, pian, sima, pfami, noise-aggregation"
+    + ", secmi, pia, pian, sima, pfami, noise-aggregation",
+    "drc-set": ", ".join(f"drc@2(symmetries={view}, restorations=6)" for view in ("mirror", "half-turn")),
 }
 
 
@@ -29,9 +32,9 @@ def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> lis
 
     `drc@1` is a version of an attack, `drc` alone the recommended one.
 
-    `all` stands for every attack that works as it is, without labels; `cdi` for those of GROUPS. have: the needs that
-    are met besides those that are parameters. given: parameters for every attack that has one of that name and does not
-    say it itself (`seed`, `shadows`, `reference`); None stands for none.
+    `all` stands for every attack that works as it is, without labels; a name of GROUPS for those of the group. have:
+    the needs that are met besides those that are parameters. given: parameters for every attack that has one of that
+    name and does not say it itself (`seed`, `shadows`, `reference`); None stands for none.
     Raises UserError for an unknown attack or parameter, for a need that is not met, and when nothing or one attack
     twice is named.
     """

@@ -77,3 +77,9 @@ def turned(attacks: Sequence[Attack], symmetries: Sequence[str]) -> list[Turned]
     plain = [attack for attack in attacks if not isinstance(attack, Turned)]
     made = (Turned(attack, symmetry) for attack in plain for symmetry in symmetries if attack.null_view != symmetry)
     return [one for one in made if one not in attacks]
+
+
+def mirrorable(attacks: Sequence[Attack], lead: str) -> bool:
+    """Whether `turned` by the mirror has controls of all attacks that a claim rests on: of the first one, or of all
+    together where `cdi` leads."""
+    return all(attack.null_view != "mirror" for attack in (attacks if lead == "cdi" else attacks[:1]))

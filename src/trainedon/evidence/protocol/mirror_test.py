@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy.stats import binom
 
 from trainedon.evidence.protocol.circumstances import Circumstances
 from trainedon.evidence.protocol.documents import MirrorTest
@@ -40,7 +41,9 @@ LEVEL = 0.01
 FALSE_DISCOVERY_RATE = 0.05
 # So many pictures of the kind, half of them ahead, put chance at less than the 2 to 1 that is assumed without any.
 ENOUGH_REFERENCE = 150
-REMEDY = f"--mirror-reference ({ENOUGH_REFERENCE} pictures or more) or --control"
+SURE_REMEDY = f"--mirror-reference ({ENOUGH_REFERENCE} pictures or more)"
+REMEDY = f"{SURE_REMEDY} or --control"
+PREFERS = 0.01  # how seldom a model that knows no such pictures may pass for one that prefers them
 DOUBT = 0.001  # chance that the odds learnt from a reference are too low, which is added to p (Berger & Boos, 1994)
 # Without pictures to learn it from: unseen ones may come out positive twice as often as negative. Measured upper limits
 # are 1.23 (faces) and 1.97 (emoji); text and digits lie far above, and chirality is a control of its own.
@@ -80,9 +83,10 @@ def mirror_tests(scores: Scores, circumstances: Circumstances, copies: Copies) -
     missing.
 
     Unseen pictures need not be alike in other ways here, and say what chance favours; so does a control model, whose
-    own differences of the suspects are among the scores. What both say, the larger holds. Works of one source are
-    flipped together, and so are mirrored `copies` of one picture. Of unseen pictures that are mirrored copies of one
-    another one takes part, and none that is one of a suspect.
+    own differences of the suspects are among the scores. What both say, the larger holds; but a control model that does
+    not prefer the suspects may just not know such pictures, so that it lowers nothing, neither what is assumed nor what
+    other pictures say. Works of one source are flipped together, and so are mirrored `copies` of one picture. Of unseen
+    pictures that are mirrored copies of one another one takes part, and none that is one of a suspect.
     """
     controls = {told.of: name for name, told in (circumstances.on_control or {}).items()}
     known = {attack.repr: attack for attack in scores.attacks}
@@ -91,17 +95,20 @@ def mirror_tests(scores: Scores, circumstances: Circumstances, copies: Copies) -
     for names, view in [*(((name,), view) for name, view in views.items()), *_several(views)]:
         suspects = _together([scores.sample(known[name], "suspect") for name in names])
         unseen = _together([scores.sample(known[name], "unseen") for name in names])
-        learnt = []
+        reference = None
         if scores.has("unseen"):
             apart = copies.stands_apart(unseen.first)[unseen.at]
-            learnt.append(Odds.learnt("reference", unseen.score[apart]))
+            reference = Odds.learnt("reference", unseen.score[apart])
+        learnt = [reference or Odds()]
         if all(controls.get(name) in known for name in names):
             on_control = _together([scores.sample(known[controls[name]], "suspect") for name in names])
-            learnt.append(Odds.learnt("control model", on_control.score))
+            control = Odds.learnt("control model", on_control.score)
+            if prefers(control.n, control.n_positive) or (control.n and not reference):
+                learnt.append(control)
         units = copies.units_of(suspects.first)
         key = names[0] if len(names) == 1 else TOGETHER
         units = units if units is None else units[suspects.at]
-        test = mirror_test(suspects.score, max(learnt, key=lambda odds: odds.value, default=None), units, view)
+        test = mirror_test(suspects.score, max(learnt, key=lambda odds: odds.value), units, view)
         if test is not None:
             found[key] = Tested(test, suspects.score)
     corrected = holm(np.array([one.test.p_value for one in found.values()])).tolist()
@@ -170,6 +177,19 @@ def mirror_test(
         finds=p_value < LEVEL,
         needed=signs_needed(suspects, LEVEL, odds.value) if units is None else None,
     )
+
+
+def prefers(n: int, n_positive: int) -> bool:
+    """Whether so many of n pictures are ahead that a model knows which way round such pictures are."""
+    return n > 0 and float(binom.sf(n_positive - 1, n, 0.5)) < PREFERS
+
+
+def answered(test: MirrorTest) -> bool:
+    """Whether anything says how far chance favours such pictures: others of their kind, or a control model that prefers
+    them. One that does not either knows no such pictures, or there is nothing to prefer; its answers look the same."""
+    if test.odds_from == "control model":
+        return prefers(test.n_reference, test.n_reference_positive)
+    return test.odds_from == "reference"
 
 
 def smallest_p(test: MirrorTest) -> float:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scipy.stats import binom
-
 from trainedon.evidence.protocol.detectable import too_weak
 from trainedon.evidence.protocol.documents import (
     Blind,
@@ -20,7 +18,7 @@ from trainedon.evidence.protocol.documents import (
     TwinsTest,
     UnseenControl,
 )
-from trainedon.evidence.protocol.mirror_test import REMEDY
+from trainedon.evidence.protocol.mirror_test import REMEDY, SURE_REMEDY, answered
 
 DIFFERENT = (
     "The suspect pictures score higher than the unseen ones, but the two sets also differ by themselves, without the "
@@ -87,7 +85,6 @@ CHOSEN_MIRROR = (
     "The suspect pictures come out ahead of their mirror images, but they were chosen out of pictures that had been "
     "scored before, and that choice alone can explain the difference, so it cannot be put down to training."
 )
-CHANCE = 0.05
 ALIKE = 0.5  # rank correlation of scores from which a control model takes pictures as the audited one does
 FEWEST_HANDED = 40  # pictures from which on text and digits are told from their mirror images, 99 times of 100
 
@@ -157,18 +154,20 @@ def of_chirality(found: Chirality | None, mirror: MirrorTest | None, like: Chira
     other model say how far chance goes. like: what was found of pictures that were given as of the same kind."""
     if mirror is None:
         return None
-    remedy = f"give {REMEDY}"
+    known, silent = answered(mirror), mirror.odds_from == "control model"
     if found is not None and found.finds:
         because = f"they can be told from their mirror images (p = {found.p_value:.2g})"
         if mirror.odds_from == "reference" and not (like and like.finds):
             return Obstacle(HANDED, f"{because}, and those that were given as of their kind cannot")
-        if mirror.odds_from == "control model" and not _prefers(mirror):
+        if silent and not known:
             return Obstacle(
                 HANDED, f"{because}, and the control model does not know such pictures well enough to do so"
             )
-        return Obstacle(HANDED, f"{because}; {remedy}") if mirror.odds_from == "assumed" else None
-    if mirror.odds_from != "assumed":
+        return None if known else Obstacle(HANDED, f"{because}; give {REMEDY}")
+    if known:
         return None
+    remedy = f"the control model does not prefer them, nor would one that knows no such pictures; give {SURE_REMEDY}"
+    remedy = remedy if silent else f"give {REMEDY}"
     if mirror.view != "mirror":
         return Obstacle(HANDED_UNCHECKED, f"that is not looked at for this view; {remedy}")
     if found is None:
@@ -186,16 +185,10 @@ def too_few_handed(found: Chirality) -> bool:
     return not found.finds and found.n < FEWEST_HANDED
 
 
-def _prefers(mirror: MirrorTest) -> bool:
-    """Whether the pictures that odds were learnt from are ahead more often than fair coins would be."""
-    n, ahead = mirror.n_reference, mirror.n_reference_positive
-    return n > 0 and float(binom.sf(ahead - 1, n, 0.5)) < CHANCE
-
-
 def of_asked_view(mirror: MirrorTest | None, conditioned_on: str | None) -> Obstacle | None:
     """The model was asked with a class or a caption, and no other pictures, asked likewise, and no other model say how
     far that goes."""
-    if mirror is None or mirror.odds_from != "assumed" or conditioned_on is None:
+    if mirror is None or answered(mirror) or conditioned_on is None:
         return None
     because = (
         f"the model is conditioned on {conditioned_on}; give --mirror-reference, or a --control that knows such too"

@@ -70,7 +70,8 @@ class Given:
     any, and not scores alone. sources: whose works they are, where that is known. drawn: whether coins decided which
     pictures the model was given. by_mirror: whether each picture is compared with its own mirror image, and `bounded`:
     whether other pictures of the kind, or a control model, say how far chance goes there. checked: whether the program
-    can look for itself whether such pictures are handed, as it cannot in other views and with classes or captions."""
+    can look for itself whether such pictures are handed, as it cannot in other views and with classes or captions.
+    mirrorable: whether mirrored pictures, or a control model, can be asked for a difference that is no memory."""
 
     suspects: int
     unseen: int
@@ -81,6 +82,7 @@ class Given:
     by_mirror: bool = False
     bounded: bool = False
     checked: bool = True
+    mirrorable: bool = True
 
     @property
     def tests(self) -> int:
@@ -177,6 +179,11 @@ def _unchecked(given: Given) -> str | None:
         return (
             f"The blind baseline needs {blind_by_source.FEWEST_DEALS} unseen sources with about as many pictures as "
             f"the suspects' one has, and there are {given.sources.alike}: give more works of each."
+        )
+    if not (given.mirrorable or given.drawn):
+        return (
+            "An attack that takes off its score of the mirror image cannot be asked about mirrored pictures: give "
+            "--control."
         )
     if weak := too_weak(given.suspects, given.unseen):
         return f"{weak[:1].upper()}{weak[1:]}."
