@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from trainedon.formats.run_record import ReportedEntry
 
 
+# What stands beside the score of a picture.
+MEANT = {
+    "p": "how often chance alone gives such a score",
+    "q": "of all pictures with such scores, the share due to chance",
+}
 # Needs of attacks that an option of the command fills.
 GIVEN_BY_OPTIONS = {"shadows": "DIR", "reference": "MODEL", "control": "MODEL", "unseen": "PICTURES"}
 
@@ -140,10 +145,8 @@ def print_audit(document: Audit) -> None:
     for at, row in enumerate(rows):
         table.add_row(plain(row.picture), *(_number(columns[head][at], 4) for head in heads))
     out_console.print(table)
-    if "q" in heads:
-        say(
-            "p: how often chance alone gives such a score; q: of all pictures with such scores, the share due to chance"
-        )
+    if heads[1:]:
+        say("; ".join(f"{head}: {MEANT[head]}" for head in heads[1:]))
     if len(document.pictures) > 12:
         besides = f", and {document.n_not_listed} others in scores.parquet" if document.n_not_listed else ""
         say(f"... and {len(document.pictures) - 12} more, in audit.json{besides}")
