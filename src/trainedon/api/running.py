@@ -98,7 +98,7 @@ def check_order(order: Order) -> Engine | None:
     """The engine, after all that can be refused before anything is loaded; what is odd but possible is logged."""
     if order.kind != "audit":
         order.reading.without_sources("an evaluation")
-    engine = engine_of(order.model, order.machine)
+    engine = engine_of(order.model, order.machine, order.place)
     if order.place is None:
         check_sources(order.sets.values())
     else:

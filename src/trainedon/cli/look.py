@@ -15,6 +15,7 @@ from trainedon import api, run_files
 from trainedon.api import Machine, Reading
 from trainedon.cli.limits_met import checked_limits, hold_to
 from trainedon.cli.option_groups import (
+    Adapter,
     Base,
     BatchSize,
     Compile,
@@ -23,10 +24,13 @@ from trainedon.cli.option_groups import (
     Device,
     FailAbove,
     Model,
+    Offload,
     PlannedAttacks,
     Precision,
     Reference,
     Shadows,
+    Size,
+    Slicing,
     here,
 )
 from trainedon.cli.plan_printing import print_plan
@@ -107,6 +111,10 @@ def plan(
     precision: Precision = "auto",
     compiled: Compile = False,
     base: Base = None,
+    adapter: Adapter = None,
+    size: Size = None,
+    offload: Offload = None,
+    slicing: Slicing = False,
     reading: Reading,
 ) -> None:
     """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
@@ -125,7 +133,7 @@ def plan(
         bytes_per_picture=None if bytes_per_picture is None else count(bytes_per_picture, "--bytes-per-picture"),
         suspects=suspects,
         sources=sources,
-        machine=Machine(batch_size, device, precision, compiled, base=base),
+        machine=Machine(batch_size, device, precision, compiled, adapter, base, size, offload, slicing),
         reading=reading,
     )
     if as_json:

@@ -46,7 +46,8 @@ def print_plan(estimate: Estimate) -> None:
 def _print_memory(memory: MemoryEstimate) -> None:
     parts = ", ".join(f"{name} {_bytes(size)}" for name, size in memory.weights.items())
     peak = "not known" if memory.peak is None else f"about {_bytes(memory.peak)} at the peak"
-    say(f"Memory: {peak}; weights {_bytes(sum(memory.weights.values()))} ({parts})")
+    where = "" if memory.elsewhere is None else " in main memory, on the device while they work"
+    say(f"Memory: {peak}; weights {_bytes(sum(memory.weights.values()))}{where} ({parts})")
     if memory.network is not None:
         say(f"  {memory.rows} rows at once in the network: {_bytes(memory.network)}")
     if memory.autoencoder is not None:

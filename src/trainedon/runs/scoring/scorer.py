@@ -44,8 +44,7 @@ class Task:
     """One shard to score. entries: where to read each of its items. missing: the numbers of the attacks that have no
     scores of it yet. name: made of the pictures, so that a shard is known again. rendering: how pictures are read.
     parts: for each of `missing`, what is there already. done, total: how many pictures each attack of the run has
-    scored before, of how many; for progress. answers: a file for what the network has answered, where it is so slow
-    that this is worth keeping."""
+    scored before, of how many; for progress. shards: the run's folder of them; None: nothing is kept on the way."""
 
     name: str
     items: tuple[Item, ...]
@@ -55,7 +54,12 @@ class Task:
     parts: tuple[tuple[PartialShard, ...], ...] = ()
     done: tuple[int, ...] = ()
     total: int = 0
-    answers: Path | None = None
+    shards: Path | None = None
+
+    @property
+    def answers(self) -> Path | None:
+        """A file for what the network has answered, where it is so slow that this is worth keeping."""
+        return None if self.shards is None else self.shards / f"{self.name}.answers"
 
     def scored_before(self, number: int) -> tuple[PartialShard, ...]:
         """What an attack has scored of it already."""
@@ -65,14 +69,17 @@ class Task:
 @dataclass(frozen=True)
 class Finished:
     """A shard as one attack scored it. name: of its task. number: of the attack. table: its rows, as SHARD_SCORES; None
-    while it is not done, and then `part` has some of them, or None. shown: what is worth keeping for the eye, as far as
-    the one who scored it knows."""
+    while it is not done, and then `part` has some of them, or None; and None where a worker has written them. rows: how
+    many there are of a shard that is done. sent: whether the table was put into the store of the run, too. shown: what
+    is worth keeping for the eye, as far as the one who scored it knows."""
 
     name: str
     number: int
     table: pa.Table | None = None
     shown: tuple[Shown, ...] = ()
     part: PartialShard | None = None
+    rows: int = 0
+    sent: bool = False
 
 
 class Scorer:
@@ -135,7 +142,7 @@ class Scorer:
         shard = PartialShard.joined(parts)
         shown = self._show(task, number, fresh)
         yield from self._show_apart(task, number, batch, shard, progress)
-        yield Finished(task.name, number, _table(attack, task.items, shard), shown)
+        yield Finished(task.name, number, _table(attack, task.items, shard), shown, rows=len(task.items))
         if self._pace is not None:
             self._pace.mark_saved()
 
