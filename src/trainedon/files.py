@@ -17,18 +17,23 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | geta
 
 
 @contextmanager
-def write_atomically(path: Path) -> Iterator[IO[bytes]]:
+def write_atomically(path: Path, writer: str = "", synced: bool = True) -> Iterator[IO[bytes]]:
     """A binary stream whose content becomes `path` in one step when the block ends well: written beside it, synced,
     renamed. When the block fails the old file stays and nothing is left behind; a killed process leaves at most
-    `.NAME.tmp`, which the next writer replaces. A link at either place is replaced, and never followed."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    `.NAME.tmp`, which the next writer replaces. A link at either place is replaced, and never followed.
+
+    writer: a name of who writes, where several may write `path` at once: `.NAME.WRITER.tmp`. synced: False where the
+    content is safe elsewhere, as to wait for the disk takes milliseconds.
+    """
+    temporary = path.with_name(f".{path.name}.{writer}.tmp" if writer else f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     number = os.open(temporary, _NEW, 0o666)
     try:
         with os.fdopen(number, "wb") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if synced:
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -9,14 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")  # of Linux
+STATM = Path("/proc/self/statm")  # pages of addresses that this process has, first
 CGROUP = Path("/sys/fs/cgroup")  # where containers find the limit that they were given
 
 
 def free_of_system(meminfo: Path | None = None, cgroup: Path | None = None) -> int | None:
-    """Bytes of main memory that a program can still get, of a container those below its limit; None where the system
-    does not say."""
-    known = [free for free in (_available(meminfo or MEMINFO), _below_limit(cgroup or CGROUP)) if free is not None]
-    return min(known, default=None)
+    """Bytes of main memory that this process can still get, of a container, or with a limit of its own (`ulimit -v`),
+    those below it; None where the system does not say."""
+    said = (_available(meminfo or MEMINFO), _below_limit(cgroup or CGROUP), _below_own_limit())
+    return min((free for free in said if free is not None), default=None)
 
 
 def _available(meminfo: Path) -> int | None:
@@ -54,6 +55,20 @@ def _below_limit(cgroup: Path) -> int | None:
         except (OSError, ValueError):
             continue
     return None
+
+
+def _below_own_limit() -> int | None:
+    """What this process may still take of addresses, where it was given a limit of these."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return None
+        taken = int(STATM.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, ValueError):  # Windows has no limits, and others than Linux do not say what is taken
+        return None
+    return max(0, limit - taken)
 
 
 def _limits(cgroup: Path) -> Iterator[tuple[int, tuple[Path, Path, str]]]:

@@ -11,6 +11,7 @@ ATTACKS_SHEET, ATTACKS_LATEX = "attacks.csv", "attacks.tex"  # written when aske
 SEAL = "seal.json"
 LOCK = ".lock"
 SHARDS = "shards"  # the folder of what is scored so far, gone once a run is complete
+SHARED = ".shared"  # in it while a cluster works: by this workers know the folder
 RESTORED = "restored"  # the folder of evidence pictures, with a folder for each
 EXHIBIT = "evidence.json"  # in each of these, written last
 

@@ -19,10 +19,12 @@ from trainedon.errors import UserError
 from trainedon.pictures import scan, take_inventory
 from trainedon.pictures.examining import CHUNK
 from trainedon.runs import Plan, run
+from trainedon.runs.mirror import Mirror
 from trainedon.runs.scoring import cluster
 from trainedon.runs.scoring.actors import AHEAD, ActorPool
 from trainedon.runs.scoring.cluster import Cluster
 from trainedon.runs.scoring.scorer import Task
+from trainedon.runs.scoring.shared_shards import SharedShards
 from trainedon.targets import load_target
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'trainedon[ray]'")
@@ -114,6 +116,48 @@ def test_a_worker_and_the_driver_are_killed_and_every_picture_is_there_once(loca
     assert len(names) == len(set(names)) == 3 * 48
     pictures = {path.relative_to(local): path.read_bytes() for path in local.glob("restored/*/*")}
     assert {path.relative_to(out): path.read_bytes() for path in out.glob("restored/*/*")} == pictures
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What workers tell of shards: the attack, whether the rows came along, and whether they are in the store."""
+    heard, checked = set(), SharedShards.check
+
+    def check(self, found, attacks):
+        if found.rows:
+            heard.add((found.number, found.table is not None, found.sent))
+        checked(self, found, attacks)
+
+    monkeypatch.setattr(SharedShards, "check", check)
+    return heard
+
+
+def test_workers_write_what_they_scored_where_they_find_the_run_folder(local, model, sets, nodes, tmp_path, told):
+    plan = Plan("evaluate", sets, parse_attacks(ATTACKS))
+    run(load_target(model), plan, tmp_path / "run", silent, Cluster(str(model), address=nodes.address))
+    assert told == {(0, True, False), (1, False, False), (2, False, False)}, "the first has pictures to show"
+    assert table(tmp_path / "run") == table(local)
+
+
+def test_workers_that_find_another_folder_there_hand_their_shards_over(
+    local, model, sets, nodes, tmp_path, told, monkeypatch
+):
+    monkeypatch.setattr(SharedShards, "_write_token", lambda self: None)  # as on a machine with a disk of its own
+    plan = Plan("evaluate", sets, parse_attacks(ATTACKS))
+    run(load_target(model), plan, tmp_path / "run", silent, Cluster(str(model), address=nodes.address))
+    assert told == {(number, True, False) for number in range(3)} and table(tmp_path / "run") == table(local)
+
+
+def test_workers_put_what_they_scored_into_the_store_of_the_run(local, model, sets, s3, tmp_path, told, monkeypatch):
+    monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path / "cache"))
+    place, put = Mirror.of("s3://bucket/audits/cluster"), []
+    monkeypatch.setattr(type(s3), "put_file", lambda self, here, there, **_: put.append(there))
+    plan = Plan("evaluate", sets, parse_attacks(ATTACKS))
+    engine = Cluster(str(model), workers=1, store=place.url)  # begun here: it has the keys of this process
+    run(load_target(model), plan, place.path, silent, engine, place.keep)
+    assert told == {(0, True, False), (1, True, True), (2, True, True)} and table(place.path) == table(local)
+    sent = {name.split("/shards/")[1].split("/")[0] for name in put if "/shards/" in name}
+    assert sent == {"00-drc-fast"}, "what this process sent itself"
 
 
 def test_a_cluster_takes_the_inventory_as_this_process_does(sets, nodes, model, tmp_path, monkeypatch):

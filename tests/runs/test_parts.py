@@ -84,7 +84,7 @@ def killed(target, plan, out, clock, after):
     """The run ends when so many files have been kept that are parts of a shard; their names."""
     names = []
 
-    def keep(path):
+    def keep(path, sent=False):
         if path.suffix == parts.SUFFIX:
             names.append(path.name)
             if len(names) == after:
@@ -123,7 +123,7 @@ def test_something_is_kept_about_every_interval_and_progress_moves_with_the_rows
             told.setdefault(what, []).append((clock.now, done))
 
     plan = replace(plan, limit=12)
-    run(target, plan, tmp_path / "run", progress, Local(clock=clock), lambda path: kept.append(clock.now))
+    run(target, plan, tmp_path / "run", progress, Local(clock=clock), lambda path, sent=False: kept.append(clock.now))
     assert max(np.diff([0.0, *kept])) <= 40
     assert clock.now > 40
     for told_of in told.values():
@@ -173,7 +173,14 @@ def test_what_a_very_slow_network_answered_is_not_asked_again(model, target_fold
 def test_a_quick_run_writes_whole_shards_alone(target_folders, plan, tmp_path):
     kept = []
     plan = replace(plan, limit=2, attacks=parse_attacks("loss"))
-    run(load_target(target_folders["epsilon"]), plan, tmp_path / "run", silent, Local(interval=1e6), kept.append)
+    run(
+        load_target(target_folders["epsilon"]),
+        plan,
+        tmp_path / "run",
+        silent,
+        Local(interval=1e6),
+        lambda path, sent=False: kept.append(path),
+    )
     assert not [path for path in kept if path.suffix == parts.SUFFIX]
 
 

@@ -384,6 +384,17 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(here):
     assert names() == ["noise.pt"]
 
 
+def test_of_a_folder_the_files_are_named(here):
+    left = here / "checkpoint-500"
+    left.mkdir()
+    with pytest.raises(UserError, match=r"checkpoint-500 is a folder: give .*\(it holds none that ends in \.pt"):
+        to.convert(left, here / "out")
+    for name in ("pytorch_model.bin", "optimizer.bin", "random_states_0.pkl", "notes.txt"):
+        (left / name).write_bytes(b"")
+    with pytest.raises(UserError, match=r"\(it holds optimizer\.bin, pytorch_model\.bin, random_states_0\.pkl\)"):
+        to.convert(left, here / "out")
+
+
 def test_what_can_be_refused_at_once_is(here):
     Path("full").mkdir()
     Path("full/mine").touch()
@@ -392,7 +403,7 @@ def test_what_can_be_refused_at_once_is(here):
         ("nowhere.pt", "out", "nowhere.pt does not exist"),
         ("model.safetensors", "out", "is a safetensors file already"),
         ("model.safetensors", "full", "full is there already"),
-        ("full", "out", "is a folder and no regular file"),
+        ("full", "out", "full is a folder: give the file in it"),
     ]:
         with pytest.raises(UserError, match=says):
             to.convert(checkpoint, out)

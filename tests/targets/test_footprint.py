@@ -1,23 +1,30 @@
 """How many rows go through a network follows from what one takes and what is free: cards and machines with little
 memory are made up, models are real."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import diffusers
 import pytest
 import tiny
 import torch
 from slowly import slowly
 
+from trainedon import free_memory
 from trainedon.attacks import parse_attacks
 from trainedon.attacks.single.curvature import divergence
 from trainedon.condition import UNCONDITIONAL
 from trainedon.errors import UserError
 from trainedon.free_memory import free_of_system
 from trainedon.pictures import Batch
+from trainedon.planning.peak_memory import memory_of
 from trainedon.targets import Batching, load_target
 from trainedon.targets.core import device
-from trainedon.targets.core.row_memory import Memory, RowsNeed, peak_of
+from trainedon.targets.core.row_memory import Footprint, Memory, RowsNeed, peak_of
+from trainedon.targets.networks import families
 from trainedon.targets.networks import footprint as target_footprint
-from trainedon.targets.networks.footprint import BACK, Footprint, fit, footprint
+from trainedon.targets.networks.footprint import BACK, fit, footprint, reckon_apart
+from trainedon.targets.reading import bounds
 
 MIB = 2**20
 
@@ -71,6 +78,26 @@ def test_of_a_container_what_is_below_its_limit_is_free(tmp_path):
         (first / f"memory.{name}").write_text(text)
     assert free_of_system(meminfo, first.parent) == 250
     assert free_of_system(tmp_path / "none", tmp_path / "nothing") is None
+
+
+def test_a_limit_of_addresses_is_one_of_memory(tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    statm = tmp_path / "statm"
+    statm.write_text("100 9 9\n")
+    monkeypatch.setattr(free_memory, "STATM", statm)
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (100 * resource.getpagesize() + 5000, -1))
+    assert free_of_system(tmp_path / "none", tmp_path / "nothing") == 5000
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (resource.RLIM_INFINITY, -1))
+    assert free_of_system(tmp_path / "none", tmp_path / "nothing") is None
+
+
+def test_a_model_that_does_not_fit_is_refused_before_any_part_of_it_is_loaded(tmp_path, monkeypatch):
+    folder = tiny.save("stable diffusion", tmp_path / "model")
+    weights = sum(footprint(load_target(folder)).weights.values())
+    monkeypatch.setattr(bounds, "free_of_system", lambda: weights - 1000)
+    monkeypatch.setattr(families, "_part", lambda *_: pytest.fail("a part is loaded"))
+    with pytest.raises(UserError, match=r"model: its weights take 0\.0 GiB of memory, and 0\.0 are free: close other"):
+        load_target(folder)
 
 
 @pytest.mark.parametrize("family", ["flux", *slowly(*sorted({*tiny.FAMILIES} - {"flux"}))])
@@ -141,6 +168,50 @@ def test_the_way_back_holds_no_more_rows_than_go_through_at_once(target, monkeyp
         target.batching = Batching(rows, coder=Batching(8))
         held.append(peak_of(lambda: divergence(target, x, 300, UNCONDITIONAL, [x.sign()]), gradients=True))
     assert held[0] < 0.6 * held[1]
+
+
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+def test_of_an_offloaded_model_only_what_works_is_on_the_device(offload, loaded):
+    stays = footprint(loaded, gradients=True)
+    target = replace(loaded, offload=offload, batching=Batching(32, coder=Batching(8)))
+    reckon_apart(target)
+    moved, weights = footprint(target, gradients=True), stays.weights
+    network = weights["network"] if offload == "model" else moved.network.fixed - stays.network.fixed
+    assert 0 < network <= weights["network"] and (offload == "model" or network < weights["network"] / 4)
+    assert (moved.network.row, moved.network.fixed) == (stays.network.row, stays.network.fixed + network)
+    assert moved.back.fixed == stays.back.fixed + weights["network"], "kept until the way back has passed"
+    assert moved.coder.fixed - stays.coder.fixed <= weights["autoencoder"]
+    assert moved.words <= weights["text_encoder"]
+    fit(target, Memory(moved.network.bytes(20), 1.0, fatal=False))
+    assert target.batching.rows == 20
+    said, rows = memory_of(target, memory=Memory(10**9)), target.batching.most
+    assert said.elsewhere == sum(weights.values()) and said.warning is None
+    assert said.peak == max(moved.network.bytes(rows), moved.coder.bytes(target.batching.coder.most), moved.words)
+    tight = memory_of(target, memory=Memory(said.peak - 1)).warning
+    assert "are needed, and" in tight and "beside the weights" not in tight
+
+
+def test_parts_that_do_not_work_leave_the_device(loaded, monkeypatch):
+    target = replace(loaded, offload="model", batching=Batching(32, coder=Batching(8)))
+    working, moved = [], []
+    with monkeypatch.context() as watched:
+        watched.setattr(target, "make_room", lambda parts: working.append([*parts]))
+        target.denoise(torch.zeros(1, *target.shape), 100)
+        target.decode(torch.zeros(1, *target.shape))
+    assert working == [["text_encoder"], ["network"], ["autoencoder"]]
+    for name, part in target.parts.items():
+        parameter = SimpleNamespace(device=torch.device("cuda"))
+        monkeypatch.setattr(part, "parameters", lambda parameter=parameter: iter([parameter]))
+        monkeypatch.setattr(part, "to", lambda where, name=name: moved.append((name, where)))
+    target.make_room(["network"])
+    assert moved == [("autoencoder", "cpu"), ("text_encoder", "cpu")]
+
+
+@pytest.mark.parametrize("family", ["sdxl", *slowly("stable diffusion 3", "flux", "pixart")])
+def test_every_part_is_put_where_the_model_works(family, tmp_path):
+    target = replace(load_target(tiny.save(family, tmp_path / "model")), device=torch.device("meta"))
+    assert {parameter.device.type for part in target.parts.values() for parameter in part.parameters()} == {"meta"}
+    assert len(target.parts) == 2 + sum(name.startswith("text_encoder") for name in target.pipeline.components)
 
 
 def test_nothing_is_known_nothing_is_changed(target):

@@ -18,7 +18,7 @@ from trainedon.api.choosing import (
 )
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
-from trainedon.api.running import Asked, FinishedRun, Order, checked, finished, note_unused
+from trainedon.api.running import Asked, FinishedRun, Order, check_order, execute, note_unused
 from trainedon.errors import UserError
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _executed(
     order: Order, attacks: Attacks | None, asked: Asked, *, name: str | None = None, view: NullView | None = None
 ) -> FinishedRun:
     """name: of the model, on the page. view: what pictures are compared with, where there are no unseen ones."""
-    engine = checked(order)
+    engine = check_order(order)
     wanted = DEFAULT if attacks is None else attacks
     named = chosen(wanted, order.means)
     target = opened(order.model, order.machine, order.place)
@@ -202,7 +202,7 @@ def _executed(
                 f"{named[0].name} cannot be compared with itself: leave out --mirror-reference, or name it later"
             )
         asked = replace(asked, lead="mirror") if leads and asked.lead == "first" else asked
-    return finished(order, target, named, engine, asked)
+    return execute(order, target, named, engine, asked)
 
 
 def _audited(done: FinishedRun) -> AuditRun:

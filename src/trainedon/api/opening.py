@@ -48,7 +48,7 @@ def opened(model: str | Path | Target, machine: Machine, out: str | None = None)
     return target
 
 
-def engine_of(model: str | Path | Target, machine: Machine) -> Engine | None:
+def engine_of(model: str | Path | Target, machine: Machine, out: str | None = None) -> Engine | None:
     """None for this process. Raises UserError for an engine that there is not, and options of another one."""
     if machine.engine == "ray":
         if not isinstance(model, str | Path):
@@ -57,9 +57,11 @@ def engine_of(model: str | Path | Target, machine: Machine) -> Engine | None:
             raise UserError(
                 f"workers open the model themselves, and no code runs there: {model} goes with --engine local"
             )
+        from trainedon.pictures.places.stores import is_url
         from trainedon.runs.scoring.cluster import Cluster
 
-        return Cluster(str(model), _loading(machine), machine.address, machine.workers)
+        store = out if out and is_url(out) else None
+        return Cluster(str(model), _loading(machine), machine.address, machine.workers, store)
     if machine.engine != "local":
         raise UserError(f"there is no engine {machine.engine!r}: choose local or ray")
     if machine.address:

@@ -94,11 +94,11 @@ class FinishedRun:
     sweep: Sweep | None
 
 
-def checked(order: Order) -> Engine | None:
+def check_order(order: Order) -> Engine | None:
     """The engine, after all that can be refused before anything is loaded; what is odd but possible is logged."""
     if order.kind != "audit":
         order.reading.without_sources("an evaluation")
-    engine = engine_of(order.model, order.machine)
+    engine = engine_of(order.model, order.machine, order.place)
     if order.place is None:
         check_sources(order.sets.values())
     else:
@@ -141,7 +141,7 @@ def _check_twins(order: Order) -> None:
     read_twins(Path(str(order.twins)))
 
 
-def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> FinishedRun:
+def execute(order: Order, target: Target, attacks: list[Attack], engine: Engine | None, asked: Asked) -> FinishedRun:
     """Run the attacks, or go on. Raises UserError as `runs.run`."""
     from trainedon.attacks.core.answers import silent
     from trainedon.runs import Plan, run
@@ -177,15 +177,15 @@ def finished(order: Order, target: Target, attacks: list[Attack], engine: Engine
     if order.out is None:
         with TemporaryDirectory(prefix="trainedon-") as folder:
             document = run(target, plan, Path(folder, "run"), progress, engine)
-            return _finished(document, Path(folder, "run"), stays=False)
+            return _finished_run(document, Path(folder, "run"), stays=False)
     place = Mirror.of(order.out)
     place.fetch()
     document = run(target, plan, place.path, progress, engine, place.keep)
     place.finish()
-    return _finished(document, place.path, stays=True)
+    return _finished_run(document, place.path, stays=True)
 
 
-def _finished(document: Audit | Evaluation, folder: Path, *, stays: bool) -> FinishedRun:
+def _finished_run(document: Audit | Evaluation, folder: Path, *, stays: bool) -> FinishedRun:
     from trainedon.api.results import Kept
     from trainedon.evidence import Peaks, Sweep
 

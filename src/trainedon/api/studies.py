@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trainedon.api.choosing import chosen
 from trainedon.api.opening import opened
 from trainedon.api.options import CHOICES, MACHINE, READING, Choices, Machine, Reading
-from trainedon.api.running import Asked, Order, checked, finished
+from trainedon.api.running import Asked, Order, check_order, execute
 
 if TYPE_CHECKING:
     from trainedon.api.results import PeaksRun, SweepRun
@@ -53,10 +53,10 @@ def peaks(
         progress=progress,
         command=_command,
     )
-    engine = checked(order)
+    engine = check_order(order)
     attacks = chosen(", ".join(STUDY), order.means)
     target = opened(model, machine, order.place)
-    done = finished(order, target, attacks, engine, Asked(study=[_measurement(attack) for attack in attacks]))
+    done = execute(order, target, attacks, engine, Asked(study=[_measurement(attack) for attack in attacks]))
     assert done.peaks is not None
     return of_study(PeaksRun, done.peaks, done.kept, _evaluation(done.document))
 
@@ -102,7 +102,7 @@ def sweep(
         progress=progress,
         command=_command,
     )
-    engine = checked(order)
+    engine = check_order(order)
     settings = plan(attack, vary, question, order.means.needs_met(), **order.means.parameters())
     target = opened(model, machine, order.place)
     settings = settings.possible(target)
@@ -110,7 +110,7 @@ def sweep(
         log.warning(
             "note: on a model in latents drc means drc-latent, and this sweep varies drc@2: --attack drc-latent"
         )
-    done = finished(order, target, settings.attacks, engine, Asked(sweep=settings.entry()))
+    done = execute(order, target, settings.attacks, engine, Asked(sweep=settings.entry()))
     assert done.sweep is not None
     return of_study(SweepRun, done.sweep, done.kept, _evaluation(done.document))
 

@@ -15,7 +15,7 @@ from trainedon import api, run_files
 from trainedon.api import Machine, Reading
 from trainedon.cli.limits_met import checked_limits, hold_to
 from trainedon.cli.option_groups import (
-    AuditAttacks,
+    Adapter,
     Base,
     BatchSize,
     Compile,
@@ -24,14 +24,18 @@ from trainedon.cli.option_groups import (
     Device,
     FailAbove,
     Model,
+    Offload,
+    PlannedAttacks,
     Precision,
     Reference,
     Shadows,
+    Size,
+    Slicing,
     here,
 )
 from trainedon.cli.plan_printing import print_plan
-from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_passed
-from trainedon.cli.terminal import say, say_besides
+from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_page, print_passed
+from trainedon.cli.terminal import Bars, say, say_besides
 from trainedon.errors import UserError, meant
 from trainedon.formats.page_language import Language
 from trainedon.spec import left_out
@@ -81,7 +85,7 @@ def plan(
     model: Model,
     n: Annotated[str, typer.Argument(metavar="N", help="How many pictures: 1000000, 1_000_000, 1e6 or 1M.")],
     gpus: Annotated[int, typer.Option(help="How many devices like this one share the work.")] = 1,
-    attacks: AuditAttacks = None,
+    attacks: PlannedAttacks = None,
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,
@@ -107,6 +111,10 @@ def plan(
     precision: Precision = "auto",
     compiled: Compile = False,
     base: Base = None,
+    adapter: Adapter = None,
+    size: Size = None,
+    offload: Offload = None,
+    slicing: Slicing = False,
     reading: Reading,
 ) -> None:
     """What would N pictures take? Measures one batch of the network here, and says passes, hours and bytes."""
@@ -125,7 +133,7 @@ def plan(
         bytes_per_picture=None if bytes_per_picture is None else count(bytes_per_picture, "--bytes-per-picture"),
         suspects=suspects,
         sources=sources,
-        machine=Machine(batch_size, device, precision, compiled, base=base),
+        machine=Machine(batch_size, device, precision, compiled, adapter, base, size, offload, slicing),
         reading=reading,
     )
     if as_json:
@@ -158,8 +166,8 @@ def report(
 
     limits = checked_limits(fail_above)
 
-    with logged_in(out or run):
-        found = api.report(run, out, csv=csv, latex=latex, figures=figures, language=language)
+    with logged_in(out or run), Bars() as bars:
+        found = api.report(run, out, csv=csv, latex=latex, figures=figures, language=language, progress=bars)
     folder = out or run
     print_passed(found.passed_over)
     if isinstance(found, Audit):
@@ -170,7 +178,7 @@ def report(
         say(f"Table: {folder / name}")
     if figures is not None:
         say(f"Figures: {figures}")
-    say(f"Page: {folder / 'report.html'}")
+    print_page(folder, folder)
     if limits and not isinstance(found, Evaluation):
         raise UserError("--fail-above is for evaluations: of suspects nobody knows how many the model was trained on")
     if isinstance(found, Evaluation):

@@ -19,7 +19,9 @@ class MemoryEstimate:
     included where scores or painting need gradients; they do not work at the same time. peak: of weights and work; None
     where a row cannot be reckoned. measured: the most that was held until a batch was timed, on a processor by the
     whole process, its libraries and the loading included. free: what can still be had beside the weights; None where
-    the system does not say."""
+    the system does not say. elsewhere: bytes of weights that main memory holds, of a model whose parts are on the
+    device only while they work: `network`, `autoencoder` and `peak` then have in them what is there meanwhile; None
+    where all weights stay on the device."""
 
     weights: dict[str, int]
     rows: int
@@ -29,15 +31,19 @@ class MemoryEstimate:
     peak: int | None
     measured: int | None
     free: int | None
+    elsewhere: int | None = None
 
     @property
     def warning(self) -> str | None:
         """A sentence where more is needed than there is."""
         work = max(self.network or 0, self.autoencoder or 0)
+        if self.elsewhere is not None and self.peak is not None:
+            work = self.peak
         if self.free is None or work <= self.free:
             return None
+        beside = " beside the weights" if self.elsewhere is None else ""
         return (
-            f"memory does not suffice: {_gib(work)} are needed beside the weights, and {_gib(self.free)} are free: "
+            f"memory does not suffice: {_gib(work)} are needed{beside}, and {_gib(self.free)} are free: "
             "give a smaller --batch-size, or take a larger device"
         )
 
@@ -59,15 +65,19 @@ def memory_of(
     need = found.back if gradients else found.network
     network = None if need is None else need.bytes(rows)
     autoencoder = None if found.coder is None or pictures is None else found.coder.bytes(pictures)
+    stay, elsewhere = sum(found.weights.values()), None
+    if found.words is not None:
+        stay, elsewhere = 0, stay
     return MemoryEstimate(
         weights=found.weights,
         rows=rows,
         network=network,
         pictures=pictures,
         autoencoder=autoencoder,
-        peak=None if network is None else sum(found.weights.values()) + max(network, autoencoder or 0),
+        peak=None if network is None else stay + max(network, autoencoder or 0, found.words or 0),
         measured=measured,
         free=None if memory is None else memory.free,
+        elsewhere=elsewhere,
     )
 
 

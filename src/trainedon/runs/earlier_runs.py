@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from trainedon.pictures import Inventory
 from trainedon.reading import open_regular
 from trainedon.runs.own_record import Remembered, Sketch, remember, remembered
 from trainedon.runs.record import now
+from trainedon.runs.scoring.engine import Keep
 
 MOST_BESIDE = 1000  # folders that are looked into
 ASKED = ("suspect", "member")  # the sets whose training is in question
@@ -58,14 +59,14 @@ def listed(record: RunRecord, items: Inventory, out: Path) -> RunRecord:
 class Told:
     """As `keep`, and the first file of scores puts the run into the user's own record."""
 
-    def __init__(self, record: RunRecord, items: Inventory, keep: Callable[[Path], None]) -> None:
+    def __init__(self, record: RunRecord, items: Inventory, keep: Keep) -> None:
         self._record, self._items, self._keep, self._begun = record, items, keep, False
 
-    def __call__(self, path: Path) -> None:
+    def __call__(self, path: Path, sent: bool = False) -> None:
         if not self._begun:
             self._begun = True
             tell(self._record, self._items)
-        self._keep(path)
+        self._keep(path, sent)
 
 
 def tell(record: RunRecord, items: Inventory, document: evidence.Audit | evidence.Evaluation | None = None) -> None:

@@ -21,6 +21,7 @@ from trainedon.pictures.places.stores import Store, is_url, shown
 # The files of a run folder. Nothing else in a store is fetched, written or removed, whatever it is called.
 _OURS = re.compile(
     "|".join(re.escape(name) for name in run_files.ALL if name != run_files.LOCK)
+    + rf"|{run_files.SHARDS}/{re.escape(run_files.SHARED)}"
     + rf"|({run_files.SHARDS}|{run_files.RESTORED})(/[A-Za-z0-9_-][\w.@-]*){{2}}"
 )
 
@@ -61,14 +62,15 @@ class Mirror:
                     files.get_file(self._at(name), str(path))
             self._sent[name] = _stamp(path)
 
-    def keep(self, path: Path) -> None:
-        """Send one finished file of the folder. Raises UserError as `fetch` does."""
+    def keep(self, path: Path, sent: bool = False) -> None:
+        """Send one finished file of the folder, unless somebody has `sent` it. Raises UserError as `fetch` does."""
         if self.url is None:
             return
         name = path.relative_to(self.path).as_posix()
-        with self._asked() as files:
-            files.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
-            files.put_file(str(path), self._at(name))
+        if not sent:
+            with self._asked() as files:
+                files.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
+                files.put_file(str(path), self._at(name))
         self._sent[name] = _stamp(path)
 
     def finish(self) -> None:

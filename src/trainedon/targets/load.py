@@ -24,8 +24,16 @@ from trainedon.targets.core.path import NoisePath, prediction_of
 from trainedon.targets.core.row_memory import Memory
 from trainedon.targets.core.target import Target
 from trainedon.targets.distilled import distilled, noted
-from trainedon.targets.networks.families import FAMILIES, Opened, check, open_pipeline, parts_of, spare
-from trainedon.targets.networks.footprint import fit
+from trainedon.targets.networks.families import (
+    FAMILIES,
+    Opened,
+    check,
+    check_offload,
+    keep_elsewhere,
+    open_pipeline,
+    parts_of,
+)
+from trainedon.targets.networks.footprint import fit, reckon_apart
 from trainedon.targets.networks.network import PRECISIONS
 from trainedon.targets.networks.text import Text
 from trainedon.targets.pixel_models import pixel_files, pixel_target
@@ -70,6 +78,7 @@ def load_target(
         raise UserError(f"precision {precision!r} is not known: choose one of auto, {', '.join(PRECISIONS)}")
     how: dict[str, Any] = {"device": chosen(device), "rows": rows}
     how |= {"precision": precision, "compiled": compile}
+    check_offload(offload, how["device"])
     options = {"size": size, "offload": offload, "slicing": slicing}
     try:
         if base is not None and not Path(model).is_file():
@@ -143,12 +152,14 @@ def _target(
 ) -> Target:
     """The target of a latent model that was read, with its digest and its notes, and its adapters."""
     opened, digest, notes = read
-    size, offload = options["size"], options["offload"]
+    size = options["size"]
     fused = fuse(opened, adapters)
     digest, name = digest_with(digest, adapters, fused), named(name, adapters)
     digest = sized(digest, size)
-    spare(opened, how["device"], offload, options["slicing"])
-    how = how | {"offloaded": offload is not None, "options": options}
+    if options["slicing"]:
+        opened.autoencoder.enable_slicing()
+        opened.pipeline.enable_attention_slicing()
+    how = how | {"offload": options["offload"], "options": options}
     return _latent(opened, name, digest, size, notes, how)
 
 
@@ -186,6 +197,9 @@ def _latent(
         pipeline=opened.pipeline,
         **batched(how, shape, network),
     )
+    if target.offload is not None:
+        reckon_apart(target)
+        keep_elsewhere(opened.pipeline, target.device, target.offload)
     fit(target, Memory.of(target.device))
     return target
 

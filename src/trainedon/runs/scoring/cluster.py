@@ -1,9 +1,10 @@
 """Shards scored, and pictures examined, by workers on this machine or on a Ray cluster (extra `trainedon[ray]`).
 
 A pool of actors, one a core or graphics card, each of which loads the model once, is given a few shards at a time.
-Workers read the pictures themselves. What they find comes back to the one process that writes the run folder, so that
-nothing but pictures and model has to be within a worker's reach. A worker that dies is replaced and its shards are done
-again; when the driver dies, the same command does what is missing.
+Workers read the pictures themselves. Nothing but pictures and model has to be within a worker's reach: what it finds
+comes back to the process that asked, which writes the run folder. Where a worker finds that folder, too, it writes the
+scores itself and tells that it has. A worker that dies is replaced and its shards are done again; when the driver dies,
+the same command does what is missing.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from trainedon.pictures.worker_processes import WorkerProcesses, answered, at_fi
 from trainedon.runs.scoring.actors import AHEAD, ATTEMPTS, MEMORY_SHORT, ActorPool
 from trainedon.runs.scoring.exhibit_files import Selection
 from trainedon.runs.scoring.scorer import Finished, Scorer, Task
+from trainedon.runs.scoring.shared_shards import SharedShards
 from trainedon.targets import Target, load_target
 
 PATIENCE = 5.0  # seconds of work that are done here before a cluster is asked, which takes about as long
@@ -42,12 +44,14 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # an audit tells nobody t
 @dataclass(frozen=True)
 class Cluster:
     """model, options: what `load_target` takes. address: of a running cluster, `auto` for the one on this machine; None
-    starts workers here. workers: how many; all cores, or all graphics cards, when not given."""
+    starts workers here. workers: how many; all cores, or all graphics cards, when not given. store: the URL of the run
+    folder, where it has one."""
 
     model: str
     options: Mapping[str, Any] = field(default_factory=dict)
     address: str | None = None
     workers: int | None = None
+    store: str | None = None
 
     def score(
         self, target: Target, attacks: Sequence[Attack], tasks: Iterable[Task], selection: Selection, progress: Progress
@@ -63,8 +67,11 @@ class Cluster:
         if options.get("device") == "auto":
             options["device"] = target.device.type  # what was chosen here, not there
         options["precision"] = target.precision
-        asked = (self.model, options, target.identity.digest, attacks, selection, str(Path.cwd()))
-        with _connected(self.address, self.workers if unit == "CPU" else None) as ray:
+        with (
+            _connected(self.address, self.workers if unit == "CPU" else None) as ray,
+            SharedShards.offered(first.shards, self.store) as shared,
+        ):
+            asked = (self.model, options, target.identity.digest, attacks, selection, str(Path.cwd()), shared)
             there = int(ray.cluster_resources().get(unit, 0))
             if there < 1:
                 raise UserError(f"the cluster has no {unit}: start workers that have one, or take another --device")
@@ -72,7 +79,10 @@ class Cluster:
             actor = ray.remote(**takes)(_Worker)
             workers = min(self.workers or there, there)
             for answer in ActorPool(ray, lambda: actor.remote(*asked), workers).stream(chain([first], tasks)):
-                yield from _opened(answer)
+                for found in _opened(answer):
+                    if shared is not None:
+                        shared.check(found, attacks)
+                    yield found
 
     def examined(self, chunks: Iterable[Sequence[Entry]], examine: Examination) -> Iterator[Iterable[Item]]:
         """See `Examiners`. Without an address the cores of this machine do it, for which Ray need not start."""
@@ -156,10 +166,12 @@ class _Worker:
         attacks: Sequence[Attack],
         selection: Selection,
         directory: str,
+        shared: SharedShards | None,
     ) -> None:
         torch.set_num_threads(1)  # one core each; a pool of workers beats many threads in each of them
         _enter(directory)
         self._error: UserError | None = None
+        self._attacks, self._shared = attacks, shared if shared is not None and shared.is_found() else None
         try:
             target = load_target(model, **options)
             if target.identity.digest != digest:
@@ -177,10 +189,23 @@ class _Worker:
         try:
             if self._error:
                 raise self._error
-            answer = tuple(self._score(pickle.loads(task)))  # noqa: S301 (from our own driver)
+            answer = tuple(self._written(self._score(pickle.loads(task))))  # noqa: S301 (from our own driver)
         except UserError as error:
             answer = error
         return pickle.dumps(answer)
+
+    def _written(self, every: Iterable[Finished]) -> Iterator[Finished]:
+        """Shards are written here, where that can be done; if not, by the driver, which says what is wrong. What is to
+        be shown must be there before its shard is, so the driver writes both."""
+        every = [*every]
+        showing = {found.number for found in every if found.shown}
+        for found in every:
+            if self._shared is not None and found.number not in showing:
+                try:
+                    found = self._shared.written(found, self._attacks)
+                except (OSError, UserError):
+                    self._shared = None
+            yield found
 
 
 @contextmanager
@@ -196,7 +221,8 @@ def _connected(address: str | None, cores: int | None) -> Iterator[Any]:
     if ours and address:
         _knock(address)
     if ours:
-        options = {"address": address} if address else {"num_cpus": cores, "include_dashboard": False}
+        here = {"address": "local", "num_cpus": cores, "include_dashboard": False}  # not one that happens to run here
+        options = {"address": address} if address else here
         heeded = signal.getsignal(signal.SIGTERM)  # Ray puts a handler of its own there
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +14,11 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from trainedon import run_files
 from trainedon.attacks import Attack, Progress
 from trainedon.errors import UserError
-from trainedon.files import write_atomically
-from trainedon.formats.arrow_schemas import SCORES, SHARD_SCORES, ScoreRow, written
+from trainedon.formats.arrow_schemas import SCORES, ScoreRow, written
 from trainedon.parquet import Reader, opened
 from trainedon.pictures import Entry, Item
 from trainedon.pictures.examining import Examination
@@ -29,15 +27,22 @@ from trainedon.pictures.worker_processes import WorkerProcesses
 from trainedon.runs.scoring import unfinished as parts
 from trainedon.runs.scoring.exhibit_files import Exhibits, Selection
 from trainedon.runs.scoring.scorer import Finished, Scorer, Task, row, scored
+from trainedon.runs.scoring.shard_files import is_complete, read_shard, save_shard, shard_path
 from trainedon.targets import Pace, Target
 from trainedon.targets.core.pace import INTERVAL, Clock
 
-Keep = Callable[[Path], None]
 SHARD = 64
 MERGED = 128  # shards that become one row group of the table
 
 
-def forget(path: Path) -> None:
+class Keep(Protocol):
+    """What is done with each file that a later run can go on from."""
+
+    def __call__(self, path: Path, sent: bool = False) -> None:
+        """sent: whether a worker has put the file into the store that the run folder stands for."""
+
+
+def forget(path: Path, sent: bool = False) -> None:
     """The default for `keep`: finished files are copied nowhere."""
 
 
@@ -104,10 +109,15 @@ def score_all(
     if in_table >= {*texts}:
         return
     shards = _shards(items)
-    folders = {i: _folder(out, i, attack) for i, attack in enumerate(attacks) if texts[i] not in in_table}
-    for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True)
-    todo = [(places, name, missing) for places, name in shards if (missing := _missing(folders, name, len(places)))]
+    where = partial(_path, out, attacks)
+    unscored = [number for number, text in enumerate(texts) if text not in in_table]
+    for number in unscored:
+        where(number, "").parent.mkdir(parents=True, exist_ok=True)
+    todo = [
+        (places, name, missing)
+        for places, name in shards
+        if (missing := tuple(n for n in unscored if not is_complete(where(n, name), len(places))))
+    ]
     total = sum(len(places) for places, _ in shards)
     advance = partial(_advance, attacks, total, progress)
     done = _counts(len(attacks), shards, todo)
@@ -120,27 +130,26 @@ def score_all(
             tuple(entries[i] for i in places),
             missing,
             rendering,
-            tuple(parts.load(folders[number], name, len(places)) for number in missing),
+            tuple(parts.load(where(number, name).parent, name, len(places)) for number in missing),
             tuple(done),
             total,
-            out / run_files.SHARDS / f"{name}.answers",
+            out / run_files.SHARDS,
         )
         for places, name, missing in todo
     )
     for finished in (engine or Local()).score(target, attacks, tasks, Selection(exhibits.selection), progress):
         for path in exhibits.add(finished.shown):
             keep(path)
-        folder = folders[finished.number]
+        shard = where(finished.number, finished.name)
         if finished.part is not None:
-            keep(finished.part.save(folder, finished.name))
-        if finished.table is None:
+            keep(finished.part.save(shard.parent, finished.name))
+        if finished.table is not None:  # in a store it is safe already
+            save_shard(finished.table, shard, synced=not finished.sent)
+        if not finished.rows:
             continue
-        shard = folder / f"{finished.name}.parquet"
-        with write_atomically(shard) as stream:
-            pq.write_table(finished.table, stream)
-        keep(shard)
-        parts.clear(folder, finished.name)
-        done[finished.number] += len(finished.table)
+        keep(shard, finished.sent)
+        parts.clear(shard.parent, finished.name)
+        done[finished.number] += finished.rows
         advance(done)
     _merge(attacks, texts, in_table, items, [name for _, name in shards], out, progress)
 
@@ -166,28 +175,6 @@ def _shards(items: Sequence[Item]) -> list[tuple[range | list[int], str]]:
 def _name(items: Sequence[Item]) -> str:
     told = [f"{item.set} {item.picture} {item.sha256} {item.label}" for item in items]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
-
-
-def _missing(folders: Mapping[int, Path], name: str, rows: int) -> tuple[int, ...]:
-    return tuple(number for number, folder in folders.items() if not _is_complete(folder / f"{name}.parquet", rows))
-
-
-def _is_complete(path: Path, rows: int) -> bool:
-    """Whether a shard is there and can be read: where a file system or a copy cut it short, it is scored again."""
-    try:
-        with opened(path) as file:
-            return bool(file.names == SHARD_SCORES.names and file.file.metadata.num_rows == rows)
-    except (OSError, UserError, pa.ArrowException):
-        return False
-
-
-def _read_shard(path: Path) -> pa.Table:
-    """All of a shard. Raises UserError where it cannot be read after all."""
-    try:
-        with opened(path) as file:
-            return file.table(SHARD_SCORES)
-    except (OSError, ValueError, pa.ArrowException):  # a text that is none is a ValueError
-        raise UserError(f"{path} is damaged: delete it; the same command goes on") from None
 
 
 def _counts(
@@ -222,15 +209,15 @@ def _merge(
                 for table in _rows_of(out / run_files.SCORES, text):
                     writer.write_table(table)
                 continue
-            paths = [_folder(out, number, attack) / f"{name}.parquet" for name in names]
+            paths = [_path(out, attacks, number, name) for name in names]
             if attack.learns:
                 progress(f"{attack.stage}, learning", 0, 1)
-                rows = _concluded(attack, items, [_read_shard(path) for path in paths])
+                rows = _concluded(attack, items, [read_shard(path) for path in paths])
                 writer.write_table(_under(text, pa.Table.from_pylist(rows, schema=SCORES)))
                 progress(f"{attack.stage}, learning", 1, 1)
             else:
                 for start in range(0, len(paths), MERGED):
-                    tables = [_read_shard(path) for path in paths[start : start + MERGED]]
+                    tables = [read_shard(path) for path in paths[start : start + MERGED]]
                     table = pa.concat_tables(tables).select(SCORES.names).combine_chunks()
                     writer.write_table(_under(text, table))
             excluded = (row(item, attack, reason=item.reason) for item in items if item.reason is not None)
@@ -287,5 +274,5 @@ def _concluded(attack: Attack, items: Sequence[Item], shards: Sequence[pa.Table]
     ]
 
 
-def _folder(out: Path, number: int, attack: Attack) -> Path:
-    return out / run_files.SHARDS / f"{number:02d}-{attack.filed}"
+def _path(out: Path, attacks: Sequence[Attack], number: int, name: str) -> Path:
+    return shard_path(out / run_files.SHARDS, number, attacks[number], name)

@@ -26,6 +26,7 @@ from trainedon.targets.reading.tensors import Tensors
 
 LISTED = "convert.json"
 LOCK = ".lock"
+PICKLED = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 _PROGRAM = f"{MODULES} from trainedon.targets.checkpoints.unpickled import serve; serve()"
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
@@ -124,6 +125,8 @@ def _listed(checkpoint: Path, found: Converted) -> dict[str, Any]:
 def _check(checkpoint: Path, out: Path) -> None:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out} is there already: give a new folder, to which the tensors are written")
+    if checkpoint.is_dir():
+        raise UserError(_which(checkpoint))
     try:
         with open_regular(checkpoint) as stream:
             head = stream.read(16)
@@ -133,6 +136,14 @@ def _check(checkpoint: Path, out: Path) -> None:
         raise UserError(f"{checkpoint} cannot be read ({error.strerror})") from None
     if head[8:9] == b"{":
         raise UserError(f"{checkpoint} is a safetensors file already: nothing is to be converted")
+
+
+def _which(folder: Path) -> str:
+    """What to give in place of a folder, such as a training program leaves."""
+    there = sorted(path.name for path in folder.iterdir() if path.suffix in (*PICKLED, ".safetensors"))
+    named = ", ".join(map(shown, there[:8])) + (", ..." if len(there) > 8 else "")
+    holds = f"it holds {named}" if there else f"it holds none that ends in {', '.join(PICKLED)}"
+    return f"{folder} is a folder: give the file in it that holds the network ({holds})"
 
 
 def _asked(checkpoint: Path, place: Path, only: str | None) -> dict[str, Any]:

@@ -63,6 +63,21 @@ class RowsNeed:
         return self.fixed + rows * self.row
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """weights: bytes of each part's weights. network, coder: what a row takes of the network, and a picture of the
+    autoencoder; None where there is none, or it cannot be reckoned. back: what a row takes of the network until its
+    gradient is known; None likewise, and where nobody asked. words: of a model whose parts are on the device only while
+    they work, what the text encoders take there; and with network, coder and back those weights are reckoned that are
+    there meanwhile. None: all weights stay there."""
+
+    weights: dict[str, int]
+    network: RowsNeed | None
+    coder: RowsNeed | None
+    back: RowsNeed | None = None
+    words: int | None = None
+
+
 def peak_of(work: Callable[[], object], gradients: bool = False) -> int | None:
     """The most bytes that `work` holds at once, besides what was there before, without computing anything: PyTorch
     walks through it with tensors that have shapes alone. None where it cannot. gradients: whether they are taken."""

@@ -7,8 +7,10 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ from trainedon.errors import UserError
 from trainedon.targets.networks.latent import DiT, Latent, LatentUNet
 from trainedon.targets.networks.text import Flux, PixArt, StableDiffusion, StableDiffusion3, StableDiffusionXL
 from trainedon.targets.reading import configs
+from trainedon.targets.reading.bounds import check_room_for
 from trainedon.targets.reading.components import heeded, scheduler, weighted
 from trainedon.targets.reading.hub import ASIDE
 from trainedon.targets.reading.layouts import INDEX, LEGACY, SCHEDULER, Layout
-from trainedon.targets.reading.model_files import brief
+from trainedon.targets.reading.model_files import WEIGHTS, brief, weights_of
 from trainedon.targets.reading.opened import Ledger
 from trainedon.targets.reading.schedulers import FLOWS, SCHEDULERS
 from trainedon.targets.reading.vocabulary import check_words, tokenizer
@@ -194,6 +197,7 @@ def open_pipeline(
     with heeded(folder):
         pipeline_kind = getattr(import_module("diffusers"), index["_class_name"])
         configs.check_index(index, pipeline_kind, folder / INDEX)
+        check_room_for(_bytes_of(files, layout, index, family, dtype), folder)
         built = {
             part: _part(files, layout.folder(part), part, library, name, family, dtype)
             for part, (library, name) in parts_of(index).items()
@@ -205,6 +209,25 @@ def open_pipeline(
     opened = Opened(family, pipeline, files.json(layout.folder("scheduler") / SCHEDULER))
     configs.check_asked(dict(opened.network.config), family.network[1], family.title)
     return opened
+
+
+def _bytes_of(files: Ledger, layout: Layout, index: dict[str, Any], family: Family, dtype: torch.dtype) -> int:
+    """What the weights of all parts take together once they are loaded, by the headers of their files. Parts whose
+    files cannot be read count nothing: they are refused by name when their turn comes."""
+    total = 0
+    for part, (library, _) in parts_of(index).items():
+        if part == "scheduler" or _spoken(part):
+            continue
+        with suppress(UserError, OSError):
+            for path in weights_of(files, layout.folder(part), WEIGHTS if library == "diffusers" else "model").files:
+                numbers = sum(prod(entry.shape) for entry in files.tensors(path).entries.values())
+                total += numbers * _precise(part, family, dtype).itemsize
+    return total
+
+
+def _precise(part: str, family: Family, dtype: torch.dtype) -> torch.dtype:
+    """In what a part's weights are kept: half precision overflows in autoencoders."""
+    return torch.float32 if part == family.autoencoder else dtype
 
 
 def _check_spoken(index: dict[str, Any], family: Family) -> None:
@@ -223,8 +246,7 @@ def _part(files: Ledger, folder: Path, part: str, library: str, name: str, famil
         return scheduler(files, folder, kind)
     if _spoken(part):
         return tokenizer(files, folder, kind)
-    precise = torch.float32 if part == family.autoencoder else dtype  # half precision overflows in autoencoders
-    return weighted(files, folder, kind, precise)
+    return weighted(files, folder, kind, _precise(part, family, dtype))
 
 
 def _spoken(part: str) -> bool:
@@ -244,23 +266,23 @@ def _joined(folder: Path, index: dict[str, Any], kind: type, built: dict[str, An
         raise UserError(f"{folder}: the parts do not make a {kind.__name__} ({brief(error)})") from None
 
 
-def spare(opened: Opened, device: torch.device, offload: str | None, slicing: bool) -> None:
-    """diffusers' switches for models that do not fit: parts on the device only while they work, attention and
-    autoencoder in slices. Raises UserError when there is no device to move them to."""
-    pipeline = opened.pipeline
-    if slicing:
-        opened.autoencoder.enable_slicing()
-        pipeline.enable_attention_slicing()
+def check_offload(offload: str | None, device: torch.device) -> None:
+    """Raises UserError for a way of offloading that there is not, and where there is no device to move parts to."""
+    if offload not in (None, "model", "sequential"):
+        raise UserError(f"offload {offload!r} is not known: choose model or sequential")
+    if offload is not None and device.type == "cpu":
+        raise UserError("offloading moves parts to an accelerator while they work: give --device cuda, or leave it out")
+
+
+def keep_elsewhere(pipeline: Any, device: torch.device, offload: str) -> None:
+    """diffusers' switches for models that do not fit: from now on parts are on the device only while they work.
+
+    offload: as `check_offload` lets it pass. Raises UserError where it cannot be done.
+    """
     moves: dict[str, Callable[..., Any]] = {
         "model": pipeline.enable_model_cpu_offload,
         "sequential": pipeline.enable_sequential_cpu_offload,
     }
-    if offload is None:
-        return
-    if offload not in moves:
-        raise UserError(f"offload {offload!r} is not known: choose model or sequential")
-    if device.type == "cpu":
-        raise UserError("offloading moves parts to an accelerator while they work: give --device cuda, or leave it out")
     try:
         moves[offload](device=device)
     except (RuntimeError, ImportError, ValueError) as error:

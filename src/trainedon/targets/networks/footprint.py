@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 from trainedon.condition import UNCONDITIONAL, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.core.batching import Batching
-from trainedon.targets.core.row_memory import Memory, RowsNeed, peak_of
+from trainedon.targets.core.row_memory import Footprint, Memory, RowsNeed, peak_of
 from trainedon.targets.core.target import Target
 from trainedon.targets.networks.latent import Latent
 from trainedon.targets.networks.network import Network
@@ -24,29 +24,50 @@ SURELY = 64
 BACK = 16  # times as many it surely holds fewer of until its gradient is known
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """weights: bytes of each part's weights. network, coder: what a row takes of the network, and a picture of the
-    autoencoder; None where there is none, or it cannot be reckoned. back: what a row takes of the network until its
-    gradient is known; None likewise, and where nobody asked."""
-
-    weights: dict[str, int]
-    network: RowsNeed | None
-    coder: RowsNeed | None
-    back: RowsNeed | None = None
-
-
 def footprint(target: Network, gradients: bool = False) -> Footprint:
     """Of a model that is loaded; nothing is computed but the embedding of an empty caption. gradients: whether some are
     to be taken, too."""
-    coder = None
-    if isinstance(target, Latent) and not target.offloaded:
-        coder = _coder_need(target)
-    network = back = None
-    if not getattr(target, "offloaded", False):
-        network = _network_need(target)
-        back = _network_need(target, gradients=True) if gradients else None
-    return Footprint({name: _bytes(part) for name, part in _parts(target).items()}, network, coder, back)
+    if (apart := _apart(target)) is not None:
+        return apart
+    coder = _coder_need(target) if isinstance(target, Latent) else None
+    back = _network_need(target, gradients=True) if gradients else None
+    weights = {name: _bytes(part) for name, part in _parts(target).items()}
+    return Footprint(weights, _network_need(target), coder, back)
+
+
+def reckon_apart(target: Latent) -> None:
+    """What `footprint` says of a model that is to be offloaded, from now on: called while its parts still lie in main
+    memory, since what moves them has no shapes alone.
+
+    With `model` a part is on the device whole, of text encoders perhaps all; with `sequential` one layer at a time, and
+    all those of the network until a gradient is known.
+    """
+    found = footprint(replace(target, device=torch.device("cpu")), gradients=True)
+    whole, network = found.weights, found.weights["network"]
+    encoders = [part for name, part in target.parts.items() if name not in ("network", "autoencoder")]
+    words = sum(map(_bytes, encoders))
+    if target.offload == "model":
+        there, coder = network, whole["autoencoder"]
+    else:
+        there, coder = _largest_layer(target.network), _largest_layer(target.autoencoder)
+        words = max(map(_largest_layer, encoders), default=0)
+    target.apart = Footprint(
+        whole, _with(found.network, there), _with(found.coder, coder), _with(found.back, network), words
+    )
+
+
+def _with(need: RowsNeed | None, weights: int) -> RowsNeed | None:
+    return None if need is None else RowsNeed(need.row, need.fixed + weights)
+
+
+def _largest_layer(part: nn.Module) -> int:
+    """Bytes of the largest module by itself, and of all buffers, which stay on the device."""
+    layers = (sum(_size(one) for one in layer.parameters(recurse=False)) for layer in part.modules())
+    return max(layers) + sum(_size(one) for one in part.buffers())
+
+
+def _apart(target: Network) -> Footprint | None:
+    return target.apart if isinstance(target, Latent) else None
 
 
 def fit(target: Network, memory: Memory | None) -> None:
@@ -56,7 +77,7 @@ def fit(target: Network, memory: Memory | None) -> None:
     too much is fatal, a model without room for one row is refused by a UserError; elsewhere it is tried, as what is
     reckoned is no measurement.
     """
-    if memory is None or getattr(target, "offloaded", False) or _is_small(target, memory):
+    if memory is None or (_apart(target) is None and _is_small(target, memory)):
         return
     found, batching = footprint(target), target.batching
     for what, need, of in (("row", found.network, batching), ("picture", found.coder, batching.coder)):
@@ -77,11 +98,13 @@ def fit_gradients(target: Target, memory: Memory | None = None) -> None:
 
     Called before each of them, and done once. memory: as it is now, where not given.
     """
-    if not isinstance(target, Network) or target.batching.there_and_back or getattr(target, "offloaded", False):
+    if not isinstance(target, Network) or target.batching.there_and_back:
         return
     memory = memory or Memory.of(target.device)
     need = None
-    if memory is not None and not _is_small(target, memory, BACK):
+    if (apart := _apart(target)) is not None:
+        need = apart.back
+    elif memory is not None and not _is_small(target, memory, BACK):
         need = _network_need(target, gradients=True)
     if need is None or memory is None:
         target.batching.there_and_back = True
@@ -160,11 +183,7 @@ def _need(network: nn.Module, work: Any, gradients: bool = False) -> RowsNeed | 
 
 
 def _parts(target: Network) -> dict[str, Any]:
-    if not isinstance(target, Latent):
-        return {"network": target.network}
-    words = {name: part for name, part in target.pipeline.components.items() if name.startswith("text_encoder")}
-    known = {"network": target.network, "autoencoder": target.autoencoder, **words}
-    return {name: part for name, part in known.items() if part is not None}
+    return target.parts if isinstance(target, Latent) else {"network": target.network}
 
 
 def _bytes(part: nn.Module) -> int:

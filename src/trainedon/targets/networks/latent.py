@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 
 from trainedon.condition import UNCONDITIONAL, Condition
 from trainedon.targets.core.batching import PAD, Batching, Rows
-from trainedon.targets.networks.network import PRECISIONS, Module, Network, labels_of
+from trainedon.targets.core.row_memory import Footprint
+from trainedon.targets.networks.network import PRECISIONS, Answer, Module, Network, labels_of
 
 # Latents of pictures, scaled to a standard deviation of about 1, stay well within this; what guides a restoration could
 # otherwise push them without end.
@@ -27,14 +29,16 @@ class Latent(Network):
     """A network between the two halves of an autoencoder.
 
     pixels: (c, h, w) of a picture. autoencoder: diffusers' AutoencoderKL or VQModel, always in float32, where half
-    precision would overflow. pipeline: the diffusers pipeline that all parts belong to. offloaded: whether it keeps its
-    parts elsewhere, and moves them to the device as they are asked (offloading).
+    precision would overflow. pipeline: the diffusers pipeline that all parts belong to. offload: `model` or
+    `sequential` where parts lie in main memory, and are on the device, whole or layer by layer, only while they work;
+    None: they stay on the device. apart: what such a model takes there, reckoned before its parts can be moved.
     """
 
     pixels: tuple[int, int, int] = (3, 0, 0)
     autoencoder: Any = None
     pipeline: Any = None
-    offloaded: bool = False
+    offload: str | None = None
+    apart: Footprint | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,7 +55,7 @@ class Latent(Network):
         if self.batching.coder is None:
             alone = self.pixels[1] * self.pixels[2] * config.block_out_channels[0] >= ALONE
             self.batching.coder = Batching(1, unit=1) if alone else Batching(PAD)
-        if not self.offloaded:
+        if self.offload is None:
             self.autoencoder.to(self.device, memory_format=torch.channels_last)
 
     @property
@@ -60,11 +64,30 @@ class Latent(Network):
         return PRECISIONS[self.precision]
 
     def placed(self, network: Any) -> Any:
-        return network if self.offloaded else super().placed(network)
+        return super().placed(network) if self.offload is None else network
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What has weights, by its name here."""
+        return {"network": self.network, "autoencoder": self.autoencoder}
+
+    def make_room(self, working: Collection[str]) -> None:
+        """Of an offloaded model: parts that do not work leave the device. Pipelines move the one before along, in the
+        order of making a picture; here autoencoder and network are asked in turn, and both would stay."""
+        if self.offload != "model":
+            return
+        for name, part in self.parts.items():
+            if name not in working and next(part.parameters()).device.type != "cpu":
+                part.to("cpu")
 
     def answered(self, network: Module, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
         x = x.to(self._dtype, memory_format=torch.channels_last)
-        return self.ask(network, x, t, condition)[:, : self.shape[0]].float().contiguous()
+
+        def alone(*given: Any, **named: Any) -> Answer:
+            self.make_room(["network"])  # only now: a caption may have been embedded on the way
+            return network(*given, **named)
+
+        return self.ask(alone, x, t, condition)[:, : self.shape[0]].float().contiguous()
 
     def network_time(self, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """The numbers that stand for timesteps in the network, (n,), where they are not the timesteps themselves."""
@@ -127,6 +150,7 @@ class Latent(Network):
         accordingly."""
         times = torch.zeros(len(x), dtype=torch.int64, device=self.device)
         coder = self.batching.coder or Batching(PAD)
+        self.make_room(["autoencoder"])
         return coder.through(self.checked(network), x.to(self.device), times, UNCONDITIONAL).contiguous()
 
 

@@ -33,8 +33,21 @@ class Text(Latent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.offload is None:
+            for encoder in self.encoders.values():
+                encoder.to(self.device)
         self._embedded: OrderedDict[str, Prompt] = OrderedDict()
         self._bytes = 0  # of these
+
+    @property
+    def encoders(self) -> dict[str, Any]:
+        """The text encoders that the model has."""
+        parts = self.pipeline.components.items()
+        return {name: part for name, part in parts if name.startswith("text_encoder") and part is not None}
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        return super().parts | self.encoders
 
     @property
     def conditioning(self) -> str:
@@ -74,6 +87,7 @@ class Text(Latent):
         caption, which every text encoder truncates, is not printed for each picture."""
         try:
             with torch.no_grad(), quiet(), unpanicked():
+                self.make_room(self.encoders)
                 return self.embed(caption)
         except Unread as error:
             raise UserError(f"the model's tokenizer cannot read the caption {shown(caption)!r} ({error})") from None

@@ -85,7 +85,12 @@ def no_larger(held: Held, where: Path | str) -> Iterator[None]:
 def check_memory(network: nn.Module, dtype: torch.dtype, where: Path | str) -> None:
     """Raises UserError, which begins with `where`, when a network's weights do not fit into the memory that is free:
     systems do not refuse it to who asks for too much, they end the process later."""
-    free, needed = free_of_system(), sum(one.numel() for one in network.parameters()) * dtype.itemsize
+    check_room_for(sum(one.numel() for one in network.parameters()) * dtype.itemsize, where)
+
+
+def check_room_for(needed: int, where: Path | str) -> None:
+    """The same, for weights of so many bytes."""
+    free = free_of_system()
     if free is not None and needed > free:
         raise UserError(
             f"{where}: its weights take {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} are free: close "
