@@ -130,8 +130,8 @@ def check_weight_gradients(target: Target, rows: int, memory: Memory | None = No
     if need is not None and need.bytes(rows) > memory.room:
         raise UserError(
             f"{target.identity.name}: the gradients of its weights over {rows} rows take {_gib(need.bytes(rows))} "
-            f"beside the weights, and {_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: leave out "
-            "attacks that need them, close other programs, or take a larger machine"
+            f"beside the weights, and {_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: leave "
+            "out attacks that need them, close other programs, or take a larger machine"
         )
 
 
