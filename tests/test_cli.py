@@ -135,7 +135,7 @@ def test_one_attack_tells_all_that_it_declares_as_text_and_as_json():
     assert document["needs"] == ["classes"] and "L(c_i) - L(c)" in document["about"]
     others = document["parameters"][1]
     assert others["means"].startswith("how many other classes")
-    told = {"name": "others", "takes": "a whole number", "default": "4", "choices": []}
+    told = {"name": "others", "takes": "a whole number", "default": "4", "choices": None}
     assert others == told | {"means": others["means"], "example": "class-discrepancy(others=8)"}
     every = json.loads(call("attacks", "--json").stdout)
     assert {one["name"] for one in every if one["works_around"]} >= {"symmetric", "flip", "repeat"}

@@ -323,6 +323,22 @@ def test_the_claim_of_the_protocol_is_said_and_names_are_left_alone(audit, page)
     assert not [attrs for attrs in html.all("section") if "lang" in attrs], "no section stays English as a whole"
 
 
+@pytest.mark.parametrize("kind", ["audit", "demo", "evaluation"])
+def test_a_picture_that_is_named_like_a_sentence_of_the_catalogue_keeps_its_name(kind, request):
+    build = request.getfixturevalue(kind)
+    name = "It neither accuses the model nor clears it."  # which is said of none of these
+    renamed = {"suspect-0.png", "member-00.png"}
+    for row in (*build.rows, *build.inventory, *build.document.get("pictures", ())):
+        row["picture"] = name if row["picture"] in renamed else row["picture"]
+    for row in build.document.get("pictures", ())[-1:]:
+        row["near"] = name
+    found = {}
+    for language in languages.LANGUAGES:
+        build.run["language"] = language
+        found[language] = render(build.write()).read_text("utf-8").count(name)
+    assert found["en"] >= 3 and found["de"] == found["fr"] == found["en"]
+
+
 def test_the_command_writes_the_page_in_a_language_and_records_it(audit):
     from trainedon.runs.checking.verify import verify
 
