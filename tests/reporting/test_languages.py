@@ -48,6 +48,11 @@ def test_every_entry_is_said_with_the_same_placeholders(language):
         assert re.findall(r"<[^>]*>", said[language]) == re.findall(r"<[^>]*>", plain), key
 
 
+def test_no_line_of_french_begins_with_a_mark():
+    for said in entries().values():
+        assert not re.search(r" [:;?!»%]|« ", said["fr"])
+
+
 @pytest.fixture
 def audited(new_run):
     """`audited(lead, suspects, unseen)` -> a run with what the real protocol says of scores that do not overlap, or do
