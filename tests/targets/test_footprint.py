@@ -67,7 +67,11 @@ def test_of_a_container_what_is_below_its_limit_is_free(tmp_path):
     assert free_of_system(meminfo, tmp_path) == 4000 * 1024
     second = tmp_path / "second"
     second.mkdir()
-    for name, text in (("max", "3000000"), ("current", "2500000"), ("stat", "anon 1\ninactive_file 400000\n")):
+    for name, text in (
+        ("max", "3000000"),
+        ("current", "2500000"),
+        ("stat", "anon 1\ninactive_file 300000\nactive_file 100000\n"),
+    ):
         (second / f"memory.{name}").write_text(text)
     assert free_of_system(meminfo, second) == 900_000
     (second / "memory.max").write_text("max\n")
