@@ -7,13 +7,15 @@ import math
 import re
 import sys
 
+import numpy as np
 import pytest
 from commandline import call
 
 from trainedon.evidence import Scores, audit_table, to_json
 from trainedon.evidence.protocol.flag_words import KNOWN
+from trainedon.evidence.protocol.mirror_test import Odds, mirror_test
 from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
-from trainedon.reporting import languages, render
+from trainedon.reporting import languages, mirror_words, render
 from trainedon.reporting.languages import PLACEHOLDER, catalogue, entries, untranslated
 from trainedon.sweeps.grid import QUESTIONS
 
@@ -174,7 +176,17 @@ LIMITED = [
     Given(30, 0, by_mirror=True),
     Given(60, 0, by_mirror=True, checked=False),
     Given(40, 200, mirrorable=False),
+    Given(15, 200, 2, together=True),
+    Given(25, 2500, 2, sources=SourcesGiven.one_against(200), together=True),
 ]
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("origin", ["reference", "control model"])
+@pytest.mark.parametrize("odds", [2.0, 3.5])
+def test_how_far_chance_goes_is_said_whoever_says_it(odds, origin, language):
+    test = mirror_test(np.arange(1.0, 41.0), Odds(odds, origin, 1200, 660))
+    assert catalogue(language).say(mirror_words.odds(test)) is not None
 
 
 @pytest.mark.parametrize("language", OTHERS)

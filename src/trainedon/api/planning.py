@@ -93,6 +93,7 @@ def plan(
         by_mirror=by_mirror,
         bounded=control is not None,
         mirrorable=control is not None or mirrored,
+        together=lead == "cdi",
     )
     return replace(estimate, reachable=reachable(given))
 
