@@ -182,6 +182,14 @@ LIMITED = [
 
 
 @pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("exact", ["", "1 exact copy, ", "2 exact copies, "])
+@pytest.mark.parametrize("near", ["1 near-duplicate", "0 near-duplicates"])
+@pytest.mark.parametrize("across", ["", "; 1 group in both sets", "; 5 groups in both sets"])
+def test_copies_are_counted_whether_there_is_one_or_several(across, near, exact, language):
+    assert catalogue(language).say(f"{exact}{near} left out{across}") is not None
+
+
+@pytest.mark.parametrize("language", OTHERS)
 @pytest.mark.parametrize("origin", ["reference", "control model"])
 @pytest.mark.parametrize("odds", [2.0, 3.5])
 def test_how_far_chance_goes_is_said_whoever_says_it(odds, origin, language):

@@ -164,12 +164,21 @@ def print_audit(document: Audit) -> None:
             f"{_p_value(signs.p_value_holm)} at odds of {signs.odds:.3g} to 1 "
             f"(chance may put a picture ahead {signs.odds:.3g} times as often as behind)"
         )
-    elif document.set.effect is not None:
-        area, p = f"{document.set.effect:.4f} {in_parentheses(document.set.effect_ci, 3)}", document.set.p_value_holm
-        corrected = " (corrected for all tests)" if p != document.set.p_value else ""
-        say(f"All suspects together: AUC {area}, p {_p_value(p)}{corrected}")
+    else:
+        _print_set(document)
     _print_flags(document)
     say(f"Claim level {document.claim.grade}: {document.claim.sentence}")
+
+
+def _print_set(document: Audit) -> None:
+    """The test that the claim speaks of, suspects against unseen pictures."""
+    led_by = document.cdi if document.lead == "cdi" else document.set
+    if led_by is None or led_by.effect is None:
+        return
+    area, p = f"{led_by.effect:.4f} {in_parentheses(led_by.effect_ci, 3)}", led_by.p_value_holm
+    by_all = ", by all attacks (CDI)" if document.lead == "cdi" else ""
+    corrected = " (corrected for all tests)" if p != led_by.p_value else ""
+    say(f"All suspects together{by_all}: AUC {area}, p {_p_value(p)}{corrected}")
 
 
 def _print_flags(document: Audit | Evaluation) -> None:
