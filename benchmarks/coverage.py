@@ -25,18 +25,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-from rich.progress import track
 from scipy.stats import norm
 
-from benchmarks.coverage_page import markdown, summary, write
+from benchmarks.coverage_page import CLAIM, markdown, summary, write
 from benchmarks.coverage_parts import COVERS, PARTS, Bound, Finding
 from trainedon.evidence import FeatureTable, Scores, audit_table, evaluate_table
 from trainedon.evidence.protocol.one_run import one_run
@@ -92,16 +92,12 @@ def _motifs(n: int, rng: np.random.Generator, asked: str) -> Scores:
     motif = (np.arange(2 * n) // 2) % 2 == 0
     values = rng.normal(size=2 * n) + 2 * motif
     where = rng.permutation(np.arange(2 * n) < n)
-    return Scores.from_rows(
-        {
-            "picture": f"{i}-0-0",
-            "sha256": rng.bytes(32).hex(),
-            "set": asked if where[i] else "unseen",
-            "score": values[i],
-            "cluster": f"c{i // 2}" if motif[i] else None,
-        }
-        for i in range(2 * n)
-    )
+    rows = []
+    for i in range(2 * n):
+        digest = rng.bytes(32).hex()
+        row = {"picture": digest, "sha256": digest, "score": values[i]}  # a name that says nothing of its motif
+        rows.append(row | {"set": asked if where[i] else "unseen", "cluster": f"c{i // 2}" if motif[i] else None})
+    return Scores.from_rows(rows)
 
 
 def findings(kind: str, n: int | str, seed: int) -> Iterator[Finding]:
@@ -189,7 +185,7 @@ def _of_audit(document) -> Iterator[Finding]:
     if len(document.attacks) == 1:
         yield "some picture named", Bound("at most", 0.05), document.n_named > 0
         yield "part above 0", Bound("at most", 0.05), document.set.part.ci[0] > 0
-    yield "claim above level 1", Bound("at most", 0.01), document.claim.level > 1
+    yield CLAIM, Bound("at most", 0.01), document.claim.level > 1
 
 
 def _at_most(what: str, p: float | None) -> Iterator[Finding]:
@@ -238,9 +234,10 @@ def added(rows: list[dict], more: list[dict]) -> list[dict]:
     return [*sums.values()]
 
 
-def counted(rows: list[dict], kind: str, n: int | str) -> int:
-    """Of how many data sets of a condition the rows tell."""
-    return max((row["of"] for row in rows if (row["kind"], row["n"]) == (kind, n)), default=0)
+def counted(rows: list[dict], kind: str, n: int | str, of: Callable[..., int] = max) -> int:
+    """Of how many data sets of a condition the rows tell. of: `min` for the row of fewest, as some numbers are there in
+    some data sets alone."""
+    return of((row["of"] for row in rows if (row["kind"], row["n"]) == (kind, n)), default=0)
 
 
 def main() -> None:
@@ -254,9 +251,10 @@ def main() -> None:
     for kind in ALL if given.only is None else (given.only,):
         for n, usual in _columns(kind).items():
             wanted = max(1, round(given.replicates * usual))
-            for first in track(range(counted(rows, kind, n), wanted, CHUNK), f"{kind}, {n}"):
-                rows = added(rows, condition(kind, n, min(CHUNK, wanted - first), first))
+            while (least := counted(rows, kind, n, min)) < wanted and (done := counted(rows, kind, n)) < 2 * wanted:
+                rows = added(rows, condition(kind, n, min(CHUNK, wanted - least), done))
                 write_json(given.out, rows)
+                sys.stderr.write(f"{kind}, {n}: {counted(rows, kind, n, min)} of {wanted}\n")
     text = "\n".join(textwrap.wrap(summary(rows), 120)) + "\n" + markdown(rows)
     print(text)  # noqa: T201 (a command of its own)
     if given.page:

@@ -9,8 +9,10 @@ from scipy.stats import beta, binom
 
 from benchmarks.coverage_parts import Bound
 from benchmarks.marks import write_between
+from trainedon.evidence import clopper_pearson
 
 BEGIN, END = "<!-- coverage -->", "<!-- end -->"
+CLAIM = "claim above level 1"
 RARE = 0.00135  # one-sided, as three standard errors of a normal share
 WORSE = {0.95: 0.9, 0.01: 0.03}  # what a share may be in truth that must not pass for its bound, and is to be found ...
 FOUND = 0.95  # ... with this chance
@@ -97,6 +99,11 @@ def summary(rows: list[dict]) -> str:
             said.append(
                 f"where {bound.side} {bound.level:g} is due, {worst:.2f} or {which} would be seen with {FOUND:.0%}"
             )
+    if claims := [row for row in rows if row["what"] == CLAIM]:
+        k, n = (sum(row[name] for row in claims) for name in ("hits", "of"))
+        low, high = clopper_pearson(k, n)
+        said.append(f"in all {n:,} data sets of whole runs together".replace(",", " "))
+        said[-1] += f" the claim went above level 1 in {k} ({low:.2%} to {high:.2%})"
     text = "; ".join(said) + "."
     if weak:
         text += f" Where that is less than {FOUND:.0%}: {', '.join(f'{kind} {n}' for kind, n in dict.fromkeys(weak))}."

@@ -94,6 +94,9 @@ CELLS = [
     ("smooth", 100, 5, 2.0),
     ("smooth", 1000, 1, 1.0),
     ("smooth", 1000, 1, 2.0),
+    ("smooth", 5, 1, 1.0),
+    ("ties", 1000, 1, 4.0),
+    ("smooth", 3000, 1, 2.0),
 ]
 
 
@@ -239,7 +242,8 @@ def main() -> None:
             k = i + len(attacks)
             scored.append(Scored(name, attack.spelled(), *map(finite, (first[i], other[i], first[k], other[k]))))
     parts = [
-        f"How often the test finds something where signs are coins, {args.sets} sets each (a tenth of that at 1 000):",
+        f"How often the test finds something where signs are coins, {args.sets} sets each (a tenth of that from 300 "
+        "on):",
         *validity(args.sets),
         f"What the knockoff filter names at a false discovery rate of 5 %, {args.sets // 4} sets each:",
         *names(args.sets),

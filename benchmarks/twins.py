@@ -190,8 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", type=Path)
     args = parser.parse_args(arguments)
     parts = [
-        f"How often the test finds something where coins alone decided, {args.sets} sets each (a tenth of that at "
-        "1 000):",
+        f"How often the test finds something where coins alone decided, {args.sets} sets each (a tenth of that from "
+        "300 on):",
         *validity(args.sets),
         f"How often it finds copies that are preferred, {args.sets // 4} sets each:",
         *power(args.sets),

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from signal import SIGINT
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from commandline import call
@@ -18,8 +19,10 @@ from forked import UNENDING, Forked
 from slowly import slowly
 
 from trainedon import stopping
+from trainedon.cli.printing import print_audit
 from trainedon.cli.terminal import Bars
 from trainedon.errors import UserError
+from trainedon.evidence import Scores, audit_table
 from trainedon.runs import Plan, conclude, run, verify
 from trainedon.runs.scoring import engine
 from trainedon.runs.scoring.scorer import Scorer
@@ -135,7 +138,7 @@ def test_one_attack_tells_all_that_it_declares_as_text_and_as_json():
     assert document["needs"] == ["classes"] and "L(c_i) - L(c)" in document["about"]
     others = document["parameters"][1]
     assert others["means"].startswith("how many other classes")
-    told = {"name": "others", "takes": "a whole number", "default": "4", "choices": []}
+    told = {"name": "others", "takes": "a whole number", "default": "4", "choices": None}
     assert others == told | {"means": others["means"], "example": "class-discrepancy(others=8)"}
     every = json.loads(call("attacks", "--json").stdout)
     assert {one["name"] for one in every if one["works_around"]} >= {"symmetric", "flip", "repeat"}
@@ -211,6 +214,20 @@ def test_draw_says_what_to_do_with_the_pictures(toy_pictures, tmp_path):
     included = len(list((tmp_path / "draw" / "included").iterdir()))
     assert f"Included: {included} pictures" in result.stdout
     assert json.loads((tmp_path / "draw" / "draw.json").read_text())["commitment"] in result.stdout
+
+
+def test_the_test_that_is_printed_is_the_one_that_the_claim_speaks_of(capsys):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"picture": f"{side}-{i}.png", "set": side, "attack": name, "repr": name, "score": rng.normal() + shift}
+        for name, shift in (("tells-nothing", 0.0), ("tells", 5.0))
+        for side, shift in (("suspect", shift), ("unseen", 0.0))
+        for i in range(20)
+    ]
+    document = audit_table(Scores.from_rows(rows), lead="cdi")
+    print_audit(document)
+    assert document.cdi.effect > 0.9 > document.set.effect
+    assert f"by all attacks (CDI): AUC {document.cdi.effect:.4f}" in capsys.readouterr().out
 
 
 @pytest.mark.slow

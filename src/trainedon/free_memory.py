@@ -46,11 +46,13 @@ def cores(cgroup: Path | None = None) -> int:
 
 
 def _below_limit(cgroup: Path) -> int | None:
-    """What a container may still take. Cached files, which the system gives back, are not counted as taken."""
-    for limit, (usage, stat, cached) in _limits(cgroup):
+    """What a container may still take. Cached files, which the system gives back, are not counted as taken, be they
+    used once or (those of a model that was loaded before) more often."""
+    for limit, (usage, stat, prefix) in _limits(cgroup):
+        cached = {f"{prefix}inactive_file", f"{prefix}active_file"}
         try:
             told = (line.split() for line in stat.read_text().splitlines())
-            given_back = next((int(number) for name, number in told if name == cached), 0)
+            given_back = sum(int(number) for name, number in told if name in cached)
             return max(0, limit - int(usage.read_text()) + given_back)
         except (OSError, ValueError):
             continue
@@ -73,14 +75,11 @@ def _below_own_limit() -> int | None:
 
 def _limits(cgroup: Path) -> Iterator[tuple[int, tuple[Path, Path, str]]]:
     """The limit of a container's memory, of version 2 of control groups, or of version 1, where there is one; and where
-    it stands what is taken: in all, in detail, and what cached files are called there."""
+    it stands what is taken: in all, in detail, and what names in the detail begin with."""
     first = cgroup / "memory"
     versions = (
-        (cgroup / "memory.max", (cgroup / "memory.current", cgroup / "memory.stat", "inactive_file")),
-        (
-            first / "memory.limit_in_bytes",
-            (first / "memory.usage_in_bytes", first / "memory.stat", "total_inactive_file"),
-        ),
+        (cgroup / "memory.max", (cgroup / "memory.current", cgroup / "memory.stat", "")),
+        (first / "memory.limit_in_bytes", (first / "memory.usage_in_bytes", first / "memory.stat", "total_")),
     )
     for limit, taken in versions:
         if (told := _told(limit)).isdigit():  # else there is none, or it says `max`

@@ -28,6 +28,8 @@ def test_texts_and_attacks_go_together_in_a_list():
         (["loss", "loss"], "is given twice"),
         (["drc", "rmia"], "rmia needs shadow models"),
         (["magic"], "unknown attack 'magic'"),
+        ("drc-set(seed=3)", "drc-set stands for several attacks: name it by itself"),
+        ("symmetric(cdi)", "cdi stands for several attacks: name it by itself"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused(asked, says):

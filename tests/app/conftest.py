@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 KEY = "the-key"
+COMMAND = "trainedon app 'a model'"
 NEEDS = "needs the extra app: pip install -e '.[app]'"
 
 
@@ -61,7 +62,7 @@ def served(desk) -> Iterator[Served]:
 
     with listening(0) as listener:
         port = listener.getsockname()[1]
-        app = Guard(application(desk), port, KEY, lambda: 2**24)
+        app = Guard(application(desk, COMMAND), port, KEY, lambda: 2**24)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

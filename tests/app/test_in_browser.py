@@ -129,6 +129,10 @@ def test_the_page_says_that_its_program_has_ended(tab):
     assert not tab.is_visible("#ended")
     tab.route("**/alive", lambda route: route.abort())
     tab.wait_for_selector("#ended >> text=has ended")
+    assert tab.inner_text("#ended").endswith("Start it again with: trainedon app 'a model'")
+    made = "document.body.append(Object.assign(document.createElement('div'), {className: 'toast-wrap', id: 'toast'}))"
+    tab.evaluate(f"{made}; document.querySelector('#toast').textContent = 'Connection errored out'")
+    assert not tab.is_visible("#toast"), "what Gradio says of it covers nothing"
     tab.unroute("**/alive")
     tab.wait_for_selector("#ended", state="hidden")
     tab.route("**/alive", lambda route: route.fulfill(status=403, body="another key"))

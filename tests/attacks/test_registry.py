@@ -254,3 +254,19 @@ def test_an_attack_declares_what_is_shown_of_it_and_what_its_score_is_relative_t
 def test_the_identity_of_a_setting_is_the_one_that_runs_of_version_0_1_0_have(spec, identity):
     (attack,) = parse_attacks(spec)
     assert identity in repr(attack)
+
+
+@pytest.mark.parametrize(
+    ("attack", "parameter", "choices"),
+    [
+        ("rise", "move", ["fade", "noise", "smooth"]),
+        ("loss", "t", None),
+        ("recaptioned", "text", None),
+        ("symmetric", "symmetries", ["all", "half-turn", "mirror", "upside-down"]),
+    ],
+)
+def test_what_may_stand_for_a_parameter_is_listed_where_it_is_one_of_a_few(attack, parameter, choices):
+    from trainedon.cli.catalogue import card
+
+    (found,) = [one for one in card(attack).parameters if one.name == parameter]
+    assert found.choices == choices

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.coverage import added, condition, counted
-from benchmarks.coverage_page import BEGIN, END, chance_of_finding, kept, markdown, seen_from, summary, write
+from benchmarks.coverage_page import BEGIN, CLAIM, END, chance_of_finding, kept, markdown, seen_from, summary, write
 from benchmarks.coverage_parts import COVERS, Bound
 from trainedon.errors import UserError
 
@@ -44,6 +44,8 @@ def test_a_share_out_of_bounds_is_seen():
     assert not kept(row(86, bound="at least 0.95")) and kept(row(87, bound="at least 0.95"))
     assert "| p | at most 0.05 | 0.140 (!) |" in markdown([row(14)])
     assert "1 of the 1 shares out of bounds (plain, 20: p)" in summary([row(14)])
+    claims = [row(hits, 1000) | {"what": CLAIM} for hits in (9, 5)]
+    assert "in all 2 000 data sets of whole runs together the claim went above level 1 in 14 (" in summary(claims)
 
 
 def test_it_is_said_what_so_many_data_sets_could_not_show():
@@ -64,7 +66,11 @@ def test_how_far_a_share_must_be_out_of_its_bound_to_be_seen(bound):
 def test_data_sets_are_added_to_those_that_were_counted():
     both = added([row(1, 10), row(0, 10, "at most 0.01")], [row(2, 5)])
     assert [(one["hits"], one["of"]) for one in both] == [(3, 15), (0, 10)]
-    assert counted(both, "plain", 20) == 15 and counted(both, "plain", 60) == 0
+    assert (
+        counted(both, "plain", 20) == 15
+        and counted(both, "plain", 20, min) == 10
+        and counted(both, "plain", 60, min) == 0
+    )
 
 
 def test_the_tables_are_written_between_the_marks(tmp_path):

@@ -11,6 +11,7 @@ from trainedon.evidence import Circumstances, Scores, audit_table, to_json
 from trainedon.evidence.protocol.mirror_test import ASSUMED, Odds, mirror_test, odds_of
 from trainedon.evidence.statistics.sign_flip import least_odds_against
 from trainedon.formats.run_record import ControlEntry
+from trainedon.reporting import mirror_words
 
 SCORE = {"attack": "score", "repr": "score"}
 MIRROR = Circumstances(null_views={"score": "mirror"})
@@ -134,6 +135,18 @@ def test_a_control_model_that_prefers_neither_lowers_nothing_and_answers_nothing
     assert (nothing.mirror.odds_from, nothing.claim.level) == ("assumed", 2)
     bounded = audited(differences(400, 3), differences(400, 0, 2), circumstances=CONTROLLED, **silent)
     assert bounded.mirror.odds_from == "reference" and bounded.mirror.odds < ASSUMED
+
+
+def test_a_control_model_that_prefers_the_pictures_a_little_answers_and_lowers_nothing():
+    """Many pictures put its odds below those that are assumed; that is no reason to ask for what was given."""
+    asked = replace(CONTROLLED, conditioned_on="captions")
+    signs = np.where(np.arange(600) < 345, 1, -1)
+    found = audited(differences(600, 5), circumstances=asked, **{"on-control": signs * (1 + np.arange(600) % 3)})
+    assert odds_of(signs * (1 + np.arange(600) % 3)) < ASSUMED
+    assert (found.mirror.odds, found.mirror.odds_from, found.mirror.n_reference) == (ASSUMED, "control model", 600)
+    assert found.claim.level == 3 and "to 1, which is assumed at least; under a model" in mirror_words.odds(
+        found.mirror
+    )
 
 
 def test_a_control_model_answers_for_captions_only_where_it_prefers_the_pictures_itself():

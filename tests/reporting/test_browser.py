@@ -102,10 +102,10 @@ def test_the_table_is_searched_filtered_sorted_and_paged_by_keyboard(visited, au
     tab.locator("#pager button").last.press("Enter")
     tab.locator("#pager button").last.press("Enter")
     assert told.inner_text().startswith("101 to 107") and tab.locator("#pager button").last.is_disabled()
-    tab.locator("#every thead button").nth(2).press("Enter")  # by score, the lowest first
+    tab.locator("#every thead button").nth(1).press("Enter")  # by score, the lowest first
     assert tab.evaluate(f"{SEEN}[0].cells[0].textContent") == "extra-00.png"
     assert tab.locator("#every th[aria-sort=ascending]").count() == 1
-    tab.locator("#every thead button").nth(2).press("Enter")
+    tab.locator("#every thead button").nth(1).press("Enter")
     assert tab.evaluate(f"{SEEN}[0].cells[0].textContent") == "suspect-0.png"
     tab.locator("#search").fill('"><img src=x')
     assert tab.evaluate(f"{SEEN}.map(e => e.cells[0].textContent)") == [nasty]
@@ -115,6 +115,21 @@ def test_the_table_is_searched_filtered_sorted_and_paged_by_keyboard(visited, au
     tab.locator("#tools select").nth(1).select_option("Stands out")
     assert told.inner_text().startswith("1 to 2 of 2;")
     assert tab.messages == []
+
+
+@pytest.mark.parametrize("kind", ["audit", "evaluation"])
+def test_on_a_phone_score_and_verdict_are_seen_without_scrolling(visited, kind, request):
+    from trainedon.reporting import render
+
+    build = request.getfixturevalue(kind)
+    build.score("n" * 60, "unseen", None, reason="r" * 110)
+    tab = visited(render(build.write()).as_uri(), viewport={"width": 390, "height": 844})
+    tab.locator("#all summary").click()
+    heads = tab.locator("#every thead th").all_inner_texts()
+    assert heads[:2] == ["Picture", "Score"] and {"Set", "File"} < {*heads}
+    right = "[...document.querySelectorAll('#every tr:not(.off)')].map(e => e.cells[2].getBoundingClientRect().right)"
+    assert max(tab.evaluate(right)) <= 390
+    assert tab.locator("#all .scroll").evaluate("e => e.scrollWidth > e.clientWidth"), "the others are to the right"
 
 
 def test_an_address_opens_what_is_folded_away(visited, audit):

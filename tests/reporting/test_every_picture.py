@@ -28,9 +28,9 @@ def test_every_picture_has_a_row_whether_it_is_shown_or_not(audit, page):
     audit.score("silent.png", "suspect", None, reason="the score is not a number")
     rows = lines(written(audit))
     assert len(rows) == 6 + 40 + 2
-    assert rows[0].startswith("suspect-0.png suspect pictures 0.9900 0.024 0.049 Stands out original")
+    assert rows[0].startswith("suspect-0.png 0.9900 Stands out suspect pictures 0.024 0.049 original")
     assert [row.split()[0] for row in rows[:6]] == [f"suspect-{i}.png" for i in range(6)]
-    assert rows[6].startswith("unseen-39.png unseen pictures 0.7680 — —")
+    assert rows[6].startswith("unseen-39.png 0.7680 unseen pictures — —")
     assert next(row for row in rows if "Not scored: the score is not a number" in row).startswith("silent.png")
     assert next(row for row in rows if "Not scored: the file is cut short" in row).startswith("broken.jpg")
 

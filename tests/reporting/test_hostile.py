@@ -73,8 +73,8 @@ def test_policy_and_no_outside(kind, request, page):
         if tag == "img":
             assert target.startswith("data:image/png;base64,")
         elif tag == "a":
-            place = r"restored/[0-9a-f]{16}/[a-z]+(-\d+)?\.png"
-            assert re.fullmatch(rf"#[\w-]+|\w+\.parquet|scores\.csv|{place}|https://arxiv\.org/abs/[\d.]+", target)
+            place = r"restored/[0-9a-f]{16}/[a-z]+(-\d+)?\.png|\w+\.parquet|[\w-]+\.csv"
+            assert re.fullmatch(rf"#[\w-]+|{place}|https://arxiv\.org/abs/[\d.]+", target)
         else:
             assert target.startswith("#")
     anchors = {attrs["href"][1:] for attrs in html.all("a") if attrs["href"].startswith("#")}

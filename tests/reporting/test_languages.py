@@ -7,13 +7,15 @@ import math
 import re
 import sys
 
+import numpy as np
 import pytest
 from commandline import call
 
 from trainedon.evidence import Scores, audit_table, to_json
 from trainedon.evidence.protocol.flag_words import KNOWN
+from trainedon.evidence.protocol.mirror_test import Odds, mirror_test
 from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
-from trainedon.reporting import languages, render
+from trainedon.reporting import languages, mirror_words, render
 from trainedon.reporting.languages import PLACEHOLDER, catalogue, entries, untranslated
 from trainedon.sweeps.grid import QUESTIONS
 
@@ -44,6 +46,11 @@ def test_every_entry_is_said_with_the_same_placeholders(language):
         assert {name for name, _ in PLACEHOLDER.findall(said[language])} == names[key], key
         plain = PLACEHOLDER.sub(r"{\1}", key)
         assert re.findall(r"<[^>]*>", said[language]) == re.findall(r"<[^>]*>", plain), key
+
+
+def test_no_line_of_french_begins_with_a_mark():
+    for said in entries().values():
+        assert not re.search(r" [:;?!»%]|« ", said["fr"])
 
 
 @pytest.fixture
@@ -169,7 +176,25 @@ LIMITED = [
     Given(30, 0, by_mirror=True),
     Given(60, 0, by_mirror=True, checked=False),
     Given(40, 200, mirrorable=False),
+    Given(15, 200, 2, together=True),
+    Given(25, 2500, 2, sources=SourcesGiven.one_against(200), together=True),
 ]
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("exact", ["", "1 exact copy, ", "2 exact copies, "])
+@pytest.mark.parametrize("near", ["1 near-duplicate", "0 near-duplicates"])
+@pytest.mark.parametrize("across", ["", "; 1 group in both sets", "; 5 groups in both sets"])
+def test_copies_are_counted_whether_there_is_one_or_several(across, near, exact, language):
+    assert catalogue(language).say(f"{exact}{near} left out{across}") is not None
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("origin", ["reference", "control model"])
+@pytest.mark.parametrize("odds", [2.0, 3.5])
+def test_how_far_chance_goes_is_said_whoever_says_it(odds, origin, language):
+    test = mirror_test(np.arange(1.0, 41.0), Odds(odds, origin, 1200, 660))
+    assert catalogue(language).say(mirror_words.odds(test)) is not None
 
 
 @pytest.mark.parametrize("language", OTHERS)
@@ -258,8 +283,7 @@ def test_nothing_is_said_of_which_the_catalogue_knows_a_part(language, sentence)
         ),
         (
             "2 of your 3 pictures stand out from those that the model never saw, all 1.5.png most of all.",
-            "2 Ihrer 3 Bilder fallen auf (Vergleich: jene, die das Modell nie gesehen hat), am meisten all "
-            "1.5.png.",
+            "2 Ihrer 3 Bilder fallen auf (Vergleich: jene, die das Modell nie gesehen hat), am meisten all 1.5.png.",
         ),
         ("2.5e−5", "2,5e−5"),
     ],
@@ -321,6 +345,22 @@ def test_the_claim_of_the_protocol_is_said_and_names_are_left_alone(audit, page)
     assert not [name for _, attrs in html.elements for name in attrs if name.startswith("on")]
     assert html.all("html") == [{"lang": "de"}] and "Auf Englisch bleibt, was mit EN gekennzeichnet ist" in html.text
     assert not [attrs for attrs in html.all("section") if "lang" in attrs], "no section stays English as a whole"
+
+
+@pytest.mark.parametrize("kind", ["audit", "demo", "evaluation"])
+def test_a_picture_that_is_named_like_a_sentence_of_the_catalogue_keeps_its_name(kind, request):
+    build = request.getfixturevalue(kind)
+    name = "It neither accuses the model nor clears it."  # which is said of none of these
+    renamed = {"suspect-0.png", "member-00.png"}
+    for row in (*build.rows, *build.inventory, *build.document.get("pictures", ())):
+        row["picture"] = name if row["picture"] in renamed else row["picture"]
+    for row in build.document.get("pictures", ())[-1:]:
+        row["near"] = name
+    found = {}
+    for language in languages.LANGUAGES:
+        build.run["language"] = language
+        found[language] = render(build.write()).read_text("utf-8").count(name)
+    assert found["en"] >= 3 and found["de"] == found["fr"] == found["en"]
 
 
 def test_the_command_writes_the_page_in_a_language_and_records_it(audit):

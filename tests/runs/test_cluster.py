@@ -150,14 +150,18 @@ def test_workers_that_find_another_folder_there_hand_their_shards_over(
 
 def test_workers_put_what_they_scored_into_the_store_of_the_run(local, model, sets, s3, tmp_path, told, monkeypatch):
     monkeypatch.setenv("TRAINEDON_CACHE", str(tmp_path / "cache"))
-    place, put = Mirror.of("s3://bucket/audits/cluster"), []
-    monkeypatch.setattr(type(s3), "put_file", lambda self, here, there, **_: put.append(there))
+    place, sent = Mirror.of("s3://bucket/audits/cluster"), set()
+
+    def keep(path, by_worker=False):
+        if path.parent.parent.name == "shards":
+            sent.add((path.parent.name[:2], by_worker))
+        place.keep(path, by_worker)
+
     plan = Plan("evaluate", sets, parse_attacks(ATTACKS))
     engine = Cluster(str(model), workers=1, store=place.url)  # begun here: it has the keys of this process
-    run(load_target(model), plan, place.path, silent, engine, place.keep)
+    run(load_target(model), plan, place.path, silent, engine, keep)
     assert told == {(0, True, False), (1, True, True), (2, True, True)} and table(place.path) == table(local)
-    sent = {name.split("/shards/")[1].split("/")[0] for name in put if "/shards/" in name}
-    assert sent == {"00-drc-fast"}, "what this process sent itself"
+    assert sent == {("00", False), ("01", True), ("02", True)}
 
 
 def test_a_cluster_takes_the_inventory_as_this_process_does(sets, nodes, model, tmp_path, monkeypatch):

@@ -159,7 +159,8 @@ def test_a_run_that_is_interrupted_anywhere_ends_with_the_same_table(
             break
         except Stop:
             stops += 1
-    assert stops == 9  # three batches that the encoder looks at, the two attacks at their start, and four shards
+    # three batches that the encoder looks at, the two attacks at their start, four shards, before and after the page
+    assert stops == 11
     assert table(out) == table(whole)
     assert evidence_pictures(out) == evidence_pictures(whole)
 

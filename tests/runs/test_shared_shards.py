@@ -72,6 +72,16 @@ def test_in_a_store_a_shard_is_put_by_the_worker_and_not_again(plan, target_fold
     files.store.clear()
 
 
+def test_a_token_that_another_run_took_away_ends_nothing(tmp_path, monkeypatch):
+    monkeypatch.setitem(stores._PACKAGES, "memory", "")
+    files = fsspec.filesystem("memory")
+    with SharedShards.offered(tmp_path, "memory://bucket/twice") as shared:
+        assert shared.is_found()
+        files.rm_file("/bucket/twice/shards/.shared")
+        assert not shared.is_found()
+    files.store.clear()
+
+
 def test_a_shard_that_a_worker_tells_of_must_be_there(plan, target_folders, tmp_path, monkeypatch):
     monkeypatch.setattr(shared_shards, "PATIENCE", 0.0)
     with SharedShards.offered(tmp_path, None) as shared:

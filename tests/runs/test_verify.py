@@ -108,6 +108,7 @@ def test_a_number_that_was_changed_in_the_statistics(copy):
     ("old", "new", "ok"),
     [
         ("</h2>", " indeed</h2>", None),  # words alone
+        (' data-column="', ' data-column="77', None),  # another order of columns
         ("data:image/png;base64,iVBO", "data:image/png;base64,iVBP", False),
         ("</h2>", " 4</h2>", False),
         ("</body>", "<script>alert()</script></body>", False),

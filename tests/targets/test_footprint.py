@@ -23,7 +23,7 @@ from trainedon.targets.core import device
 from trainedon.targets.core.row_memory import Footprint, Memory, RowsNeed, peak_of
 from trainedon.targets.networks import families
 from trainedon.targets.networks import footprint as target_footprint
-from trainedon.targets.networks.footprint import BACK, fit, footprint, reckon_apart
+from trainedon.targets.networks.footprint import BACK, check_weight_gradients, fit, footprint, reckon_apart
 from trainedon.targets.reading import bounds
 
 MIB = 2**20
@@ -67,7 +67,11 @@ def test_of_a_container_what_is_below_its_limit_is_free(tmp_path):
     assert free_of_system(meminfo, tmp_path) == 4000 * 1024
     second = tmp_path / "second"
     second.mkdir()
-    for name, text in (("max", "3000000"), ("current", "2500000"), ("stat", "anon 1\ninactive_file 400000\n")):
+    for name, text in (
+        ("max", "3000000"),
+        ("current", "2500000"),
+        ("stat", "anon 1\ninactive_file 300000\nactive_file 100000\n"),
+    ):
         (second / f"memory.{name}").write_text(text)
     assert free_of_system(meminfo, second) == 900_000
     (second / "memory.max").write_text("max\n")
@@ -158,6 +162,16 @@ def test_rows_are_fewer_where_gradients_are_taken(target, monkeypatch):
     for _ in range(2):  # and is not forgotten
         with pytest.raises(UserError, match=r"the way back of a single row takes .* leave out attacks that need"):
             curvature.score(target, pictures)
+
+
+def test_gradients_of_weights_hold_one_of_each_besides(target):
+    weights, back = footprint(target).weights["network"], footprint(target, gradients=True).back
+    check_weight_gradients(target, 10, Memory(10**9))
+    for room in (weights + 10 * back.row // 2, weights // 2):
+        with pytest.raises(UserError, match=r"the gradients of its weights over 16 rows take .* leave out attacks"):
+            check_weight_gradients(target, 10, Memory(room, 1.0))
+    check_weight_gradients(target, 10, Memory(weights // 2, 1.0, fatal=False))  # elsewhere it is tried
+    assert not any(parameter.requires_grad for parameter in target.network.parameters())
 
 
 def test_the_way_back_holds_no_more_rows_than_go_through_at_once(target, monkeypatch):

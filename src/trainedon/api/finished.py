@@ -11,6 +11,7 @@ from trainedon.errors import UserError
 
 if TYPE_CHECKING:
     from trainedon.api.results import AuditRun, EvaluationRun
+    from trainedon.attacks import Progress
     from trainedon.evidence import Evaluation, LimitAnswer
     from trainedon.formats.page_language import Language
     from trainedon.runs.checking.verify import Check
@@ -24,6 +25,7 @@ def report(
     latex: bool = False,
     figures: str | Path | None = None,
     language: Language | None = None,
+    progress: Progress | None = None,
 ) -> AuditRun | EvaluationRun:
     """Statistics and page again from stored scores, as `trainedon report`; neither model nor pictures are needed.
 
@@ -31,10 +33,12 @@ def report(
     csv, latex: the table of attacks too, as `attacks.csv` and `attacks.tex` in the run folder. figures: a folder for
     ROC curves, histograms of scores and the curves of a sweep, as SVG and PDF with their numbers as CSV; needs
     `trainedon[figures]`. language: of the page, `en`, `de` or `fr`; it is recorded, and stays where it is not given
-    again. Raises UserError where one does not go with the other, or cannot be read.
+    again. progress: called with (what, done, total). Raises UserError where one does not go with the other, or cannot
+    be read.
     """
     from trainedon import runs
     from trainedon.api.results import AuditRun, EvaluationRun, Kept, of_run
+    from trainedon.attacks.core.answers import silent
     from trainedon.evidence import Audit
 
     run = Path(run)
@@ -50,9 +54,9 @@ def report(
             f"{run_files.SEAL}"
         )
     if out is not None:
-        document = runs.conclude_table(run, folder, tables)
+        document = runs.conclude_table(run, folder, tables, progress or silent)
     if out is None or language is not None:
-        document = runs.conclude(folder, tables, language)
+        document = runs.conclude(folder, tables, language, progress or silent)
     if figures is not None:
         from trainedon.exports.plots import write_figures
         from trainedon.formats import read_record

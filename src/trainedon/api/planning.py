@@ -56,10 +56,7 @@ def plan(
     places = {"shadows": shadows, "reference": reference, "control": control, "pictures": pictures}
     check_call(model, {}, places, machine=machine, reading=reading)
     reading.without_sources("a plan, and give --sources N")
-    if suspects is not None and not 0 < suspects <= n:
-        raise UserError(f"{suspects} suspects of {n} pictures: give from 1 to {n}")
-    if sources is not None and (suspects is None or not 0 < sources <= n - suspects):
-        raise UserError(f"{sources} sources: say how many are suspects, and of how many artists the unseen ones are")
+    _check_counts(n, suspects, sources)
     means = Means("evaluate", ("unseen",), shadows, reference, base=machine.base, control=control)
     if attacks is None and suspects is None:
         log.warning("note: planned as an audit of %d pictures alone; with unseen ones among them, give --suspects", n)
@@ -96,5 +93,14 @@ def plan(
         by_mirror=by_mirror,
         bounded=control is not None,
         mirrorable=control is not None or mirrored,
+        together=lead == "cdi",
     )
     return replace(estimate, reachable=reachable(given))
+
+
+def _check_counts(n: int, suspects: int | None, sources: int | None) -> None:
+    """Raises UserError for more suspects than pictures, or more sources than unseen ones."""
+    if suspects is not None and not 0 < suspects <= n:
+        raise UserError(f"{suspects} suspects of {n} pictures: give from 1 to {n}")
+    if sources is not None and (suspects is None or not 0 < sources <= n - suspects):
+        raise UserError(f"{sources} sources: say how many are suspects, and of how many artists the unseen ones are")

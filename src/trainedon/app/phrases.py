@@ -122,7 +122,8 @@ def progress(state: JobState) -> Markup:
     left = state.seconds_left
     words = {"stopping": "Stopping: ", "stopped": "Stopped, and nothing is lost: "}.get(state.state, "")
     end = "" if left is None or state.state != "at work" else f", about {lasts(left)} left"
-    said = f"{words}{_work(state.what)}, {int(state.done)} of {state.total}{end}"
+    count = f", {int(state.done)} of {state.total}" if state.total > 1 else ""
+    said = f"{words}{_work(state.what)}{count}{end}"
     share = state.done / state.total if state.total else 0.0
     return Markup(
         '<div class="progress" role="status"><progress max="1" value="{:.3f}"></progress><p>{}</p></div>'

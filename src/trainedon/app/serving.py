@@ -45,16 +45,17 @@ OUTWARD = re.compile(r'(<a\b[^>]*?) href="(?!#)[^"]*"')
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "GRADIO_SSR_MODE": "False"}
 
 
-def serve(models: Models, port: int, browser: bool, tell: Callable[[str], None]) -> None:
+def serve(models: Models, port: int, browser: bool, command: str, tell: Callable[[str], None]) -> None:
     """Serve the page until Ctrl-C or SIGTERM; then what was dropped is removed.
 
-    port: 0 for any that is free. browser: whether the page is opened in it. tell: called with the page's address.
+    port: 0 for any that is free. browser: whether the page is opened in it. command: which starts it again. tell:
+    called with the page's address.
     Raises UserError for a port that is taken.
     """
     with listening(port) as listener, tempfile.TemporaryDirectory(prefix="trainedon-app-") as folder:
         desk, key = Desk(Path(folder), models), secrets.token_urlsafe(24)
         at = listener.getsockname()[1]
-        app = Guard(application(desk), at, key, lambda: MOST_BYTES - desk.bytes())
+        app = Guard(application(desk, command), at, key, lambda: MOST_BYTES - desk.bytes())
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=SHUTTING_DOWN))
         address = f"http://{HOST}:{at}/?key={key}"
         threading.Thread(target=_warm, args=(models,), daemon=True).start()
@@ -64,15 +65,15 @@ def serve(models: Models, port: int, browser: bool, tell: Callable[[str], None])
             desk.close()
 
 
-def application(desk: Desk) -> FastAPI:
-    """The page, with what it shows beside: the report of the run and its files."""
+def application(desk: Desk, command: str = "trainedon app") -> FastAPI:
+    """The page, with what it shows beside: the report of the run and its files. command: which starts it again."""
     os.environ |= QUIET | {"GRADIO_TEMP_DIR": str(desk.uploads)}
     import gradio
 
     from trainedon.app.forms import CSS, SCRIPT, page, theme
 
     routes: list[BaseRoute] = [Route("/report", partial(_report, desk)), Route("/run.zip", partial(_zipped, desk))]
-    routes.append(Route("/alive", lambda request: PlainTextResponse("yes", headers=NO_STORE)))
+    routes.append(Route("/alive", lambda request: PlainTextResponse(command, headers=NO_STORE)))
     routes += [Route(f"{BESIDE}{name}", partial(_file, desk, name)) for name in FILES]
     app = FastAPI(openapi_url=None, routes=routes)
     options: dict[str, Any] = {"allowed_paths": [], "show_error": False, "max_file_size": MOST_FILE}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,14 +28,14 @@ from trainedon.cli.option_groups import (
     Unseen,
     here,
 )
-from trainedon.cli.printing import print_audit, print_evaluation, print_passed, print_sweep
-from trainedon.cli.terminal import Bars, say
+from trainedon.cli.printing import print_audit, print_evaluation, print_page, print_passed, print_sweep
+from trainedon.cli.terminal import Bars, say, typed
 from trainedon.errors import PictureError, UserError
-from trainedon.redact import redacted_argument
 from trainedon.unforeseen import logged_in
 
 if TYPE_CHECKING:
     from trainedon.api.results import FromRun
+    from trainedon.runs.mirror import Mirror
 
 Members = Annotated[str, typer.Option(help="Pictures that the model was trained on.")]
 Others = Annotated[str, typer.Option("--unseen", help="Pictures that it was not trained on, alike in every other way.")]
@@ -96,11 +94,11 @@ def audit(
             machine=machine,
             reading=reading,
             progress=bars,
-            _command=_command(),
+            _command=typed(),
         )
-    _, page = _print_notes(out, found)
+    folder = _print_notes(out, found)
     print_audit(found)
-    say(f"Page: {page}")
+    print_page(folder.path, folder)
 
 
 def evaluate(
@@ -142,11 +140,11 @@ def evaluate(
             machine=machine,
             reading=reading,
             progress=bars,
-            _command=_command(),
+            _command=typed(),
         )
-    folder, page = _print_notes(out, found)
-    print_evaluation(found, folder)
-    say(f"Page: {page}")
+    folder = _print_notes(out, found)
+    print_evaluation(found, folder.path)
+    print_page(folder.path, folder)
     hold_to(limits, found)
 
 
@@ -171,12 +169,12 @@ def peaks(
             machine=machine,
             reading=reading,
             progress=bars,
-            _command=_command(),
+            _command=typed(),
         )
-    folder, page = _print_notes(out, found)
-    print_evaluation(found.evaluation, folder)
+    folder = _print_notes(out, found)
+    print_evaluation(found.evaluation, folder.path)
     say(found.sentence)
-    say(f"Page: {page}")
+    print_page(folder.path, folder)
 
 
 def sweep(
@@ -219,11 +217,11 @@ def sweep(
             machine=machine,
             reading=reading,
             progress=bars,
-            _command=_command(),
+            _command=typed(),
         )
-    _, page = _print_notes(out, found)
+    folder = _print_notes(out, found)
     print_sweep(found)
-    say(f"Page: {page}")
+    print_page(folder.path, folder)
 
 
 def demo(
@@ -236,20 +234,15 @@ def demo(
     """Audit the embedded model on designs that it has seen and that it has not. One to two minutes on two cores."""
     run = str(out / "run")
     with _watched(run) as bars:
-        found, truth = api.demo(out, seed=seed, progress=bars, _command=_command())
-    _, page = _print_notes(run, found)
+        found, truth = api.demo(out, seed=seed, progress=bars, _command=typed())
+    folder = _print_notes(run, found)
     print_audit(found)
     right = sum(truth[picture] for picture in found.named)
     say(
         f"The truth, which the audit was not told: of {sum(truth.values())} designs that the model was trained on, "
         f"{right} were named; of {len(truth) - sum(truth.values())} that it never saw, {len(found.named) - right}."
     )
-    say(f"Page: {page}")
-
-
-def _command() -> str:
-    """What was typed, without secrets."""
-    return shlex.join(["trainedon", *map(redacted_argument, sys.argv[1:])])
+    print_page(folder.path, folder)
 
 
 @contextmanager
@@ -267,8 +260,8 @@ def _watched(out: str) -> Iterator[Bars]:
                 raise
 
 
-def _print_notes(out: str, found: FromRun) -> tuple[Path, str]:
-    """Print what a run passed over and assumed; its folder on this disk, and its page as the person calls it."""
+def _print_notes(out: str, found: FromRun) -> Mirror:
+    """Print what a run passed over and assumed; its folder, on this disk and as the person calls it."""
     from trainedon.formats import read_record
     from trainedon.runs.mirror import Mirror
     from trainedon.runs.rendering_choice import notes
@@ -277,4 +270,4 @@ def _print_notes(out: str, found: FromRun) -> tuple[Path, str]:
     print_passed(found.passed_over)
     for note in notes(read_record(place.path)):
         say(note)
-    return place.path, f"{place}/report.html"
+    return place

@@ -51,14 +51,14 @@ def listing() -> list[CatalogueRow]:
 @dataclass(frozen=True)
 class ParameterRow:
     """One parameter of an attack. means: what it is. default: as one would type it; None where it must be given, or
-    an option of the command gives it. choices: what may stand there, where these have names. example: as one would type
-    it, mostly with another value than the default; None where an option of the command gives it."""
+    an option of the command gives it. choices: what may stand there; None where it is not one of a few. example: as one
+    would type it, mostly with another value than the default; None where an option of the command gives it."""
 
     name: str
     takes: str
     means: str
     default: str | None
-    choices: list[str]
+    choices: list[str] | None
     example: str | None
 
 
@@ -108,15 +108,20 @@ def card(name: str) -> AttackCard:
 def _parameter_row(attack: Attack, one: Parameter, means: str) -> ParameterRow:
     default = None if one.required or one.is_opened else _parameter(attack, one).removeprefix(f"{one.name}=")
     takes = described(one).replace("a tuple of ", "one or several ")
-    choices = sorted(one.kind.noun.registered()) if one.is_part and one.kind is not Attack else []
     return ParameterRow(
         one.name,
         f"{takes}, joined by +" if one.many else takes,
         means,
         default,
-        choices,
+        _choices(attack, one, means),
         _example_of(attack, one, means),
     )
+
+
+def _choices(attack: Attack, one: Parameter, means: str) -> list[str] | None:
+    if one.is_part and one.kind is not Attack:
+        return sorted(one.kind.noun.registered())
+    return sorted(_words(attack, one, means)) or None
 
 
 def _example_of(attack: Attack, one: Parameter, means: str) -> str | None:
@@ -142,15 +147,21 @@ def _another(attack: Attack, one: Parameter, means: str) -> Any:
     elif isinstance(default, float):
         others = [default / 2, default * 2, 1.0, 2.0]
     else:
-        others = _words(attack, one, means)
+        others = [] if one.many else _words(attack, one, means)
     return next((value for value in others if value != default and _takes(attack, one, value)), default)
 
 
 def _words(attack: Attack, one: Parameter, means: str) -> list[str]:
-    """The words that may stand there, of a text that is one of a few: those of its meaning that the attack takes."""
-    if one.kind is not str or one.many or _takes(attack, one, "no such word"):
+    """The words that may stand there, of a text that is one of a few: its default, and those of its meaning that the
+    attack takes."""
+
+    def takes(word: str) -> bool:
+        return _takes(attack, one, (word,) if one.many else word)
+
+    if one.kind is not str or takes("no such word"):
         return []
-    return [word for word in dict.fromkeys(re.findall(r"[\w-]+", means)) if _takes(attack, one, word)]
+    words = re.findall(r"[\w-]+", f"{spelled(getattr(attack, one.name))} {means}")
+    return [word for word in dict.fromkeys(words) if takes(word)]
 
 
 def _takes(attack: Attack, one: Parameter, value: Any) -> bool:

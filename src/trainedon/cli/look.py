@@ -16,7 +16,6 @@ from trainedon.api import Machine, Reading
 from trainedon.cli.limits_met import checked_limits, hold_to
 from trainedon.cli.option_groups import (
     Adapter,
-    AuditAttacks,
     Base,
     BatchSize,
     Compile,
@@ -26,6 +25,7 @@ from trainedon.cli.option_groups import (
     FailAbove,
     Model,
     Offload,
+    PlannedAttacks,
     Precision,
     Reference,
     Shadows,
@@ -34,8 +34,8 @@ from trainedon.cli.option_groups import (
     here,
 )
 from trainedon.cli.plan_printing import print_plan
-from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_passed
-from trainedon.cli.terminal import say, say_besides
+from trainedon.cli.printing import print_audit, print_card, print_evaluation, print_page, print_passed
+from trainedon.cli.terminal import Bars, say, say_besides
 from trainedon.errors import UserError, meant
 from trainedon.formats.page_language import Language
 from trainedon.spec import left_out
@@ -85,7 +85,7 @@ def plan(
     model: Model,
     n: Annotated[str, typer.Argument(metavar="N", help="How many pictures: 1000000, 1_000_000, 1e6 or 1M.")],
     gpus: Annotated[int, typer.Option(help="How many devices like this one share the work.")] = 1,
-    attacks: AuditAttacks = None,
+    attacks: PlannedAttacks = None,
     shadows: Shadows = None,
     reference: Reference = None,
     control: Control = None,
@@ -166,8 +166,8 @@ def report(
 
     limits = checked_limits(fail_above)
 
-    with logged_in(out or run):
-        found = api.report(run, out, csv=csv, latex=latex, figures=figures, language=language)
+    with logged_in(out or run), Bars() as bars:
+        found = api.report(run, out, csv=csv, latex=latex, figures=figures, language=language, progress=bars)
     folder = out or run
     print_passed(found.passed_over)
     if isinstance(found, Audit):
@@ -178,7 +178,7 @@ def report(
         say(f"Table: {folder / name}")
     if figures is not None:
         say(f"Figures: {figures}")
-    say(f"Page: {folder / 'report.html'}")
+    print_page(folder, folder)
     if limits and not isinstance(found, Evaluation):
         raise UserError("--fail-above is for evaluations: of suspects nobody knows how many the model was trained on")
     if isinstance(found, Evaluation):

@@ -35,6 +35,10 @@ AuditAttacks = Annotated[
         "without unseen pictures minus its score of the mirror image, and with twins the one that is best for these."
     ),
 ]
+PlannedAttacks = Annotated[
+    str | None,
+    typer.Option(help="Attacks, such as 'drc, loss(t=100)', or all. When not given: drc, as `audit` asks with it."),
+]
 Seed = Annotated[int, typer.Option(min=-MOST, max=MOST, help="Seed of the noise that attacks draw.")]
 Limit = Annotated[
     int | None, typer.Option(min=1, max=MOST, help="Take the first N pictures of each source, in sorted order.")

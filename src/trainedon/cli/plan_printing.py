@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_plan(estimate: Estimate) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for head in ("attack", "passes a picture", "set-up", "passes in all", "device hours"):
         table.add_column(head, overflow="fold")
     for line in (*estimate.attacks, *([estimate.together] if len(estimate.attacks) > 1 else [])):
@@ -31,7 +31,8 @@ def print_plan(estimate: Estimate) -> None:
         say(f"Before that, taking inventory of all pictures, on one core: {_lasts(estimate.inventory_hours)}")
     written = estimate.bytes_written
     say(f"Written: scores.parquet {_bytes(written.scores)}, pictures.parquet {_bytes(written.inventory)}")
-    say(f"  and until it is complete {_spaced(written.shard_files)} files of shards, {_bytes(written.shards)}")
+    files = "1 file" if written.shard_files == 1 else f"{_spaced(written.shard_files)} files"
+    say(f"  and until it is complete {files} of shards, {_bytes(written.shards)}")
     unknown = "unknown: give --bytes-per-picture, or some of them with --pictures"
     read = unknown if estimate.bytes_read is None else f"{_bytes(estimate.bytes_read)}, every picture twice"
     say(f"Read: {read}")

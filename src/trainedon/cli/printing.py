@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from trainedon import run_files
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.cli.terminal import out_console, plain, say, say_passed
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from trainedon.formats.run_record import ReportedEntry
 
 
+# What stands beside the score of a picture.
+MEANT = {
+    "p": "how often chance alone gives such a score",
+    "q": "of all pictures with such scores, the share due to chance",
+}
 # Needs of attacks that an option of the command fills.
 GIVEN_BY_OPTIONS = {"shadows": "DIR", "reference": "MODEL", "control": "MODEL", "unseen": "PICTURES"}
 
@@ -55,6 +61,13 @@ def print_passed(passed: Sequence[PassedOver]) -> None:
         sets.setdefault(one.set, []).append((one.kind, one.n, one.names))
     for name, groups in sets.items():
         say_passed(name, groups)
+
+
+def print_page(run: Path, place: object) -> None:
+    """Where the page and the list of exposed pictures lie. run: on this disk. place: as the person calls it."""
+    if (run / run_files.EXPOSED).exists():
+        say(f"Which pictures stand out most, by whichever attack: {place}/{run_files.EXPOSED}")
+    say(f"Page: {place}/{run_files.PAGE}")
 
 
 def print_evaluation(document: Evaluation, run: Path) -> None:
@@ -132,6 +145,8 @@ def print_audit(document: Audit) -> None:
     for at, row in enumerate(rows):
         table.add_row(plain(row.picture), *(_number(columns[head][at], 4) for head in heads))
     out_console.print(table)
+    if heads[1:]:
+        say("; ".join(f"{head}: {MEANT[head]}" for head in heads[1:]))
     if len(document.pictures) > 12:
         besides = f", and {document.n_not_listed} others in scores.parquet" if document.n_not_listed else ""
         say(f"... and {len(document.pictures) - 12} more, in audit.json{besides}")
@@ -146,14 +161,24 @@ def print_audit(document: Audit) -> None:
         signs = document.mirror
         say(
             f"All suspects together: {signs.n_positive} of {signs.n} ahead of their {VIEWS[signs.view]}, p "
-            f"{_p_value(signs.p_value_holm)} at odds of {signs.odds:.3g} to 1"
+            f"{_p_value(signs.p_value_holm)} at odds of {signs.odds:.3g} to 1 "
+            f"(chance may put a picture ahead {signs.odds:.3g} times as often as behind)"
         )
-    elif document.set.effect is not None:
-        area, p = f"{document.set.effect:.4f} {in_parentheses(document.set.effect_ci, 3)}", document.set.p_value_holm
-        corrected = " (corrected for all tests)" if p != document.set.p_value else ""
-        say(f"All suspects together: AUC {area}, p {_p_value(p)}{corrected}")
+    else:
+        _print_set(document)
     _print_flags(document)
     say(f"Claim level {document.claim.grade}: {document.claim.sentence}")
+
+
+def _print_set(document: Audit) -> None:
+    """The test that the claim speaks of, suspects against unseen pictures."""
+    led_by = document.cdi if document.lead == "cdi" else document.set
+    if led_by is None or led_by.effect is None:
+        return
+    area, p = f"{led_by.effect:.4f} {in_parentheses(led_by.effect_ci, 3)}", led_by.p_value_holm
+    by_all = ", by all attacks (CDI)" if document.lead == "cdi" else ""
+    corrected = " (corrected for all tests)" if p != led_by.p_value else ""
+    say(f"All suspects together{by_all}: AUC {area}, p {_p_value(p)}{corrected}")
 
 
 def _print_flags(document: Audit | Evaluation) -> None:

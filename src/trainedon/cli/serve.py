@@ -9,7 +9,7 @@ import typer
 
 from trainedon.api import Machine
 from trainedon.cli.option_groups import BatchSize, Device
-from trainedon.cli.terminal import say
+from trainedon.cli.terminal import say, typed
 
 
 def app(
@@ -36,7 +36,7 @@ def app(
     from trainedon.app.models import Models
     from trainedon.app.serving import serve
 
-    serve(Models(tuple(models or ()), Machine(batch_size, device)), port, browser, _tell)
+    serve(Models(tuple(models or ()), Machine(batch_size, device)), port, browser, typed(), _tell)
     say("Ended. What was dropped is removed.")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from trainedon.redact import without_secrets
+from trainedon.redact import redacted_argument, without_secrets
 
 out_console = Console(emoji=False, highlight=False)
 progress_console = Console(emoji=False, stderr=True)
@@ -89,7 +91,8 @@ class Lines:
             return
         self._told = now
         left = "" if new or done >= total or not spent else f", {_left(spent / (done - had) * (total - done))}"
-        progress_console.file.write(f"{printable(what)}: {int(done)} of {total}{left}\n")
+        count = f": {int(done)} of {total}" if total > 1 else ""
+        progress_console.file.write(f"{printable(what)}{count}{left}\n")
         progress_console.file.flush()
 
 
@@ -118,6 +121,11 @@ def printable(text: str) -> str:
 
 def say(text: str) -> None:
     out_console.print(plain(text), soft_wrap=True)
+
+
+def typed() -> str:
+    """The command that was typed, without secrets."""
+    return shlex.join(["trainedon", *map(redacted_argument, sys.argv[1:])])
 
 
 def stop(text: str) -> None:

@@ -22,8 +22,8 @@ def exposed_sheet(run: Path, record: RunRecord) -> Iterator[str] | None:
 
     Raises UserError where its scores or its list of pictures cannot be read.
     """
-    if record.kind == "audit" and record.choices.lead not in ("first", "cdi"):
-        return None  # pictures are compared with views or copies of themselves
+    if not record.has_unseen_to_compare:
+        return None
     scores, asked = counted_scores(run, record)
     return csv_parts(_rows(scores, record, asked)) if scores.has("unseen") else None
 

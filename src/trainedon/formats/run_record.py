@@ -355,6 +355,11 @@ class RunRecord(_Entry):
     )
 
     @property
+    def has_unseen_to_compare(self) -> bool:
+        """If pictures are compared with unseen ones, where there are any, not with views or copies of themselves."""
+        return self.kind == "evaluate" or self.choices.lead in ("first", "cdi")
+
+    @property
     def is_complete(self) -> bool:
         return self.status == "complete"
 

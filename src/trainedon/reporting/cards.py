@@ -13,6 +13,7 @@ from trainedon import run_files
 from trainedon.evidence import Audit
 from trainedon.evidence.protocol.documents import PictureEvidence
 from trainedon.evidence.table.rows import Row
+from trainedon.redact import clean
 from trainedon.reporting import mirror_words, words
 from trainedon.reporting.card_figures import figures_of, how_many, shown
 from trainedon.reporting.charts import Strip
@@ -281,7 +282,7 @@ class Cards:
             figures=figures_of(kept, name, side, self.view) if kept else (),
             ahead=kept.ahead if kept and kept.has_guesses else None,
             more=len(kept.restorations) - len(shown(kept)) if kept else 0,
-            note="; ".join(filter(None, (kept.note if kept else "", _near(finding)))),
+            note=Markup("; ").join(filter(None, (clean(kept.note) if kept else "", _near(finding)))),
             strip=self.strip.mark(score, sentence, not unseen),
         )
 
@@ -290,4 +291,4 @@ def _near(finding: PictureEvidence | None) -> str:
     """Why a suspect has a score and no p-value."""
     if finding is None or not finding.near:
         return ""
-    return f"{words.shorten(finding.near)} looks like it and counts in its place"
+    return Markup("{} looks like it and counts in its place").format(words.named(finding.near))

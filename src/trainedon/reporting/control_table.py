@@ -19,6 +19,7 @@ from trainedon.evidence.protocol.documents import (
     SourceEvidence,
     UnseenControl,
 )
+from trainedon.evidence.protocol.mirror_test import answered
 from trainedon.evidence.protocol.obstacles import ALIKE, FEWEST_HANDED, goes_along, too_few_handed
 from trainedon.reporting import mirror_words, words
 from trainedon.reporting.run_folder import RunFolder
@@ -95,7 +96,7 @@ def _of_mirror(document: Audit) -> list[Control]:
                 finding += f"; it is seen from {FEWEST_HANDED} pictures on, and there are {handed.n}"
             elif not handed.finds and least is not None:
                 finding += f"; {words.share(least)} told right would have been found in four cases of five"
-            noted = FAILED if test.odds_from == "assumed" else NOTED
+            noted = NOTED if answered(test) else FAILED
             rows.append(Control(question, finding, noted if handed.finds else TOO_FEW if few else PASSED))
     question = "How far does chance favour such pictures?"
     verdict = NOT_RUN if test.odds_from == "assumed" else NOTED

@@ -2,9 +2,10 @@
 
 The catalogue is keyed by the English sentence, with placeholders for what is filled in: `{x}` for words, which must be
 in the catalogue themselves, `{x#}` for numbers, which are written as the language writes them, `{x!}` for names, which
-stay. A block of the page (a paragraph, a cell) of which anything is not known stays English as a whole, and is marked
-`lang="en"`: half a sentence in another language can say the opposite. Names, digests, code and whatever else is marked
-`translate="no"` are passed over.
+stay whatever they are, `{x~}` for what is said where the catalogue has it, and stays where it has not. A block of the
+page (a paragraph, a cell) of which anything is not known stays English as a whole, and is marked `lang="en"`: half a
+sentence in another language can say the opposite. Names, digests, code and whatever else is marked `translate="no"` are
+passed over.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MARKUP = re.compile(r"<[^>]*>")
 STARTS = r"(?=[A-Z“<\ue000])"
 SENTENCES = re.compile(rf"(?<=[.!?:]) {STARTS}|(?<=[.!?]) (?=[\d−])|(?<=[.!?]</b>) {STARTS}|(?<=</a>)(?=<a )")
 SENTENCE_END = re.compile(r"[.!?](?:</b>)? (?=[A-Z“<\ue000\d−])")
-PLACEHOLDER = re.compile(r"\{(\w+)([#!]?)\}")
+PLACEHOLDER = re.compile(r"\{(\w+)([#!~]?)\}")
 ATOM = re.compile("\ue000(\\d+)\ue001")
 NUMBER = r"(?:(?:more than |less than )?[−-]?\d(?:[\d.,\u202f]*\d)?(?:e[−-]?\d+)?(?:[ \u00a0]%)?|—)"
 FIGURE = re.compile(NUMBER)
@@ -70,8 +71,10 @@ class Catalogue:
         return None
 
     def value(self, text: str, kind: str = "") -> str | None:
-        """What is filled in: numbers as the language writes them, names as they are, words by the catalogue; None where
+        """What is filled in: names as they are, numbers as the language writes them, words by the catalogue; None where
         it lacks them. Only what it says as a whole goes beyond the end of a sentence."""
+        if kind == "!":
+            return None if SENTENCE_END.search(text) else text
         if kind == "#" or self.is_number(text):
             return self.number(text)
         if SENTENCE_END.search(text):
@@ -79,7 +82,7 @@ class Catalogue:
         said = self.say(text)
         if said is None and DATE.fullmatch(text):
             return self.dated(text)
-        return text if said is None and kind == "!" else said
+        return text if said is None and kind == "~" else said
 
     def is_number(self, text: str) -> bool:
         """Whether there are no words in it: a number, such as 2.0e−5, or nothing but marks and names that stay."""
@@ -136,7 +139,7 @@ def catalogue(language: Language) -> Catalogue:
 
 
 def _kinds(key: str) -> dict[str, str]:
-    """Placeholder -> `#` for a number, `!` for a name, nothing for words."""
+    """Placeholder -> `#`, `!` or `~` as above, nothing for words."""
     return dict(PLACEHOLDER.findall(key))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trainedon.evidence.protocol.claims import VIEWS
 from trainedon.evidence.protocol.documents import MirrorTest
+from trainedon.evidence.protocol.mirror_test import ASSUMED
 from trainedon.evidence.statistics.sign_flip import MOST_ODDS
 from trainedon.reporting import words
 
@@ -70,6 +71,11 @@ def odds(test: MirrorTest) -> str:
         "control model": f"the upper limit from these pictures under a model that cannot have seen them, "
         f"{words.count(test.n_reference_positive)} of {words.count(test.n_reference)} ahead",
     }
+    if test.odds_from == "control model" and test.odds == ASSUMED:
+        said["control model"] = (
+            "which is assumed at least; under a model that cannot have seen these pictures "
+            f"{words.count(test.n_reference_positive)} of {words.count(test.n_reference)} are ahead, which allows less"
+        )
     return f"up to {words.number(test.odds, 3)} to 1, {said[test.odds_from]}"
 
 

@@ -48,7 +48,7 @@ BODIES = {
 ENGLISH = {
     "de": "Auf Englisch bleibt, was mit EN gekennzeichnet ist: jeder Absatz, von dem ein Satz nicht übersetzt ist. "
     "Maßgeblich ist die englische Fassung.",
-    "fr": "Reste en anglais ce qui porte la marque EN : tout paragraphe dont une phrase n’est pas traduite. La version "
+    "fr": "Reste en anglais ce qui porte la marque EN : tout paragraphe dont une phrase n’est pas traduite. La version "
     "anglaise fait foi.",
 }
 MANY = 6  # attacks; above this their table stays a table on a phone, and is scrolled sideways
@@ -142,6 +142,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "summary": summary(run, cards),
         "annex": annex(run, made),
         "beside": [run_files.SCORES_SHEET, run_files.SCORES],
+        "exposed": run_files.EXPOSED if run.lists_exposed else None,
         "groups": cards.groups(),
         "truth": cards.truth_table(),
         "level": cards.level,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from markupsafe import Markup
+
 from trainedon.evidence import Audit
 from trainedon.evidence.protocol.claims import LEVEL, VIEWS
 from trainedon.evidence.protocol.documents import PowerAnalysis
@@ -58,8 +60,8 @@ def _maker(document: Audit) -> str:
         return _without_finding(document, n, named)
     if not named:
         return _together_only(document, n)
-    text = f"{_which(document, n, named)}."
-    return f"{text} {_part(document)}".rstrip() if level >= TRAINING else f"{text} {_perhaps(n)}"
+    what_follows = _part(document) if level >= TRAINING else _perhaps(n)
+    return Markup("{} {}").format(_which(document, n, named), what_follows).rstrip()
 
 
 def _without_finding(document: Audit, n: int, named: int) -> str:
@@ -104,11 +106,11 @@ def _why_none(document: Audit) -> str:
 def _which(document: Audit, n: int, named: int) -> str:
     """How many pictures stand out, and which of them most."""
     if n == 1:
-        return f"Your picture stands out from {_others(document, 1)}"
+        return f"Your picture stands out from {_others(document, 1)}."
     first = next(one for one in document.pictures if one.score is not None and not one.near)
     stand = "stand" if named > 1 else "stands"
     which = f"{words.count(named)} of your {words.count(n)} pictures {stand} out from {_others(document, named)}"
-    return f"{which}, {words.shorten(first.picture)} most of all"
+    return Markup("{}, {} most of all.").format(which, words.named(first.picture))
 
 
 def _others(document: Audit, named: int) -> str:

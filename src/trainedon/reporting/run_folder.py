@@ -173,6 +173,11 @@ class RunFolder:
         """The set that the question is about: `suspect` in an audit, `member` in an evaluation."""
         return ASKED[self.kind]
 
+    @property
+    def lists_exposed(self) -> bool:
+        """Whether `most-exposed.csv` lies beside the page."""
+        return self.record.has_unseen_to_compare and any(one.given("unseen").any() for one in self.attacks)
+
     def restored(self, sha256: str | None) -> Restored | None:
         """The evidence pictures of one picture, or None where the run kept none."""
         if sha256 is None or not HEX.fullmatch(sha256):

@@ -164,8 +164,8 @@ def _alike(run: RunFolder, code: str) -> list[str]:
     if code not in ("near-duplicates", "near-duplicates-across"):
         return []
     pairs = run.document.duplicates.examples[:MOST_ALIKE]
-    said = Markup('Such as <span translate="no">{}</span> and <span translate="no">{}</span>.')
-    return [said.format(words.shorten(one.picture), words.shorten(one.near)) for one in pairs]
+    said = Markup("Such as {} and {}.")
+    return [said.format(words.named(one.picture), words.named(one.near)) for one in pairs]
 
 
 def choices(run: RunFolder) -> list[tuple[str, str]]:

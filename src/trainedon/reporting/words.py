@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from markupsafe import Markup
+
 from trainedon.evidence.protocol.documents import OneRun, Rate, SetEvidence
 from trainedon.evidence.statistics import thresholds
 from trainedon.redact import clean
@@ -51,6 +53,11 @@ def shorten(text: str, length: int = 80) -> str:
     text = clean(text)
     half = (length - 1) // 2
     return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
+
+
+def named(text: str) -> Markup:
+    """A name in a sentence of the page, shortened, and left as it is in other languages."""
+    return Markup('<span translate="no">{}</span>').format(shorten(text))
 
 
 def count(n: float | None) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainedon import evidence, reporting, run_files
+from trainedon.attacks import Progress
+from trainedon.attacks.core.answers import silent
 from trainedon.checks import WRONG_WAY_ROUND, says_opposite
 from trainedon.errors import UserError
 from trainedon.evidence.table.memory import release_unused
@@ -19,37 +21,43 @@ from trainedon.formats.run_record import ControlEntry
 from trainedon.runs.added_attacks import unfinished
 from trainedon.runs.folder import locked
 
+CONCLUDING = "making statistics and page"  # what progress says of it
 
-def complete(out: Path, record: RunRecord) -> evidence.Audit | evidence.Evaluation:
+
+def complete(out: Path, record: RunRecord, progress: Progress) -> evidence.Audit | evidence.Evaluation:
     """The first statistics and page of a run whose scores are all there; from then on it is complete."""
+    progress(CONCLUDING, 0, 1)
     documents = recompute(out, record)
     for note, due in ((WRONG_WAY_ROUND, says_opposite(documents.first.flags)), (NOTE, is_too_long(out))):
         if due:
             record = record.noted(note)
             write_record(out, record)
     _tell(out, record, documents)
+    progress(CONCLUDING, 1, 1)
     write_record(out, record.but(status="complete"))
     (out / run_files.BEFORE).unlink(missing_ok=True)
     return documents.first
 
 
 def conclude(
-    out: Path, tables: Collection[str] = (), language: Language | None = None
+    out: Path, tables: Collection[str] = (), language: Language | None = None, progress: Progress = silent
 ) -> evidence.Audit | evidence.Evaluation:
     """Statistics and page again from the stored scores of the run `out`; no model and no picture is needed.
 
     tables: those of `exports.sheets.ASKED_FOR` that are written too. language: of the page, from now on; where it is
-    not given, it stays as it is.
+    not given, it stays as it is. progress: called with (what, done, total).
     """
     record = read_record(out)
     if not record.finished and (record.added or not (out / run_files.SCORES).exists()):
         raise UserError(unfinished(out, record))
     with locked(out):
+        progress(CONCLUDING, 0, 1)
         documents = recompute(out, record)
         if language not in (None, record.language):
             record = record.but(language=language)
             write_record(out, record)
         _tell(out, record, documents, tables)
+        progress(CONCLUDING, 1, 1)
         return documents.first
 
 

@@ -48,4 +48,5 @@ def _given(plan: Plan, items: Inventory, *, is_conditioned: bool) -> Given:
         sources=SourcesGiven.of(suspects, unseen) if unseen else None,
         drawn=plan.draw is not None,
         mirrorable=plan.control is not None or mirrorable(plan.attacks, plan.lead),
+        together=plan.lead == "cdi",
     )

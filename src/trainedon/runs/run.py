@@ -93,7 +93,7 @@ def run(
         record = _record_in(out, target, work, version, rules)
         if not record.is_complete:
             record = _scored(out, target, work, record, version, progress, engine, keep)
-        document = complete(out, record)
+        document = complete(out, record, progress)
         earlier_runs.tell(record, work.settled.items, document)
         return document
 

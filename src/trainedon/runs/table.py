@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from trainedon import evidence, run_files
+from trainedon.attacks import Progress
+from trainedon.attacks.core.answers import silent
 from trainedon.checks import refuse_strangers
 from trainedon.errors import UserError
 from trainedon.evidence.table.rows import Row
@@ -24,11 +26,14 @@ GROUP = 8192  # rows that are written at once
 NOTE = "No model was asked here: the scores were given as a table, and who computed them vouches for them."
 
 
-def conclude_table(table: Path, out: Path, tables: Collection[str] = ()) -> evidence.Audit | evidence.Evaluation:
+def conclude_table(
+    table: Path, out: Path, tables: Collection[str] = (), progress: Progress = silent
+) -> evidence.Audit | evidence.Evaluation:
     """Statistics and page for `table` (CSV or parquet with `picture, set, score`), written to the run folder `out`.
 
     Suspects make it an audit, members an evaluation. Raises UserError for a table that cannot be read, one with both or
-    neither, and for a folder that holds something else. tables: as of `conclude`.
+    neither, and for a folder that holds something else. tables, progress: as of
+    `conclude`.
     """
     scores = evidence.read_scores(table)
     asked: dict[Kind, str] = {"audit": "suspect", "evaluate": "member"}
@@ -47,7 +52,7 @@ def conclude_table(table: Path, out: Path, tables: Collection[str] = ()) -> evid
                 rows = [row._asdict() | _costs(row) for row in scores.rows[start : start + GROUP]]
                 writer.write_table(pa.Table.from_pylist(rows, schema=GIVEN_SCORES))
         write_record(out, _record(table, out, kinds[0], identity, scores))
-    return conclude(out, tables)
+    return conclude(out, tables, progress=progress)
 
 
 def _costs(row: Row) -> dict[str, int | None]:

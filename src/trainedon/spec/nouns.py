@@ -105,6 +105,10 @@ class Noun:
             return self.makers[name]
         if name in self.left_out:
             raise UserError(self.without(name))
+        if name in self.also:
+            raise UserError(
+                f"{name} stands for several {self.title}s: name it by itself, without parameters, not inside another"
+            )
         hint = meant(cut(name), [*self.makers, *self.recommended, *self.also])
         choices = ", ".join(sorted([*self.recommended, *map(self.usage, self.registered().values())])) + "".join(
             f", or {word}" for word in self.also[:1]

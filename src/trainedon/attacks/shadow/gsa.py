@@ -20,6 +20,7 @@ from trainedon.errors import UserError
 from trainedon.noise import NoiseStream, generator
 from trainedon.pictures import Batch
 from trainedon.targets import Shadows, Target
+from trainedon.targets.networks.footprint import check_weight_gradients
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -73,6 +74,7 @@ class GSA(Shadowed):
         """The trees, fitted on pictures of the pool under each shadow model."""
         if repr(self) in target.kept:
             return
+        check_weight_gradients(target, len(STEPS))  # shadow models are built like it
         features: list[np.ndarray] = []
         members, pool, known = [], self.pool, self._of_pool()
         what, total = f"{self.name}: gradients under the shadow models", sum(map(len, known))

@@ -78,12 +78,13 @@ def audit_table(
     every, listed = deduplicated(scores, SETS, pictures, features)
     every = with_all_counted(every) if twinned else every
     found = AuditFindings(every, listed, features, lead, circumstances, rules, randomised, twinned)
+    said, raised = _claim(found), tuple(_flags(found))
     suspects, unseen = found.suspects, found.unseen
-    rows, n_named = _picture_evidence(found)
+    rows, n_named = _picture_evidence(found)  # after what takes memory, as it holds every suspect
     return Audit(
         schema_version=rules.schema_version,
         protocol=rules.name,
-        claim=_claim(found),
+        claim=said,
         lead=lead if found.by_mirror or lead == "twins" else found.leading,
         set=found.sets[0],
         cdi=found.together,
@@ -106,7 +107,7 @@ def audit_table(
         sources=found.sources,
         control_models=found.control_models,
         sensitivity=found.mirrored,
-        flags=tuple(_flags(found)),
+        flags=raised,
     )
 
 

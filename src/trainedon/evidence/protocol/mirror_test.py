@@ -9,7 +9,7 @@ folder apart from other folders (a camera, an artist, a codec) is the same on bo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -83,10 +83,11 @@ def mirror_tests(scores: Scores, circumstances: Circumstances, copies: Copies) -
     missing.
 
     Unseen pictures need not be alike in other ways here, and say what chance favours; so does a control model, whose
-    own differences of the suspects are among the scores. What both say, the larger holds; but a control model that does
-    not prefer the suspects may just not know such pictures, so that it lowers nothing, neither what is assumed nor what
-    other pictures say. Works of one source are flipped together, and so are mirrored `copies` of one picture. Of unseen
-    pictures that are mirrored copies of one another one takes part, and none that is one of a suspect.
+    own differences of the suspects are among the scores. What both say, the larger holds. A control model may know such
+    pictures less well than the audited one, so that it lowers nothing, neither what is assumed nor what other pictures
+    say; and one that does not prefer the suspects may not know them at all. Works of one source are flipped together,
+    and so are mirrored `copies` of one picture. Of unseen pictures that are mirrored copies of one another one takes
+    part, and none that is one of a suspect.
     """
     controls = {told.of: name for name, told in (circumstances.on_control or {}).items()}
     known = {attack.repr: attack for attack in scores.attacks}
@@ -103,7 +104,10 @@ def mirror_tests(scores: Scores, circumstances: Circumstances, copies: Copies) -
         if all(controls.get(name) in known for name in names):
             on_control = _together([scores.sample(known[controls[name]], "suspect") for name in names])
             control = Odds.learnt("control model", on_control.score)
-            if prefers(control.n, control.n_positive) or (control.n and not reference):
+            knows = prefers(control.n, control.n_positive)
+            if knows and not reference:
+                learnt = [replace(control, value=max(control.value, ASSUMED))]
+            elif knows or (control.n and not reference):
                 learnt.append(control)
         units = copies.units_of(suspects.first)
         key = names[0] if len(names) == 1 else TOGETHER

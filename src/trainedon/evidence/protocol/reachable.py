@@ -71,7 +71,8 @@ class Given:
     pictures the model was given. by_mirror: whether each picture is compared with its own mirror image, and `bounded`:
     whether other pictures of the kind, or a control model, say how far chance goes there. checked: whether the program
     can look for itself whether such pictures are handed, as it cannot in other views and with classes or captions.
-    mirrorable: whether mirrored pictures, or a control model, can be asked for a difference that is no memory."""
+    mirrorable: whether mirrored pictures, or a control model, can be asked for a difference that is no memory.
+    together: whether the claim is that of all attacks together (`cdi.cdi`)."""
 
     suspects: int
     unseen: int
@@ -83,6 +84,7 @@ class Given:
     bounded: bool = False
     checked: bool = True
     mirrorable: bool = True
+    together: bool = False
 
     @property
     def tests(self) -> int:
@@ -115,6 +117,8 @@ def reachable(given: Given) -> Reachable:
         return _by_mirror(given)
     if not given.unseen:
         return Reachable(1, ("There are no unseen pictures to compare with: give --unseen.",))
+    if given.together and (why := _no_test_together(given)):
+        return Reachable(0, (why,))
     smallest = max(smallest_p(given.suspects, given.unseen), 1 / (1 + CURRENT.deals.permutations))
     if given.sources is not None:
         smallest = given.sources.smallest_p
@@ -149,6 +153,18 @@ def _by_mirror(given: Given) -> Reachable:
             ),
         )
     return Reachable(FOUND, (), by_mirror=True)
+
+
+def _no_test_together(given: Given) -> str | None:
+    """Why there will be no test of all attacks together, if so."""
+    if given.sources is not None:
+        return "No test of all attacks together weighs whose works the pictures are: name one attack first."
+    if min(given.suspects, given.unseen) < cdi.FEWEST:
+        return (
+            f"A test of all attacks together needs {cdi.FEWEST} pictures a side, and there are {given.suspects} "
+            f"suspects and {given.unseen} unseen pictures: give more, or name one attack first."
+        )
+    return None
 
 
 def _too_few(given: Given) -> str:

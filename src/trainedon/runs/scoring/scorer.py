@@ -7,7 +7,8 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from trainedon.runs.scoring.exhibit_files import Selection, Shown
 from trainedon.runs.scoring.outlook import Outlook
 from trainedon.runs.scoring.painting import painting_cost, showing
 from trainedon.runs.scoring.unfinished import PartialShard
+from trainedon.runs.scoring.within_batches import told_within
 from trainedon.targets import Evaluations, Journal, Pace, Symmetric, Target
 from trainedon.targets.core.journal import worthwhile
 from trainedon.targets.networks.footprint import fit_gradients
@@ -151,31 +153,20 @@ class Scorer:
         would take, so what an answer took that was known already is added."""
         attack, target = self._attacks[number], self._target
         chunks = run_in_chunks(attack, target, batch.take(places))
-        start, cost = replace(target.evaluations), attack.cost(target)
         before = task.done[number] + len(batch) - len(places) if task.done else 0
 
-        furthest = 0.0  # answers that are computed in parts, to be kept, are counted anew from each part
+        def tell(done: float) -> None:
+            progress(attack.stage, before + done, task.total)
 
-        def told(under_way: int) -> None:
-            nonlocal furthest
-            now, passes = target.evaluations, cost.forward + 2 * cost.backward
-            made = now.forward - start.forward + under_way + 2 * (now.backward - start.backward)
-            share = min(0.99, made / (passes * len(places))) if passes else 0.0  # all of it is done once it is kept
-            furthest = max(furthest, share)
-            progress(attack.stage, before + furthest * len(places), task.total)
-
-        while True:
-            began = time.perf_counter()
-            if self._pace is not None and task.total:
-                self._pace.listener = told
-            with target.counted() as spent:
-                judged = next(chunks, None)
-            if self._pace is not None:
-                self._pace.listener = None
-            if judged is None:
-                return
-            spent.spared += time.perf_counter() - began
-            yield judged, spent
+        with told_within(target, self._pace if task.total else None, attack.cost(target), len(places), tell):
+            while True:
+                began = time.perf_counter()
+                with target.counted() as spent:
+                    judged = next(chunks, None)
+                if judged is None:
+                    return
+                spent.spared += time.perf_counter() - began
+                yield judged, spent
 
     def _show(self, task: Task, number: int, fresh: _Fresh) -> tuple[Shown, ...]:
         """What came with the scores, of the pictures that are to be shown."""
@@ -201,21 +192,23 @@ class Scorer:
         exhibitor, guesser = hidden_centre(self._target, getattr(attack, "seed", 0)), guessing(attack)
         scores = dict(zip(shard.places, shard.answers.tolist(), strict=True))
         chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
-        total = len(chosen)
+        total, cost = len(chosen), painting_cost(self._target, attack)
         while chosen:
-            progress(PAINTING, total - len(chosen), total)
+            before = total - len(chosen)
+            progress(PAINTING, before, total)
             size = len(chosen)
             if self._pace is not None and self._target.adapts:
-                cost = painting_cost(self._target, attack)
                 within = self._pace.within(cost.forward + 2 * cost.backward)
                 size = int(min(size, max(self._target.batching.least, within)))
             now, chosen = chosen[:size], chosen[size:]
-            found = run(exhibitor, self._target, batch.take(now)).exhibits
-            if attack.null_view is not None:
-                there = Symmetric.of(self._target, attack.null_view)
-                found = beside_view(found, run(exhibitor, there, batch.take(now)).exhibits, attack.null_view)
-            if guesser is not None:
-                found = beside_guesses(found, run(guesser, self._target, batch.take(now)).exhibits)
+            tell = partial(_tell_painting, progress, before, total)
+            with told_within(self._target, self._pace, cost, size, tell):
+                found = run(exhibitor, self._target, batch.take(now)).exhibits
+                if attack.null_view is not None:
+                    there = Symmetric.of(self._target, attack.null_view)
+                    found = beside_view(found, run(exhibitor, there, batch.take(now)).exhibits, attack.null_view)
+                if guesser is not None:
+                    found = beside_guesses(found, run(guesser, self._target, batch.take(now)).exhibits)
             told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]
             shown = self._selected(task, number, told)
             yield Finished(task.name, number, shown=shown)
@@ -235,6 +228,10 @@ class Scorer:
             self._selection.add(one)
         self._selection.prune()
         return shown
+
+
+def _tell_painting(progress: Progress, before: int, total: int, done: float) -> None:
+    progress(PAINTING, before + done, total)
 
 
 class _Fresh:

@@ -11,7 +11,7 @@ import io
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ class SharedShards:
         if self.store is None:
             (self.folder / run_files.SHARED).unlink(missing_ok=True)
             return
-        with Store(self.store).asked() as files:
+        with suppress(FileNotFoundError), Store(self.store).asked() as files:  # gone, as on a disk, is gone
             files.rm_file(self._in_store(files, run_files.SHARED))
 
     def _in_store(self, files: Any, name: str) -> str:

@@ -119,6 +119,22 @@ def fit_gradients(target: Target, memory: Memory | None = None) -> None:
     _at_most(target, target.batching, need.most(memory), memory, "row")
 
 
+def check_weight_gradients(target: Target, rows: int, memory: Memory | None = None) -> None:
+    """Raises UserError where memory, of which too much would end the process, has no room for the gradients of all
+    weights over so many rows, which are asked together. memory: as it is now, where not given."""
+    memory = memory or Memory.of(target.device)
+    if not isinstance(target, Network) or memory is None or not memory.fatal or _is_small(target, memory, BACK):
+        return
+    need = _network_need(target, gradients=True, of_weights=True)
+    rows += -rows % target.batching.unit
+    if need is not None and need.bytes(rows) > memory.room:
+        raise UserError(
+            f"{target.identity.name}: the gradients of its weights over {rows} rows take {_gib(need.bytes(rows))} "
+            f"beside the weights, and {_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: leave "
+            "out attacks that need them, close other programs, or take a larger machine"
+        )
+
+
 def _at_most(target: Network, batching: Batching, most: int, memory: Memory, what: str) -> None:
     if most < batching.most:
         log.info("memory: %s of %s free, %d %ss at once", _gib(memory.free), target.device, max(1, most), what)
@@ -140,7 +156,8 @@ def _is_small(target: Network, memory: Memory, times: int = 1) -> bool:
     return bool(width) and SURELY * 4 * max(times * rows * row, 16 * coded) < memory.room // 2
 
 
-def _network_need(target: Network, gradients: bool = False) -> RowsNeed | None:
+def _network_need(target: Network, gradients: bool = False, of_weights: bool = False) -> RowsNeed | None:
+    """gradients: with the way back to the input; of_weights: to the weights instead, a gradient of each besides."""
     channels = int(target.config.in_channels)
     height, width = target.shape[1:]
     if isinstance(target, Latent) and channels not in (target.shape[0], 2 * target.shape[0] + 1):
@@ -159,6 +176,17 @@ def _network_need(target: Network, gradients: bool = False) -> RowsNeed | None:
         given = x.clone().requires_grad_(True)
         return torch.autograd.grad(target.answered(target.network, given, t, condition).square().sum(), given)
 
+    def to_weights() -> object:
+        weights = [*target.network.requires_grad_(True).parameters()]
+        try:
+            error = target.answered(target.network, x, t, condition).square().sum()
+            return torch.autograd.grad(error, weights, allow_unused=True)
+        finally:
+            target.network.requires_grad_(False)
+
+    if of_weights:
+        need = _need(target.network, to_weights, gradients)
+        return need and RowsNeed(need.row, need.fixed + _bytes(target.network))
     return _need(target.network, and_back if gradients else there, gradients)
 
 
