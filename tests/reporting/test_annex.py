@@ -46,6 +46,9 @@ def test_error_rates_are_those_of_the_controls_of_this_run(audit, evaluation):
     assert "0 of these found something" in told(audit)[errors]
     audit.document["blind"]["separates"] = True
     assert "1 of these found something" in told(audit)[errors]
+    assert "Noted in the table" not in told(audit)[errors]
+    audit.document["duplicates"] = {"sought": True, "n_exact": 0, "n_near": 2, "n_across": 1}
+    assert "Noted in the table of controls, without lowering the claim: 1." in told(audit)[errors]
     rate = {"tpr": 0.7, "tpr_ci": [0.5, 0.8], "fpr": 0.02, "fpr_ci": [0.0, 0.1], "threshold": 0.9, "estimable": True}
     evaluation.path = evaluation.path.parent / "other"
     evaluation.document["attacks"][0]["tpr_at_fpr"] |= {"0.05": rate}

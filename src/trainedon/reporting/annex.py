@@ -14,7 +14,7 @@ from trainedon.formats import RunRecord
 from trainedon.formats.run_record import ListedEntry
 from trainedon.reporting import sections, words
 from trainedon.reporting.attack_table import strongest
-from trainedon.reporting.control_table import FAILED, NOT_RUN, TOO_FEW, Control
+from trainedon.reporting.control_table import FAILED, NOT_RUN, NOTED, TOO_FEW, Control
 from trainedon.reporting.readings import tests_made
 from trainedon.reporting.run_folder import RunFolder
 
@@ -211,6 +211,8 @@ def _controls_erring(document: Audit, made: Sequence[Control]) -> tuple[str, ...
         f"{words.count(verdicts.count(FAILED))} of these found something; too few pictures to say: "
         f"{words.count(few)}; not run: {words.count(missing)}."
     ]
+    if noted := verdicts.count(NOTED):
+        lines.append(f"Noted in the table of controls, without lowering the claim: {words.count(noted)}.")
     control = document.attacks[0].unseen_control
     if control.p_value is not None and not document.by_mirror:
         lines.append(
