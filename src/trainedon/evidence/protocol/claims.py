@@ -22,6 +22,8 @@ LEVEL = 0.01  # a set p-value below this, after Holm's correction, is a finding
 FOUND = 3  # the level of claims from which on one speaks of training
 
 NOTHING = "No sign of training was found; this does not show that the pictures were not used."
+NO_SUSPECT = "no suspect picture counts: none has a score, or others that they look like count in their place"
+NO_UNSEEN = "no unseen picture counts: none has a score, or others that they look like count in their place"
 ALONE = (
     "These are scores alone: without pictures that the model cannot have seen there is nothing to compare them with, "
     "so they do not say whether the pictures were used for training."
@@ -96,11 +98,11 @@ def claim(
     `sources`: by which labels were dealt, where they were.
     """
     if suspects == 0:
-        return _not_estimable("no suspect picture could be scored")
+        return _not_estimable(NO_SUSPECT)
     if not given_unseen:
         return Claim(level=1, sentence=ALONE, because="no unseen pictures were given")
     if unseen == 0:
-        return _not_estimable("no unseen picture could be scored")
+        return _not_estimable(NO_UNSEEN)
     counts = f"suspect pictures: {suspects}, unseen pictures: {unseen}, tests made: {tests}"
     smallest = max(smallest_p(suspects, unseen), 1 / (1 + rules.deals.permutations))
     if sources is not None:
@@ -134,7 +136,7 @@ def claim_by_mirror(
     """The claim that one of `tests` mirror tests carries; `test` is None where no suspect has a sign. `obstacles`,
     `besides`: see `claim`."""
     if suspects == 0:
-        return _not_estimable("no suspect picture could be scored")
+        return _not_estimable(NO_SUSPECT)
     if test is None:
         return _not_estimable("no suspect picture differs from its mirror image under this attack")
     views, least = VIEWS[test.view], tests * smallest_sign_p(test)
