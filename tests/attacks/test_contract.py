@@ -44,6 +44,7 @@ ATTACKS = [
     *("rank-average(loss, pia)", "logistic(loss, pia)"),
     *("rise", "rise(move=smooth, directions=1)", "rise(move=fade)", "fremia(rise)", "curvature(probes=2)"),
     *("fremia", "fremia(secmi)", "fremia(loss)", "flip(pia)", "repeat(loss, n=2)", "timesteps(pia, t=50+100)"),
+    *("pullback(loss)", "pullback(secmi, probes=2)", "symmetric(pullback(sima))"),
     *("symmetric(pia)", "symmetric(drc-hide(steps=2), symmetries=mirror+half-turn)"),
     *("calibrated(pfami(steps=2))", "calibrated(lira(form=offline, draws=1))", "timesteps(lira(draws=1), t=50+100)"),
     *("repeat(rmia(draws=1, population=8), n=2)", "on-control(loss)", "turned(loss)", "same-noise(loss)"),
@@ -84,6 +85,7 @@ DEAR = {FIRST[name] for name in FEWEST} | {
 }
 LEAST = {FEWEST.get(name, spec) for name, spec in FIRST.items()}
 ASKS = {"words": "stable diffusion", "restorer=inpaint": "inpainting", "clid": "stable diffusion"}
+ASKS |= {"pullback": "stable diffusion"}
 ASKS |= {"symmetries=quarter-turn+shear+negative": "stable diffusion"}  # a kind that has it
 # With the slow ones the first row of an attack meets every kind, and all rows one kind of each space and condition.
 EVERY_SETTING = [EVERY_ROW, "stable diffusion", "class-conditional", "inpainting", "flux"]
@@ -194,6 +196,8 @@ def refused(spec, kind, target):
         return "captions"
     if "class-discrepancy" in spec and target.conditioning != "class":
         return "compares classes"
+    if "pullback" in spec and not target.latent:
+        return "differentiates the decoder"
     if "restorer=inpaint" in spec and kind != "inpainting":
         return "no inpainting network"
     return None
@@ -320,7 +324,8 @@ def test_every_attack_that_works_alone_has_a_direction():
     at_chance = {"drc-paper"}  # its encoder of photographs sees little in blobs of 16 pixels; see docs/accuracy.md
     with_captions = {"clid", "recaptioned"}  # see test_clid.py
     with_classes = {"class-discrepancy"}  # see test_class_discrepancy.py
-    elsewhere = with_classes | with_shadows | controls | by_eye | at_chance | with_captions
+    in_latents = {"pullback"}  # see test_pullback.py
+    elsewhere = in_latents | with_classes | with_shadows | controls | by_eye | at_chance | with_captions
     assert {spec.partition("(")[0] for spec in DIRECTION} >= set(attacks()) - REVERSED - elsewhere
 
 

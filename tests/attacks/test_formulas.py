@@ -211,6 +211,10 @@ REFUSED = {
     "fremia(drc)": "drc@2 compares no two pictures",
     "fremia(radius=0)": "above 0",
     "fremia(damping=1.5)": "0..1",
+    "pullback(drc)": "compares no two pictures",
+    "pullback(rediffuse)": "compares pixels",
+    "pullback(loss, dropped=1)": "below 1",
+    "pullback(loss, probes=0)": "1 or more",
 }
 
 

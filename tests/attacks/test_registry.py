@@ -68,7 +68,7 @@ UNSEEN = {"clid", "complexity", "quantile", "rank-average"}
 SHADOWS = {"gsa", "lira", "rmia"}
 LABELS = {"logistic", "secmi-nn"}
 AROUND_ANOTHER = {"calibrated", "flip", "on-control", "turned", "recaptioned", "repeat", "symmetric", "timesteps"}
-AROUND_ANOTHER |= {"same-noise"}
+AROUND_ANOTHER |= {"same-noise", "pullback"}
 
 
 def names(text, *options, **given):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 
@@ -17,8 +18,13 @@ Pairs = Sequence[tuple[torch.Tensor, torch.Tensor]]
 class Compared(Attack):
     """An attack in two halves: the pictures or noises that it compares, and its distance between them.
 
-    That they can be taken apart lets `fremia` filter both sides before the distance is taken.
+    That they can be taken apart lets `fremia` filter both sides before the distance is taken, and `pullback` leave out
+    a part of them.
+
+    in_pixels: whether it compares pictures on a model in latents, too, not latents or their noise.
     """
+
+    in_pixels: ClassVar[bool] = False
 
     @abstractmethod
     def pairs(self, target: Target, batch: Batch) -> Pairs:

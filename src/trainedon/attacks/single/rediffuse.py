@@ -42,6 +42,7 @@ class ReDiffuse(Compared):
 
     name: ClassVar[str] = "rediffuse"
     title: ClassVar[str] = "Mean of variations"
+    in_pixels: ClassVar[bool] = True
     black_box: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2405.20771"
     reported: ClassVar[tuple[Reported, ...]] = (Reported("cifar10", auc=0.96),)

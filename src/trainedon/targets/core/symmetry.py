@@ -163,6 +163,13 @@ class Symmetric(Target):
     def decode(self, states: torch.Tensor) -> torch.Tensor:
         return self._back(self.through.decode(self._move(states)))
 
+    @property
+    def shows_influence(self) -> bool:
+        return self.through.shows_influence
+
+    def decoder_influence(self, states: torch.Tensor, patterns: torch.Tensor) -> torch.Tensor:
+        return self._back(self.through.decoder_influence(self._move(states), self._move(patterns)))
+
     def bounded(self, states: torch.Tensor) -> torch.Tensor:
         return self.through.bounded(states)
 

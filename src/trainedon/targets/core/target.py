@@ -42,6 +42,7 @@ T = TypeVar("T")
 LACKING = {
     "features": "shows no features of its network: choose another encoder, such as pixel",
     "gradients of weights": "gives no gradients of its weights: leave out gsa",
+    "influence of latents": "has no decoder that can be differentiated: leave out pullback",
 }
 
 
@@ -184,8 +185,18 @@ class Target(ABC):
         """
         raise self.lacks("gradients of weights")
 
+    def decoder_influence(self, states: torch.Tensor, patterns: torch.Tensor) -> torch.Tensor:
+        """How much each dimension of latents moves the picture: the squared norm of its column in the decoder's
+        Jacobian J at these latents, estimated without bias as the mean of `(J^T v)^2` over patterns v of random signs
+        (Hutchinson's estimator, of `diag(J^T J)`).
+
+        Asked for by `pullback`. states: float32 (n, *shape). patterns: float32 (probes, *picture) of -1 and 1. Returns
+        float32 (n, *shape). Counts no evaluation. Raises UserError for a model without a decoder at hand.
+        """
+        raise self.lacks("influence of latents")
+
     def lacks(self, what: str) -> UserError:
-        """What to say where `features`, or `gradients of weights`, are asked of a model that has none."""
+        """What to say where something of LACKING is asked of a model that has none."""
         return UserError(f"{self.identity.name} {LACKING[what]}")
 
     @property
@@ -202,6 +213,11 @@ class Target(ABC):
     def gives_gradients(self) -> bool:
         """Whether `gradient_norms` has an answer; no evaluation."""
         return type(self).gradient_norms is not Target.gradient_norms
+
+    @property
+    def shows_influence(self) -> bool:
+        """Whether `decoder_influence` has an answer; no evaluation."""
+        return type(self).decoder_influence is not Target.decoder_influence
 
     @property
     def attends(self) -> bool:

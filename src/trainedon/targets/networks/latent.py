@@ -131,6 +131,23 @@ class Latent(Network):
     def decode(self, states: torch.Tensor) -> torch.Tensor:
         return self._through(self.decoded, states / self._scale + self._shift)
 
+    def decoder_influence(self, states: torch.Tensor, patterns: torch.Tensor) -> torch.Tensor:
+        """As in `Target`; until the way back is done, all that pictures went through in the decoder is held. Of a
+        VQModel the gradient passes by the rounding to its codes."""
+
+        def influence(z: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+            with torch.enable_grad():
+                z = z.detach().requires_grad_()
+                pictures = self.decoded(z, t, condition)
+                squares = torch.zeros_like(z, requires_grad=False)
+                for pattern in patterns:
+                    (gradient,) = torch.autograd.grad((pictures * pattern).sum(), z, retain_graph=True)
+                    squares += gradient.square()
+            return squares / len(patterns)
+
+        found = self._through(influence, states / self._scale + self._shift)
+        return found / self._scale**2  # by latents as the network knows them, not as the decoder does
+
     def encoded(self, x: torch.Tensor, _t: torch.Tensor, _condition: Condition) -> torch.Tensor:
         """What the autoencoder makes of a batch of pictures, as it is."""
         found = self.autoencoder.encode(x.to(memory_format=torch.channels_last))
