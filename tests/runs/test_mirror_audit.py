@@ -102,10 +102,11 @@ def test_a_control_model_says_it_of_these_pictures(audit, other):
 
 
 def test_another_view_can_be_what_is_as_likely(audit):
-    found = audit(null_view="half-turn")
-    assert found.mirror.view == "half-turn"
-    assert found.chirality is None
-    assert "turned by half a circle" in found.claim.because
+    for view, said in (("half-turn", "turned by half a circle"), ("red-blue", "with red and blue exchanged")):
+        found = audit(null_view=view)
+        assert found.mirror.view == view
+        assert found.chirality is None
+        assert said in found.claim.because
     with pytest.raises(UserError, match="use one of"):
         audit(null_view="sideways")
 

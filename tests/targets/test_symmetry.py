@@ -126,7 +126,9 @@ def test_a_picture_that_no_view_changes_has_no_score(target):
     batch = Batch.of(torch.rand(1, 1, 16, 16).expand(2, 3, 16, 16).contiguous() - 0.5)  # grey
     (attack,) = parse_attacks("drc@1(degradation=diffuse:100, restorations=1, symmetries=red-blue)")
     assert not np.isfinite(attack.score(target, batch)).any() and "the same in every view" in attack.unscored
-    assert attack.null_view is None
+    assert attack.null_view == "red-blue"
+    (turned,) = parse_attacks("drc@1(symmetries=quarter-turn)")
+    assert turned.null_view is None, "it does not undo itself"
 
 
 def test_a_hidden_region_is_moved_with_the_picture():

@@ -68,10 +68,11 @@ def audit(
     is run too: what it finds there is no memory.
 
     null_view: of audits without unseen pictures, the view that a picture is compared with: `mirror` (which `auto` is),
-    `upside-down`, `half-turn`, or `none`, which leaves scores alone. mirror_reference: pictures of the kind that the
-    model cannot have seen; they need not be alike in other ways, and say how often chance puts such a picture ahead of
-    that view of it. controls: whether the attacks that the claim rests on are run on mirrored pictures too, and those
-    on a model that is conditioned on captions with other captions. progress: called with (what, done, total).
+    `upside-down`, `half-turn`, `red-blue`, or `none`, which leaves scores alone. mirror_reference: pictures of the
+    kind that the model cannot have seen; they need not be alike in other ways, and say how often chance puts such a
+    picture ahead of that view of it. controls: whether the attacks that the claim rests on are run on mirrored pictures
+    too, and those on a model that is conditioned on captions with other captions. progress: called with (what, done,
+    total).
 
     Raises UserError, in one line that says what to do, for anything that cannot be used or does not go together.
     """

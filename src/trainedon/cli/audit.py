@@ -58,8 +58,8 @@ def audit(
     null_view: Annotated[
         str,
         typer.Option(
-            help="Without --unseen, what each picture is compared with: mirror (which auto is), upside-down or "
-            "half-turn, whichever such pictures are as likely in; none leaves scores alone."
+            help="Without --unseen, what each picture is compared with: mirror (which auto is), upside-down, "
+            "half-turn or red-blue, whichever such pictures are as likely in; none leaves scores alone."
         ),
     ] = "auto",
     mirror_reference: Annotated[

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, cast, get_args
 
 # Each undoes itself: for a kind of picture that is as likely so, either of the two may be the picture.
-NullView = Literal["mirror", "upside-down", "half-turn"]
+NullView = Literal["mirror", "upside-down", "half-turn", "red-blue"]
 
 
 def the_one_view(names: Sequence[str]) -> NullView | None:

@@ -180,12 +180,12 @@ class Batch:
     ) -> Batch:
         """Decoded pictures (one or more), each brought to (height, width) by `fit`; labels only if all have one,
         captions if any has. rendering: the one with which they were decoded. views: those that scores will be taken off
-        for, each of which costs reading some pictures once more."""
+        for; each one that moves places costs reading some pictures once more."""
         labels = [picture.label for picture in pictures]
         captions = tuple(picture.caption for picture in pictures)
         rows = [fit(picture.rgb, size, channels, rendering) for picture in pictures]
         turned = {}
-        for view in views:
+        for view in VIEWS.keys() & {*views}:
             others = [
                 _read_in(view, picture.rgb, own, size, channels, rendering)
                 for picture, own in zip(pictures, rows, strict=True)

@@ -17,6 +17,7 @@ GUESSED: dict[str | None, str] = {
     "mirror": "Guess in the mirror",
     "upside-down": "Guess upside down",
     "half-turn": "Guess half-turned",
+    "red-blue": "Guess in other colours",
 }
 PAINTED = "what the model painted back"
 

@@ -8,7 +8,12 @@ from trainedon.evidence.protocol.mirror_test import ASSUMED
 from trainedon.evidence.statistics.sign_flip import MOST_ODDS
 from trainedon.reporting import words
 
-VIEW = {"mirror": "mirror image", "upside-down": "image upside down", "half-turn": "image turned by half a circle"}
+VIEW = {
+    "mirror": "mirror image",
+    "upside-down": "image upside down",
+    "half-turn": "image turned by half a circle",
+    "red-blue": "image with red and blue exchanged",
+}
 CONDITION = (
     "It rests on one condition that no statistic can check in full: that {views} of such pictures are about as likely "
     "as the pictures. It does not say of any one picture that it was used."

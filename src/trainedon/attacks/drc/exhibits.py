@@ -11,7 +11,7 @@ from trainedon.attacks.core.answers import Exhibit
 from trainedon.attacks.drc.comparison import as_pictures
 from trainedon.attacks.drc.views import Found, Views
 from trainedon.formats.null_view import NullView
-from trainedon.targets import SYMMETRIES
+from trainedon.targets import TRANSFORMATIONS
 
 
 def exhibits(views: Views, found: Found, notes: Sequence[str]) -> tuple[Exhibit, ...]:
@@ -60,7 +60,7 @@ def exhibit(
 def beside_view(here: Sequence[Exhibit], there: Sequence[Exhibit], view: NullView) -> tuple[Exhibit, ...]:
     """What there is to see of each picture, with the same of its view beside it. there: of the model conjugated by it,
     whose answers are moved back."""
-    move = SYMMETRIES[view]
+    move = TRANSFORMATIONS[view].move
     return tuple(
         replace(
             one,

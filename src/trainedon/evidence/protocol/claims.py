@@ -41,7 +41,12 @@ MIRRORED = (
     "pictures are about as likely as the pictures: to explain it otherwise, pictures that the model never saw would "
     "have to come out ahead of their {views} more than {most} times as often as behind."
 )
-VIEWS = {"mirror": "mirror images", "upside-down": "images upside down", "half-turn": "images turned by half a circle"}
+VIEWS = {
+    "mirror": "mirror images",
+    "upside-down": "images upside down",
+    "half-turn": "images turned by half a circle",
+    "red-blue": "images with red and blue exchanged",
+}
 ODDS = {
     "assumed": "Up to {odds:.3g} times as often was put down to chance, which is assumed.",
     "reference": "Up to {odds:.3g} times as often was put down to chance, since of {n} pictures that the model cannot "

@@ -358,7 +358,7 @@ class MirrorTest(Document):
     """Every suspect against its own mirror image, or another view of it: the signs of an attack's scores, which are
     differences to the model seen that way."""
 
-    view: str = Field(description="mirror, upside-down or half-turn")
+    view: str = Field(description="mirror, upside-down, half-turn or red-blue")
     n: Count = Field(description="suspects with a sign, of near-duplicates one")
     n_positive: Count
     n_flipped: Count = Field(description="signs that are flipped apart: as many, or sources where these are known")

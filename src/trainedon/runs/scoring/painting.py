@@ -10,7 +10,7 @@ from trainedon.attacks.drc.drc_paint import hidden_centre
 from trainedon.attacks.drc.guesses import guessing
 from trainedon.attacks.wrappers.turned import Turned
 from trainedon.runs.scoring.exhibit_files import SAMPLED, STRONGEST
-from trainedon.targets import Target
+from trainedon.targets import TRANSFORMATIONS, Target
 
 
 def showing(attacks: Sequence[Attack]) -> int | None:
@@ -31,10 +31,15 @@ def painting_cost(target: Target, attack: Attack) -> Cost:
     if attack.shown_as != "noised":
         return Cost(0)
     centre = hidden_centre(target, getattr(attack, "seed", 0)).cost(target)
-    times = 1 if attack.null_view is None else 2
+    times = 1 + paints_in_view(target, attack)
     guesses = guessing(attack)
     again = Cost(0) if guesses is None else guesses.cost(target)
     return Cost(times * centre.forward + again.forward, times * centre.backward + again.backward)
+
+
+def paints_in_view(target: Target, attack: Attack) -> bool:
+    """Whether the picture is painted in the view, too, that its score is compared with: latents do not know all."""
+    return attack.null_view is not None and TRANSFORMATIONS[attack.null_view].conjugates(target)
 
 
 def is_spared(attack: Attack) -> bool:

@@ -27,7 +27,7 @@ from trainedon.pictures.pixels.picture import digest, unpack
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.runs.scoring.exhibit_files import Selection, Shown
 from trainedon.runs.scoring.outlook import Outlook
-from trainedon.runs.scoring.painting import painting_cost, showing
+from trainedon.runs.scoring.painting import painting_cost, paints_in_view, showing
 from trainedon.runs.scoring.unfinished import PartialShard
 from trainedon.runs.scoring.within_batches import told_within
 from trainedon.targets import Evaluations, Journal, Pace, Symmetric, Target
@@ -204,7 +204,7 @@ class Scorer:
             tell = partial(_tell_painting, progress, before, total)
             with told_within(self._target, self._pace, cost, size, tell):
                 found = run(exhibitor, self._target, batch.take(now)).exhibits
-                if attack.null_view is not None:
+                if attack.null_view is not None and paints_in_view(self._target, attack):
                     there = Symmetric.of(self._target, attack.null_view)
                     found = beside_view(found, run(exhibitor, there, batch.take(now)).exhibits, attack.null_view)
                 if guesser is not None:

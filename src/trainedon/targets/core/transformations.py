@@ -97,7 +97,7 @@ TRANSFORMATIONS: dict[str, Transformation] = {
     "shear": Transformation(partial(_interpolated, _shear), None, "interpolated"),
     "quarters": Transformation(_swap_quarters, partial(_swap_quarters, sign=-1), "places"),
     "negative": _own_inverse(torch.neg, "levels"),
-    "red-blue": _own_inverse(partial(torch.flip, dims=(1,)), "levels"),
+    "red-blue": _own_inverse(partial(torch.flip, dims=(-3,)), "levels"),
 }
 
 
