@@ -7,7 +7,8 @@ A network of somebody's own is brought in by `Target.of`, or, where that does no
             return my_network(x_t, t)
 
 `predict` is all that must be written, and what most attacks ask. `features`, `attention` and `gradient_norms` are for
-the attacks and regions that say so; a latent model also says `latent`, `picture`, `encode`, `decode` and `bounded`.
+the attacks and regions that say so; a latent model also says `latent`, `picture`, `encode`, `decode` and `bounded`, and
+for `pullback` `decoder_influence`.
 """
 
 from __future__ import annotations
