@@ -23,7 +23,15 @@ from trainedon.targets.core import device
 from trainedon.targets.core.row_memory import Footprint, Memory, RowsNeed, peak_of
 from trainedon.targets.networks import families
 from trainedon.targets.networks import footprint as target_footprint
-from trainedon.targets.networks.footprint import BACK, check_weight_gradients, fit, footprint, reckon_apart
+from trainedon.targets.networks.footprint import (
+    BACK,
+    _decoder_need,
+    check_weight_gradients,
+    fit,
+    fit_decoder_gradients,
+    footprint,
+    reckon_apart,
+)
 from trainedon.targets.reading import bounds
 
 MIB = 2**20
@@ -162,6 +170,20 @@ def test_rows_are_fewer_where_gradients_are_taken(target, monkeypatch):
     for _ in range(2):  # and is not forgotten
         with pytest.raises(UserError, match=r"the way back of a single row takes .* leave out attacks that need"):
             curvature.score(target, pictures)
+
+
+def test_pictures_are_fewer_where_the_way_back_leads_through_the_decoder(target, monkeypatch):
+    (pullback,) = parse_attacks("pullback(loss, probes=1)")
+    pictures = Batch.of(torch.rand(3, 3, 16, 16) * 2 - 1)
+    many, need = pullback.score(target, pictures), _decoder_need(target)
+    for rows, most in ((8, 8), (2, 2)):
+        target.batching = Batching(32, coder=Batching(8))
+        fit_decoder_gradients(target, Memory(need.bytes(rows), 1.0))
+        assert target.batching.coder.most == most
+    assert pullback.score(target, pictures) == pytest.approx(many, rel=1e-4)
+    monkeypatch.setattr(Memory, "of", lambda _device: Memory(need.bytes(1) - 1, 1.0))
+    with pytest.raises(UserError, match=r"through its decoder takes .* leave out pullback"):
+        pullback.score(target, pictures)
 
 
 def test_gradients_of_weights_hold_one_of_each_besides(target):

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from trainedon.attacks.core.answers import Progress, silent
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.compared import Compared
 from trainedon.attacks.core.registry import register
@@ -16,6 +17,7 @@ from trainedon.errors import UserError
 from trainedon.noise import generator
 from trainedon.pictures import Batch
 from trainedon.targets import Target
+from trainedon.targets.networks.footprint import fit_decoder_gradients
 
 
 @register
@@ -53,6 +55,10 @@ class Pullback(Wrapper):
                 f"{self.name} differentiates the decoder of a model in latents, and {target.identity.name} has none at "
                 f"hand: leave it out, or take {self.attack.name} alone"
             )
+
+    def prepare(self, target: Target, progress: Progress = silent) -> None:
+        super().prepare(target, progress)
+        fit_decoder_gradients(target)
 
     def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
         assert isinstance(self.attack, Compared)  # others are refused when it is made

@@ -119,6 +119,27 @@ def fit_gradients(target: Target, memory: Memory | None = None) -> None:
     _at_most(target, target.batching, need.most(memory), memory, "row")
 
 
+def fit_decoder_gradients(target: Target, memory: Memory | None = None) -> None:
+    """As `fit_gradients`, for attacks that go back through the decoder of a model in latents."""
+    memory = memory or Memory.of(target.device)
+    coder = target.batching.coder if isinstance(target, Latent) else None
+    if not isinstance(target, Latent) or coder is None or memory is None:
+        return
+    picture = target.picture[1] * target.picture[2] * target.autoencoder.config.block_out_channels[0]
+    if SURELY * BACK * 4 * picture * coder.most < memory.room // 2:
+        return
+    need = _decoder_need(target)
+    if need is None:
+        return
+    if need.most(memory) < 1 and memory.fatal:
+        raise UserError(
+            f"{target.identity.name}: the way back of a single picture through its decoder takes "
+            f"{_gib(need.bytes(1))}, and {_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: leave "
+            "out pullback, close other programs, take a larger machine, or a smaller --size"
+        )
+    _at_most(target, coder, need.most(memory), memory, "picture")
+
+
 def check_weight_gradients(target: Target, rows: int, memory: Memory | None = None) -> None:
     """Raises UserError where memory, of which too much would end the process, has no room for the gradients of all
     weights over so many rows, which are asked together. memory: as it is now, where not given."""
@@ -200,6 +221,17 @@ def _coder_need(target: Latent) -> RowsNeed | None:
         target.decoded(states, t, UNCONDITIONAL)
 
     return _need(target.autoencoder, both)
+
+
+def _decoder_need(target: Latent) -> RowsNeed | None:
+    """Of the way from latents to the picture and back."""
+    states, t = torch.zeros(1, *target.shape, device=target.device), torch.zeros(1, dtype=torch.int64)
+
+    def and_back() -> object:
+        z = states.clone().requires_grad_(True)
+        return torch.autograd.grad(target.decoded(z, t, UNCONDITIONAL).sum(), z)
+
+    return _need(target.autoencoder, and_back, gradients=True)
 
 
 def _need(network: nn.Module, work: Any, gradients: bool = False) -> RowsNeed | None:
