@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.flow import opened
 from benchmarks.looks import log_errors
 from benchmarks.marks import write_between
+from benchmarks.weak import of_both
 from trainedon.pictures import load_pictures
 from trainedon.targets import TRANSFORMATIONS
 
@@ -53,15 +54,8 @@ class Seen:
 
 
 def seen(spec: Sequence[str], out: Path, limit: int) -> Seen:
-    """What is measured of a target, kept in `out`, a file for each source."""
-    name, model, members, unseen = spec
-    found = [
-        measured(model, Path(source), out / f"{name}-{kind}.npz", limit)
-        for kind, source in (("members", members), ("unseen", unseen))
-    ]
-    sizes = [len(gains) for gains, _ in found]
-    gains, apart = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Seen(gains, apart, np.arange(sum(sizes)) < sizes[0])
+    """What is measured of a target."""
+    return Seen(*of_both(spec, out, limit, measured))
 
 
 def measured(model: str, source: Path, kept: Path, limit: int) -> tuple[np.ndarray, np.ndarray]:

@@ -45,6 +45,7 @@ CDI_DEALS, ENOUGH = 999, 50  # of the tests of several columns; after so many as
 FEWEST = 20  # unseen pictures that a set is compared with
 DEALT = Deals(999, one_by_one=0)
 RIDGE = 0.01  # share of the mean variance
+Measure = Callable[[str, Path, Path, int], tuple[np.ndarray, np.ndarray]]  # model, source, where it is kept, limit
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,20 @@ class Looked:
 
 
 def looked(spec: Sequence[str], out: Path, limit: int) -> Looked:
-    """What is measured of a target, kept in `out`, a file for each source."""
+    """What is measured of a target."""
+    return Looked(*of_both(spec, out, limit, measured))
+
+
+def of_both(spec: Sequence[str], out: Path, limit: int, measure: Measure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `measure` finds of members and unseen pictures, one after the other, and which of them are members, bool
+    (n,). Kept in `out`, a file for each source."""
     name, model, members, unseen = spec
     found = [
-        measured(model, Path(source), out / f"{name}-{kind}.npz", limit)
+        measure(model, Path(source), out / f"{name}-{kind}.npz", limit)
         for kind, source in (("members", members), ("unseen", unseen))
     ]
-    sizes = [len(errors) for errors, _ in found]
-    errors, peers = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Looked(errors, peers, np.arange(sum(sizes)) < sizes[0])
+    first, second = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return first, second, np.arange(len(first)) < len(found[0][0])
 
 
 def measured(model: str, source: Path, kept: Path, limit: int) -> tuple[np.ndarray, np.ndarray]:
