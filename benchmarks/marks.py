@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainedon.errors import UserError
 from trainedon.files import write_text
+
+
+def tell(parts: Sequence[str], page: Path | None, begin: str, end: str) -> None:
+    """Print paragraphs and the lines of tables, which stand together, and write them into the page, if one is given."""
+    text = ""
+    for before, line in zip(["", *parts], parts, strict=False):
+        text += ("\n" if line.startswith("|") and before.startswith("|") else "\n\n") + line
+    sys.stdout.write(text + "\n")
+    if page:
+        write_between(page, begin, end, f"{text}\n\n")
 
 
 def write_between(page: Path, begin: str, end: str, text: str) -> None:

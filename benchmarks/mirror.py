@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -25,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import mannwhitneyu
 
-from benchmarks.marks import write_between
+from benchmarks.marks import tell
 from trainedon.attacks import Attack, parse_attacks
 from trainedon.attacks.wrappers.symmetric import against
 from trainedon.evidence import clopper_pearson, knockoff_q, sign_flip_test
@@ -116,15 +115,20 @@ def names(sets: int) -> list[str]:
         (20, 80, 2.0, 3.0),
         (0, 100, 2.0, 0.0),
     ]:
-        right, wrong = [], []
+        named = []
         for _ in range(sets // 4):
             null = np.abs(rng.normal(size=n)) * np.where(rng.random(n) < odds / (1 + odds), 1, -1)
-            named = knockoff_q(np.concatenate([rng.normal(shift, 1, m), null]), odds) <= FALSE_DISCOVERY_RATE
-            right.append(named[:m].mean() if m else np.nan)
-            wrong.append(named[m:].sum() / max(1, named.sum()))
-        told = f"{np.mean(right):.2f}" if m else "-"
-        lines.append(f"| {m} | {n} | {odds:g} | {shift:g} | {told} | {np.mean(wrong):.3f} |")
+            named.append(knockoff_q(np.concatenate([rng.normal(shift, 1, m), null]), odds) <= FALSE_DISCOVERY_RATE)
+        lines.append(f"| {m} | {n} | {odds:g} | {shift:g} | {shares_named(named, m)} |")
     return lines
+
+
+def shares_named(named: Sequence[np.ndarray], used: int) -> str:
+    """Two cells of a table: the mean share of the used pictures that are named, and of the named ones that are wrongly
+    so. named: of each set which pictures are, bool (n,), the used ones first."""
+    right = f"{np.mean([one[:used].mean() for one in named]):.2f}" if used else "-"
+    wrong = np.mean([one[used:].sum() / max(1, one.sum()) for one in named])
+    return f"{right} | {wrong:.3f}"
 
 
 @dataclass(frozen=True)
@@ -256,12 +260,7 @@ def main() -> None:
             f"unseen*: the same suspects against {UNSEEN} other pictures, by the attack as it is:",
             *claims(scored, args.draws),
         ]
-    text = ""
-    for before, line in zip(["", *parts], parts, strict=False):
-        text += ("\n" if line.startswith("|") and before.startswith("|") else "\n\n") + line
-    sys.stdout.write(text + "\n")
-    if args.page:
-        write_between(args.page, BEGIN, END, f"{text}\n\n")
+    tell(parts, args.page, BEGIN, END)
 
 
 if __name__ == "__main__":

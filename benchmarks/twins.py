@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 import trainedon
-from benchmarks.marks import write_between
-from benchmarks.mirror import Counted
+from benchmarks.marks import tell
+from benchmarks.mirror import Counted, shares_named
 from trainedon import run_files
 from trainedon.evidence.protocol.twins import LEVEL, TwinScores
 from trainedon.evidence.statistics.quade import chosen_test
@@ -122,15 +121,12 @@ def names(sets: int) -> list[str]:
     rng = np.random.default_rng(3)
     for k in (1, 3, 9):
         for used, not_used, by in ((64, 64, 4.0), (64, 64, 2.0), (20, 80, 4.0), (0, 100, 0.0)):
-            right, wrong = [], []
+            named = []
             for _ in range(sets // 4):
                 scores = rng.normal(size=(used + not_used, k + 1))
                 scores[:used, 0] += by
-                named = TwinScores(scores[:, 0], scores[:, 1:]).q_values() <= NAMED
-                right.append(named[:used].mean() if used else np.nan)
-                wrong.append(named[used:].sum() / max(1, named.sum()))
-            told = f"{np.mean(right):.2f}" if used else "-"
-            lines.append(f"| {k} | {used} | {not_used} | {by:g} | {told} | {np.mean(wrong):.3f} |")
+                named.append(TwinScores(scores[:, 0], scores[:, 1:]).q_values() <= NAMED)
+            lines.append(f"| {k} | {used} | {not_used} | {by:g} | {shares_named(named, used)} |")
     return lines
 
 
@@ -203,12 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if len(faces) < TWINNED * (1 + OTHERS):
             parser.error(f"{args.faces} holds {len(faces)} PNG files: give {TWINNED * (1 + OTHERS)} or more")
         parts += ["Whole audits of models that were trained on published copies alone:", *models(faces, args.out)]
-    text = ""
-    for before, line in zip(["", *parts], parts, strict=False):
-        text += ("\n" if line.startswith("|") and before.startswith("|") else "\n\n") + line
-    sys.stdout.write(text + "\n")
-    if args.page:
-        write_between(args.page, BEGIN, END, f"{text}\n\n")
+    tell(parts, args.page, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import pickle
 import re
@@ -21,6 +22,8 @@ import torch
 from hostile.cases import hostile
 from PIL import Image
 from safetensors.torch import load_file, save_file
+
+from trainedon.free_memory import free_of_system
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WORDS = ("vocab.json", "merges.txt", "tokenizer.json")
@@ -378,7 +381,9 @@ def weights_of_a_terabyte_of_nothing(model: Path) -> None:
         file.truncate(2**40)
 
 
-@spoilt("its weights")  # take more than is free; where a terabyte is, the network is larger than them
+@spoilt(
+    "its weights take 1024.0 GiB of memory" if (free_of_system() or math.inf) < 2**40 else "larger than its weights"
+)
 def weights_of_a_terabyte_that_the_header_speaks_of(model: Path) -> None:
     entry = {"dtype": "F32", "shape": [2**38], "data_offsets": [0, 2**40]}
     header = json.dumps({"conv_in.weight": entry}).encode()

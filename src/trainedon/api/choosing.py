@@ -155,7 +155,7 @@ def lead_of(asked: Attacks, unseen: bool, view: NullView | None = None) -> Lead:
     """The test that an audit's claim speaks of: that of all attacks together (CDI) where a group of them, `cdi` or
     `drc-set`, is named first, against unseen pictures or, `cdi` alone, against a view of each. Raises UserError where
     there are neither."""
-    from trainedon.attacks.core.registry import GROUPS
+    from trainedon.attacks.core.attack import GROUPS
 
     first = next(iter(_listed(asked)), None)
     if not isinstance(first, str):

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from trainedon.attacks.core.answers import Reported
-from trainedon.attacks.core.attack import Attack
-from trainedon.attacks.core.registry import GROUPS, attacks, superseded
+from trainedon.attacks.core.attack import GROUPS, Attack
+from trainedon.attacks.core.registry import attacks, superseded
 from trainedon.attacks.single.loss import Loss
 from trainedon.errors import UserError
 from trainedon.spec import Parameter, described, meanings, parameters, spelled

@@ -13,7 +13,7 @@ from trainedon.attacks import Attack, Progress
 from trainedon.attacks.core.pool import Pool
 from trainedon.attacks.wrappers.on_control import on_control
 from trainedon.attacks.wrappers.recaptioned import controls, with_pool
-from trainedon.attacks.wrappers.turned import Turned, turned
+from trainedon.attacks.wrappers.turned import Turned, leading, turned
 from trainedon.errors import UserError
 from trainedon.files import file_digest, write_text
 from trainedon.formats import RunRecord, write_record
@@ -247,4 +247,4 @@ def _turned(plan: Plan, rules: evidence.Rules) -> list[Turned]:
         return []
     if plan.kind != "audit" or plan.by_mirror:  # the mirror test compares with mirror images itself
         return []
-    return turned(plan.attacks if plan.lead == "cdi" else plan.attacks[:1], rules.turned)
+    return turned(leading(plan.attacks, plan.lead), rules.turned)

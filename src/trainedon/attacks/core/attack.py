@@ -27,6 +27,14 @@ HAVE: tuple[Need, ...] = ("gradients", "unseen", "labels", "captions", "classes"
 # An attack that has versions -> the one that its plain name means. A version never changes; a better one gets a number
 # of its own.
 RECOMMENDED = {"drc": "drc@2"}
+# Several attacks under one name, for one test of all together. `cdi`: scores that dataset inference puts together
+# (arXiv 2411.12858, section 5). `drc-set`: each reference of `drc` by itself, so that the test can leave out the one
+# that the training knew.
+GROUPS = {
+    "cdi": ", ".join(f"loss(t={t})" for t in range(100, 1000, 100))
+    + ", secmi, pia, pian, sima, pfami, noise-aggregation",
+    "drc-set": ", ".join(f"drc@2(symmetries={view}, restorations=6)" for view in ("mirror", "half-turn")),
+}
 REMEDIES: dict[Need, str] = {
     "gradients": "gradients of the network: count them among what you have",
     "labels": "pictures whose membership is known, which `trainedon evaluate` has and an audit has not",
@@ -52,7 +60,7 @@ class Attack(Part, ABC):
     """
 
     noun: ClassVar[Noun] = Noun(
-        "attack", "trainedon.attacks", example="pia", also=("all", "cdi", "drc-set"), recommended=RECOMMENDED
+        "attack", "trainedon.attacks", example="pia", also=("all", *GROUPS), recommended=RECOMMENDED
     )
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # every attack is a dataclass
     title: ClassVar[str]

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from trainedon.attacks.core.attack import HAVE, Attack
+from trainedon.attacks.core.attack import GROUPS, HAVE, Attack
 from trainedon.errors import UserError
 from trainedon.spec import check_spelling, is_required, names, register, split
 
 __all__ = ["attacks", "parse_attacks", "register", "several", "works_alone"]
 
 LEAD = "drc"  # the first of all: the one that an audit's claim speaks of
-# Several attacks under one name, for one test of all together. `cdi`: scores that dataset inference puts together
-# (arXiv 2411.12858, section 5). `drc-set`: each reference of `drc` by itself, so that the test can leave out the one
-# that the training knew.
-GROUPS = {
-    "cdi": ", ".join(f"loss(t={t})" for t in range(100, 1000, 100))
-    + ", secmi, pia, pian, sima, pfami, noise-aggregation",
-    "drc-set": ", ".join(f"drc@2(symmetries={view}, restorations=6)" for view in ("mirror", "half-turn")),
-}
 
 
 def attacks() -> dict[str, type[Attack]]:

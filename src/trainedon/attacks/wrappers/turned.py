@@ -79,7 +79,11 @@ def turned(attacks: Sequence[Attack], symmetries: Sequence[str]) -> list[Turned]
     return [one for one in made if one not in attacks]
 
 
+def leading(attacks: Sequence[Attack], lead: str) -> Sequence[Attack]:
+    """Those that a claim against unseen pictures rests on: the first one, or all together where `cdi` leads."""
+    return attacks if lead == "cdi" else attacks[:1]
+
+
 def mirrorable(attacks: Sequence[Attack], lead: str) -> bool:
-    """Whether `turned` by the mirror has controls of all attacks that a claim rests on: of the first one, or of all
-    together where `cdi` leads."""
-    return all(attack.null_view != "mirror" for attack in (attacks if lead == "cdi" else attacks[:1]))
+    """Whether `turned` by the mirror has controls of all attacks that a claim rests on."""
+    return all(attack.null_view != "mirror" for attack in leading(attacks, lead))

@@ -103,7 +103,7 @@ def _side(run: Path) -> _Side:
     if not record.is_complete:
         raise UserError(unfinished(run, record))
     asked = ASKED[record.kind]
-    if record.kind == "audit" and record.choices.lead not in ("first", "cdi"):
+    if not record.has_unseen_to_compare:
         raise UserError(
             f"{run} compares pictures with views or copies of themselves; only runs with --unseen can be compared"
         )

@@ -81,16 +81,8 @@ def fit(target: Network, memory: Memory | None) -> None:
         return
     found, batching = footprint(target), target.batching
     for what, need, of in (("row", found.network, batching), ("picture", found.coder, batching.coder)):
-        if need is None or of is None:
-            continue
-        most = need.most(memory)
-        if most < 1 and memory.fatal:
-            raise UserError(
-                f"{target.identity.name}: a single {what} takes {_gib(need.bytes(1))} beside the weights, and "
-                f"{_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: close other programs, take a "
-                "larger machine, or a smaller --size"
-            )
-        _at_most(target, of, most, memory, what)
+        if need is not None and of is not None:
+            _fit(target, of, need, memory, what)
 
 
 def fit_gradients(target: Target, memory: Memory | None = None) -> None:
@@ -109,14 +101,9 @@ def fit_gradients(target: Target, memory: Memory | None = None) -> None:
     if need is None or memory is None:
         target.batching.there_and_back = True
         return
-    if need.most(memory) < 1 and memory.fatal:
-        raise UserError(
-            f"{target.identity.name}: the way back of a single row takes {_gib(need.bytes(1))} beside the weights, "
-            f"and {_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: leave out attacks that need "
-            "gradients, close other programs, take a larger machine, or a smaller --size"
-        )
+    way = "the way back of a single row"
+    _fit(target, target.batching, need, memory, "row", way, "leave out attacks that need gradients")
     target.batching.there_and_back = True
-    _at_most(target, target.batching, need.most(memory), memory, "row")
 
 
 def fit_decoder_gradients(target: Target, memory: Memory | None = None) -> None:
@@ -131,13 +118,8 @@ def fit_decoder_gradients(target: Target, memory: Memory | None = None) -> None:
     need = _decoder_need(target)
     if need is None:
         return
-    if need.most(memory) < 1 and memory.fatal:
-        raise UserError(
-            f"{target.identity.name}: the way back of a single picture through its decoder takes "
-            f"{_gib(need.bytes(1))}, and {_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: leave "
-            "out pullback, close other programs, take a larger machine, or a smaller --size"
-        )
-    _at_most(target, coder, need.most(memory), memory, "picture")
+    way = "the way back of a single picture through its decoder"
+    _fit(target, coder, need, memory, "picture", way, "leave out pullback")
 
 
 def check_weight_gradients(target: Target, rows: int, memory: Memory | None = None) -> None:
@@ -156,7 +138,18 @@ def check_weight_gradients(target: Target, rows: int, memory: Memory | None = No
         )
 
 
-def _at_most(target: Network, batching: Batching, most: int, memory: Memory, what: str) -> None:
+def _fit(
+    target: Network, batching: Batching, need: RowsNeed, memory: Memory, what: str, single: str = "", remedy: str = ""
+) -> None:
+    """As many of `what` at once as there is room for. Raises UserError where too much is fatal and there is no room for
+    `single`, one of them, with what to do first."""
+    most = need.most(memory)
+    if most < 1 and memory.fatal:
+        raise UserError(
+            f"{target.identity.name}: {single or f'a single {what}'} takes {_gib(need.bytes(1))} beside the weights, "
+            f"and {_gib(memory.free)} are free, of which {memory.share:.0%} may be taken: {remedy and f'{remedy}, '}"
+            "close other programs, take a larger machine, or a smaller --size"
+        )
     if most < batching.most:
         log.info("memory: %s of %s free, %d %ss at once", _gib(memory.free), target.device, max(1, most), what)
         batching.at_most(max(1, most))
