@@ -10,17 +10,20 @@ import pytest
 
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 ARGS += ["--disable-sync"]
+PATIENCE = 120_000
+"""Milliseconds that a busy machine is given for one step, after which its failure is told."""
+SHOWN = 3000  # characters of the page, in what is told
 
 
 @contextmanager
 def started() -> Iterator[object]:
-    """A running browser, which no slow machine makes fail."""
+    """A running browser."""
     api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("needs chromium on the PATH")
     with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=ARGS, timeout=0)
+        running = playwright.chromium.launch(executable_path=chromium, args=ARGS, timeout=PATIENCE)
         yield running
         running.close()
 
@@ -30,9 +33,10 @@ def visit(browser, address: str, media: str | None = None, **options: object) ->
     """A tab at an address, forgotten afterwards. It has `messages` of the page, and addresses that it `asked` for.
 
     options: of a context of playwright, a window as wide as a desk where nothing else is said.
+    What fails in it is told with what the page showed.
     """
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
-    context.set_default_timeout(600_000)  # a busy machine is no fault of the page, and nothing waits for ever
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     tab.messages, tab.asked = [], []
     tab.on("console", lambda message: tab.messages.append(message.text))
@@ -40,6 +44,19 @@ def visit(browser, address: str, media: str | None = None, **options: object) ->
     tab.on("request", lambda request: tab.asked.append(request.url))
     if media:
         tab.emulate_media(media=media)
-    tab.goto(address)
-    yield tab
-    context.close()
+    try:
+        tab.goto(address)
+        yield tab
+    except Exception as error:
+        error.add_note(f"the page said: {tab.messages}, and showed: {shown(tab)}")
+        raise
+    finally:
+        context.close()
+
+
+def shown(tab) -> str:
+    """The text that can be seen on it, as far as it answers."""
+    try:
+        return " ".join(tab.inner_text("body", timeout=5000).split())[:SHOWN]
+    except Exception as error:  # noqa: BLE001 (this is said beside another error, and must not hide it)
+        return f"nothing that can be read ({error})"
