@@ -19,8 +19,8 @@ CSS = (Path(__file__).parent / "app.css").read_text("utf-8")
 SCRIPT = (Path(__file__).parent / "app.js").read_text("utf-8")
 TICK = 1.0  # seconds
 AGAINST = [("I have none: compare each picture with its mirror image", "mirror"), ("I have some", "unseen")]
-# Handlers are for the page alone, and none of them is offered to other programs. They are answered one after another, in
-# the order of clicks: an earlier answer that came later would wipe what the later one said.
+# Handlers are for the page alone, and none of them is offered to other programs. They are answered one after another,
+# in the order of clicks: an earlier answer that came later would wipe what the later one said.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "desk", "concurrency_limit": 1}
 QUIETLY: dict[str, Any] = PRIVATE | {"show_progress": "hidden"}
 Updates = dict[Any, Any]  # component -> its new value
