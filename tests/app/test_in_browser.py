@@ -96,6 +96,22 @@ def test_own_code_typed_in_is_refused(tab, served, toy_pictures):
     assert "would run code of your own" in tab.inner_text("#forecast")
 
 
+def test_a_forecast_is_not_wiped_by_a_change_that_is_heard_later(tab, toy_pictures):
+    drop(tab, "suspects", of_folder(toy_pictures["members"])[:1], "1 picture")
+    held = []
+    tab.route("**/queue/join*", lambda route: route.continue_() if held else held.append(route))
+    tab.click("text=I have some")
+    while not held:
+        tab.wait_for_timeout(50)
+    tab.click("#ask")
+    tab.wait_for_selector("#forecast .fault")
+    held[0].continue_()
+    tab.wait_for_selector("#unseen", state="visible")
+    assert "pictures that the model cannot have seen" in tab.inner_text("#forecast .fault")
+    tab.click("text=I have none")
+    tab.wait_for_selector("#forecast .fault", state="detached")
+
+
 def test_it_is_stopped_and_goes_on(tab, served, toy_pictures):
     told = served.desk.job._told
 
