@@ -13,6 +13,7 @@ ARGS += ["--disable-sync"]
 PATIENCE = 120_000
 """Milliseconds that a busy machine is given for one step, after which its failure is told."""
 SHOWN = 3000  # characters of the page, in what is told
+_tabs: list[object] = []
 
 
 @contextmanager
@@ -33,7 +34,6 @@ def visit(browser, address: str, media: str | None = None, **options: object) ->
     """A tab at an address, forgotten afterwards. It has `messages` of the page, and addresses that it `asked` for.
 
     options: of a context of playwright, a window as wide as a desk where nothing else is said.
-    What fails in it is told with what the page showed.
     """
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
     context.set_default_timeout(PATIENCE)
@@ -44,18 +44,21 @@ def visit(browser, address: str, media: str | None = None, **options: object) ->
     tab.on("request", lambda request: tab.asked.append(request.url))
     if media:
         tab.emulate_media(media=media)
+    _tabs.append(tab)
     try:
         tab.goto(address)
         yield tab
-    except Exception as error:
-        error.add_note(f"the page said: {tab.messages}, and showed: {shown(tab)}")
-        raise
     finally:
+        _tabs.remove(tab)
         context.close()
 
 
-def shown(tab) -> str:
-    """The text that can be seen on it, as far as it answers."""
+def shown() -> list[str]:
+    """What the tabs that are open show, and what they said, for somebody who reads why a test failed."""
+    return [f"{tab.url} said {tab.messages} and shows: {_text(tab)}" for tab in _tabs]
+
+
+def _text(tab) -> str:
     try:
         return " ".join(tab.inner_text("body", timeout=5000).split())[:SHOWN]
     except Exception as error:  # noqa: BLE001 (this is said beside another error, and must not hide it)

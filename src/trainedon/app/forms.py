@@ -50,8 +50,19 @@ def page(desk: Desk) -> Any:
                 audit = _AuditForm(desk, model)
             with gr.Tab("One picture"):
                 _LookForm(desk, model)
-        blocks.load(audit.all_of_it, None, audit.parts, **QUIETLY)
+
+        def opened(request: gr.Request) -> Updates:
+            _keep_open(blocks, request)
+            return audit.all_of_it()
+
+        blocks.load(opened, None, audit.parts, **QUIETLY)
     return blocks
+
+
+def _keep_open(blocks: Any, request: gr.Request) -> None:
+    """Answers reach a page over one stream, which Gradio closes once nothing is asked. What a person asks while that is
+    on its way, on a slow machine, would be answered to nobody: so one question is never answered, and it stays open."""
+    blocks._queue.pending_event_ids_session[request.session_hash].add("the page is open")
 
 
 class _AuditForm:
