@@ -40,14 +40,13 @@ def test_scores_are_the_same_by_way_of_the_cpu(spec, target, batch_of, monkeypat
     assert np.array_equal(run(attack, target, batch_of(3)).scores, expected)
 
 
-MEANS = ["loss(draws=3)", "loss(draws=20)", "pfami(steps=3)", "noise-aggregation(predictions=3)", "rise(directions=3)"]
-
-
-@pytest.mark.parametrize("spec", [*MEANS, "curvature(probes=3)"])
-def test_a_mean_over_draws_does_not_depend_on_the_pictures_beside(spec, target, batch_of):
-    (attack,) = parse_attacks(spec)
-    batch = batch_of(11)
-    assert np.array_equal(run(attack, target, batch).scores[:3], run(attack, target, batch[:3]).scores)
+def test_a_mean_over_draws_does_not_depend_on_the_pictures_beside(target, batch_of):
+    (attack,) = parse_attacks("loss(draws=40)")
+    batch = batch_of(8)
+    with target.sharing():  # the network's answers, so that these are the same to the last digit
+        together = run(attack, target, batch).scores
+        alone = [run(attack, target, batch[i : i + 1]).scores for i in range(8)]
+    assert np.array_equal(together, np.concatenate(alone))
 
 
 @pytest.mark.parametrize("k", [1, 2, 16, 17, 40, 300])

@@ -20,8 +20,9 @@ def double(tensor: torch.Tensor) -> torch.Tensor:
 def mean_of(parts: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
     """The mean of several tensors of one shape, or of the rows of one, element by element.
 
-    It is `torch.stack(parts).mean(0)` bit for bit, where the elements fill whole vectors of the processor. Of others
-    PyTorch adds up the last ones in another order, so that a picture's score would depend on how many are beside it.
+    It is `torch.stack(parts).mean(0)` bit for bit, where the elements fill whole vectors of the processor. The last
+    ones, which fill none, PyTorch adds up in another order where there are more than 16 parts, so that a picture's
+    score would depend on how many are beside it.
     """
     sums = [reduce(add, parts[start : start + TOGETHER]) for start in range(0, len(parts), TOGETHER)]
     return reduce(add, sums) / len(parts)
