@@ -131,7 +131,7 @@ def test_what_another_package_offers_is_made_once_to_see_that_it_can_be(monkeypa
         ("failing", "RuntimeError: no score"),
         ("flip(failing)", "RuntimeError: no score"),
         ("failing(empty=true)", "trainedon.errors.PartError: failing answered (0,) for 2 pictures"),
-        ("failing(plain=true)", "failing answered a ndarray: answer a tensor, or Scored(array)"),
+        ("failing(plain=true)", "trainedon.errors.PartError: failing answered a ndarray: answer a tensor, or Scored(array)"),
     ],
 )
 def test_a_fault_of_another_package_is_told_as_its_own(text, what, target_folders, batch_of, tmp_path, monkeypatch):
@@ -184,7 +184,7 @@ def test_what_cannot_be_loaded_is_named_and_left_out_and_stops_nobody():
         "again": "two attacks are called loss",
         "loss": "two attacks are called loss",
         "text": "is no part",
-        "hiding": "inside is a method of every attack: rename it",
+        "hiding": "inside is a method of every attack: call the parameter otherwise",
         "loose": "broken_parts:Loose is not a frozen dataclass",
         "everything": "an attack cannot be called 'all'",
         "odd": "the annotations of Odd cannot be resolved: name 'Nothing' is not defined",
