@@ -128,12 +128,12 @@ def fringes(rgb: np.ndarray) -> np.ndarray:
 
 
 def _halved(x: np.ndarray) -> np.ndarray:
-    """Means over 2 x 2 pixels; of an odd number of columns the two halves without the middle one, so that the mirror
-    image has the same."""
-    rows, half = len(x) // 2 * 2, x.shape[1] // 2
-    wide = half // 2 * 2
-    even = np.concatenate([x[:rows, half - wide : half], x[:rows, x.shape[1] - half : x.shape[1] - half + wide]], axis=1)
-    small: np.ndarray = even.reshape(rows // 2, 2, wide, 2, 3).mean(axis=(1, 3))
+    """Means over 2 x 2 pixels, without a few columns in the middle where 4 does not divide the width, so that the
+    mirror image has the same."""
+    rows, columns = len(x) // 2 * 2, x.shape[1]
+    side = columns // 4 * 2
+    even = np.delete(x[:rows], np.s_[side : columns - side], axis=1)
+    small: np.ndarray = even.reshape(rows // 2, 2, side, 2, 3).mean(axis=(1, 3))
     return small
 
 

@@ -22,9 +22,10 @@ Vectors = Mapping[tuple[str, str], npt.NDArray[np.generic]]
 class FeatureTable:
     """Of some or all pictures, by (set, picture).
 
-    vectors: features float32 (d,), by the encoder of that name. looks: each column of LOOKS and SIDES, of the same pictures: its
-    name -> float32 or uint8 (k,); empty where the file is of an earlier version. mirrored: features of the mirror
-    images of some of these pictures, float32 (d,); empty where no encoder was used, and of earlier versions.
+    vectors: features float32 (d,), by the encoder of that name. looks: each column of LOOKS and SIDES, of the same
+    pictures: its name -> float32 or uint8 (k,); those of SIDES, or all, are missing where the file is of an earlier
+    version. mirrored: features of the mirror images of some of these pictures, float32 (d,); empty where no encoder was
+    used, and of earlier versions.
     """
 
     encoder: str
