@@ -49,7 +49,6 @@ PLAIN = {
     "drc-fast",
     "drc-hide",
     "drc-latent",
-    "drc-paint",
     "drc-paper",
     "fremia",
     "gan-leaks",
@@ -63,7 +62,7 @@ PLAIN = {
     "secmi",
     "sima",
 }
-DRC_VERSIONS = {"drc@1", "drc@2"}  # of which `all` has the recommended one
+DRC_VERSIONS = {"drc@1", "drc@2", "drc-paint@1", "drc-paint@2"}  # of which `all` has the recommended one
 UNSEEN = {"clid", "complexity", "quantile", "rank-average"}
 SHADOWS = {"gsa", "lira", "rmia"}
 LABELS = {"logistic", "secmi-nn"}

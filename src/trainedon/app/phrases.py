@@ -59,6 +59,12 @@ SHOWN = {
     "viewguess": "Its guess in the mirror, turned back",
     "ahead": "Orange: the guess is better than in the mirror",
 }
+# Where no part of the picture was hidden, and all of it became a mosaic.
+OF_MOSAIC = {
+    "degraded": "Made a mosaic",
+    "restored-1": "What the model painted from that",
+    "viewback": "What it painted from its mirror image",
+}
 
 
 def fault(sentence: object) -> Markup:
@@ -156,11 +162,12 @@ def verdict(audit: AuditRun, number: int) -> Markup:
 def look(found: Look) -> Markup:
     """What there is to see of one picture."""
     small = Markup('class="small"') if found.side <= SMALL else ""
+    shown = SHOWN if "region" in found.pictures else SHOWN | OF_MOSAIC
     figures = Markup("").join(
         Markup('<figure><img {} src="data:image/png;base64,{}" alt="{}"><figcaption>{}</figcaption></figure>').format(
             small, base64.b64encode(found.pictures[name]).decode(), caption, caption
         )
-        for name, caption in SHOWN.items()
+        for name, caption in shown.items()
         if name in found.pictures
     )
     share = found.record.ahead

@@ -63,6 +63,13 @@ def tiles(height: int, width: int, n: int) -> torch.Tensor:
     return row[:, None] * n + column
 
 
+def tile_means(values: torch.Tensor, n: int) -> torch.Tensor:
+    """Each pixel becomes the mean of its part, of those of `tiles`: float32 (n, c, h, w), the same shape."""
+    part = tiles(*values.shape[-2:], n).flatten().to(values.device)
+    sums = values.new_zeros((*values.shape[:2], n * n)).index_add(2, part, values.flatten(2))
+    return (sums / part.bincount(minlength=n * n).clamp(min=1))[..., part].view(values.shape)
+
+
 def center(height: int, width: int, ratio: float) -> torch.Tensor:
     """The most square-like set of pixels around the middle: bool (h, w), exact to one pixel."""
     y = (torch.arange(height) - (height - 1) / 2).abs().view(-1, 1)

@@ -54,6 +54,11 @@ class Restored:
     note: str  # what the attack had to say of this picture, mostly empty
 
     @property
+    def of_mosaic(self) -> bool:
+        """Whether the whole picture was degraded, and no part of it hidden."""
+        return self.degraded is not None and self.region is None
+
+    @property
     def has_guesses(self) -> bool:
         """Whether both guesses and the map are there, which say something only together."""
         return None not in (self.guess, self.view_guess, self.map)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from trainedon.attacks import Attack, Cost
-from trainedon.attacks.drc.drc_paint import hidden_centre
+from trainedon.attacks.drc.drc_paint_2 import painted_back
 from trainedon.attacks.drc.guesses import guessing
 from trainedon.attacks.wrappers.turned import Turned
 from trainedon.runs.scoring.exhibit_files import SAMPLED, STRONGEST
@@ -30,11 +30,11 @@ def painting_cost(target: Target, attack: Attack) -> Cost:
     """Passes for one picture that is painted, which are not among those of its score."""
     if attack.shown_as != "noised":
         return Cost(0)
-    centre = hidden_centre(target, getattr(attack, "seed", 0)).cost(target)
+    shown = painted_back(target, getattr(attack, "seed", 0)).cost(target)
     times = 1 + paints_in_view(target, attack)
     guesses = guessing(attack)
     again = Cost(0) if guesses is None else guesses.cost(target)
-    return Cost(times * centre.forward + again.forward, times * centre.backward + again.backward)
+    return Cost(times * shown.forward + again.forward, times * shown.backward + again.backward)
 
 
 def paints_in_view(target: Target, attack: Attack) -> bool:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from trainedon.attacks import Attack, Exhibit, Progress, Scored
 from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.execute import run, run_in_chunks
-from trainedon.attacks.drc.drc_paint import hidden_centre
+from trainedon.attacks.drc.drc_paint_2 import painted_back
 from trainedon.attacks.drc.exhibits import beside_view
 from trainedon.attacks.drc.guesses import beside_guesses, guessing
 from trainedon.errors import PictureError, UserError
@@ -184,15 +184,17 @@ class Scorer:
         attack = self._attacks[number]
         if number != self._showing or attack.shown_as != "noised":
             return
+        cost = painting_cost(self._target, attack)
         try:
-            fit_gradients(self._target)
+            if cost.backward:
+                fit_gradients(self._target)
         except UserError as error:  # the scores are there, and a page without pictures is better than none
             log.warning("no pictures are painted for the page: %s", error)
             return
-        exhibitor, guesser = hidden_centre(self._target, getattr(attack, "seed", 0)), guessing(attack)
+        exhibitor, guesser = painted_back(self._target, getattr(attack, "seed", 0)), guessing(attack)
         scores = dict(zip(shard.places, shard.answers.tolist(), strict=True))
         chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
-        total, cost = len(chosen), painting_cost(self._target, attack)
+        total = len(chosen)
         while chosen:
             before = total - len(chosen)
             progress(PAINTING, before, total)
