@@ -55,6 +55,7 @@ SHOWN = {
     "degraded": "Its middle, hidden",
     "restored-1": "What the model painted there",
     "viewback": "What it painted in its mirror image",
+    "viewpainted": "What it painted in the mirror, turned back",
     "guess": "Noised as a whole: the model's guess",
     "viewguess": "Its guess in the mirror, turned back",
     "ahead": "Orange: the guess is better than in the mirror",

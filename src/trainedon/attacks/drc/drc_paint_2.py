@@ -43,9 +43,9 @@ def paintable(target: Target) -> bool:
 
 
 def painted_back(target: Target, seed: int = 0) -> DRC:
-    """What people are shown of an attack that has nothing to show itself: a picture painted back from its mosaic, as
-    often as `drc-paint` does it, or where that is not possible from around its hidden centre."""
+    """What people are shown of an attack that has nothing to show itself: a picture painted back from its mosaic, the
+    first restoration of `drc-paint`, or where that is not possible its hidden centre."""
     if not paintable(target):
         return hidden_centre(target, seed)
     most = round(MOSAIC.start(target.path) * target.timesteps)
-    return DRCPaint2(steps=max(1, min(STEPS, most)), symmetries=(), seed=seed)
+    return DRCPaint2(steps=max(1, min(STEPS, most)), restorations=1, symmetries=(), seed=seed)

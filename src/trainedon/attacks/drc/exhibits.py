@@ -71,3 +71,12 @@ def beside_view(here: Sequence[Exhibit], there: Sequence[Exhibit], view: NullVie
         )
         for one, other in zip(here, there, strict=True)
     )
+
+
+def turned_back(here: Sequence[Exhibit], there: Sequence[Exhibit]) -> tuple[Exhibit, ...]:
+    """What there is to see of each picture, with what was painted of its view, moved back. there: of the model
+    conjugated by it."""
+    return tuple(
+        replace(one, pictures=one.pictures | {"viewpainted": other.pictures["restored-1"]})
+        for one, other in zip(here, there, strict=True)
+    )
