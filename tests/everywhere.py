@@ -6,7 +6,6 @@ import itertools
 import os
 import pickle
 import shutil
-import socket
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -33,6 +32,15 @@ from trainedon.targets.networks.unet import PixelUNet
 
 os.environ["TRAINEDON_STATE"] = "off"  # no test touches a user's record of runs, and fixtures keep none
 _numbers = itertools.count()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """A test that fails in a browser says what the page showed."""
+    if call.excinfo is not None:
+        for text in chromium.shown():
+            call.excinfo.value.add_note(text)
+    return (yield)
 
 
 @pytest.fixture(autouse=True)
@@ -265,11 +273,9 @@ def s3(monkeypatch):
     import s3fs
     from moto.server import ThreadedMotoServer
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
+    _, port = server.get_host_and_port()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

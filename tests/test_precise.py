@@ -40,6 +40,23 @@ def test_scores_are_the_same_by_way_of_the_cpu(spec, target, batch_of, monkeypat
     assert np.array_equal(run(attack, target, batch_of(3)).scores, expected)
 
 
+def test_a_mean_over_draws_does_not_depend_on_the_pictures_beside(target, batch_of):
+    (attack,) = parse_attacks("loss(draws=40)")
+    batch = batch_of(8)
+    with target.sharing():  # the network's answers, so that these are the same to the last digit
+        together = run(attack, target, batch).scores
+        alone = [run(attack, target, batch[i : i + 1]).scores for i in range(8)]
+    assert np.array_equal(together, np.concatenate(alone))
+
+
+@pytest.mark.parametrize("k", [1, 2, 16, 17, 40, 300])
+def test_a_mean_is_pytorchs_where_vectors_are_full_and_keeps_its_order_elsewhere(k):
+    parts = [torch.rand(16, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in range(k)]
+    torch.testing.assert_close(precise.mean_of(parts), torch.stack(parts).mean(0), rtol=1e-15, atol=0)
+    assert torch.equal(precise.mean_of([part[:3] for part in parts]), precise.mean_of(parts)[:3])
+    assert torch.equal(precise.mean_of(torch.stack(parts)), precise.mean_of(parts))
+
+
 def test_tensors_that_may_lie_on_the_device_are_made_double_in_one_place():
     """Elsewhere `.double()` follows `.cpu()`, or the tensor never was on the device."""
     never = {"precise.py", "path.py", "own_noise.py", "quantile.py", "secmi_nn.py", "recognised.py"}

@@ -67,6 +67,7 @@ def served(desk) -> Iterator[Served]:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         while not server.started:
+            assert thread.is_alive(), "the server did not start"
             time.sleep(0.05)
         yield Served(desk, port)
         server.should_exit = True

@@ -1,8 +1,10 @@
 """Who is answered: this machine's own browser with the key, and for the page's own requests alone."""
 
+import http.client
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -193,6 +195,29 @@ main()
     )
 
 
+@contextmanager
+def opened(address):
+    """A page that a browser has open: it waits for answers."""
+    place, key = address.removeprefix("http://").split("/?key=")
+    connection = http.client.HTTPConnection(place)
+    headers = {"Cookie": f"trainedon-{place.partition(':')[2]}={key}", "Content-Type": "application/json"}
+    connection.request("GET", "/config", headers=headers)
+    (load,) = (
+        one["id"]
+        for one in json.loads(connection.getresponse().read())["dependencies"]
+        if one["targets"][0][1] == "load"
+    )
+    asked = json.dumps({"data": [], "fn_index": load, "session_hash": "s", "trigger_id": 0})
+    connection.request("POST", "/gradio_api/queue/join", asked, headers)
+    connection.getresponse().read()
+    connection.request("GET", "/gradio_api/queue/data?session_hash=s", headers=headers)
+    answers = connection.getresponse()
+    while b"process_completed" not in answers.readline():
+        pass
+    yield
+    connection.close()
+
+
 @pytest.mark.slow
 def test_the_command_ends_by_a_signal_and_leaves_nothing(tmp_path):
     import os
@@ -206,8 +231,9 @@ def test_the_command_ends_by_a_signal_and_leaves_nothing(tmp_path):
     assert line.startswith("The page: http://127.0.0.1:") and "?key=" in line
     (folder,) = tmp_path.glob("trainedon-app-*")
     assert folder.stat().st_mode & 0o777 == 0o700
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate()
+    with opened(line.split()[-1]):
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
     assert running.returncode == 0 and "What was dropped is removed." in out and "Traceback" not in err, err
     assert not list(tmp_path.glob("trainedon-app-*"))
 

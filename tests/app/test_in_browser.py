@@ -1,9 +1,10 @@
-"""The page as a person uses it, in a headless browser; nothing here waits for less than as long as it takes."""
+"""The page as a person uses it, in a headless browser."""
 
 import io
+from time import monotonic
 
 import pytest
-from chromium import visit
+from chromium import PATIENCE, visit
 from droppable import bomb, png
 from PIL import Image
 
@@ -27,6 +28,14 @@ def drop(tab, name, files, says):
 
 def colours(png):
     return {colour for _, colour in Image.open(io.BytesIO(png)).convert("RGB").getcolors(2**24)}
+
+
+def until(tab, there):
+    """Wait until it is so, no longer than for anything else in a browser."""
+    end = monotonic() + PATIENCE / 1000
+    while not there():
+        assert monotonic() < end, "it never came to be"
+        tab.wait_for_timeout(100)
 
 
 def of_folder(folder):
@@ -59,9 +68,9 @@ def test_pictures_are_dropped_and_the_verdict_is_read(tab, served, toy_pictures)
         assert download.value.suggested_filename == name
     tab.set_viewport_size({"width": 390, "height": 844})
     tab.evaluate("document.querySelector('#verdict iframe').scrollIntoView()")
-    while len(colours(frame.screenshot())) < 3:  # what is out of sight is not drawn until it is seen
-        tab.wait_for_timeout(200)
+    until(tab, lambda: len(colours(frame.screenshot())) >= 3)  # what is out of sight is not drawn until it is seen
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    assert len([url for url in tab.asked if "/queue/data" in url]) == 1, "a stream of answers that is closed loses some"
     tab.set_viewport_size({"width": 1100, "height": 900})
     tab.reload()  # what lies on the desk is there again
     tab.wait_for_selector("#verdict iframe")
@@ -96,6 +105,21 @@ def test_own_code_typed_in_is_refused(tab, served, toy_pictures):
     assert "would run code of your own" in tab.inner_text("#forecast")
 
 
+def test_a_forecast_is_not_wiped_by_a_change_that_is_heard_later(tab, toy_pictures):
+    drop(tab, "suspects", of_folder(toy_pictures["members"])[:1], "1 picture")
+    held = []
+    tab.route("**/queue/join*", lambda route: route.continue_() if held else held.append(route))
+    tab.click("text=I have some")
+    until(tab, lambda: held)
+    tab.click("#ask")
+    tab.wait_for_selector("#forecast .fault")
+    held[0].continue_()
+    tab.wait_for_selector("#unseen", state="visible")
+    assert "pictures that the model cannot have seen" in tab.inner_text("#forecast .fault")
+    tab.click("text=I have none")
+    tab.wait_for_selector("#forecast .fault", state="detached")
+
+
 def test_it_is_stopped_and_goes_on(tab, served, toy_pictures):
     told = served.desk.job._told
 
@@ -122,11 +146,12 @@ def test_one_picture_is_looked_at(tab, toy_pictures):
     tab.wait_for_selector("#look img")
     said = tab.inner_text("#look")
     assert "What the model painted there" in said and "One picture alone proves nothing" in said
-    assert tab.evaluate("[...document.querySelectorAll('#look img')].every(i => i.complete && i.naturalWidth)")
+    tab.wait_for_function("[...document.querySelectorAll('#look img')].every(i => i.complete && i.naturalWidth)")
 
 
 def test_the_page_says_that_its_program_has_ended(tab):
-    assert not tab.is_visible("#ended")
+    with tab.expect_response("**/alive"):  # which tells the page how its program was started
+        assert not tab.is_visible("#ended")
     tab.route("**/alive", lambda route: route.abort())
     tab.wait_for_selector("#ended >> text=has ended")
     assert tab.inner_text("#ended").endswith("Start it again with: trainedon app 'a model'")

@@ -53,6 +53,16 @@ class Odd(Untitled):
     title: ClassVar[str] = "Odd"
 
 
+@dataclass(frozen=True)
+class Hiding(Untitled):
+    """An attack whose parameter hides a method."""
+
+    inside: int = 0
+
+    name: ClassVar[str] = "hiding"
+    title: ClassVar[str] = "Hiding"
+
+
 @dataclass
 class Loose(Attack):
     """An attack that can be changed after it was named in a run."""
@@ -77,6 +87,7 @@ class Failing(Untitled):
     """An attack that fails as soon as it is run, or answers for no picture."""
 
     empty: bool = False
+    plain: bool = False
 
     name: ClassVar[str] = "failing"
     title: ClassVar[str] = "Failing"
@@ -84,4 +95,6 @@ class Failing(Untitled):
     def score_batch(self, target: Target, batch: Batch) -> torch.Tensor:
         if self.empty:
             return torch.zeros(0)
+        if self.plain:
+            return torch.zeros(len(batch)).numpy()
         raise RuntimeError("no score")

@@ -8,7 +8,7 @@ import pytest
 from looked_at import blurred, stored
 
 from trainedon.evidence import Circumstances, Scores, audit_table, to_json
-from trainedon.evidence.protocol.mirror_test import ASSUMED, Odds, mirror_test, odds_of
+from trainedon.evidence.protocol.mirror_test import ASSUMED, Odds, answered, mirror_test, odds_of
 from trainedon.evidence.statistics.sign_flip import least_odds_against
 from trainedon.formats.run_record import ControlEntry
 from trainedon.reporting import mirror_words
@@ -24,8 +24,9 @@ def looks(n):
     return stored([blurred(rng) for _ in range(n)])
 
 
-def table(suspects, unseen=None, **columns):
-    """Scores of pictures that are stored as `looks` has them, with the same of another attack in each of columns."""
+def table(suspects, unseen=None, sources=(), **columns):
+    """Scores of pictures that are stored as `looks` has them, with the same of another attack in each of columns.
+    sources: whose works they are, by name."""
     names = [f"{i}.png" for i in range(len(suspects))]
     rows, features = looks(len(suspects))
     digests = {row["picture"]: row["sha256"] for row in rows}
@@ -47,6 +48,8 @@ def table(suspects, unseen=None, **columns):
         {"picture": f"other-{i}.png", "set": "unseen", "attack": "score", "repr": "score", "score": float(d)}
         for i, d in enumerate(others)
     ]
+    for row in made if sources else ():
+        row["source"] = sources[row["picture"]]
     listed = rows + [
         {"set": "unseen", "picture": f"other-{i}.png", "sha256": None, "reason": None, "phash": None}
         for i in range(len(others))
@@ -370,3 +373,34 @@ def test_many_works_of_a_source_each_a_little_ahead_prove_nothing(repeats):
         for _ in range(repeats)
     ]
     assert np.mean(np.array(p) < 0.05) < 0.1
+
+
+def test_what_bounds_the_odds_is_counted_by_source_where_works_of_one_hang_together():
+    """Eight sources of ten works, six of them with a side of their own: pictures show a preference, sources none."""
+    side = np.repeat([1, 1, 1, 1, 1, 1, -1, -1], 10)
+    differences_ = side * (1 + np.arange(80) % 7)
+    units = np.repeat(np.arange(0, 80, 10), 10)
+    alone, together = (Odds.learnt("control model", differences_, way) for way in (None, units))
+    assert (alone.prefers, together.prefers) == (True, False)
+    assert (together.n, together.n_positive, together.units) == (80, 60, (8, 6))
+    assert together.value > 2 * alone.value
+    assert together.value == max(alone.value, odds_of(np.where(np.arange(8) < 6, 1.0, -1.0)))
+
+
+@pytest.mark.parametrize("of", ["control model", "reference"])
+def test_sources_of_a_reference_and_under_a_control_model_are_counted(of):
+    handed = np.repeat([1, 1, 1, 1, 1, 1, -1, -1], 10) * (1.0 + np.arange(80) % 7)
+    whose = {f"{name}{i}.png": f"{name}artist-{i // 10}" for i in range(80) for name in ("", "other-")}
+    members = differences(80, 3)
+    if of == "control model":
+        plain, together = (
+            audited(members, circumstances=CONTROLLED, sources=sources, **{"on-control": handed}).mirror
+            for sources in ((), whose)
+        )
+    else:
+        plain, together = (audited(members, handed, sources=sources).mirror for sources in ((), whose))
+    assert (plain.n_reference, plain.n_reference_flipped) == (80, None)
+    assert (together.n_reference, together.n_reference_flipped, together.n_reference_flipped_positive) == (80, 8, 6)
+    assert together.odds > 2 * plain.odds
+    assert answered(plain)
+    assert answered(together) == (of == "reference"), "a control model that prefers no source says nothing"

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,7 +152,8 @@ def test_a_worker_that_is_killed_is_replaced_and_none_is_left(many):
         if not killed and others:
             killed.extend(others)
             for process in others:
-                os.kill(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it ended with one of them
+                    os.kill(process, signal.SIGKILL)
 
     assert take_inventory(scan(many), "suspect", progress, examiners=WorkerProcesses(2)) == alone
     assert killed and not children() - before - {os.getpid()}

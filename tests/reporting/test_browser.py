@@ -152,6 +152,7 @@ def test_a_picture_is_enlarged_by_click_and_by_key(visited, audit):
     tab.locator("article a.zoom").first.focus()
     tab.keyboard.press("Enter")
     shown = tab.locator("#zoom img")
+    shown.evaluate("image => image.decode()")  # it has no size before
     small = tab.locator("article a.zoom img").first.bounding_box()["width"]
     assert shown.is_visible() and shown.bounding_box()["width"] > 2 * small
     assert tab.locator("#zoom p").inner_text() == "suspect-0.png: the original picture"

@@ -13,7 +13,7 @@ from commandline import call
 
 from trainedon.evidence import Scores, audit_table, to_json
 from trainedon.evidence.protocol.flag_words import KNOWN
-from trainedon.evidence.protocol.mirror_test import Odds, mirror_test
+from trainedon.evidence.protocol.mirror_test import Flipped, Odds, mirror_test
 from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
 from trainedon.reporting import languages, mirror_words, render
 from trainedon.reporting.languages import PLACEHOLDER, catalogue, entries, untranslated
@@ -195,6 +195,15 @@ def test_copies_are_counted_whether_there_is_one_or_several(across, near, exact,
 def test_how_far_chance_goes_is_said_whoever_says_it(odds, origin, language):
     test = mirror_test(np.arange(1.0, 41.0), Odds(odds, origin, 1200, 660))
     assert catalogue(language).say(mirror_words.odds(test)) is not None
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_hangs_together_in_the_mirror_test_is_said(language):
+    units = np.arange(40) // 2 * 2
+    test = mirror_test(np.arange(1.0, 41.0), Odds(9.0, "reference", 1200, 660, Flipped(60, 33)), units)
+    said = mirror_words.statistician(test, 1, corrected=False)
+    assert "20 signs in all" in said and "33 of 60 are ahead" in said
+    assert catalogue(language).paragraph(said)[1] == []
 
 
 @pytest.mark.parametrize("language", OTHERS)

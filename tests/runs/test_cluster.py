@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+from forked import UNENDING
 from PIL import Image
 
 from trainedon.attacks import parse_attacks
@@ -33,6 +34,7 @@ cluster_utils = pytest.importorskip("ray.cluster_utils", reason="this Ray starts
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray warns of itself
 ATTACKS = "drc-fast, loss, quantile(loss)"
 CODE = "import trainedon.runs.scoring.engine as e; e.SHARD = 4; from trainedon.cli import main; main()"
+SHARDS = 36
 WORKER = b"ray::_Worker"
 
 
@@ -72,16 +74,21 @@ def nodes():
     both.shutdown()
 
 
-def workers() -> list[int]:
-    """Processes that are actors now."""
+def workers(address: str) -> list[int]:
+    """Processes that are actors of this cluster now, and of no other that runs beside it."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().startswith(WORKER):
+            if path.read_bytes().startswith(WORKER) and address.encode() in _parent(path.parent).read_bytes():
                 found.append(int(path.parent.name))
         except OSError:  # it ended meanwhile
             continue
     return found
+
+
+def _parent(process: Path) -> Path:
+    number = (process / "stat").read_text().rpartition(")")[2].split()[1]
+    return process.parent / number / "cmdline"
 
 
 def until(true, process):
@@ -95,19 +102,22 @@ def test_a_worker_and_the_driver_are_killed_and_every_picture_is_there_once(loca
     arguments = ["evaluate", model, "--members", sets["member"], "--unseen", sets["unseen"], "--attacks", ATTACKS]
     arguments += ["--device", "cpu", "--out", out, "--engine", "ray", "--address", nodes.address]
     line = [sys.executable, "-c", CODE, *map(str, arguments)]
+    killed = [*line[:2], UNENDING + CODE, *line[3:]]  # it does not end before, however late that is
 
     def done():
         return len(list(out.glob("shards/*/*.parquet")))
 
-    driver = subprocess.Popen(line, stderr=subprocess.DEVNULL)
-    until(lambda: done() >= 2 and workers(), driver)
-    victim = workers()[0]
+    driver = subprocess.Popen(killed, stderr=subprocess.DEVNULL)
+    until(lambda: done() >= 2 and workers(nodes.address), driver)
+    victim = workers(nodes.address)[0]
     os.kill(victim, signal.SIGKILL)
     before = done()
-    until(lambda: done() > before, driver)
+    until(lambda: done() > before or done() == SHARDS, driver)
     driver.kill()
     driver.wait()
-    assert not (out / "scores.parquet").exists() and done() < 36
+    assert not (out / "scores.parquet").exists()
+    for shard in sorted(out.glob("shards/*/*.parquet"))[SHARDS // 2 :]:
+        shard.unlink()  # something is left to do, also where a slow machine saw all of it done
     again = subprocess.run(line, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     rows = table(out)

@@ -1,7 +1,7 @@
 """Parts of another package, as an outsider would write them. None of them asks the model itself."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Optional
+from typing import ClassVar, Literal, Optional
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ class Flatness(Attack):
     pool: Pool | None = None
     reference: Reference | None = None
     shadows: Shadows | None = None
+    norm: Literal["l1", "l2"] = "l2"
 
     name: ClassVar[str] = "flatness"
     title: ClassVar[str] = "Flatness of the picture"
@@ -83,6 +84,7 @@ class Named(Attack):
     """An attack that cannot do without a parameter."""
 
     word: str
+    beside: Attack | None = None
 
     name: ClassVar[str] = "named"
     title: ClassVar[str] = "Length of a word"

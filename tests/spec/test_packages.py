@@ -105,6 +105,8 @@ def test_what_is_spelled_is_read_back():
         "flatness(title_of='', steps=none)",
         "highest(flatness(draws=2), minus(loss(t=50, seed=3), seed=4))",
         "named(word='None')",
+        "flatness(norm=l1)",
+        "named(loss(t=50, seed=3), word=a)",
     ):
         (attack,) = parse_attacks(text)
         assert attack.spelled({}) == text and parse_attacks(attack.spelled({})) == [attack]
@@ -129,6 +131,7 @@ def test_what_another_package_offers_is_made_once_to_see_that_it_can_be(monkeypa
         ("failing", "RuntimeError: no score"),
         ("flip(failing)", "RuntimeError: no score"),
         ("failing(empty=true)", "trainedon.errors.PartError: failing answered (0,) for 2 pictures"),
+        ("failing(plain=true)", "trainedon.errors.PartError: failing answered a ndarray: answer a tensor, or Scored(array)"),
     ],
 )
 def test_a_fault_of_another_package_is_told_as_its_own(text, what, target_folders, batch_of, tmp_path, monkeypatch):
@@ -148,7 +151,7 @@ def test_all_and_the_list_have_them_beside_our_own():
     rows = {row.name: row for row in listing()}
     assert rows["minus"].parameters == "ATTACK, seed=0" and rows["minus"].passes == "1 x the attack inside"
     assert rows["highest"].parameters == "flatness"
-    assert rows["named"].parameters == "word=WORD" and rows["named"].passes == "as its parameters have it"
+    assert rows["named"].parameters == "word=WORD, beside=None" and rows["named"].passes == "as its parameters have it"
     assert "pool=FILE, reference=MODEL, shadows=DIR" in rows["flatness"].parameters
 
 
@@ -181,6 +184,7 @@ def test_what_cannot_be_loaded_is_named_and_left_out_and_stops_nobody():
         "again": "two attacks are called loss",
         "loss": "two attacks are called loss",
         "text": "is no part",
+        "hiding": "inside is a method of every attack: call the parameter otherwise",
         "loose": "broken_parts:Loose is not a frozen dataclass",
         "everything": "an attack cannot be called 'all'",
         "odd": "the annotations of Odd cannot be resolved: name 'Nothing' is not defined",
@@ -200,7 +204,7 @@ def test_the_list_goes_on_without_an_attack_that_fails():
     assert "loss" in rows and "costly" not in rows
     with pytest.warns(LeftOut, match="region nowhere"):
         lines = left_out()
-    assert len(lines) == 10 and any("ZeroDivisionError: no cost" in line for line in lines)
+    assert len(lines) == 11 and any("ZeroDivisionError: no cost" in line for line in lines)
     assert "costly" not in Attack.noun.registered()
 
 

@@ -29,7 +29,9 @@ finally:
 
 def child(*command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])}
-    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def audited(name: str, tmp_path: Path, *options: str, side: int = 64) -> tuple[int, int]:

@@ -19,8 +19,9 @@ CSS = (Path(__file__).parent / "app.css").read_text("utf-8")
 SCRIPT = (Path(__file__).parent / "app.js").read_text("utf-8")
 TICK = 1.0  # seconds
 AGAINST = [("I have none: compare each picture with its mirror image", "mirror"), ("I have some", "unseen")]
-# Handlers are for the page alone, and none of them is offered to other programs.
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+# Handlers are for the page alone, and none of them is offered to other programs. They are answered one after another,
+# in the order of clicks: an earlier answer that came later would wipe what the later one said.
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "desk", "concurrency_limit": 1}
 QUIETLY: dict[str, Any] = PRIVATE | {"show_progress": "hidden"}
 Updates = dict[Any, Any]  # component -> its new value
 
@@ -49,8 +50,19 @@ def page(desk: Desk) -> Any:
                 audit = _AuditForm(desk, model)
             with gr.Tab("One picture"):
                 _LookForm(desk, model)
-        blocks.load(audit.all_of_it, None, audit.parts, **QUIETLY)
+
+        def opened(request: gr.Request) -> Updates:
+            _keep_open(blocks, request)
+            return audit.all_of_it()
+
+        blocks.load(opened, None, audit.parts, **QUIETLY)
     return blocks
+
+
+def _keep_open(blocks: Any, request: gr.Request) -> None:
+    """Answers reach a page over one stream, which Gradio closes once nothing is asked. What a person asks while that is
+    on its way, on a slow machine, would be answered to nobody: so one question is never answered, and it stays open."""
+    blocks._queue.pending_event_ids_session[request.session_hash].add("the page is open")
 
 
 class _AuditForm:
@@ -58,6 +70,7 @@ class _AuditForm:
 
     def __init__(self, desk: Desk, model: Any) -> None:
         self.desk = desk
+        self.told = gr.State()  # the question that the forecast is of, or None where none is shown
         with gr.Row():
             with gr.Column():
                 self.suspects = _drop("2. Your pictures: drop them here", "suspects")
@@ -81,7 +94,7 @@ class _AuditForm:
         self.reset = gr.Button("Remove all pictures and results", size="sm", elem_id="reset")
         self.timer = gr.Timer(TICK, active=False)
         self.parts = [self.suspects, self.suspects_heap, self.unseen, self.unseen_heap, self.hint, self.forecast]
-        self.parts += [self.start, self.stop, self.go_on, self.progress, self.verdict, self.timer]
+        self.parts += [self.told, self.start, self.stop, self.go_on, self.progress, self.verdict, self.timer]
         self._wire(model)
 
     def _wire(self, model: Any) -> None:
@@ -89,7 +102,7 @@ class _AuditForm:
         self.suspects.upload(partial(self._dropped, "suspects"), self.suspects, self.parts, **PRIVATE)
         self.unseen.upload(partial(self._dropped, "unseen"), self.unseen, self.parts, **PRIVATE)
         for changed in (model, self.against):
-            changed.change(self._changed, self.against, self.parts, **QUIETLY)
+            changed.change(self._changed, [*question, self.told], self.parts, **QUIETLY)
         self.ask.click(self._ask, question, self.parts, **PRIVATE)
         self.start.click(partial(self._act, self._start), question, self.parts, **QUIETLY)
         self.stop.click(partial(self._act, self.desk.job.stop), None, self.parts, **QUIETLY)
@@ -99,26 +112,30 @@ class _AuditForm:
 
     def all_of_it(self) -> Updates:
         """The page as the desk is, for a browser that opens it anew."""
-        return self._heaps() | {self.forecast: ""} | self._run() | self._found()
+        return self._heaps() | self._untold() | self._run() | self._found()
 
     def _dropped(self, which: SetName, files: Sequence[str] | None) -> Updates:
         """What was dropped is taken off the field, so that more can be dropped."""
         refused, fault = _tried(lambda: self.desk.add(which, [Path(file) for file in files or ()]))
         heaps = self._heaps({which: refused or ()})
         cleared = {self.suspects if which == "suspects" else self.unseen: None}
-        return cleared | heaps | {self.forecast: fault} | self._run()
+        return cleared | heaps | self._untold(fault) | self._run()
 
-    def _changed(self, against: str) -> Updates:
-        """Another model or another way to compare: what was forecast is so no longer."""
+    def _changed(self, model: str, against: str, told: AuditQuestion | None) -> Updates:
+        """Another model or another way to compare: what was forecast is so no longer, unless it is of these already
+        because the click was heard before the change."""
         some = against == "unseen"
         shown = {part: gr.update(visible=some) for part in (self.unseen, self.unseen_heap)}
-        hint = phrases.UNSEEN if some else phrases.MIRROR
-        return shown | {self.hint: hint, self.forecast: "", self.start: gr.update(visible=False)}
+        shown[self.hint] = phrases.UNSEEN if some else phrases.MIRROR
+        if told == _question(model, against):
+            return shown
+        return shown | self._untold() | {self.start: gr.update(visible=False)}
 
     def _ask(self, model: str, against: str) -> Updates:
-        found, fault = _tried(lambda: self.desk.forecast(_question(model, against)))
+        question = _question(model, against)
+        found, fault = _tried(lambda: self.desk.forecast(question))
         said = fault if found is None else phrases.forecast(found)
-        return {self.forecast: said, self.start: gr.update(visible=found is not None)}
+        return {self.forecast: said, self.told: question, self.start: gr.update(visible=found is not None)}
 
     def _start(self, model: str, against: str) -> None:
         self.desk.start(_question(model, against))
@@ -130,6 +147,10 @@ class _AuditForm:
 
     def _tick(self) -> Updates:
         return self._run() | ({} if self.desk.job.now.busy else self._found())
+
+    def _untold(self, said: str = "") -> Updates:
+        """No forecast, and what is said in its place."""
+        return {self.forecast: said, self.told: None}
 
     def _heaps(self, refused: dict[str, Sequence[str]] | None = None) -> Updates:
         said = refused or {}

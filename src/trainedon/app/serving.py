@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -33,7 +34,7 @@ from trainedon.stopping import SIGNALS
 
 HOST = "127.0.0.1"
 NO_STORE = {"Cache-Control": "no-store"}  # the next run has the same addresses
-SHUTTING_DOWN = 2  # seconds that open connections of the page are given
+SHUTTING_DOWN = 1  # second that open connections are given; a page that is open keeps one to the end
 # The page in its frame: its one script in an origin of its own, no forms, and nothing is loaded.
 SANDBOX = (
     f"sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -119,6 +120,7 @@ def _run(server: uvicorn.Server, listener: socket.socket, ready: Callable[[], No
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
 
     def end(number: int, frame: object) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # that it cuts off open pages is no fault
         server.force_exit = server.should_exit
         server.should_exit = True
 

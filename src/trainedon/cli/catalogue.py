@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 from torch import nn
@@ -158,6 +158,8 @@ def _words(attack: Attack, one: Parameter, means: str) -> list[str]:
     def takes(word: str) -> bool:
         return _takes(attack, one, (word,) if one.many else word)
 
+    if get_origin(one.kind) is Literal:
+        return [*map(str, get_args(one.kind))]
     if one.kind is not str or takes("no such word"):
         return []
     words = re.findall(r"[\w-]+", f"{spelled(getattr(attack, one.name))} {means}")
@@ -199,9 +201,13 @@ def _made(kind: type[Attack]) -> tuple[Attack, list[Parameter]]:
     """One of the kind, with a stand-in for all that must be given, and the parameters that are attacks inside."""
     required = [parameter for parameter in parameters(kind).values() if parameter.required]
     around = [parameter for parameter in required if parameter.kind is Attack]
-    others = {parameter.name: parameter.name.upper() for parameter in required if parameter.kind is not Attack}
+    others = {parameter.name: _stand_in(parameter) for parameter in required if parameter.kind is not Attack}
     inside = {parameter.name: (Loss(),) if parameter.many else Loss() for parameter in around}
     return kind(**inside, **others), around
+
+
+def _stand_in(parameter: Parameter) -> Any:
+    return get_args(parameter.kind)[0] if get_origin(parameter.kind) is Literal else parameter.name.upper()
 
 
 def _version(kind: type[Attack]) -> str:
@@ -215,7 +221,7 @@ def _version(kind: type[Attack]) -> str:
 def _parameter(attack: Attack, parameter: Parameter) -> str:
     """A parameter with its default, as one would type it; an attack inside stands without its name."""
     value = getattr(attack, parameter.name)
-    if parameter.kind is Attack:
+    if parameter.kind is Attack and value is not None:
         return "ATTACK" if parameter.required else ", ".join(map(spelled, value if parameter.many else [value]))
     return f"{parameter.name}={parameter.kind.written if parameter.is_opened else spelled(value)}"
 

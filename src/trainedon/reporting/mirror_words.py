@@ -86,11 +86,6 @@ def odds(test: MirrorTest) -> str:
 
 def statistician(test: MirrorTest, attacks: int, corrected: bool) -> str:
     """The test in a statistician's words."""
-    units = ""
-    if test.n_flipped != test.n:
-        units = (
-            f", works of one source and mirrored copies flipped together, {words.count(test.n_flipped)} signs in all"
-        )
     holm = f" ({words.p_value(test.p_value_holm)} after Holm's correction for {attacks} tests)" if corrected else ""
     most = test.odds_explaining
     bound = (
@@ -100,10 +95,21 @@ def statistician(test: MirrorTest, attacks: int, corrected: bool) -> str:
     )
     text = (
         f"Exact one-sided sign-flip test of signed ranks, {words.count(test.n)} differences to the "
-        f"{VIEW[test.view]}{units}, near-duplicates counted once: p = {words.p_value(test.p_value)}{holm} with odds "
+        f"{VIEW[test.view]}, near-duplicates counted once: p = {words.p_value(test.p_value)}{holm} with odds "
         f"{odds(test)}; p = {words.p_value(test.p_value_alike)} at even odds. Positive: {words.share(test.share)} "
         f"({words.interval(test.share_ci, words.share)}).{bound}"
     )
+    if test.n_flipped != test.n:
+        text += (
+            " Works of one source and mirrored copies are flipped together, "
+            f"{words.count(test.n_flipped)} signs in all, and each by itself; the larger p counts."
+        )
+    if test.n_reference_flipped is not None:
+        text += (
+            " The odds are learnt in both ways too, and the larger ones count; of what is flipped together "
+            f"{words.count(test.n_reference_flipped_positive or 0)} of {words.count(test.n_reference_flipped)} are "
+            "ahead there."
+        )
     if test.needed is not None:
         text += (
             f" At this effect {words.plural(test.needed, 'suspect')} would reach p < {test.level:g} in 80 % of cases."

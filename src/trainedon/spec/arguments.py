@@ -91,7 +91,9 @@ class Arguments:
         return base.noun.read(text, self.given if base.noun is self.noun else {})
 
     def _given_to(self, usual: Any) -> Any:
-        """A part, or each of several, with what is given to all that take it."""
+        """A part, or each of several, with what is given to all that take it; None stays None."""
+        if usual is None:
+            return None
         if isinstance(usual, tuple):
             return tuple(map(self._given_to, usual))
         known = parameters(type(usual))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from trainedon.errors import UserError
 from trainedon.spec.limits import cut
@@ -50,6 +50,8 @@ def shown(value: object) -> str:
 def _is_one(kind: Any, value: object) -> bool:
     if kind in KINDS:
         return isinstance(value, KINDS[kind][0]) and (kind is bool or not isinstance(value, bool))
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
     if get_origin(kind) is tuple:
         first, *others = get_args(kind)
         if not isinstance(value, tuple) or (others != [...] and len(value) != 1 + len(others)):
@@ -69,6 +71,8 @@ def _called(kind: Any, several: bool = False) -> str:
     if kind in KINDS:
         _, one, many = KINDS[kind]
         return many if several else one
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
     if get_origin(kind) in (tuple, Sequence):
         return f"a {'list' if get_origin(kind) is Sequence else 'tuple'} of {_called(get_args(kind)[0], several=True)}"
     title = str(getattr(getattr(kind, "noun", None), "title", getattr(kind, "__name__", kind)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
@@ -53,8 +54,14 @@ class Noun:
         self.base = owner
 
     def register(self, maker: Maker) -> None:
-        """Raises ValueError when another one has its name, or when no text could name it."""
+        """Raises ValueError when another one has its name, when no text could name it, and for a parameter that would
+        hide a method of the base class."""
         name = name_of(maker)
+        for field in fields(maker) if is_dataclass(maker) else ():
+            if callable(getattr(self.base, field.name, None)):
+                raise ValueError(
+                    f"{name}: {field.name} is a method of every {self.title}: call the parameter otherwise"
+                )
         if name in (*self.also, *self.recommended) or not NAME.fullmatch(name):
             raise ValueError(f"{'an' if self.title[0] in 'aeiou' else 'a'} {self.title} cannot be called {name!r}")
         if self.makers.get(name, maker) is not maker:

@@ -29,13 +29,17 @@ class Parameter:
     @property
     def many(self) -> bool:
         """Whether it holds any number of what `kind` is."""
-        return get_origin(self.hint) is tuple
+        return get_origin(self._said) is tuple
 
     @property
     def kind(self) -> Any:
         """The type of its value, of each one of `many`; of an optional one without None."""
-        kinds = [one for one in alternatives(self.hint) if one is not NoneType]
-        return get_args(kinds[0])[0] if get_origin(kinds[0]) is tuple else kinds[0]
+        return get_args(self._said)[0] if self.many else self._said
+
+    @property
+    def _said(self) -> Any:
+        """The first type that it may be of, but None."""
+        return next((one for one in alternatives(self.hint) if one is not NoneType), NoneType)
 
     @property
     def is_part(self) -> bool:

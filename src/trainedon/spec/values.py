@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from trainedon.errors import UserError
 from trainedon.spec.call import joined
@@ -20,10 +20,10 @@ ReadPart = Callable[[Any, str], Any]  # the base class of a part, its text -> th
 def read(hint: Any, text: str, where: str, part: ReadPart, most: int = MOST) -> Any:
     """The value that `text` says.
 
-    hint: bool, int, float, str, Path, a tuple of such (joined by `+`, or `none`), what is opened (see `opens`), a part,
-    or a union of these, of which the first that fits is taken. where: the parameter as messages call it. most: how
-    large a whole number may be.
-    Raises UserError for a text that says no such value; TypeError for a type that no text can give.
+    hint: bool, int, float, str, Path, a Literal, a tuple of such (joined by `+`, or `none`), what is opened (see
+    `opens`), a part, or a union of these, of which the first that fits is taken. where: the parameter as messages call
+    it. most: how large a whole number may be.
+    Raises UserError for a text that says no such value, and for a type that no text can give.
     """
     kinds = alternatives(hint)
     if NoneType in kinds and text in ("None", "none"):
@@ -46,6 +46,8 @@ def unquoted(text: str) -> str:
 def _one(kind: Any, text: str, where: str, part: ReadPart, most: int) -> Any:
     if get_origin(kind) is tuple:
         return _several(kind, text, where, part, most)
+    if get_origin(kind) is Literal:
+        return _one_of(get_args(kind), unquoted(text), where)
     if isinstance(kind, type) and hasattr(kind, "noun"):
         return part(kind, unquoted(text))
     if opens(kind):
@@ -56,7 +58,20 @@ def _one(kind: Any, text: str, where: str, part: ReadPart, most: int) -> Any:
         return _number(kind, text, where, most)
     if kind in (str, Path, Any, object):
         return Path(unquoted(text)) if kind is Path else unquoted(text)
-    raise TypeError(f"{where} is of type {kind!r}, which no text can give")
+    raise UserError(f"{where} is of type {called(kind)}, which no text can give: make it in Python")
+
+
+def called(kind: Any) -> str:
+    """A type by its name, such as `Colour`; of others what Python shows, such as `list[int]`."""
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+
+
+def _one_of(values: tuple[Any, ...], text: str, where: str) -> Any:
+    """The value of a Literal that is written so."""
+    for value in values:
+        if str(value) == text:
+            return value
+    raise UserError(f"{where} is one of {', '.join(map(str, values))}, not {cut(text)!r}")
 
 
 def _several(kind: Any, text: str, where: str, part: ReadPart, most: int) -> tuple[Any, ...]:

@@ -168,7 +168,7 @@ class Attack(Part, ABC):
         for name, parameter in parameters(type(self)).items():
             if parameter.kind is Attack:
                 value = getattr(self, name)
-                held += value if parameter.many else [value]
+                held += value if isinstance(value, tuple) else [value] if value is not None else []
         return held
 
     def spelled(self, given: Mapping[str, Any] | None = None) -> str:

@@ -62,7 +62,9 @@ def run_once(attack: Attack, target: Target, batch: Batch) -> np.ndarray:
 def run_batch(attack: Attack, target: Target, batch: Batch) -> Scored:
     """The answer of `Attack.score_batch`, its shape checked: for attacks that are made of others, which have a valid
     batch in hand."""
-    answer = attack.score_batch(target, batch)
+    answer: object = attack.score_batch(target, batch)
+    if not isinstance(answer, Scored | torch.Tensor):
+        raise PartError(attack, f"{attack.name} answered a {type(answer).__name__}: answer a tensor, or Scored(array)")
     scored = answer if isinstance(answer, Scored) else Scored(answer.cpu().double().numpy())
     if len(scored.scores) != len(batch) or scored.scores.ndim != 1 + attack.learns:
         raise PartError(attack, f"{attack.name} answered {scored.scores.shape} for {len(batch)} pictures")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from trainedon.pictures import Batch
 from trainedon.targets import Target
 
 
+@dataclass(frozen=True)
 class Wrapper(Attack):
     """An attack around one other, its field `attack`: it needs what that one needs, and its own.
 

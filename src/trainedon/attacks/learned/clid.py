@@ -21,7 +21,7 @@ from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream, generator
 from trainedon.pictures import Batch
-from trainedon.precise import double
+from trainedon.precise import double, mean_of
 from trainedon.targets import Target
 
 SHARES = (0.3, 0.5, 0.7, 1.0)  # of its words that a caption loses; all of them leave the empty prompt
@@ -75,7 +75,7 @@ class CLiD(Attack):
             x_t = target.noised(x0, t, eps)
             predicted = [target.denoise(x_t, t, captions).noise for captions in conditions]
             errors.append(torch.stack([double((one - eps).square()).flatten(1).mean(1) for one in predicted]))
-        mean: np.ndarray = torch.stack(errors).mean(0).cpu().numpy()
+        mean: np.ndarray = mean_of(errors).cpu().numpy()
         return mean
 
     def conclude(self, observed: np.ndarray, sets: Sequence[str], sha256: Sequence[str]) -> np.ndarray:

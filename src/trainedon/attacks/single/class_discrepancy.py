@@ -18,7 +18,7 @@ from trainedon.condition import Classes
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream, generator
 from trainedon.pictures import Batch
-from trainedon.precise import double
+from trainedon.precise import double, mean_of
 from trainedon.targets import Target
 
 
@@ -67,8 +67,8 @@ class ClassDiscrepancy(Attack):
             x_t = target.noised(x0, t, eps)
             predicted = [target.denoise(x_t, t, classes).noise for classes in conditions]
             errors.append(torch.stack([double((one - eps).square()).flatten(1).mean(1) for one in predicted]))
-        mean: torch.Tensor = torch.stack(errors).mean(0)  # (1 + others, n)
-        return mean[1:].mean(0) - mean[0]
+        mean: torch.Tensor = mean_of(errors)  # (1 + others, n)
+        return mean_of(mean[1:]) - mean[0]
 
     def _asked(self, target: Target) -> int:
         """How many other classes each picture is asked under."""

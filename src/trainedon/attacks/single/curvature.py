@@ -14,7 +14,7 @@ from trainedon.condition import Condition
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
-from trainedon.precise import double
+from trainedon.precise import double, mean_of
 from trainedon.targets import Target
 
 
@@ -83,4 +83,4 @@ def _divergence(
             (pulled,) = torch.autograd.grad(predicted, x_t, v, retain_graph=left > 0)
             products.append(double(v * pulled).flatten(1).sum(1))
             target.evaluations.backward += len(x_t)
-    return torch.stack(products).mean(0)
+    return mean_of(products)

@@ -13,7 +13,7 @@ from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
-from trainedon.precise import double
+from trainedon.precise import double, mean_of
 from trainedon.targets import Target
 
 
@@ -56,4 +56,4 @@ class Loss(Compared):
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
         errors = [double((predicted - eps).square()).flatten(1).mean(1) for predicted, eps in pairs]
-        return -torch.stack(errors).mean(0)
+        return -mean_of(errors)

@@ -14,7 +14,7 @@ from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
-from trainedon.precise import double
+from trainedon.precise import double, mean_of
 from trainedon.targets import Target
 
 SMALLEST = 1e-12  # stands for a distance of zero, whose logarithm does not exist
@@ -61,4 +61,4 @@ class NoiseAggregation(Compared):
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
         distances = [double(a - b).flatten(1).norm(dim=1) for a, b in pairs]
-        return -torch.stack(distances).mean(0).clamp(min=SMALLEST).log()
+        return -mean_of(distances).clamp(min=SMALLEST).log()

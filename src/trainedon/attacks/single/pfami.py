@@ -14,7 +14,7 @@ from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
-from trainedon.precise import double
+from trainedon.precise import double, mean_of
 from trainedon.targets import Target
 
 
@@ -63,7 +63,7 @@ class PFAMI(Compared):
     def distance(self, pairs: Pairs) -> torch.Tensor:
         losses = [double((predicted - eps).square()).flatten(1).mean(1) for predicted, eps in pairs]
         rises = [(there - here) / here for here, there in zip(losses[::2], losses[1::2])]
-        return torch.stack(rises).mean(0)
+        return mean_of(rises)
 
     def neighbour(self, pixels: torch.Tensor) -> torch.Tensor:
         """The centre crop, enlarged: float32 (n, c, h, w)."""

@@ -14,7 +14,7 @@ from trainedon.attacks.core.registry import register
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.pictures import Batch
-from trainedon.precise import double
+from trainedon.precise import double, mean_of
 from trainedon.targets import Target
 
 CYCLES = 2.0  # of a smooth displacement in one side of the picture: where its spectrum has fallen to 61 %
@@ -74,7 +74,7 @@ class Rise(Compared):
 
     def distance(self, pairs: Pairs) -> torch.Tensor:
         here, *there = [double((predicted - eps).square()).flatten(1).mean(1).log() for predicted, eps in pairs]
-        return torch.stack(there).mean(0) - here
+        return mean_of(there) - here
 
 
 def white(pixels: torch.Tensor, noise: NoiseStream) -> torch.Tensor:

@@ -371,6 +371,13 @@ class MirrorTest(Document):
     odds_from: Literal["assumed", "reference", "control model"]
     n_reference: Count = Field(description="pictures with a sign that the odds were learnt from")
     n_reference_positive: Count
+    n_reference_flipped: Count | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="signs among these that are flipped apart, where sources or mirrored copies hang together; the "
+        "odds are the larger of those learnt from either",
+    )
+    n_reference_flipped_positive: Count | None = Field(default=None, exclude_if=_is_none)
     odds_explaining: Annotated[float, Field(ge=1)] | None = Field(
         description="the largest odds under which p stays at or below `level`; null where there are none"
     )

@@ -28,6 +28,7 @@ from trainedon.evidence.statistics.sign_flip import (
     positive_share,
     sign_flip_test,
     signs_needed,
+    signs_of,
 )
 from trainedon.evidence.table.clusters import unite
 from trainedon.evidence.table.codes import MISSING
@@ -52,22 +53,36 @@ TOGETHER = "cdi"  # the name of the test of all attacks together
 Origin = Literal["assumed", "reference", "control model"]
 
 
+class Flipped(NamedTuple):
+    """Signs that are coins of their own, and how many of them are positive."""
+
+    n: int
+    n_positive: int
+
+
 @dataclass(frozen=True)
 class Odds:
     """How many times as often as negative pictures may come out positive that the model cannot have seen, and what says
-    so. n, n_positive: pictures with a sign that it was learnt from."""
+    so. n, n_positive: pictures with a sign that it was learnt from. units: the same of what hangs together, None where
+    each picture is by itself."""
 
     value: float = ASSUMED
     origin: Origin = "assumed"
     n: int = 0
     n_positive: int = 0
+    units: Flipped | None = None
 
     @classmethod
-    def learnt(cls, origin: Origin, differences: np.ndarray) -> Odds:
+    def learnt(cls, origin: Origin, differences: np.ndarray, units: np.ndarray | None = None) -> Odds:
         """From differences, float64 (n,), of pictures that the model that gave them cannot have seen. Where none has a
-        sign nothing bounds the odds."""
-        signs = np.sign(differences[differences != 0])
-        return cls(odds_of(differences), origin, len(signs), int((signs > 0).sum()))
+        sign nothing bounds the odds. units: as in `mirror_test`, which asks in both ways; the larger odds hold."""
+        together = None if units is None else Flipped(*signs_of(differences, units))
+        return cls(odds_of(differences, units), origin, *signs_of(differences), together)
+
+    @property
+    def prefers(self) -> bool:
+        """Whether the model that gave the differences knows which way round such pictures are."""
+        return prefers(self.n, self.n_positive, self.units)
 
 
 class Tested(NamedTuple):
@@ -87,7 +102,7 @@ def mirror_tests(scores: Scores, circumstances: Circumstances, copies: Copies) -
     pictures less well than the audited one, so that it lowers nothing, neither what is assumed nor what other pictures
     say; and one that does not prefer the suspects may not know them at all. Works of one source are flipped together,
     and so are mirrored `copies` of one picture. Of unseen pictures that are mirrored copies of one another one takes
-    part, and none that is one of a suspect.
+    part, and none that is one of a suspect. What bounds the odds is counted in the same units.
     """
     controls = {told.of: name for name, told in (circumstances.on_control or {}).items()}
     known = {attack.repr: attack for attack in scores.attacks}
@@ -99,15 +114,18 @@ def mirror_tests(scores: Scores, circumstances: Circumstances, copies: Copies) -
         reference = None
         if scores.has("unseen"):
             apart = copies.stands_apart(unseen.first)[unseen.at]
-            reference = Odds.learnt("reference", unseen.score[apart])
+            sources = sources_of(unseen.first)
+            reference = Odds.learnt(
+                "reference", unseen.score[apart], None if sources is None else sources[unseen.at][apart]
+            )
         learnt = [reference or Odds()]
         if all(controls.get(name) in known for name in names):
             on_control = _together([scores.sample(known[controls[name]], "suspect") for name in names])
-            control = Odds.learnt("control model", on_control.score)
-            knows = prefers(control.n, control.n_positive)
-            if knows and not reference:
+            whose = copies.units_of(on_control.first)
+            control = Odds.learnt("control model", on_control.score, None if whose is None else whose[on_control.at])
+            if control.prefers and not reference:
                 learnt = [replace(control, value=max(control.value, ASSUMED))]
-            elif knows or (control.n and not reference):
+            elif control.prefers or (control.n and not reference):
                 learnt.append(control)
         units = copies.units_of(suspects.first)
         key = names[0] if len(names) == 1 else TOGETHER
@@ -176,6 +194,8 @@ def mirror_test(
         odds_from=odds.origin,
         n_reference=odds.n,
         n_reference_positive=odds.n_positive,
+        n_reference_flipped=None if odds.units is None else odds.units.n,
+        n_reference_flipped_positive=None if odds.units is None else odds.units.n_positive,
         odds_explaining=None if None in most else min(filter(None, most)),
         level=LEVEL,
         finds=p_value < LEVEL,
@@ -183,16 +203,20 @@ def mirror_test(
     )
 
 
-def prefers(n: int, n_positive: int) -> bool:
-    """Whether so many of n pictures are ahead that a model knows which way round such pictures are."""
-    return n > 0 and float(binom.sf(n_positive - 1, n, 0.5)) < PREFERS
+def prefers(n: int, n_positive: int, units: Flipped | None = None) -> bool:
+    """Whether so many of n pictures are ahead, and of `units` that hang together, that a model knows which way round
+    such pictures are."""
+    counted = [(n, n_positive), *([] if units is None else [units])]
+    return all(k > 0 and float(binom.sf(ahead - 1, k, 0.5)) < PREFERS for k, ahead in counted)
 
 
 def answered(test: MirrorTest) -> bool:
     """Whether anything says how far chance favours such pictures: others of their kind, or a control model that prefers
     them. One that does not either knows no such pictures, or there is nothing to prefer; its answers look the same."""
     if test.odds_from == "control model":
-        return prefers(test.n_reference, test.n_reference_positive)
+        n, n_positive = test.n_reference_flipped, test.n_reference_flipped_positive
+        units = None if n is None or n_positive is None else Flipped(n, n_positive)
+        return prefers(test.n_reference, test.n_reference_positive, units)
     return test.odds_from == "reference"
 
 
@@ -230,11 +254,8 @@ class Copies:
     def units_of(self, suspects: Sample) -> np.ndarray | None:
         """What belongs together, int (m,): works of one source, and mirrored copies of one picture. None where each
         picture is by itself."""
-        root, source = np.arange(len(suspects)), suspects.rows.column("source")
-        known = np.flatnonzero(source != MISSING)
-        if len(known):
-            _, first, which = np.unique(source[known], return_index=True, return_inverse=True)
-            unite(root, known, known[first][which])
+        sources = sources_of(suspects)
+        root = np.arange(len(suspects)) if sources is None else sources
         _, here, at = np.intersect1d(suspects.picture, self.suspects, assume_unique=True, return_indices=True)
         if len(here):
             _, first, which = np.unique(self.of_suspects[at], return_index=True, return_inverse=True)
@@ -249,17 +270,34 @@ class Copies:
         return apart
 
 
-def odds_of(reference: np.ndarray) -> float:
+def sources_of(sample: Sample) -> np.ndarray | None:
+    """The first picture of each one's source, int (n,), itself where it has none; None where no two share one."""
+    root, source = np.arange(len(sample)), sample.rows.column("source")
+    known = np.flatnonzero(source != MISSING)
+    if len(known):
+        _, first, which = np.unique(source[known], return_index=True, return_inverse=True)
+        root[known] = known[first][which]
+    return None if np.array_equal(root, np.arange(len(root))) else root
+
+
+def odds_of(reference: np.ndarray, units: np.ndarray | None = None) -> float:
     """How many times as often as negative pictures may come out positive that the model cannot have seen: the upper
     limit of their share of positive ones (Clopper and Pearson, one-sided, 99.9 %), as odds, or that of their signed
     ranks if it is larger, as it is where large differences are more often positive than small ones. Never below 1.
+
+    units: as in `mirror_test`; the same of signs that each unit has one of, if it is larger.
     """
-    signs = np.sign(reference[reference != 0])
-    if not len(signs):
+    ways = [None] if units is None else [None, units]
+    return max(_odds_of(reference, way) for way in ways)
+
+
+def _odds_of(reference: np.ndarray, units: np.ndarray | None) -> float:
+    n, n_positive = signs_of(reference, units)
+    if not n:
         return MOST_ODDS
-    high = clopper_pearson(int((signs > 0).sum()), len(signs), 1 - 2 * DOUBT)[1]
+    high = clopper_pearson(n_positive, n, 1 - 2 * DOUBT)[1]
     counted = min(MOST_ODDS, max(1.0, high / (1 - high))) if high < 1 else MOST_ODDS
-    return max(counted, least_odds_against(reference, DOUBT))
+    return max(counted, least_odds_against(reference, DOUBT, units))
 
 
 def named_by_sign(suspects: np.ndarray, odds: float, units: np.ndarray | None = None) -> np.ndarray:

@@ -69,6 +69,14 @@ def sign_flip_test(differences: ArrayLike, odds: float = 1.0, units: ArrayLike |
     return SignTest(min(1.0, max(p, SMALLEST)), odds, len(signed), positive, exact=p >= SMALLEST)
 
 
+def signs_of(differences: ArrayLike, units: ArrayLike | None = None) -> tuple[int, int]:
+    """How many of differences, float64 (n,), have a sign, and how many of these are positive. Of `units` the signs of
+    their signed ranks, added up as in `sign_flip_test`."""
+    signed = finite(differences, "differences")
+    signed = signed if units is None else _signed_weights(signed, units)
+    return int(np.count_nonzero(signed)), int((signed > 0).sum())
+
+
 def _signed_weights(differences: np.ndarray, units: ArrayLike | None) -> np.ndarray:
     """Whole numbers, one a unit: twice the signed rank of each difference, added up over those of a unit."""
     size = np.abs(differences)
@@ -134,14 +142,14 @@ def most_odds(differences: ArrayLike, level: float, units: ArrayLike | None = No
     return MOST_ODDS if excess(top) <= 0 else math.exp(float(brentq(excess, 0.0, top, xtol=1e-6)))
 
 
-def least_odds_against(differences: ArrayLike, level: float) -> float:
+def least_odds_against(differences: ArrayLike, level: float, units: ArrayLike | None = None) -> float:
     """The odds at which differences, float64 (n,), lie as low as they do with a chance of only `level`: the upper limit
     of how many times as often as negative such differences come out positive, large ones counting for more. From 1 to
     MOST_ODDS; MOST_ODDS without a sign.
 
-    `sign_flip_test` read from the other side: signed ranks summed over positive ones, the lower tail.
+    `sign_flip_test` read from the other side: signed ranks summed over positive ones, the lower tail. units: as there.
     """
-    signed = _signed_weights(finite(differences, "differences"), None)
+    signed = _signed_weights(finite(differences, "differences"), units)
     signed = signed[signed != 0]
     if not len(signed):
         return MOST_ODDS

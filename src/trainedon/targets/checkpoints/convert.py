@@ -169,7 +169,7 @@ def _asked(checkpoint: Path, place: Path, only: str | None) -> dict[str, Any]:
             "where memory or time run out"
         ) from None
     if reason is not None:
-        raise UserError(f"{checkpoint} was not converted: {shown(str(reason))}")
+        raise UserError(f"{checkpoint} was not converted: {shown(str(reason), 500)}")
     return dict(told)
 
 

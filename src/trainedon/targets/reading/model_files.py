@@ -179,7 +179,7 @@ def brief(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def shown(name: str) -> str:
-    """A tensor's name, which may hold anything, as part of one line."""
-    plain = "".join(letter if letter.isprintable() else "?" for letter in name[:100])
-    return plain + ("..." if len(name) > 100 else "")
+def shown(name: str, most: int = 100) -> str:
+    """A tensor's name, or what a stranger's program says, which may hold anything, as part of one line."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in name[:most])
+    return plain + ("..." if len(name) > most else "")
