@@ -12,7 +12,7 @@ from trainedon.degrade import Degradation, Mosaic
 from trainedon.restore import DDNM, Restorer
 from trainedon.targets import Target
 
-TILES, STEPS = 8, 4
+TILES, STEPS = 8, 4  # more steps tell less than more restorations (docs/accuracy.md)
 MOSAIC = Mosaic(TILES)
 
 
@@ -29,7 +29,7 @@ class DRCPaint2(DRC):
     degradation: tuple[Degradation, ...] = (MOSAIC,)
     restorer: Restorer = DDNM()
     steps: int = STEPS
-    restorations: int = 2
+    restorations: int = 8
     symmetries: tuple[str, ...] = ("mirror", "half-turn")
 
     name: ClassVar[str] = "drc-paint@2"
