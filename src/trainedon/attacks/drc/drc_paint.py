@@ -33,7 +33,7 @@ class DRCPaint(DRC):
     symmetries: tuple[str, ...] = ("mirror", "half-turn")
 
     name: ClassVar[str] = "drc-paint@1"
-    title: ClassVar[str] = "Degrade-Restore-Compare of a hidden centre, version 1"
+    title: ClassVar[str] = "Degrade-Restore-Compare of a hidden centre"
 
 
 def hidden_centre(target: Target, seed: int = 0) -> DRCPaint:

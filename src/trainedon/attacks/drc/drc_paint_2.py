@@ -33,7 +33,7 @@ class DRCPaint2(DRC):
     symmetries: tuple[str, ...] = ("mirror", "half-turn")
 
     name: ClassVar[str] = "drc-paint@2"
-    title: ClassVar[str] = "Degrade-Restore-Compare of what is painted, version 2: what `drc-paint` means"
+    title: ClassVar[str] = "Degrade-Restore-Compare of what is painted"
 
 
 def paintable(target: Target) -> bool:
