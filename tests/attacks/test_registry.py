@@ -75,7 +75,7 @@ def names(text, *options, **given):
 
 
 def test_all_is_what_needs_no_helper_and_what_has_the_helper_that_it_needs(shadow_folders):
-    plain = PLAIN | {Attack.noun.recommended["drc"]}
+    plain = PLAIN | {*Attack.noun.recommended.values()}
     assert set(attacks()) == PLAIN | DRC_VERSIONS | UNSEEN | SHADOWS | LABELS | AROUND_ANOTHER
     assert names("all") == plain | UNSEEN
     assert names("all", ("gradients", "classes")) == plain
