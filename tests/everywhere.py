@@ -275,7 +275,7 @@ def s3(monkeypatch):
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
-    _, port = server.get_host_and_port()
+    port = server._server.server_address[1]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

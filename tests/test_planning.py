@@ -15,6 +15,7 @@ from trainedon.planning.forecast import count, estimate, plan
 from trainedon.planning.measuring import (
     REPETITIONS,
     SAMPLED,
+    AutoencoderSpeed,
     Demand,
     PictureSample,
     RowBytes,
@@ -230,6 +231,29 @@ def test_what_a_class_costs_is_said(target_folders):
 
     found = plan(load_target(target_folders["class-conditional"], rows=8), parse_attacks("loss"), 10)
     assert any("takes 12 forward passes a picture more" in caution for caution in found.rests_on)
+
+
+def test_passes_through_the_autoencoder_are_reckoned_beside_the_networks():
+    coder = AutoencoderSpeed(8, encode=0.5, decode=2.0, decode_back=3.0)
+    demands = [asked(), Demand("pullback", "pullback()", Cost(1, decoded=1, decoded_back=4), 64)]
+    found = estimate(demands, [Speed(64, 1.0)], SIZES, 3600, coder=coder, views=2)
+    assert [line.device_hours for line in found.attacks] == [1.0, 1.0 + 2.0 + 4 * 3.0]
+    assert [line.passes for line in found.attacks] == [3600, 3600], "of the network alone"
+    assert found.encoding_hours == 1.0 and found.wall_hours == pytest.approx(found.together.device_hours + 1.0)
+
+
+def test_a_plan_times_the_autoencoder_of_a_model_in_latents(target_folders):
+    from trainedon.targets import load_target
+
+    target = load_target(target_folders["latent, KL"])
+    plain = plan(target, parse_attacks("symmetric(pia)"), 100, clock=Steps())
+    at_once = target.batching.coder.most
+    assert plain.autoencoder == AutoencoderSpeed(at_once, 1 / at_once), "nothing goes back"
+    assert plain.encoding_hours == pytest.approx(100 * 4 / at_once / 3600), "in four views"
+    attacks = parse_attacks("flip(pullback(pia, probes=3))")
+    assert (attacks[0].cost(target).decoded, attacks[0].cost(target).decoded_back) == (2, 6)
+    found = plan(target, attacks, 100)
+    assert found.autoencoder.decode_back > 0 and found.memory.autoencoder > plain.memory.autoencoder
 
 
 def test_a_plan_says_which_claim_can_be_reached(target_folders):

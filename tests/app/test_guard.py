@@ -227,14 +227,17 @@ def test_the_command_ends_by_a_signal_and_leaves_nothing(tmp_path):
     command = [sys.executable, "-m", "trainedon", "app", "--no-browser"]
     place = os.environ | {"TMPDIR": str(tmp_path)}
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=place)
-    line = running.stdout.readline()
-    assert line.startswith("The page: http://127.0.0.1:") and "?key=" in line
-    (folder,) = tmp_path.glob("trainedon-app-*")
-    assert folder.stat().st_mode & 0o777 == 0o700
-    with opened(line.split()[-1]):
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate()
-    assert running.returncode == 0 and "What was dropped is removed." in out and "Traceback" not in err, err
+    try:
+        line = running.stdout.readline()
+        assert line.startswith("The page: http://127.0.0.1:") and "?key=" in line
+        (folder,) = tmp_path.glob("trainedon-app-*")
+        assert folder.stat().st_mode & 0o777 == 0o700
+        with opened(line.split()[-1]):
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate()
+        assert running.returncode == 0 and "What was dropped is removed." in out and "Traceback" not in err, err
+    finally:
+        running.kill()
     assert not list(tmp_path.glob("trainedon-app-*"))
 
 
@@ -245,6 +248,5 @@ def test_a_port_that_is_taken_is_said():
     from trainedon.app.serving import listening
 
     with listening(0) as taken:
-        taken.listen()
         end = call("app", "--no-browser", "--port", taken.getsockname()[1])
     assert end.returncode == 2 and "give another one, or 0 for any" in end.stderr

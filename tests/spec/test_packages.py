@@ -131,7 +131,10 @@ def test_what_another_package_offers_is_made_once_to_see_that_it_can_be(monkeypa
         ("failing", "RuntimeError: no score"),
         ("flip(failing)", "RuntimeError: no score"),
         ("failing(empty=true)", "trainedon.errors.PartError: failing answered (0,) for 2 pictures"),
-        ("failing(plain=true)", "trainedon.errors.PartError: failing answered a ndarray: answer a tensor, or Scored(array)"),
+        (
+            "failing(plain=true)",
+            "trainedon.errors.PartError: failing answered a ndarray: answer a tensor, or Scored(array)",
+        ),
     ],
 )
 def test_a_fault_of_another_package_is_told_as_its_own(text, what, target_folders, batch_of, tmp_path, monkeypatch):

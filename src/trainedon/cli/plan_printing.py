@@ -23,6 +23,8 @@ def print_plan(estimate: Estimate) -> None:
     out_console.print(table)
     on = "1 device" if estimate.devices == 1 else f"{_spaced(estimate.devices)} devices"
     say(f"By the clock: {_lasts(estimate.wall_hours)} for {_spaced(estimate.pictures)} pictures on {on}")
+    if estimate.encoding_hours is not None:
+        say(f"  in it, pictures encoded once in each view: {_lasts(estimate.encoding_hours)} of a device")
     if estimate.painting is not None:
         one = estimate.painting
         passes = f"{one.forward} forward and {one.backward} backward passes each"
@@ -63,6 +65,12 @@ def _print_measured(estimate: Estimate) -> None:
     for speed in estimate.speeds:
         back = "" if speed.backward is None else f", backward {_lasts(speed.backward / 3600)} more"
         say(f"  a pass of {speed.rows} rows: forward {_lasts(speed.forward / 3600)} a row{back}")
+    if estimate.autoencoder is not None:
+        coder = estimate.autoencoder
+        back = ""
+        if coder.decode is not None and coder.decode_back is not None:
+            back = f", to decode it {_lasts(coder.decode / 3600)}, and back {_lasts(coder.decode_back / 3600)}"
+        say(f"  {coder.pictures} pictures in the autoencoder: {_lasts(coder.encode / 3600)} to encode one{back}")
     if estimate.sample is not None:
         sample = estimate.sample
         rates = f"{1 / sample.reading:.0f} a second read and decoded, inventoried {1 / sample.inventory:.0f} a second"

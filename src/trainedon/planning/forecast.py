@@ -15,6 +15,7 @@ from trainedon.evidence.protocol.reachable import Reachable
 from trainedon.pictures import Rendering
 from trainedon.pictures.pixels.rendering import DEFAULT
 from trainedon.planning.measuring import (
+    AutoencoderSpeed,
     Clock,
     Demand,
     PictureSample,
@@ -23,6 +24,7 @@ from trainedon.planning.measuring import (
     demand,
     describe,
     measure_all,
+    measure_autoencoder,
     row_bytes,
     sample_pictures,
 )
@@ -30,7 +32,7 @@ from trainedon.planning.peak_memory import MemoryEstimate, held_so_far, memory_o
 from trainedon.runs.scoring.engine import SHARD
 from trainedon.runs.scoring.painting import painted, painting_cost, showing
 from trainedon.targets import Target
-from trainedon.targets.networks.footprint import fit_gradients
+from trainedon.targets.networks.footprint import fit_decoder_gradients, fit_gradients
 
 LARGEST = 10**15  # of a count; beyond it one has mistyped
 SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
@@ -77,7 +79,9 @@ class Estimate:
     scores. painting: what the page shows, on one device; None where nothing is painted besides. bytes_read: every
     picture twice, None when the size of a picture is not known. inventory_hours: for the inventory, on one core; None
     without a sample of the pictures. reachable: the highest claim that an audit can reach; None where it is not said
-    how many of the pictures are suspects. memory: what is held at the peak; None where that is not known.
+    how many of the pictures are suspects. memory: what is held at the peak; None where that is not known. autoencoder,
+    encoding_hours: of a model in latents, whose pictures are encoded once in each view; the hours of all devices, which
+    `wall_hours` has in it and no attack.
     """
 
     pictures: int
@@ -95,6 +99,8 @@ class Estimate:
     reachable: Reachable | None = None
     memory: MemoryEstimate | None = None
     painting: PaintingEstimate | None = None
+    autoencoder: AutoencoderSpeed | None = None
+    encoding_hours: float | None = None
 
 
 def plan(
@@ -126,12 +132,17 @@ def plan(
     if bytes_per_picture is None and sample is not None:
         bytes_per_picture = round(sample.bytes)
     speeds = measure_all(target, asked, clock)
-    found = estimate(asked, speeds, row_bytes(asked), pictures, devices, bytes_per_picture, sample)
+    decoded = any(one.cost.decoded for one in asked)
+    if decoded:
+        fit_decoder_gradients(target)
+    coder, views = measure_autoencoder(target, decoded, clock), _views(attacks)
+    sizes_of_rows = row_bytes(asked)
+    found = estimate(asked, speeds, sizes_of_rows, pictures, devices, bytes_per_picture, sample, coder, views)
     return replace(
         found,
         device=describe(target),
         rests_on=(*found.rests_on, *_cautions(target, attacks)),
-        memory=memory_of(target, held_so_far(target.device), gradients=back),
+        memory=memory_of(target, held_so_far(target.device), gradients=back, decoded=decoded),
         painting=_painting(target, attacks, sizes or (pictures // 2, pictures - pictures // 2), speeds),
     )
 
@@ -162,15 +173,18 @@ def estimate(
     devices: int = 1,
     bytes_per_picture: int | None = None,
     sample: PictureSample | None = None,
+    coder: AutoencoderSpeed | None = None,
+    views: int = 1,
 ) -> Estimate:
-    """Arithmetic alone. speeds: one for the `rows` of each demand. Raises UserError for fewer than one picture or
-    device."""
+    """Arithmetic alone. speeds: one for the `rows` of each demand. coder, views: of a model in latents, and in how many
+    views its pictures are encoded. Raises UserError for fewer than one picture or device."""
     _check(pictures, devices)
     at = {speed.rows: speed for speed in speeds}
-    lines = tuple(_line(one, at[one.rows], pictures, devices) for one in asked)
+    lines = tuple(_line(one, at[one.rows], pictures, devices, coder) for one in asked)
+    encoded = 0.0 if coder is None else views * coder.encode  # seconds a picture
     shards = ceil(pictures / SHARD)
     busiest = min(pictures, ceil(shards / devices) * SHARD)  # pictures of the device that has most
-    wall = sum(_seconds(one, at[one.rows], busiest, 1) for one in asked)
+    wall = sum(_seconds(one, at[one.rows], busiest, 1, coder) for one in asked) + busiest * encoded
     return Estimate(
         pictures=pictures,
         devices=devices,
@@ -189,10 +203,20 @@ def estimate(
         speeds=tuple(speeds),
         sample=sample,
         rests_on=(
-            "the network's own time: what attacks, reading and statistics add is not in it",
+            f"the {'model' if coder else 'network'}'s own time: what attacks, reading and statistics add is not in it",
             f"devices like this one, which share shards of {SHARD} pictures evenly and never wait for pictures",
         ),
+        autoencoder=coder,
+        encoding_hours=None if coder is None else pictures * encoded / 3600,
     )
+
+
+def _views(attacks: Sequence[Attack]) -> int:
+    """In how many views attacks look at a picture, as it is among them."""
+    inside = [*attacks]
+    for attack in inside:
+        inside += attack.inside()
+    return 1 + len({view for attack in inside for view in getattr(attack, "symmetries", ())})
 
 
 def _goes_back(target: Target, attacks: Sequence[Attack]) -> bool:
@@ -233,17 +257,19 @@ def _check(pictures: int, devices: int) -> None:
         raise UserError(f"{pictures} pictures on {devices} devices: give 1 or more of each")
 
 
-def _line(asked: Demand, speed: Speed, pictures: int, devices: int) -> AttackEstimate:
+def _line(asked: Demand, speed: Speed, pictures: int, devices: int, coder: AutoencoderSpeed | None) -> AttackEstimate:
     cost = asked.cost
     passes = pictures * (cost.forward + cost.backward) + devices * cost.setup
-    hours = _seconds(asked, speed, pictures, devices) / 3600
+    hours = _seconds(asked, speed, pictures, devices, coder) / 3600
     return AttackEstimate(asked.name, cost.forward, cost.backward, cost.setup, passes, hours)
 
 
-def _seconds(asked: Demand, speed: Speed, pictures: int, devices: int) -> float:
+def _seconds(asked: Demand, speed: Speed, pictures: int, devices: int, coder: AutoencoderSpeed | None) -> float:
     """All devices together; each does the set-up for itself."""
     cost = asked.cost
     picture = cost.forward * speed.forward + cost.backward * (speed.backward or 0.0)
+    if coder is not None:
+        picture += cost.decoded * (coder.decode or 0.0) + cost.decoded_back * (coder.decode_back or 0.0)
     return pictures * picture + devices * cost.setup * speed.forward
 
 

@@ -55,6 +55,17 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class AutoencoderSpeed:
+    """Seconds a picture with `pictures` of them at once: to encode one, and, where attacks differentiate the decoder,
+    for a pass of it there, and for one back (None: not timed)."""
+
+    pictures: int
+    encode: float
+    decode: float | None = None
+    decode_back: float | None = None
+
+
+@dataclass(frozen=True)
 class PictureSample:
     """Some of the pictures. bytes: mean size of one as it is stored. inventory, reading: seconds a picture, for taking
     stock of it and for reading and decoding it again to be scored."""
@@ -110,6 +121,30 @@ def measure(target: Target, rows: int, backward: bool, clock: Clock = time.perf_
     except torch.OutOfMemoryError:
         raise UserError(f"{rows} rows at once do not fit on {target.device}: give a smaller --batch-size") from None
     return Speed(rows, once / rows, max(0.0, both[0] - once) / rows if both else None)
+
+
+def measure_autoencoder(target: Target, decoded: bool, clock: Clock = time.perf_counter) -> AutoencoderSpeed | None:
+    """As `measure`, of the autoencoder; None of a model without one. decoded: whether the decoder is differentiated."""
+    if not target.latent:
+        return None
+    drawn = torch.Generator().manual_seed(0)
+    pictures = target.batching.coder.most if target.batching.coder else 1
+    states = torch.randn(pictures, *target.shape, generator=drawn).to(target.device)
+    patterns = torch.ones(2, *target.picture, device=target.device)
+
+    def encode() -> torch.Tensor:  # other pictures each time, as latents are kept
+        pixels = torch.rand(pictures, *target.picture, generator=drawn) * 2 - 1
+        return target.encode(pixels.to(target.device))
+
+    def there_and_back(times: int) -> torch.Tensor:
+        return target.decoder_influence(states, patterns[:times])
+
+    if not decoded:
+        return AutoencoderSpeed(pictures, *(one / pictures for one in _medians([encode], clock)))
+    works = [encode, lambda: there_and_back(1), lambda: there_and_back(2)]
+    encoded, once, twice = (seconds / pictures for seconds in _medians(works, clock))
+    back = max(0.0, twice - once)
+    return AutoencoderSpeed(pictures, encoded, max(0.0, once - back), back)
 
 
 def _medians(works: Sequence[Callable[[], torch.Tensor]], clock: Clock) -> list[float]:

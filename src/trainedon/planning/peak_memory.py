@@ -8,7 +8,8 @@ import torch
 
 from trainedon.targets import Target
 from trainedon.targets.core.row_memory import Memory, peak_of_process
-from trainedon.targets.networks.footprint import footprint
+from trainedon.targets.networks.footprint import decoder_need, footprint
+from trainedon.targets.networks.latent import Latent
 from trainedon.targets.networks.network import Network
 
 
@@ -49,12 +50,16 @@ class MemoryEstimate:
 
 
 def memory_of(
-    target: Target, measured: int | None = None, memory: Memory | None = None, gradients: bool = False
+    target: Target,
+    measured: int | None = None,
+    memory: Memory | None = None,
+    gradients: bool = False,
+    decoded: bool = False,
 ) -> MemoryEstimate | None:
     """Of a model that is loaded; None for one whose weights are not known here, such as a network of one's own.
 
     measured: as in `MemoryEstimate`. memory: what is free; None: it is asked. gradients: whether scores or painting
-    take some.
+    take some. decoded: whether attacks go back through the decoder.
     """
     if not isinstance(target, Network):
         return None
@@ -64,7 +69,8 @@ def memory_of(
     rows, pictures = batching.most, None if coder is None else coder.most
     need = found.back if gradients else found.network
     network = None if need is None else need.bytes(rows)
-    autoencoder = None if found.coder is None or pictures is None else found.coder.bytes(pictures)
+    coding = (decoder_need(target) if decoded and isinstance(target, Latent) else None) or found.coder
+    autoencoder = None if coding is None or pictures is None else coding.bytes(pictures)
     stay, elsewhere = sum(found.weights.values()), None
     if found.words is not None:
         stay, elsewhere = 0, stay

@@ -45,11 +45,14 @@ class Scored:
 @dataclass(frozen=True)
 class Cost:
     """Network passes for one picture, those of shadow and reference models among them; `setup`: forward passes once
-    for each audited model, however many pictures there are."""
+    for each audited model, however many pictures there are. `decoded`, `decoded_back`: passes through the decoder of a
+    model in latents, there and back, of attacks that differentiate it; these are no network passes."""
 
     forward: int
     backward: int = 0
     setup: int = 0
+    decoded: int = 0
+    decoded_back: int = 0
 
 
 def total(costs: Iterable[Cost]) -> Cost:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainedon.attacks.core.answers import Cost, Scored
+from trainedon.attacks.core.answers import Cost, Scored, total
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.execute import run_batch
 from trainedon.attacks.core.registry import register
@@ -29,7 +29,7 @@ class Flip(Wrapper):
 
     def cost(self, target: Target) -> Cost:
         cost = self.attack.cost(target)
-        return replace(cost, forward=2 * cost.forward, backward=2 * cost.backward)
+        return replace(total([cost] * 2), setup=cost.setup)
 
     def score_batch(self, target: Target, batch: Batch) -> Scored:
         mirrored = replace(batch, pixels=batch.pixels.flip(-1), turned_first={})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
 
-from trainedon.attacks.core.answers import Progress, silent
+from trainedon.attacks.core.answers import Cost, Progress, silent
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.core.compared import Compared
 from trainedon.attacks.core.registry import register
@@ -55,6 +55,9 @@ class Pullback(Wrapper):
                 f"{self.name} differentiates the decoder of a model in latents, and {target.identity.name} has none at "
                 f"hand: leave it out, or take {self.attack.name} alone"
             )
+
+    def cost(self, target: Target) -> Cost:
+        return replace(super().cost(target), decoded=1, decoded_back=self.probes)
 
     def prepare(self, target: Target, progress: Progress = silent) -> None:
         super().prepare(target, progress)

@@ -115,7 +115,7 @@ def fit_decoder_gradients(target: Target, memory: Memory | None = None) -> None:
     picture = target.picture[1] * target.picture[2] * target.autoencoder.config.block_out_channels[0]
     if SURELY * BACK * 4 * picture * coder.most < memory.room // 2:
         return
-    need = _decoder_need(target)
+    need = decoder_need(target)
     if need is None:
         return
     way = "the way back of a single picture through its decoder"
@@ -216,8 +216,8 @@ def _coder_need(target: Latent) -> RowsNeed | None:
     return _need(target.autoencoder, both)
 
 
-def _decoder_need(target: Latent) -> RowsNeed | None:
-    """Of the way from latents to the picture and back."""
+def decoder_need(target: Latent) -> RowsNeed | None:
+    """Of the way from latents to the picture and back; None where it cannot be reckoned."""
     states, t = torch.zeros(1, *target.shape, device=target.device), torch.zeros(1, dtype=torch.int64)
 
     def and_back() -> object:
