@@ -30,7 +30,8 @@ LEVELS, DRAWS = (50, 100, 150, 200, 250, 300), 4
 BOTH, HALF_TURN, ALL = (0, 1), (1,), (0, 1, 2)  # which of VIEWS
 VIEWS = ("mirror", "half-turn", "upside-down")
 Scores = np.ndarray  # float64 (n,)
-NEAR, SOFT = 0.05, 0.1  # shares of the picture's variance
+FOUR = (50, 100, 200, 300)
+NEAREST, NEAR, SOFT = 0.02, 0.05, 0.1  # shares of the picture's variance
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,19 @@ class Seen:
         places = [LEVELS.index(level) for level in levels]
         by_view = self.gains[:, :, places, :draws].mean((2, 3))[:, list(views)]
         found: np.ndarray = by_view.mean(1) if weights is None else (weights * by_view).sum(1) / weights.sum(1)
+        return found
+
+    def in_turn(self, levels: Sequence[int], draws: int, nearest: float = 0.0) -> Scores:
+        """Mean over levels and draws, each asked in one of both views alone, by turns. A picture that one of them
+        changes by less than the share `nearest` is asked in the other alone."""
+        looks = [(place, draw) for place in range(len(levels)) for draw in range(draws)]
+        near = self.apart[:, :2] < nearest
+        near[near.all(1)] = False
+        rows, gains = np.arange(len(near)), []
+        for place, draw in looks:
+            view = np.where(near[:, 0], 1, np.where(near[:, 1], 0, (place + draw) % 2))
+            gains.append(self.gains[rows, view, LEVELS.index(levels[place]), draw])
+        found: np.ndarray = np.mean(gains, axis=0)
         return found
 
 
@@ -83,6 +97,9 @@ def settings() -> dict[str, tuple[int, Callable[[Seen], Scores]]]:
         "six levels once": (18, lambda one: one.score(LEVELS, 1, BOTH)),
         "100, 150, 200 and 250 twice": (24, lambda one: one.score((100, 150, 200, 250), 2, BOTH)),
         "100, 200 and 300 three times": (27, lambda one: one.score((100, 200, 300), 3, BOTH)),
+        "50, 100, 200 and 300 three times, a view each in turn": (24, lambda one: one.in_turn(FOUR, 3)),
+        f"the same, none that changes less than {NEAREST:g}": (24, lambda one: one.in_turn(FOUR, 3, NEAREST)),
+        "six levels twice, a view each in turn": (24, lambda one: one.in_turn(LEVELS, 2)),
         "six levels twice, the half-turn alone": (24, lambda one: one.score(LEVELS, 2, HALF_TURN)),
         "six levels twice": (36, lambda one: one.score(LEVELS, 2, BOTH)),
         "six levels four times": (72, lambda one: one.score(LEVELS, 4, BOTH)),

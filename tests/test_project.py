@@ -103,6 +103,15 @@ def test_the_layout_in_the_docs_is_that_of_the_package():
     assert told == there - {"__init__.py", "__main__.py", "__pycache__/", "py.typed"}
 
 
+def test_the_way_of_a_picture_in_the_docs_is_that_of_the_code():
+    page = (ROOT / "docs" / "design.md").read_text("utf-8").split("## One picture, one score")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([\w/.]+\.py)` \| `(\w+)` \|", page, flags=re.M)
+    assert len(rows) > 15
+    for file, name in rows:
+        code = (ROOT / "src" / "trainedon" / file).read_text("utf-8")
+        assert re.search(rf"^\s*(def|class) {name}\b", code, flags=re.M), f"{file}: {name}"
+
+
 def test_the_workflows_test_what_the_package_promises():
     jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text("utf-8"))["jobs"]
     pythons = jobs["test"]["strategy"]["matrix"]["python"]

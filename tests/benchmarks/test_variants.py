@@ -28,6 +28,14 @@ def test_a_view_that_leaves_a_picture_as_it_is_has_no_say():
     assert hard.tolist() == [0.5, 1.0, 0.5] and soft[0] == pytest.approx(0.5) and 0.5 < soft[2] < soft[1] < 1
 
 
+def test_looks_in_turn_leave_no_view_out():
+    gains = np.zeros((2, 3, 6, 4))
+    gains[:, 0], gains[:, 1] = 1.0, 3.0
+    one = variants.Seen(gains, np.array([[0.5, 0.5, 0.5], [0.01, 0.5, 0.5]]), np.array([True, False]))
+    assert one.in_turn(variants.LEVELS, 2).tolist() == [2.0, 2.0]
+    assert one.in_turn(variants.LEVELS, 2, nearest=0.02).tolist() == [2.0, 3.0]
+
+
 def test_a_difference_has_the_error_that_many_draws_of_it_show():
     rng, member, found = np.random.default_rng(0), np.arange(140) < 60, []
     for _ in range(300):

@@ -226,6 +226,16 @@ def test_what_an_attack_asks_of_the_network_is_said(crowd, page, language):
     assert " passes of the network" not in said
 
 
+@pytest.mark.parametrize("parameters", [7, 12_345, 1_813_571, 2_600_000_000, None])
+@pytest.mark.parametrize("conditioning", ["none", "caption", "class (10)", None])
+def test_what_the_model_is_is_said(audit, parameters, conditioning):
+    audit.run["language"] = "de"
+    audit.run["model"] |= {"family": "own network", "parameters": parameters, "conditioning": conditioning}
+    page = render(audit.write()).read_text("utf-8")
+    (said,) = re.findall(r"<dt>Art</dt>(.*?)</dd>", page)
+    assert 'lang="en"' not in said and "own network" in said and "Sagt epsilon vorher." in said
+
+
 @pytest.mark.parametrize("language", OTHERS)
 def test_the_questions_of_sweeps_are_said(language):
     for question in QUESTIONS.values():

@@ -51,7 +51,7 @@ def test_flags_stand_on_page_one(audit, page):
 def test_model_counts_and_exclusions(audit, page):
     text = page(audit).text
     assert "designs32" in text and "digest 0123456789ab" in text
-    assert "UNet2DModel, 4.30 million parameters" in text
+    assert "UNet2DModel , 4.30 million parameters" in text
     assert "32 × 32 pixels, colour" in text
     assert "1 March 2025, 10:01 UTC" in text
     assert "suspect pictures 7 6 1" in text

@@ -286,6 +286,11 @@ def test_one_trial_finds_mistakes_before_any_picture(change, how, says, small):
         of(network, **DDPM | how)
 
 
+def test_weights_of_another_type_than_the_pictures_are_told(small):
+    with pytest.raises(UserError, match=r"Small fails .*and its weights are float16: give network.float\(\)$"):
+        of(small.half(), **DDPM)
+
+
 @pytest.mark.parametrize("told", [lambda t: t[:1], lambda t: t.float().mean().long()[None], lambda t: t.max()[None]])
 def test_a_network_with_one_time_for_all_rows_is_refused(told, small):
     with pytest.raises(UserError, match=r"by the rows beside it \(.*one t for all rows\?\)"):

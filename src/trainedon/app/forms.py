@@ -29,7 +29,8 @@ Updates = dict[Any, Any]  # component -> its new value
 def theme() -> Any:
     """Colours, and fonts that are there: Gradio's own would be fetched."""
     fonts: dict[str, Any] = {"font": ("system-ui", "sans-serif"), "font_mono": ("ui-monospace", "monospace")}
-    return gr.themes.Soft(primary_hue="orange", secondary_hue="stone", neutral_hue="stone", **fonts)
+    soft = gr.themes.Soft(primary_hue="orange", secondary_hue="stone", neutral_hue="stone", **fonts)
+    return soft.set(block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300")  # to be read
 
 
 def page(desk: Desk) -> Any:
@@ -99,16 +100,19 @@ class _AuditForm:
 
     def _wire(self, model: Any) -> None:
         question = [model, self.against]
-        self.suspects.upload(partial(self._dropped, "suspects"), self.suspects, self.parts, **PRIVATE)
-        self.unseen.upload(partial(self._dropped, "unseen"), self.unseen, self.parts, **PRIVATE)
+        self._takes("suspects", self.suspects, self.suspects_heap)
+        self._takes("unseen", self.unseen, self.unseen_heap)
         for changed in (model, self.against):
             changed.change(self._changed, [*question, self.told], self.parts, **QUIETLY)
-        self.ask.click(self._ask, question, self.parts, **PRIVATE)
+        self.ask.click(self._ask, question, self.parts, show_progress_on=self.forecast, **PRIVATE)
         self.start.click(partial(self._act, self._start), question, self.parts, **QUIETLY)
         self.stop.click(partial(self._act, self.desk.job.stop), None, self.parts, **QUIETLY)
         self.go_on.click(partial(self._act, self.desk.go_on), None, self.parts, **QUIETLY)
         self.reset.click(partial(self._act, self.desk.reset), None, self.parts, **QUIETLY)
         self.timer.tick(self._tick, None, self.parts, **QUIETLY)
+
+    def _takes(self, which: SetName, field: Any, heap: Any) -> None:
+        field.upload(partial(self._dropped, which), field, self.parts, show_progress_on=heap, **PRIVATE)
 
     def all_of_it(self) -> Updates:
         """The page as the desk is, for a browser that opens it anew."""
@@ -183,7 +187,9 @@ class _LookForm:
         gr.HTML(phrases.ONE)
         self.picture = _drop("Drop one picture here", "one", file_count="single")
         self.shown = gr.HTML(elem_id="look")
-        self.picture.upload(self._look, [model, self.picture], [self.picture, self.shown], **PRIVATE)
+        self.picture.upload(
+            self._look, [model, self.picture], [self.picture, self.shown], show_progress_on=self.shown, **PRIVATE
+        )
 
     def _look(self, model: str, file: str | None) -> Updates:
         found, fault = _tried(lambda: self.desk.look(model, Path(file or "")))

@@ -61,14 +61,15 @@ def facts(run: RunFolder) -> list[tuple[str, str, str]]:
     """(label, text, addition in small print) about model and run."""
     model = run.record.model
     digest = (model.digest or "").removeprefix("sha256:")
-    about = [model.family, words.parameters(model.parameters) if model.parameters else None]
+    family = model.family and Markup('<span translate="no">{}</span>').format(model.family)
+    about = [family, words.parameters(model.parameters) if model.parameters else None]
     shape, conditioning = model.shape or [], model.conditioning
-    makes = f"{shape[2]} × {shape[1]} pixels, {words.CHANNELS.get(shape[0], 'colour')}" if len(shape) == 3 else None
-    conditioned = "no conditioning" if conditioning == "none" else f"conditioned on {conditioning}"
-    details = [makes, model.prediction and f"{model.prediction} prediction", conditioning and conditioned]
+    makes = f"{shape[2]} × {shape[1]} pixels, {words.CHANNELS.get(shape[0], 'colour')}." if len(shape) == 3 else None
+    conditioned = "Without conditioning." if conditioning == "none" else f"Conditioned on {conditioning}."
+    details = [makes, model.prediction and f"Predicts {model.prediction}.", conditioning and conditioned]
     return [
         ("Model", words.shorten(model.name or "not recorded"), f"digest {digest[:12]}" if digest else ""),
-        ("Kind", ", ".join(filter(None, about)) or "not recorded", ", ".join(filter(None, details))),
+        ("Kind", Markup(", ").join(filter(None, about)) or "not recorded", " ".join(filter(None, details))),
         ("Made", words.moment(run.record.finished or run.record.started), f"protocol {run.document.protocol}"),
     ]
 

@@ -55,7 +55,7 @@ class OwnNetwork(Target):
         numbers = self.noise.numbers[t.cpu()].to(self.device)
         labels = (condition.labels,) if isinstance(condition, Classes) else ()
         given = self._given(x, numbers, labels)
-        with hers(f"{self.identity.name} fails", f"; it was given {given}"):
+        with hers(f"{self.identity.name} fails", f"; it was given {given}{self._other_weights()}"):
             answer = self.network(x, numbers, *labels)
         try:
             check_answer(answer, x, self.learned_sigma, given)
@@ -86,6 +86,15 @@ class OwnNetwork(Target):
         low, high = self.noise.numbers.min().item(), self.noise.numbers.max().item()
         more = f" and labels int64 [{len(x)}]" if labels else ""
         return f"x_t float32 {list(x.shape)} and t {kind} [{len(x)}] from {low:g} to {high:g}{more}"
+
+    def _other_weights(self) -> str:
+        """Of weights that are not of the type of the pictures, which is what most errors come of, what to do."""
+        module = module_of(self.network)
+        floats = (one.dtype for one in (module.parameters() if module else ()) if one.is_floating_point())
+        kind = next(floats, torch.float32)
+        if kind == torch.float32:
+            return ""
+        return f", and its weights are {str(kind).removeprefix('torch.')}: give network.float()"
 
     @property
     def differentiable(self) -> bool:
