@@ -396,9 +396,9 @@ def test_of_an_attack_that_noises_the_picture_its_mosaic_is_shown(target_folders
     assert run(drc, target, batch).exhibits == ()
     assert drc.shown_as == "noised"
     (shown, *_) = run(painted_back(target, drc.seed), target, batch).exhibits
-    assert list(shown.pictures) == ["original", "degraded", "restored-1", "restored-2", "difference"]
+    assert list(shown.pictures) == ["original", "degraded", "restored-1", "difference"]
     tiles = tile_means(shown.pictures["original"][None], 8)[0]
-    assert torch.equal(shown.pictures["degraded"], tiles)
+    assert torch.allclose(shown.pictures["degraded"], tiles)
     assert not torch.equal(shown.pictures["restored-1"], tiles)
     brief = replace(target, path=NoisePath.from_scheduler({"num_train_timesteps": 10}))
     drc.check(brief)

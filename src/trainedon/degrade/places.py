@@ -65,9 +65,15 @@ def tiles(height: int, width: int, n: int) -> torch.Tensor:
 
 def tile_means(values: torch.Tensor, n: int) -> torch.Tensor:
     """Each pixel becomes the mean of its part, of those of `tiles`: float32 (n, c, h, w), the same shape."""
-    part = tiles(*values.shape[-2:], n).flatten().to(values.device)
-    sums = values.new_zeros((*values.shape[:2], n * n)).index_add(2, part, values.flatten(2))
-    return (sums / part.bincount(minlength=n * n).clamp(min=1))[..., part].view(values.shape)
+    down, across = (_parts(side, n).to(values) for side in values.shape[-2:])  # (n, h), (n, w)
+    sums = down @ values @ across.T  # products, because sums by index differ from run to run on CUDA
+    pixels = down.sum(1)[:, None] * across.sum(1)
+    return down.T @ (sums / pixels.clamp(min=1)) @ across
+
+
+def _parts(side: int, n: int) -> torch.Tensor:
+    """Which of `n` parts of a side a pixel belongs to: float32 (n, side), 1 or 0."""
+    return (torch.arange(side) * n // side == torch.arange(n)[:, None]).float()
 
 
 def center(height: int, width: int, ratio: float) -> torch.Tensor:
