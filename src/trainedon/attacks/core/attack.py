@@ -26,7 +26,7 @@ Need = Literal["gradients", "unseen", "labels", "captions", "classes", "shadows"
 HAVE: tuple[Need, ...] = ("gradients", "unseen", "labels", "captions", "classes")
 # An attack that has versions -> the one that its plain name means. A version never changes; a better one gets a number
 # of its own.
-RECOMMENDED = {"drc": "drc@2"}
+RECOMMENDED = {"drc": "drc@2", "drc-paint": "drc-paint@2"}
 # Several attacks under one name, for one test of all together. `cdi`: scores that dataset inference puts together
 # (arXiv 2411.12858, section 5). `drc-set`: each reference of `drc` by itself, so that the test can leave out the one
 # that the training knew.
