@@ -479,6 +479,7 @@ def test_every_attack_works_or_says_beforehand_what_it_lacks(small, batch_of, tm
     assert not [*tmp_path.rglob("*")], "samples of gan-leaks are not kept, as the digest does not cover the code"
     assert lacking == {
         *("drc-hide", "drc-paper", "clid", "class-discrepancy"),  # features, attention, captions, classes
+        "drc-paint@2",  # pictures of more than a tile
         *("gsa", "lira", "rmia", "calibrated", "on-control", "recaptioned"),  # models beside it, captions
         "pullback",  # latents
     }
