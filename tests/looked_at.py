@@ -4,9 +4,16 @@ import numpy as np
 
 from trainedon.evidence import FeatureTable
 from trainedon.pictures.appearance import layout
-from trainedon.pictures.traces import borders, grain, levels, thumbnail
+from trainedon.pictures.traces import borders, fringes, grain, levels, thumbnail
 
-LOOKS = {"layout": layout, "thumbnail": thumbnail, "grain": grain, "levels": levels, "borders": borders}
+LOOKS = {
+    "layout": layout,
+    "thumbnail": thumbnail,
+    "grain": grain,
+    "levels": levels,
+    "borders": borders,
+    "fringes": fringes,
+}
 
 
 def blurred(rng, side=40):

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trainedon.attacks.drc.drc_hide import DRCHide
     from trainedon.attacks.drc.drc_latent import DRCLatent
     from trainedon.attacks.drc.drc_paint import DRCPaint
+    from trainedon.attacks.drc.drc_paint_2 import DRCPaint2
     from trainedon.attacks.drc.drc_paper import DRCPaper
     from trainedon.condition import Captions, Classes
     from trainedon.degrade import degradation, roi
@@ -68,6 +69,7 @@ _HOMES = {
     "attacks.drc.drc_hide": "DRCHide",
     "attacks.drc.drc_latent": "DRCLatent",
     "attacks.drc.drc_paint": "DRCPaint",
+    "attacks.drc.drc_paint_2": "DRCPaint2",
     "attacks.drc.drc_paper": "DRCPaper",
     "condition": "Captions Classes",
     "degrade": "degradation roi",
@@ -98,6 +100,7 @@ __all__ = [
     "DRCHide",
     "DRCLatent",
     "DRCPaint",
+    "DRCPaint2",
     "DRCPaper",
     "Draw",
     "Estimate",

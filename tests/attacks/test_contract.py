@@ -11,9 +11,11 @@ import torch
 
 from trainedon.attacks import Loss, attacks, parse_attacks
 from trainedon.attacks.core.execute import run
+from trainedon.attacks.drc.by_family import for_model
 from trainedon.attacks.drc.drc_hide import DRCHide
-from trainedon.attacks.drc.drc_paint import hidden_centre
+from trainedon.attacks.drc.drc_paint_2 import painted_back
 from trainedon.attacks.learned import quantile
+from trainedon.degrade.places import tile_means
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, scan
 from trainedon.targets import ControlModel, NoisePath, Reference, Shadows, Target, load_target
@@ -26,7 +28,7 @@ ATTACKS = [
         "drc@1(restorations=1)",
         "drc@2",
         "drc-hide(steps=3)",
-        "drc-paint(steps=3)",
+        *("drc-paint@1(steps=3)", "drc-paint@2(degradation=mosaic:2)"),
         "drc-paper(steps=2, encoder=pixel)",
     ),
     "drc-hide(roi=cover, steps=2, restorations=1, restorer=join:resamplings=2, encoder=pixel)",
@@ -65,7 +67,8 @@ FEWEST = {  # where the first row of an attack asks much
     "drc@1": "drc@1(degradation=diffuse:100, restorations=1)",
     "drc@2": "drc@2(degradation=diffuse:100, restorations=1)",
     "drc-hide": "drc-hide(steps=2, restorations=1)",
-    "drc-paint": "drc-paint(steps=2, symmetries=mirror)",
+    "drc-paint@1": "drc-paint@1(steps=2, symmetries=mirror)",
+    "drc-paint@2": "drc-paint@2(degradation=mosaic:2, steps=2, restorations=1, symmetries=mirror)",
     "pfami": "pfami(steps=2)",
     "calibrated": "calibrated(loss)",
     "noise-aggregation": "noise-aggregation(predictions=2)",
@@ -291,7 +294,8 @@ DIRECTION = {
     "drc-hide(steps=10)": 0.8,
     "drc-hide(steps=5)": 0.7,
     "drc-hide(roi=cover, steps=6, restorations=1)": 0.75,  # where processors add up in another order, just below .8
-    "drc-paint(steps=5)": 0.7,
+    "drc-paint@1(steps=5)": 0.7,
+    "drc-paint@2(degradation=mosaic:4)": 0.7,
     "loss(t=100, draws=8)": 0.8,
     "pian": 0.8,
     "sima": 0.9,
@@ -340,7 +344,7 @@ def toy(overtrained, toy_pictures):
 
 SLOW = {
     *("drc@1", "drc-fast", "symmetric(loss(t=100, draws=3))"),  # drc@2 is drc with fewer restorations
-    *("drc-hide(steps=10)", "drc-hide(roi=cover, steps=6, restorations=1)", "drc-paint(steps=5)"),
+    *("drc-hide(steps=10)", "drc-hide(roi=cover, steps=6, restorations=1)", "drc-paint@1(steps=5)"),
     *("rediffuse(n=4)", "curvature", "pfami"),  # a row beside them is quicker
     *("quantile(sima)", "secmi-nn"),  # see test_learning.py
 }
@@ -385,19 +389,31 @@ def test_exhibits_show_what_was_hidden_and_painted(target_folders):
     assert len(judged.exhibits[0].similarities) == 4
 
 
-def test_of_an_attack_that_noises_the_picture_a_hidden_centre_is_shown(target_folders):
+def test_of_an_attack_that_noises_the_picture_its_mosaic_is_shown(target_folders):
     target = load_target(target_folders["epsilon"])
     batch = pictures(target, 3)
     (drc,) = parse_attacks("drc-fast")
     assert run(drc, target, batch).exhibits == ()
     assert drc.shown_as == "noised"
-    (shown, *_) = run(hidden_centre(target, drc.seed), target, batch).exhibits
+    (shown, *_) = run(painted_back(target, drc.seed), target, batch).exhibits
+    assert list(shown.pictures) == ["original", "degraded", "restored-1", "difference"]
+    tiles = tile_means(shown.pictures["original"][None], 8)[0]
+    assert torch.allclose(shown.pictures["degraded"], tiles)
+    assert not torch.equal(shown.pictures["restored-1"], tiles)
+    brief = replace(target, path=NoisePath.from_scheduler({"num_train_timesteps": 10}))
+    drc.check(brief)
+    assert len(run(painted_back(brief), brief, batch).exhibits) == 3, "what can be scored can be shown"
+
+
+def test_where_a_mosaic_hides_too_little_a_hidden_centre_is_shown(target_folders):
+    target = load_target(target_folders["stable diffusion"])
+    (shown, *_) = run(painted_back(target), target, pictures(target, 1)).exhibits
     hidden = shown.pictures["region"] > 0
     assert 0.2 < hidden.float().mean() < 0.3
     assert torch.equal(shown.pictures["restored-1"][~hidden], shown.pictures["original"][~hidden])
-    brief = replace(target, path=NoisePath.from_scheduler({"num_train_timesteps": 10}))
-    drc.check(brief)
-    assert len(run(hidden_centre(brief), brief, batch).exhibits) == 3, "what can be scored can be shown"
+    assert for_model(parse_attacks("drc-paint, flip(loss)"), target) == parse_attacks("drc-paint@1, flip(loss)")
+    with pytest.raises(UserError, match="would hide next to nothing"):
+        parse_attacks("drc-paint(degradation=mosaic:60)")[0].check(target)
 
 
 @pytest.mark.parametrize("kind", SOME, indirect=True)

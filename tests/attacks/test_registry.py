@@ -49,7 +49,6 @@ PLAIN = {
     "drc-fast",
     "drc-hide",
     "drc-latent",
-    "drc-paint",
     "drc-paper",
     "fremia",
     "gan-leaks",
@@ -63,7 +62,7 @@ PLAIN = {
     "secmi",
     "sima",
 }
-DRC_VERSIONS = {"drc@1", "drc@2"}  # of which `all` has the recommended one
+DRC_VERSIONS = {"drc@1", "drc@2", "drc-paint@1", "drc-paint@2"}  # of which `all` has the recommended one
 UNSEEN = {"clid", "complexity", "quantile", "rank-average"}
 SHADOWS = {"gsa", "lira", "rmia"}
 LABELS = {"logistic", "secmi-nn"}
@@ -76,7 +75,7 @@ def names(text, *options, **given):
 
 
 def test_all_is_what_needs_no_helper_and_what_has_the_helper_that_it_needs(shadow_folders):
-    plain = PLAIN | {Attack.noun.recommended["drc"]}
+    plain = PLAIN | {*Attack.noun.recommended.values()}
     assert set(attacks()) == PLAIN | DRC_VERSIONS | UNSEEN | SHADOWS | LABELS | AROUND_ANOTHER
     assert names("all") == plain | UNSEEN
     assert names("all", ("gradients", "classes")) == plain

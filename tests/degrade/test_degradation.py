@@ -12,13 +12,14 @@ from trainedon.degrade import (
     Downsample,
     Fade,
     Hide,
+    Mosaic,
     Noise,
 )
 from trainedon.errors import UserError
 from trainedon.spec import spelled
 from trainedon.targets import NoisePath
 
-ALL = [Hide(), Noise(0.5), Blur(2.0), Downsample(4), Downsample(5)]
+ALL = [Hide(), Noise(0.5), Blur(2.0), Downsample(4), Downsample(5), Mosaic(4), Mosaic(5)]
 
 
 @pytest.mark.parametrize("degradation", ALL, ids=repr)

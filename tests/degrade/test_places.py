@@ -79,3 +79,11 @@ def test_salient_takes_the_bright_part_and_not_the_specks():
     assert ndimage.label(mask.numpy())[1] == 1
     assert mask[4:14, 16:28].sum() >= 95
     assert not mask[28, 3]
+
+
+def test_means_are_those_of_the_tiles_whatever_the_size():
+    values = torch.rand(2, 3, 7, 10, generator=torch.Generator().manual_seed(0))
+    found, part = places.tile_means(values, 3), places.tiles(7, 10, 3)
+    for k in range(9):
+        inside = values[:, :, part == k]
+        assert torch.allclose(found[:, :, part == k], inside.mean(2, keepdim=True).expand_as(inside), atol=1e-6)

@@ -30,6 +30,9 @@ def written(rng):
     return np.asarray(image)
 
 
+STORED_BEFORE = ["place", "composition", "which way lines lean", "which way lines bend", "borders"]
+
+
 def views(pictures):
     rows, features = stored(pictures)
     return handed_views(features, [(row["set"], row["picture"]) for row in rows])
@@ -43,7 +46,7 @@ def blobs():
 
 def test_a_mirrored_picture_has_the_opposite_differences(blobs):
     here, there = views(blobs), views([picture[:, ::-1].copy() for picture in blobs])
-    assert [*here] == ["place", "composition", "which way lines lean", "which way lines bend", "borders"]
+    assert [*here] == [*STORED_BEFORE, "which way they lie or are lit", "fringes"]
     for name, view in here.items():
         off = np.abs(view + there[name]).max(axis=0) / np.sqrt((view**2).mean(axis=0) + 1e-12)
         assert np.median(off) < 0.1, name
@@ -72,6 +75,33 @@ def test_what_is_written_is_found(kind):
     )
     assert found.n == 60 and found.finds and found.p_value <= 0.01
     assert max(view.share for view in found.views) > found.detectable
+
+
+def red_moved(picture):
+    """Grey, with red half a pixel to the right of green and blue."""
+    grey = picture.mean(axis=2).astype(np.uint8)
+    red = grey.copy()
+    red[:, 1:] = (grey[:, 1:].astype(int) + grey[:, :-1]) // 2
+    return np.stack([red, grey, grey], axis=2)
+
+
+def lit(picture):
+    """A fifth brighter at the left edge than in the middle."""
+    return np.clip(picture * np.linspace(1.2, 0.8, picture.shape[1])[:, None], 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("change, view", [(red_moved, "fringes"), (lit, "which way they lie or are lit")])
+def test_what_scans_and_light_leave_is_found_by_a_view_of_its_own(blobs, change, view):
+    found = chirality(*stored([change(picture) for picture in blobs[:40]]))
+    seen = {one.name: one.p_value for one in found.views}
+    assert found.finds and seen[view] <= 0.002
+    assert seen[view] == min(seen.values())
+
+
+def test_runs_that_stored_no_fringes_are_looked_at_as_they_were(blobs):
+    rows, features = stored(blobs)
+    before = FeatureTable("layout", features.vectors, {k: v for k, v in features.looks.items() if k != "fringes"})
+    assert [view.name for view in chirality(rows, before).views] == STORED_BEFORE
 
 
 def test_blobs_are_not(blobs):

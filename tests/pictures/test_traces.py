@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainedon.pictures.traces import borders, grain, levels, thumbnail
+from trainedon.pictures.traces import borders, fringes, grain, levels, thumbnail
 
 GRAIN = ["q.05", "q.1", "q.25", "q.5", "q.75", "q.9", "q.95", "mean", "flattest", "zeros"]
 LEVELS = ["q0", "q.01", "q.05", "q.25", "q.5", "q.75", "q.95", "q.99", "q1", "many", "black", "white", "rough", "gaps"]
@@ -105,3 +105,20 @@ def test_any_picture_has_finite_numbers_of_fixed_length(shape, kind):
         rgb = np.random.default_rng(0).integers(0, 256, rgb.shape, dtype=np.uint8)
     for look, length in ((thumbnail, 1024), (grain, 33), (levels, 42), (borders, 10)):
         assert look(rgb).shape == (length,) and np.isfinite(look(rgb)).all()
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 6, 7, 31, 48])
+def test_fringes_of_the_mirror_image_have_the_other_sign(side):
+    rgb = np.random.default_rng(side).integers(0, 256, (side, side, 3)).astype(np.uint8)
+    np.testing.assert_allclose(fringes(rgb[:, ::-1].copy()), -fringes(rgb), atol=1e-6)
+
+
+def test_a_channel_that_lies_to_one_side_leaves_fringes_and_grey_pictures_have_none():
+    grey = np.repeat(motif()[..., :1], 3, axis=2)
+    np.testing.assert_allclose(fringes(grey), 0, atol=1e-9)
+    blue = grey.copy()
+    blue[:, 1:, 2] = grey[:, :-1, 2]
+    red_there, blue_there = fringes(blue).reshape(3, 2).T
+    np.testing.assert_allclose(red_there, 0, atol=1e-9)
+    assert np.abs(blue_there[1:]).min() > 0.2, "noise hides it in the picture as it is"
+    assert (np.sign(blue_there[1:]) == np.sign(blue_there[1])).all()

@@ -242,6 +242,25 @@ def test_the_questions_of_sweeps_are_said(language):
         assert catalogue(language).say(question.title) and catalogue(language).say(question.question)
 
 
+@pytest.mark.parametrize(
+    ("degradation", "said"),
+    [
+        ("Diffuse(t=50)", "the picture was made a mosaic, of which the model was given nothing but"),
+        ("Mosaic(tiles=8)", "only the mean colour of each tile is given to the model"),
+        ("Blur(sigma=2.0)", "only the rest is given to the model"),
+    ],
+)
+def test_what_is_painted_from_a_mosaic_is_said(audit, monkeypatch, degradation, said):
+    for path in audit.path.glob("restored/*/region.png"):
+        path.rename(path.with_name("viewpainted.png"))
+    for row in audit.rows:
+        row["attack_repr"] = f"DRC(degradation=({degradation},), symmetries=('mirror',))"
+    page = english(audit, monkeypatch)
+    assert said in page and "Painted in another view" in page
+    for language in OTHERS:
+        assert [one for one in untranslated(page, language) if one not in OWN] == []
+
+
 @pytest.mark.parametrize("kind", ["audit", "demo", "evaluation", "crowd"])
 def test_no_sentence_is_left_in_english(kind, request, monkeypatch):
     page = english(request.getfixturevalue(kind), monkeypatch)

@@ -146,6 +146,8 @@ def test_what_is_painted_for_the_eye_has_its_own_auc_where_it_was_scored(evaluat
     assert "told from unseen ones with an AUC of 0.840 (0.750 to 0.900)." in page(evaluation).text
     evaluation.run["labels"] = {"LOSS(t=100)": "drc-paint(symmetries=mirror)"}
     assert "how near the painted centre comes" not in page(evaluation).text, "it has another view, or region"
+    evaluation.run["labels"] = {"LOSS(t=100)": "drc-paint@2"}
+    assert "how near the painted centre comes" not in page(evaluation).text, "what is shown is no mosaic"
 
 
 HIDES = {"shown_as": "hidden", "relative_to": "self"}

@@ -1,9 +1,12 @@
 """What every restorer promises, on a small real network."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from trainedon.condition import Classes
+from trainedon.degrade.places import tile_means
 from trainedon.errors import UserError
 from trainedon.restore import DDNM, DPS, Guided, Inpaint, Join, Masked, Naive, PiGDM, Restorer, Twisted
 
@@ -255,3 +258,16 @@ def test_parse_refuses_in_one_line(text, message):
     with pytest.raises(UserError) as caught:
         Restorer.parse(text)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_painted_holds_to_the_tiles_of_a_mosaic(target, stream):
+    given = masked(range(3))
+    mosaic = replace(given, degraded=given.paste(given.original, tile_means(given.original, 4)), tiles=4)
+    known, kept = mosaic.known(torch.zeros_like(given.original)), ~given.hidden[:, None].expand_as(given.original)
+    assert torch.allclose(tile_means(known, 4), tile_means(given.original, 4), atol=1e-6), "those hidden in part, too"
+    assert torch.equal(known[kept], given.original[kept])
+    whole = replace(mosaic, hidden=torch.ones_like(given.hidden), degraded=tile_means(given.original, 4))
+    restored = DDNM().restore(target, whole, stream(range(3)), steps=4, start=0.5)
+    assert not torch.allclose(restored, whole.degraded, atol=0.01)
+    inside = restored.abs().amax((1, 2, 3)) < 1  # elsewhere pixels were cut off at the bounds
+    assert torch.allclose(tile_means(restored, 4)[inside], whole.degraded[inside], atol=1e-5)

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from trainedon.errors import UserError
 from trainedon.evidence import read_features
 from trainedon.evidence.table.clusters import ENCODER
-from trainedon.formats.arrow_schemas import LOOKS
+from trainedon.formats.arrow_schemas import LOOKS, SIDES
 from trainedon.pictures import Item, scan, take_inventory
 from trainedon.pictures.appearance import layout
 from trainedon.runs import features as module
@@ -60,7 +60,7 @@ def test_every_usable_picture_of_each_set_by_the_built_in_descriptor(stock, buil
         assert row.dtype == np.float32
         np.testing.assert_array_equal(row, layout(entry.read().rgb))
     table = pq.read_table(tmp_path / "looks.parquet")
-    assert table.column_names == ["set", "picture", "sha256", "features", *LOOKS.names]
+    assert table.column_names == ["set", "picture", "sha256", "features", *LOOKS.names, *SIDES.names]
     digests = {(item.set, item.picture): item.sha256 for item in usable}
     assert all(digests[r["set"], r["picture"]] == r["sha256"] for r in table.select([0, 1, 2]).to_pylist())
     assert [path.name for path in tmp_path.iterdir()] == ["looks.parquet"]

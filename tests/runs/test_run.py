@@ -13,6 +13,7 @@ from forked import UNENDING, Forked
 from PIL import Image
 
 from trainedon.attacks import parse_attacks
+from trainedon.attacks.drc import drc_paint_2
 from trainedon.errors import UserError
 from trainedon.pictures import Batch, load_pictures
 from trainedon.runs import Plan, conclude, run
@@ -286,16 +287,18 @@ def test_of_an_attack_that_noises_the_picture_a_hidden_centre_is_shown(model, to
     assert {one["picture"] for one in told.values()} == {*rows} and len(rows) == 3
     for path, one in told.items():
         assert (one["attack"], one["score"]) == ("drc-fast", rows[one["picture"]]["score"])
-        hidden = np.asarray(Image.open(path.with_name("region.png")).convert("L")) > 0
-        assert hidden.any() and not hidden[:3].any() and not hidden[:, -3:].any()
-        original, restored = (
-            np.asarray(Image.open(path.with_name(f"{name}.png"))) for name in ("original", "restored-1")
+        assert not path.with_name("region.png").exists()
+        original, tiles = (
+            np.asarray(Image.open(path.with_name(f"{name}.png")).convert("RGB"), float)
+            for name in ("original", "degraded")
         )
-        assert np.array_equal(original[~hidden], restored[~hidden])
+        means = original.reshape(8, 2, 8, 2, 3).mean((1, 3)).repeat(2, 0).repeat(2, 1)
+        assert np.abs(means - tiles).max() <= 1
     assert {row["nfe"] for row in rows.values()} == {48}, "passes for the eye are not counted"
 
 
 def test_without_room_to_paint_the_run_ends_all_the_same(model, toy_pictures, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(drc_paint_2, "paintable", lambda _target: False)  # so that gradients are taken
     out, target = tmp_path / "run", load_target(model)
     back = footprint(target, gradients=True).back
     monkeypatch.setattr(Memory, "of", lambda _device: Memory(back.bytes(1) - 1, 1.0))

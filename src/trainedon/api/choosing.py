@@ -100,7 +100,8 @@ def _for_model(attacks: list[Attack], target: Target) -> list[Attack]:
     for attack in attacks:
         if attack not in found:
             (instead,) = for_model([attack], target)
-            log.warning("note: on this model, which works in latents, %s is %s", attack.spelled(), instead.spelled())
+            where = "in latents" if target.latent else "on few pixels"
+            log.warning("note: on this model, which works %s, %s is %s", where, attack.spelled(), instead.spelled())
     return found
 
 

@@ -55,9 +55,16 @@ SHOWN = {
     "degraded": "Its middle, hidden",
     "restored-1": "What the model painted there",
     "viewback": "What it painted in its mirror image",
+    "viewpainted": "What it painted in the mirror, turned back",
     "guess": "Noised as a whole: the model's guess",
     "viewguess": "Its guess in the mirror, turned back",
     "ahead": "Orange: the guess is better than in the mirror",
+}
+# Where no part of the picture was hidden, and all of it became a mosaic.
+OF_MOSAIC = {
+    "degraded": "Made a mosaic",
+    "restored-1": "What the model painted from that",
+    "viewback": "What it painted from its mirror image",
 }
 
 
@@ -156,11 +163,12 @@ def verdict(audit: AuditRun, number: int) -> Markup:
 def look(found: Look) -> Markup:
     """What there is to see of one picture."""
     small = Markup('class="small"') if found.side <= SMALL else ""
+    shown = SHOWN if "region" in found.pictures else SHOWN | OF_MOSAIC
     figures = Markup("").join(
         Markup('<figure><img {} src="data:image/png;base64,{}" alt="{}"><figcaption>{}</figcaption></figure>').format(
             small, base64.b64encode(found.pictures[name]).decode(), caption, caption
         )
-        for name, caption in SHOWN.items()
+        for name, caption in shown.items()
         if name in found.pictures
     )
     share = found.record.ahead

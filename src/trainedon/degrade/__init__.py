@@ -1,7 +1,7 @@
 """Stage 3: which part of a picture is hidden (regions of interest) and what is done there (degradations)."""
 
 from trainedon.degrade import regions as roi
-from trainedon.degrade.degradation import Blur, Degradation, Diffuse, Downsample, Fade, Hide, Noise
+from trainedon.degrade.degradation import Blur, Degradation, Diffuse, Downsample, Fade, Hide, Mosaic, Noise
 from trainedon.degrade.regions import (
     Attention,
     Center,
@@ -30,6 +30,7 @@ __all__ = [
     "Hide",
     "Inverted",
     "MaskFolder",
+    "Mosaic",
     "Noise",
     "Quadrant",
     "Random",

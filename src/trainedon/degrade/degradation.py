@@ -10,19 +10,21 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from trainedon.degrade.places import smooth
+from trainedon.degrade.places import smooth, tile_means
 from trainedon.errors import UserError
 from trainedon.noise import generator
 from trainedon.spec import Noun, Part, register
 
 if TYPE_CHECKING:
     from trainedon.pictures import Batch
-    from trainedon.targets import NoisePath
+    from trainedon.targets import NoisePath, Target
 
 LARGEST = 10_000  # of a standard deviation
+MOST_TILES = 64  # of a side
 # Where something of the hidden part is left in the degraded picture, the walk begins half-way up the noise path: from
 # the top, nothing of it would be left.
 START_REVEALED = 0.5
+UNDER_NOISE = 400  # the timestep of the usual DDPM path by whose noise the edges of tiles are drowned
 
 
 class Degradation(Part, ABC):
@@ -36,6 +38,15 @@ class Degradation(Part, ABC):
     noun: ClassVar[Noun] = Noun("degradation", "trainedon.degradations", example="hide")
     reveals: ClassVar[bool] = True
     still: ClassVar[bool] = False
+
+    @property
+    def known_tiles(self) -> int:
+        """The tiles of a side whose means are what is left of the hidden part, so that a restorer may hold what it
+        paints to them; 0 where it is something else."""
+        return 0
+
+    def check(self, target: Target) -> None:
+        """Raises UserError where nothing of the target's pictures would be hidden; evaluates nothing."""
 
     def start(self, path: NoisePath) -> float:
         """The share of the noise path that a restoration walks down."""
@@ -154,6 +165,40 @@ class Downsample(Degradation):
         factor = min(self.factor, max(h, w))  # a larger block is no more than the whole picture
         small = F.avg_pool2d(batch.pixels, factor, ceil_mode=True)  # blocks cut by the edge average what is there
         return small.repeat_interleave(factor, 2).repeat_interleave(factor, 3)[:, :, :h, :w]
+
+
+@register
+@dataclass(frozen=True)
+class Mosaic(Degradation):
+    """`tiles` x `tiles` tiles, as many whatever the picture's size, each of which becomes its mean: nothing finer is
+    given away. `ddnm` holds what it paints to these means."""
+
+    tiles: int
+
+    name: ClassVar[str] = "mosaic"
+    unnamed: ClassVar[tuple[str, ...]] = ("tiles",)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.tiles, int) and 1 <= self.tiles <= MOST_TILES):
+            raise UserError(f"mosaic:{self.tiles} is not possible: give the tiles of a side, 1 to {MOST_TILES}")
+
+    @property
+    def known_tiles(self) -> int:
+        return self.tiles
+
+    def check(self, target: Target) -> None:
+        most = min(target.shape[1:]) // 2
+        if self.tiles > most:
+            raise UserError(
+                f"mosaic:{self.tiles} would hide next to nothing: the network works on {target.shape[2]} x "
+                f"{target.shape[1]} places, where a mosaic can have {most} tiles of a side at most"
+            )
+
+    def start(self, path: NoisePath) -> float:
+        return (path.like_ddpm(UNDER_NOISE) + 1) / len(path)
+
+    def change(self, batch: Batch, seed: int) -> torch.Tensor:
+        return tile_means(batch.pixels, self.tiles)
 
 
 def _noise(batch: Batch, seed: int) -> torch.Tensor:

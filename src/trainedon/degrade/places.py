@@ -63,6 +63,19 @@ def tiles(height: int, width: int, n: int) -> torch.Tensor:
     return row[:, None] * n + column
 
 
+def tile_means(values: torch.Tensor, n: int) -> torch.Tensor:
+    """Each pixel becomes the mean of its part, of those of `tiles`: float32 (n, c, h, w), the same shape."""
+    down, across = (_parts(side, n).to(values) for side in values.shape[-2:])  # (n, h), (n, w)
+    sums = down @ values @ across.T  # products, because sums by index differ from run to run on CUDA
+    pixels = down.sum(1)[:, None] * across.sum(1)
+    return down.T @ (sums / pixels.clamp(min=1)) @ across
+
+
+def _parts(side: int, n: int) -> torch.Tensor:
+    """Which of `n` parts of a side a pixel belongs to: float32 (n, side), 1 or 0."""
+    return (torch.arange(side) * n // side == torch.arange(n)[:, None]).float()
+
+
 def center(height: int, width: int, ratio: float) -> torch.Tensor:
     """The most square-like set of pixels around the middle: bool (h, w), exact to one pixel."""
     y = (torch.arange(height) - (height - 1) / 2).abs().view(-1, 1)

@@ -63,6 +63,8 @@ LOOKS = pa.schema(
         ("borders", pa.list_(pa.float32())),
     ]
 )
+# Likewise, in files of later versions than those.
+SIDES = pa.schema([("fringes", pa.list_(pa.float32()))])
 # Features of the mirror images of those that are asked about, null for the others; absent where no encoder was used.
 MIRRORED = pa.schema([("mirrored", pa.list_(pa.float32()))])
 PICTURES = pa.schema(

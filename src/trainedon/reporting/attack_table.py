@@ -14,7 +14,11 @@ from trainedon.reporting.run_folder import RunFolder, ScoredAttack
 
 LEVELS = ("0.01", "0.001")
 LABEL = 36  # characters
-PAINTED = re.compile(r"drc-paint(\(seed=\d+\))?")
+# The attack that scores what is shown for the eye, by whether that is a mosaic or a hidden centre.
+PAINTED = {
+    True: re.compile(r"drc-paint(@2)?(\(seed=\d+\))?"),
+    False: re.compile(r"drc-paint(@1)?(\(seed=\d+\))?"),
+}
 Show = Callable[[float | None], str]
 
 
@@ -89,13 +93,13 @@ def strongest(run: RunFolder) -> TableEntry:
     return next((entry for entry in entries(run) if entry.found is best), ranked(run)[0])
 
 
-def painted(run: RunFolder) -> TableEntry | None:
+def painted(run: RunFolder, mosaic: bool) -> TableEntry | None:
     """Of an evaluation the attack that scores what is shown for the eye, if it is one of the run, as it is frozen, and
-    has an AUC."""
+    has an AUC. mosaic: whether pictures are shown that became a mosaic, or their hidden centre."""
     if run.kind == "audit":
         return None
     said = ((run.record.labels.get(one.attack.repr) or one.attack.name, one) for one in entries(run))
-    return next((one for text, one in said if PAINTED.fullmatch(text) and one.auc_ci is not None), None)
+    return next((one for text, one in said if PAINTED[mosaic].fullmatch(text) and one.auc_ci is not None), None)
 
 
 def heads(run: RunFolder) -> list[str]:

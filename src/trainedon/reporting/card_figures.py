@@ -20,6 +20,7 @@ GUESSED: dict[str | None, str] = {
     "red-blue": "Guess in other colours",
 }
 PAINTED = "what the model painted back"
+TURNED_BACK = f"{PAINTED} of another view of it, turned back"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def shown(kept: Restored) -> list[tuple[Path | None, Path]]:
 def how_many(kept: Restored, view: str | None) -> int:
     """At most so many pictures are shown of one."""
     restored = sum(1 + (given is not None) for given, _ in shown(kept))
-    return 4 + 2 * (view is not None) + 3 * kept.has_guesses + restored
+    return 4 + 2 * (view is not None) + 3 * kept.has_guesses + (kept.view_painted is not None) + restored
 
 
 def figures_of(kept: Restored, name: str, side: int, view: str | None) -> tuple[Figure, ...]:
@@ -90,7 +91,7 @@ def wanted(kept: Restored, view: str | None) -> list[Wanted]:
         first, *others = shown(kept)
         result += [Wanted("painted", first[1], "Painted back 1", PAINTED), *differs, *_further(others)]
     else:
-        result += _painted(kept)
+        result += [*_painted(kept), Wanted("view-again", kept.view_painted, "Painted in another view", TURNED_BACK)]
     if by_view:
         result += _of_view(kept, str(view))
     return result if kept.others else [*result, *differs]

@@ -47,11 +47,17 @@ class Restored:
     difference: Path | None
     view: Path | None  # the picture in the view that it is compared with, and what the model painted back there
     view_restored: Path | None
+    view_painted: Path | None  # the same of one of several views, turned back
     guess: Path | None  # what the model made of the noised picture, and of that view, turned back
     view_guess: Path | None
     map: Path | None  # where it guessed better than in the views
     ahead: float | None  # on which share of the area
     note: str  # what the attack had to say of this picture, mostly empty
+
+    @property
+    def of_mosaic(self) -> bool:
+        """Whether the whole picture was degraded, and no part of it hidden."""
+        return self.degraded is not None and self.region is None
 
     @property
     def has_guesses(self) -> bool:
@@ -197,6 +203,7 @@ class RunFolder:
             difference=_file(folder, "difference.png"),
             view=_file(folder, "view.png"),
             view_restored=_file(folder, "viewback.png"),
+            view_painted=_file(folder, "viewpainted.png"),
             guess=_file(folder, "guess.png"),
             view_guess=_file(folder, "viewguess.png"),
             map=_file(folder, "ahead.png"),

@@ -110,5 +110,5 @@ def projected(target: Target, masked: Masked, denoised: Denoised, x: torch.Tenso
     alpha_t, sigma_t = target.path.at(t, x)
     return Denoised(
         noise=masked.paste((x - alpha_t * masked.original) / sigma_t, denoised.noise),
-        clean=masked.paste(masked.original, denoised.clean),
+        clean=masked.known(denoised.clean),
     )

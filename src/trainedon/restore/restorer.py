@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 
 from trainedon.condition import UNCONDITIONAL, Condition
+from trainedon.degrade.places import tile_means
 from trainedon.errors import UserError
 from trainedon.noise import NoiseStream
 from trainedon.spec import Noun, Part
@@ -25,7 +26,8 @@ TINY = 1e-30  # what a sum of squares is divided by where it is 0, and what it d
 @dataclass(frozen=True)
 class Masked:
     """A batch to restore, where the network works. original, degraded: float32 (n, c, h, w), states; hidden: bool
-    (n, h, w); condition: what the model is conditioned on.
+    (n, h, w); condition: what the model is conditioned on. tiles: where what was degraded is a mosaic, its tiles of a
+    side; else 0.
 
     What is hidden must not be guessed from `original` either: in latents it is the state of the kept part alone.
     """
@@ -34,9 +36,10 @@ class Masked:
     degraded: torch.Tensor
     hidden: torch.Tensor
     condition: Condition = UNCONDITIONAL
+    tiles: int = 0
 
     def __getitem__(self, part: slice) -> Masked:
-        return Masked(self.original[part], self.degraded[part], self.hidden[part], self.condition[part])
+        return Masked(self.original[part], self.degraded[part], self.hidden[part], self.condition[part], self.tiles)
 
     def paste(self, kept: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
         """`kept` where the picture was kept, `painted` where it was hidden (eq. 4 of arXiv 2403.08487)."""
@@ -46,12 +49,22 @@ class Masked:
         """The picture as far as the model may see it: the original where it was kept, degraded where hidden."""
         return self.paste(self.original, self.degraded)
 
+    def known(self, clean: torch.Tensor) -> torch.Tensor:
+        """`A^+ y + (I - A^+ A) clean`: the guess with all that is known put in, the original where it was kept, and the
+        means of the tiles where a mosaic hides it."""
+        guess = self.paste(self.original, clean)
+        if not self.tiles:
+            return guess
+        share = tile_means(self.hidden[:, None].to(guess), self.tiles).clamp(min=TINY)  # of each tile, that is hidden
+        means = tile_means(self.paste(torch.zeros_like(guess), self.degraded), self.tiles) / share
+        return self.paste(guess, guess + (means - tile_means(guess, self.tiles)) / share)
+
     def repeated(self, times: int) -> Masked:
         """Every picture `times` times, side by side: (n * times, ...)."""
         original, degraded, hidden = (
             part.repeat_interleave(times, dim=0) for part in (self.original, self.degraded, self.hidden)
         )
-        return Masked(original, degraded, hidden, self.condition.repeat(times))
+        return Masked(original, degraded, hidden, self.condition.repeat(times), self.tiles)
 
 
 @dataclass(frozen=True)

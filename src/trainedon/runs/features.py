@@ -17,11 +17,11 @@ import torch
 from trainedon import run_files
 from trainedon.attacks import Progress
 from trainedon.compare.efficientnet import PACKAGES, EfficientNetLite0, feature_maps
-from trainedon.formats.arrow_schemas import FEATURES, LOOKS, MIRRORED, written
+from trainedon.formats.arrow_schemas import FEATURES, LOOKS, MIRRORED, SIDES, written
 from trainedon.pictures import Entry, Item, fit
 from trainedon.pictures.appearance import layout
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
-from trainedon.pictures.traces import borders, grain, levels, thumbnail
+from trainedon.pictures.traces import borders, fringes, grain, levels, thumbnail
 from trainedon.runs.scoring.scorer import read_again
 from trainedon.vision.vit import ROWS
 
@@ -31,7 +31,14 @@ BUILT_IN = "layout"
 # (pictures uint8 (h, w, 3), of which of them the mirror images are asked for) -> of each its vector and that of its
 # mirror image, or None
 Encode = Callable[[Iterable[np.ndarray], Sequence[bool]], list[tuple[np.ndarray, np.ndarray | None]]]
-LOOKED_AT = {"layout": layout, "thumbnail": thumbnail, "grain": grain, "levels": levels, "borders": borders}
+LOOKED_AT = {
+    "layout": layout,
+    "thumbnail": thumbnail,
+    "grain": grain,
+    "levels": levels,
+    "borders": borders,
+    "fringes": fringes,
+}
 
 
 def write_features(
@@ -70,7 +77,7 @@ def write_features(
         | dict(zip(("features", "mirrored"), features[i], strict=True))
         for i, item in ((i, items[i]) for i in chosen)
     ]
-    schema = pa.schema([*FEATURES, *LOOKS, *(() if name == BUILT_IN else MIRRORED)], {"encoder": name})
+    schema = pa.schema([*FEATURES, *LOOKS, *SIDES, *(() if name == BUILT_IN else MIRRORED)], {"encoder": name})
     with written(path, schema) as writer:
         writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 

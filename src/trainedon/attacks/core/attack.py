@@ -26,7 +26,7 @@ Need = Literal["gradients", "unseen", "labels", "captions", "classes", "shadows"
 HAVE: tuple[Need, ...] = ("gradients", "unseen", "labels", "captions", "classes")
 # An attack that has versions -> the one that its plain name means. A version never changes; a better one gets a number
 # of its own.
-RECOMMENDED = {"drc": "drc@2"}
+RECOMMENDED = {"drc": "drc@2", "drc-paint": "drc-paint@2"}
 # Several attacks under one name, for one test of all together. `cdi`: scores that dataset inference puts together
 # (arXiv 2411.12858, section 5). `drc-set`: each reference of `drc` by itself, so that the test can leave out the one
 # that the training knew.
@@ -135,8 +135,8 @@ class Attack(Part, ABC):
         """How pictures that people are shown relate to those that are scored.
 
         `hidden`: they are the same, part of each hidden and restored, and come as exhibits with the scores. `noised`:
-        scored is the whole picture, noised or faded, which comes back much as it was, so that a hidden centre is shown,
-        which has no part in the score. None: nothing is shown.
+        scored is the whole picture, noised or faded, which comes back much as it was, so that it is shown painted back
+        from a mosaic, which has no part in the score. None: nothing is shown.
         """
         return None
 

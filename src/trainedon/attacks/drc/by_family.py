@@ -1,4 +1,4 @@
-"""What `drc` means by the kind of model that it meets."""
+"""What `drc` and `drc-paint` mean by the kind of model that they meet."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from typing import Any
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.drc.drc_2 import DRC2
 from trainedon.attacks.drc.drc_latent import DRCLatent
+from trainedon.attacks.drc.drc_paint import DRCPaint
+from trainedon.attacks.drc.drc_paint_2 import DRCPaint2, paintable
 from trainedon.spec import parameters
 from trainedon.targets import Target
 
 
 def for_model(attacks: Sequence[Attack], target: Target) -> list[Attack]:
     """The attacks as a run of the target makes them, each once: on a model in latents `drc-latent` in place of `drc`,
-    also inside others, where nothing but a seed was said of it. What was said is never dropped: a setting stays as it
-    was typed."""
-    if not target.latent:
-        return list(attacks)
+    and where a mosaic hides too little `drc-paint@1` in place of `drc-paint`, also inside others, where nothing but a
+    seed was said of it. What was said is never dropped: a setting stays as it was typed."""
     found: list[Attack] = []
-    for attack in map(_in_latents, attacks):
+    for attack in (_meant(attack, target) for attack in attacks):
         if attack not in found:
             found.append(attack)
     return found
 
 
-def _in_latents(attack: Attack) -> Attack:
-    if attack == DRC2(seed=getattr(attack, "seed", 0)):
-        return DRCLatent(seed=attack.seed)
+def _meant(attack: Attack, target: Target) -> Attack:
+    seed = getattr(attack, "seed", 0)
+    if target.latent and attack == DRC2(seed=seed):
+        return DRCLatent(seed=seed)
+    if attack == DRCPaint2(seed=seed) and not paintable(target):
+        return DRCPaint(seed=seed)
     inside: dict[str, Any] = {}
     for name, parameter in parameters(type(attack)).items():
         if parameter.kind is Attack:
             value = getattr(attack, name)
-            inside[name] = tuple(map(_in_latents, value)) if parameter.many else _in_latents(value)
+            inside[name] = tuple(_meant(one, target) for one in value) if parameter.many else _meant(value, target)
     changed = {name: value for name, value in inside.items() if value != getattr(attack, name)}
     return replace(attack, **changed) if changed else attack

@@ -114,6 +114,7 @@ class DRC(Attack):
         self.roi.check(target)
         self.restorer.check(target)
         for degradation in self.degradation:
+            degradation.check(target)
             timesteps(target.timesteps, self.steps, degradation.start(target.path))
 
     def rows(self) -> int:

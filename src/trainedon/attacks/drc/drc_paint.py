@@ -1,4 +1,4 @@
-"""Degrade-Restore-Compare of a hidden centre alone: a named setting of `drc`, frozen."""
+"""Degrade-Restore-Compare of a hidden centre alone, version 1 of what is painted: a named setting of `drc`, frozen."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class DRCPaint(DRC):
     encoder: Similarity = Pixel()
     symmetries: tuple[str, ...] = ("mirror", "half-turn")
 
-    name: ClassVar[str] = "drc-paint"
-    title: ClassVar[str] = "Degrade-Restore-Compare of what is painted"
+    name: ClassVar[str] = "drc-paint@1"
+    title: ClassVar[str] = "Degrade-Restore-Compare of a hidden centre"
 
 
 def hidden_centre(target: Target, seed: int = 0) -> DRCPaint:

@@ -40,7 +40,8 @@ def exhibit(
     similarities: torch.Tensor,
     note: str,
 ) -> Exhibit:
-    """The evidence of one picture. The first region's pictures have plain names, those of others end in its number.
+    """The evidence of one picture. The first region's pictures have plain names, those of others end in its number;
+    a region that is the whole picture is not shown.
 
     original, each of degraded: float32 (c, h, w) in [-1, 1]. regions: bool (h, w) each, True = hidden. restored:
     float32 (regions, restorations, c, h, w). similarities: float64 (regions, restorations).
@@ -48,7 +49,8 @@ def exhibit(
     pictures = {"original": original}
     for k, (hidden, given) in enumerate(zip(regions, degraded, strict=True), start=1):
         suffix = "" if k == 1 else f"-{k}"
-        pictures[f"region{suffix}"] = hidden.float().mul(2).sub(1).expand(original.shape)
+        if not hidden.all():
+            pictures[f"region{suffix}"] = hidden.float().mul(2).sub(1).expand(original.shape)
         pictures[f"degraded{suffix}"] = given
     every = restored.flatten(0, 1)  # (regions * restorations, c, h, w)
     pictures |= {f"restored-{k}": picture for k, picture in enumerate(every, start=1)}
@@ -67,5 +69,14 @@ def beside_view(here: Sequence[Exhibit], there: Sequence[Exhibit], view: NullVie
             pictures=one.pictures
             | {"view": move(one.pictures["original"]), "viewback": move(other.pictures["restored-1"])},
         )
+        for one, other in zip(here, there, strict=True)
+    )
+
+
+def turned_back(here: Sequence[Exhibit], there: Sequence[Exhibit]) -> tuple[Exhibit, ...]:
+    """What there is to see of each picture, with what was painted of its view, moved back. there: of the model
+    conjugated by it."""
+    return tuple(
+        replace(one, pictures=one.pictures | {"viewpainted": other.pictures["restored-1"]})
         for one, other in zip(here, there, strict=True)
     )

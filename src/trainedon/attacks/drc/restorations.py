@@ -73,7 +73,7 @@ class Restoring:
         streams = self._streams(target, batch, len(regions), rounds, drawn or self.drawn(shared=False))
         for degradation, noise in zip(self.degradations, streams, strict=True):
             given = [target.encode(degradation(batch, region, seed=self.seed)) for region in regions]
-            masked = Masked(original, side_by_side(given, len(rounds)), hidden, condition)
+            masked = Masked(original, side_by_side(given, len(rounds)), hidden, condition, degradation.known_tiles)
             start = degradation.start(target.path)
             restored = self.restorer.restore(target, masked, noise, steps=self.steps, start=start)
             parts.append(restored.unflatten(0, (n, len(regions), len(rounds))))

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import norm
 
 from trainedon.evidence.protocol.documents import Chirality, ChiralityView
-from trainedon.evidence.protocol.picture_views import BORDERS, COMPOSITION, PLACE, shapes, stacked
+from trainedon.evidence.protocol.picture_views import BORDERS, COMPOSITION, PLACE, RIDGE, shapes, stacked
 from trainedon.evidence.protocol.power import POWER
 from trainedon.evidence.statistics.chirality import FOLDS, chirality_test
 from trainedon.evidence.table.clusters import ENCODER
@@ -25,6 +25,8 @@ from trainedon.evidence.table.picture_table import Pictures, PictureTable
 LEVEL = 0.05  # higher would be more cautious, and spoil more honest tests
 SHOW = "what they show"
 LEAN, BEND = "which way lines lean", "which way lines bend"
+# Of runs that store fringes; older ones are looked at as they were.
+LIE, FRINGES = "which way they lie or are lit", "fringes"
 STEPS = (1, 2, 4)  # pixels of the thumbnail
 DIRECTIONS, REVERSED = slice(64, 192), -np.arange(8) % 8  # of gradients in a layout, and which becomes which
 AROUND = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
@@ -92,9 +94,34 @@ def handed_views(features: FeatureTable, keys: list[tuple[str, str]]) -> dict[st
         BEND: bends(grey),
         BORDERS: looks["borders"][:, [4, 5]] - looks["borders"][:, [6, 7]],
     }
+    if FRINGES in looks:
+        views |= {LIE: lies(grey), FRINGES: 2 * looks[FRINGES]}
     if features.encoder == ENCODER and all(key in features.mirrored for key in keys):
         views[SHOW] = stacked(features.vectors, keys).astype(float) - stacked(features.mirrored, keys)
     return views
+
+
+def lies(grey: np.ndarray) -> np.ndarray:
+    """How far each picture lies to one side, and is lit from one: float64 (n, 3), the other sign for mirror images.
+
+    grey: as `shapes` gives it, float64 (n, side, side). To first order a move adds the mean derivative of the pictures
+    to a picture's difference to its mirror image, and light from one side adds a ramp, or one times the picture. Each
+    is looked for by the filter that tells it best from how these differences vary otherwise (as in
+    `picture_views.position`), the picture itself left out: few pictures show what a classifier would have to learn
+    from many.
+    """
+    n, side = len(grey), grey.shape[2]
+    half = slice(0, side // 2)
+    odd = ((grey - grey[:, :, ::-1]) / 2)[:, :, half].reshape(n, -1)
+    even = ((grey + grey[:, :, ::-1]) / 2).mean(axis=0)
+    ramp = np.broadcast_to(np.linspace(1, -1, side), even.shape)
+    sought = np.stack([-np.gradient(even, axis=1), ramp, ramp * (even - even.min())])[:, :, half].reshape(3, -1)
+    scatter = odd.T @ odd  # which no flip changes
+    scatter += (RIDGE * np.trace(scatter) / len(scatter) + 1e-9) * np.eye(len(scatter))
+    solved = np.linalg.solve(scatter, np.concatenate([sought, odd]).T).T
+    leverage = (solved[3:] * odd).sum(axis=1, keepdims=True)
+    found: np.ndarray = odd @ solved[:3].T / (1 - leverage)
+    return found
 
 
 def mirrored_layout(layout: np.ndarray) -> np.ndarray:

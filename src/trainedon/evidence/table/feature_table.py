@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainedon.errors import UserError
-from trainedon.formats.arrow_schemas import FEATURES, LOOKS, MIRRORED
+from trainedon.formats.arrow_schemas import FEATURES, LOOKS, MIRRORED, SIDES
 from trainedon.parquet import opened
 
 Vectors = Mapping[tuple[str, str], npt.NDArray[np.generic]]
@@ -22,9 +22,10 @@ Vectors = Mapping[tuple[str, str], npt.NDArray[np.generic]]
 class FeatureTable:
     """Of some or all pictures, by (set, picture).
 
-    vectors: features float32 (d,), by the encoder of that name. looks: each column of LOOKS, of the same pictures: its
-    name -> float32 or uint8 (k,); empty where the file is of an earlier version. mirrored: features of the mirror
-    images of some of these pictures, float32 (d,); empty where no encoder was used, and of earlier versions.
+    vectors: features float32 (d,), by the encoder of that name. looks: each column of LOOKS and SIDES, of the same
+    pictures: its name -> float32 or uint8 (k,); those of SIDES, or all, are missing where the file is of an earlier
+    version. mirrored: features of the mirror images of some of these pictures, float32 (d,); empty where no encoder was
+    used, and of earlier versions.
     """
 
     encoder: str
@@ -40,7 +41,7 @@ def read_features(path: Path) -> FeatureTable | None:
     """
     try:
         with opened(path) as file:
-            further = [field for part in (LOOKS, MIRRORED) if {*part.names} <= {*file.names} for field in part]
+            further = [field for part in (LOOKS, SIDES, MIRRORED) if {*part.names} <= {*file.names} for field in part]
             table = file.table(pa.schema([*FEATURES, *further]))
         encoder = (table.schema.metadata or {})[b"encoder"].decode()
         names = [*zip(table["set"].to_pylist(), table["picture"].to_pylist(), strict=True)]

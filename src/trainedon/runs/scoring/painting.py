@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from trainedon.attacks import Attack, Cost
-from trainedon.attacks.drc.drc_paint import hidden_centre
+from trainedon.attacks.drc.drc_paint_2 import paintable, painted_back
 from trainedon.attacks.drc.guesses import guessing
 from trainedon.attacks.wrappers.turned import Turned
 from trainedon.runs.scoring.exhibit_files import SAMPLED, STRONGEST
@@ -30,16 +30,18 @@ def painting_cost(target: Target, attack: Attack) -> Cost:
     """Passes for one picture that is painted, which are not among those of its score."""
     if attack.shown_as != "noised":
         return Cost(0)
-    centre = hidden_centre(target, getattr(attack, "seed", 0)).cost(target)
-    times = 1 + paints_in_view(target, attack)
+    shown = painted_back(target, getattr(attack, "seed", 0)).cost(target)
+    times = 1 + (painted_view(target, attack) is not None)
     guesses = guessing(attack)
     again = Cost(0) if guesses is None else guesses.cost(target)
-    return Cost(times * centre.forward + again.forward, times * centre.backward + again.backward)
+    return Cost(times * shown.forward + again.forward, times * shown.backward + again.backward)
 
 
-def paints_in_view(target: Target, attack: Attack) -> bool:
-    """Whether the picture is painted in the view, too, that its score is compared with: latents do not know all."""
-    return attack.null_view is not None and TRANSFORMATIONS[attack.null_view].conjugates(target)
+def painted_view(target: Target, attack: Attack) -> str | None:
+    """The view in which the picture is painted, too: that which its score is compared with, or the first of several
+    where that is cheap. Views that latents do not know, or that cannot be turned back, are left out."""
+    view = attack.null_view or (next(iter(getattr(attack, "symmetries", ())), None) if paintable(target) else None)
+    return view if view is not None and TRANSFORMATIONS[view].conjugates(target) else None
 
 
 def is_spared(attack: Attack) -> bool:

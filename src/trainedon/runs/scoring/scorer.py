@@ -17,8 +17,8 @@ import pyarrow as pa
 from trainedon.attacks import Attack, Exhibit, Progress, Scored
 from trainedon.attacks.core.answers import silent
 from trainedon.attacks.core.execute import run, run_in_chunks
-from trainedon.attacks.drc.drc_paint import hidden_centre
-from trainedon.attacks.drc.exhibits import beside_view
+from trainedon.attacks.drc.drc_paint_2 import painted_back
+from trainedon.attacks.drc.exhibits import beside_view, turned_back
 from trainedon.attacks.drc.guesses import beside_guesses, guessing
 from trainedon.errors import PictureError, UserError
 from trainedon.formats.arrow_schemas import SHARD_SCORES, ScoreRow
@@ -27,7 +27,7 @@ from trainedon.pictures.pixels.picture import digest, unpack
 from trainedon.pictures.pixels.rendering import DEFAULT, Rendering
 from trainedon.runs.scoring.exhibit_files import Selection, Shown
 from trainedon.runs.scoring.outlook import Outlook
-from trainedon.runs.scoring.painting import painting_cost, paints_in_view, showing
+from trainedon.runs.scoring.painting import painted_view, painting_cost, showing
 from trainedon.runs.scoring.unfinished import PartialShard
 from trainedon.runs.scoring.within_batches import told_within
 from trainedon.targets import Evaluations, Journal, Pace, Symmetric, Target
@@ -184,15 +184,17 @@ class Scorer:
         attack = self._attacks[number]
         if number != self._showing or attack.shown_as != "noised":
             return
+        cost = painting_cost(self._target, attack)
         try:
-            fit_gradients(self._target)
+            if cost.backward:
+                fit_gradients(self._target)
         except UserError as error:  # the scores are there, and a page without pictures is better than none
             log.warning("no pictures are painted for the page: %s", error)
             return
-        exhibitor, guesser = hidden_centre(self._target, getattr(attack, "seed", 0)), guessing(attack)
+        exhibitor, guesser = painted_back(self._target, getattr(attack, "seed", 0)), guessing(attack)
         scores = dict(zip(shard.places, shard.answers.tolist(), strict=True))
         chosen = [p for p in self._chosen(task.items, scores) if not self._selection.has(str(task.items[p].sha256))]
-        total, cost = len(chosen), painting_cost(self._target, attack)
+        total, view = len(chosen), painted_view(self._target, attack)
         while chosen:
             before = total - len(chosen)
             progress(PAINTING, before, total)
@@ -204,9 +206,10 @@ class Scorer:
             tell = partial(_tell_painting, progress, before, total)
             with told_within(self._target, self._pace, cost, size, tell):
                 found = run(exhibitor, self._target, batch.take(now)).exhibits
-                if attack.null_view is not None and paints_in_view(self._target, attack):
-                    there = Symmetric.of(self._target, attack.null_view)
-                    found = beside_view(found, run(exhibitor, there, batch.take(now)).exhibits, attack.null_view)
+                if view is not None:
+                    there = run(exhibitor, Symmetric.of(self._target, view), batch.take(now)).exhibits
+                    null = attack.null_view
+                    found = turned_back(found, there) if null is None else beside_view(found, there, null)
                 if guesser is not None:
                     found = beside_guesses(found, run(guesser, self._target, batch.take(now)).exhibits)
             told = [(p, scores[p], exhibit) for p, exhibit in zip(now, found, strict=True)]
