@@ -135,8 +135,8 @@ class Attack(Part, ABC):
         """How pictures that people are shown relate to those that are scored.
 
         `hidden`: they are the same, part of each hidden and restored, and come as exhibits with the scores. `noised`:
-        scored is the whole picture, noised or faded, which comes back much as it was, so that a hidden centre is shown,
-        which has no part in the score. None: nothing is shown.
+        scored is the whole picture, noised or faded, which comes back much as it was, so that it is shown painted back
+        from a mosaic, which has no part in the score. None: nothing is shown.
         """
         return None
 
