@@ -25,8 +25,8 @@ from trainedon.targets.networks import families
 from trainedon.targets.networks import footprint as target_footprint
 from trainedon.targets.networks.footprint import (
     BACK,
-    _decoder_need,
     check_weight_gradients,
+    decoder_need,
     fit,
     fit_decoder_gradients,
     footprint,
@@ -175,7 +175,7 @@ def test_rows_are_fewer_where_gradients_are_taken(target, monkeypatch):
 def test_pictures_are_fewer_where_the_way_back_leads_through_the_decoder(target, monkeypatch):
     (pullback,) = parse_attacks("pullback(loss, probes=1)")
     pictures = Batch.of(torch.rand(3, 3, 16, 16) * 2 - 1)
-    many, need = pullback.score(target, pictures), _decoder_need(target)
+    many, need = pullback.score(target, pictures), decoder_need(target)
     for rows, most in ((8, 8), (2, 2)):
         target.batching = Batching(32, coder=Batching(8))
         fit_decoder_gradients(target, Memory(need.bytes(rows), 1.0))

@@ -14,8 +14,12 @@ from trainedon.attacks.shadow.gsa import GSA
 from trainedon.condition import Classes
 from trainedon.errors import UserError
 from trainedon.pictures import Batch
+from trainedon.planning.peak_memory import memory_of
 from trainedon.targets import ControlModel, Identity, NoisePath, Target
 from trainedon.targets.core.own_noise import edm_levels
+from trainedon.targets.core.own_rows import fit_rows, row_need
+from trainedon.targets.core.row_memory import SHARE, Memory
+from trainedon.targets.networks.footprint import fit_gradients
 from trainedon.targets.networks.unet import PixelUNet
 
 SHAPE = (3, 8, 8)
@@ -475,6 +479,7 @@ def test_every_attack_works_or_says_beforehand_what_it_lacks(small, batch_of, tm
     assert not [*tmp_path.rglob("*")], "samples of gan-leaks are not kept, as the digest does not cover the code"
     assert lacking == {
         *("drc-hide", "drc-paper", "clid", "class-discrepancy"),  # features, attention, captions, classes
+        "drc-paint@2",  # pictures of more than a tile
         *("gsa", "lira", "rmia", "calibrated", "on-control", "recaptioned"),  # models beside it, captions
         "pullback",  # latents
     }
@@ -506,6 +511,28 @@ def test_errors_while_it_is_scored_are_told_as_hers(small, batch_of):
         UserError, match=r"network fails \(test_own_network.py, line \d+, in network: ValueError: at most"
     ):
         parse_attacks("loss")[0].score(target, batch_of(5, size=8))
+
+
+def test_rows_follow_from_what_one_takes_which_is_measured(small):
+    """Of code that looks at numbers, too, which shapes alone could not follow."""
+
+    def network(x, t):
+        return small(x, t) * (2.0 if float(x.abs().max()) > 0 else 1.0)
+
+    target = of(network, weights=small, **DDPM)
+    need, back = row_need(target), row_need(target, gradients=True)
+    assert 6 * 8 * 8 * 4 < need.row < back.row < 100 * 6 * 8 * 8 * 4, "a map of features, and what goes with it"
+    assert target.batching.rows == 32 and target.evaluations.forward == 0
+    fit_rows(target, Memory(int(5.5 * need.row / SHARE)))
+    assert target.batching.rows == 5 and target.batching.unit == 4
+    fit_gradients(target, Memory(int(2.5 * back.row / SHARE)))
+    assert target.batching.rows == 2 and target.batching.there_and_back
+    with pytest.raises(UserError, match=r"network: a single row takes .* GiB beside the weights"):
+        fit_rows(target, Memory(need.row))
+    found = memory_of(target, memory=Memory(10**9))
+    assert found.weights == {"network": sum(one.nbytes for one in small.parameters())}
+    assert found.peak == found.weights["network"] + 2 * need.row and found.warning is None
+    assert memory_of(of(network, **DDPM), memory=Memory(10**9)).weights == {}, "of a function they are not known"
 
 
 def test_memory_that_runs_out_is_met_with_fewer_rows(small, batch_of):

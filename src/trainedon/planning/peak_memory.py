@@ -7,22 +7,23 @@ from dataclasses import dataclass
 import torch
 
 from trainedon.targets import Target
+from trainedon.targets.core.own_network import OwnNetwork
 from trainedon.targets.core.row_memory import Memory, peak_of_process
-from trainedon.targets.networks.footprint import decoder_need, footprint
+from trainedon.targets.networks.footprint import decoder_need, footprint, own_footprint
 from trainedon.targets.networks.latent import Latent
 from trainedon.targets.networks.network import Network
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes on the device that was measured. weights: of each part. rows, pictures: how many go through the network and
-    the autoencoder at once; None without one. network, autoencoder: what these take besides their weights, the way back
-    included where scores or painting need gradients; they do not work at the same time. peak: of weights and work; None
-    where a row cannot be reckoned. measured: the most that was held until a batch was timed, on a processor by the
-    whole process, its libraries and the loading included. free: what can still be had beside the weights; None where
-    the system does not say. elsewhere: bytes of weights that main memory holds, of a model whose parts are on the
-    device only while they work: `network`, `autoencoder` and `peak` then have in them what is there meanwhile; None
-    where all weights stay on the device."""
+    """Bytes on the device that was measured. weights: of each part; empty where they are not known, and are in nothing
+    else. rows, pictures: how many go through the network and the autoencoder at once; None without one. network,
+    autoencoder: what these take besides their weights, the way back included where scores or painting need gradients;
+    they do not work at the same time. peak: of weights and work; None where a row cannot be reckoned. measured: the
+    most that was held until a batch was timed, on a processor by the whole process, its libraries and the loading
+    included. free: what can still be had beside the weights; None where the system does not say. elsewhere: bytes of
+    weights that main memory holds, of a model whose parts are on the device only while they work: `network`,
+    `autoencoder` and `peak` then have in them what is there meanwhile; None where all weights stay on the device."""
 
     weights: dict[str, int]
     rows: int
@@ -56,15 +57,19 @@ def memory_of(
     gradients: bool = False,
     decoded: bool = False,
 ) -> MemoryEstimate | None:
-    """Of a model that is loaded; None for one whose weights are not known here, such as a network of one's own.
+    """Of a model that is loaded; None for one whose memory is not known here, such as a service.
 
     measured: as in `MemoryEstimate`. memory: what is free; None: it is asked. gradients: whether scores or painting
     take some. decoded: whether attacks go back through the decoder.
     """
-    if not isinstance(target, Network):
-        return None
-    found, batching = footprint(target, gradients), target.batching
     memory = memory or Memory.of(target.device)
+    if isinstance(target, OwnNetwork):
+        found = own_footprint(target, gradients)
+    elif isinstance(target, Network):
+        found = footprint(target, gradients)
+    else:
+        return None
+    batching = target.batching
     coder = None if found.coder is None else batching.coder
     rows, pictures = batching.most, None if coder is None else coder.most
     need = found.back if gradients else found.network

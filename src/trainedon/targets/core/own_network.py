@@ -19,6 +19,7 @@ from trainedon.targets.core.blame import hers
 from trainedon.targets.core.device import chosen
 from trainedon.targets.core.identity import Identity, OwnCode
 from trainedon.targets.core.own_noise import Numbers, OwnNoise, noise_of
+from trainedon.targets.core.own_rows import fit_rows
 from trainedon.targets.core.path import NoisePath
 from trainedon.targets.core.target import Target
 from trainedon.targets.core.trial import check_answer, tried
@@ -204,6 +205,7 @@ def own_network(
         told=f"{asked}; shape {shape}; classes {classes}{bound.words}",
     )
     target.renew()
+    fit_rows(target)
     _try(target)
     return target
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,9 +84,18 @@ def peak_of(work: Callable[[], object], gradients: bool = False) -> int | None:
     walks through it with tensors that have shapes alone. None where it cannot. gradients: whether they are taken."""
     from torch._subclasses.fake_tensor import FakeTensorMode  # late, as it takes a second
 
+    return _peak(work, gradients, FakeTensorMode(allow_non_fake_inputs=True))
+
+
+def measured_peak(work: Callable[[], object], gradients: bool = False) -> int | None:
+    """As `peak_of`, of work that is done: for code of which nothing is known, and which may look at numbers."""
+    return _peak(work, gradients, nullcontext())
+
+
+def _peak(work: Callable[[], object], gradients: bool, mode: AbstractContextManager[object]) -> int | None:
     watch = _Watch()
     try:
-        with torch.set_grad_enabled(gradients), FakeTensorMode(allow_non_fake_inputs=True), watch:
+        with torch.set_grad_enabled(gradients), mode, watch:
             work()
     except Exception:  # noqa: BLE001 (what a network does may be anything, and not all of it has shapes alone)
         return None

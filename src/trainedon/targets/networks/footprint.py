@@ -12,6 +12,8 @@ from torch import nn
 from trainedon.condition import UNCONDITIONAL, Classes, Condition
 from trainedon.errors import UserError
 from trainedon.targets.core.batching import Batching
+from trainedon.targets.core.own_network import OwnNetwork
+from trainedon.targets.core.own_rows import fit_rows, row_need
 from trainedon.targets.core.row_memory import Footprint, Memory, RowsNeed, peak_of
 from trainedon.targets.core.target import Target
 from trainedon.targets.networks.latent import Latent
@@ -33,6 +35,15 @@ def footprint(target: Network, gradients: bool = False) -> Footprint:
     back = _network_need(target, gradients=True) if gradients else None
     weights = {name: _bytes(part) for name, part in _parts(target).items()}
     return Footprint(weights, _network_need(target), coder, back)
+
+
+def own_footprint(target: OwnNetwork, gradients: bool = False) -> Footprint:
+    """Of a network of somebody's own, whose rows are measured. weights: of the modules and tensors that are known;
+    empty where none are."""
+    parts = {id(part): part for part in target.parts if isinstance(part, nn.Module | torch.Tensor)}.values()
+    known = [_bytes(part) if isinstance(part, nn.Module) else _size(part) for part in parts]
+    back = row_need(target, gradients=True) if gradients else None
+    return Footprint({"network": sum(known)} if known else {}, row_need(target), None, back)
 
 
 def reckon_apart(target: Latent) -> None:
@@ -90,7 +101,12 @@ def fit_gradients(target: Target, memory: Memory | None = None) -> None:
 
     Called before each of them, and done once. memory: as it is now, where not given.
     """
-    if not isinstance(target, Network) or target.batching.there_and_back:
+    if target.batching.there_and_back:
+        return
+    if isinstance(target, OwnNetwork):
+        fit_rows(target, memory, gradients=True)
+        target.batching.there_and_back = True
+    if not isinstance(target, Network):
         return
     memory = memory or Memory.of(target.device)
     need = None
