@@ -404,3 +404,20 @@ def test_sources_of_a_reference_and_under_a_control_model_are_counted(of):
     assert together.odds > 2 * plain.odds
     assert answered(plain)
     assert answered(together) == (of == "reference"), "a control model that prefers no source says nothing"
+
+
+def test_what_the_grid_of_jpeg_can_explain_is_no_claim():
+    """100 files, 82 of them ahead: odds of 2.4 explain that, and JPEG's grid may favour such files as far."""
+    d = np.where(np.arange(100) % 100 < 82, 1, -1) * (1.0 + np.arange(100) * 37 % 100)
+    _, rows, features = table(d)
+    known = replace(MIRROR, size=(32, 32))
+
+    def asked(width, sizes=d):
+        files = [{**row, "format": "JPEG", "width": width, "height": 40} for row in rows]
+        return audit_table(table(sizes)[0], files, features, lead="mirror", circumstances=known)
+
+    even, odd = asked(40), asked(39)
+    assert (even.claim.level, odd.claim.level) == (3, 2)
+    assert 2 < odd.mirror.odds_explaining < 3
+    assert "JPEG" in odd.claim.sentence and "(100 here)" in odd.claim.because
+    assert asked(39, differences(100, 4)).claim.level == 3, "nothing that chance does explains this"

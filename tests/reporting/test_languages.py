@@ -14,6 +14,7 @@ from commandline import call
 from trainedon.evidence import Scores, audit_table, to_json
 from trainedon.evidence.protocol.flag_words import KNOWN
 from trainedon.evidence.protocol.mirror_test import Flipped, Odds, mirror_test
+from trainedon.evidence.protocol.obstacles import of_jpeg
 from trainedon.evidence.protocol.reachable import Given, SourcesGiven, reachable
 from trainedon.reporting import languages, mirror_words, render
 from trainedon.reporting.languages import PLACEHOLDER, catalogue, entries, untranslated
@@ -195,6 +196,12 @@ def test_copies_are_counted_whether_there_is_one_or_several(across, near, exact,
 def test_how_far_chance_goes_is_said_whoever_says_it(odds, origin, language):
     test = mirror_test(np.arange(1.0, 41.0), Odds(odds, origin, 1200, 660))
     assert catalogue(language).say(mirror_words.odds(test)) is not None
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_the_grid_of_jpeg_can_explain_is_said(language):
+    found = of_jpeg(mirror_test(np.where(np.arange(100) % 5 > 0, 1.0, -1.0), Odds()), 12)
+    assert all(catalogue(language).say(said) is not None for said in (found.sentence, found.because))
 
 
 @pytest.mark.parametrize("language", OTHERS)

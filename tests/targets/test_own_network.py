@@ -532,6 +532,7 @@ def test_rows_follow_from_what_one_takes_which_is_measured(small):
     found = memory_of(target, memory=Memory(10**9))
     assert found.weights == {"network": sum(one.nbytes for one in small.parameters())}
     assert found.peak == found.weights["network"] + 2 * need.row and found.warning is None
+    assert memory_of(of(network, **DDPM), memory=Memory(10**9)).weights == {}, "of a function they are not known"
 
 
 def test_memory_that_runs_out_is_met_with_fewer_rows(small, batch_of):

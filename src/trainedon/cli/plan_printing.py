@@ -49,7 +49,8 @@ def _print_memory(memory: MemoryEstimate) -> None:
     parts = ", ".join(f"{name} {_bytes(size)}" for name, size in memory.weights.items())
     peak = "not known" if memory.peak is None else f"about {_bytes(memory.peak)} at the peak"
     where = "" if memory.elsewhere is None else " in main memory, on the device while they work"
-    say(f"Memory: {peak}; weights {_bytes(sum(memory.weights.values()))}{where} ({parts})")
+    weights = f"weights {_bytes(sum(memory.weights.values()))}{where} ({parts})"
+    say(f"Memory: {peak}; {weights if parts else 'weights besides, which are not known (say weights= to Target.of)'}")
     if memory.network is not None:
         say(f"  {memory.rows} rows at once in the network: {_bytes(memory.network)}")
     if memory.autoencoder is not None:

@@ -16,14 +16,14 @@ from trainedon.targets.networks.network import Network
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes on the device that was measured. weights: of each part. rows, pictures: how many go through the network and
-    the autoencoder at once; None without one. network, autoencoder: what these take besides their weights, the way back
-    included where scores or painting need gradients; they do not work at the same time. peak: of weights and work; None
-    where a row cannot be reckoned. measured: the most that was held until a batch was timed, on a processor by the
-    whole process, its libraries and the loading included. free: what can still be had beside the weights; None where
-    the system does not say. elsewhere: bytes of weights that main memory holds, of a model whose parts are on the
-    device only while they work: `network`, `autoencoder` and `peak` then have in them what is there meanwhile; None
-    where all weights stay on the device."""
+    """Bytes on the device that was measured. weights: of each part; empty where they are not known, and are in nothing
+    else. rows, pictures: how many go through the network and the autoencoder at once; None without one. network,
+    autoencoder: what these take besides their weights, the way back included where scores or painting need gradients;
+    they do not work at the same time. peak: of weights and work; None where a row cannot be reckoned. measured: the
+    most that was held until a batch was timed, on a processor by the whole process, its libraries and the loading
+    included. free: what can still be had beside the weights; None where the system does not say. elsewhere: bytes of
+    weights that main memory holds, of a model whose parts are on the device only while they work: `network`,
+    `autoencoder` and `peak` then have in them what is there meanwhile; None where all weights stay on the device."""
 
     weights: dict[str, int]
     rows: int

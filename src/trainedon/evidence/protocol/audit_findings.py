@@ -44,6 +44,7 @@ from trainedon.evidence.statistics import pvalues, roc
 from trainedon.evidence.statistics.intervals import jointly
 from trainedon.evidence.table.codes import MISSING
 from trainedon.evidence.table.feature_table import FeatureTable
+from trainedon.evidence.table.mirrored_copies import handed_by_jpeg
 from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.rows import AttackKey
 from trainedon.evidence.table.scores import Sample, Scores
@@ -181,6 +182,12 @@ class AuditFindings:
         if not (self.handed and self.handed.finds and self.given_unseen):
             return None
         return chirality(self.listed, self.features, "unseen")
+
+    @cached_property
+    def by_jpeg(self) -> int:
+        """How many suspects JPEG's grid sets apart from their mirror images."""
+        size = self.circumstances.size
+        return 0 if self.listed is None or size is None else handed_by_jpeg(self.listed, size)
 
     @cached_property
     def q_by_sign(self) -> np.ndarray | None:

@@ -115,7 +115,7 @@ def _flags(found: AuditFindings) -> list[Flag]:
     """What a reader must know, in the order in which it is told."""
     told, attacks, listed = found.circumstances, found.attacks, found.listed
     if found.by_mirror:
-        compared = flags.of_mirror(attacks, found.mirror_together, found.handed, listed, told.size)
+        compared = flags.of_mirror(attacks, found.mirror_together, found.handed, listed, found.by_jpeg)
     else:
         compared = flags.of_controls(found.without_model)
     raised = (
@@ -152,6 +152,7 @@ def _claim_by_mirror(found: AuditFindings) -> Claim:
     """Each suspect against a view of itself."""
     against = _those(
         hindrance.of_chirality(found.handed, found.mirror, found.reference_handed),
+        hindrance.of_jpeg(found.mirror, found.by_jpeg),
         hindrance.of_asked_view(found.mirror, found.circumstances.conditioned_on),
         hindrance.of_listing(found.listing, LEVEL, hindrance.CHOSEN_MIRROR),
     )

@@ -30,7 +30,7 @@ from trainedon.evidence.protocol.flag_words import flag
 from trainedon.evidence.protocol.passed import PassedOver, passed_over
 from trainedon.evidence.statistics import thresholds
 from trainedon.evidence.table.codes import MISSING
-from trainedon.evidence.table.mirrored_copies import handed_by_jpeg, mirrored_by_exif
+from trainedon.evidence.table.mirrored_copies import mirrored_by_exif
 from trainedon.evidence.table.picture_table import PictureTable
 from trainedon.evidence.table.rows import Rows
 from trainedon.evidence.table.scores import Scores, count_reasons, is_duplicate
@@ -82,15 +82,14 @@ def of_mirror(
     together: MirrorTest | None,
     handed: Chirality | None,
     listed: PictureTable | None,
-    size: tuple[int, int] | None,
+    by_jpeg: int,
 ) -> list[Flag]:
     """Flags about pictures that are compared with views of themselves. together: the test of all attacks. listed: the
-    inventory. size: (height, width) of the model's pictures in pixels."""
+    inventory. by_jpeg: how many suspects JPEG's grid sets apart from their mirror images."""
     flags = []
     by_exif = 0 if listed is None else mirrored_by_exif(listed)
     if by_exif:
         flags.append(flag("mirrored-by-exif", f"Suspects that EXIF mirrors: {by_exif}."))
-    by_jpeg = 0 if listed is None or size is None else handed_by_jpeg(listed, size)
     if by_jpeg and any(one.mirror is not None and one.mirror.view == "mirror" for one in attacks):
         because = f"JPEG files of a width that 8 does not divide, read at more than half their size: {by_jpeg}."
         flags.append(flag("handed-by-jpeg", because))

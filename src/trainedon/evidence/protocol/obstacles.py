@@ -77,6 +77,13 @@ HANDED_TOO_FEW = (
     "The suspect pictures come out ahead of their mirror images, but with so few pictures it could hardly be found out "
     "whether they can be told from these by themselves, so the difference cannot be put down to training."
 )
+HANDED_BY_JPEG = (
+    "The suspect pictures come out ahead of their mirror images, but JPEG files like these differ from such images by "
+    "where their blocks begin, and no further than that can explain, so the difference cannot be put down to training."
+)
+# Odds to which a model of other such files came at worst: .69 (standard error .025) of the pictures ahead, so that the
+# upper limit of the odds is 2.9 (docs/evidence.md).
+JPEG_ODDS = 3.0
 ASKED_VIEW = (
     "The suspect pictures come out ahead of their mirror images, but the model was asked about both with the picture's "
     "own class or caption, which can tell which way round it is, so the difference cannot be put down to training."
@@ -178,6 +185,21 @@ def of_chirality(found: Chirality | None, mirror: MirrorTest | None, like: Chira
             HANDED_TOO_FEW, f"that needs {FEWEST_HANDED} pictures with a score, and there are {n}; {remedy}"
         )
     return None
+
+
+def of_jpeg(mirror: MirrorTest | None, by_jpeg: int) -> Obstacle | None:
+    """JPEG's grid may favour the suspects as far as they are ahead, and no other pictures and no other model say how
+    far it does. by_jpeg: how many have another grid than their mirror images, and are read so that it shows."""
+    if not by_jpeg or mirror is None or mirror.view != "mirror" or answered(mirror):
+        return None
+    most = mirror.odds_explaining
+    if most is None or most >= JPEG_ODDS:
+        return None
+    return Obstacle(
+        HANDED_BY_JPEG,
+        f"JPEG files of a width that 8 does not divide ({by_jpeg} here) may be put ahead {JPEG_ODDS:g} times as often "
+        f"as behind by a model of other such files, and {most:.3g} times explain what is found; give {REMEDY}",
+    )
 
 
 def too_few_handed(found: Chirality) -> bool:

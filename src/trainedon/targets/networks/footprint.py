@@ -38,11 +38,12 @@ def footprint(target: Network, gradients: bool = False) -> Footprint:
 
 
 def own_footprint(target: OwnNetwork, gradients: bool = False) -> Footprint:
-    """Of a network of somebody's own, whose rows are measured. weights: of the modules and tensors that are known."""
+    """Of a network of somebody's own, whose rows are measured. weights: of the modules and tensors that are known;
+    empty where none are."""
     parts = {id(part): part for part in target.parts if isinstance(part, nn.Module | torch.Tensor)}.values()
     known = [_bytes(part) if isinstance(part, nn.Module) else _size(part) for part in parts]
     back = row_need(target, gradients=True) if gradients else None
-    return Footprint({"network": sum(known)}, row_need(target), None, back)
+    return Footprint({"network": sum(known)} if known else {}, row_need(target), None, back)
 
 
 def reckon_apart(target: Latent) -> None:
