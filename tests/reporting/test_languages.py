@@ -199,8 +199,9 @@ def test_how_far_chance_goes_is_said_whoever_says_it(odds, origin, language):
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_what_the_grid_of_jpeg_can_explain_is_said(language):
-    found = of_jpeg(mirror_test(np.where(np.arange(100) % 5 > 0, 1.0, -1.0), Odds()), 12)
+@pytest.mark.parametrize("odds", [Odds(), Odds(2.0, "reference", 200, 100)])
+def test_what_the_grid_of_jpeg_can_explain_is_said(odds, language):
+    found = of_jpeg(mirror_test(np.where(np.arange(100) % 5 > 0, 1.0, -1.0), odds), 12)
     assert all(catalogue(language).say(said) is not None for said in (found.sentence, found.because))
 
 
