@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,6 +78,31 @@ def moved(image: Image.Image, right: int, down: int) -> Image.Image:
     return smaller(Image.fromarray(wide[y : y + image.height, x : x + image.width]))
 
 
+def cut(image: Image.Image, right: float, down: float = 0, larger: float = 1) -> Image.Image:
+    """The same by parts of a pixel, and enlarged about the middle."""
+    far = TIMES * MARGIN
+    wide = Image.fromarray(np.pad(np.asarray(image), ((far, far), (far, far), (0, 0)), mode="symmetric"))
+    x, y, reach = wide.width / 2 + TIMES * right, wide.height / 2 + TIMES * down, image.width / 2 / larger
+    side = image.width // TIMES
+    return wide.resize((side, side), LANCZOS, box=(x - reach, y - reach, x + reach, y + reach))
+
+
+def halved_colours(image: Image.Image) -> Image.Image:
+    """The picture after a round of JPEG that keeps a quarter of the colours' pixels."""
+    return Image.open(io.BytesIO(saved(image, "JPEG", quality=97, subsampling=2))).convert("RGB")
+
+
+def in_linear_light(image: Image.Image) -> Image.Image:
+    """Resized as light adds up, and not as the levels of sRGB do."""
+    x = np.asarray(image, dtype=np.float32) / 255
+    light = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    side = (image.width // TIMES, image.height // TIMES)
+    small = np.stack([np.asarray(Image.fromarray(light[..., k]).resize(side, LANCZOS)) for k in range(3)], axis=-1)
+    small = np.clip(small, 0, 1)
+    levels = np.where(small <= 0.0031308, 12.92 * small, 1.055 * small ** (1 / 2.4) - 0.055)
+    return Image.fromarray(np.rint(255 * levels).astype(np.uint8))
+
+
 def rotated(image: Image.Image, degrees: float) -> Image.Image:
     """Turned about its middle; what lies beyond the border is its mirror image."""
     far = TIMES * MARGIN
@@ -102,6 +128,19 @@ CHANGES: dict[str, Change] = {
     "blurred by 0.3 pixels": lambda image, rng: smaller(image).filter(ImageFilter.GaussianBlur(0.3)),
     "once a JPEG of quality 75": lambda image, rng: compressed(smaller(image), 75),
     "cropped by 0 to 10 %": lambda image, rng: smaller(image, larger=1 / (1 - rng.uniform(0, 0.1))),
+    # Looked at after the views of the blind baseline were settled.
+    "cut 1/4 px right": lambda image, rng: cut(image, 0.25),
+    "jittered by -1/2..1/2 px": lambda image, rng: cut(image, *rng.uniform(-0.5, 0.5, 2)),
+    "enlarged by 1.5 %": lambda image, rng: cut(image, 0, larger=1.015),
+    "turned by 2 degrees": lambda image, rng: rotated(image, 2),
+    "resized by a box": lambda image, rng: smaller(image, resample=Image.Resampling.BOX),
+    "resized twice": lambda image, rng: image.resize((image.width * 3 // 4,) * 2, LANCZOS).resize(
+        (image.width // TIMES,) * 2, LANCZOS
+    ),
+    "resized in linear light": lambda image, rng: in_linear_light(image),
+    "sharpened before it was resized": lambda image, rng: smaller(image.filter(ImageFilter.UnsharpMask(1, 50, 0))),
+    "a JPEG of quality 75 before it was resized": lambda image, rng: smaller(compressed(image, 75)),
+    "a JPEG of quality 97 with halved colours before it was resized": lambda image, rng: smaller(halved_colours(image)),
 }
 PLAIN = "nothing"
 TRUE = ("members", "members and as many others")

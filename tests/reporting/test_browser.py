@@ -44,6 +44,16 @@ def test_nothing_overflows_and_nothing_is_loaded(browser, address, width):
         assert [url for url in tab.asked if not url.startswith("data:")] == [address]
 
 
+@pytest.mark.parametrize("language", ["de", "fr"])
+def test_longer_words_do_not_overflow_on_a_small_phone(browser, demo, language):
+    from trainedon.reporting import render
+
+    demo.run["language"] = language
+    with visit(browser, render(demo.write()).as_uri(), viewport={"width": 360, "height": 800}) as tab:
+        tab.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+        assert overflow(tab) <= 0
+
+
 @pytest.fixture
 def visited(browser):
     """visited(address): a tab, closed after the test."""
