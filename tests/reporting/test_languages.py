@@ -269,6 +269,17 @@ def test_what_is_painted_from_a_mosaic_is_said(audit, monkeypatch, degradation, 
         assert [one for one in untranslated(page, language) if one not in OWN] == []
 
 
+def test_a_run_that_two_versions_painted_says_so(audit, monkeypatch):
+    first, *_ = sorted(audit.path.glob("restored/*/region.png"))
+    first.unlink()
+    for row in audit.rows:
+        row["attack_repr"] = "DRC(degradation=(Diffuse(t=50),), symmetries=('mirror',))"
+    page = english(audit, monkeypatch)
+    assert "the picture was made a mosaic" in page and "the centre was hidden instead" in page
+    for language in OTHERS:
+        assert [one for one in untranslated(page, language) if one not in OWN] == []
+
+
 @pytest.mark.parametrize("kind", ["audit", "demo", "evaluation", "crowd"])
 def test_no_sentence_is_left_in_english(kind, request, monkeypatch):
     page = english(request.getfixturevalue(kind), monkeypatch)
