@@ -253,7 +253,10 @@ def test_a_plan_times_the_autoencoder_of_a_model_in_latents(target_folders):
     attacks = parse_attacks("flip(pullback(pia, probes=3))")
     assert (attacks[0].cost(target).decoded, attacks[0].cost(target).decoded_back) == (2, 6)
     found = plan(target, attacks, 100)
-    assert found.autoencoder.decode_back > 0 and found.memory.autoencoder > plain.memory.autoencoder
+    assert plain.autoencoder.decode_back is None is not found.autoencoder.decode_back, (
+        "no less than 0, on a busy machine"
+    )
+    assert found.memory.autoencoder > plain.memory.autoencoder
 
 
 def test_a_plan_says_which_claim_can_be_reached(target_folders):

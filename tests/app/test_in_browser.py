@@ -145,7 +145,7 @@ def test_one_picture_is_looked_at(tab, toy_pictures):
     tab.set_input_files("#one input[type=file]", of_folder(toy_pictures["members"])[0])
     tab.wait_for_selector("#look img")
     said = tab.inner_text("#look")
-    assert "What the model painted there" in said and "One picture alone proves nothing" in said
+    assert "What the model painted from that" in said and "One picture alone proves nothing" in said
     tab.wait_for_function("[...document.querySelectorAll('#look img')].every(i => i.complete && i.naturalWidth)")
 
 

@@ -199,8 +199,9 @@ def test_how_far_chance_goes_is_said_whoever_says_it(odds, origin, language):
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_what_the_grid_of_jpeg_can_explain_is_said(language):
-    found = of_jpeg(mirror_test(np.where(np.arange(100) % 5 > 0, 1.0, -1.0), Odds()), 12)
+@pytest.mark.parametrize("odds", [Odds(), Odds(2.0, "reference", 200, 100)])
+def test_what_the_grid_of_jpeg_can_explain_is_said(odds, language):
+    found = of_jpeg(mirror_test(np.where(np.arange(100) % 5 > 0, 1.0, -1.0), odds), 12)
     assert all(catalogue(language).say(said) is not None for said in (found.sentence, found.because))
 
 
@@ -281,6 +282,17 @@ def test_what_was_passed_over_and_what_became_of_the_mirror_image_are_said(langu
         ),
     ):
         assert catalogue(language).paragraph(text)[1] == [], text
+
+
+def test_a_run_that_two_versions_painted_says_so(audit, monkeypatch):
+    first, *_ = sorted(audit.path.glob("restored/*/region.png"))
+    first.unlink()
+    for row in audit.rows:
+        row["attack_repr"] = "DRC(degradation=(Diffuse(t=50),), symmetries=('mirror',))"
+    page = english(audit, monkeypatch)
+    assert "the picture was made a mosaic" in page and "the centre was hidden instead" in page
+    for language in OTHERS:
+        assert [one for one in untranslated(page, language) if one not in OWN] == []
 
 
 @pytest.mark.parametrize("kind", ["audit", "demo", "evaluation", "crowd"])

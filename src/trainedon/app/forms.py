@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -63,7 +64,8 @@ def page(desk: Desk) -> Any:
 def _keep_open(blocks: Any, request: gr.Request) -> None:
     """Answers reach a page over one stream, which Gradio closes once nothing is asked. What a person asks while that is
     on its way, on a slow machine, would be answered to nobody: so one question is never answered, and it stays open."""
-    blocks._queue.pending_event_ids_session[request.session_hash].add("the page is open")
+    with suppress(AttributeError, KeyError):  # a Gradio that keeps this elsewhere works, but for that
+        blocks._queue.pending_event_ids_session[request.session_hash].add("the page is open")
 
 
 class _AuditForm:

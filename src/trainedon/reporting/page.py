@@ -133,6 +133,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "restores": run.showing.explained if run.showing else None,
         "for_the_eye": _for_the_eye(run),
         "mosaic": mosaic,
+        "hidden_besides": any(kept.region is not None for kept in cards.kept.values()),
         "painted": attack_table.painted(run, mosaic),
         "guesses": any(kept.has_guesses for kept in cards.kept.values()),
         "leading": attack_table.entries(run)[0].label,
