@@ -421,3 +421,20 @@ def test_what_the_grid_of_jpeg_can_explain_is_no_claim():
     assert 2 < odd.mirror.odds_explaining < 3
     assert "JPEG" in odd.claim.sentence and "(100 here)" in odd.claim.because
     assert asked(39, differences(100, 4)).claim.level == 3, "nothing that chance does explains this"
+
+
+def test_pictures_without_a_grid_do_not_say_how_far_the_grid_of_jpeg_goes():
+    """A hundred others of which half are ahead, as JPEG files like the suspects or as PNG files."""
+    d = np.where(np.arange(400) % 100 < 72, 1, -1) * (1.0 + np.arange(400) * 37 % 400)
+    scores, rows, features = table(d, np.where(np.arange(400) % 2, 1, -1) * np.arange(1.0, 401.0))
+    known = replace(MIRROR, size=(32, 32))
+
+    def asked(reference):
+        formats = {"suspect": "JPEG", "unseen": reference}
+        files = [{**row, "format": formats[row["set"]], "width": 39, "height": 40} for row in rows]
+        return audit_table(scores, files, features, lead="mirror", circumstances=known)
+
+    alike, other = asked("JPEG"), asked("PNG")
+    assert (alike.mirror.odds_from, alike.claim.level, other.claim.level) == ("reference", 3, 2)
+    assert alike.mirror.odds_explaining < 3
+    assert "mostly no such files" in other.claim.because

@@ -199,8 +199,9 @@ def test_how_far_chance_goes_is_said_whoever_says_it(odds, origin, language):
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_what_the_grid_of_jpeg_can_explain_is_said(language):
-    found = of_jpeg(mirror_test(np.where(np.arange(100) % 5 > 0, 1.0, -1.0), Odds()), 12)
+@pytest.mark.parametrize("odds", [Odds(), Odds(2.0, "reference", 200, 100)])
+def test_what_the_grid_of_jpeg_can_explain_is_said(odds, language):
+    found = of_jpeg(mirror_test(np.where(np.arange(100) % 5 > 0, 1.0, -1.0), odds), 12)
     assert all(catalogue(language).say(said) is not None for said in (found.sentence, found.because))
 
 
@@ -264,6 +265,32 @@ def test_what_is_painted_from_a_mosaic_is_said(audit, monkeypatch, degradation, 
         row["attack_repr"] = f"DRC(degradation=({degradation},), symmetries=('mirror',))"
     page = english(audit, monkeypatch)
     assert said in page and "Painted in another view" in page
+    assert ("Mosaic</figcaption>" in page) == ("mean colour" in said or "a mosaic" in said)
+    for language in OTHERS:
+        assert [one for one in untranslated(page, language) if one not in OWN] == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_was_passed_over_and_what_became_of_the_mirror_image_are_said(language):
+    for text in (
+        "1 other file passed over, and why",
+        "1\u202f200 other files passed over, and why",
+        "nothing: no pictures are to be expected in it",
+        *(
+            f"The same was done with its {view}, which stands beside what was painted of it."
+            for view in mirror_words.VIEW.values()
+        ),
+    ):
+        assert catalogue(language).paragraph(text)[1] == [], text
+
+
+def test_a_run_that_two_versions_painted_says_so(audit, monkeypatch):
+    first, *_ = sorted(audit.path.glob("restored/*/region.png"))
+    first.unlink()
+    for row in audit.rows:
+        row["attack_repr"] = "DRC(degradation=(Diffuse(t=50),), symmetries=('mirror',))"
+    page = english(audit, monkeypatch)
+    assert "the picture was made a mosaic" in page and "the centre was hidden instead" in page
     for language in OTHERS:
         assert [one for one in untranslated(page, language) if one not in OWN] == []
 

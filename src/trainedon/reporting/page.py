@@ -102,7 +102,7 @@ def context(run: RunFolder) -> dict[str, Any]:
     cards, audit = Cards(run), run.document if isinstance(run.document, Audit) else None
     purpose, found, made = sections.purpose(run), (peaks(run), sweep(run)), controls(run)
     first, rest = claimed(audit) if audit else ("", "")
-    mosaic = _of_mosaic(run) and any(kept.of_mosaic for kept in cards.kept.values())
+    mosaic = run.makes_mosaics and any(kept.of_mosaic for kept in cards.kept.values())
     return {
         "kind": run.kind,
         "body": BODIES[run.kind],
@@ -133,6 +133,7 @@ def context(run: RunFolder) -> dict[str, Any]:
         "restores": run.showing.explained if run.showing else None,
         "for_the_eye": _for_the_eye(run),
         "mosaic": mosaic,
+        "hidden_besides": any(kept.region is not None for kept in cards.kept.values()),
         "painted": attack_table.painted(run, mosaic),
         "guesses": any(kept.has_guesses for kept in cards.kept.values()),
         "leading": attack_table.entries(run)[0].label,
@@ -185,11 +186,6 @@ def _for_the_eye(run: RunFolder) -> bool:
         and run.showing.declared.shown_as == "noised"
         and (run.path / run_files.RESTORED).is_dir()
     )
-
-
-def _of_mosaic(run: RunFolder) -> bool:
-    """Whether pictures of which no part was hidden became a mosaic: those for the eye, or of an attack that says so."""
-    return run.showing is not None and (run.showing.declared.shown_as == "noised" or "Mosaic(" in run.showing.repr)
 
 
 def _bound(document: Audit | Evaluation) -> OneRun | None:

@@ -105,8 +105,9 @@ class DDNM(Resampled):
 
 
 def projected(target: Target, masked: Masked, denoised: Denoised, x: torch.Tensor, t: int) -> Denoised:
-    """`A^+ y + (I - A^+ A) x0hat`, and the noise that then explains x_t: with it the reverse step is the posterior
-    q(x_s | x_t, x0) of the paper's eq. 7, on any path."""
+    """`A^+ y + (I - A^+ A) x0hat`, and the noise that then explains x_t where the picture was kept: with it the reverse
+    step is the posterior q(x_s | x_t, x0) of the paper's eq. 7, on any path. Hidden pixels keep the network's noise,
+    also those whose guess a mosaic's tiles moved."""
     alpha_t, sigma_t = target.path.at(t, x)
     return Denoised(
         noise=masked.paste((x - alpha_t * masked.original) / sigma_t, denoised.noise),

@@ -186,8 +186,20 @@ class AuditFindings:
     @cached_property
     def by_jpeg(self) -> int:
         """How many suspects JPEG's grid sets apart from their mirror images."""
-        size = self.circumstances.size
-        return 0 if self.listed is None or size is None else handed_by_jpeg(self.listed, size)
+        return self._by_jpeg("suspect")[0]
+
+    @property
+    def reference_by_jpeg(self) -> bool:
+        """Whether it does so with pictures that were given as of their kind, at least half as often."""
+        (n, among), (n_unseen, unseen) = self._by_jpeg("suspect"), self._by_jpeg("unseen")
+        return n_unseen > 0 and 2 * n_unseen * among >= n * unseen
+
+    def _by_jpeg(self, name: str) -> tuple[int, int]:
+        """How many pictures of a set JPEG's grid sets apart from their mirror images, and of how many."""
+        size, listed = self.circumstances.size, self.listed
+        if listed is None or size is None:
+            return 0, 0
+        return handed_by_jpeg(listed, size, name), int((listed.in_sets([name]) & listed.usable).sum())
 
     @cached_property
     def q_by_sign(self) -> np.ndarray | None:

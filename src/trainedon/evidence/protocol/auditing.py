@@ -152,7 +152,7 @@ def _claim_by_mirror(found: AuditFindings) -> Claim:
     """Each suspect against a view of itself."""
     against = _those(
         hindrance.of_chirality(found.handed, found.mirror, found.reference_handed),
-        hindrance.of_jpeg(found.mirror, found.by_jpeg),
+        hindrance.of_jpeg(found.mirror, found.by_jpeg, found.reference_by_jpeg),
         hindrance.of_asked_view(found.mirror, found.circumstances.conditioned_on),
         hindrance.of_listing(found.listing, LEVEL, hindrance.CHOSEN_MIRROR),
     )

@@ -187,18 +187,21 @@ def of_chirality(found: Chirality | None, mirror: MirrorTest | None, like: Chira
     return None
 
 
-def of_jpeg(mirror: MirrorTest | None, by_jpeg: int) -> Obstacle | None:
+def of_jpeg(mirror: MirrorTest | None, by_jpeg: int, alike: bool = False) -> Obstacle | None:
     """JPEG's grid may favour the suspects as far as they are ahead, and no other pictures and no other model say how
-    far it does. by_jpeg: how many have another grid than their mirror images, and are read so that it shows."""
-    if not by_jpeg or mirror is None or mirror.view != "mirror" or answered(mirror):
+    far it does. by_jpeg: how many have another grid than their mirror images, and are read so that it shows. alike:
+    whether pictures that were given as of their kind are such files, too."""
+    if not by_jpeg or mirror is None or mirror.view != "mirror":
         return None
+    other = mirror.odds_from == "reference" and not alike
     most = mirror.odds_explaining
-    if most is None or most >= JPEG_ODDS:
+    if (answered(mirror) and not other) or most is None or most >= JPEG_ODDS:
         return None
+    remedy = "those that were given as of their kind are mostly no such files" if other else f"give {REMEDY}"
     return Obstacle(
         HANDED_BY_JPEG,
         f"JPEG files of a width that 8 does not divide ({by_jpeg} here) may be put ahead {JPEG_ODDS:g} times as often "
-        f"as behind by a model of other such files, and {most:.3g} times explain what is found; give {REMEDY}",
+        f"as behind by a model of other such files, and {most:.3g} times explain what is found; {remedy}",
     )
 
 

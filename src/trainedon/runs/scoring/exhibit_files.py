@@ -124,7 +124,8 @@ class Exhibits:
 
     def _write(self, shown: Shown) -> list[Path]:
         folder = self._folder / shown.sha256[:16]
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # what is left unfinished may be of another version
+        folder.mkdir(parents=True)
         written = [folder / f"{name}.png" for name in shown.pictures]
         for path, data in zip(written, shown.pictures.values(), strict=True):
             with write_atomically(path) as stream:
