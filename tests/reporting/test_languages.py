@@ -265,8 +265,23 @@ def test_what_is_painted_from_a_mosaic_is_said(audit, monkeypatch, degradation, 
         row["attack_repr"] = f"DRC(degradation=({degradation},), symmetries=('mirror',))"
     page = english(audit, monkeypatch)
     assert said in page and "Painted in another view" in page
+    assert ("Mosaic</figcaption>" in page) == ("mean colour" in said or "a mosaic" in said)
     for language in OTHERS:
         assert [one for one in untranslated(page, language) if one not in OWN] == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_was_passed_over_and_what_became_of_the_mirror_image_are_said(language):
+    for text in (
+        "1 other file passed over, and why",
+        "1\u202f200 other files passed over, and why",
+        "nothing: no pictures are to be expected in it",
+        *(
+            f"The same was done with its {view}, which stands beside what was painted of it."
+            for view in mirror_words.VIEW.values()
+        ),
+    ):
+        assert catalogue(language).paragraph(text)[1] == [], text
 
 
 def test_a_run_that_two_versions_painted_says_so(audit, monkeypatch):

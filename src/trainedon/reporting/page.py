@@ -102,7 +102,7 @@ def context(run: RunFolder) -> dict[str, Any]:
     cards, audit = Cards(run), run.document if isinstance(run.document, Audit) else None
     purpose, found, made = sections.purpose(run), (peaks(run), sweep(run)), controls(run)
     first, rest = claimed(audit) if audit else ("", "")
-    mosaic = _of_mosaic(run) and any(kept.of_mosaic for kept in cards.kept.values())
+    mosaic = run.makes_mosaics and any(kept.of_mosaic for kept in cards.kept.values())
     return {
         "kind": run.kind,
         "body": BODIES[run.kind],
@@ -186,11 +186,6 @@ def _for_the_eye(run: RunFolder) -> bool:
         and run.showing.declared.shown_as == "noised"
         and (run.path / run_files.RESTORED).is_dir()
     )
-
-
-def _of_mosaic(run: RunFolder) -> bool:
-    """Whether pictures of which no part was hidden became a mosaic: those for the eye, or of an attack that says so."""
-    return run.showing is not None and (run.showing.declared.shown_as == "noised" or "Mosaic(" in run.showing.repr)
 
 
 def _bound(document: Audit | Evaluation) -> OneRun | None:

@@ -170,6 +170,14 @@ class RunFolder:
         return next((attack for attack in self.attacks if attack.declared.shown_as), None)
 
     @property
+    def makes_mosaics(self) -> bool:
+        """Whether pictures of which no part was hidden became a mosaic: those for the eye, or of an attack that says
+        so."""
+        return self.showing is not None and (
+            self.showing.declared.shown_as == "noised" or "Mosaic(" in self.showing.repr
+        )
+
+    @property
     def kind(self) -> Kind:
         """`audit` or `evaluate`."""
         return self.record.kind

@@ -34,13 +34,14 @@ def parse_attacks(text: str, have: Sequence[str] = HAVE, **given: object) -> lis
     chosen: list[Attack] = []
     for spec in filter(None, map(str.strip, split(text, ","))):
         if spec == "all" or spec in GROUPS:
-            several = _everything(have, given) if spec == "all" else parse_attacks(GROUPS[spec], have, **given)
-            chosen += [attack for attack in several if attack not in chosen]
+            together = _everything(have, given) if spec == "all" else parse_attacks(GROUPS[spec], have, **given)
+            chosen += [attack for attack in together if attack not in chosen]
             continue
         attack: Attack = Attack.noun.read(spec, given)
         attack.require(have)
         if attack in chosen:
-            raise UserError(f"{attack!r} is named twice")
+            among = ", once by a name that stands for several" if several(text) else ""
+            raise UserError(f"{attack.spelled()} is named twice{among}: leave one out")
         chosen.append(attack)
     if not chosen:
         raise UserError(f"no attack is named: choose from {', '.join(attacks())}, or all")
