@@ -27,4 +27,5 @@ def mean_of(parts: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
     sums: list[torch.Tensor] = [*parts]
     while len(sums) > 1:
         sums = [reduce(add, sums[start : start + TOGETHER]) for start in range(0, len(sums), TOGETHER)]
-    return sums[0] / len(parts)
+    mean: torch.Tensor = sums[0] / len(parts)
+    return mean

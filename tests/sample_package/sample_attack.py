@@ -85,6 +85,7 @@ class Named(Attack):
 
     word: str
     beside: Attack | None = None
+    among: tuple[Attack, ...] | None = None
 
     name: ClassVar[str] = "named"
     title: ClassVar[str] = "Length of a word"

@@ -13,6 +13,7 @@ from examples import blocks
 
 from trainedon.attacks import Attack, attacks, parse_attacks
 from trainedon.attacks.core.pool import Pool
+from trainedon.attacks.drc.by_family import for_model
 from trainedon.cli.catalogue import listing
 from trainedon.compare import Similarity
 from trainedon.degrade import Degradation, Roi
@@ -154,8 +155,17 @@ def test_all_and_the_list_have_them_beside_our_own():
     rows = {row.name: row for row in listing()}
     assert rows["minus"].parameters == "ATTACK, seed=0" and rows["minus"].passes == "1 x the attack inside"
     assert rows["highest"].parameters == "flatness"
-    assert rows["named"].parameters == "word=WORD, beside=None" and rows["named"].passes == "as its parameters have it"
+    assert rows["named"].parameters == "word=WORD, beside=None, among=None"
+    assert rows["named"].passes == "as its parameters have it"
     assert "pool=FILE, reference=MODEL, shadows=DIR" in rows["flatness"].parameters
+
+
+@pytest.mark.usefixtures("package")
+def test_attacks_inside_that_may_be_none_are_meant_by_the_model_too(target_folders):
+    target = load_target(target_folders["stable diffusion"])
+    none, one, several = parse_attacks("named(word=a), named(drc, word=a), named(word=a, among=drc+pia)")
+    assert none.inside() == [] and for_model([none], target) == [none]
+    assert [each.inside()[0].name for each in for_model([one, several], target)] == ["drc-latent"] * 2
 
 
 @pytest.mark.usefixtures("package")

@@ -91,11 +91,11 @@ class Arguments:
         return base.noun.read(text, self.given if base.noun is self.noun else {})
 
     def _given_to(self, usual: Any) -> Any:
-        """A part, or each of several, with what is given to all that take it; None stays None."""
-        if usual is None:
-            return None
+        """A part, or each of several, with what is given to all that take it; what is none stays as it is."""
         if isinstance(usual, tuple):
             return tuple(map(self._given_to, usual))
+        if not hasattr(usual, "noun"):
+            return usual
         known = parameters(type(usual))
         return replace(usual, **{key: value for key, value in self.given.items() if key in known})
 

@@ -28,7 +28,7 @@ def read(hint: Any, text: str, where: str, part: ReadPart, most: int = MOST) -> 
     kinds = alternatives(hint)
     if NoneType in kinds and text in ("None", "none"):
         return None
-    kinds = tuple(kind for kind in kinds if kind is not NoneType)
+    kinds = tuple(kind for kind in kinds if kind is not NoneType) or kinds
     for kind in kinds[:-1]:
         try:
             return _one(kind, text, where, part, most)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import Field, fields
-from typing import Any, ClassVar, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, fields, replace
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -165,11 +165,23 @@ class Attack(Part, ABC):
     def inside(self) -> list[Attack]:
         """The attacks that it is made of, of those that are its parameters."""
         held: list[Attack] = []
-        for name, parameter in parameters(type(self)).items():
-            if parameter.kind is Attack:
-                value = getattr(self, name)
-                held += value if isinstance(value, tuple) else [value] if value is not None else []
+        for value in self._made_of().values():
+            held += value if isinstance(value, tuple) else [value]
         return held
+
+    def with_inside(self, changed: Callable[[Attack], Attack]) -> Self:
+        """The same of others than the attacks `inside`; itself where these stay what they are."""
+        new = {
+            name: tuple(map(changed, value)) if isinstance(value, tuple) else changed(value)
+            for name, value in self._made_of().items()
+        }
+        others: dict[str, Any] = {name: value for name, value in new.items() if value != getattr(self, name)}
+        return replace(self, **others) if others else self
+
+    def _made_of(self) -> dict[str, Attack | tuple[Attack, ...]]:
+        """The parameters that hold attacks, one or several, and not None or something else that they may be."""
+        names = [name for name, parameter in parameters(type(self)).items() if parameter.kind is Attack]
+        return {name: getattr(self, name) for name in names if isinstance(getattr(self, name), Attack | tuple)}
 
     def spelled(self, given: Mapping[str, Any] | None = None) -> str:
         """As `Part.spelled`. Where nothing is given its own seed is, or the first of those inside."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 from trainedon.attacks.core.attack import Attack
 from trainedon.attacks.drc.drc_2 import DRC2
 from trainedon.attacks.drc.drc_latent import DRCLatent
 from trainedon.attacks.drc.drc_paint import DRCPaint
 from trainedon.attacks.drc.drc_paint_2 import DRCPaint2, paintable
-from trainedon.spec import parameters
 from trainedon.targets import Target
 
 
@@ -32,10 +29,4 @@ def _meant(attack: Attack, target: Target) -> Attack:
         return DRCLatent(seed=seed)
     if attack == DRCPaint2(seed=seed) and not paintable(target):
         return DRCPaint(seed=seed)
-    inside: dict[str, Any] = {}
-    for name, parameter in parameters(type(attack)).items():
-        if parameter.kind is Attack:
-            value = getattr(attack, name)
-            inside[name] = tuple(_meant(one, target) for one in value) if parameter.many else _meant(value, target)
-    changed = {name: value for name, value in inside.items() if value != getattr(attack, name)}
-    return replace(attack, **changed) if changed else attack
+    return attack.with_inside(lambda one: _meant(one, target))

@@ -18,7 +18,6 @@ from trainedon.condition import Captions
 from trainedon.errors import UserError
 from trainedon.formats.other_captions import CONTROLS
 from trainedon.pictures import Batch
-from trainedon.spec import parameters
 from trainedon.targets import Target
 
 A = TypeVar("A", bound=Attack)
@@ -100,11 +99,7 @@ def with_pool(attack: A, pool: Pool) -> A:
     """The attack, those inside it too, with a pool wherever it `draws`."""
     if not draws_captions(attack):
         return attack
-    changed: dict[str, object] = {}
-    for name, parameter in parameters(type(attack)).items():
-        if parameter.kind is Attack:
-            value = getattr(attack, name)
-            changed[name] = tuple(with_pool(one, pool) for one in value) if parameter.many else with_pool(value, pool)
-    if isinstance(attack, Recaptioned) and attack.captions == "shuffled":
-        changed["pool"] = attack.pool or pool
-    return replace(attack, **changed)
+    given = attack.with_inside(lambda one: with_pool(one, pool))
+    if isinstance(given, Recaptioned) and given.captions == "shuffled":
+        return replace(given, pool=given.pool or pool)
+    return given
