@@ -24,7 +24,7 @@ def mean_of(parts: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
     ones, which fill none, PyTorch adds up in another order where there are more than 16 parts, so that a picture's
     score would depend on how many are beside it.
     """
-    sums = [*parts]
+    sums: list[torch.Tensor] = [*parts]
     while len(sums) > 1:
         sums = [reduce(add, sums[start : start + TOGETHER]) for start in range(0, len(sums), TOGETHER)]
     mean: torch.Tensor = sums[0] / len(parts)

@@ -64,7 +64,7 @@ SHOWN = {
 OF_MOSAIC = {
     "degraded": "Made a mosaic",
     "restored-1": "What the model painted from that",
-    "viewback": "What it painted from its mirror image",
+    "viewback": "What it painted from a mosaic of its mirror image",
 }
 
 

@@ -66,8 +66,8 @@ def annex(run: RunFolder, made: Sequence[Control]) -> list[AnnexEntry]:
 
 
 REFUTING_ESTIMATES = (
-    "That an attack tells training from unseen pictures is refuted where the interval of its AUC holds 0.5, and in "
-    "doubt where a control failed.",
+    "That an attack tells training from unseen pictures is not shown where the interval of its AUC holds 0.5, nor is "
+    "the opposite; where a control failed, it is in doubt.",
 )
 
 
