@@ -257,6 +257,8 @@ def test_a_plan_times_the_autoencoder_of_a_model_in_latents(target_folders):
         "no less than 0, on a busy machine"
     )
     assert found.memory.autoencoder > plain.memory.autoencoder
+    flipped = plan(target, parse_attacks("flip(pia)"), 100, clock=Steps())
+    assert flipped.encoding_hours == pytest.approx(100 * 2 / at_once / 3600), "as it is and mirrored"
 
 
 def test_a_plan_says_which_claim_can_be_reached(target_folders):
