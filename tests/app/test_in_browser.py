@@ -120,6 +120,18 @@ def test_a_forecast_is_not_wiped_by_a_change_that_is_heard_later(tab, toy_pictur
     tab.wait_for_selector("#forecast .fault", state="detached")
 
 
+def test_as_many_tabs_as_one_likes_are_answered(tab, served):
+    """A browser has six connections to one address, for all its tabs."""
+    tabs = [tab, *(tab.context.new_page() for _ in range(6))]
+    for each in tabs[1:]:
+        each.goto(served.address, wait_until="commit")
+        each.wait_for_selector("#ask")
+        each.click("#ask")
+        each.wait_for_selector("#forecast .fault")
+    tab.click("#ask")
+    tab.wait_for_selector("#forecast .fault")
+
+
 def test_it_is_stopped_and_goes_on(tab, served, toy_pictures):
     told = served.desk.job._told
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
+from gradio.server_messages import ProcessCompletedMessage
 
 from trainedon.app import phrases
 from trainedon.app.desk import AuditQuestion, Desk, SetName
@@ -24,6 +25,8 @@ AGAINST = [("I have none: compare each picture with its mirror image", "mirror")
 # in the order of clicks: an earlier answer that came later would wipe what the later one said.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "desk", "concurrency_limit": 1}
 QUIETLY: dict[str, Any] = PRIVATE | {"show_progress": "hidden"}
+UNANSWERED = "the page is open"
+MOST_OPEN = 3
 Updates = dict[Any, Any]  # component -> its new value
 
 
@@ -53,19 +56,40 @@ def page(desk: Desk) -> Any:
             with gr.Tab("One picture"):
                 _LookForm(desk, model)
 
+        pages = _OpenPages(blocks)
+
         def opened(request: gr.Request) -> Updates:
-            _keep_open(blocks, request)
+            pages.keep_open(str(request.session_hash))
             return audit.all_of_it()
 
         blocks.load(opened, None, audit.parts, **QUIETLY)
     return blocks
 
 
-def _keep_open(blocks: Any, request: gr.Request) -> None:
+class _OpenPages:
     """Answers reach a page over one stream, which Gradio closes once nothing is asked. What a person asks while that is
-    on its way, on a slow machine, would be answered to nobody: so one question is never answered, and it stays open."""
-    with suppress(AttributeError, KeyError):  # a Gradio that keeps this elsewhere works, but for that
-        blocks._queue.pending_event_ids_session[request.session_hash].add("the page is open")
+    on its way, on a slow machine, would be answered to nobody: so one question is never answered, and it stays open.
+
+    That is so of the pages that were opened last: a browser has six connections, for all its tabs."""
+
+    def __init__(self, blocks: Any) -> None:
+        self._blocks = blocks
+        self._open: list[str] = []
+
+    def keep_open(self, session: str) -> None:
+        self._open.append(session)
+        with suppress(AttributeError, KeyError):  # a Gradio that keeps this elsewhere works, but for that
+            self._blocks._queue.pending_event_ids_session[session].add(UNANSWERED)
+            while len(self._open) > MOST_OPEN:
+                self._answer(self._open.pop(0))
+
+    def _answer(self, session: str) -> None:
+        """The stream is closed as after any other answer, if it is there."""
+        messages = self._blocks._queue.pending_messages_per_session.get(session)
+        if messages is None:
+            self._blocks._queue.pending_event_ids_session.get(session, set()).discard(UNANSWERED)
+        else:
+            messages.put_nowait(ProcessCompletedMessage(event_id=UNANSWERED, output={}, success=True))
 
 
 class _AuditForm:
@@ -73,7 +97,9 @@ class _AuditForm:
 
     def __init__(self, desk: Desk, model: Any) -> None:
         self.desk = desk
-        self.told = gr.State()  # the question that the forecast is of, or None where none is shown
+        # Of each page the question that its forecast is of. It is no `gr.State`, for which every page would keep
+        # another connection, and does not come from the page, which sends what it knew when something was changed.
+        self.told: dict[str | None, AuditQuestion] = {}
         with gr.Row():
             with gr.Column():
                 self.suspects = _drop("2. Your pictures: drop them here", "suspects")
@@ -97,7 +123,7 @@ class _AuditForm:
         self.reset = gr.Button("Remove all pictures and results", size="sm", elem_id="reset")
         self.timer = gr.Timer(TICK, active=False)
         self.parts = [self.suspects, self.suspects_heap, self.unseen, self.unseen_heap, self.hint, self.forecast]
-        self.parts += [self.told, self.start, self.stop, self.go_on, self.progress, self.verdict, self.timer]
+        self.parts += [self.start, self.stop, self.go_on, self.progress, self.verdict, self.timer]
         self._wire(model)
 
     def _wire(self, model: Any) -> None:
@@ -105,7 +131,7 @@ class _AuditForm:
         self._takes("suspects", self.suspects, self.suspects_heap)
         self._takes("unseen", self.unseen, self.unseen_heap)
         for changed in (model, self.against):
-            changed.change(self._changed, [*question, self.told], self.parts, **QUIETLY)
+            changed.change(self._changed, question, self.parts, **QUIETLY)
         self.ask.click(self._ask, question, self.parts, show_progress_on=self.forecast, **PRIVATE)
         self.start.click(partial(self._act, self._start), question, self.parts, **QUIETLY)
         self.stop.click(partial(self._act, self.desk.job.stop), None, self.parts, **QUIETLY)
@@ -118,30 +144,30 @@ class _AuditForm:
 
     def all_of_it(self) -> Updates:
         """The page as the desk is, for a browser that opens it anew."""
-        return self._heaps() | self._untold() | self._run() | self._found()
+        return self._heaps() | {self.forecast: ""} | self._run() | self._found()
 
     def _dropped(self, which: SetName, files: Sequence[str] | None) -> Updates:
         """What was dropped is taken off the field, so that more can be dropped."""
         refused, fault = _tried(lambda: self.desk.add(which, [Path(file) for file in files or ()]))
         heaps = self._heaps({which: refused or ()})
         cleared = {self.suspects if which == "suspects" else self.unseen: None}
-        return cleared | heaps | self._untold(fault) | self._run()
+        return cleared | heaps | {self.forecast: fault} | self._run()
 
-    def _changed(self, model: str, against: str, told: AuditQuestion | None) -> Updates:
+    def _changed(self, model: str, against: str, request: gr.Request) -> Updates:
         """Another model or another way to compare: what was forecast is so no longer, unless it is of these already
         because the click was heard before the change."""
         some = against == "unseen"
         shown = {part: gr.update(visible=some) for part in (self.unseen, self.unseen_heap)}
         shown[self.hint] = phrases.UNSEEN if some else phrases.MIRROR
-        if told == _question(model, against):
+        if self.told.get(request.session_hash) == _question(model, against):
             return shown
-        return shown | self._untold() | {self.start: gr.update(visible=False)}
+        return shown | {self.forecast: "", self.start: gr.update(visible=False)}
 
-    def _ask(self, model: str, against: str) -> Updates:
-        question = _question(model, against)
+    def _ask(self, model: str, against: str, request: gr.Request) -> Updates:
+        question = self.told[request.session_hash] = _question(model, against)
         found, fault = _tried(lambda: self.desk.forecast(question))
         said = fault if found is None else phrases.forecast(found)
-        return {self.forecast: said, self.told: question, self.start: gr.update(visible=found is not None)}
+        return {self.forecast: said, self.start: gr.update(visible=found is not None)}
 
     def _start(self, model: str, against: str) -> None:
         self.desk.start(_question(model, against))
@@ -153,10 +179,6 @@ class _AuditForm:
 
     def _tick(self) -> Updates:
         return self._run() | ({} if self.desk.job.now.busy else self._found())
-
-    def _untold(self, said: str = "") -> Updates:
-        """No forecast, and what is said in its place."""
-        return {self.forecast: said, self.told: None}
 
     def _heaps(self, refused: dict[str, Sequence[str]] | None = None) -> Updates:
         said = refused or {}
