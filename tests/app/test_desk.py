@@ -1,6 +1,7 @@
 """What lies on the desk: dropped pictures, a run that is stopped and gone on with, and what is removed."""
 
 import io
+import json
 import os
 import stat
 import zipfile
@@ -169,6 +170,8 @@ def test_a_run_is_stopped_gone_on_with_and_removed(desk, overtrained, toy_pictur
     assert desk.job.now.state == "done" and desk.run == begun
     once = trainedon.audit(overtrained, toy_pictures["members"], unseen=toy_pictures["unseen"], out=tmp_path / "once")
     assert desk.result.pictures[0].score > desk.result.pictures[-1].score
+    command = json.loads((desk.run / "run.json").read_text("utf-8"))["command"]
+    assert command.startswith("trainedon app, which does as: trainedon audit ") and " PICTURES --" in command
     assert [(one.picture, one.score) for one in desk.result.pictures] == [(x.picture, x.score) for x in once.pictures]
     with zipfile.ZipFile(desk.zipped()) as made:
         assert "trainedon-run/report.html" in made.namelist() and not [n for n in made.namelist() if ".lock" in n]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import threading
 import zipfile
@@ -191,7 +192,7 @@ class Desk:
             unseen=self.unseen.folder if question.against == "unseen" else None,
             out=self.run,
             progress=progress,
-            _command="trainedon app",
+            _command=f"trainedon app, which does as: {_by_hand(question)}",
         )
 
     def _counts(self, question: AuditQuestion) -> tuple[int, int]:
@@ -214,6 +215,12 @@ class Desk:
         self._question = self._result = None
         shutil.rmtree(self._runs)
         self._runs.mkdir(mode=0o700)
+
+
+def _by_hand(question: AuditQuestion) -> str:
+    """What does the same in a terminal, for somebody who has the pictures."""
+    unseen = " --unseen UNSEEN" if question.against == "unseen" else ""
+    return f"trainedon audit {shlex.quote(question.model)} PICTURES{unseen} --out RUN"
 
 
 def _look(run: Path, side: int) -> Look:
