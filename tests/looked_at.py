@@ -3,17 +3,7 @@
 import numpy as np
 
 from trainedon.evidence import FeatureTable
-from trainedon.pictures.appearance import layout
-from trainedon.pictures.traces import borders, fringes, grain, levels, thumbnail
-
-LOOKS = {
-    "layout": layout,
-    "thumbnail": thumbnail,
-    "grain": grain,
-    "levels": levels,
-    "borders": borders,
-    "fringes": fringes,
-}
+from trainedon.runs.features import LOOKED_AT
 
 
 def blurred(rng, side=40):
@@ -33,5 +23,5 @@ def stored(pictures, name="suspect"):
         for i in range(len(pictures))
     ]
     keys = [(name, row["picture"]) for row in rows]
-    looks = {column: dict(zip(keys, map(look, pictures), strict=True)) for column, look in LOOKS.items()}
+    looks = {column: dict(zip(keys, map(look, pictures), strict=True)) for column, look in LOOKED_AT.items()}
     return rows, FeatureTable("layout", looks["layout"], looks)
