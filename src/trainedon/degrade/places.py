@@ -59,21 +59,21 @@ def salient(saliency: torch.Tensor, ratio: float) -> torch.Tensor:
 
 def tiles(height: int, width: int, n: int) -> torch.Tensor:
     """The number of the part, of `n` x `n` in reading order, that each pixel belongs to: int64 (h, w)."""
-    row, column = torch.arange(height) * n // height, torch.arange(width) * n // width
-    return row[:, None] * n + column
+    return _part(height, n)[:, None] * n + _part(width, n)
 
 
 def tile_means(values: torch.Tensor, n: int) -> torch.Tensor:
-    """Each pixel becomes the mean of its part, of those of `tiles`: float32 (n, c, h, w), the same shape."""
-    down, across = (_parts(side, n).to(values) for side in values.shape[-2:])  # (n, h), (n, w)
+    """Each pixel becomes the mean of its part, of those of `tiles`. values: float32 (..., h, w), as is what is
+    returned."""
+    down, across = ((torch.arange(n)[:, None] == _part(side, n)).to(values) for side in values.shape[-2:])
     sums = down @ values @ across.T  # products, because sums by index differ from run to run on CUDA
     pixels = down.sum(1)[:, None] * across.sum(1)
     return down.T @ (sums / pixels.clamp(min=1)) @ across
 
 
-def _parts(side: int, n: int) -> torch.Tensor:
-    """Which of `n` parts of a side a pixel belongs to: float32 (n, side), 1 or 0."""
-    return (torch.arange(side) * n // side == torch.arange(n)[:, None]).float()
+def _part(side: int, n: int) -> torch.Tensor:
+    """The number of the part, of `n`, that each pixel of a side belongs to: int64 (side,)."""
+    return torch.arange(side) * n // side
 
 
 def center(height: int, width: int, ratio: float) -> torch.Tensor:

@@ -10,7 +10,6 @@ from math import ceil
 from pathlib import Path
 
 from trainedon.attacks import Attack, Cost
-from trainedon.attacks.wrappers.flip import Flip
 from trainedon.errors import UserError
 from trainedon.evidence.protocol.reachable import Reachable
 from trainedon.pictures import Rendering
@@ -217,8 +216,7 @@ def _views(attacks: Sequence[Attack]) -> int:
     inside = [*attacks]
     for attack in inside:
         inside += attack.inside()
-    views = {view for attack in inside for view in getattr(attack, "symmetries", ())}
-    return 1 + len(views | ({"mirror"} if any(isinstance(attack, Flip) for attack in inside) else set()))
+    return 1 + len({view for attack in inside for view in attack.looks_in})
 
 
 def _goes_back(target: Target, attacks: Sequence[Attack]) -> bool:

@@ -162,6 +162,11 @@ class Attack(Part, ABC):
         """Whether a score also depends on which other pictures of the run are unseen, or members."""
         return not {"labels", "unseen"}.isdisjoint(self.needs)
 
+    @property
+    def looks_in(self) -> tuple[str, ...]:
+        """The views in which the model is asked about a picture, besides as it is: `symmetries`, where it has them."""
+        return getattr(self, "symmetries", ())
+
     def inside(self) -> list[Attack]:
         """The attacks that it is made of, of those that are its parameters."""
         held: list[Attack] = []

@@ -27,6 +27,8 @@ class Flip(Wrapper):
     title: ClassVar[str] = "Mean with the mirror image"
     paper: ClassVar[str] = "arXiv 2301.13188, sec. 5"
 
+    looks_in: ClassVar[tuple[str, ...]] = ("mirror",)
+
     def cost(self, target: Target) -> Cost:
         cost = self.attack.cost(target)
         return replace(total([cost] * 2), setup=cost.setup)
