@@ -250,6 +250,11 @@ def test_the_questions_of_sweeps_are_said(language):
         assert catalogue(language).say(question.title) and catalogue(language).say(question.question)
 
 
+def tell_of_mosaic(folder):
+    path = folder / "evidence.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mosaic": True}))
+
+
 @pytest.mark.parametrize(
     ("degradation", "said"),
     [
@@ -261,6 +266,8 @@ def test_the_questions_of_sweeps_are_said(language):
 def test_what_is_painted_from_a_mosaic_is_said(audit, monkeypatch, degradation, said):
     for path in audit.path.glob("restored/*/region.png"):
         path.rename(path.with_name("viewpainted.png"))
+        if "Blur" not in degradation:
+            tell_of_mosaic(path.parent)
     for row in audit.rows:
         row["attack_repr"] = f"DRC(degradation=({degradation},), symmetries=('mirror',))"
     page = english(audit, monkeypatch)
@@ -287,6 +294,7 @@ def test_what_was_passed_over_and_what_became_of_the_mirror_image_are_said(langu
 def test_a_run_that_two_versions_painted_says_so(audit, monkeypatch):
     first, *_ = sorted(audit.path.glob("restored/*/region.png"))
     first.unlink()
+    tell_of_mosaic(first.parent)
     for row in audit.rows:
         row["attack_repr"] = "DRC(degradation=(Diffuse(t=50),), symmetries=('mirror',))"
     page = english(audit, monkeypatch)

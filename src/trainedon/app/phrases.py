@@ -163,7 +163,7 @@ def verdict(audit: AuditRun, number: int) -> Markup:
 def look(found: Look) -> Markup:
     """What there is to see of one picture."""
     small = Markup('class="small"') if found.side <= SMALL else ""
-    shown = SHOWN if "region" in found.pictures else SHOWN | OF_MOSAIC
+    shown = SHOWN | OF_MOSAIC if found.record.mosaic else SHOWN
     figures = Markup("").join(
         Markup('<figure><img {} src="data:image/png;base64,{}" alt="{}"><figcaption>{}</figcaption></figure>').format(
             small, base64.b64encode(found.pictures[name]).decode(), caption, caption

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import not_
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +31,9 @@ class ExhibitRecord(BaseModel):
         default=None, ge=0, le=1, description="share of its area that the model guesses better than in its other views"
     )
     note: str = Field(default="", description="what the attack has to say of the picture")
+    mosaic: bool = Field(
+        default=False, exclude_if=not_, description="whether the model was given a mosaic of the whole picture"
+    )
 
 
 def read_exhibit(path: Path) -> ExhibitRecord:

@@ -49,18 +49,17 @@ def how_many(kept: Restored, view: str | None) -> int:
     return 4 + 2 * (view is not None) + 3 * kept.has_guesses + (kept.view_painted is not None) + restored
 
 
-def figures_of(kept: Restored, name: str, side: int, view: str | None, mosaics: bool) -> tuple[Figure, ...]:
+def figures_of(kept: Restored, name: str, side: int, view: str | None) -> tuple[Figure, ...]:
     """The figures of one picture, none wider or higher than `side` pixels; none where the original cannot be read.
 
-    view: the view of itself that the picture is compared with, where it is. mosaics: whether pictures that were
-    degraded as a whole became mosaics.
+    view: the view of itself that the picture is compared with, where it is.
     """
     original = load(kept.original)
     if original is None:
         return ()
     label = words.shorten(name, 48)
     made = []
-    for one in wanted(kept, view, mosaics):
+    for one in wanted(kept, view):
         image = _image(one, original)
         if image is not None and one.file is not None:
             place = "/".join(one.file.parts[-3:])
@@ -75,7 +74,7 @@ def _image(one: Wanted, original: Image.Image) -> Image.Image | None:
     return tinted(original, image) if one.role == "hidden" and image else image
 
 
-def wanted(kept: Restored, view: str | None, mosaics: bool) -> list[Wanted]:
+def wanted(kept: Restored, view: str | None) -> list[Wanted]:
     """What is to be shown, in order."""
     result = [Wanted("original", kept.original, "Original", "the original picture")]
     if kept.has_guesses:
@@ -83,7 +82,7 @@ def wanted(kept: Restored, view: str | None, mosaics: bool) -> list[Wanted]:
     by_view = view is not None and kept.view is not None and kept.view_restored is not None
     if not (kept.others or by_view or (kept.has_guesses and view is None)):
         result.append(Wanted("hidden", kept.region, "Hidden part", "the part that was hidden, in colour"))
-    given = "Mosaic" if mosaics and kept.of_mosaic else "Degraded"
+    given = "Mosaic" if kept.mosaic else "Degraded"
     result.append(Wanted("degraded", kept.degraded, given, "what the model was given"))
     differ = Wanted(
         "difference", kept.difference, "Where they differ", "where the restoration departs from the original"

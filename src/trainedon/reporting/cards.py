@@ -279,7 +279,7 @@ class Cards:
             q_value=finding.q_value if finding else None,
             verdict=self.verdict(row),
             truth=self.truth(row),
-            figures=figures_of(kept, name, side, self.view, self.run.makes_mosaics) if kept else (),
+            figures=figures_of(kept, name, side, self.view) if kept else (),
             ahead=kept.ahead if kept and kept.has_guesses else None,
             more=len(kept.restorations) - len(shown(kept)) if kept else 0,
             note=Markup("; ").join(filter(None, (clean(kept.note) if kept else "", _near(finding)))),

@@ -102,7 +102,7 @@ def context(run: RunFolder) -> dict[str, Any]:
     cards, audit = Cards(run), run.document if isinstance(run.document, Audit) else None
     purpose, found, made = sections.purpose(run), (peaks(run), sweep(run)), controls(run)
     first, rest = claimed(audit) if audit else ("", "")
-    mosaic = run.makes_mosaics and any(kept.of_mosaic for kept in cards.kept.values())
+    mosaic = any(kept.mosaic for kept in cards.kept.values())
     return {
         "kind": run.kind,
         "body": BODIES[run.kind],

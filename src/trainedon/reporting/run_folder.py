@@ -53,11 +53,7 @@ class Restored:
     map: Path | None  # where it guessed better than in the views
     ahead: float | None  # on which share of the area
     note: str  # what the attack had to say of this picture, mostly empty
-
-    @property
-    def of_mosaic(self) -> bool:
-        """Whether the whole picture was degraded, and no part of it hidden."""
-        return self.degraded is not None and self.region is None
+    mosaic: bool  # whether the model was given a mosaic of the whole picture
 
     @property
     def has_guesses(self) -> bool:
@@ -170,14 +166,6 @@ class RunFolder:
         return next((attack for attack in self.attacks if attack.declared.shown_as), None)
 
     @property
-    def makes_mosaics(self) -> bool:
-        """Whether pictures of which no part was hidden became a mosaic: those for the eye, or of an attack that says
-        so."""
-        return self.showing is not None and (
-            self.showing.declared.shown_as == "noised" or "Mosaic(" in self.showing.repr
-        )
-
-    @property
     def kind(self) -> Kind:
         """`audit` or `evaluate`."""
         return self.record.kind
@@ -217,6 +205,7 @@ class RunFolder:
             map=_file(folder, "ahead.png"),
             ahead=told.ahead,
             note=told.note,
+            mosaic=told.mosaic,
         )
 
 

@@ -22,12 +22,14 @@ class Exhibit:
     pictures: name -> float32 (c, h, w) in [-1, 1], in the order in which they are to be seen.
     similarities: one a restoration, higher = more alike. note: what a reader should know, mostly empty.
     ahead: the share of the picture's area that the model guesses better than in its other views; None without views.
+    mosaic: whether what the model was given is a mosaic of the whole picture.
     """
 
     pictures: dict[str, torch.Tensor]
     similarities: tuple[float, ...] = ()
     note: str = ""
     ahead: float | None = None
+    mosaic: bool = False
 
 
 @dataclass(frozen=True)

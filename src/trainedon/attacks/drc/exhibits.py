@@ -27,6 +27,7 @@ def exhibits(views: Views, found: Found, notes: Sequence[str]) -> tuple[Exhibit,
             restored[i],
             found.similarities[i],
             note,
+            restoring.degradations[0].known_tiles > 0,
         )
         for i, note in enumerate(notes)
     )
@@ -39,12 +40,14 @@ def exhibit(
     restored: torch.Tensor,
     similarities: torch.Tensor,
     note: str,
+    mosaic: bool,
 ) -> Exhibit:
     """The evidence of one picture. The first region's pictures have plain names, those of others end in its number;
     a region that is the whole picture is not shown.
 
     original, each of degraded: float32 (c, h, w) in [-1, 1]. regions: bool (h, w) each, True = hidden. restored:
-    float32 (regions, restorations, c, h, w). similarities: float64 (regions, restorations).
+    float32 (regions, restorations, c, h, w). similarities: float64 (regions, restorations). mosaic: whether what is
+    hidden became one.
     """
     pictures = {"original": original}
     for k, (hidden, given) in enumerate(zip(regions, degraded, strict=True), start=1):
@@ -56,7 +59,7 @@ def exhibit(
     pictures |= {f"restored-{k}": picture for k, picture in enumerate(every, start=1)}
     pictures["difference"] = (every - original).abs().amax(0).sub(1).clamp(-1, 1)
     seen = {name: pixels.cpu() for name, pixels in pictures.items()}
-    return Exhibit(seen, tuple(similarities.flatten().tolist()), note)
+    return Exhibit(seen, tuple(similarities.flatten().tolist()), note, mosaic=mosaic and "region" not in seen)
 
 
 def beside_view(here: Sequence[Exhibit], there: Sequence[Exhibit], view: NullView) -> tuple[Exhibit, ...]:

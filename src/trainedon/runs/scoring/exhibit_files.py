@@ -42,6 +42,7 @@ class Shown:
     similarities: tuple[float, ...]
     note: str
     ahead: float | None
+    mosaic: bool
     pictures: dict[str, bytes]
 
     @classmethod
@@ -57,6 +58,7 @@ class Shown:
             tuple(exhibit.similarities),
             exhibit.note,
             exhibit.ahead,
+            exhibit.mosaic,
             files,
         )
 
@@ -139,6 +141,7 @@ class Exhibits:
             similarities=[*shown.similarities],
             note=shown.note,
             ahead=shown.ahead,
+            mosaic=shown.mosaic,
         )
         write_exhibit(folder / run_files.EXHIBIT, record)
         return [*written, folder / run_files.EXHIBIT]
